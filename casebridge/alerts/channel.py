@@ -1,0 +1,35 @@
+"""Where alerts and index entries go: the ports of the relay, and the text of an alert."""
+
+from typing import Any, Protocol
+
+from casebridge.database import Document
+
+
+class AlertChannel(Protocol):
+    """Where people are told: Slack."""
+
+    def send(self, text: str) -> None:
+        """Tell people. Raises the errors of `casebridge.errors`."""
+        ...
+
+
+class LogIndex(Protocol):
+    """Where outcomes are indexed for searching: LaaS."""
+
+    def index(self, document: dict[str, Any]) -> None:
+        """Register one document. Raises the errors of `casebridge.errors`."""
+        ...
+
+
+def alert_text(alert: Document) -> str:
+    """Which cases, which step, why, and what to do next: what a person needs at three in the morning."""
+    cases = alert.get("correlationIds", [])
+    named = ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
+    lines = [
+        f"*{alert['institution']}* · {alert['submodule']} · {alert['step']}: {alert['code']}",
+        alert["cause"],
+        f"Next: {alert['nextAction']}",
+    ]
+    if named:
+        lines.append(f"Cases: {named} (`casebridge where {cases[0]}`)")
+    return "\n".join(lines)

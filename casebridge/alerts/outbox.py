@@ -1,0 +1,90 @@
+"""The alerts that are owed, folded by cause, in `oai.alerts`: one document a cause, so that a crowd of failures is one alert.
+
+Sending them is the relay's work (`messaging.relay`); which are muted is in `blacklist`.
+"""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Final
+
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from casebridge.alerts.alert import Alert
+from casebridge.clock import Clock
+from casebridge.database import Database, Document
+
+NAMED_CASES: Final = 50
+
+
+class AlertOutbox:
+    """Folding: within `fold` of its first alert a cause is only added to; after that it is told anew."""
+
+    def __init__(self, database: Database, clock: Clock, fold: timedelta) -> None:
+        self._alerts = database.alerts
+        self._clock = clock
+        self._fold = fold
+
+    def owe(self, alert: Alert) -> None:
+        """See to it that people hear of this. Right when applied twice."""
+        now = self._clock.now()
+        cases = [alert.correlation_id] if alert.correlation_id else []
+        opened: Document = {
+            **alert.body(),
+            "openedAt": now,
+            "lastAt": now,
+            "state": "owed",
+            "dueAt": now,
+            "correlationIds": cases,
+        }
+        try:
+            self._alerts.insert_one({"_id": alert.fingerprint, **opened})
+        except DuplicateKeyError:
+            reopened = self._alerts.update_one(
+                {"_id": alert.fingerprint, "openedAt": {"$lte": now - self._fold}, "state": {"$ne": "owed"}},
+                {"$set": opened},
+            )
+            if not reopened.modified_count:
+                self._add_case(alert, cases, now)
+
+    def _add_case(self, alert: Alert, cases: list[str], now: datetime) -> None:
+        change: Document = {"$set": {"lastAt": now}}
+        if cases:
+            change["$addToSet"] = {"correlationIds": {"$each": cases}}
+        self._alerts.update_one(
+            {"_id": alert.fingerprint, f"correlationIds.{NAMED_CASES - 1}": {"$exists": False}}, change
+        )
+
+    def claim(self, limit: int, hold: timedelta) -> list[Document]:
+        """Alerts that are due, held from other relays for `hold`."""
+        now = self._clock.now()
+        token = uuid.uuid4().hex
+        keys = [document["_id"] for document in self._alerts.find({"dueAt": {"$lte": now}}, {"_id": 1}).limit(limit)]
+        if not keys:
+            return []
+        try:
+            self._alerts.update_many(
+                {"_id": {"$in": keys}, "dueAt": {"$lte": now}}, {"$set": {"dueAt": now + hold, "relay": token}}
+            )
+        except OperationFailure:
+            return []  # a conflict with another relay: the next round sees what is left
+        return list(self._alerts.find({"_id": {"$in": keys}, "relay": token}))
+
+    def settle(self, document: Document, state: str) -> None:
+        """`sent` or `muted`: nothing is due until the cause is told anew."""
+        self._alerts.update_one(
+            {"_id": document["_id"], "relay": document["relay"]},
+            {"$set": {"state": state, "settledAt": self._clock.now()}, "$unset": {"dueAt": "", "relay": ""}},
+        )
+
+    def postpone(self, document: Document, wait: timedelta) -> None:
+        self._alerts.update_one(
+            {"_id": document["_id"], "relay": document["relay"]},
+            {"$set": {"dueAt": self._clock.now() + wait}, "$unset": {"relay": ""}},
+        )
+
+    def recent(self, since: datetime) -> list[Document]:
+        """Alerts opened since, newest first, for `status`."""
+        return list(self._alerts.find({"openedAt": {"$gte": since}}).sort("openedAt", -1))
+
+    def owed(self) -> int:
+        return self._alerts.count_documents({"state": "owed"})

@@ -1,0 +1,86 @@
+"""What can go wrong with a case, in the five classes that decide what happens next.
+
+Here belongs the vocabulary of failure. The decision what to do with a failed message is in `messaging.retry`; errors of
+programming are ordinary Python exceptions and do not belong here.
+
+Every message is written for an operator and holds no personal data: ids, systems, statuses and settings only.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+
+
+class ErrorCategory(StrEnum):
+    """The class of an error: who retries, and what it costs (design §3)."""
+
+    PERMANENT = "permanent"
+    """Trying again cannot help: the message is set aside for a person at once."""
+    TRANSIENT = "transient"
+    """The other end is unwell: try again later; costs an attempt."""
+    NOT_READY = "not_ready"
+    """What we need does not exist yet: look again later; costs no attempt."""
+    RATE_LIMITED = "rate_limited"
+    """The other end asked us to slow down: wait as long as it says; costs no attempt."""
+    AUTH_BROKEN = "auth_broken"
+    """The institution's credentials are refused: pause the institution; costs no attempt."""
+
+
+class CaseError(Exception):
+    """A failure that an operator can act on.
+
+    `code` is stable and names the cause for folding, filtering and documentation (`docs/operating.md` has one entry per
+    code). `cause` and `next_action` are sentences without personal data. `system` is the outside system at fault, if any.
+    `retry_after` is what the other end asked for.
+    """
+
+    category: ErrorCategory
+
+    def __init__(
+        self,
+        code: str,
+        cause: str,
+        next_action: str,
+        *,
+        system: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(f"{cause} {next_action}")
+        self.code = code
+        self.cause = cause
+        self.next_action = next_action
+        self.system = system
+        self.retry_after = retry_after
+
+
+class PermanentError(CaseError):
+    """Set aside for a person at once."""
+
+    category = ErrorCategory.PERMANENT
+
+
+class TransientError(CaseError):
+    """Tried again, a limited number of times."""
+
+    category = ErrorCategory.TRANSIENT
+
+
+class NotReadyError(CaseError):
+    """Looked at again later, at no cost."""
+
+    category = ErrorCategory.NOT_READY
+
+
+class RateLimitedError(CaseError):
+    """Waits as long as the other end asked."""
+
+    category = ErrorCategory.RATE_LIMITED
+
+
+class AuthBrokenError(CaseError):
+    """Pauses the institution until its credentials work again."""
+
+    category = ErrorCategory.AUTH_BROKEN
+
+
+class LeaseLostError(Exception):
+    """Another worker has taken over the message: stop touching it. Not a failure of the case."""

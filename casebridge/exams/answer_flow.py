@@ -1,0 +1,118 @@
+"""The way back: the assessor's answer becomes a registration in FS, and is then shown where the institution wants that."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from casebridge.errors import CaseError, PermanentError
+from casebridge.exams import answer_poller
+from casebridge.exams.cases import Case, Cases
+from casebridge.exams.institution import Institution
+from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.models import CandidatePlace, ExplanationRegistration
+from casebridge.exams.ports import Outside
+from casebridge.exams.request_flow import institution_of
+from casebridge.messaging.flow import Result, Step, StepResult
+from casebridge.messaging.message import Message
+
+OSLO = ZoneInfo("Europe/Oslo")
+
+
+class AnswerFlow:
+    """`fetch_answer` → `register_explanation` → `show_explanation`."""
+
+    queue = answer_poller.QUEUE
+    # The text stays where it belongs, in the exam system and in FS; the fingerprint is enough to see a change.
+    forget: tuple[str, ...] = ("fetch_answer.result.text",)
+
+    def __init__(self, institutions: InstitutionRegister, outside: Outside, cases: Cases) -> None:
+        self._institutions = institutions
+        self._outside = outside
+        self._cases = cases
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step("fetch_answer", self._fetch_answer),
+            Step("register_explanation", self._register_explanation),
+            Step("show_explanation", self._show_explanation),
+        )
+
+    def audit_fields(self, message: Message) -> dict[str, Any]:
+        payload = message.payload
+        return {
+            "vurdId": payload.get("vurdId"),
+            "kandidatnr": payload.get("kandidatnr"),
+            "personlopenr": payload.get("personlopenr"),
+            "testId": payload.get("flowId"),
+        }
+
+    def set_aside(self, message: Message, error: CaseError) -> None:
+        self._cases.set_aside(message.payload["caseId"], error.code)
+
+    def _fetch_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+        case = self._case(message)
+        answer = self._outside.exam_system(self._institution(message)).answer(
+            message.payload["flowId"], message.payload["explanationRequestId"], _candidate(case)
+        )
+        text_hash = hashlib.sha256(answer.text.encode()).hexdigest()
+        values: Result = {"textHash": text_hash, "givenAt": answer.given_at, "source": answer.source}
+        if text_hash == case.registered_hash:
+            return StepResult({**values, "outcome": "unchanged"}, last=True)
+        return StepResult({**values, "text": answer.text})
+
+    def _register_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
+        case, answer = self._case(message), results["fetch_answer"]
+        given_at: datetime = answer["givenAt"]
+        request = case.document
+        self._outside.student_registry(self._institution(message)).register_explanation(
+            ExplanationRegistration(
+                vurd_id=request["vurdId"],
+                personlopenr=request["personlopenr"],
+                kandidatnr=request["kandidatnr"],
+                kommisjons_id=request.get("kommisjonsId"),
+                # The appeal's three weeks begin here: the day the answer was given, not the day we got round to it.
+                communicated_on=given_at.astimezone(OSLO).date(),
+                text=answer["text"],
+            )
+        )
+        self._cases.registered(case.id, answer["textHash"], given_at)
+        wants_to_show = self._wants_to_show(message)
+        return StepResult({"outcome": "registered"}, last=not wants_to_show)
+
+    def _show_explanation(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+        self._outside.exam_system(self._institution(message)).show_explanation(
+            message.payload["flowId"], message.payload["explanationRequestId"]
+        )
+        self._cases.shown(message.payload["caseId"])
+        return StepResult({"shown": True})
+
+    def _wants_to_show(self, message: Message) -> bool:
+        wiseflow = self._institution(message).wiseflow
+        return wiseflow is not None and wiseflow.show_justification
+
+    def _institution(self, message: Message) -> Institution:
+        return institution_of(message, self._institutions)
+
+    def _case(self, message: Message) -> Case:
+        case = self._cases.get(message.payload["caseId"])
+        if case is None:
+            raise PermanentError(
+                "casebridge.case_missing",
+                "The case of this answer is not in oai.begrunnelser.",
+                "Restore the collection from its backup, then replay the message.",
+            )
+        return case
+
+
+def _candidate(case: Case) -> CandidatePlace:
+    candidate = case.candidate
+    if candidate is None:
+        raise PermanentError(
+            "casebridge.case_not_dispatched",
+            "The case of this answer does not say where its candidate is in the exam system.",
+            "Replay the case's request first, then this message.",
+        )
+    return candidate

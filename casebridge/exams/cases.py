@@ -1,0 +1,245 @@
+"""The cases: one document in `oai.begrunnelser` for each student's request on one exam, from FS request to FS answer.
+
+The queue says what is being done; the case says how far it has come (contract 6.1). Every write sets absolute values and only
+moves a case forward, so that a repeated or late write changes nothing.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from casebridge.clock import Clock
+from casebridge.database import Database, Document, insert_absent
+from casebridge.exams.deadlines import answer_deadline
+from casebridge.exams.institution import Institution
+from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest, RequestedExplanation
+from casebridge.fingerprint import short_hash
+
+
+class CaseState(StrEnum):
+    """How far a case has come. `withdrawn`: finished in FS by hand before we had an answer."""
+
+    REQUESTED = "requested"
+    DISPATCHED = "dispatched"
+    REGISTERED = "registered"
+    SHOWN = "shown"
+    WITHDRAWN = "withdrawn"
+
+
+OPEN: Final = (CaseState.REQUESTED.value, CaseState.DISPATCHED.value)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the flows need to know of a case."""
+
+    id: str
+    correlation_id: str
+    institution: str
+    state: CaseState
+    document: Document
+
+    @classmethod
+    def from_document(cls, document: Document) -> "Case":
+        return cls(
+            document["_id"], document["correlationId"], document["institution"], CaseState(document["state"]), document
+        )
+
+    @property
+    def candidate(self) -> CandidatePlace | None:
+        if "flowId" not in self.document:
+            return None
+        return CandidatePlace(
+            self.document["flowId"], self.document["participantId"], self.document.get("submissionId")
+        )
+
+    @property
+    def registered_hash(self) -> str | None:
+        return self.document.get("registeredHash")
+
+
+def case_id(institution: Institution, request: ExplanationRequest) -> str:
+    """The same case for ever: system, institution, exam, person and type, whatever else changes in FS."""
+    return short_hash(
+        institution.exam_system,
+        institution.org_id,
+        institution.env,
+        request.vurd_id,
+        request.personlopenr,
+        CaseType.EXPLANATION,
+    )
+
+
+class Cases:
+    """Reads and writes `oai.begrunnelser`."""
+
+    def __init__(self, database: Database, clock: Clock, deadline_days: int) -> None:
+        self._cases = database.cases
+        self._clock = clock
+        self._deadline_days = deadline_days
+
+    # What the flows write
+
+    def open(self, institution: Institution, requests: Sequence[ExplanationRequest]) -> dict[str, Case]:
+        """See to it that each request has its case; return the cases by id. One insert and one find for all of them."""
+        now = self._clock.now()
+        wanted = {case_id(institution, request): request for request in requests}
+        existing = {case.id: case for case in self.by_ids(wanted)}
+        absent = [self._document(key, institution, wanted[key], now) for key in wanted if key not in existing]
+        if absent:
+            insert_absent(self._cases, absent)
+            existing |= {case.id: case for case in self.by_ids([document["_id"] for document in absent])}
+        return existing
+
+    def _document(self, key: str, institution: Institution, request: ExplanationRequest, now: datetime) -> Document:
+        deadline = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
+        return {
+            "_id": key,
+            "schemaVersion": 1,
+            "correlationId": uuid.uuid4().hex,
+            "orgId": institution.org_id,
+            "env": institution.env,
+            "institution": institution.key,
+            "examSystem": institution.exam_system,
+            "type": CaseType.EXPLANATION.value,
+            "vurdId": request.vurd_id,
+            "personlopenr": request.personlopenr,
+            "kandidatnr": request.kandidatnr,
+            "kommisjonsId": request.kommisjons_id,
+            "askedOn": at_midnight(request.dato_klage_mottatt),
+            "deadline": at_midnight(deadline),
+            "state": CaseState.REQUESTED.value,
+            "openedAt": now,
+            "setAside": None,
+        }
+
+    def dispatched(
+        self, key: str, request: ExplanationRequest, candidate: CandidatePlace, requested: RequestedExplanation
+    ) -> None:
+        """The exam system has the request. Also after a change in FS: place and deadline are set anew."""
+        deadline = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
+        place = {
+            "flowId": candidate.flow_id,
+            "participantId": candidate.participant_id,
+            "submissionId": candidate.submission_id,
+            "explanationRequestId": requested.explanation_request_id,
+            "kandidatnr": request.kandidatnr,
+            "kommisjonsId": request.kommisjons_id,
+            "deadline": at_midnight(deadline),
+            "setAside": None,
+        }
+        moved = {"state": CaseState.DISPATCHED.value, "dispatchedAt": self._clock.now()}
+        self._advance(key, (CaseState.REQUESTED.value,), moved, place)
+
+    def registered(self, key: str, text_hash: str, given_at: datetime) -> None:
+        """FS has the answer with this fingerprint."""
+        answer = {
+            "registeredHash": text_hash,
+            "answerGivenAt": given_at,
+            "registeredAt": self._clock.now(),
+            "setAside": None,
+        }
+        self._advance(key, (*OPEN, CaseState.WITHDRAWN.value), {"state": CaseState.REGISTERED.value}, answer)
+
+    def shown(self, key: str) -> None:
+        self._cases.update_one(
+            {"_id": key, "state": CaseState.REGISTERED.value},
+            {"$set": {"state": CaseState.SHOWN.value, "shownAt": self._clock.now()}},
+        )
+
+    def withdraw(self, keys: Iterable[str]) -> int:
+        """FS finished these by hand; those that we had answered stay as they are. Returns how many were still open."""
+        result = self._cases.update_many(
+            {"_id": {"$in": list(keys)}, "state": {"$in": list(OPEN)}},
+            {"$set": {"state": CaseState.WITHDRAWN.value, "withdrawnAt": self._clock.now()}},
+        )
+        return result.modified_count
+
+    def set_aside(self, key: str, code: str) -> None:
+        """A person must look at it: the case's message is dead. Cleared by the next success."""
+        self._cases.update_one({"_id": key}, {"$set": {"setAside": code, "setAsideAt": self._clock.now()}})
+
+    def reopen(self, key: str) -> None:
+        """FS took back that the case is finished: it is asked for anew."""
+        self._cases.update_one(
+            {"_id": key, "state": CaseState.WITHDRAWN.value},
+            {"$set": {"state": CaseState.REQUESTED.value, "reopenedAt": self._clock.now()}},
+        )
+
+    def _advance(self, key: str, before: Sequence[str], moved: Document, values: Document) -> None:
+        """Set `values`, and `moved` too if the case is still in one of the states `before`."""
+        advanced = self._cases.update_one({"_id": key, "state": {"$in": list(before)}}, {"$set": {**values, **moved}})
+        if not advanced.matched_count:
+            self._cases.update_one({"_id": key}, {"$set": values})
+
+    # What pollers and operators read
+
+    def by_ids(self, keys: Iterable[str]) -> list[Case]:
+        return [Case.from_document(document) for document in self._cases.find({"_id": {"$in": list(keys)}})]
+
+    def get(self, key: str) -> Case | None:
+        document = self._cases.find_one({"_id": key})
+        return Case.from_document(document) if document else None
+
+    def awaiting_answer(self, institution: str, watched_since: datetime | None) -> list[Case]:
+        """Cases that the exam system has; with `watched_since` also those answered since, in case the answer changed."""
+        documents = list(self._cases.find({"institution": institution, "state": CaseState.DISPATCHED.value}))
+        if watched_since is not None:
+            documents += self._cases.find(
+                {
+                    "institution": institution,
+                    "state": {"$in": [CaseState.REGISTERED.value, CaseState.SHOWN.value]},
+                    "registeredAt": {"$gte": watched_since},
+                }
+            )
+        return [Case.from_document(document) for document in documents]
+
+    def by_correlation_id(self, correlation_id: str) -> Case | None:
+        document = self._cases.find_one({"correlationId": correlation_id})
+        return Case.from_document(document) if document else None
+
+    def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Case]:
+        return [
+            Case.from_document(document) for document in self._cases.find({"vurdId": vurd_id, "kandidatnr": kandidatnr})
+        ]
+
+    def counts(self) -> list[dict[str, Any]]:
+        """How many cases each institution has in each state, and set aside for which code."""
+        return list(
+            self._cases.aggregate(
+                [
+                    {
+                        "$group": {
+                            "_id": {"institution": "$institution", "state": "$state", "setAside": "$setAside"},
+                            "cases": {"$sum": 1},
+                        }
+                    }
+                ]
+            )
+        )
+
+    def counts_between(self, institution: str, start: date, end: date) -> dict[str, int]:
+        """Cases asked for in [start, end): by state, and `set_aside` for the open ones that wait for a person."""
+        rows = self._cases.find(
+            {"institution": institution, "askedOn": {"$gte": at_midnight(start), "$lt": at_midnight(end)}},
+            {"state": 1, "setAside": 1},
+        )
+        counts: dict[str, int] = {}
+        for row in rows:
+            name = "set_aside" if row.get("setAside") and row["state"] in OPEN else row["state"]
+            counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    def near_deadline(self, days: int) -> list[Case]:
+        """Open cases whose legal deadline is past or at most `days` away, the most urgent first."""
+        until = self._clock.now() + timedelta(days=days)
+        documents = self._cases.find({"state": {"$in": list(OPEN)}, "deadline": {"$lte": until}}).sort("deadline", 1)
+        return [Case.from_document(document) for document in documents]
+
+
+def at_midnight(day: date) -> datetime:
+    """A date as MongoDB can store it: midnight UTC."""
+    return datetime.combine(day, time(), UTC)

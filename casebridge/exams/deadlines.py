@@ -1,0 +1,30 @@
+"""When a grade must have been explained: the law's two weeks, counted as Norwegian deadlines are.
+
+The lengths are settings (`AnswerSettings`), because the Act was replaced in 2024 and institutions differ (contract 7).
+"""
+
+from datetime import date, timedelta
+from functools import cache
+
+import holidays
+from holidays import HolidayBase
+
+
+def answer_deadline(asked_on: date, fs_deadline: date | None, days: int) -> date:
+    """FS's own `frist` where it gives one; else `days` after the request, moved to the next working day.
+
+    A deadline that ends on a Saturday, Sunday or public holiday ends on the next working day (contract 7, "Counting").
+    """
+    return fs_deadline or next_working_day(asked_on + timedelta(days=days))
+
+
+def next_working_day(day: date) -> date:
+    """`day` itself, or the first day after it that is a working day in Norway."""
+    while day.weekday() >= 5 or day in _public_holidays(day.year):
+        day += timedelta(days=1)
+    return day
+
+
+@cache
+def _public_holidays(year: int) -> HolidayBase:
+    return holidays.country_holidays("NO", years=year)

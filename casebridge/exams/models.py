@@ -1,0 +1,135 @@
+"""The things that a grade explanation is about, in the words of FS and the exam systems.
+
+Plain values only: no behaviour that reads or writes anything.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from casebridge.exams.exam_key import ExamKey
+from casebridge.fingerprint import short_hash
+from casebridge.personal_data import DomainModel, Personal
+
+
+class CaseType(StrEnum):
+    """Case types of FS (contract 3.4). Only explanations are carried so far."""
+
+    EXPLANATION = "BEGRUNN"
+
+
+class ExplanationRequest(DomainModel):
+    """A student's request for an explanation, as FS holds it (contract 2.2 and 3.3; FS's own field names as aliases)."""
+
+    vurd_id: str = Field(alias="examId")
+    personlopenr: Personal[int]
+    kandidatnr: Personal[int]
+    brukernavn: Personal[str | None] = None
+    kommisjons_id: str | None = Field(None, alias="kommisjonsId")
+    dato_klage_mottatt: date = Field(alias="datoKlageMottat")
+    dato_vedtak_formidlet: date | None = Field(None, alias="datoVedtakFormidlet")
+    frist: date | None = None
+
+    @property
+    def exam(self) -> ExamKey:
+        return ExamKey.from_vurd_id(self.vurd_id)
+
+    @property
+    def finished_in_fs(self) -> bool:
+        return self.dato_vedtak_formidlet is not None
+
+    @property
+    def version(self) -> str:
+        """Changes when the student's side of the request changes; our own registration in FS does not change it."""
+        return short_hash(
+            self.kandidatnr, self.brukernavn, self.kommisjons_id, self.dato_klage_mottatt.isoformat(), self.frist
+        )
+
+
+@dataclass(frozen=True)
+class ChangedExam:
+    """One line of FS's answer to "what changed since": an exam, and its requests where FS already sent them whole."""
+
+    vurd_id: str
+    changed_at: datetime
+    rows: tuple[dict[str, Any], ...] | None = None
+    """The raw request rows if the list held them; `None` means that they must be fetched per exam."""
+
+
+@dataclass(frozen=True)
+class ExamPlace:
+    """Where an exam takes place in the exam system: in WISEflow its flow, and the sub-flows of a combined flow."""
+
+    flow_id: int
+    sub_flow_ids: tuple[int, ...] = ()
+
+    @property
+    def flow_ids(self) -> tuple[int, ...]:
+        return (self.flow_id, *self.sub_flow_ids)
+
+
+@dataclass(frozen=True)
+class CandidatePlace:
+    """A candidate in the exam system: participant and submission are ids of the exam system, not of the person."""
+
+    flow_id: int
+    participant_id: int
+    submission_id: int | None
+
+
+@dataclass(frozen=True)
+class RequestedExplanation:
+    """The exam system's receipt. `created` is false when the request was there already: both are success."""
+
+    explanation_request_id: int
+    created: bool
+    shown: bool
+
+
+class ExplanationState(StrEnum):
+    """How far an explanation has come in the exam system (WISEflow `state` 0 to 3, contract 4.2)."""
+
+    REQUESTED = "requested"
+    ASSIGNED = "assigned"
+    SUBMITTED = "submitted"
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class ExplanationStatus:
+    """One explanation request on a flow, as a poll sees it.
+
+    `marker` changes whenever the answer may have changed: state, dates, the text if the list shows it, and the newest
+    comment that could hold it. It carries no personal data.
+    """
+
+    flow_id: int
+    explanation_request_id: int
+    state: ExplanationState
+    raw_state: int
+    marker: str
+
+
+@dataclass(frozen=True)
+class ExplanationAnswer:
+    """The assessor's text and the moment from which the student could have it (WISEflow's own dates, never ours)."""
+
+    text: str
+    given_at: datetime
+    source: str
+
+
+@dataclass(frozen=True)
+class ExplanationRegistration:
+    """What FS is told: contract 3.3. `communicated_on` starts the appeal's clock, so it comes from the exam system."""
+
+    vurd_id: str
+    personlopenr: int
+    kandidatnr: int
+    kommisjons_id: str | None
+    communicated_on: date
+    text: str

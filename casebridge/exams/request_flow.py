@@ -1,0 +1,119 @@
+"""The way there: a request from FS becomes a request to the assessor in the exam system, step by step."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from casebridge.errors import CaseError, PermanentError
+from casebridge.exams import request_reader
+from casebridge.exams.cases import Cases, CaseState
+from casebridge.exams.deadlines import answer_deadline
+from casebridge.exams.institution import Institution
+from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
+from casebridge.exams.ports import Outside
+from casebridge.messaging.flow import Result, Step, StepResult
+from casebridge.messaging.message import Message
+
+
+class RequestFlow:
+    """`find_exam` → `find_candidate` → `request_explanation`."""
+
+    queue = request_reader.QUEUE
+    forget: tuple[str, ...] = ()
+
+    def __init__(self, institutions: InstitutionRegister, outside: Outside, cases: Cases, deadline_days: int) -> None:
+        self._institutions = institutions
+        self._outside = outside
+        self._cases = cases
+        self._deadline_days = deadline_days
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step("find_exam", self._find_exam),
+            Step("find_candidate", self._find_candidate),
+            Step("request_explanation", self._request_explanation),
+        )
+
+    def audit_fields(self, message: Message) -> dict[str, Any]:
+        request = message.payload.get("request", {})
+        place = message.steps.get("find_candidate")
+        return {
+            "vurdId": request.get("examId"),
+            "kandidatnr": request.get("kandidatnr"),
+            "personlopenr": request.get("personlopenr"),
+            "userCandidateId": place.result.get("participantId") if place else None,
+            "testId": place.result.get("flowId") if place else None,
+        }
+
+    def set_aside(self, message: Message, error: CaseError) -> None:
+        if message.payload.get("caseId"):
+            self._cases.set_aside(message.payload["caseId"], error.code)
+
+    def _find_exam(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+        request = _request(message)
+        if request.finished_in_fs or self._is_withdrawn(message):
+            return StepResult({"outcome": "finished in FS by hand"}, last=True)
+        place = self._outside.exam_system(self._institution(message)).find_exam(request.exam)
+        return StepResult({"flowId": place.flow_id, "subFlowIds": list(place.sub_flow_ids)})
+
+    def _find_candidate(self, message: Message, results: Mapping[str, Result]) -> StepResult:
+        request = _request(message)
+        found = results["find_exam"]
+        place = ExamPlace(found["flowId"], tuple(found["subFlowIds"]))
+        candidate = self._outside.exam_system(self._institution(message)).find_candidate(
+            place, request.kandidatnr, request.brukernavn
+        )
+        return StepResult(
+            {
+                "flowId": candidate.flow_id,
+                "participantId": candidate.participant_id,
+                "submissionId": candidate.submission_id,
+            }
+        )
+
+    def _request_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
+        request = _request(message)
+        found = results["find_candidate"]
+        candidate = CandidatePlace(found["flowId"], found["participantId"], found["submissionId"])
+        due = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
+        requested = self._outside.exam_system(self._institution(message)).request_explanation(candidate, due)
+        self._cases.dispatched(message.payload["caseId"], request, candidate, requested)
+        return StepResult(
+            {
+                "explanationRequestId": requested.explanation_request_id,
+                "created": requested.created,
+                "shown": requested.shown,
+            }
+        )
+
+    def _is_withdrawn(self, message: Message) -> bool:
+        case = self._cases.get(message.payload["caseId"])
+        return case is not None and case.state is CaseState.WITHDRAWN
+
+    def _institution(self, message: Message) -> Institution:
+        return institution_of(message, self._institutions)
+
+
+def institution_of(message: Message, institutions: InstitutionRegister) -> Institution:
+    """The institution that a message belongs to. Raises `PermanentError` when it is no longer carried."""
+    institution = institutions.get(message.institution)
+    if institution is None:
+        raise PermanentError(
+            "institution.inactive",
+            f"{message.institution} is not active in configDB.orgs and oai.KlageBegrunnelseEnvs, or cannot be read there.",
+            "Activate it (docs/adding-an-institution.md), then replay the message.",
+        )
+    return institution
+
+
+def _request(message: Message) -> ExplanationRequest:
+    """The request in the message. Raises `PermanentError` for a row that FS sent in a form that nobody can read."""
+    if "unreadable" in message.payload:
+        raise PermanentError(
+            "fs.row_unreadable",
+            f"FS sent a request that lacks or misstates: {message.payload['fields']}.",
+            "Have the row corrected in FS: the corrected one comes by itself. The raw row is in the message.",
+            system="FS",
+        )
+    return ExplanationRequest.model_validate(message.payload["request"])

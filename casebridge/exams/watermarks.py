@@ -1,0 +1,82 @@
+"""How far each institution's FS was read: `oai.LastAudit` (contract 11).
+
+The mark is the newest change that FS itself reported, never our own time, so a wrong clock cannot skip a change. It is a hint
+for the next read, not a promise: what keeps a request from coming twice is its key in the inbox.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from casebridge.clock import Clock
+from casebridge.crash_points import crash_point
+from casebridge.database import Database, insert_absent
+from casebridge.errors import CaseError
+from casebridge.exams.institution import Institution
+
+MODULE: Final = "begrunnelse"
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """`since` is the newest change seen; `failures` counts the failed reads in a row."""
+
+    since: datetime | None
+    failures: int
+
+
+class Watermarks:
+    """Reads and writes `oai.LastAudit`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._watermarks = database.watermarks
+        self._clock = clock
+
+    def get(self, institution: Institution) -> Watermark:
+        row = self._watermarks.find_one({"_id": _key(institution)}) or {}
+        return Watermark(row.get("siden"), row.get("failures", 0))
+
+    def read_well(self, institution: Institution, newest: datetime | None) -> None:
+        """The read came to its end; `newest` is the newest change in it. The mark never moves back."""
+        self._ensure(institution)
+        now = self._clock.now()
+        self._watermarks.update_one(
+            {"_id": _key(institution)}, {"$set": {"status": "processed", "updated": now, "failures": 0, "error": None}}
+        )
+        if newest is not None:
+            self._watermarks.update_one(
+                {"_id": _key(institution), "$or": [{"siden": None}, {"siden": {"$lt": newest}}]},
+                {"$set": {"siden": newest}},
+            )
+        crash_point("watermark_written")
+
+    def read_badly(self, institution: Institution, error: CaseError) -> int:
+        """The read failed; the mark stays. Returns how many reads in a row have failed now."""
+        self._ensure(institution)
+        failures = self.get(institution).failures + 1
+        self._watermarks.update_one(
+            {"_id": _key(institution)},
+            {"$set": {"status": "failed", "updated": self._clock.now(), "failures": failures, "error": error.code}},
+        )
+        return failures
+
+    def _ensure(self, institution: Institution) -> None:
+        if self._watermarks.find_one({"_id": _key(institution)}, {"_id": 1}) is None:
+            insert_absent(
+                self._watermarks,
+                [
+                    {
+                        "_id": _key(institution),
+                        "orgId": institution.org_id,
+                        "env": institution.env,
+                        "examSystem": institution.exam_system,
+                        "module": MODULE,
+                        "siden": None,
+                        "status": "new",
+                    }
+                ],
+            )
+
+
+def _key(institution: Institution) -> str:
+    return f"{institution.org_id}|{institution.env}|{institution.exam_system}|{MODULE}"

@@ -1,0 +1,153 @@
+"""What WISEflow tells us, as values: flows, participants, explanation requests and comments (contract 4.2 to 4.4).
+
+Only the fields that a rule of ours reads: names of students and assessors are never taken in. Unknown fields are ignored. Which
+record is the right one is in `flow_matching`; how records are fetched is in `resources.wiseflow`.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
+
+from casebridge.personal_data import DomainModel, Personal
+
+NOT_ACTIVATED: Final = 0
+"""Flow state of a flow that nobody can take part in yet."""
+MARKED_STATES: Final = frozenset({3, 4, 5})
+"""Flow states PARTICIPATION_ENDED, CONCLUDED and ARCHIVED: there can be a grade to explain."""
+REPEATED_VARIANTS: Final = frozenset({1, 2})
+"""Flow variants REEXAMINATION and REMARKING."""
+
+
+def _set_date(value: Any) -> Any:
+    """WISEflow writes 0 for a date that is not set (its own sample has `acceptDate: 0`)."""
+    return None if value in (0, "") else value
+
+
+def _with_zone(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _to_moment(value: Any) -> Any:
+    """Unix seconds of the old endpoints and ISO 8601 of the new ones; a time without a zone is UTC."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    return _with_zone(datetime.fromisoformat(value)) if isinstance(value, str) else value
+
+
+Moment = Annotated[datetime, BeforeValidator(_to_moment)]
+OptionalMoment = Annotated[Moment | None, BeforeValidator(_set_date)]
+
+
+class Flow(DomainModel):
+    """A flow as `GET /flow/{flowId}` and `GET /license/sis/flows/{sisCode}` describe it."""
+
+    flow_id: int = Field(validation_alias=AliasChoices("id", "flowId"))
+    state: int
+    variant: int
+    combined_main_flow_id: int | None = Field(None, alias="combinedMainFlowId")
+    """Set on a sub-flow of a combined flow."""
+    combined_sub_flow_ids: tuple[int, ...] = Field((), alias="combinedSubFlowIds")
+    """Filled on the main flow of a combined flow."""
+    source_code: str | None = Field(None, alias="sisCode")
+
+
+class SourceHit(DomainModel):
+    """One hit of `POST /sources/search`; there the id of a flow is spelled `flowid`."""
+
+    code: str
+    flow_id: int = Field(
+        validation_alias=AliasChoices(AliasPath("flow", "flowid"), AliasPath("flow", "flowId"), AliasPath("flow", "id"))
+    )
+
+
+class ExternalId(DomainModel):
+    """A name of a person in another system: the Feide name, FS's person number."""
+
+    value: Personal[str | None] = None
+
+
+class ParticipantUser(DomainModel):
+    """The person behind a participant, without the name."""
+
+    user_id: int | None = Field(None, alias="id")
+    external_ids: Personal[tuple[ExternalId, ...]] = Field((), alias="externalIds")
+
+
+class Participant(DomainModel):
+    """A participant of a flow. `unique_exam_id` is the candidate number where the flow came from FS (contract 4.3)."""
+
+    participant_id: int = Field(alias="participantId")
+    unique_exam_id: Personal[str | None] = Field(None, alias="uniqueExamId", coerce_numbers_to_str=True)
+    user_id: int | None = Field(None, alias="userId")
+    submission_id: int | None = Field(None, alias="submissionId")
+    user: Personal[ParticipantUser | None] = None
+
+    @property
+    def person(self) -> int | None:
+        """WISEflow's id of the person, the same on every flow."""
+        return self.user_id if self.user_id is not None else (self.user.user_id if self.user else None)
+
+    @property
+    def external_names(self) -> frozenset[str]:
+        """The person's names in other systems. Personal data."""
+        values = (external.value for external in self.user.external_ids) if self.user else ()
+        return frozenset(value.strip() for value in values if value and value.strip())
+
+
+class ExplanationParticipant(DomainModel):
+    """Whose explanation it is, on the flow."""
+
+    participant_id: int = Field(alias="participantId")
+
+
+class AssignedAssessor(DomainModel):
+    """The assessor that must answer: on the flow, and as a user."""
+
+    assessor_id: int | None = Field(None, alias="assessorId")
+    user_id: int | None = Field(None, validation_alias=AliasPath("user", "id"))
+
+
+class Justification(DomainModel):
+    """The answer's text where WISEflow gives it on the request (contract 4.8 `[inferred]`)."""
+
+    text: Personal[str | None] = None
+
+
+class Explanation(DomainModel):
+    """An explanation request ("grade justification") on a flow."""
+
+    explanation_id: int = Field(alias="explanationId")
+    state: int
+    request_date: Moment = Field(alias="requestDate")
+    assign_date: OptionalMoment = Field(None, alias="assignDate")
+    accept_date: OptionalMoment = Field(None, alias="acceptDate")
+    show_justification: bool = Field(False, alias="showJustification")
+    participant: ExplanationParticipant | None = None
+    assigned_assessor: AssignedAssessor | None = Field(None, alias="assignedAssessor")
+    justification: Personal[Justification | None] = None
+
+    @property
+    def text(self) -> str | None:
+        """The text on the request itself, if there is one that says something."""
+        text = self.justification.text if self.justification else None
+        return text if text and text.strip() else None
+
+
+class SubmissionComment(DomainModel):
+    """An assessor's comment on a submission. `container_id` is the submission that it is on."""
+
+    comment_id: int = Field(alias="id")
+    container_id: int | None = Field(None, alias="containerId")
+    assessor_id: int | None = Field(None, alias="assessorId")
+    assessor_user_id: int | None = Field(None, alias="assessorUserId")
+    content: Personal[str | None] = None
+    share_type: str = Field("NONE", alias="shareType")
+    created_at: Moment = Field(alias="createdAt")
+    updated_at: OptionalMoment = Field(None, alias="updatedAt")
+
+    @property
+    def changed_at(self) -> datetime:
+        return self.updated_at or self.created_at

@@ -1,0 +1,173 @@
+"""A message of MeldingQ and its parts, as they stand in `oai.meldingQ` (contract 11, improved on).
+
+Reading and writing the collection is in `meldingq`. A document of an earlier schema version stays readable: fields that it
+lacks get their defaults here and nowhere else.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+SCHEMA_VERSION: Final = 1
+
+
+class MessageStatus(StrEnum):
+    """`enqueued → processing → processed | failed → dead`; `failed` waits for its next attempt."""
+
+    ENQUEUED = "enqueued"
+    PROCESSING = "processing"
+    PROCESSED = "processed"
+    FAILED = "failed"
+    DEAD = "dead"
+
+
+UNFINISHED: Final = (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageStatus.FAILED)
+"""The statuses that hold back later messages of the same case."""
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """What a source hands to the inbox. `key` makes it unique for ever; `ordering_key` keeps a case's messages in order."""
+
+    key: str
+    queue: str
+    org_id: str
+    env: str
+    exam_system: str
+    ordering_key: str
+    correlation_id: str
+    payload: dict[str, Any]
+
+    def document(self, now: datetime) -> dict[str, Any]:
+        return {
+            "_id": self.key,
+            "schemaVersion": SCHEMA_VERSION,
+            "queue": self.queue,
+            "status": MessageStatus.ENQUEUED.value,
+            "orgId": self.org_id,
+            "env": self.env,
+            "examSystem": self.exam_system,
+            "institution": f"{self.org_id}/{self.env}",
+            "orderingKey": self.ordering_key,
+            "correlationId": self.correlation_id,
+            "payload": self.payload,
+            "enqueuedAt": now,
+            "dueAt": now,
+            "attempts": 0,
+            "generation": 1,
+            "fence": 0,
+            "steps": {},
+            "errors": [],
+            "effects": [],
+        }
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one step came to. `last` ends the flow: later steps are not needed."""
+
+    at: datetime
+    fence: int
+    milliseconds: int
+    result: dict[str, Any]
+    last: bool = False
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "fence": self.fence,
+            "milliseconds": self.milliseconds,
+            "result": self.result,
+            "last": self.last,
+        }
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "StepRecord":
+        return cls(
+            document["at"],
+            document.get("fence", 0),
+            document.get("milliseconds", 0),
+            document.get("result", {}),
+            document.get("last", False),
+        )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed attempt, in words for an operator; no personal data."""
+
+    at: datetime
+    attempt: int
+    step: str
+    category: str
+    code: str
+    cause: str
+    next_action: str
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "at": self.at,
+            "attempt": self.attempt,
+            "step": self.step,
+            "category": self.category,
+            "code": self.code,
+            "cause": self.cause,
+            "nextAction": self.next_action,
+        }
+
+
+@dataclass(frozen=True)
+class OwedEffect:
+    """Something that must be told to the outside once, after the state change that it tells of (design §3)."""
+
+    id: str
+    kind: str
+    body: dict[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        return {"id": self.id, "kind": self.kind, "body": self.body}
+
+
+@dataclass
+class Message:
+    """A claimed message, in the hands of one worker. `fence` proves that the hands are still the right ones."""
+
+    key: str
+    queue: str
+    status: MessageStatus
+    org_id: str
+    env: str
+    exam_system: str
+    institution: str
+    ordering_key: str
+    correlation_id: str
+    payload: dict[str, Any]
+    enqueued_at: datetime
+    attempts: int
+    generation: int
+    fence: int
+    steps: dict[str, StepRecord] = field(default_factory=dict)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    taken_over: bool = False
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Message":
+        return cls(
+            key=document["_id"],
+            queue=document["queue"],
+            status=MessageStatus(document["status"]),
+            org_id=document["orgId"],
+            env=document["env"],
+            exam_system=document["examSystem"],
+            institution=document.get("institution") or f"{document['orgId']}/{document['env']}",
+            ordering_key=document.get("orderingKey", document["_id"]),
+            correlation_id=document["correlationId"],
+            payload=document["payload"],
+            enqueued_at=document["enqueuedAt"],
+            attempts=document.get("attempts", 0),
+            generation=document.get("generation", 1),
+            fence=document.get("fence", 0),
+            steps={name: StepRecord.from_document(step) for name, step in document.get("steps", {}).items()},
+            errors=list(document.get("errors", [])),
+        )

@@ -1,0 +1,263 @@
+"""One worker's work on one claimed message: run the flow, write the audit, settle the outcome.
+
+The order never changes: audit first, then the message's new state, because the audit may be written twice without harm and a
+state that nobody can account for may not exist.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from pymongo.errors import PyMongoError
+
+from casebridge.alerts.alert import Alert
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.audit.entry import AuditEntry
+from casebridge.audit.log import AuditLog
+from casebridge.clock import Clock
+from casebridge.crash_points import crash_point
+from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, PermanentError, TransientError
+from casebridge.messaging.flow import Flow, StepFailedError, run_steps
+from casebridge.messaging.meldingq import MeldingQ
+from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect, StepRecord
+from casebridge.messaging.pauses import Pauses
+from casebridge.messaging.retry import RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+ALERT: Final = "alert"
+LOG_INDEX: Final = "log_index"
+ALERT_FROM_ATTEMPT: Final = 3
+RELAY_HOLD: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one claimed message, for counting."""
+
+    key: str
+    queue: str
+    institution: str
+    status: MessageStatus | None
+    """`None`: the lease was lost, or the database was away; somebody else will finish it."""
+    code: str | None = None
+
+
+class Worker:
+    """Stateless but for its collaborators; any number of threads may share one."""
+
+    def __init__(
+        self,
+        queue: MeldingQ,
+        flows: Mapping[str, Flow],
+        audit: AuditLog,
+        alerts: AlertOutbox,
+        pauses: Pauses,
+        retry: RetryPolicy,
+        clock: Clock,
+        maximum_attempts: int,
+        *,
+        index_outcomes: bool,
+    ) -> None:
+        self._queue = queue
+        self._flows = flows
+        self._audit = audit
+        self._alerts = alerts
+        self._pauses = pauses
+        self._retry = retry
+        self._clock = clock
+        self._maximum_attempts = maximum_attempts
+        self._index_outcomes = index_outcomes
+
+    def handle(self, message: Message) -> Outcome:
+        """Never raises: what goes wrong is settled with the message or left to its lease."""
+        try:
+            return self._handle(message)
+        except LeaseLostError:
+            logger.warning("case %s: another worker has taken over %s", message.correlation_id, message.queue)
+        except PyMongoError as error:
+            # What was done stays in the message; when the lease runs out, another worker resumes there.
+            logger.warning("case %s: the database is away (%s)", message.correlation_id, type(error).__name__)
+        return Outcome(message.key, message.queue, message.institution, None)
+
+    def _handle(self, message: Message) -> Outcome:
+        flow = self._flows.get(message.queue)
+        try:
+            if flow is None:
+                raise _no_flow(message)
+            if message.attempts > self._maximum_attempts:
+                raise StepFailedError(next_step(flow, message)) from _crashed_too_often(self._maximum_attempts)
+            last = run_steps(
+                flow, message, self._clock, lambda name, step: self._queue.record_step(message, name, step)
+            )
+        except StepFailedError as failed:
+            cause = failed.__cause__
+            if isinstance(cause, LeaseLostError | PyMongoError):
+                raise cause from None
+            return self._fail(message, flow, failed.step, _as_case_error(cause))
+        except PermanentError as error:
+            return self._fail(message, flow, "choose_flow", error)
+        return self._finish(message, flow, last)
+
+    def _finish(self, message: Message, flow: Flow, last: dict[str, StepRecord]) -> Outcome:
+        message.steps.update(last)
+        self._audit.add(self._step_entries(message, flow))
+        crash_point("audit_written")
+        effects = self._index_effects(message, success=True, step="finished", code=None)
+        self._queue.finish(message, last, effects, flow.forget, RELAY_HOLD)
+        crash_point("settled")
+        return Outcome(message.key, message.queue, message.institution, MessageStatus.PROCESSED)
+
+    def _fail(self, message: Message, flow: Flow | None, step: str, error: CaseError) -> Outcome:
+        now = self._clock.now()
+        verdict = self._retry.decide(error, message.attempts, now)
+        failure = Failure(now, message.attempts, step, error.category.value, error.code, error.cause, error.next_action)
+        entries = self._step_entries(message, flow) if flow else []
+        self._audit.add([*entries, self._failure_entry(message, flow, failure)])
+        crash_point("audit_written")
+        if isinstance(error, AuthBrokenError):
+            self._stop_institution(message, step, error)
+        effects: list[OwedEffect] = []
+        if verdict.status is MessageStatus.DEAD:
+            if flow:
+                flow.set_aside(message, error)
+            effects += self._index_effects(message, success=False, step=step, code=error.code)
+        if verdict.status is MessageStatus.DEAD or (verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
+            alert = _alert(message, step, error)
+            effects.append(OwedEffect(f"{message.key}:{message.fence}:{ALERT}", ALERT, alert.body()))
+        self._queue.fail(message, verdict.status, verdict.due_at, failure, effects, counts=verdict.counts)
+        crash_point("settled")
+        logger.info(
+            "case %s: %s failed with %s, now %s", message.correlation_id, step, error.code, verdict.status.value
+        )
+        return Outcome(message.key, message.queue, message.institution, verdict.status, error.code)
+
+    def _stop_institution(self, message: Message, step: str, error: AuthBrokenError) -> None:
+        # The alert first: a pause without an alert would be silence, an alert without a pause is repeated and folded.
+        self._alerts.owe(_alert(message, step, error))
+        if self._pauses.pause(message.institution, error):
+            logger.warning("%s is paused: %s", message.institution, error.code)
+
+    def _step_entries(self, message: Message, flow: Flow) -> list[AuditEntry]:
+        """An entry for every step that is done, also those of earlier attempts whose worker died before it could tell."""
+        fields = flow.audit_fields(message)
+        received = AuditEntry(
+            id=f"{message.key}:received",
+            time=message.enqueued_at,
+            correlation_id=message.correlation_id,
+            org_id=message.org_id,
+            env=message.env,
+            exam_system=message.exam_system,
+            submodule=message.queue,
+            step="received",
+            success=True,
+            fields=fields,
+        )
+        steps = [
+            AuditEntry(
+                id=f"{message.key}:{message.generation}:{name}",
+                time=step.at,
+                correlation_id=message.correlation_id,
+                org_id=message.org_id,
+                env=message.env,
+                exam_system=message.exam_system,
+                submodule=message.queue,
+                step=name,
+                success=True,
+                duration_ms=step.milliseconds,
+                attempt=message.attempts,
+                fields=fields,
+                detail={key: value for key, value in step.result.items() if key != "text"},
+            )
+            for name, step in message.steps.items()
+        ]
+        return [received, *steps]
+
+    def _failure_entry(self, message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
+        return AuditEntry(
+            id=f"{message.key}:{message.fence}:{failure.step}:failed",
+            time=failure.at,
+            correlation_id=message.correlation_id,
+            org_id=message.org_id,
+            env=message.env,
+            exam_system=message.exam_system,
+            submodule=message.queue,
+            step=failure.step,
+            success=False,
+            error_message=f"{failure.cause} {failure.next_action}",
+            code=failure.code,
+            attempt=message.attempts,
+            fields=flow.audit_fields(message) if flow else {},
+        )
+
+    def _index_effects(self, message: Message, *, success: bool, step: str, code: str | None) -> list[OwedEffect]:
+        if not self._index_outcomes:
+            return []
+        body = {
+            "time": self._clock.now().isoformat(),
+            "correlationId": message.correlation_id,
+            "orgId": message.org_id,
+            "env": message.env,
+            "examSys": message.exam_system,
+            "submodule": message.queue,
+            "step": step,
+            "success": success,
+            "code": code,
+            "attempts": message.attempts,
+        }
+        return [OwedEffect(f"{message.key}:{message.fence}:{LOG_INDEX}", LOG_INDEX, body)]
+
+
+def next_step(flow: Flow, message: Message) -> str:
+    """The step at which a message stands."""
+    return next((step.name for step in flow.steps if step.name not in message.steps), "settle")
+
+
+def _alert(message: Message, step: str, error: CaseError) -> Alert:
+    return Alert(
+        institution=message.institution,
+        org_id=message.org_id,
+        submodule=message.queue,
+        step=step,
+        code=error.code,
+        cause=error.cause,
+        next_action=error.next_action,
+        correlation_id=message.correlation_id,
+    )
+
+
+def _as_case_error(error: BaseException | None) -> CaseError:
+    """A defect is retried like an outage: a deployment may mend it. Its text may hold anything, so only its type is told."""
+    if isinstance(error, CaseError):
+        return error
+    logger.error("defect in a step: %s", type(error).__name__, exc_info=_without_values(error))
+    return TransientError(
+        "casebridge.defect",
+        f"A defect in casebridge: {type(error).__name__}.",
+        "Report it with the case id; the message is tried again and can be replayed after a fix.",
+    )
+
+
+def _without_values(error: BaseException | None) -> BaseException | None:
+    """The error's place without its text, which may quote personal data."""
+    if error is None:
+        return None
+    return RuntimeError(f"{type(error).__name__} (text withheld)").with_traceback(error.__traceback__)
+
+
+def _crashed_too_often(maximum: int) -> PermanentError:
+    return PermanentError(
+        "casebridge.worker_lost",
+        f"The worker was lost {maximum} times while it handled this message.",
+        "Look for crashes of the listener at those times (memory, kills), then replay the message.",
+    )
+
+
+def _no_flow(message: Message) -> PermanentError:
+    return PermanentError(
+        "casebridge.queue_unknown",
+        f"No flow handles the queue {message.queue}.",
+        "Run a version of casebridge that knows the queue, then replay the message.",
+    )

@@ -1,0 +1,99 @@
+"""The road of one case, step by step: the answer to "where is this request?"."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from casebridge.audit.log import AuditLog
+from casebridge.database import Database, Document
+from casebridge.exams.cases import Case, Cases
+from casebridge.messaging.message import MessageStatus
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """One entry of the audit, as an operator reads it."""
+
+    time: datetime
+    submodule: str
+    step: str
+    success: bool
+    told: str
+    duration_ms: int | None
+
+
+@dataclass(frozen=True)
+class Road:
+    """How far a case has come, what happened on the way, and what is to be done, if anything."""
+
+    correlation_id: str
+    institution: str
+    exam_system: str
+    state: str
+    deadline: datetime | None
+    set_aside: str | None
+    milestones: list[Milestone]
+    waiting: list[str]
+    next_action: str | None
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class RoadFinder:
+    """Finds roads by correlation id, or by exam and candidate. The answer never repeats the candidate."""
+
+    def __init__(self, database: Database, cases: Cases, audit: AuditLog) -> None:
+        self._messages = database.messages
+        self._cases = cases
+        self._audit = audit
+
+    def by_correlation_id(self, correlation_id: str) -> Road | None:
+        return self._road(correlation_id, self._cases.by_correlation_id(correlation_id))
+
+    def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Road]:
+        found = self._cases.by_exam_and_candidate(vurd_id, kandidatnr)
+        return [road for case in found if (road := self._road(case.correlation_id, case))]
+
+    def _road(self, correlation_id: str, case: Case | None) -> Road | None:
+        messages = list(self._messages.find({"correlationId": correlation_id}).sort("enqueuedAt", 1))
+        entries = self._audit.of_case(correlation_id)
+        if case is None and not messages and not entries:
+            return None
+        any_document: Document = case.document if case else (messages or entries)[0]
+        return Road(
+            correlation_id=correlation_id,
+            institution=case.institution if case else f"{any_document['orgId']}/{any_document['env']}",
+            exam_system=any_document.get("examSystem") or any_document.get("examSys", ""),
+            state=case.state.value if case else "no case",
+            deadline=case.document.get("deadline") if case else None,
+            set_aside=case.document.get("setAside") if case else None,
+            milestones=[_milestone(entry) for entry in entries],
+            waiting=[_waiting(message) for message in messages if message["status"] != MessageStatus.PROCESSED],
+            next_action=_next_action(messages),
+        )
+
+
+def _milestone(entry: Document) -> Milestone:
+    detail = ", ".join(f"{name}={value}" for name, value in entry.get("detail", {}).items() if name != "textHash")
+    return Milestone(
+        entry["time"],
+        entry["submodule"],
+        entry["step"],
+        entry["success"],
+        entry.get("errorMessage") or detail,
+        entry.get("durationMs"),
+    )
+
+
+def _waiting(message: Document) -> str:
+    due = message.get("dueAt")
+    when = f", due {due:%Y-%m-%d %H:%M:%S} UTC" if due else ""
+    return f"{message['queue']}: {message['status']} after {message.get('attempts', 0)} attempts{when}"
+
+
+def _next_action(messages: list[Document]) -> str | None:
+    for message in reversed(messages):
+        if message["status"] in (MessageStatus.DEAD, MessageStatus.FAILED) and message.get("errors"):
+            return str(message["errors"][-1]["nextAction"])
+    return None

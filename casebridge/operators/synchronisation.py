@@ -1,0 +1,142 @@
+"""A synchronisation now: read FS, send the requests on, look for answers, register them, and wait for the outcome.
+
+Each part is one of the pollers or one batch of the queue; both the command line and Dagster run them in this order. A listener
+may be running: whoever claims a message first handles it.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from casebridge.database import Database
+from casebridge.exams.answer_poller import AnswerPoller
+from casebridge.exams.cases import OPEN, CaseState
+from casebridge.exams.institution import Institution
+from casebridge.exams.polling import PollOutcome
+from casebridge.exams.request_reader import RequestReader
+from casebridge.messaging.listener import Listener
+
+LOOK_EVERY_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True)
+class PollReport:
+    """One round over all institutions, in counts; `failed` maps institutions to the code of what went wrong."""
+
+    institutions: int
+    seen: int
+    accepted: int
+    known: int
+    skipped: int
+    failed: dict[str, str]
+    counts: dict[str, int]
+    correlation_ids: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def all_failed(self) -> bool:
+        """Nothing could be read at all: that is an outage, not an empty round."""
+        return bool(self.failed) and len(self.failed) == self.institutions - self.skipped
+
+    @classmethod
+    def of(cls, outcomes: Sequence[PollOutcome]) -> "PollReport":
+        counts: Counter[str] = Counter()
+        for outcome in outcomes:
+            counts.update(outcome.counts)
+        return cls(
+            institutions=len(outcomes),
+            seen=sum(outcome.seen for outcome in outcomes),
+            accepted=sum(len(outcome.accepted) for outcome in outcomes),
+            known=sum(outcome.known for outcome in outcomes),
+            skipped=sum(outcome.skipped for outcome in outcomes),
+            failed={outcome.institution: outcome.error.code for outcome in outcomes if outcome.error},
+            counts=dict(counts),
+            correlation_ids=tuple(key for outcome in outcomes for key in outcome.accepted),
+        )
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What one batch of the queue came to: messages by status, and by code where they failed."""
+
+    handled: int
+    by_status: dict[str, int]
+    by_code: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """What became of the cases that were waited for; `waiting` did not get there in time."""
+
+    dispatched: int
+    set_aside: int
+    waiting: int
+
+
+class Synchronisation:
+    """The parts of a synchronisation; each may be run alone, again, and side by side with itself."""
+
+    def __init__(
+        self,
+        database: Database,
+        reader: RequestReader,
+        poller: AnswerPoller,
+        make_listener: Callable[[tuple[str, ...]], Listener],
+    ) -> None:
+        self._cases = database.cases
+        self._reader = reader
+        self._poller = poller
+        self._make_listener = make_listener
+
+    def read_requests(
+        self,
+        institutions: Sequence[Institution],
+        *,
+        reach_back: timedelta | None = None,
+        budget_seconds: float | None = None,
+    ) -> PollReport:
+        return PollReport.of(self._reader.read_new(institutions, reach_back=reach_back, budget_seconds=budget_seconds))
+
+    def poll_answers(
+        self, institutions: Sequence[Institution], *, also_answered: bool = False, budget_seconds: float | None = None
+    ) -> PollReport:
+        return PollReport.of(
+            self._poller.poll(institutions, also_answered=also_answered, budget_seconds=budget_seconds)
+        )
+
+    def run_batch(
+        self, queues: tuple[str, ...] = (), *, limit: int | None = None, stop: threading.Event | None = None
+    ) -> BatchReport:
+        """Handle what is due, until nothing is; with `limit`, at most so many messages."""
+        outcomes = self._make_listener(queues).run(stop or threading.Event(), until_idle=True, limit=limit).take()
+        by_status: Counter[str] = Counter()
+        by_code: Counter[str] = Counter()
+        for (_, _, status, code), messages in outcomes.items():
+            by_status[status] += messages
+            if code:
+                by_code[code] += messages
+        return BatchReport(sum(by_status.values()), dict(by_status), dict(by_code))
+
+    def wait_for_dispatch(self, correlation_ids: Sequence[str], seconds: float) -> Awaited:
+        """Wait until the exam system has these cases or a person must look at them; at most `seconds` (seed: 2 minutes)."""
+        deadline = time.monotonic() + seconds
+        while True:
+            awaited = self._awaited(correlation_ids)
+            if not awaited.waiting or time.monotonic() >= deadline:
+                return awaited
+            time.sleep(LOOK_EVERY_SECONDS)
+
+    def _awaited(self, correlation_ids: Sequence[str]) -> Awaited:
+        found = self._cases.find({"correlationId": {"$in": list(correlation_ids)}}, {"state": 1, "setAside": 1})
+        tally: Counter[str] = Counter()
+        for case in found:
+            if case.get("setAside") and case["state"] in OPEN:
+                tally["set_aside"] += 1
+            elif case["state"] == CaseState.REQUESTED:
+                tally["waiting"] += 1
+            else:
+                tally["dispatched"] += 1
+        return Awaited(tally["dispatched"], tally["set_aside"], tally["waiting"])

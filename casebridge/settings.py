@@ -1,0 +1,132 @@
+"""Every setting of casebridge, typed, read once from environment variables `CASEBRIDGE_…`.
+
+Here belongs what an operator may choose for a whole installation. What differs between institutions is in
+`configDB.orgs` (`exams.institution`); credentials are in `secrets`. `docs/settings.md` is generated from this module.
+"""
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class MongoDBSettings(BaseModel):
+    """The database that keeps configuration, queue, cases and audit."""
+
+    uri: SecretStr = Field(SecretStr("mongodb://127.0.0.1:27017"), description="Address, with user, password and TLS.")
+    config_database: str = Field("configDB", description="Database of `orgs` and `slack-blacklists`.")
+    oai_database: str = Field("oai", description="Database of the queue, cases and audit.")
+    server_selection_seconds: float = Field(3.0, description="How long one operation waits for a server to appear.")
+    socket_seconds: float = Field(20.0, description="How long one operation waits for an answer.")
+
+
+class HttpSettings(BaseModel):
+    """Calls to outside systems."""
+
+    connect_seconds: float = Field(5.0, description="Longest wait for a connection.")
+    read_seconds: float = Field(20.0, description="Longest silence while an answer is read.")
+    total_seconds: float = Field(40.0, description="Longest time for one call; must be shorter than the lease.")
+    maximum_bytes: int = Field(32 * 1024 * 1024, description="Largest answer that is read.")
+    connections: int = Field(32, description="Kept connections per institution and system.")
+
+
+class FsSettings(BaseModel):
+    """FS-Digex: what the contract leaves open is a setting (contract 3, `[inferred]`)."""
+
+    list_path: str = Field("/begrunnelse/{exam_system}", description="Path of the list of changes (singular).")
+    exam_path: str = Field("/begrunnelser/{exam_system}/{exam_id}", description="Path of one exam's explanations.")
+    register_path: str = Field("/begrunnelser/{exam_system}", description="Path that registers an explanation.")
+    siden_format: str = Field("%Y-%m-%dT%H:%M:%S", description="`strftime` format of `siden`, in Oslo time.")
+    extra_parameters: dict[str, str] = Field({}, description="Further query parameters of the list call.")
+    overlap_seconds: int = Field(120, description="How far each poll reaches back behind the newest change seen.")
+    reconcile_overlap_days: float = Field(14.0, description="How far the reconciliation reaches back.")
+    first_read_days: float = Field(30.0, description="How far the very first read of an institution reaches back.")
+    maximum_text_bytes: int = Field(2 * 1024 * 1024, description="Longest explanation that FS accepts, as UTF-8.")
+
+
+class WiseflowSettings(BaseModel):
+    """WISEflow: limits are the vendor's, per credential set (contract 4.1)."""
+
+    client_name: str = Field("casebridge", description="Sent as `X-Client-Name`.")
+    requests_per_second: int = Field(200, description="The vendor's limit per second and credential.")
+    requests_per_minute: int = Field(5000, description="The vendor's limit per minute and credential.")
+    token_margin_seconds: int = Field(120, description="A token is renewed this long before it expires.")
+    ask_with_due_date: bool = Field(True, description="Send FS's deadline as `dueDate` with the request.")
+    participants_page: int = Field(100, ge=1, le=100, description="Page size of participants.")
+    comments_page: int = Field(1000, ge=1, le=1000, description="Page size of submission comments.")
+
+
+class QueueSettings(BaseModel):
+    """MeldingQ. The seed's rules are the defaults where it has one (contract 1)."""
+
+    maximum_attempts: int = Field(5, ge=1, description="Attempts before a message is dead (seed: 5).")
+    group_size: int = Field(100, ge=1, le=100, description="Messages fetched at once (seed: at most 100).")
+    workers: int = Field(8, ge=1, description="Messages handled side by side in one process.")
+    lease_seconds: float = Field(60.0, description="A silent worker loses its messages after this (seed: 10 minutes).")
+    retry_base_seconds: float = Field(15.0, description="Wait after the first failure; four times longer each time.")
+    retry_cap_seconds: float = Field(480.0, description="Longest wait between two attempts.")
+    not_ready_seconds: float = Field(300.0, description="Wait when what we need does not exist yet.")
+    idle_poll_seconds: float = Field(0.25, description="Longest pause between two looks into an empty queue.")
+    shutdown_seconds: float = Field(30.0, description="How long a shutdown waits for messages in work.")
+    probe_seconds: float = Field(15.0, description="First wait before refused credentials are tried again; doubles.")
+    probe_cap_seconds: float = Field(900.0, description="Longest wait between two such trials.")
+    overdue_seconds: float = Field(900.0, description="A message that waits longer than this is reported.")
+
+
+class AnswerSettings(BaseModel):
+    """Answers from the exam systems, and the law's deadline (contract 7: have it checked against Lovdata)."""
+
+    watch_days: float = Field(30.0, description="How long a registered answer is watched for changes.")
+    deadline_days: int = Field(14, description="Days to answer, from the request, where FS gives no `frist`.")
+    near_days: int = Field(3, description="From how many days before the deadline an unanswered case is reported.")
+
+
+class SlackSettings(BaseModel):
+    """Alerts. With a token `chat.postMessage` is used, else the incoming webhook; with neither, alerts stay in MongoDB."""
+
+    token: SecretStr | None = Field(None, description="Bot token for `chat.postMessage`.")
+    channel: str = Field("mule-prod", description="Channel of the alerts.")
+    api_url: str = Field("https://slack.com/api/", description="Base address of the Web API.")
+    webhook_url: SecretStr | None = Field(None, description="Incoming webhook.")
+    fold_minutes: float = Field(60.0, description="Alerts of the same cause within this time are one.")
+    seconds_between: float = Field(1.0, description="Slack takes about one message a second.")
+
+
+class LaasSettings(BaseModel):
+    """The log index. Without an address nothing is sent."""
+
+    url: str | None = Field(None, description="Base address.")
+    index: str = Field("casebridge", description="Name of the index.")
+    give_up_days: float = Field(7.0, description="An index entry that cannot be delivered for this long is dropped.")
+
+
+class DagsterSettings(BaseModel):
+    """Where the listener reports what it did, in aggregate."""
+
+    url: str | None = Field(None, description="Address of the Dagster web server; without it nothing is reported.")
+    report_seconds: float = Field(10.0, description="Shortest time between two reports.")
+
+
+class Settings(BaseSettings):
+    """All settings. A nested one is set as `CASEBRIDGE_QUEUE__WORKERS=16`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CASEBRIDGE_", env_nested_delimiter="__", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    environment: str | None = Field(None, description="Only institutions of this `env` are carried; empty means all.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of our own log.")
+    mongodb: MongoDBSettings = MongoDBSettings()
+    http: HttpSettings = HttpSettings()
+    fs: FsSettings = FsSettings()
+    wiseflow: WiseflowSettings = WiseflowSettings()
+    queue: QueueSettings = QueueSettings()
+    answers: AnswerSettings = AnswerSettings()
+    slack: SlackSettings = SlackSettings()
+    laas: LaasSettings = LaasSettings()
+    dagster: DagsterSettings = DagsterSettings()
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.queue.lease_seconds)

@@ -1,0 +1,1 @@
+"""`casebridge demo`: the whole platform on one machine, with simulated neighbours, watched in the terminal."""

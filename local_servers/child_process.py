@@ -1,0 +1,131 @@
+"""Child processes that never outlive their parent, however it ends.
+
+All children of one `Children` form a process group of their own, so that Ctrl-C reaches the parent alone and the parent decides the
+order. A watchdog process kills the group and removes the state folder when the parent is gone, even by SIGKILL.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+STOP_SECONDS: Final = 8.0
+LOOK_EVERY_SECONDS: Final = 0.02
+
+
+class ServerNotStartedError(RuntimeError):
+    """A server ended, or said nothing, before it was ready. The message holds the end of its log."""
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on the loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Child:
+    """One running child: its process and its log."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.name = name
+        self.process = process
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Return when `ready` says so. Raises `ServerNotStartedError` when the child ends or the time is up."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if self.process.poll() is not None:
+                raise ServerNotStartedError(f"{self.name} ended with {self.process.returncode}:\n{self.log_end()}")
+            if time.monotonic() > deadline:
+                raise ServerNotStartedError(f"{self.name} was not ready in {seconds:.0f} s:\n{self.log_end()}")
+            time.sleep(LOOK_EVERY_SECONDS)
+
+    def log_end(self, lines: int = 15) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self, signal_number: int = signal.SIGTERM, seconds: float = STOP_SECONDS) -> int:
+        """Ask the child to end; kill it when it does not. Returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        return self.process.wait()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Children:
+    """A context in which children run; leaving it, by whatever road, ends them and removes `folder`."""
+
+    def __init__(self, name: str = "casebridge") -> None:
+        self._name = name
+        self.running: list[Child] = []
+
+    def __enter__(self) -> "Children":
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
+        read_end, self._lifeline = os.pipe()
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-m", "local_servers.watchdog", str(read_end), str(self.folder)],
+            pass_fds=(read_end,),
+            process_group=0,
+        )
+        os.close(read_end)
+        return self
+
+    def start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> Child:
+        """Start a child in the group; its output goes to a log of its own."""
+        log = self.folder / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+                cwd=cwd,
+                process_group=self._watchdog.pid,
+            )
+        child = Child(name, process, log)
+        self.running.append(child)
+        return child
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the children side by side, the youngest first; then the watchdog sees to what they left behind."""
+        for child in reversed(self.running):
+            with contextlib.suppress(ProcessLookupError):
+                child.process.terminate()
+        for child in reversed(self.running):
+            child.stop()
+        os.close(self._lifeline)
+        self._watchdog.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,49 @@
+"""The embedded MongoDB-protocol server: SecantusDB, a process of its own (GPL-2.0, never imported)."""
+
+import sys
+from pathlib import Path
+
+from local_servers.child_process import Child, Children, ServerNotStartedError, free_port, listens
+
+READY_SECONDS = 30.0
+TRIES = 3
+
+
+class EmbeddedMongoDB:
+    """One server with its data below the folder of `children`. May be killed and started again on the same port."""
+
+    def __init__(self, children: Children, name: str = "mongodb", *, faults: bool = False) -> None:
+        self._children = children
+        self._name = name
+        self._data = children.folder / f"{name}-data"
+        self._faults = faults
+        self.port = 0
+        self.child = self._start_on_a_free_port()
+
+    @property
+    def uri(self) -> str:
+        return f"mongodb://127.0.0.1:{self.port}"
+
+    def restart(self) -> None:
+        """Start again after `child` was stopped or killed, with the same data and address."""
+        self.child = self._start(self.port)
+
+    def _start_on_a_free_port(self) -> Child:
+        for attempt in range(TRIES):
+            self.port = free_port()
+            try:
+                return self._start(self.port)
+            except ServerNotStartedError:
+                if attempt == TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _start(self, port: int) -> Child:
+        command = [str(Path(sys.executable).with_name("secantusd-py")), "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--storage-path", str(self._data), "--log-level", "ERROR", "--cache-size", "128M"]
+        # Acknowledged writes must survive a kill: the server loses recent ones without j, and every client here sends j.
+        if self._faults:
+            command.append("--enable-test-commands")
+        child = self._children.start(self._name, command)
+        child.wait_until(lambda: listens(port), READY_SECONDS)
+        return child

@@ -1,0 +1,144 @@
+"""Wires one process: the engine with the clients of the outside world.
+
+The listener, the command line and Dagster's resource all build this and nothing else. No Dagster here: a listener does not
+need it, and it costs a hundred megabytes.
+"""
+
+import logging
+import os
+import socket
+from datetime import timedelta
+
+from casebridge.alerts.blacklist import Blacklist
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.audit.log import AuditLog
+from casebridge.clock import ServerClock
+from casebridge.database import Database
+from casebridge.errors import AuthBrokenError, CaseError
+from casebridge.exams.answer_flow import AnswerFlow
+from casebridge.exams.answer_poller import AnswerPoller
+from casebridge.exams.cases import Cases
+from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.polling import Polling
+from casebridge.exams.request_flow import RequestFlow
+from casebridge.exams.request_reader import RequestReader
+from casebridge.exams.watermarks import Watermarks
+from casebridge.messaging.flow import Flow
+from casebridge.messaging.listener import Listener
+from casebridge.messaging.meldingq import MeldingQ
+from casebridge.messaging.pauses import Pauses
+from casebridge.messaging.relay import Relay
+from casebridge.messaging.retry import RetryPolicy
+from casebridge.messaging.worker import Worker
+from casebridge.operators.replay import Replayer
+from casebridge.operators.road import RoadFinder
+from casebridge.operators.status import StatusReader
+from casebridge.operators.synchronisation import Synchronisation
+from casebridge.secrets import Secrets
+from casebridge.settings import Settings
+from resources.laas import LaasClient
+from resources.outside import OutsideWorld
+from resources.slack import SlackChannel
+
+logger = logging.getLogger(__name__)
+
+
+class Bridge:
+    """Everything that one process of casebridge needs. Building it connects to nothing; close it when done."""
+
+    def __init__(self, settings: Settings, secrets: Secrets | None = None) -> None:
+        self.settings = settings
+        self.database = Database(settings.mongodb)
+        self.clock = ServerClock(self.database.server_time)
+        self.outside = OutsideWorld(settings, secrets or Secrets())
+        self.institutions = InstitutionRegister(self.database, settings.environment)
+        self.audit = AuditLog(self.database)
+        self.alerts = AlertOutbox(self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes))
+        self.pauses = Pauses(self.database, self.clock, settings.queue)
+        self.queue = MeldingQ(self.database, self.clock, settings.lease)
+        self.cases = Cases(self.database, self.clock, settings.answers.deadline_days)
+        self.watermarks = Watermarks(self.database, self.clock)
+        polling = Polling(self.audit, self.alerts, self.pauses, self.clock)
+        self.reader = RequestReader(
+            self.outside, self.queue, self.cases, self.watermarks, polling, self.clock, settings.fs
+        )
+        self.poller = AnswerPoller(
+            self.outside,
+            self.queue,
+            self.cases,
+            polling,
+            self.clock,
+            timedelta(days=settings.answers.watch_days),
+        )
+        self.flows: dict[str, Flow] = {
+            flow.queue: flow
+            for flow in (
+                RequestFlow(self.institutions, self.outside, self.cases, settings.answers.deadline_days),
+                AnswerFlow(self.institutions, self.outside, self.cases),
+            )
+        }
+        self.worker = Worker(
+            self.queue,
+            self.flows,
+            self.audit,
+            self.alerts,
+            self.pauses,
+            RetryPolicy(settings.queue),
+            self.clock,
+            settings.queue.maximum_attempts,
+            index_outcomes=settings.laas.url is not None,
+        )
+        self.relay = self._relay()
+        self.status = StatusReader(self.database, self.cases, self.pauses, self.alerts, self.clock)
+        self.roads = RoadFinder(self.database, self.cases, self.audit)
+        self.replayer = Replayer(self.queue, self.audit, self.clock)
+        self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
+
+    def _relay(self) -> Relay:
+        slack, laas = self.settings.slack, self.settings.laas
+        return Relay(
+            self.queue,
+            self.alerts,
+            Blacklist(self.database),
+            SlackChannel(slack) if slack.token or slack.webhook_url else None,
+            LaasClient(laas, self.settings.http) if laas.url else None,
+            self.clock,
+            timedelta(days=laas.give_up_days),
+        )
+
+    def listener(self, queues: tuple[str, ...] = ()) -> Listener:
+        """A listener of this process; it may be run until stopped or until nothing is due."""
+        return Listener(self.queue, self.worker, self.relay, self.pauses, self.settings.queue, self.care, queues=queues)
+
+    def care(self) -> None:
+        """What somebody must do now and then: try the credentials of paused institutions."""
+        for pause in self.pauses.take_due_trials():
+            institution = self.institutions.get(pause.institution)
+            if institution is None:
+                continue
+            try:
+                self.outside.student_registry(institution).check_credentials()
+                self.outside.exam_system(institution).check_credentials()
+            except AuthBrokenError as error:
+                logger.info("%s stays paused after trial %d: %s", pause.institution, pause.trials, error.code)
+            except CaseError as error:
+                logger.info("%s: the trial of its credentials says nothing: %s", pause.institution, error.code)
+            else:
+                self.pauses.lift(pause.institution)
+                logger.info("%s goes on: its credentials work again", pause.institution)
+
+    def announce(self, listener: Listener) -> None:
+        """Tell operators and sensors that a listener is at work."""
+        self.database.listeners.update_one(
+            {"_id": listener.owner},
+            {"$set": {"seenAt": self.clock.now(), "host": socket.gethostname(), "pid": os.getpid()}},
+            upsert=True,
+        )
+
+    def retire(self, listener: Listener) -> None:
+        self.database.listeners.delete_one({"_id": listener.owner})
+
+    def close(self) -> None:
+        self.relay.close()
+        self.outside.close()
+        self.database.close()

@@ -1,0 +1,243 @@
+"""FS-Digex for one institution: what students asked for, and where their explanations are registered (contract 3).
+
+Paths, the format of `siden` and further parameters are settings, because the contract leaves them open. The rows of
+requests are handed on raw: parsing them is the flow's, so that a bad row is a failed message and not a lost one.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from requests.auth import HTTPBasicAuth
+
+from casebridge.errors import AuthBrokenError, PermanentError
+from casebridge.exams.institution import Institution
+from casebridge.exams.models import ChangedExam, ExplanationRegistration
+from casebridge.secrets import Secrets
+from casebridge.settings import FsSettings, HttpSettings
+from resources.fs_text import carried_text
+from resources.http import HttpAnswer, HttpCall, HttpClient, Refusal
+
+logger = logging.getLogger(__name__)
+
+SYSTEM: Final = "FS"
+OSLO: Final = ZoneInfo("Europe/Oslo")
+REQUEST_FIELDS: Final = frozenset({"personlopenr", "kandidatnr", "datoKlageMottat"})
+"""Fields that only a request has: a line of the list with one of them is a whole request, not an exam."""
+
+FORBIDDEN: Final = Refusal(
+    AuthBrokenError,
+    "forbidden",
+    "FS does not let the institution's user do this.",
+    "Ask the institution to give its API user access to FS-Digex; its messages wait and go on by themselves.",
+)
+BAD_LIST_CALL: Final = Refusal(
+    PermanentError,
+    "list_refused",
+    "FS does not understand the question for changes.",
+    "Correct CASEBRIDGE_FS__SIDEN_FORMAT, …__EXTRA_PARAMETERS or the institusjonsnr in configDB.orgs.",
+)
+NO_LIST: Final = Refusal(
+    PermanentError,
+    "list_unknown",
+    "FS has no list of changes at this path.",
+    "Correct CASEBRIDGE_FS__LIST_PATH or the examSystem in oai.KlageBegrunnelseEnvs.",
+)
+UNKNOWN_EXAM: Final = Refusal(
+    PermanentError,
+    "exam_unknown",
+    "FS does not know the exam, or no longer.",
+    "Look the vurderingsenhet up in FS; replay the message when it is there.",
+)
+REFUSED: Final = Refusal(
+    PermanentError,
+    "refused",
+    "FS does not accept the explanation.",
+    "Look the request up in FS (Begrunnelse og klage); correct it there or register the explanation by hand.",
+)
+FINISHED_OTHERWISE: Final = Refusal(
+    PermanentError,
+    "finished_otherwise",
+    "The request was finished in FS with another explanation.",
+    "Compare the two in FS and the exam system; if FS's is wrong, reopen the request there and replay the message.",
+)
+REGISTRATION_REFUSALS: Final = {
+    400: REFUSED,
+    403: FORBIDDEN,
+    404: UNKNOWN_EXAM,
+    409: FINISHED_OTHERWISE,
+    422: REFUSED,
+}
+
+
+class FsDigexClient:
+    """FS seen by one institution: the port `StudentRegistry`. Thread-safe."""
+
+    def __init__(
+        self,
+        institution: Institution,
+        secrets: Secrets,
+        settings: FsSettings,
+        http_settings: HttpSettings,
+        http: HttpClient | None = None,
+    ) -> None:
+        self._institution = institution
+        self._secrets = secrets
+        self._settings = settings
+        self.http = http or HttpClient(SYSTEM, institution.fs.base_url, http_settings)
+
+    def changed_exams(self, since: datetime) -> Sequence[ChangedExam]:
+        """Exams that were created or changed since, `since` included, oldest change first.
+
+        Raises `PermanentError` `fs.list_unreadable` when one line cannot be read: the poll fails as a whole and its
+        watermark stays, because a line that is passed over would be a student who gets no answer.
+        """
+        answer = self._get_list(since)
+        lines = answer.json()
+        if not isinstance(lines, list):
+            raise _unreadable(answer, "it is not a list")
+        changes = [_read_line(answer, line) for line in lines]
+        return sorted(_one_for_each_exam(changes), key=lambda change: (change.changed_at, change.vurd_id))
+
+    def explanation_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
+        """The raw rows of one exam, each with its `examId`. Raises `PermanentError` `fs.exam_unknown`."""
+        answer = self.http.send(
+            HttpCall(
+                "GET",
+                self._settings.exam_path,
+                path={"exam_system": self._institution.exam_system, "exam_id": vurd_id},
+                auth=self._basic(),
+                refusals={403: FORBIDDEN, 404: UNKNOWN_EXAM},
+            )
+        )
+        exam = answer.json()
+        rows = exam.get("begrunnelser") if isinstance(exam, dict) else exam
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise answer.unreadable("no list of begrunnelser")
+        return [{**row, "examId": row.get("examId") or vurd_id} for row in rows]
+
+    def register_explanation(self, registration: ExplanationRegistration) -> None:
+        """Register an explanation (contract 3.3). FS keys it by exam and person: twice has one effect.
+
+        Raises `PermanentError` `fs.text_empty`, `fs.text_too_long`, `fs.refused`, `fs.exam_unknown` or
+        `fs.finished_otherwise`.
+        """
+        carried = carried_text(registration.text, self._settings.maximum_text_bytes)
+        if carried.removed:
+            logger.info("exam %s: %d control characters removed from an explanation", registration.vurd_id, carried.removed)
+        answer = self.http.send(
+            HttpCall(
+                "POST",
+                self._settings.register_path,
+                path={"exam_system": self._institution.exam_system},
+                json=_registration_json(registration, carried.text),
+                auth=self._basic(),
+                refusals=REGISTRATION_REFUSALS,
+            )
+        )
+        if answer.status == 200 or answer.body.strip():
+            # a maintenance page with status 200 must not pass for a registration
+            answer.json()
+
+    def check_credentials(self) -> None:
+        """Ask for the changes since now: an authorised call, unlike `/versjon`, and an empty answer."""
+        self._get_list(datetime.now(UTC))
+
+    def close(self) -> None:
+        self.http.close()
+
+    def _get_list(self, since: datetime) -> HttpAnswer:
+        return self.http.send(
+            HttpCall(
+                "GET",
+                self._settings.list_path,
+                path={"exam_system": self._institution.exam_system},
+                query={
+                    "institusjonsnr": self._institution.institusjonsnr,
+                    "siden": siden(since, self._settings.siden_format),
+                    **self._settings.extra_parameters,
+                },
+                auth=self._basic(),
+                refusals={400: BAD_LIST_CALL, 403: FORBIDDEN, 404: NO_LIST},
+            )
+        )
+
+    def _basic(self) -> HTTPBasicAuth:
+        username, password = self._secrets.basic(self._institution.fs.credential_ref)
+        # as bytes: requests would encode text as Latin-1, and passwords hold more than that
+        return HTTPBasicAuth(username.encode(), password.encode())
+
+
+def siden(since: datetime, siden_format: str) -> str:
+    """`since` as FS reads it: local Oslo time, never later than `since` (contract 3.3 `[inferred]`).
+
+    In the hour that comes twice in October a local time means two moments; without an offset in the format FS may
+    take the later one and leave out an hour of changes, so we ask from an hour earlier.
+    """
+    local = since.astimezone(OSLO)
+    is_ambiguous = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    if is_ambiguous and "%z" not in siden_format:
+        local = (since - timedelta(hours=1 + local.fold)).astimezone(OSLO)
+    return local.strftime(siden_format)
+
+
+def _registration_json(registration: ExplanationRegistration, text: str) -> dict[str, Any]:
+    return {
+        "examId": registration.vurd_id,
+        "personlopenr": registration.personlopenr,
+        "kandidatnr": registration.kandidatnr,
+        "kommisjonsId": registration.kommisjons_id,
+        "datoVedtakFormidlet": registration.communicated_on.isoformat(),
+        "begrunnelse": {"tekst": text, "format": "text/plain"},
+    }
+
+
+def _read_line(answer: HttpAnswer, line: Any) -> ChangedExam:
+    """One line of the list: an exam, or a whole request (contract 3.3 knows both)."""
+    if not isinstance(line, dict):
+        raise _unreadable(answer, "a line is not an object")
+    vurd_id = line.get("examId")
+    if not isinstance(vurd_id, str) or not vurd_id:
+        raise _unreadable(answer, "a line has no examId")
+    rows = (line,) if REQUEST_FIELDS & line.keys() else None
+    return ChangedExam(vurd_id, _changed_at(answer, line), rows)
+
+
+def _changed_at(answer: HttpAnswer, line: Mapping[str, Any]) -> datetime:
+    value = line.get("sistEndret")
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise _unreadable(answer, "a line has no sistEndret that is a time")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=OSLO)).astimezone(UTC)
+
+
+def _unreadable(answer: HttpAnswer, what: str) -> PermanentError:
+    return PermanentError(
+        "fs.list_unreadable",
+        f"{answer.where} brought a list of changes that cannot be read: {what}.",
+        "Send the trace of the call to the FS team; the poll starts from the same time again, nothing is passed over.",
+        system=SYSTEM,
+    )
+
+
+def _one_for_each_exam(changes: Sequence[ChangedExam]) -> list[ChangedExam]:
+    """Changes of the same exam as one, with its newest time; FS may repeat lines.
+
+    The rows are kept only if every line of the exam brought one: otherwise the exam must be fetched anyway.
+    """
+    exams: dict[str, list[ChangedExam]] = {}
+    for change in changes:
+        exams.setdefault(change.vurd_id, []).append(change)
+    merged = []
+    for vurd_id, lines in exams.items():
+        rows: list[dict[str, Any]] = []
+        for line in lines:
+            rows += [row for row in line.rows or () if row not in rows]
+        whole = all(line.rows is not None for line in lines)
+        merged.append(ChangedExam(vurd_id, max(line.changed_at for line in lines), tuple(rows) if whole else None))
+    return merged

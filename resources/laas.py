@@ -1,0 +1,41 @@
+"""LaaS, the log index: one document for each outcome, without personal data (contract 12 `[inferred]`)."""
+
+from typing import Any, Final
+
+from casebridge.errors import PermanentError
+from casebridge.settings import HttpSettings, LaasSettings
+from resources.http import HttpCall, HttpClient, Refusal
+
+SYSTEM: Final = "LaaS"
+REFUSED: Final = Refusal(
+    PermanentError,
+    "refused",
+    "LaaS does not take the document or the index.",
+    "Check CASEBRIDGE_LAAS__URL and …__INDEX with the people who run LaaS; the cases themselves are not affected.",
+)
+
+
+class LaasClient:
+    """The port `LogIndex`. Thread-safe. Build it only where an address is set; without one nothing is sent."""
+
+    def __init__(self, settings: LaasSettings, http_settings: HttpSettings, http: HttpClient | None = None) -> None:
+        self._index = settings.index
+        self._has_address = settings.url is not None
+        self.http = http or HttpClient(SYSTEM, settings.url or "", http_settings)
+
+    def index(self, document: dict[str, Any]) -> None:
+        """`POST {base}/{index}/_doc`. A document may come twice after a crash: it carries its own id."""
+        if not self._has_address:
+            return
+        self.http.send(
+            HttpCall(
+                "POST",
+                "/{index}/_doc",
+                path={"index": self._index},
+                json=document,
+                refusals=dict.fromkeys((400, 403, 404, 413, 422), REFUSED),
+            )
+        ).json()
+
+    def close(self) -> None:
+        self.http.close()

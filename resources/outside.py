@@ -1,0 +1,111 @@
+"""The outside world of one process: the port `Outside`, with one client per institution and system.
+
+Clients are built when they are first asked for and kept, with their connections, tokens and caches. Building one
+connects to nothing.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from casebridge.errors import PermanentError
+from casebridge.exams.institution import Institution, WiseflowAccess
+from casebridge.secrets import Secrets
+from casebridge.settings import Settings
+from resources import wiseflow
+from resources.fs_digex import FsDigexClient
+from resources.http import HttpClient
+from resources.rate_limit import RateLimit
+from resources.wiseflow import WiseflowClient
+from resources.wiseflow_exam_system import WiseflowExamSystem
+
+WISEFLOW: Final = "WISEFLOW"
+"""The exam system's code in FS and in `oai.KlageBegrunnelseEnvs`."""
+
+Client = TypeVar("Client", FsDigexClient, WiseflowExamSystem)
+
+
+class OutsideWorld:
+    """Thread-safe. Close it when the process ends."""
+
+    def __init__(self, settings: Settings, secrets: Secrets) -> None:
+        self._settings = settings
+        self._secrets = secrets
+        self._lock = threading.Lock()
+        self._registries: dict[str, tuple[Institution, FsDigexClient]] = {}
+        self._exam_systems: dict[str, tuple[Institution, WiseflowExamSystem]] = {}
+        self._rate_limits: dict[tuple[str, str], RateLimit] = {}
+
+    def student_registry(self, institution: Institution) -> FsDigexClient:
+        """FS for the institution."""
+        return self._kept(self._registries, institution, self._new_registry)
+
+    def exam_system(self, institution: Institution) -> WiseflowExamSystem:
+        """The institution's exam system. Raises `PermanentError` where its configuration names none that we know."""
+        return self._kept(self._exam_systems, institution, self._new_exam_system)
+
+    def call_counts(self) -> dict[str, dict[str, int]]:
+        """Calls so far by institution and system, as `HttpClient.call_counts` has them."""
+        with self._lock:
+            clients = [(key, client.http) for key, (_, client) in self._registries.items()]
+            clients += [(key, system.client.http) for key, (_, system) in self._exam_systems.items()]
+        return {f"{key} {http.system}": http.call_counts() for key, http in clients}
+
+    def close(self) -> None:
+        """Wake those who wait for a rate, and close every connection that is idle."""
+        with self._lock:
+            for rate_limit in self._rate_limits.values():
+                rate_limit.close()
+            for _, registry in self._registries.values():
+                registry.close()
+            for _, exam_system in self._exam_systems.values():
+                exam_system.close()
+
+    def _kept(
+        self,
+        clients: dict[str, tuple[Institution, Client]],
+        institution: Institution,
+        build: Callable[[Institution], Client],
+    ) -> Client:
+        """The institution's client; a new one when its configuration was changed."""
+        with self._lock:
+            built_for, client = clients.get(institution.key, (None, None))
+            if client is not None and built_for == institution:
+                return client
+            new = build(institution)
+            clients[institution.key] = (institution, new)
+        if client is not None:
+            # calls under way keep their connection; only idle ones are closed
+            client.close()
+        return new
+
+    def _new_registry(self, institution: Institution) -> FsDigexClient:
+        return FsDigexClient(institution, self._secrets, self._settings.fs, self._settings.http)
+
+    def _new_exam_system(self, institution: Institution) -> WiseflowExamSystem:
+        access = institution.wiseflow
+        if institution.exam_system != WISEFLOW or access is None:
+            raise PermanentError(
+                "exam_system.not_configured",
+                f"The configuration of {institution.key} names no exam system that casebridge knows.",
+                "Set examSystem in oai.KlageBegrunnelseEnvs and wiseflow in configDB.orgs, then replay the message.",
+            )
+        settings = self._settings.wiseflow
+        http = HttpClient(
+            wiseflow.SYSTEM,
+            access.base_url,
+            self._settings.http,
+            headers={"X-Client-Name": settings.client_name},
+            rate_limit=self._rate_limit(access),
+        )
+        client = WiseflowClient(access, self._secrets, settings, http)
+        return WiseflowExamSystem(access, client, ask_with_due_date=settings.ask_with_due_date)
+
+    def _rate_limit(self, access: WiseflowAccess) -> RateLimit:
+        """One gate per credential, even where institutions share one: the vendor counts per credential set."""
+        key = (access.base_url, access.credential_ref)
+        if key not in self._rate_limits:
+            settings = self._settings.wiseflow
+            rates = [(settings.requests_per_second, 1.0), (settings.requests_per_minute, 60.0)]
+            self._rate_limits[key] = RateLimit(wiseflow.SYSTEM, rates)
+        return self._rate_limits[key]

@@ -1,0 +1,190 @@
+"""Keeping within an outside system's rates: one gate per credential, shared by all threads of the process.
+
+The vendor counts per credential set (contract 4.1), so everything that uses the same credential passes the
+same gate. Other processes with that credential show in the answers: `RateLimit-…` headers and 429 close the gate.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from pyrate_limiter import InMemoryBucket, Rate, RateItem
+
+from casebridge.errors import RateLimitedError
+
+LONGEST_WAIT: Final = timedelta(seconds=5)
+"""A worker is not kept waiting longer than this: the message goes back to the queue until the gate opens."""
+LONGEST_HOLD: Final = timedelta(minutes=10)
+"""No header closes the gate longer than this: a wrong one must not stop an institution for a day."""
+WAIT_AFTER_429: Final = timedelta(seconds=1)
+"""How long the gate stays closed after a 429 that does not say for how long."""
+UNIX_TIME: Final = 1_000_000_000.0
+"""A reset above this many seconds is a point in time, not a wait."""
+_TIDY_EVERY: Final = 1024
+
+
+class RateLimit:
+    """The gate. `rates` are the vendor's: so many calls in so many seconds; without any, only the headers close it.
+
+    `monotonic` and `wait` are for tests: the clock in seconds, and a wait that returns true when it was interrupted.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        rates: Sequence[tuple[int, float]],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        self._system = system
+        self._monotonic = monotonic
+        self._closing = threading.Event()
+        self._wait = wait or self._closing.wait
+        self._lock = threading.Lock()
+        self._held_until = -math.inf
+        self._passed = 0
+        # without pyrate-limiter's `Limiter`: its wait cannot be interrupted, and it starts a thread per bucket
+        binding = _binding_rates(rates)
+        self._bucket = InMemoryBucket(binding) if binding else None
+
+    def pass_gate(self) -> None:
+        """Return when one more call is allowed; at most after `LONGEST_WAIT`, else raise `RateLimitedError`."""
+        gives_up_at = self._monotonic() + LONGEST_WAIT.total_seconds()
+        while True:
+            seconds = self._seconds_to_wait()
+            if seconds <= 0:
+                return
+            if self._monotonic() + seconds > gives_up_at:
+                raise self._error(
+                    "rate_limited",
+                    "All calls that the credential allows are used up.",
+                    "Nothing to do: the message waits without losing an attempt.",
+                    timedelta(seconds=seconds),
+                )
+            if self._wait(seconds):
+                raise self._error(
+                    "interrupted",
+                    "casebridge is shutting down while a call waited for its turn.",
+                    "Nothing to do: the message is taken again after the start.",
+                    timedelta(0),
+                )
+
+    def observe(self, status: int, headers: Mapping[str, str]) -> timedelta | None:
+        """Learn from an answer; return how long a refused (429) caller should wait."""
+        wait = retry_after(headers)
+        if status == 429:
+            self.hold(wait or WAIT_AFTER_429)
+            return wait or WAIT_AFTER_429
+        used_up = _used_up_for(headers)
+        if used_up is not None:
+            self.hold(used_up)
+        return None
+
+    def hold(self, duration: timedelta) -> None:
+        """Let nobody through for `duration`, at most `LONGEST_HOLD`."""
+        until = self._monotonic() + min(duration, LONGEST_HOLD).total_seconds()
+        with self._lock:
+            self._held_until = max(self._held_until, until)
+
+    def close(self) -> None:
+        """Wake everybody who waits; they get `RateLimitedError`, which costs no attempt."""
+        self._closing.set()
+
+    def _seconds_to_wait(self) -> float:
+        """0 when the caller has just been let through, else the seconds after which to ask again."""
+        with self._lock:
+            now = self._monotonic()
+            if now < self._held_until:
+                return self._held_until - now
+            if self._bucket is None:
+                return 0.0
+            milliseconds = int(now * 1000)
+            self._tidy(milliseconds)
+            call = RateItem(self._system, milliseconds)
+            if self._bucket.put(call):
+                return 0.0
+            return max(float(self._bucket.waiting(call)), 1.0) / 1000  # type: ignore[arg-type] # in memory: never awaitable
+
+    def _tidy(self, milliseconds: int) -> None:
+        self._passed += 1
+        if self._bucket is not None and self._passed % _TIDY_EVERY == 0:
+            self._bucket.leak(milliseconds)
+
+    def _error(self, code: str, cause: str, next_action: str, wait: timedelta) -> RateLimitedError:
+        return RateLimitedError(
+            f"{self._system.lower()}.{code}", cause, next_action, system=self._system, retry_after=wait
+        )
+
+
+def _binding_rates(rates: Sequence[tuple[int, float]]) -> list[Rate]:
+    """The rates that can bind, shortest interval first: pyrate-limiter refuses one that another implies."""
+    kept: list[Rate] = []
+    for limit, seconds in sorted(rates, key=lambda rate: rate[1]):
+        rate = Rate(limit, max(1, round(seconds * 1000)))
+        while kept and rate.limit <= kept[-1].limit:
+            kept.pop()
+        if not kept or rate.limit / rate.interval <= kept[-1].limit / kept[-1].interval:
+            kept.append(rate)
+    return kept
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """How long the other end asks to wait: `Retry-After` (seconds or a date), else the reset of a rate (contract 4.1).
+
+    A date is compared with the answer's own `Date`, so that a wrong clock on our side does not matter.
+    """
+    value = headers.get("Retry-After", "").strip()
+    if value:
+        seconds = _seconds(value)
+        if seconds is None:
+            seconds = _seconds_until(value, headers.get("Date"))
+        if seconds is not None:
+            return timedelta(seconds=seconds)
+    used_up = _used_up_for(headers)
+    if used_up is not None:
+        return used_up
+    seconds = _seconds(headers.get("RateLimit-Reset", ""))
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+def _used_up_for(headers: Mapping[str, str]) -> timedelta | None:
+    """The longest reset among the rates of which nothing remains."""
+    resets = [
+        _seconds(headers.get(f"{rate}Reset", "")) or WAIT_AFTER_429.total_seconds()
+        for rate in ("RateLimit-", "X-RateLimit-Second-", "X-RateLimit-Minute-")
+        if headers.get(f"{rate}Remaining", "").strip() == "0"
+    ]
+    return timedelta(seconds=max(resets)) if resets else None
+
+
+def _seconds(value: str) -> float | None:
+    try:
+        seconds = float(value)
+    except ValueError:
+        return None
+    if not math.isfinite(seconds) or seconds < 0:
+        return None
+    if seconds > UNIX_TIME:
+        seconds = max(0.0, seconds - datetime.now(UTC).timestamp())
+    return min(seconds, timedelta(days=1).total_seconds())
+
+
+def _seconds_until(value: str, answered_at: str | None) -> float | None:
+    moment = _http_date(value)
+    if moment is None:
+        return None
+    now = (_http_date(answered_at) if answered_at else None) or datetime.now(UTC)
+    return min(max(0.0, (moment - now).total_seconds()), timedelta(days=1).total_seconds())
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

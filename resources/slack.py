@@ -1,0 +1,124 @@
+"""Slack: alerts to the operators' channel, by bot token or by incoming webhook (contract 12).
+
+What an alert says and when it is sent again is the relay's; here is only the way to Slack. The text must hold no
+personal data.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from slack_sdk import WebClient, WebhookClient
+from slack_sdk.errors import SlackApiError
+
+from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, RateLimitedError, TransientError
+from casebridge.settings import HttpSettings, SlackSettings
+from resources.rate_limit import WAIT_AFTER_429, RateLimit
+
+SYSTEM: Final = "Slack"
+LONGEST_TEXT: Final = 4000
+"""Characters. Slack advises at most 4,000, and cuts or refuses beyond 40,000."""
+SHORTENED: Final = "\n… (shortened)"
+REFUSED_CREDENTIALS: Final = frozenset(
+    {
+        "access_denied", "account_inactive", "invalid_auth", "missing_scope", "no_permission", "not_authed",
+        "not_allowed_token_type", "org_login_required", "team_access_not_granted", "token_expired", "token_revoked",
+    }
+)  # fmt: skip
+REVOKED_WEBHOOK: Final = frozenset({401, 403, 404, 410})
+"""Slack's answers to a webhook that was removed, or whose channel or workspace is gone."""
+ERROR_NAME: Final = re.compile(r"[a-z_]{1,60}")
+
+
+class SlackChannel:
+    """The port `AlertChannel`. Thread-safe; messages leave one after the other, `seconds_between` apart."""
+
+    def __init__(self, settings: SlackSettings, http_settings: HttpSettings | None = None) -> None:
+        self._channel = settings.channel
+        rates = [(1, settings.seconds_between)] if settings.seconds_between > 0 else []
+        self._rate_limit = RateLimit(SYSTEM, rates)
+        options: dict[str, Any] = {
+            "timeout": max(1, round((http_settings or HttpSettings()).read_seconds)),
+            # the alert's document is the one owner of retries, and the SDK would log addresses that are secrets
+            "retry_handlers": [],
+            "logger": _silent_logger(),
+        }
+        self._web: WebClient | None = None
+        self._webhook: WebhookClient | None = None
+        if settings.token is not None:
+            self._web = WebClient(settings.token.get_secret_value(), base_url=settings.api_url, **options)
+        elif settings.webhook_url is not None:
+            self._webhook = WebhookClient(settings.webhook_url.get_secret_value(), **options)
+
+    def send(self, text: str) -> None:
+        """Post a message. Raises `casebridge.errors`; `NotReadyError` where neither token nor webhook is set."""
+        if self._web is None and self._webhook is None:
+            raise NotReadyError(
+                "slack.not_configured",
+                "Neither a Slack token nor a webhook is set.",
+                "Set CASEBRIDGE_SLACK__TOKEN or …__WEBHOOK_URL; the alerts wait in MongoDB.",
+                system=SYSTEM,
+            )
+        self._rate_limit.pass_gate()
+        try:
+            self._post(shortened(text))
+        except OSError as error:
+            # urllib's URLError and every timeout and lost connection are OSErrors
+            raise self._error(
+                TransientError, "unreachable", f"could not be reached ({type(error).__name__})"
+            ) from None
+        except (ValueError, LookupError) as error:
+            raise self._error(TransientError, "answer_unknown", f"answered unreadably ({type(error).__name__})") from None
+
+    def close(self) -> None:
+        """Wake whoever waits for a turn."""
+        self._rate_limit.close()
+
+    def _post(self, text: str) -> None:
+        if self._web is not None:
+            try:
+                self._web.chat_postMessage(channel=self._channel, text=text, unfurl_links=False, unfurl_media=False)
+            except SlackApiError as error:
+                response = error.response
+                raise self._refused(response.status_code, response.headers, _name(response.get("error"))) from None
+        elif self._webhook is not None:
+            answer = self._webhook.send(text=text, unfurl_links=False, unfurl_media=False)
+            if answer.status_code != 200 or answer.body != "ok":
+                raise self._refused(answer.status_code, answer.headers, _name(answer.body))
+
+    def _refused(self, status: int, headers: Mapping[str, str], name: str) -> CaseError:
+        said = f"answered with status {status} ({name})"
+        if status == 429:
+            wait = self._rate_limit.observe(status, headers)
+            error = self._error(RateLimitedError, "rate_limited", said)
+            error.retry_after = wait or WAIT_AFTER_429
+            return error
+        if name in REFUSED_CREDENTIALS or (self._web is None and status in REVOKED_WEBHOOK):
+            return self._error(AuthBrokenError, "credentials_refused", said)
+        return self._error(TransientError, "refused", said)
+
+    def _error(self, kind: type[CaseError], code: str, what: str) -> CaseError:
+        way = "chat.postMessage" if self._web is not None else "incoming webhook"
+        return kind(
+            f"slack.{code}",
+            f"Slack {way} {what}.",
+            "Check CASEBRIDGE_SLACK__TOKEN, …__CHANNEL or …__WEBHOOK_URL if it lasts; the alert is sent again.",
+            system=SYSTEM,
+        )
+
+
+def shortened(text: str) -> str:
+    """`text`, cut where it is longer than Slack advises."""
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - len(SHORTENED)] + SHORTENED
+
+
+def _name(error: object) -> str:
+    """Slack's name for an error; anything else, such as a page of a proxy, is not repeated."""
+    return error if isinstance(error, str) and ERROR_NAME.fullmatch(error) else "no error name"
+
+
+def _silent_logger() -> logging.Logger:
+    logger = logging.getLogger(f"{__name__}.sdk")
+    logger.setLevel(logging.CRITICAL)
+    return logger

@@ -1,0 +1,290 @@
+"""WISEflow's API 1.34: one method for each endpoint that grade explanations need (contract 4.2 and 4.3).
+
+Here belong the endpoints with their two generations, paging and refusals. Which flow, participant or comment is the
+right one is in `casebridge.exams.flow_matching`; the port of the flows is in `wiseflow_exam_system`.
+"""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
+
+from casebridge.errors import CaseError, PermanentError
+from casebridge.exams.institution import WiseflowAccess
+from casebridge.exams.wiseflow_records import Explanation, Flow, Participant, SourceHit, SubmissionComment
+from casebridge.personal_data import DomainModel
+from casebridge.secrets import Secrets
+from casebridge.settings import WiseflowSettings
+from resources.http import HttpAnswer, HttpCall, HttpClient, Refusal
+from resources.wiseflow_token import ApiKey, Credential, OAuth2Token
+
+SYSTEM: Final = "WISEflow"
+SOURCES_PAGE: Final = 100
+MOST_PAGES: Final = 1000
+"""Where paging stops at the latest: 100,000 participants are no exam but a server that repeats itself."""
+
+Record = TypeVar("Record", Flow, SourceHit, Participant, Explanation, SubmissionComment)
+
+NO_FLOW: Final = Refusal(
+    PermanentError,
+    "flow_unknown",
+    "WISEflow does not know the flow on the institution's licence.",
+    "Check whether the flow was deleted or moved to another licence; replay the message when it is there.",
+)
+NO_SEARCH: Final = Refusal(
+    PermanentError,
+    "search_unavailable",
+    "The institution's WISEflow licence does not offer this search for flows.",
+    "Change wiseflow.flowSearch of the institution in configDB.orgs (sources or sis_flows), then replay the message.",
+)
+BAD_SEARCH: Final = Refusal(
+    PermanentError,
+    "search_refused",
+    "WISEflow does not accept the exam's source code as a search.",
+    "Check the vurderingsenhet in FS: at least one part of its key must have three characters.",
+)
+NO_PARTICIPANTS: Final = Refusal(
+    PermanentError,
+    "participants_unavailable",
+    "WISEflow has no such flow, or no such list of participants.",
+    "Check the flow, and wiseflow.participantsEndpoint of the institution in configDB.orgs; then replay the message.",
+)
+EXPLANATIONS_OFF: Final = Refusal(
+    PermanentError,
+    "explanations_off",
+    "The flow does not take requests for explanations: switched off, or not yet in the marking phase.",
+    "Ask the institution to switch on grade justifications on the flow in WISEflow, then replay the message.",
+)
+NO_PARTICIPANT: Final = Refusal(
+    PermanentError,
+    "participant_unknown",
+    "WISEflow does not know the flow, or not the participant on it.",
+    "Check whether the candidate was moved to another flow; replay the message when it is there.",
+)
+BAD_REQUEST: Final = Refusal(
+    PermanentError,
+    "request_refused",
+    "WISEflow does not accept the request for an explanation.",
+    "Check the deadline (frist) of the request in FS, then replay the message.",
+)
+NO_EXPLANATION: Final = Refusal(
+    PermanentError,
+    "explanation_unknown",
+    "WISEflow does not know the request for an explanation, or no longer.",
+    "Check whether the flow or the request was deleted in WISEflow; replay the case's dispatch if it must be asked again.",
+)
+NOT_SHOWN: Final = Refusal(
+    PermanentError,
+    "show_refused",
+    "WISEflow does not let the student see the explanation.",
+    "Show it in WISEflow by hand, or set wiseflow.showJustification of the institution to false.",
+)
+COMMENTS_OFF: Final = Refusal(
+    PermanentError,
+    "comments_off",
+    "The institution's WISEflow licence gives no access to submission comments, where answers are.",
+    "Ask UNIwise for access to marking data on the licence, then replay the message.",
+)
+
+
+class CreatedExplanation(DomainModel):
+    """The answer to a request for an explanation, and to a change of its visibility."""
+
+    explanation_request_id: int = Field(
+        validation_alias=AliasChoices("explanationRequestId", "explanationId", "explanation_request_id")
+    )
+    show_justification: bool = Field(False, alias="showJustification")
+    created: bool = False
+    """Whether the call created it (201) or found it there (200)."""
+
+
+class WiseflowClient:
+    """The API for one licence. Thread-safe. Every method may raise `casebridge.errors`."""
+
+    def __init__(self, access: WiseflowAccess, secrets: Secrets, settings: WiseflowSettings, http: HttpClient) -> None:
+        self._access = access
+        self._settings = settings
+        self.http = http
+        self._credential: Credential = (
+            ApiKey(secrets, access.credential_ref)
+            if access.authentication == "api_key"
+            else OAuth2Token(http, secrets, access.credential_ref, settings.token_margin_seconds)
+        )
+
+    def search_sources(self, source_code: str) -> Sequence[SourceHit]:
+        """`POST /sources/search`: the sources with this code, each with its flow."""
+        call = HttpCall(
+            "POST",
+            "/sources/search",
+            json={"sourceCode": source_code},
+            refusals={400: BAD_SEARCH, 403: NO_SEARCH, 404: NO_SEARCH},
+        )
+        return self._pages(call, SOURCES_PAGE, SourceHit, lambda hit: (hit.flow_id, hit.code))
+
+    def search_sis_flows(self, source_code: str) -> Sequence[Flow]:
+        """`GET /license/sis/flows/{sisCode}` (deprecated): a list as it is described, or one object as in the schema."""
+        call = HttpCall(
+            "GET",
+            "/license/sis/flows/{sis_code}",
+            path={"sis_code": base64.b64encode(source_code.encode()).decode()},
+            refusals={400: BAD_SEARCH, 403: NO_SEARCH, 404: NO_SEARCH},
+        )
+        answer = self._send(call)
+        found = answer.json()
+        return _records(answer, [found] if isinstance(found, dict) else found, Flow)
+
+    def flow(self, flow_id: int) -> Flow:
+        """`GET /flow/{flowId}`. Raises `PermanentError` `wiseflow.flow_unknown`."""
+        answer = self._send(HttpCall("GET", "/flow/{flow_id}", path={"flow_id": flow_id}, refusals={404: NO_FLOW}))
+        return _records(answer, [answer.json()], Flow)[0]
+
+    def participants(self, flow_id: int, endpoint: Literal["new", "old"]) -> Sequence[Participant]:
+        """`GET /flows/{flowId}/participants`, or `/flow/…` before 1.34, where there is no `uniqueExamId`."""
+        template = "/flows/{flow_id}/participants" if endpoint == "new" else "/flow/{flow_id}/participants"
+        call = HttpCall("GET", template, path={"flow_id": flow_id}, refusals={404: NO_PARTICIPANTS})
+        return self._pages(call, self._settings.participants_page, Participant, lambda one: one.participant_id)
+
+    def request_explanation(
+        self, flow_id: int, participant_id: int, *, show: bool, due: datetime | None
+    ) -> CreatedExplanation:
+        """`POST /flow/{flowId}/explanation/request`: creates the request or returns the one that is there.
+
+        `show` counts only where it is created. Raises `PermanentError` `wiseflow.explanations_off`,
+        `wiseflow.participant_unknown` or `wiseflow.request_refused`.
+        """
+        body: dict[str, Any] = {"participantId": participant_id, "showJustification": show}
+        if due is not None:
+            body["dueDate"] = int(due.timestamp())
+        call = HttpCall(
+            "POST",
+            "/flow/{flow_id}/explanation/request",
+            path={"flow_id": flow_id},
+            json=body,
+            refusals={400: BAD_REQUEST, 403: EXPLANATIONS_OFF, 404: NO_PARTICIPANT},
+        )
+        answer = self._send(call)
+        return _created(answer, answer.json()).model_copy(update={"created": answer.status == 201})
+
+    def explanations(self, flow_id: int) -> Sequence[Explanation]:
+        """`GET /flow/{flowId}/explanation/request`: every request on the flow. Raises `wiseflow.flow_unknown`."""
+        call = HttpCall(
+            "GET", "/flow/{flow_id}/explanation/request", path={"flow_id": flow_id}, refusals={404: NO_FLOW}
+        )
+        answer = self._send(call)
+        return _records(answer, answer.json(), Explanation)
+
+    def explanation(self, flow_id: int, explanation_request_id: int) -> Explanation:
+        """`GET …/explanation/request/{explanationRequestId}`. Raises `wiseflow.explanation_unknown`."""
+        call = HttpCall(
+            "GET",
+            "/flow/{flow_id}/explanation/request/{explanation_request_id}",
+            path={"flow_id": flow_id, "explanation_request_id": explanation_request_id},
+            refusals={404: NO_EXPLANATION},
+        )
+        answer = self._send(call)
+        return _records(answer, [answer.json()], Explanation)[0]
+
+    def show_explanation(self, flow_id: int, explanation_request_id: int) -> CreatedExplanation:
+        """`PATCH …/explanation/request/{explanationRequestId}`: let the student see it; WISEflow sends an e-mail.
+
+        The vendor's schema says that `data` is an array and its example shows an object: both are read.
+        """
+        call = HttpCall(
+            "PATCH",
+            "/flow/{flow_id}/explanation/request/{explanation_request_id}",
+            path={"flow_id": flow_id, "explanation_request_id": explanation_request_id},
+            json={"showJustification": True},
+            refusals={400: NOT_SHOWN, 403: NOT_SHOWN, 404: NO_EXPLANATION},
+        )
+        answer = self._send(call)
+        data, _ = _envelope(answer)
+        return _created(answer, data[0] if isinstance(data, list) and data else data)
+
+    def submission_comments(self, flow_id: int) -> Sequence[SubmissionComment]:
+        """`GET /flows/{flowId}/assessors/submission-comments`. Raises `PermanentError` `wiseflow.comments_off`."""
+        call = HttpCall(
+            "GET",
+            "/flows/{flow_id}/assessors/submission-comments",
+            path={"flow_id": flow_id},
+            refusals={400: NO_FLOW, 403: COMMENTS_OFF, 404: NO_FLOW},
+        )
+        return self._pages(call, self._settings.comments_page, SubmissionComment, lambda one: one.comment_id)
+
+    def renew_credential(self) -> bool:
+        """Fetch a fresh token; false for a static key, of which only a call can tell whether it is good."""
+        return self._credential.renew()
+
+    def _send(self, call: HttpCall) -> HttpAnswer:
+        """Call with the institution's authorisation, and once more when only its token was too old."""
+        authorisation = self._credential.authorisation()
+        answer = self.http.send(replace(call, auth=authorisation, returned=call.returned | {401}))
+        if answer.status != 401:
+            return answer
+        if self._credential.refused(authorisation):
+            return self.http.send(replace(call, auth=self._credential.authorisation()))
+        raise self.http.failure(call, answer)
+
+    def _pages(
+        self, call: HttpCall, limit: int, kind: type[Record], identity: Callable[[Record], object]
+    ) -> Sequence[Record]:
+        """All rows of a paged endpoint, each once.
+
+        Without `pagination` in the answer, a page that is not exactly full or brings nothing new is the last.
+        """
+        rows: dict[object, Record] = {}
+        offset = 0
+        for _ in range(MOST_PAGES):
+            answer = self._send(replace(call, query={"offset": offset, "limit": limit}))
+            data, total = _envelope(answer)
+            page = _records(answer, data, kind)
+            known = len(rows)
+            rows.update((identity(row), row) for row in page)
+            offset += len(page)
+            is_last = (len(page) != limit or len(rows) == known) if total is None else offset >= total
+            if is_last:
+                return list(rows.values())
+            if not page:
+                raise answer.unreadable("an empty page before the end")
+        raise answer.unreadable("pages without an end")
+
+
+def _envelope(answer: HttpAnswer) -> tuple[Any, int | None]:
+    """What the envelope `{success, data, error, pagination}` holds, and the total; a bare list is taken as it is."""
+    body = answer.json()
+    if isinstance(body, list):
+        return body, None
+    if not isinstance(body, dict) or body.get("success") is False or "data" not in body:
+        raise answer.unreadable("no data")
+    pagination = body.get("pagination")
+    total = pagination.get("total") if isinstance(pagination, dict) else None
+    return body["data"], total if isinstance(total, int) else None
+
+
+_LISTS: Final[Mapping[type, TypeAdapter[Any]]] = {
+    kind: TypeAdapter(list[kind])  # type: ignore[valid-type]
+    for kind in (Flow, SourceHit, Participant, Explanation, SubmissionComment)
+}
+
+
+def _records(answer: HttpAnswer, rows: Any, kind: type[Record]) -> list[Record]:
+    try:
+        records: list[Record] = _LISTS[kind].validate_python(rows)
+    except ValidationError as error:
+        raise _shape(answer, error) from None
+    return records
+
+
+def _created(answer: HttpAnswer, data: Any) -> CreatedExplanation:
+    try:
+        return CreatedExplanation.model_validate(data)
+    except ValidationError as error:
+        raise _shape(answer, error) from None
+
+
+def _shape(answer: HttpAnswer, error: ValidationError) -> CaseError:
+    """The fields that are wrong, without their values and places in a list."""
+    fields = {".".join(str(part) for part in one["loc"] if isinstance(part, str)) or "body" for one in error.errors()}
+    return answer.unreadable(", ".join(sorted(fields)))

@@ -1,0 +1,222 @@
+"""WISEflow as the exam system of one institution: the port `ExamSystem` on top of the API.
+
+Here belong the caches, which make a burst of requests for one exam cost one look-up, and the order of calls. The API
+is in `wiseflow`, the choices are in `casebridge.exams.flow_matching`.
+"""
+
+import time as clock
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from casebridge.errors import NotReadyError, PermanentError, TransientError
+from casebridge.exams.exam_key import ExamKey
+from casebridge.exams.flow_matching import (
+    SYSTEM,
+    choose_comment,
+    choose_flow,
+    find_answer,
+    main_flows_wanted,
+    match_candidate,
+    same_source_code,
+)
+from casebridge.exams.institution import WiseflowAccess
+from casebridge.exams.models import (
+    CandidatePlace,
+    ExamPlace,
+    ExplanationAnswer,
+    ExplanationState,
+    ExplanationStatus,
+    RequestedExplanation,
+)
+from casebridge.exams.wiseflow_records import Explanation, Flow, Participant, SubmissionComment
+from casebridge.fingerprint import short_hash
+from resources.short_cache import Entry, ShortCache
+from resources.wiseflow import COMMENTS_OFF, WiseflowClient
+
+OSLO: Final = ZoneInfo("Europe/Oslo")
+LAST_SECOND: Final = time(23, 59, 59)
+KEPT_SECONDS: Final = 300.0
+"""How long a flow or a list of participants is believed: a burst lasts minutes, a correction should not wait longer."""
+KEPT_EXAMS: Final = 2000
+KEPT_PARTICIPANTS: Final = 20_000
+"""Bound of the memory: about a kilobyte each."""
+SUBMITTED: Final = 2
+STATES: Final = {
+    0: ExplanationState.REQUESTED,
+    1: ExplanationState.ASSIGNED,
+    SUBMITTED: ExplanationState.SUBMITTED,
+    3: ExplanationState.ACCEPTED,
+}
+CREDENTIAL_CHECK_CODE: Final = "casebridge||credentials"
+"""A source code that no exam has: searching for it tells only whether the caller may search."""
+
+
+class WiseflowExamSystem:
+    """Thread-safe; every method may raise `casebridge.errors`."""
+
+    def __init__(self, access: WiseflowAccess, client: WiseflowClient, *, ask_with_due_date: bool = True) -> None:
+        self._access = access
+        self._ask_with_due_date = ask_with_due_date
+        self.client = client
+        self._places: ShortCache[str, ExamPlace] = ShortCache(lambda _: KEPT_SECONDS, KEPT_EXAMS)
+        self._participants: ShortCache[int, Sequence[Participant]] = ShortCache(
+            lambda _: KEPT_SECONDS, KEPT_PARTICIPANTS, weigh=len
+        )
+
+    def find_exam(self, exam: ExamKey) -> ExamPlace:
+        """The exam's flow. Raises `PermanentError` `wiseflow.flow_missing` or `wiseflow.flow_ambiguous`."""
+        return self._places.get(exam.source_code, lambda: self._look_exam_up(exam.source_code)).value
+
+    def find_candidate(self, place: ExamPlace, kandidatnr: int, brukernavn: str | None) -> CandidatePlace:
+        """The candidate's participant. Kept lists that do not have it are read again once.
+
+        Raises `PermanentError` `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
+        """
+        began = clock.monotonic()
+        lists = {flow_id: self._read_participants(flow_id) for flow_id in place.flow_ids}
+        try:
+            return match_candidate(place, _values(lists), kandidatnr, brukernavn)
+        except PermanentError:
+            stale = {flow_id: entry for flow_id, entry in lists.items() if entry.loaded_at < began}
+            if not stale:
+                raise
+        lists.update({flow_id: self._read_participants(flow_id, entry) for flow_id, entry in stale.items()})
+        return match_candidate(place, _values(lists), kandidatnr, brukernavn)
+
+    def request_explanation(self, candidate: CandidatePlace, due: date | None) -> RequestedExplanation:
+        """Ask the assessor; 201 and 200 are both success. The deadline is the end of the day `due` in Oslo.
+
+        Never shown in WISEflow from the start: the student must not read the answer before FS has it.
+        """
+        due_at = datetime.combine(due, LAST_SECOND, OSLO) if due is not None and self._ask_with_due_date else None
+        created = self.client.request_explanation(
+            candidate.flow_id, candidate.participant_id, show=False, due=due_at
+        )
+        return RequestedExplanation(created.explanation_request_id, created.created, created.show_justification)
+
+    def explanations(self, flow_id: int) -> Sequence[ExplanationStatus]:
+        """Every request on the flow. Comments are read once, and only if some answer may stand in one."""
+        explanations = self.client.explanations(flow_id)
+        in_comments = [one for one in explanations if one.state >= SUBMITTED and one.text is None]
+        comments = self._comments(flow_id) if in_comments else ()
+        submissions = self._submissions(flow_id, in_comments) if comments else {}
+        return [_status(flow_id, one, comments, submissions.get(one.explanation_id)) for one in explanations]
+
+    def answer(self, flow_id: int, explanation_request_id: int, candidate: CandidatePlace) -> ExplanationAnswer:
+        """The answer's text and WISEflow's own moment for it.
+
+        Raises `NotReadyError` `wiseflow.answer_withdrawn` when the answer was unlocked meanwhile, `TransientError`
+        `wiseflow.answer_empty` when there is no text, and `PermanentError` `wiseflow.participant_mismatch` when the
+        request belongs to somebody else.
+        """
+        explanation = self.client.explanation(flow_id, explanation_request_id)
+        self._check_answered(explanation, candidate)
+        comments = () if explanation.text else self.client.submission_comments(flow_id)
+        found = find_answer(explanation, comments, candidate.submission_id)
+        if found is None:
+            raise TransientError(
+                "wiseflow.answer_empty",
+                f"Explanation request {explanation_request_id} on flow {flow_id} counts as answered but has no text.",
+                "Ask the assessor to write the explanation as a comment that the participant can see.",
+                system=SYSTEM,
+            )
+        return ExplanationAnswer(found.text, found.given_at, found.source)
+
+    def show_explanation(self, flow_id: int, explanation_request_id: int) -> None:
+        """Let the student see the answer in WISEflow, which sends an e-mail the first time."""
+        if not self.client.show_explanation(flow_id, explanation_request_id).show_justification:
+            raise TransientError(
+                "wiseflow.not_shown",
+                f"WISEflow took the order to show request {explanation_request_id} on flow {flow_id}, and hides it still.",
+                "Nothing to do unless it lasts: then show it in WISEflow by hand.",
+                system=SYSTEM,
+            )
+
+    def check_credentials(self) -> None:
+        """Get a fresh token; with a static key, search for nothing."""
+        if not self.client.renew_credential():
+            self._hits(CREDENTIAL_CHECK_CODE)
+
+    def close(self) -> None:
+        self.client.http.close()
+
+    def _look_exam_up(self, source_code: str) -> ExamPlace:
+        hits = self._hits(source_code)
+        return choose_flow([*hits, *(self.client.flow(flow_id) for flow_id in main_flows_wanted(hits))])
+
+    def _hits(self, source_code: str) -> list[Flow]:
+        """The flows with exactly this code. A source names only its flow, so each is read for its variant and state."""
+        if self._access.flow_search == "sis_flows":
+            flows = self.client.search_sis_flows(source_code)
+            return [flow for flow in flows if same_source_code(flow.source_code, source_code)]
+        sources = self.client.search_sources(source_code)
+        flow_ids = {source.flow_id for source in sources if same_source_code(source.code, source_code)}
+        return [self.client.flow(flow_id) for flow_id in sorted(flow_ids)]
+
+    def _read_participants(
+        self, flow_id: int, instead_of: Entry[Sequence[Participant]] | None = None
+    ) -> Entry[Sequence[Participant]]:
+        return self._participants.get(
+            flow_id, lambda: self.client.participants(flow_id, self._access.participants_endpoint), instead_of
+        )
+
+    def _comments(self, flow_id: int) -> Sequence[SubmissionComment]:
+        """The flow's comments; none where the licence hides them, so that the states can still be followed."""
+        try:
+            return self.client.submission_comments(flow_id)
+        except PermanentError as error:
+            if error.code != f"{SYSTEM.lower()}.{COMMENTS_OFF.code}":
+                raise
+            return ()
+
+    def _submissions(self, flow_id: int, explanations: Iterable[Explanation]) -> dict[int, int | None]:
+        """The submission behind each request, by `explanation_id`: the port's poll knows no candidates."""
+        began = clock.monotonic()
+        wanted = {one.explanation_id: one.participant.participant_id for one in explanations if one.participant}
+        entry = self._read_participants(flow_id)
+        known = {one.participant_id: one.submission_id for one in entry.value}
+        if not known.keys() >= set(wanted.values()) and entry.loaded_at < began:
+            entry = self._read_participants(flow_id, entry)
+            known = {one.participant_id: one.submission_id for one in entry.value}
+        return {explanation_id: known.get(participant_id) for explanation_id, participant_id in wanted.items()}
+
+    def _check_answered(self, explanation: Explanation, candidate: CandidatePlace) -> None:
+        if explanation.participant and explanation.participant.participant_id != candidate.participant_id:
+            raise PermanentError(
+                "wiseflow.participant_mismatch",
+                f"Explanation request {explanation.explanation_id} belongs to another participant than the case's.",
+                "Compare request and participant in WISEflow; the answer is not handed on before they agree.",
+                system=SYSTEM,
+            )
+        if explanation.state not in STATES or explanation.state < self._access.answer_state:
+            raise NotReadyError(
+                "wiseflow.answer_withdrawn",
+                f"Explanation request {explanation.explanation_id} is in state {explanation.state} (again); "
+                f"an answer counts from state {self._access.answer_state}.",
+                "Nothing to do: the answer is fetched when the assessor has submitted it again.",
+                system=SYSTEM,
+            )
+
+
+def _values(lists: dict[int, Entry[Sequence[Participant]]]) -> dict[int, Sequence[Participant]]:
+    return {flow_id: entry.value for flow_id, entry in lists.items()}
+
+
+def _status(
+    flow_id: int, explanation: Explanation, comments: Iterable[SubmissionComment], submission_id: int | None
+) -> ExplanationStatus:
+    comment = choose_comment(explanation, comments, submission_id) if explanation.state >= SUBMITTED else None
+    marker = short_hash(
+        explanation.state,
+        explanation.assign_date,
+        explanation.accept_date,
+        explanation.text,
+        comment.comment_id if comment else None,
+        comment.changed_at if comment else None,
+        # times have whole seconds: an edit within the same second shows only here
+        comment.content if comment else None,
+    )
+    state = STATES.get(explanation.state, ExplanationState.UNKNOWN)
+    return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker)

@@ -1,0 +1,142 @@
+"""One request that a test adds to a world that is already there, with whatever is odd about it.
+
+How a whole world is made is in ``population``.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from simulators.exam_case import REGISTERED, Case, Exam
+from simulators.flow import Flow, Participant
+from simulators.population import ODDITIES, Population, PopulationOrder
+from simulators.state import World
+
+OTHER_CANDIDATES = 5
+NEEDED_FIELDS = frozenset({"personlopenr", "kandidatnr", "datoKlageMottat"})
+"""Fields without which no case can be carried on; a row that lacks one is expected to be set aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOrder:
+    """What to add. Field names are those of the control interface."""
+
+    orgId: str  # noqa: N815 - as in the JSON of the control interface
+    oddity: str | None = None
+    examId: str | None = None  # noqa: N815
+    answer_text: str | None = None
+    hold: bool = False
+    raw: dict[str, Any] = field(default_factory=dict)
+    omit: list[str] = field(default_factory=list)
+    expected: str | None = None
+    kandidatnr: int | None = None
+    kommisjonsId: str | None = None  # noqa: N815
+    datoKlageMottat: str | None = None  # noqa: N815
+    frist: str | None = None
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> RequestOrder:
+        """Read an order.
+
+        :raises ValueError: an unknown field or oddity, or no institution
+        """
+        try:
+            order = cls(**body)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        if order.oddity not in {None, "unknown_state", *ODDITIES}:
+            raise ValueError(f"no such oddity: {order.oddity}; choices: {[*ODDITIES, 'unknown_state']}")
+        return order
+
+    def expected_end(self) -> str:
+        """How the case ought to end, unless the test says so itself."""
+        if self.expected is not None:
+            return self.expected
+        if self.oddity is not None:
+            return self.oddity
+        if NEEDED_FIELDS & (set(self.omit) | {name for name, value in self.raw.items() if value is None}):
+            return "invalid_row"
+        if self.answer_text is not None and not self.answer_text.strip():
+            return "empty_answer"
+        return REGISTERED
+
+
+def add_request(world: World, order: RequestOrder) -> dict[str, Any]:
+    """Add one request and, where the oddity does not forbid it, its candidate and flow. Returns the ids.
+
+    :raises ValueError: the institution or the exam does not exist
+    """
+    institution = world.institutions.get(order.orgId)
+    if institution is None:
+        raise ValueError(f"no such institution: {order.orgId}")
+    making = Population(world, PopulationOrder(seed=world.seed, days=1, variety=False), world.random)
+    if order.examId is None:
+        case, flow = _on_a_new_exam(making, order, making.add_exam(institution, len(world.exams)))
+    else:
+        case, flow = _on_an_exam(world, making, order)
+    case.expected = order.expected_end()
+    case.answer_text = order.answer_text
+    case.raw, case.omit = order.raw, frozenset(order.omit)
+    _override(case, order)
+    if order.hold:
+        world.held.append(case)
+    else:
+        world.show(case, changed_at=time.time())
+    world.waiting.changed()
+    return {
+        "caseId": case.case_id,
+        "examId": case.exam.exam_id,
+        "personlopenr": case.student.personlopenr,
+        "kandidatnr": case.kandidatnr,
+        "flowId": flow.flow_id if flow else None,
+        "participantId": case.participant_id,
+        "expected": case.expected,
+    }
+
+
+def _on_a_new_exam(making: Population, order: RequestOrder, exam: Exam) -> tuple[Case, Flow | None]:
+    students = making.students(exam.institution, OTHER_CANDIDATES + 1)
+    numbers = range(order.kandidatnr or 1001, (order.kandidatnr or 1001) + len(students))
+    sitting = list(zip(students, numbers, strict=True))
+    present = sitting[1:] if order.oddity == "no_candidate" else sitting
+    flows = making.add_flows(exam, 0, present, order.oddity)
+    student, kandidatnr = sitting[0]
+    flow, participant = _find(flows, kandidatnr)
+    case = making.add_case(exam, student, kandidatnr, participant, order.oddity)
+    if flow is not None and participant is not None:
+        making.add_comments_made_while_marking(case, flow, participant)
+    return case, flow
+
+
+def _on_an_exam(world: World, making: Population, order: RequestOrder) -> tuple[Case, Flow | None]:
+    exam = world.exams.get(order.examId or "")
+    if exam is None or exam.institution.org_id != order.orgId:
+        raise ValueError("no such exam at this institution")
+    asking = {case.student.personlopenr for case in world.cases_of_exam[exam.exam_id]}
+    for flow in world.flows.values():
+        if any(source.code == exam.source_code for source in flow.sources):
+            for participant in flow.participants:
+                if participant.student.personlopenr not in asking:
+                    kandidatnr = int(participant.unique_exam_id)
+                    return making.add_case(exam, participant.student, kandidatnr, participant, order.oddity), flow
+    raise ValueError("nobody is left on this exam who has not asked")
+
+
+def _find(flows: list[Flow], kandidatnr: int) -> tuple[Flow | None, Participant | None]:
+    for flow in flows:
+        for participant in flow.participants:
+            if participant.unique_exam_id == str(kandidatnr):
+                return flow, participant
+    return None, None
+
+
+def _override(case: Case, order: RequestOrder) -> None:
+    if order.kommisjonsId is not None:
+        case.kommisjons_id = order.kommisjonsId
+    if order.datoKlageMottat is not None:
+        case.received = date.fromisoformat(order.datoKlageMottat)
+    if order.frist is not None:
+        case.deadline = date.fromisoformat(order.frist)

@@ -1,0 +1,235 @@
+"""The control interface: fills the world, makes systems fail, and tells what happened. ``README.md`` has the table.
+
+It is no simulated system: it is not counted, and no fault befalls it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from simulators.added_request import RequestOrder, add_request
+from simulators.assessors import Assessors
+from simulators.exam_case import REGISTERED, Case
+from simulators.faults import FaultRule
+from simulators.institution import Institution
+from simulators.population import PopulationOrder, populate
+from simulators.state import AssessorPace, World
+from simulators.summary import FEWER_IS_REACHED, case_rows, conditions, summary
+
+LONGEST_WAIT_S = 600.0
+
+Handler = Callable[[dict[str, Any]], Any]
+
+
+class Control:
+    """The control interface over one world."""
+
+    def __init__(self, world: World, assessors: Assessors) -> None:
+        self._world = world
+        self._assessors = assessors
+
+    def application(self) -> Starlette:
+        def post(path: str, handler: Handler) -> Route:
+            return Route(path, _taking_json(handler), methods=["POST"])
+
+        def get(path: str, answer: Callable[[], Any]) -> Route:
+            return Route(path, _telling(answer), methods=["GET"])
+
+        world = self._world
+        return Starlette(
+            routes=[
+                post("/population", self._population),
+                post("/release", self._release),
+                post("/requests", self._add_request),
+                post("/withdraw", self._withdraw),
+                post("/change", self._change),
+                post("/assessors", self._set_pace),
+                post("/answers/change", self._change_answer),
+                post("/credentials", self._credentials),
+                post("/tokens/expire", self._expire_tokens),
+                post("/faults", self._set_faults),
+                Route("/faults", _telling(self._clear_faults), methods=["DELETE"]),
+                get("/faults", lambda: {"rules": [rule.as_json() for rule in world.faults.rules]}),
+                post("/modes", self._set_modes),
+                get("/summary", lambda: summary(world)),
+                get("/cases", lambda: case_rows(world)),
+                get("/slack/messages", lambda: world.slack_messages),
+                get("/laas/documents", lambda: world.laas_documents),
+                Route("/requests-log", self._requests_log, methods=["GET"]),
+                Route("/wait", self._wait, methods=["GET"]),
+            ]
+        )
+
+    # The world
+
+    def _population(self, body: dict[str, Any]) -> dict[str, Any]:
+        order = PopulationOrder.from_json(body)
+        self._assessors.stop()
+        made = populate(self._world, order)
+        self._world.waiting.changed()
+        return made
+
+    def _release(self, body: dict[str, Any]) -> dict[str, int]:
+        released = self._world.release(body.get("count"))
+        return {"released": released, "held": len(self._world.held)}
+
+    def _add_request(self, body: dict[str, Any]) -> dict[str, Any]:
+        return add_request(self._world, RequestOrder.from_json(body))
+
+    def _withdraw(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Finish a case by hand in FS, or remove its row."""
+        case = self._case(body)
+        if body.get("how", "finished") == "removed":
+            case.removed = True
+        else:
+            case.finished_by_hand = True
+            case.communicated = date.today().isoformat()  # noqa: DTZ011 - an officer's calendar
+            if body.get("text") is not None:
+                case.explanation = {"tekst": body["text"], "sensor": "FS", "format": "text/plain"}
+        if not case.registered and case.expected == REGISTERED:
+            case.expected = "withdrawn"
+        return self._changed(case)
+
+    def _change(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Change a row in FS; WISEflow follows only if asked to."""
+        case = self._case(body)
+        if "frist" in body:
+            case.deadline = date.fromisoformat(body["frist"])
+        if "kommisjonsId" in body:
+            case.kommisjons_id = body["kommisjonsId"]
+        if "kandidatnr" in body:
+            case.kandidatnr = int(body["kandidatnr"])
+            if body.get("in_wiseflow"):
+                self._renumber(case)
+        return self._changed(case)
+
+    def _renumber(self, case: Case) -> None:
+        for flow in self._world.flows.values():
+            for participant in flow.participants:
+                if participant.participant_id == case.participant_id:
+                    participant.unique_exam_id = str(case.kandidatnr)
+                    participant.json = None
+
+    def _changed(self, case: Case) -> dict[str, Any]:
+        case.changed_at = time.time()
+        self._world.waiting.changed()
+        return {"caseId": case.case_id, "expected": case.expected}
+
+    def _case(self, body: dict[str, Any]) -> Case:
+        case = self._world.cases.get(body.get("caseId", 0))
+        if case is None:
+            raise ValueError("no such caseId")
+        return case
+
+    def _institution(self, body: dict[str, Any]) -> Institution:
+        institution = self._world.institutions.get(body.get("orgId", ""))
+        if institution is None:
+            raise ValueError("no such orgId")
+        return institution
+
+    # The people and the systems
+
+    def _set_pace(self, body: dict[str, Any]) -> dict[str, Any]:
+        pace = self._world.pace
+        if unknown := set(body) - set(AssessorPace.__slots__):
+            raise ValueError(f"assessors have no {sorted(unknown)}")
+        for name, value in body.items():
+            setattr(pace, name, value)
+        if not pace.paused:
+            self._assessors.resume()
+        return {name: getattr(pace, name) for name in AssessorPace.__slots__}
+
+    def _change_answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        explanation = self._world.explanations.get(body.get("explanationRequestId", 0))
+        if explanation is None or not explanation.versions:
+            raise ValueError("no such explanationRequestId, or it was never answered")
+        self._assessors.change_answer(
+            explanation, body.get("text"), after_s=float(body.get("after_s", 0)), edit=bool(body.get("edit", False))
+        )
+        return {"state": int(explanation.state), "versions": len(explanation.versions)}
+
+    def _credentials(self, body: dict[str, Any]) -> dict[str, Any]:
+        institution, system, valid = self._institution(body), body.get("system"), bool(body.get("valid"))
+        if system == "fs":
+            institution.fs_credentials_valid = valid
+        elif system == "wiseflow":
+            institution.wiseflow_credentials_valid = valid
+        else:
+            raise ValueError("system must be fs or wiseflow")
+        return {"orgId": institution.org_id, "system": system, "valid": valid}
+
+    def _expire_tokens(self, _body: dict[str, Any]) -> dict[str, int]:
+        expired = len(self._world.tokens)
+        self._world.tokens.clear()
+        return {"expired": expired}
+
+    def _set_faults(self, body: dict[str, Any]) -> dict[str, Any]:
+        rules = body.get("rules", [])
+        made = [FaultRule.from_json(rule, seed=f"{self._world.seed}:{place}") for place, rule in enumerate(rules)]
+        self._world.faults.rules = made
+        return {"rules": len(made)}
+
+    def _clear_faults(self) -> dict[str, int]:
+        self._world.faults.rules = []
+        return {"rules": 0}
+
+    def _set_modes(self, body: dict[str, Any]) -> dict[str, Any]:
+        self._world.modes.change(body)
+        return self._world.modes.as_json()
+
+    # What happened
+
+    async def _requests_log(self, request: Request) -> Response:
+        limit = int(request.query_params.get("limit", "200"))
+        return JSONResponse(self._world.traffic.latest(request.query_params.get("system"), limit))
+
+    async def _wait(self, request: Request) -> Response:
+        """Answer when a number is reached, or when the time is over."""
+        query = request.query_params
+        condition, count = query.get("condition", ""), int(query.get("count", "0"))
+        system, route = query.get("system"), query.get("route")
+        timeout_s = min(float(query.get("timeout_s", "30")), LONGEST_WAIT_S)
+
+        def value() -> int:
+            traffic = self._world.traffic
+            if condition == "calls" and route:
+                return traffic.by_route[f"{system} {route}" if system else route]
+            if condition == "calls" and system:
+                return traffic.by_system[system]
+            return conditions(self._world)[condition]
+
+        if condition not in conditions(self._world):
+            return JSONResponse({"error": f"no such condition: {condition}"}, 400)
+        fewer = condition in FEWER_IS_REACHED
+        reached = await self._world.waiting.until(
+            lambda: value() <= count if fewer else value() >= count, timeout_s=timeout_s
+        )
+        return JSONResponse({"reached": reached, "condition": condition, "value": value()})
+
+
+def _taking_json(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        raw = await request.body()
+        try:
+            body = json.loads(raw) if raw else {}
+            return JSONResponse(handler(body))
+        except (ValueError, TypeError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+
+    return endpoint
+
+
+def _telling(answer: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(_request: Request) -> Response:
+        return JSONResponse(answer())
+
+    return endpoint

@@ -1,0 +1,107 @@
+"""Rules that make a simulated system fail, and the draw that decides whether a rule strikes.
+
+How a fault looks on the wire is in ``front_door``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+KINDS = frozenset(
+    {"latency", "drop", "status", "slow_body", "html", "empty", "invalid_json", "expired_token", "not_found_body"}
+)
+SYSTEMS = frozenset({"fs", "wiseflow", "laas", "slack"})
+_DEFAULT_STATUS = {"status": 503, "expired_token": 401, "not_found_body": 404}
+
+
+@dataclass(slots=True)
+class FaultRule:
+    """One way to fail. Fields left out match everything."""
+
+    kind: str
+    system: str
+    draws: Random
+    method: str | None = None
+    path: re.Pattern[str] | None = None
+    org_id: str | None = None
+    probability: float = 1.0
+    times: int | None = None
+    status: int = 200
+    retry_after: float | None = None
+    seconds: float = 0.2
+    after_effect: bool = False
+    struck: int = field(default=0)
+
+    @classmethod
+    def from_json(cls, rule: dict[str, Any], *, seed: str) -> FaultRule:
+        """Read a rule of the control interface.
+
+        :raises ValueError: an unknown kind, system or field, or a path that is no regular expression
+        """
+        kind, system = rule.get("kind"), rule.get("system")
+        if kind not in KINDS or system not in SYSTEMS:
+            raise ValueError(f"a rule needs a kind of {sorted(KINDS)} and a system of {sorted(SYSTEMS)}")
+        known = {"kind", "system", "method", "path", "orgId", "probability", "times", "status", "retry_after",
+                 "seconds", "after_effect"}  # fmt: skip
+        if unknown := set(rule) - known:
+            raise ValueError(f"a rule does not know {sorted(unknown)}")
+        try:
+            path = re.compile(rule["path"]) if rule.get("path") else None
+        except re.error as error:
+            raise ValueError(f"path is no regular expression: {error}") from error
+        return cls(
+            kind=kind,
+            system=system,
+            draws=Random(f"{seed}:{kind}:{system}"),
+            method=rule.get("method"),
+            path=path,
+            org_id=rule.get("orgId"),
+            probability=float(rule.get("probability", 1.0)),
+            times=rule.get("times"),
+            status=int(rule.get("status") or _DEFAULT_STATUS.get(kind, 200)),
+            retry_after=rule.get("retry_after"),
+            seconds=float(rule.get("seconds", 0.2)),
+            after_effect=bool(rule.get("after_effect", False)),
+        )
+
+    def strikes(self, system: str, method: str, path: str, org_id: str | None) -> bool:
+        """Whether the rule applies to this call and wins its draw; counts the strike."""
+        if system != self.system or (self.method and method != self.method.upper()):
+            return False
+        if self.org_id is not None and org_id != self.org_id:
+            return False
+        if self.path is not None and not self.path.search(path):
+            return False
+        if self.times is not None and self.struck >= self.times:
+            return False
+        if self.probability < 1.0 and self.draws.random() >= self.probability:
+            return False
+        self.struck += 1
+        return True
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "system": self.system, "struck": self.struck, "times": self.times}
+
+
+class Faults:
+    """The rules in force."""
+
+    def __init__(self) -> None:
+        self.rules: list[FaultRule] = []
+
+    def draw(self, system: str, method: str, path: str, org_id: str | None) -> tuple[float, FaultRule | None]:
+        """Seconds to wait before anything happens, and the fault that befalls the call, if any.
+
+        Latency adds to another fault; of the other faults the first in the list that strikes is taken.
+        """
+        delay = 0.0
+        for rule in self.rules:
+            if not rule.strikes(system, method, path, org_id):
+                continue
+            if rule.kind != "latency":
+                return delay, rule
+            delay += rule.seconds
+        return delay, None

@@ -1,0 +1,353 @@
+"""How a world comes to be: institutions, courses, flows, participants and requests, all drawn from one seed.
+
+The same seed and the same day give the same world, byte for byte. What a single request looks like that a test adds
+later is in ``added_request``; what the parts of the world are is in their own modules.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from datetime import time as time_of_day
+from random import Random
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from simulators.exam_case import REGISTERED, Case, Exam, deadline_after
+from simulators.flow import Assessor, Flow, FlowState, FlowVariant, Participant, ShareType, Source
+from simulators.institution import Institution, Settings, Student
+from simulators.names import COURSES, FIRST_NAMES, INSTITUTIONS, LAST_NAMES, user_name
+from simulators.state import World
+
+OSLO = ZoneInfo("Europe/Oslo")
+ODD_COURSES = ("no_flow", "two_flows", "explanations_off")
+"""Oddities of a whole course; ``no_candidate`` is one of a single candidate."""
+ODDITIES = ("no_candidate", *ODD_COURSES)
+ODD_SHARE = 0.025
+REQUESTS_OF_ODD_COURSE = 3
+FIRST_KANDIDATNR = 1001
+EVERY_NTH_FLOW_IS_LARGE = 5
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationOrder:
+    """What to make. Field names are those of the control interface."""
+
+    institutions: int = 12
+    courses: int = 60
+    requests: int = 600
+    days: int = 5
+    seed: int = 1
+    oddities: bool = True
+    variety: bool = True
+    """Whether institutions and flows differ in ways that must still work; False makes all of them plain."""
+    hold: bool = True
+    env: str = "test"
+    today: date | None = None
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> PopulationOrder:
+        """Read an order.
+
+        :raises ValueError: an unknown field, or numbers no world can be made of
+        """
+        fields = dict(body)
+        if isinstance(fields.get("today"), str):
+            fields["today"] = date.fromisoformat(fields["today"])
+        try:
+            order = cls(**fields)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+        if order.institutions < 1 or order.courses < 1 or order.requests < 0 or order.days < 1:
+            raise ValueError("a population needs an institution, a course and a day")
+        return order
+
+
+class Population:
+    """Fills a world that was just cleared."""
+
+    def __init__(self, world: World, order: PopulationOrder, draws: Random | None = None) -> None:
+        self._world = world
+        self._order = order
+        self._random = draws or Random(f"{order.seed}:population")
+        self._today = order.today or datetime.now(OSLO).date()
+
+    def make(self) -> None:
+        institutions = [self.add_institution(index) for index in range(self._order.institutions)]
+        odd_requests = self._odd_requests()
+        without_candidate = odd_requests.pop("no_candidate", 0)
+        shares = self._shares(self._order.requests - sum(odd_requests.values()), self._order.courses)
+        for index, share in enumerate(shares):
+            missing = min(without_candidate, share, 1 + without_candidate // len(shares))
+            without_candidate -= missing
+            self._add_course(institutions[index % len(institutions)], index, share, missing=missing)
+        for oddity, count in odd_requests.items():
+            for start in range(0, count, REQUESTS_OF_ODD_COURSE):
+                institution = institutions[self._random.randrange(len(institutions))]
+                requests = min(REQUESTS_OF_ODD_COURSE, count - start)
+                self._add_course(institution, len(self._world.exams), requests, oddity=oddity)
+        self._publish()
+
+    def add_institution(self, index: int) -> Institution:
+        """The n-th institution; its place decides which of the ways to be connected it stands for."""
+        draw = Random(f"{self._order.seed}:institution:{index}")
+        if index < len(INSTITUTIONS):
+            name, org_id = INSTITUTIONS[index]
+        else:
+            name, org_id = f"Høgskole {index}", f"hogskole{index}.no"
+        slug = org_id.split(".")[0]
+        uses_key = self._order.variety and index % 12 == 1
+        institution = Institution(
+            org_id=org_id,
+            name=name,
+            institusjonsnr=901 + index,
+            env=self._order.env,
+            instance=slug,
+            fs_username=f"digex-{slug}",
+            fs_password=f"fs-{draw.getrandbits(64):016x}",
+            license_id=next(self._world.numbers.license),
+            auth="api_key" if uses_key else "oauth2",
+            client_id=None if uses_key else f"client-{draw.getrandbits(64):016x}",
+            client_secret=None if uses_key else f"secret-{draw.getrandbits(64):016x}",
+            api_key=f"key-{draw.getrandbits(64):016x}" if uses_key else None,
+            settings=self._settings(index),
+        )
+        self._world.institutions[org_id] = institution
+        return institution
+
+    def _settings(self, index: int) -> Settings:
+        if not self._order.variety:
+            return Settings()
+        place = index % 12
+        answer_state: Literal[2, 3] = 2 if place % 3 == 1 else 3
+        return Settings(
+            answer_state=answer_state,
+            show_justification=place in {3, 6, 10},
+            participants_endpoint="old" if place == 2 else "new",
+            flow_search="sis_flows" if place == 5 else "sources",
+        )
+
+    def _odd_requests(self) -> dict[str, int]:
+        """How many requests of each oddity: two to three in a hundred, and at least one when there are a few."""
+        if not self._order.oddities or self._order.requests < 10:
+            return {}
+        total = max(1, round(self._order.requests * ODD_SHARE))
+        each, left = divmod(total, len(ODDITIES))
+        return {oddity: each + (place < left) for place, oddity in enumerate(ODDITIES)}
+
+    def _shares(self, requests: int, courses: int) -> list[int]:
+        """Spread the requests over the courses, unevenly as in life."""
+        if requests == 0:
+            return [0] * courses
+        weights = [self._random.uniform(0.3, 2.0) for _ in range(courses)]
+        total = sum(weights)
+        shares = [int(requests * weight / total) for weight in weights]
+        for index in range(requests - sum(shares)):
+            shares[index % courses] += 1
+        return shares
+
+    def _add_course(
+        self, institution: Institution, index: int, requests: int, *, missing: int = 0, oddity: str | None = None
+    ) -> None:
+        exam = self.add_exam(institution, index)
+        large = index % EVERY_NTH_FLOW_IS_LARGE == 0
+        others = self._random.randint(110, 190) if large else self._random.randint(12, 60)
+        students = self.students(institution, requests + others)
+        numbers = self._random.sample(range(FIRST_KANDIDATNR, FIRST_KANDIDATNR + 2 * len(students)), len(students))
+        sitting = list(zip(students, numbers, strict=True))
+        asking = sitting[:requests]
+        flows = self.add_flows(exam, index, sitting[missing:], oddity)
+        place = {p.unique_exam_id: p for flow in flows for p in flow.participants}
+        for position, (student, kandidatnr) in enumerate(asking):
+            absent = "no_candidate" if position < missing else oddity
+            self.add_case(exam, student, kandidatnr, place.get(str(kandidatnr)), absent)
+
+    def add_exam(self, institution: Institution, index: int) -> Exam:
+        prefix, title = COURSES[index % len(COURSES)]
+        results_of_last_year = self._today.month <= 3
+        spring = 4 <= self._today.month <= 9
+        exam = Exam(
+            institution=institution,
+            emnekode=f"{prefix}{100 + index}",
+            versjonskode=self._random.choice(("1", "1", "2", "A")),
+            vurdkombkode=self._random.choice(("S", "S", "H", "SKR")),
+            arstall=self._today.year - results_of_last_year,
+            vurdtidkode="VÅR" if spring else "HØST",
+            title=title,
+        )
+        self._world.add_exam(exam)
+        return exam
+
+    def students(self, institution: Institution, wanted: int) -> list[Student]:
+        """Different students of the institution. Many sit several exams, under another kandidatnr each time."""
+        while len(institution.students) < wanted + wanted // 2:
+            first, last = self._random.choice(FIRST_NAMES), self._random.choice(LAST_NAMES)
+            number = len(institution.students) + 1
+            institution.students.append(
+                Student(
+                    personlopenr=next(self._world.numbers.personlopenr),
+                    brukernavn=user_name(first, last, number),
+                    first_name=first,
+                    last_name=last,
+                    user_id=next(self._world.numbers.user),
+                )
+            )
+        return self._random.sample(institution.students, wanted)
+
+    def add_flows(self, exam: Exam, index: int, sitting: list[tuple[Student, int]], oddity: str | None) -> list[Flow]:
+        """The flows of a course. Returned are those in which its candidates are to be found, at the first match."""
+        if oddity == "no_flow":
+            return []
+        if oddity is None and self._order.variety:
+            self._add_decoys(exam, index, sitting)
+            if index % 6 == 3:
+                return self._add_combined(exam, sitting)
+        if oddity == "two_flows":
+            for _ in range(2):
+                self.add_flow(exam, sitting, state=FlowState.CONCLUDED)
+            # equally good, so no participant in either of them is the right one
+            return []
+        flow = self.add_flow(exam, sitting)
+        flow.explanations_enabled = oddity != "explanations_off"
+        return [flow]
+
+    def _add_decoys(self, exam: Exam, index: int, sitting: list[tuple[Student, int]]) -> None:
+        """Flows with the same source code that must be passed over (contract 4.3), with some of the same candidates."""
+        if index % 4 == 1:
+            self.add_flow(exam, sitting[:4], variant=FlowVariant.REEXAMINATION)
+        if index % 5 == 2:
+            self.add_flow(exam, sitting[:2], variant=FlowVariant.REMARKING)
+        if index % 7 == 4:
+            self.add_flow(exam, [], state=FlowState.NOT_ACTIVATED)
+
+    def _add_combined(self, exam: Exam, sitting: list[tuple[Student, int]]) -> list[Flow]:
+        """A main flow that has the source code, and two sub-flows that have the candidates."""
+        main = self.add_flow(exam, [])
+        half = len(sitting) // 2
+        subs = [self.add_flow(exam, part, with_source=False) for part in (sitting[:half], sitting[half:])]
+        main.combined_sub_flow_ids = [sub.flow_id for sub in subs]
+        for part, sub in enumerate(subs, start=1):
+            sub.combined_main_flow_id = main.flow_id
+            sub.sub_name = f"{main.sub_name}, del {part}"
+        return subs
+
+    def add_flow(
+        self,
+        exam: Exam,
+        sitting: list[tuple[Student, int]],
+        *,
+        state: FlowState | None = None,
+        variant: FlowVariant = FlowVariant.ORDINARY,
+        with_source: bool = True,
+    ) -> Flow:
+        created = int(datetime.combine(self._today, time_of_day(9), OSLO).timestamp()) - 60 * DAY_S
+        late_states = (FlowState.PARTICIPATION_ENDED, FlowState.CONCLUDED, FlowState.CONCLUDED, FlowState.ARCHIVED)
+        numbers = self._world.numbers
+        flow = Flow(
+            flow_id=next(numbers.flow),
+            institution=exam.institution,
+            name=f"{exam.emnekode} {exam.title}",
+            sub_name=f"{exam.vurdtidkode} {exam.arstall}",
+            state=self._random.choice(late_states) if state is None else state,
+            variant=variant,
+            created=created,
+            participation_ends=created + 30 * DAY_S,
+            assessors=[self._assessor() for _ in range(1 + len(sitting) // 40)],
+        )
+        if with_source:
+            flow.sources.append(Source(next(numbers.source), exam.source_code))
+        self._world.flows[flow.flow_id] = flow
+        order = self._random.sample(sitting, len(sitting))
+        for number, (student, kandidatnr) in enumerate(order, start=1):
+            self.add_participant(flow, student, kandidatnr, number)
+        return flow
+
+    def _assessor(self) -> Assessor:
+        numbers = self._world.numbers
+        return Assessor(
+            assessor_id=next(numbers.assessor),
+            user_id=next(numbers.user),
+            first_name=self._random.choice(FIRST_NAMES),
+            last_name=self._random.choice(LAST_NAMES),
+        )
+
+    def add_participant(self, flow: Flow, student: Student, kandidatnr: int, number: int) -> Participant:
+        participant = Participant(
+            participant_id=next(self._world.numbers.participant),
+            student=student,
+            unique_exam_id=str(kandidatnr),
+            number=number,
+            activated=True,
+            submission_id=next(self._world.numbers.submission),
+            assessor=flow.assessors[number % len(flow.assessors)],
+        )
+        flow.participants.append(participant)
+        return participant
+
+    def add_case(
+        self, exam: Exam, student: Student, kandidatnr: int, participant: Participant | None, oddity: str | None
+    ) -> Case:
+        """A row in FS that is not visible yet; see ``World.show``."""
+        received = self._today - timedelta(days=self._random.randrange(self._order.days))
+        minute = time_of_day(self._random.randint(8, 17), self._random.randrange(60))
+        case = Case(
+            case_id=next(self._world.numbers.case),
+            exam=exam,
+            student=student,
+            kandidatnr=kandidatnr,
+            kommisjons_id=self._random.choice((None, "1", "1", "2", "3")),
+            received=received,
+            deadline=deadline_after(received),
+            changed_at=datetime.combine(received, minute, OSLO).timestamp(),
+            expected=oddity or REGISTERED,
+            oddity=oddity,
+            participant_id=participant.participant_id if participant else None,
+        )
+        self._world.add_case(case)
+        return case
+
+    def add_comments_made_while_marking(self, case: Case, flow: Flow, participant: Participant) -> None:
+        """What the assessor wrote before anybody asked for an explanation: never the answer."""
+        marked = flow.participation_ends + 2 * DAY_S
+        self._world.add_comment(flow, participant, "Se kommentar i margen.", ShareType.PARTICIPANTS, marked)
+        if case.case_id % 3 == 0:
+            self._world.add_comment(flow, participant, "Grensetilfelle.", ShareType.ASSESSORS, marked + 60)
+
+    def _publish(self) -> None:
+        """Comments of the marking period, and the cases: at once, or held in a fixed but mixed order."""
+        where = {p.participant_id: (flow, p) for flow in self._world.flows.values() for p in flow.participants}
+        cases = list(self._world.cases.values())
+        for case in cases:
+            if case.participant_id is not None:
+                self.add_comments_made_while_marking(case, *where[case.participant_id])
+        if self._order.hold:
+            self._world.held = deque(self._random.sample(cases, len(cases)))
+        else:
+            for case in cases:
+                self._world.show(case, changed_at=min(case.changed_at, time.time()))
+
+
+def populate(world: World, order: PopulationOrder) -> dict[str, Any]:
+    """Make a world anew and tell what it holds."""
+    world.clear(order.seed)
+    Population(world, order).make()
+    return {
+        "institutions": [institution.as_json() for institution in world.institutions.values()],
+        "requests": len(world.cases),
+        "expected": expected_ends(world),
+    }
+
+
+def expected_ends(world: World) -> dict[str, Any]:
+    """How all cases ought to end, held ones too."""
+    set_aside: dict[str, int] = {}
+    registered = 0
+    for case in world.cases.values():
+        if case.expected == REGISTERED:
+            registered += 1
+        else:
+            set_aside[case.expected] = set_aside.get(case.expected, 0) + 1
+    return {"registered": registered, "set_aside": set_aside}

@@ -1,0 +1,74 @@
+"""WISEflow's rate limit: 200 calls a second and 5000 a minute for each credential set (contract 4.1).
+
+Windows are those of the clock: a new second and a new minute begin with full allowance.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+CALLS_PER_SECOND = 200
+CALLS_PER_MINUTE = 5_000
+
+
+@dataclass(slots=True)
+class _Window:
+    seconds: int
+    limit: int
+    begun: int = 0
+    used: int = 0
+
+    def take(self, now: float) -> bool:
+        """Use one call of the window; False when none is left."""
+        begun = int(now) - int(now) % self.seconds
+        if begun != self.begun:
+            self.begun, self.used = begun, 0
+        self.used += 1
+        return self.used <= self.limit
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.limit - self.used)
+
+    def reset_s(self, now: float) -> int:
+        return max(1, math.ceil(self.begun + self.seconds - now))
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the limit said to one call."""
+
+    allowed: bool
+    headers: dict[str, str]
+
+
+class RateLimit:
+    """The two windows of one credential set."""
+
+    def __init__(self) -> None:
+        self._second = _Window(1, CALLS_PER_SECOND)
+        self._minute = _Window(60, CALLS_PER_MINUTE)
+
+    def take(self, now: float | None = None) -> Allowance:
+        """Use one call of both windows, and tell with the vendor's headers what is left.
+
+        :param now: unix seconds; None means now
+        """
+        moment = time.time() if now is None else now
+        allowed = [window.take(moment) for window in (self._minute, self._second)]
+        minute, second = self._minute, self._second
+        tightest = min((second, minute), key=lambda window: window.remaining)
+        headers = {
+            "RateLimit-Limit": str(tightest.limit),
+            "RateLimit-Remaining": str(tightest.remaining),
+            "RateLimit-Reset": str(tightest.reset_s(moment)),
+        }
+        for name, window in (("Minute", minute), ("Second", second)):
+            headers[f"X-RateLimit-{name}-Limit"] = str(window.limit)
+            headers[f"X-RateLimit-{name}-Remaining"] = str(window.remaining)
+            headers[f"X-RateLimit-{name}-Reset"] = str(window.reset_s(moment))
+        if not all(allowed):
+            headers["Retry-After"] = str((second if allowed[0] else minute).reset_s(moment))
+        return Allowance(all(allowed), headers)

@@ -1,0 +1,135 @@
+"""Five servers in one process and one event loop: FS-Digex, WISEflow, LaaS, Slack and the control interface.
+
+What they answer is in their own modules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from simulators import fs_digex, slack, wiseflow
+from simulators.assessors import Assessors
+from simulators.control import Control
+from simulators.front_door import HANG_UP, FrontDoor
+from simulators.laas import Laas
+from simulators.state import World
+
+KEEP_ALIVE_S = 75
+PARENT_LOOK_S = 0.5
+WAITING_CONNECTIONS = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Ports to bind; 0 takes a free one."""
+
+    fs: int = 0
+    wiseflow: int = 0
+    laas: int = 0
+    slack: int = 0
+    control: int = 0
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP as uvicorn speaks it, and able to hang up: a fault closes the connection without an answer."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        extensions: Any = self.scope.setdefault("extensions", {})
+        extensions[HANG_UP] = self.transport.close
+
+
+class _Server(uvicorn.Server):
+    """One of several servers in a process: it leaves the signals alone and tells when it listens."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                log_level="warning",
+                access_log=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                date_header=False,
+                server_header=False,
+            )
+        )
+        self.listens = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.listens.set()
+
+
+async def serve(host: str, ports: Ports, *, seed: int, with_parent: bool) -> None:
+    """Serve until the process is ended. Prints the addresses, as one line of JSON, when all five listen.
+
+    :param with_parent: end when the process that started this one is gone
+    """
+    world = World(seed)
+    assessors = Assessors(world)
+    applications: dict[str, ASGIApp] = {
+        "fs": FrontDoor(world, fs_digex.FsDigex(world).system()),
+        "wiseflow": FrontDoor(world, wiseflow.Wiseflow(world, assessors).system()),
+        "laas": FrontDoor(world, Laas(world).system()),
+        "slack": FrontDoor(world, slack.Slack(world).system()),
+        "control": Control(world, assessors).application(),
+    }
+    servers = {name: _Server(application) for name, application in applications.items()}
+    sockets = {name: _bind(host, getattr(ports, name)) for name in servers}
+    async with asyncio.TaskGroup() as tasks:
+        for name, server in servers.items():
+            tasks.create_task(server.serve(sockets=[sockets[name]]))
+        for server in servers.values():
+            await server.listens.wait()
+        print(json.dumps(addresses(host, {name: one.getsockname()[1] for name, one in sockets.items()})), flush=True)
+        if with_parent:
+            await _end_with_parent()
+
+
+def addresses(host: str, ports: dict[str, int]) -> dict[str, str]:
+    """The base addresses that clients are configured with."""
+    at = {name: f"http://{host}:{port}" for name, port in ports.items()}
+    return {
+        "fs": at["fs"] + fs_digex.BASE,
+        "wiseflow": at["wiseflow"] + wiseflow.BASE,
+        "laas": at["laas"],
+        "slack_api": at["slack"] + "/api/",
+        "slack_webhook": at["slack"] + slack.WEBHOOK_PATH,
+        "control": at["control"],
+    }
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(WAITING_CONNECTIONS)
+    return listener
+
+
+async def _end_with_parent() -> None:
+    """End the process when its parent is gone; there is no state worth a farewell."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - no event tells of a parent's end
+        await asyncio.sleep(PARENT_LOOK_S)
+    sys.stderr.write("simulators: the parent process is gone\n")
+    os._exit(0)

@@ -1,0 +1,149 @@
+"""What happened in the world, counted: the numbers that tests, the demo and the benchmarks judge by.
+
+The judgement is strict on purpose: a text that differs by one character from what the assessor of exactly that
+participant wrote is a wrong text.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+from simulators.exam_case import Case
+from simulators.population import expected_ends
+from simulators.state import World
+
+FEWER_IS_REACHED = frozenset({"outstanding", "held"})
+"""Conditions that are waited for on their way down; all others are waited for on their way up."""
+
+
+def conditions(world: World) -> dict[str, int]:
+    """The numbers that can be waited for."""
+    cases = world.cases.values()
+    return {
+        "requests": sum(case.in_fs for case in cases),
+        "held": len(world.held),
+        "dispatched": len(world.explanations),
+        "answered": sum(one.ready_at is not None for one in world.explanations.values()),
+        "registered": sum(case.registered for case in cases),
+        "registrations": sum(len(case.registrations) for case in cases),
+        "outstanding": sum(case.outstanding for case in cases),
+        "repeated_posts": world.repeated_posts,
+        "shown": sum(one.made_visible for one in world.explanations.values()),
+        "emails": world.emails,
+        "alerts": len(world.slack_messages),
+        "laas_documents": len(world.laas_documents),
+        "calls": world.traffic.by_system.total(),
+    }
+
+
+def summary(world: World) -> dict[str, Any]:
+    """Everything counted, as ``GET /summary`` answers it."""
+    counts: dict[str, Any] = dict(conditions(world))
+    registered = [case for case in world.cases.values() if case.registered]
+    first = [case.registrations[0].at for case in registered]
+    latencies = sorted(seconds for case in registered if (seconds := _latency(world, case)) is not None)
+    return counts | {
+        "registered_twice": sum(_registered_twice(world, case) for case in registered),
+        "registered_too_early": sum(not case.registrations[0].answer_was_ready for case in registered),
+        "wrong_text": sum(_wrong_texts(world, case) for case in registered),
+        "stale_text": sum(_is_stale(world, case) for case in registered),
+        "dispatched_to_wrong_participant": sum(
+            participant_id not in world.case_of_participant for participant_id in world.explanation_of_participant
+        ),
+        "calls": dict(world.traffic.by_system),
+        "calls_by_route": dict(sorted(world.traffic.by_route.items())),
+        "latency_s": {"p50": _percentile(latencies, 50), "p95": _percentile(latencies, 95)},
+        "first_registered_at": min(first, default=None),
+        "last_registered_at": max((case.registrations[-1].at for case in registered), default=None),
+        "expected": expected_ends(world),
+    }
+
+
+def case_rows(world: World) -> list[dict[str, Any]]:
+    """One row a case, as ``GET /cases`` answers it."""
+    return [_case_row(world, case) for case in world.cases.values()]
+
+
+def _case_row(world: World, case: Case) -> dict[str, Any]:
+    explanation = world.explanation_of_case(case)
+    return {
+        "caseId": case.case_id,
+        "orgId": case.institution.org_id,
+        "examId": case.exam.exam_id,
+        "sourceCode": case.exam.source_code,
+        "personlopenr": case.student.personlopenr,
+        "kandidatnr": case.kandidatnr,
+        "datoKlageMottat": case.received.isoformat(),
+        "frist": case.deadline.isoformat(),
+        "oddity": case.oddity,
+        "expected": case.expected,
+        "state": _state(world, case),
+        "participantId": case.participant_id,
+        "flowId": explanation.flow.flow_id if explanation else None,
+        "explanationRequestId": explanation.explanation_id if explanation else None,
+        "explanationState": int(explanation.state) if explanation else None,
+        "dueDate": explanation.due_date if explanation else None,
+        "showJustification": explanation.show_justification if explanation else None,
+        "answerVersions": len(explanation.versions) if explanation else 0,
+        "registrations": len(case.registrations),
+        "datoVedtakFormidlet": case.communicated,
+        "visibleAt": case.visible_at,
+        "dispatchedAt": explanation.created_at if explanation else None,
+        "answeredAt": explanation.ready_at if explanation else None,
+        "registeredAt": case.registrations[0].at if case.registrations else None,
+        "latencyS": _latency(world, case),
+    }
+
+
+def _state(world: World, case: Case) -> str:
+    explanation = world.explanation_of_case(case)
+    if case.registered:
+        return "registered"
+    if case.finished_by_hand or case.removed:
+        return "withdrawn"
+    if explanation is not None:
+        return "dispatched" if explanation.ready_at is None else "answered"
+    return "held" if case.visible_at is None else "visible"
+
+
+def _latency(world: World, case: Case) -> float | None:
+    """Seconds that were ours: from visible to registered, less the time the assessor took."""
+    explanation = world.explanation_of_case(case)
+    if not case.registrations or case.visible_at is None or explanation is None or explanation.ready_at is None:
+        return None
+    assessors_share = explanation.ready_at - explanation.created_at
+    return case.registrations[0].at - case.visible_at - assessors_share
+
+
+def _registered_twice(world: World, case: Case) -> int:
+    """Registrations beyond the versions that WISEflow holds, or that repeat the text of the one before."""
+    explanation = world.explanation_of_case(case)
+    versions = len(explanation.versions) if explanation else 0
+    texts = [registration.text for registration in case.registrations]
+    same_again = sum(text == before for before, text in pairwise(texts))
+    return max(len(texts) - max(1, versions), same_again)
+
+
+def _wrong_texts(world: World, case: Case) -> int:
+    """Registrations whose text the assessor of the case's participant had not written by then."""
+    explanation = world.explanation_of_case(case)
+    versions = explanation.versions if explanation else []
+    return sum(
+        all(version.text != registration.text or version.at > registration.at for version in versions)
+        for registration in case.registrations
+    )
+
+
+def _is_stale(world: World, case: Case) -> bool:
+    """Whether a newer answer exists than the one in FS."""
+    explanation = world.explanation_of_case(case)
+    return bool(explanation and explanation.versions and explanation.versions[-1].text != case.registrations[-1].text)
+
+
+def _percentile(ordered: list[float], percent: int) -> float | None:
+    """The nearest-rank percentile."""
+    if not ordered:
+        return None
+    return round(ordered[math.ceil(len(ordered) * percent / 100) - 1], 4)

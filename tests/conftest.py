@@ -1,0 +1,112 @@
+"""What all rings share: the embedded MongoDB server, fresh databases in it, and the simulated world around casebridge."""
+
+import os
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from local_servers.child_process import Children
+from local_servers.mongodb import EmbeddedMongoDB
+from simulators import process as simulators_process
+from tests.world import World, settings_for_tests
+
+from casebridge.database import Database
+from casebridge.settings import MongoDBSettings, Settings
+
+RINGS = ("unit", "contract", "property", "integration", "crash", "end_to_end")
+servers_used: dict[str, set[str]] = {}
+outcomes: Counter[tuple[str, str]] = Counter()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's ring is its folder."""
+    for item in items:
+        ring = Path(item.path).parent.name
+        if ring in RINGS:
+            item.add_marker(getattr(pytest.mark, ring))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    ring = next((name for name in RINGS if f"tests/{name}/" in report.nodeid.replace("\\", "/")), None)
+    if ring and (report.when == "call" or (report.when == "setup" and report.outcome != "passed")):
+        outcomes[ring, report.outcome] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which servers each ring ran against; a ring that could not run says so."""
+    terminalreporter.section("rings and their servers")
+    for ring in RINGS:
+        counts = {outcome: outcomes[ring, outcome] for outcome in ("passed", "failed", "skipped") if outcomes[ring, outcome]}
+        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "did not run"
+        servers = ", ".join(sorted(servers_used.get(ring, set()))) or "none"
+        terminalreporter.write_line(f"{ring:12} {told:40} servers: {servers}")
+
+
+@pytest.fixture
+def uses_server(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Notes for the summary that this test's ring ran against a server."""
+    ring = Path(request.path).parent.name
+    return lambda name: servers_used.setdefault(ring, set()).add(name)
+
+
+@pytest.fixture(scope="session")
+def children() -> Iterator[Children]:
+    with Children("casebridge-tests") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(children: Children) -> str:
+    """The MongoDB-protocol server of this run: `CASEBRIDGE_MONGODB_URI` if set, else the embedded one."""
+    return os.environ.get("CASEBRIDGE_MONGODB_URI") or EmbeddedMongoDB(children).uri
+
+
+@pytest.fixture
+def mongodb_settings(mongodb_uri: str, uses_server: Callable[[str], None]) -> Iterator[MongoDBSettings]:
+    """Two fresh databases of this test's own, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    settings = MongoDBSettings(uri=mongodb_uri, config_database=f"{name}_config", oai_database=f"{name}_oai")
+    yield settings
+    database = Database(settings)
+    uses_server(database.server_name())
+    database._client.drop_database(settings.config_database)
+    database._client.drop_database(settings.oai_database)
+    database.close()
+
+
+@pytest.fixture
+def database(mongodb_settings: MongoDBSettings) -> Iterator[Database]:
+    opened = Database(mongodb_settings)
+    opened.ensure_indexes()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def simulators() -> Iterator[simulators_process.RunningSimulators]:
+    """The simulators of FS, WISEflow, LaaS and Slack: one process for the run; each test makes its own population."""
+    with simulators_process.running() as running:
+        yield running
+
+
+@pytest.fixture
+def settings_for(
+    mongodb_settings: MongoDBSettings, simulators: simulators_process.RunningSimulators
+) -> Callable[..., Settings]:
+    """Settings for this test's databases and the simulators, with short waits; keyword arguments change sections."""
+    return lambda **sections: settings_for_tests(mongodb_settings, simulators.addresses, **sections)
+
+
+@pytest.fixture
+def world(
+    database: Database,
+    settings_for: Callable[..., Settings],
+    simulators: simulators_process.RunningSimulators,
+    uses_server: Callable[[str], None],
+) -> Iterator[World]:
+    """Casebridge in the simulated world; `world.populate(...)` first."""
+    uses_server("simulators")
+    with World(database, settings_for, simulators) as prepared:
+        yield prepared

@@ -1,0 +1,1 @@
+"""One suite against each server, or against the description that a vendor publishes."""

@@ -1,0 +1,297 @@
+"""MeldingQ against a plain model: whatever is delivered twice, crashed, expired, retried, replayed or written by a zombie.
+
+The model is a dictionary and a few rules of the design; the queue is the real one on a real server. Hypothesis looks for a
+sequence in which they disagree.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from tests.manual_clock import ManualClock
+
+from casebridge.database import Database
+from casebridge.errors import LeaseLostError
+from casebridge.messaging.meldingq import BLOCKED_WAIT, MeldingQ
+from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
+
+LEASE = timedelta(seconds=60)
+RETRY = timedelta(seconds=15)
+HOLD = timedelta(seconds=30)
+
+
+@dataclass
+class Expected:
+    """What the model believes of one message."""
+
+    key: str
+    case: str
+    enqueued_at: datetime
+    due_at: datetime | None
+    status: MessageStatus = MessageStatus.ENQUEUED
+    fence: int = 0
+    attempts: int = 0
+    generation: int = 1
+    steps: list[str] = field(default_factory=list)
+    finished: int = 0
+    moved: bool = False
+
+    @property
+    def unfinished(self) -> bool:
+        return self.status in (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageStatus.FAILED)
+
+
+class MeldingQMachine(RuleBasedStateMachine):
+    database: Database
+
+    def __init__(self) -> None:
+        super().__init__()
+        for collection in (self.database.messages, self.database.processed_messages, self.database.received_keys):
+            collection.delete_many({})
+        self.clock = ManualClock()
+        self.queue = MeldingQ(self.database, self.clock, LEASE)
+        self.model: dict[str, Expected] = {}
+        self.held: dict[str, dict[str, Message]] = {"one": {}, "two": {}}
+        self.zombies: list[Message] = []
+        self.numbers = count()
+
+    # Sources
+
+    @rule(case=st.sampled_from("abc"))
+    def enqueue(self, case: str) -> None:
+        self.clock.pass_time(0.001)
+        message = new_message(f"{case}{next(self.numbers)}", case)
+        assert self.queue.accept([message]) == [message.key]
+        now = self.clock.now()
+        self.model[message.key] = Expected(message.key, case, enqueued_at=now, due_at=now)
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def enqueue_again(self, data: st.DataObject) -> None:
+        known = data.draw(st.sampled_from(sorted(self.model)))
+        assert self.queue.accept([new_message(known, self.model[known].case)]) == []
+
+    @precondition(lambda self: any(expected.moved for expected in self.model.values()))
+    @rule(data=st.data())
+    def slow_source_writes_a_copy_of_a_finished_message(self, data: st.DataObject) -> None:
+        moved = data.draw(st.sampled_from(sorted(key for key, expected in self.model.items() if expected.moved)))
+        if self.database.messages.find_one({"_id": moved}) is None:
+            copy = new_message(moved, f"copy-of-{moved}").document(self.clock.now())
+            self.database.messages.insert_one(copy)
+
+    # Workers
+
+    @rule(worker=st.sampled_from(["one", "two"]), limit=st.sampled_from([1, 2, 100]))
+    def claim(self, worker: str, limit: int) -> None:
+        now = self.clock.now()
+        claimable = self.claimable(now)
+        claimed = self.queue.claim(worker, limit)
+        keys = [message.key for message in claimed]
+        assert set(keys) <= claimable, "only the first unfinished message of a case, and only when it is due"
+        if limit == 100:
+            assert set(keys) == claimable
+        for message in claimed:
+            expected = self.model[message.key]
+            assert message.taken_over == (expected.status is MessageStatus.PROCESSING)
+            for holder in self.held.values():
+                if message.key in holder:
+                    self.zombies.append(holder.pop(message.key))
+            expected.status, expected.due_at = MessageStatus.PROCESSING, now + LEASE
+            expected.fence, expected.attempts = expected.fence + 1, expected.attempts + 1
+            assert (message.fence, message.attempts) == (expected.fence, expected.attempts)
+            assert sorted(message.steps) == sorted(expected.steps), "what was done is not done again"
+            self.held[worker][message.key] = message
+        self.postpone_blocked(now)
+
+    def claimable(self, now: datetime) -> set[str]:
+        heads: dict[str, Expected] = {}
+        for expected in self.model.values():
+            if expected.unfinished and (
+                expected.case not in heads or expected.enqueued_at < heads[expected.case].enqueued_at
+            ):
+                heads[expected.case] = expected
+        return {head.key for head in heads.values() if head.due_at is not None and head.due_at <= now}
+
+    def postpone_blocked(self, now: datetime) -> None:
+        """The queue may let blocked messages wait; the model takes over the new time but checks its bounds."""
+        for expected in self.model.values():
+            if expected.unfinished and expected.status is not MessageStatus.PROCESSING:
+                document = self.database.messages.find_one({"_id": expected.key})
+                assert document is not None
+                if document["dueAt"] != expected.due_at:
+                    assert document["dueAt"] >= now + BLOCKED_WAIT
+                    expected.due_at = document["dueAt"]
+
+    @precondition(lambda self: any(self.held.values()))
+    @rule(data=st.data())
+    def record_step(self, data: st.DataObject) -> None:
+        message = self.draw_held(data)
+        name = f"step{len(message.steps)}"
+        self.queue.record_step(message, name, step_record(self.clock, message))
+        expected = self.model[message.key]
+        expected.steps.append(name)
+        expected.due_at = self.clock.now() + LEASE
+
+    @precondition(lambda self: any(self.held.values()))
+    @rule(data=st.data())
+    def heartbeat(self, data: st.DataObject) -> None:
+        worker = data.draw(st.sampled_from([name for name, held in self.held.items() if held]))
+        self.queue.keep(worker, list(self.held[worker]))
+        for key in self.held[worker]:
+            self.model[key].due_at = self.clock.now() + LEASE
+
+    @precondition(lambda self: any(self.held.values()))
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        message = self.draw_held(data)
+        effects = [OwedEffect(f"{message.key}:{message.fence}", "log_index", {})]
+        self.queue.finish(message, {"last": step_record(self.clock, message)}, effects, (), HOLD)
+        self.queue.finish(message, {"last": step_record(self.clock, message)}, effects, (), HOLD)  # the answer was lost
+        expected = self.model[message.key]
+        expected.status, expected.due_at, expected.finished = MessageStatus.PROCESSED, None, expected.finished + 1
+        self.forget(message)
+
+    @precondition(lambda self: any(self.held.values()))
+    @rule(
+        data=st.data(),
+        outcome=st.sampled_from(
+            [
+                (MessageStatus.FAILED, RETRY, True),
+                (MessageStatus.DEAD, None, True),
+                (MessageStatus.ENQUEUED, RETRY, False),
+            ]
+        ),
+    )
+    def fail(self, data: st.DataObject, outcome: tuple[MessageStatus, timedelta | None, bool]) -> None:
+        status, wait, counts = outcome
+        message = self.draw_held(data)
+        now = self.clock.now()
+        due_at = now + wait if wait else None
+        failure = Failure(now, message.attempts, "step", "transient", "test.failed", "It failed.", "Look at it.")
+        for _ in range(2):  # the second time stands for an answer that was lost on the way
+            self.queue.fail(message, status, due_at, failure, [], counts=counts)
+        expected = self.model[message.key]
+        expected.status, expected.due_at = status, due_at
+        expected.attempts -= 0 if counts else 1
+        self.forget(message)
+
+    @rule(worker=st.sampled_from(["one", "two"]))
+    def release(self, worker: str) -> None:
+        self.queue.release(list(self.held[worker].values()))
+        for key in list(self.held[worker]):
+            expected = self.model[key]
+            expected.status, expected.due_at = MessageStatus.ENQUEUED, self.clock.now()
+            expected.attempts -= 1
+            self.zombies.append(self.held[worker].pop(key))
+
+    @rule(worker=st.sampled_from(["one", "two"]))
+    def crash(self, worker: str) -> None:
+        self.zombies.extend(self.held[worker].values())
+        self.held[worker].clear()
+
+    @rule(seconds=st.sampled_from([1.0, 16.0, 61.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.pass_time(seconds)
+
+    @precondition(lambda self: self.zombies)
+    @rule(data=st.data(), write=st.sampled_from(["step", "finish", "fail"]))
+    def zombie_writes(self, data: st.DataObject, write: str) -> None:
+        zombie = data.draw(st.sampled_from(self.zombies))
+        expected = self.model[zombie.key]
+        if expected.status is MessageStatus.PROCESSING and expected.fence == zombie.fence:
+            return  # nobody has taken over yet: its lease may have run out, but the message is still its own
+        before = self.stored(zombie.key)
+        with pytest.raises(LeaseLostError):
+            if write == "step":
+                self.queue.record_step(zombie, "zombie", step_record(self.clock, zombie))
+            elif write == "finish":
+                self.queue.finish(zombie, {}, [], (), HOLD)
+            else:
+                failure = Failure(self.clock.now(), 1, "step", "transient", "x", "x", "x")
+                self.queue.fail(zombie, MessageStatus.DEAD, None, failure, [], counts=True)
+        assert self.stored(zombie.key) == before
+
+    # Relay and operators
+
+    @rule()
+    def relay_delivers(self) -> None:
+        for document in self.queue.claim_owing(100, HOLD):
+            assert document["status"] == MessageStatus.PROCESSED
+            self.queue.move_processed([document])
+            self.queue.move_processed([document])
+            self.model[document["_id"]].moved = True
+
+    @precondition(lambda self: any(expected.status is MessageStatus.DEAD for expected in self.model.values()))
+    @rule(data=st.data())
+    def replay(self, data: st.DataObject) -> None:
+        dead = sorted(key for key, expected in self.model.items() if expected.status is MessageStatus.DEAD)
+        key = data.draw(st.sampled_from(dead))
+        assert self.queue.replay([key], reason="test", asked_by="test") == 1
+        assert self.queue.replay([key], reason="test", asked_by="test") == 0
+        expected = self.model[key]
+        expected.status, expected.due_at = MessageStatus.ENQUEUED, self.clock.now()
+        expected.attempts, expected.generation = 0, expected.generation + 1
+
+    # What must always hold
+
+    @invariant()
+    def nothing_is_lost_and_nothing_is_twice(self) -> None:
+        live = {document["_id"]: document for document in self.database.messages.find()}
+        moved = {document["_id"] for document in self.database.processed_messages.find({}, {"_id": 1})}
+        for key, expected in self.model.items():
+            assert (key in moved) == expected.moved
+            assert expected.finished <= 1
+            if not expected.moved:
+                document = live[key]
+                assert document["status"] == expected.status
+                assert document.get("dueAt") == expected.due_at
+                assert (document["fence"], document["attempts"], document["generation"]) == (
+                    expected.fence,
+                    expected.attempts,
+                    expected.generation,
+                )
+
+    @invariant()
+    def one_message_of_a_case_is_in_work(self) -> None:
+        working = [doc["orderingKey"] for doc in self.database.messages.find({"status": MessageStatus.PROCESSING.value})]
+        assert len(working) == len(set(working))
+
+    # Helpers
+
+    def draw_held(self, data: st.DataObject) -> Message:
+        held = sorted(key for holder in self.held.values() for key in holder)
+        key = data.draw(st.sampled_from(held))
+        return next(holder[key] for holder in self.held.values() if key in holder)
+
+    def forget(self, message: Message) -> None:
+        for holder in self.held.values():
+            holder.pop(message.key, None)
+
+    def stored(self, key: str) -> dict[str, object] | None:
+        return self.database.messages.find_one({"_id": key}) or self.database.processed_messages.find_one({"_id": key})
+
+
+def new_message(key: str, case: str) -> NewMessage:
+    return NewMessage(key, "wiseflow-begrunnelse", "uis.no", "test", "WISEFLOW", case, f"correlation-{case}", {"n": 1})
+
+
+def step_record(clock: ManualClock, message: Message) -> StepRecord:
+    return StepRecord(clock.now(), message.fence, 1, {"done": True})
+
+
+def test_whatever_happens_nothing_is_lost_and_nothing_is_done_twice(database: Database) -> None:
+    MeldingQMachine.database = database
+    run_state_machine_as_test(
+        MeldingQMachine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=40,
+            deadline=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Tests of plain Python: no server, no network."""

@@ -1,0 +1,302 @@
+"""The choices that decide whose answer a student gets (contract 4.3 and 4.8)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from casebridge.errors import PermanentError
+from casebridge.exams.flow_matching import (
+    choose_comment,
+    choose_flow,
+    find_answer,
+    main_flows_wanted,
+    match_candidate,
+    same_source_code,
+    same_user_name,
+)
+from casebridge.exams.models import ExamPlace
+from casebridge.exams.wiseflow_records import Explanation, Flow, Participant, SubmissionComment
+
+ASKED = 1_767_863_700
+ANSWERED = ASKED + 86_400
+
+
+def flow(flow_id: int, state: int = 4, variant: int = 0, main: int | None = None, subs: tuple[int, ...] = ()) -> Flow:
+    return Flow.model_validate(
+        {"id": flow_id, "state": state, "variant": variant, "combinedMainFlowId": main, "combinedSubFlowIds": subs}
+    )
+
+
+def participant(
+    participant_id: int,
+    exam_id: str | None = None,
+    *,
+    person: int | None = None,
+    submission_id: int | None = 500,
+    names: tuple[str, ...] = (),
+) -> Participant:
+    return Participant.model_validate(
+        {
+            "participantId": participant_id,
+            "uniqueExamId": exam_id,
+            "userId": person if person is not None else participant_id * 10,
+            "submissionId": submission_id,
+            "user": {"id": 1, "externalIds": [{"name": "Feide", "value": name} for name in names]},
+        }
+    )
+
+
+def explanation(**changes: Any) -> Explanation:
+    return Explanation.model_validate(
+        {
+            "explanationId": 9,
+            "flowId": 1,
+            "title": "T",
+            "requestDate": ASKED,
+            "assignDate": ASKED + 60,
+            "state": 3,
+            "participant": {"participantId": 7, "user": {"id": 70}},
+            "assignedAssessor": {"assessorId": 81, "user": {"id": 811}},
+            **changes,
+        }
+    )
+
+
+def comment(comment_id: int = 1, **changes: Any) -> SubmissionComment:
+    return SubmissionComment.model_validate(
+        {
+            "id": comment_id,
+            "flowId": 1,
+            "containerId": 500,
+            "assessorId": 81,
+            "assessorUserId": 811,
+            "content": f"text {comment_id}",
+            "shareType": "PARTICIPANTS",
+            "createdAt": iso(ANSWERED),
+            "updatedAt": iso(ANSWERED),
+            **changes,
+        }
+    )
+
+
+def iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat()
+
+
+class TestChooseFlow:
+    def test_the_only_flow_is_the_exam(self) -> None:
+        assert choose_flow([flow(1)]) == ExamPlace(1)
+
+    def test_no_flow_is_an_error_that_waits_for_a_person(self) -> None:
+        with pytest.raises(PermanentError) as caught:
+            choose_flow([])
+        assert caught.value.code == "wiseflow.flow_missing"
+
+    @pytest.mark.parametrize("unfit", [flow(2, variant=1), flow(2, variant=2), flow(2, state=0)])
+    def test_repeated_and_inactive_flows_are_left_out(self, unfit: Flow) -> None:
+        assert choose_flow([unfit, flow(1)]) == ExamPlace(1)
+        with pytest.raises(PermanentError) as caught:
+            choose_flow([unfit])
+        assert caught.value.code == "wiseflow.flow_missing"
+        assert "2" in caught.value.cause
+
+    @pytest.mark.parametrize("ended", [3, 4, 5])
+    @pytest.mark.parametrize("running", [1, 2])
+    def test_a_flow_that_has_ended_goes_before_one_that_runs(self, ended: int, running: int) -> None:
+        assert choose_flow([flow(1, state=running), flow(2, state=ended)]) == ExamPlace(2)
+
+    def test_a_running_flow_is_taken_when_there_is_no_other(self) -> None:
+        assert choose_flow([flow(1, state=2)]) == ExamPlace(1)
+
+    def test_equally_good_flows_are_named_and_not_guessed(self) -> None:
+        with pytest.raises(PermanentError) as caught:
+            choose_flow([flow(11, state=3), flow(12, state=5), flow(13, state=2)])
+        assert caught.value.code == "wiseflow.flow_ambiguous"
+        assert "11, 12" in caught.value.cause
+        assert "13" not in caught.value.cause
+
+    def test_a_sub_flow_means_its_main_flow_with_all_sub_flows(self) -> None:
+        assert choose_flow([flow(2, main=1), flow(1, subs=(2, 3))]) == ExamPlace(1, (2, 3))
+
+    def test_main_and_sub_flow_with_the_code_are_one_place(self) -> None:
+        assert choose_flow([flow(1, subs=(2, 3)), flow(3, main=1), flow(2, main=1)]) == ExamPlace(1, (2, 3))
+
+    def test_a_sub_flow_whose_main_flow_is_a_remarking_does_not_count(self) -> None:
+        with pytest.raises(PermanentError) as caught:
+            choose_flow([flow(2, main=1), flow(1, variant=2, subs=(2,))])
+        assert caught.value.code == "wiseflow.flow_missing"
+
+    def test_main_flows_that_must_still_be_read(self) -> None:
+        hits = [flow(2, main=1), flow(3, main=1), flow(4), flow(5, main=4), flow(6, main=9, state=0)]
+        assert main_flows_wanted(hits) == (1,)
+
+    @given(st.permutations([flow(1, subs=(2,)), flow(2, main=1), flow(3, variant=1), flow(4, state=0), flow(5, state=2)]))
+    def test_the_order_of_the_hits_does_not_matter(self, flows: list[Flow]) -> None:
+        assert choose_flow(flows) == ExamPlace(1, (2,))
+
+
+class TestSourceCode:
+    def test_only_the_exact_code_counts(self) -> None:
+        assert same_source_code("901||DAT200||1||S||2025||HØST", "901||DAT200||1||S||2025||HØST")
+        assert not same_source_code("901||DAT200||1||S||2025||HØST||2", "901||DAT200||1||S||2025||HØST")
+        assert not same_source_code(None, "901")
+
+    def test_letters_may_be_composed_or_not(self) -> None:
+        assert same_source_code("VA\u030aR", "V\u00c5R")
+
+
+class TestMatchCandidate:
+    place = ExamPlace(1, (2, 3))
+
+    def test_the_candidate_number_decides_over_the_name(self) -> None:
+        listed = {1: [participant(5, "1042", names=("other",)), participant(6, "1043", names=("kari.n",))]}
+        found = match_candidate(ExamPlace(1), listed, 1042, "kari.n")
+        assert (found.participant_id, found.submission_id) == (5, 500)
+
+    def test_a_number_within_a_number_is_no_match(self) -> None:
+        with pytest.raises(PermanentError) as caught:
+            match_candidate(ExamPlace(1), {1: [participant(5, "10421"), participant(6, "01042")]}, 1042, None)
+        assert caught.value.code == "wiseflow.participant_missing"
+
+    def test_a_sub_flow_may_hold_the_candidate(self) -> None:
+        found = match_candidate(self.place, {1: [], 2: [participant(5, "1")], 3: [participant(6, "1042")]}, 1042, None)
+        assert (found.flow_id, found.participant_id) == (3, 6)
+
+    def test_the_main_flow_goes_before_the_same_person_on_a_sub_flow(self) -> None:
+        listed = {1: [participant(5, "1042", person=70)], 2: [participant(6, "1042", person=70)]}
+        assert match_candidate(self.place, listed, 1042, None).flow_id == 1
+
+    @pytest.mark.parametrize(
+        "listed",
+        [
+            {1: [participant(5, "1042"), participant(6, "1042")]},
+            {1: [participant(5, "1042", person=70)], 2: [participant(6, "1042", person=71)]},
+            {2: [participant(5, "1042", person=70)], 3: [participant(6, "1042", person=70)]},
+        ],
+        ids=["same flow", "another person on a sub-flow", "two sub-flows"],
+    )
+    def test_two_candidates_are_named_and_not_guessed(self, listed: dict[int, list[Participant]]) -> None:
+        with pytest.raises(PermanentError) as caught:
+            match_candidate(self.place, listed, 1042, None)
+        assert caught.value.code == "wiseflow.participant_ambiguous"
+        assert "5 on flow" in caught.value.cause
+        assert "1042" not in str(caught.value)
+
+    @pytest.mark.parametrize("listed_as", ["kari.n", "KARI.N", "kari.n@uis.no"])
+    @pytest.mark.parametrize("asked_as", ["kari.n", "kari.n@uis.no", "Kari.N"])
+    def test_the_user_name_is_found_with_and_without_realm(self, listed_as: str, asked_as: str) -> None:
+        listed = {1: [participant(5, None, names=(listed_as, "481223")), participant(6, None, names=("ola.s",))]}
+        assert match_candidate(ExamPlace(1), listed, 1042, asked_as).participant_id == 5
+
+    def test_another_realm_is_another_person(self) -> None:
+        assert not same_user_name("kari.n@uis.no", "kari.n@uio.no")
+        assert not same_user_name("@uis.no", "@uis.no")
+
+    def test_two_with_the_name_are_ambiguous_and_nobody_is_named(self) -> None:
+        listed = {1: [participant(5, None, names=("kari.n@uis.no",)), participant(6, None, names=("kari.n@uio.no",))]}
+        with pytest.raises(PermanentError) as caught:
+            match_candidate(ExamPlace(1), listed, 1042, "kari.n")
+        assert caught.value.code == "wiseflow.participant_ambiguous"
+        assert "kari" not in str(caught.value)
+
+    def test_nobody_is_an_error_without_personal_data(self) -> None:
+        with pytest.raises(PermanentError) as caught:
+            match_candidate(self.place, {1: [participant(5, "7", names=("ola",))]}, 1042, "kari.n")
+        assert caught.value.code == "wiseflow.participant_missing"
+        assert "1042" not in str(caught.value)
+        assert "kari" not in str(caught.value)
+
+    @given(st.lists(st.integers(1, 9), max_size=12), st.integers(1, 9))
+    def test_a_match_always_has_the_number(self, numbers: list[int], kandidatnr: int) -> None:
+        listed = [participant(100 + place, str(number)) for place, number in enumerate(numbers)]
+        try:
+            found = match_candidate(ExamPlace(1), {1: listed}, kandidatnr, None)
+        except PermanentError as error:
+            wanted = {0: "wiseflow.participant_missing"}.get(numbers.count(kandidatnr), "wiseflow.participant_ambiguous")
+            assert error.code == wanted
+        else:
+            assert numbers.count(kandidatnr) == 1
+            assert numbers[found.participant_id - 100] == kandidatnr
+
+
+class TestChooseComment:
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"containerId": 501},
+            {"containerId": None},
+            {"shareType": "ASSESSORS"},
+            {"shareType": "NONE"},
+            {"createdAt": iso(ASKED - 1)},
+            {"assessorId": 82},
+            {"assessorId": None, "assessorUserId": 812},
+            {"content": " \n"},
+            {"content": None},
+        ],
+    )
+    def test_what_is_not_the_answer(self, changes: dict[str, Any]) -> None:
+        assert choose_comment(explanation(), [comment(**changes)], 500) is None
+
+    @pytest.mark.parametrize(
+        "changes", [{}, {"shareType": "ALL"}, {"createdAt": iso(ASKED)}, {"assessorId": None}]
+    )
+    def test_what_can_be_the_answer(self, changes: dict[str, Any]) -> None:
+        chosen = choose_comment(explanation(), [comment(**changes)], 500)
+        assert chosen is not None
+
+    def test_without_a_submission_no_comment_is_the_answer(self) -> None:
+        assert choose_comment(explanation(), [comment(containerId=None)], None) is None
+
+    def test_without_an_assigned_assessor_no_comment_is_the_answer(self) -> None:
+        assert choose_comment(explanation(assignedAssessor=None), [comment()], 500) is None
+
+    def test_the_newest_counts_and_an_edit_is_newer(self) -> None:
+        first = comment(1, updatedAt=iso(ANSWERED + 20))
+        second = comment(2, createdAt=iso(ANSWERED + 10), updatedAt=iso(ANSWERED + 10))
+        chosen = choose_comment(explanation(), [first, second], 500)
+        assert chosen is not None
+        assert chosen.comment_id == 1
+
+    @given(st.permutations([comment(1), comment(2), comment(3, containerId=501), comment(4, shareType="NONE")]))
+    def test_of_the_same_second_the_last_written_counts_in_any_order(self, comments: list[SubmissionComment]) -> None:
+        chosen = choose_comment(explanation(), comments, 500)
+        assert chosen is not None
+        assert chosen.comment_id == 2
+
+
+class TestFindAnswer:
+    def test_the_text_on_the_request_goes_before_a_comment(self) -> None:
+        found = find_answer(explanation(justification={"text": "on the request"}, acceptDate=ANSWERED), [comment()], 500)
+        assert found is not None
+        assert (found.text, found.source) == ("on the request", "justification")
+        assert found.given_at == datetime.fromtimestamp(ANSWERED, UTC)
+
+    def test_a_blank_text_on_the_request_is_no_text(self) -> None:
+        found = find_answer(explanation(justification={"text": " "}), [comment()], 500)
+        assert found is not None
+        assert found.source == "submission-comment"
+
+    @pytest.mark.parametrize(
+        ("request_changes", "expected"),
+        [
+            ({"acceptDate": ANSWERED + 5}, ANSWERED + 5),
+            ({"acceptDate": 0}, ANSWERED + 3),
+            ({}, ANSWERED + 3),
+        ],
+    )
+    def test_the_moment_is_wiseflows_own(self, request_changes: dict[str, Any], expected: int) -> None:
+        written = comment(updatedAt=iso(ANSWERED + 3))
+        found = find_answer(explanation(**request_changes), [written], 500)
+        assert found is not None
+        assert found.given_at == datetime.fromtimestamp(expected, UTC)
+
+    def test_without_an_acceptance_the_assignment_dates_a_text_on_the_request(self) -> None:
+        found = find_answer(explanation(justification={"text": "x"}), (), None)
+        assert found is not None
+        assert found.given_at == datetime.fromtimestamp(ASKED + 60, UTC)
+
+    def test_no_text_anywhere_is_no_answer(self) -> None:
+        assert find_answer(explanation(), [comment(containerId=501)], 500) is None
