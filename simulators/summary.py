@@ -25,6 +25,7 @@ def conditions(world: World) -> dict[str, int]:
         "requests": sum(case.in_fs for case in cases),
         "held": len(world.held),
         "dispatched": len(world.explanations),
+        "submitted": sum(bool(one.versions) for one in world.explanations.values()),
         "answered": sum(one.ready_at is not None for one in world.explanations.values()),
         "registered": sum(case.registered for case in cases),
         "registrations": sum(len(case.registrations) for case in cases),

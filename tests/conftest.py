@@ -38,7 +38,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Which servers each ring ran against; a ring that could not run says so."""
     terminalreporter.section("rings and their servers")
     for ring in RINGS:
-        counts = {outcome: outcomes[ring, outcome] for outcome in ("passed", "failed", "skipped") if outcomes[ring, outcome]}
+        counts = {
+            outcome: outcomes[ring, outcome] for outcome in ("passed", "failed", "skipped") if outcomes[ring, outcome]
+        }
         told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "did not run"
         servers = ", ".join(sorted(servers_used.get(ring, set()))) or "none"
         terminalreporter.write_line(f"{ring:12} {told:40} servers: {servers}")

@@ -87,7 +87,9 @@ class World:
         self.control.clear_faults()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.control.clear_faults()
         for bridge in self._bridges:
             bridge.close()
@@ -131,5 +133,3 @@ class World:
 
     def audit(self, **selection: Any) -> list[dict[str, Any]]:
         return list(self.database.audit_log.find(selection).sort("time", 1))
-
-

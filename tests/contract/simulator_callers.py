@@ -162,9 +162,11 @@ class FsCaller:
     institution: dict[str, Any]
     http: requests.Session = field(default_factory=session)
 
-    def get(self, path: str, *, authorised: bool = True, **query: str) -> requests.Response:
-        auth = self._auth() if authorised else None
-        return self.http.get(self.address + path, params=query, auth=auth, timeout=TIMEOUT_S)
+    def get(self, path: str, **query: str) -> requests.Response:
+        return self.http.get(self.address + path, params=query, auth=self._auth(), timeout=TIMEOUT_S)
+
+    def get_anonymously(self, path: str) -> requests.Response:
+        return self.http.get(self.address + path, timeout=TIMEOUT_S)
 
     def changed_since(self, since: str = "2020-01-01T00:00:00") -> requests.Response:
         return self.get("/begrunnelse/WISEFLOW", institusjonsnr=str(self.institution["institusjonsnr"]), siden=since)

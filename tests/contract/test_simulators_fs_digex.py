@@ -48,7 +48,7 @@ def only_row(fs: FsCaller, case: dict[str, Any]) -> dict[str, Any]:
 
 class TestAccess:
     def test_version_needs_basic_authentication(self, fs: FsCaller) -> None:
-        refused = fs.get("/versjon", authorised=False)
+        refused = fs.get_anonymously("/versjon")
         assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, 'Basic realm="FS"')
         assert "versjon" in fs.get("/versjon").json()
 

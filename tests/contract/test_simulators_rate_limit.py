@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -64,14 +64,14 @@ def test_it_is_enforced_for_one_credential_set_and_not_for_another(simulators: R
     world: dict[str, Any] = simulators.control.population(institutions=4, courses=4, requests=8)
     greedy, modest = (wiseflow_of(simulators, world["institutions"][place]) for place in (0, 3))
     credentials = greedy.credentials()
-    refused: list[dict[str, str]] = []
+    refused: list[Mapping[str, str]] = []
 
     def hammer(calls: int) -> None:
         with session() as http:
             for _ in range(calls):
                 answer = http.get(f"{greedy.address}/flow/1", headers=credentials, timeout=20)
                 if answer.status_code == 429:
-                    refused.append(dict(answer.headers))
+                    refused.append(answer.headers)
                 if refused:
                     return
 

@@ -14,6 +14,8 @@ from tests.contract.simulator_callers import session
 
 pytestmark = pytest.mark.contract
 
+TOKEN = "xoxb-simulated"
+
 
 @pytest.fixture(scope="module")
 def simulators() -> Iterator[RunningSimulators]:
@@ -28,7 +30,7 @@ def empty_world(simulators: RunningSimulators) -> Iterator[None]:
     simulators.control.clear_faults()
 
 
-def web_client(simulators: RunningSimulators, token: str = "xoxb-simulated") -> WebClient:
+def web_client(simulators: RunningSimulators, token: str = TOKEN) -> WebClient:
     return WebClient(token=token, base_url=simulators.addresses["slack_api"])
 
 
@@ -41,7 +43,7 @@ def test_a_message_by_the_web_api(simulators: RunningSimulators) -> None:
 
 def test_a_message_as_a_form(simulators: RunningSimulators) -> None:
     with session() as http:
-        form = {"token": "xoxb-simulated", "channel": "C1", "text": "hei"}
+        form = {"token": TOKEN, "channel": "C1", "text": "hei"}
         answer = http.post(simulators.addresses["slack_api"] + "chat.postMessage", data=form, timeout=10)
     assert answer.json()["ok"] is True
     assert simulators.control.slack_messages()[0]["message"] == {"channel": "C1", "text": "hei"}

@@ -257,7 +257,9 @@ class MeldingQMachine(RuleBasedStateMachine):
 
     @invariant()
     def one_message_of_a_case_is_in_work(self) -> None:
-        working = [doc["orderingKey"] for doc in self.database.messages.find({"status": MessageStatus.PROCESSING.value})]
+        working = [
+            doc["orderingKey"] for doc in self.database.messages.find({"status": MessageStatus.PROCESSING.value})
+        ]
         assert len(working) == len(set(working))
 
     # Helpers

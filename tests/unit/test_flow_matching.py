@@ -133,7 +133,9 @@ class TestChooseFlow:
         hits = [flow(2, main=1), flow(3, main=1), flow(4), flow(5, main=4), flow(6, main=9, state=0)]
         assert main_flows_wanted(hits) == (1,)
 
-    @given(st.permutations([flow(1, subs=(2,)), flow(2, main=1), flow(3, variant=1), flow(4, state=0), flow(5, state=2)]))
+    @given(
+        st.permutations([flow(1, subs=(2,)), flow(2, main=1), flow(3, variant=1), flow(4, state=0), flow(5, state=2)])
+    )
     def test_the_order_of_the_hits_does_not_matter(self, flows: list[Flow]) -> None:
         assert choose_flow(flows) == ExamPlace(1, (2,))
 
@@ -215,7 +217,9 @@ class TestMatchCandidate:
         try:
             found = match_candidate(ExamPlace(1), {1: listed}, kandidatnr, None)
         except PermanentError as error:
-            wanted = {0: "wiseflow.participant_missing"}.get(numbers.count(kandidatnr), "wiseflow.participant_ambiguous")
+            wanted = {0: "wiseflow.participant_missing"}.get(
+                numbers.count(kandidatnr), "wiseflow.participant_ambiguous"
+            )
             assert error.code == wanted
         else:
             assert numbers.count(kandidatnr) == 1
@@ -240,9 +244,7 @@ class TestChooseComment:
     def test_what_is_not_the_answer(self, changes: dict[str, Any]) -> None:
         assert choose_comment(explanation(), [comment(**changes)], 500) is None
 
-    @pytest.mark.parametrize(
-        "changes", [{}, {"shareType": "ALL"}, {"createdAt": iso(ASKED)}, {"assessorId": None}]
-    )
+    @pytest.mark.parametrize("changes", [{}, {"shareType": "ALL"}, {"createdAt": iso(ASKED)}, {"assessorId": None}])
     def test_what_can_be_the_answer(self, changes: dict[str, Any]) -> None:
         chosen = choose_comment(explanation(), [comment(**changes)], 500)
         assert chosen is not None
@@ -269,7 +271,9 @@ class TestChooseComment:
 
 class TestFindAnswer:
     def test_the_text_on_the_request_goes_before_a_comment(self) -> None:
-        found = find_answer(explanation(justification={"text": "on the request"}, acceptDate=ANSWERED), [comment()], 500)
+        found = find_answer(
+            explanation(justification={"text": "on the request"}, acceptDate=ANSWERED), [comment()], 500
+        )
         assert found is not None
         assert (found.text, found.source) == ("on the request", "justification")
         assert found.given_at == datetime.fromtimestamp(ANSWERED, UTC)

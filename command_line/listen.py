@@ -1,0 +1,59 @@
+"""`casebridge listen`: the long-lived process that takes each message at once."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Annotated
+
+import typer
+from pymongo.errors import PyMongoError
+
+from command_line.output import notes
+from command_line.process import bridge_of_this_process
+from command_line.report import DagsterReport
+
+ANNOUNCE_SECONDS = 5.0
+
+
+def listen(
+    workers: Annotated[int | None, typer.Option(min=1, help="Messages handled side by side.")] = None,
+) -> None:
+    """Handle messages as they come, until SIGTERM or Ctrl-C; then finish what is begun and give back the rest.
+
+    Several listeners, on several hosts, share one database.
+    """
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    with bridge_of_this_process() as bridge:
+        if workers is not None:
+            bridge.settings.queue.workers = workers
+        listener = bridge.listener()
+        report = DagsterReport(bridge, listener.tally)
+
+        def look_after() -> None:
+            while not stop.wait(ANNOUNCE_SECONDS):
+                try:
+                    bridge.announce(listener)
+                    report.send_if_due()
+                except PyMongoError:
+                    continue  # the listener itself tells of it
+
+        helper = threading.Thread(target=look_after, name="announce", daemon=True)
+        helper.start()
+        try:
+            bridge.announce(listener)
+        except PyMongoError as error:
+            notes.print(f"The database does not answer yet ({type(error).__name__}): listening all the same.")
+        notes.print(f"Listening with {bridge.settings.queue.workers} workers as {listener.owner}.")
+        listener.run(stop)
+        report.send()
+        try:
+            bridge.retire(listener)
+        except PyMongoError:
+            notes.print("The database is away: the listener's entry there ends by itself.")
+        notes.print("Stopped: nothing is held.")

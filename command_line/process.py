@@ -1,0 +1,20 @@
+"""What the commands that work on the database share: settings, log and the bridge, closed at the end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from casebridge.settings import Settings
+from command_line.output import log_to_standard_error
+from resources.bridge import Bridge
+
+
+@contextmanager
+def bridge_of_this_process() -> Iterator[Bridge]:
+    """The bridge as the environment variables say. Raises pydantic's `ValidationError` for settings that cannot be used."""
+    settings = Settings()
+    log_to_standard_error(settings.log_level)
+    bridge = Bridge(settings)
+    try:
+        yield bridge
+    finally:
+        bridge.close()

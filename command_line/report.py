@@ -1,0 +1,85 @@
+"""Tells Dagster, in aggregate, what a listener did, so that the UI shows the truth and the event log stays small.
+
+A report that cannot be delivered is dropped: it is news, not state; the next materialisation counts from MongoDB.
+"""
+
+import logging
+import time
+from collections import Counter
+from typing import Final
+
+import requests
+
+from casebridge.exams import answer_poller, request_reader
+from casebridge.messaging.listener import Tally
+from casebridge.messaging.message import MessageStatus
+from resources.bridge import Bridge
+
+logger = logging.getLogger(__name__)
+
+ASSET_OF_QUEUE: Final = {
+    request_reader.QUEUE: "dispatched_requests",
+    answer_poller.QUEUE: "registered_explanations",
+}
+ANSWER_SECONDS: Final = 5.0
+
+
+class DagsterReport:
+    """One runless materialisation per asset and interval, by the web server's REST endpoint."""
+
+    def __init__(self, bridge: Bridge, tally: Tally) -> None:
+        self._url = bridge.settings.dagster.url
+        self._seconds = bridge.settings.dagster.report_seconds
+        self._tally = tally
+        self._sent_at = time.monotonic()
+
+    def send_if_due(self) -> None:
+        if time.monotonic() - self._sent_at >= self._seconds:
+            self.send()
+
+    def send(self) -> None:
+        """Report what was done since the last time, if anything."""
+        self._sent_at = time.monotonic()
+        outcomes = self._tally.take()
+        if self._url is None:
+            return
+        for queue, asset in ASSET_OF_QUEUE.items():
+            if metadata := _metadata(outcomes, queue):
+                self._post(asset, metadata)
+
+    def _post(self, asset: str, metadata: dict[str, int | str]) -> None:
+        body = {
+            "asset_key": asset,
+            "metadata": metadata,
+            "description": "Handled by a listener since its last report.",
+        }
+        try:
+            requests.post(
+                f"{self._url}/report_asset_materialization/", json=body, timeout=ANSWER_SECONDS
+            ).raise_for_status()
+        except requests.RequestException as error:
+            logger.info("Dagster did not take a report on %s: %s", asset, type(error).__name__)
+
+
+def _metadata(outcomes: Counter[tuple[str, str, str, str]], queue: str) -> dict[str, int | str]:
+    """Counts by status, and by code where messages failed."""
+    statuses: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    institutions = set()
+    for (of_queue, institution, status, code), messages in outcomes.items():
+        if of_queue == queue:
+            statuses[status] += messages
+            institutions.add(institution)
+            if code:
+                codes[code] += messages
+    if not statuses:
+        return {}
+    return {
+        "handled": sum(statuses.values()),
+        "processed": statuses[MessageStatus.PROCESSED.value],
+        "failed": statuses[MessageStatus.FAILED.value],
+        "set_aside": statuses[MessageStatus.DEAD.value],
+        "institutions": len(institutions),
+        "codes": ", ".join(f"{code}: {messages}" for code, messages in codes.most_common(10)) or "none",
+        "driver": "listener",
+    }

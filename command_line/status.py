@@ -1,0 +1,79 @@
+"""`casebridge status`: how things stand, and what needs a person."""
+
+from typing import Annotated
+
+import typer
+from rich.panel import Panel
+
+from casebridge.messaging.message import MessageStatus
+from casebridge.operators.status import Status
+from command_line.output import ExitCode, print_json, results, table
+from command_line.process import bridge_of_this_process
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Show the queue, each institution, and what failed with the next action. Exit code 4: a person is needed."""
+    with bridge_of_this_process() as bridge:
+        standing = bridge.status.read()
+    if as_json:
+        print_json(standing.plain())
+    else:
+        show_status(standing)
+    if standing.dead or any(row.paused for row in standing.institutions):
+        raise typer.Exit(ExitCode.ATTENTION)
+
+
+def show_status(standing: Status) -> None:
+    """Three tables and one line; no personal data."""
+    results.print(
+        table(
+            "Queue",
+            ("queue", "status", "messages", "oldest (UTC)"),
+            ((row.queue, row.status, row.messages, row.oldest) for row in standing.depths),
+        )
+    )
+    columns = (
+        "institution",
+        "requested",
+        "dispatched",
+        "registered",
+        "withdrawn",
+        "set aside",
+        "waiting",
+        "dead",
+        "paused",
+    )
+    rows = (
+        (
+            row.institution,
+            row.requested,
+            row.dispatched,
+            row.registered,
+            row.withdrawn,
+            row.set_aside,
+            row.waiting,
+            row.dead,
+            row.paused,
+        )
+        for row in standing.institutions
+    )
+    results.print(table("Institutions", columns, rows))
+    for group in standing.failures:
+        waits = "waits for you" if group.status == MessageStatus.DEAD else "is tried again by itself"
+        results.print(
+            Panel(
+                f"{group.cause}\n[bold]Next:[/] {group.next_action}\n"
+                f"{', '.join(sorted(group.institutions))}\nCases: {', '.join(group.correlation_ids)}",
+                title=f"{group.code}: {group.messages} {group.status}, {waits}",
+                title_align="left",
+            )
+        )
+    oldest = (
+        "nothing waits"
+        if standing.oldest_pending_seconds is None
+        else f"oldest {standing.oldest_pending_seconds:.0f} s"
+    )
+    results.print(
+        f"{standing.pending} pending ({oldest}), {standing.dead} dead, {standing.alerts_owed} alerts owed, "
+        f"{standing.listeners} listeners at work."
+    )

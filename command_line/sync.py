@@ -1,0 +1,81 @@
+"""`casebridge sync`: a synchronisation now, without Dagster."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from casebridge.exams import answer_poller, request_reader
+from casebridge.exams.institution import Institution
+from casebridge.operators.synchronisation import PollReport
+from command_line.output import ExitCode, notes, print_json, results, table
+from command_line.process import bridge_of_this_process
+from resources.bridge import Bridge
+
+
+def sync(
+    institution: Annotated[list[str] | None, typer.Option(help="Only these, as in uis.no/prod.")] = None,
+    reach_back_days: Annotated[
+        float | None, typer.Option(help="Read FS this far back, whatever the watermark.")
+    ] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for what somebody else handles.")] = 120.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Read FS, send new requests on, look for answers and register them; wait up to two minutes for the outcome.
+
+    Exit code 1: no institution could be read; 4: some could not, or some requests did not get there.
+    """
+    with bridge_of_this_process() as bridge:
+        chosen = _chosen(bridge, institution or [])
+        outcome = _synchronise(bridge, chosen, reach_back_days, wait)
+    if as_json:
+        print_json(outcome)
+    else:
+        results.print(
+            table("Synchronised", ("what", "outcome"), ((name, str(value)) for name, value in outcome.items()))
+        )
+    read, asked = outcome["requests"], outcome["outcome"]
+    if read["failed"] and len(read["failed"]) == read["institutions"] - read["skipped"]:
+        raise typer.Exit(ExitCode.FAILED)
+    if read["failed"] or outcome["answers"]["failed"] or asked["waiting"] or asked["set_aside"]:
+        raise typer.Exit(ExitCode.ATTENTION)
+
+
+def _chosen(bridge: Bridge, keys: list[str]) -> list[Institution]:
+    active = {institution.key: institution for institution in bridge.institutions.active()}
+    if unknown := [key for key in keys if key not in active]:
+        raise typer.BadParameter(
+            f"not active: {', '.join(unknown)}; active are {', '.join(active) or 'none'}", param_hint="--institution"
+        )
+    return [active[key] for key in keys] if keys else list(active.values())
+
+
+def _synchronise(
+    bridge: Bridge, chosen: list[Institution], reach_back_days: float | None, wait: float
+) -> dict[str, Any]:
+    run = bridge.synchronisation
+    reach_back = None if reach_back_days is None else timedelta(days=reach_back_days)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=notes, transient=True) as progress:
+        task = progress.add_task("reading FS", total=None)
+        requests = run.read_requests(chosen, reach_back=reach_back)
+        progress.update(task, description=f"sending {requests.accepted} new requests to the exam system")
+        sent = run.run_batch((request_reader.QUEUE,))
+        awaited = run.wait_for_dispatch(requests.correlation_ids, wait)
+        progress.update(task, description="looking for answers")
+        answers = run.poll_answers(chosen, also_answered=reach_back is not None)
+        progress.update(task, description=f"registering {answers.accepted} answers in FS")
+        registered = run.run_batch((answer_poller.QUEUE,))
+    return {
+        "requests": _plain(requests),
+        "sent": asdict(sent),
+        "outcome": asdict(awaited),
+        "answers": _plain(answers),
+        "registered": asdict(registered),
+    }
+
+
+def _plain(report: PollReport) -> dict[str, Any]:
+    return {name: value for name, value in asdict(report).items() if name != "correlation_ids"}

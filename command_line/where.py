@@ -1,0 +1,77 @@
+"""`casebridge where`: the road of one case, step by step."""
+
+from typing import Annotated
+
+import typer
+
+from casebridge.errors import PermanentError
+from casebridge.exams.exam_key import ExamKey
+from casebridge.operators.road import Road, RoadFinder
+from command_line.output import ExitCode, notes, print_json, results, table
+from command_line.process import bridge_of_this_process
+
+
+def where(
+    case: Annotated[
+        str, typer.Argument(help="Correlation id, or EXAM+CANDIDATE.", metavar="CORRELATION_ID|EXAM+CANDIDATE")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of roads.")] = False,
+) -> None:
+    """Show where a case is, what happened to it and what to do next.
+
+    EXAM is FS's `vurdId` or the six key columns joined with `||` (217||DAT200||1||S||2025||HØST); CANDIDATE the kandidatnr.
+    Exit code 3: no such case.
+    """
+    with bridge_of_this_process() as bridge:
+        roads = _find(bridge.roads, case)
+    if not roads:
+        notes.print("No such case. A request appears here once FS has been read: see `casebridge status`.")
+        raise typer.Exit(ExitCode.NOT_FOUND)
+    if as_json:
+        print_json([road.plain() for road in roads])
+        return
+    for road in roads:
+        show_road(road)
+
+
+def _find(roads: RoadFinder, case: str) -> list[Road]:
+    exam, plus, candidate = case.rpartition("+")
+    if not plus:
+        road = roads.by_correlation_id(case)
+        return [road] if road else []
+    if not candidate.isdigit():
+        raise typer.BadParameter("after the + stands the kandidatnr, a number", param_hint="EXAM+CANDIDATE")
+    return roads.by_exam_and_candidate(_vurd_id(exam), int(candidate))
+
+
+def _vurd_id(exam: str) -> str:
+    if "||" not in exam:
+        return exam
+    try:
+        institusjonsnr, emnekode, versjonskode, vurdkombkode, arstall, vurdtidkode = exam.split("||")
+        return ExamKey(int(institusjonsnr), emnekode, versjonskode, vurdkombkode, int(arstall), vurdtidkode).vurd_id
+    except (ValueError, PermanentError):
+        raise typer.BadParameter(
+            "the exam is FS's vurdId or six columns joined with ||, such as 217||DAT200||1||S||2025||HØST",
+            param_hint="EXAM+CANDIDATE",
+        ) from None
+
+
+def show_road(road: Road) -> None:
+    """State first, then the steps in order of time."""
+    deadline = f", to be answered by {road.deadline:%Y-%m-%d}" if road.deadline else ""
+    results.print(
+        f"[bold]{road.correlation_id}[/] · {road.institution} · {road.exam_system} · [bold]{road.state}[/]{deadline}"
+    )
+    columns = ("time (UTC)", "submodule", "step", "", "what", "ms")
+    rows = (
+        (stone.time, stone.submodule, stone.step, "✓" if stone.success else "✗", stone.told, stone.duration_ms)
+        for stone in road.milestones
+    )
+    results.print(table("", columns, rows))
+    for message in road.waiting:
+        results.print(f"In the queue: {message}")
+    if road.set_aside:
+        results.print(f"[red]Set aside:[/] {road.set_aside}")
+    if road.next_action:
+        results.print(f"[bold]Next:[/] {road.next_action}")

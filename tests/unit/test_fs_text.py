@@ -1,0 +1,56 @@
+"""What of an explanation reaches FS, and what is an error instead."""
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from casebridge.errors import PermanentError
+from resources.fs_text import carried_text
+
+
+def test_what_people_write_stays() -> None:
+    text = "Svaret er godt 👍🏽,\tmen «æøå ÆØÅ»\r\nmangler drøfting – se §\u00a04.\n"
+    carried = carried_text(text, 1000)
+    assert (carried.text, carried.removed) == (text, 0)
+
+
+def test_control_characters_go_and_are_counted() -> None:
+    carried = carried_text("a\x00b\x0bc\x1fd\ud800e\ufffe", 1000)
+    assert (carried.text, carried.removed) == ("abcde", 5)
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "\x00\x01", "\u00a0"])
+def test_an_empty_explanation_is_never_registered(text: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        carried_text(text, 1000)
+    assert caught.value.code == "fs.text_empty"
+
+
+def test_the_limit_counts_bytes_and_nothing_is_cut() -> None:
+    assert carried_text("æ" * 5, 10).text == "æ" * 5
+    with pytest.raises(PermanentError) as caught:
+        carried_text("æ" * 5 + "x", 10)
+    assert caught.value.code == "fs.text_too_long"
+    assert "æ" not in str(caught.value)
+
+
+@given(st.text(st.characters(exclude_categories=[]), min_size=1))
+def test_whatever_is_carried_survives_json_utf8_and_xml(text: str) -> None:
+    try:
+        carried = carried_text(text, 10_000).text
+    except PermanentError:
+        return
+    assert json.loads(json.dumps(carried).encode("utf-8")) == carried
+    element = ET.Element("tekst")
+    element.text = carried
+    parsed = ET.fromstring(ET.tostring(element, encoding="utf-8"))  # noqa: S314 our own text
+    assert parsed.text == carried.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@given(st.text())
+def test_the_text_is_not_kept_in_the_representation(text: str) -> None:
+    marked = f"secret{text}"
+    assert "secret" not in repr(carried_text(marked, 10_000))
