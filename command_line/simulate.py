@@ -5,10 +5,10 @@ import threading
 from typing import Annotated
 
 import typer
-from simulators.process import running
 
 from command_line.demo.institutions import configuration, secrets
 from command_line.output import notes, print_json
+from simulators.process import running
 
 
 def simulate(

@@ -35,6 +35,8 @@ from resources.http_deadline import DeadlineAdapter, deadline
 from resources.rate_limit import WAIT_AFTER_429, RateLimit, retry_after
 
 logger = logging.getLogger(__name__)
+# urllib3 logs whole addresses, with the values of path and query; what is worth telling is in our errors
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 TRACE_HEADER: Final = "X-Trace-Id"
 TRACE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,80}")

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from simulators.exam_case import REGISTERED, Case, Exam
-from simulators.flow import Flow, Participant
+from simulators.flow import Flow, FlowVariant, Participant
 from simulators.population import ODDITIES, Population, PopulationOrder
 from simulators.state import World
 
@@ -115,14 +115,31 @@ def _on_an_exam(world: World, making: Population, order: RequestOrder) -> tuple[
     exam = world.exams.get(order.examId or "")
     if exam is None or exam.institution.org_id != order.orgId:
         raise ValueError("no such exam at this institution")
+    flow = _plain_flow(world, exam)
     asking = {case.student.personlopenr for case in world.cases_of_exam[exam.exam_id]}
-    for flow in world.flows.values():
-        if any(source.code == exam.source_code for source in flow.sources):
-            for participant in flow.participants:
-                if participant.student.personlopenr not in asking:
-                    kandidatnr = int(participant.unique_exam_id)
-                    return making.add_case(exam, participant.student, kandidatnr, participant, order.oddity), flow
+    for participant in flow.participants:
+        if participant.student.personlopenr not in asking:
+            case = making.add_case(
+                exam, participant.student, int(participant.unique_exam_id), participant, order.oddity
+            )
+            making.add_comments_made_while_marking(case, flow, participant)
+            return case, flow
     raise ValueError("nobody is left on this exam who has not asked")
+
+
+def _plain_flow(world: World, exam: Exam) -> Flow:
+    """The one flow in which the exam's candidates can ask for an explanation."""
+    flows = [
+        flow
+        for flow in world.flows.values()
+        if any(source.code == exam.source_code for source in flow.sources)
+        and flow.variant is FlowVariant.ORDINARY
+        and flow.marking_is_over
+        and flow.explanations_enabled
+    ]
+    if len(flows) != 1:
+        raise ValueError("the exam has no flow, or several, or explanations are off; choose another")
+    return flows[0]
 
 
 def _find(flows: list[Flow], kandidatnr: int) -> tuple[Flow | None, Participant | None]:

@@ -178,7 +178,8 @@ class MeldingQ:
     def record_step(self, message: Message, name: str, step: StepRecord) -> None:
         """Write down what a step came to, before the next one begins. Raises `LeaseLostError`."""
         message.steps[name] = step
-        self._change(message, {"$set": {f"steps.{name}": step.document(), "dueAt": self._clock.now() + self._lease}})
+        # The lease is the heartbeat's work: a step's record touches no index, which halves its cost on some servers.
+        self._change(message, {"$set": {f"steps.{name}": step.document()}})
 
     def finish(
         self,

@@ -1,5 +1,114 @@
-"""placeholder"""
+"""`casebridge demo`: start the platform, watch one round, look around in the UI, and leave nothing behind."""
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.live import Live
+
+from casebridge.settings import MongoDBSettings, Settings
+from command_line.demo.memory import MemoryMeter
+from command_line.demo.platform import Platform, Size, running_platform
+from command_line.demo.round import Picture, Round
+from command_line.demo.summary import as_table, live_view, reached_the_right_end, summary_of
+from command_line.output import ExitCode, notes, print_json, results
+from local_servers.child_process import ServerNotStartedError
+from resources.bridge import Bridge
+
+PLAIN_LINE_SECONDS = 5.0
 
 
-def demo() -> None:
-    """placeholder"""
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="One round, then end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+    institutions: Annotated[int, typer.Option(min=1)] = 12,
+    courses: Annotated[int, typer.Option(min=1)] = 60,
+    requests: Annotated[int, typer.Option(min=1)] = 600,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same population.")] = 1,
+) -> None:
+    """Show the whole job on this machine: FS → WISEflow → FS with simulated neighbours, and Dagster's UI.
+
+    Exit code 0 only if every request reached its right end.
+    """
+    began_at, began_at_unix = time.monotonic(), time.time()
+    size = Size(institutions=institutions, courses=courses, requests=requests, seed=seed)
+    _end_on_signals()
+    try:
+        with running_platform(size) as platform, MemoryMeter(platform.processes) as meter, _bridge(platform) as bridge:
+            notes.print(f"Dagster's UI: [bold]{platform.ui}[/]")
+            with _view(requests) as show:
+                picture = Round(platform, bridge, began_at, requests).run(show)
+            summary = summary_of(picture, platform, meter, began_at_unix)
+            right = reached_the_right_end(picture, platform)
+            if as_json:
+                print_json(summary)
+            else:
+                results.print(as_table(summary, picture))
+            if not once:
+                _stay(platform)
+    except ServerNotStartedError as error:
+        notes.print(f"[red]A server of the demo did not start:[/] {error}")
+        raise typer.Exit(ExitCode.FAILED) from None
+    except KeyboardInterrupt:
+        notes.print("Stopped; everything the demo started is gone.")
+        raise typer.Exit(ExitCode.DONE if not once else ExitCode.FAILED) from None
+    if not right:
+        notes.print("[red]Not every request reached its right end[/]: see the figures above.")
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _end_on_signals() -> None:
+    """A polite end by signal leaves by the same road as Ctrl-C; for an impolite one there is the watchdog."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+
+
+@contextmanager
+def _bridge(platform: Platform) -> Iterator[Bridge]:
+    """Only to look: the demo itself handles nothing."""
+    bridge = Bridge(Settings(mongodb=MongoDBSettings(uri=platform.environment["CASEBRIDGE_MONGODB__URI"])))
+    try:
+        yield bridge
+    finally:
+        bridge.close()
+
+
+@contextmanager
+def _view(requests: int) -> Iterator[Callable[[Picture], None]]:
+    """A live picture in a terminal, a line now and then elsewhere; always on standard error."""
+    if notes.is_terminal:
+        with Live(console=notes, refresh_per_second=4, transient=True) as live:
+            yield lambda picture: live.update(live_view(picture, requests))
+        return
+    told_at = float("-inf")
+
+    def tell(picture: Picture) -> None:
+        nonlocal told_at
+        if picture.seconds - told_at >= PLAIN_LINE_SECONDS:
+            told_at = picture.seconds
+            counted = picture.simulators
+            sys.stderr.write(
+                f"{picture.seconds:5.0f} s  in FS {counted['requests']}, sent {counted['dispatched']}, "
+                f"answered {counted['answered']}, registered {counted['registered']}, set aside {picture.set_aside}\n"
+            )
+
+    yield tell
+
+
+def _stay(platform: Platform) -> None:
+    """Let people look around; a reconciliation gives the UI a run with its checks to look at."""
+    platform.dagster.launch("reconcile")
+    notes.print(f"\nLook around: [bold]{platform.ui}[/] (assets, sensors, runs, checks)")
+    notes.print(f"In a second terminal: . {platform.folder / 'environment'} && .venv/bin/casebridge status")
+    notes.print("Ctrl-C ends the demo and leaves nothing behind.")
+    threading.Event().wait()

@@ -134,6 +134,24 @@ def test_a_request_for_somebody_who_did_not_ask_is_seen(simulators: RunningSimul
     assert mistakes(simulators) == {"dispatched_to_wrong_participant": 1}
 
 
+def test_another_candidate_of_the_same_exam_can_ask(simulators: RunningSimulators, fs: FsCaller) -> None:
+    first = answered(simulators, fs, answer_text="Til den første.")
+    second = answered(simulators, fs, examId=first["examId"], answer_text="Til den andre.")
+    assert (second["examId"], second["flowId"]) == (first["examId"], first["flowId"])
+    rows = {row["personlopenr"]: row for row in fs.rows(first["examId"])}
+    crossed = registration(first["examId"], rows[first["personlopenr"]], "Til den andre.")
+    assert fs.register(crossed).status_code == 200
+    assert mistakes(simulators)["wrong_text"] == 1
+
+
+def test_an_order_for_a_request_that_makes_no_sense_is_refused(simulators: RunningSimulators, fs: FsCaller) -> None:
+    org_id = fs.institution["orgId"]
+    odd = simulators.control.add_request(org_id, oddity="two_flows")["examId"]
+    for order in ({"oddity": "ghost"}, {"examId": "bm8"}, {"examId": odd}, {"colour": "red"}):
+        with pytest.raises(ValueError, match=r".+"):
+            simulators.control.add_request(org_id, **order)
+
+
 def test_a_withdrawn_case_is_no_longer_expected(simulators: RunningSimulators, fs: FsCaller) -> None:
     case = simulators.control.add_request(fs.institution["orgId"])
     assert simulators.control.summary()["outstanding"] == 1

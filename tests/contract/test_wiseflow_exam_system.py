@@ -1,0 +1,347 @@
+"""The exam system port over the simulated WISEflow: whose answer, from when, and at which cost in calls."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from simulators.process import RunningSimulators
+from tests.contract.clients import SimulatedWorld, check_exchanges, recorded
+from tests.contract.openapi import wiseflow_contract
+
+from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, PermanentError, TransientError
+from casebridge.exams.exam_key import ExamKey
+from casebridge.exams.institution import Institution
+from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationState
+from resources.wiseflow_exam_system import WiseflowExamSystem
+
+MODES = {"justification": "comment", "patch_data": "array", "sis_flows_shape": "list"}
+ODD_ENDS = {
+    "no_candidate": "wiseflow.participant_missing",
+    "no_flow": "wiseflow.flow_missing",
+    "two_flows": "wiseflow.flow_ambiguous",
+    "explanations_off": "wiseflow.explanations_off",
+}
+
+
+@pytest.fixture
+def world(simulators: RunningSimulators) -> Iterator[SimulatedWorld]:
+    control = simulators.control
+    control.clear_faults()
+    control.modes(**MODES)
+    control.assessors(minimum_delay_s=0, maximum_delay_s=0, paused=False)
+    prepared = SimulatedWorld(simulators, control.population(institutions=2, courses=2, requests=0, seed=5, variety=False))
+    yield prepared
+    prepared.close()
+    control.modes(**MODES)
+
+
+@pytest.fixture
+def institution(world: SimulatedWorld) -> Institution:
+    return world.institutions()[0]
+
+
+@pytest.fixture
+def exams(world: SimulatedWorld, institution: Institution) -> WiseflowExamSystem:
+    return world.exam_system(institution)
+
+
+def find(exams: WiseflowExamSystem, case: dict[str, Any]) -> CandidatePlace:
+    place = exams.find_exam(ExamKey.from_vurd_id(case["examId"]))
+    return exams.find_candidate(place, case["kandidatnr"], None)
+
+
+def answered(world: SimulatedWorld, exams: WiseflowExamSystem, institution: Institution, **order: Any) -> "Answered":
+    case = world.add_request(institution, **order)
+    candidate = find(exams, case)
+    before = world.simulators.control.summary()["answered"]
+    requested = exams.request_explanation(candidate, None)
+    world.simulators.control.wait("answered", before + 1)
+    return Answered(case, candidate, requested.explanation_request_id)
+
+
+class Answered:
+    """A case whose assessor has answered."""
+
+    def __init__(self, case: dict[str, Any], candidate: CandidatePlace, request_id: int) -> None:
+        self.case = case
+        self.candidate = candidate
+        self.request_id = request_id
+
+    def text(self, exams: WiseflowExamSystem) -> str:
+        return exams.answer(self.candidate.flow_id, self.request_id, self.candidate).text
+
+
+def test_every_case_of_a_varied_world_reaches_its_own_participant_or_a_person(
+    world: SimulatedWorld, simulators: RunningSimulators
+) -> None:
+    """Both searches, both lists, keys and tokens, decoys, combined flows and every oddity."""
+    world.population = simulators.control.population(institutions=12, courses=24, requests=160, seed=7, hold=False)
+    contract = wiseflow_contract()
+    cases, ends, described = simulators.control.cases(), {}, 0
+    for institution in world.institutions():
+        exams, names = world.exam_system(institution), user_names(world, institution)
+        for case in (case for case in cases if case["orgId"] == institution.org_id):
+            try:
+                place = exams.find_exam(ExamKey.from_vurd_id(case["examId"]))
+                candidate = exams.find_candidate(place, case["kandidatnr"], names[case["personlopenr"]])
+                exams.request_explanation(candidate, date.fromisoformat(case["frist"]))
+            except PermanentError as error:
+                assert case["expected"] in ODD_ENDS, (case, error)
+                assert error.code == ODD_ENDS[case["expected"]]
+                assert str(case["kandidatnr"]) not in error.cause
+            else:
+                assert case["expected"] == "registered"
+                assert candidate.participant_id == case["participantId"]
+            ends[case["expected"]] = ends.get(case["expected"], 0) + 1
+        described += check_exchanges(recorded(exams.client), contract)
+    assert ends.keys() == {"registered", *ODD_ENDS}
+    assert described > 200
+    assert simulators.control.summary()["dispatched_to_wrong_participant"] == 0
+
+
+def user_names(world: SimulatedWorld, institution: Institution) -> dict[int, str]:
+    """The user names that FS has, by personlopenr."""
+    registry = world.registry(institution)
+    changed = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC))
+    return {
+        row["personlopenr"]: row["brukernavn"] for exam in changed for row in registry.explanation_rows(exam.vurd_id)
+    }
+
+
+def test_a_burst_for_one_exam_costs_one_look_up(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
+) -> None:
+    case = world.add_request(institution)
+    exam = ExamKey.from_vurd_id(case["examId"])
+    together = threading.Barrier(8)
+
+    def place_candidate(_: int) -> int:
+        together.wait(10)
+        return exams.find_candidate(exams.find_exam(exam), case["kandidatnr"], None).participant_id
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(place_candidate, range(8))) == {case["participantId"]}
+    assert sorted(path.partition("/v1")[2].replace(str(case["flowId"]), "N") for path in recorded(exams.client).paths()) == [
+        "/flow/N",
+        "/flows/N/participants",
+        "/oauth2/token",
+        "/sources/search",
+    ]
+
+
+def test_a_candidate_who_came_later_forces_one_fresh_list(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
+) -> None:
+    case = world.add_request(institution)
+    place = exams.find_exam(ExamKey.from_vurd_id(case["examId"]))
+    exams.find_candidate(place, case["kandidatnr"], None)
+    simulators.control.change(case["caseId"], kandidatnr=7777, in_wiseflow=True)
+    assert exams.find_candidate(place, 7777, None).participant_id == case["participantId"]
+    assert sum(path.endswith("/participants") for path in recorded(exams.client).paths()) == 2
+
+
+def test_a_candidate_who_is_not_there_costs_one_list_when_nothing_was_kept(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
+) -> None:
+    case = world.add_request(institution)
+    with pytest.raises(PermanentError) as caught:
+        exams.find_candidate(ExamPlace(case["flowId"]), 7777, None)
+    assert caught.value.code == "wiseflow.participant_missing"
+    assert sum(path.endswith("/participants") for path in recorded(exams.client).paths()) == 1
+
+
+def test_the_deadline_is_the_end_of_the_day_in_oslo_and_the_answer_starts_hidden(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
+) -> None:
+    case = world.add_request(institution)
+    requested = exams.request_explanation(find(exams, case), date(2026, 12, 24))
+    assert (requested.created, requested.shown) == (True, False)
+    [row] = simulators.control.cases()
+    assert datetime.fromtimestamp(row["dueDate"], UTC) == datetime(2026, 12, 24, 22, 59, 59, tzinfo=UTC)
+    assert row["showJustification"] is False
+
+
+@pytest.mark.parametrize("justification", ["comment", "justification"])
+def test_the_answer_is_the_text_of_this_participants_assessor(
+    world: SimulatedWorld,
+    institution: Institution,
+    exams: WiseflowExamSystem,
+    simulators: RunningSimulators,
+    justification: str,
+) -> None:
+    simulators.control.modes(justification=justification)
+    one = answered(world, exams, institution, answer_text="Én 👍 tekst\nmed æøå")
+    other = answered(world, exams, institution, examId=one.case["examId"], answer_text="En annens tekst")
+    assert one.candidate.flow_id == other.candidate.flow_id
+    assert one.text(exams) == "Én 👍 tekst\nmed æøå"
+    assert other.text(exams) == "En annens tekst"
+
+
+def test_the_moment_of_an_answer_is_wiseflows_and_stays(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
+) -> None:
+    one = answered(world, exams, institution)
+    first = exams.answer(one.candidate.flow_id, one.request_id, one.candidate)
+    second = exams.answer(one.candidate.flow_id, one.request_id, one.candidate)
+    explanation = exams.client.explanation(one.candidate.flow_id, one.request_id)
+    assert first == second
+    assert first.given_at == explanation.accept_date
+
+
+def test_an_answer_without_text_is_an_error(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
+) -> None:
+    one = answered(world, exams, institution, answer_text="  \n")
+    with pytest.raises(TransientError) as caught:
+        one.text(exams)
+    assert caught.value.code == "wiseflow.answer_empty"
+
+
+def test_an_answer_that_was_unlocked_is_not_handed_on(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
+) -> None:
+    one = answered(world, exams, institution)
+    simulators.control.change_answer(one.request_id, "Ny tekst", after_s=600)
+    with pytest.raises(NotReadyError) as caught:
+        one.text(exams)
+    assert caught.value.code == "wiseflow.answer_withdrawn"
+
+
+def test_an_answer_is_only_given_to_its_own_case(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
+) -> None:
+    one = answered(world, exams, institution)
+    other = find(exams, world.add_request(institution, examId=one.case["examId"]))
+    with pytest.raises(PermanentError) as caught:
+        exams.answer(one.candidate.flow_id, one.request_id, other)
+    assert caught.value.code == "wiseflow.participant_mismatch"
+
+
+def test_a_state_that_wiseflow_does_not_describe_is_no_answer(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
+) -> None:
+    case = world.add_request(institution, oddity="unknown_state")
+    candidate = find(exams, case)
+    requested = exams.request_explanation(candidate, None)
+    simulators.control.wait("dispatched", 1)
+    statuses = exams.explanations(candidate.flow_id)
+    while statuses[0].raw_state in {0, 1}:
+        statuses = exams.explanations(candidate.flow_id)
+    assert [(one.state, one.raw_state) for one in statuses] == [(ExplanationState.UNKNOWN, 9)]
+    with pytest.raises(NotReadyError):
+        exams.answer(candidate.flow_id, requested.explanation_request_id, candidate)
+
+
+class TestMarker:
+    """What a poll compares to see that an answer changed."""
+
+    def marker(self, exams: WiseflowExamSystem, one: Answered) -> str:
+        found = {status.explanation_request_id: status for status in exams.explanations(one.candidate.flow_id)}
+        return found[one.request_id].marker
+
+    def test_it_stays_while_nothing_changes(
+        self, world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
+    ) -> None:
+        one = answered(world, exams, institution)
+        assert self.marker(exams, one) == self.marker(exams, one)
+        assert self.marker(world.exam_system(institution), one) == self.marker(exams, one)
+
+    @pytest.mark.parametrize("justification", ["comment", "justification"])
+    @pytest.mark.parametrize("edit", [False, True])
+    def test_a_changed_text_changes_it_and_only_it(
+        self,
+        world: SimulatedWorld,
+        institution: Institution,
+        exams: WiseflowExamSystem,
+        simulators: RunningSimulators,
+        justification: str,
+        edit: bool,
+    ) -> None:
+        simulators.control.modes(justification=justification)
+        one = answered(world, exams, institution)
+        other = answered(world, exams, institution, examId=one.case["examId"])
+        before, other_before = self.marker(exams, one), self.marker(exams, other)
+        simulators.control.change_answer(one.request_id, "En ny tekst", edit=edit)
+        assert self.marker(exams, one) != before
+        assert self.marker(exams, other) == other_before
+        assert one.text(exams) == "En ny tekst"
+
+    def test_comments_are_read_once_and_only_when_there_can_be_an_answer(
+        self, world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
+    ) -> None:
+        simulators.control.assessors(paused=True)
+        case = world.add_request(institution)
+        candidate = find(exams, case)
+        exams.request_explanation(candidate, None)
+        other = find(exams, world.add_request(institution, examId=case["examId"]))
+        exams.request_explanation(other, None)
+        recorded(exams.client).exchanges.clear()
+        exams.explanations(candidate.flow_id)
+        assert recorded(exams.client).paths() == [f"GET /v1/flow/{candidate.flow_id}/explanation/request"]
+        simulators.control.assessors(paused=False)
+        simulators.control.wait("answered", 2)
+        recorded(exams.client).exchanges.clear()
+        assert len(exams.explanations(candidate.flow_id)) == 2
+        assert recorded(exams.client).paths() == [
+            f"GET /v1/flow/{candidate.flow_id}/explanation/request",
+            f"GET /v1/flows/{candidate.flow_id}/assessors/submission-comments",
+        ]
+
+    def test_a_licence_without_comments_can_still_be_followed(
+        self, world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
+    ) -> None:
+        one = answered(world, exams, institution)
+        simulators.control.faults(
+            {"kind": "status", "status": 403, "system": "wiseflow", "path": "submission-comments"}
+        )
+        assert [status.state for status in exams.explanations(one.candidate.flow_id)] == [ExplanationState.ACCEPTED]
+        with pytest.raises(PermanentError) as caught:
+            one.text(exams)
+        assert caught.value.code == "wiseflow.comments_off"
+
+    def test_comments_that_cannot_be_read_now_fail_the_poll(
+        self, world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
+    ) -> None:
+        one = answered(world, exams, institution)
+        simulators.control.faults(
+            {"kind": "status", "status": 503, "system": "wiseflow", "path": "submission-comments", "times": 1}
+        )
+        with pytest.raises(CaseError) as caught:
+            exams.explanations(one.candidate.flow_id)
+        assert caught.value.code == "wiseflow.http_503"
+
+
+def test_showing_sends_one_mail(
+    world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
+) -> None:
+    one = answered(world, exams, institution)
+    exams.show_explanation(one.candidate.flow_id, one.request_id)
+    exams.show_explanation(one.candidate.flow_id, one.request_id)
+    assert simulators.control.summary()["emails"] == 1
+
+
+@pytest.mark.parametrize(
+    ("authentication", "flow_search"), [("oauth2", "sources"), ("api_key", "sources"), ("oauth2", "sis_flows")]
+)
+def test_credentials_are_checked_by_a_call_that_needs_them(
+    world: SimulatedWorld, simulators: RunningSimulators, authentication: str, flow_search: str
+) -> None:
+    world.population = simulators.control.population(institutions=6, courses=1, requests=0, seed=5)
+    institution = world.institution(authentication=authentication, flow_search=flow_search)
+    exams = world.exam_system(institution)
+    exams.check_credentials()
+    simulators.control.credentials(institution.org_id, "wiseflow", valid=False)
+    with pytest.raises(AuthBrokenError):
+        exams.check_credentials()
+    simulators.control.credentials(institution.org_id, "wiseflow", valid=True)
+    exams.check_credentials()
+
+
+def test_checking_tokens_costs_one_call_each(institution: Institution, exams: WiseflowExamSystem) -> None:
+    exams.check_credentials()
+    assert recorded(exams.client).paths() == ["POST /v1/oauth2/token"]
+    exams.check_credentials()
+    assert recorded(exams.client).paths() == ["POST /v1/oauth2/token"] * 2
