@@ -29,9 +29,7 @@ def listen(
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    with bridge_of_this_process() as bridge:
-        if workers is not None:
-            bridge.settings.queue.workers = workers
+    with bridge_of_this_process(workers) as bridge:
         listener = bridge.listener()
         report = DagsterReport(bridge, listener.tally)
 

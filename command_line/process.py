@@ -9,9 +9,11 @@ from resources.bridge import Bridge
 
 
 @contextmanager
-def bridge_of_this_process() -> Iterator[Bridge]:
+def bridge_of_this_process(workers: int | None = None) -> Iterator[Bridge]:
     """The bridge as the environment variables say. Raises pydantic's `ValidationError` for settings that cannot be used."""
     settings = Settings()
+    if workers is not None:
+        settings = settings.model_copy(update={"queue": settings.queue.model_copy(update={"workers": workers})})
     log_to_standard_error(settings.log_level)
     bridge = Bridge(settings)
     try:

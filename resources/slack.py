@@ -7,10 +7,11 @@ personal data.
 import logging
 import re
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any, Final
 
 from slack_sdk import WebClient, WebhookClient
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackClientError
 
 from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, RateLimitedError, TransientError
 from casebridge.settings import HttpSettings, SlackSettings
@@ -63,12 +64,12 @@ class SlackChannel:
         self._rate_limit.pass_gate()
         try:
             self._post(shortened(text))
-        except OSError as error:
-            # urllib's URLError and every timeout and lost connection are OSErrors
+        except (OSError, HTTPException) as error:
+            # the SDK hands on whatever urllib and http.client raise; timeouts are OSErrors
             raise self._error(
                 TransientError, "unreachable", f"could not be reached ({type(error).__name__})"
             ) from None
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, SlackClientError) as error:
             raise self._error(TransientError, "answer_unknown", f"answered unreadably ({type(error).__name__})") from None
 
     def close(self) -> None:

@@ -1,0 +1,50 @@
+"""Index entries to the simulated LaaS."""
+
+from collections.abc import Iterator
+
+import pytest
+from simulators.process import RunningSimulators
+
+from casebridge.errors import CaseError, PermanentError, RateLimitedError, TransientError
+from casebridge.settings import HttpSettings, LaasSettings
+from resources.laas import LaasClient
+
+
+@pytest.fixture
+def laas(simulators: RunningSimulators) -> Iterator[RunningSimulators]:
+    simulators.control.clear_faults()
+    simulators.control.population(institutions=1, courses=1, requests=0)
+    yield simulators
+    simulators.control.clear_faults()
+
+
+def client(laas: RunningSimulators) -> LaasClient:
+    return LaasClient(LaasSettings(url=laas.addresses["laas"]), HttpSettings(total_seconds=5.0))
+
+
+def test_a_document_is_registered_in_the_index(laas: RunningSimulators) -> None:
+    client(laas).index({"id": "1", "success": True})
+    assert laas.control.laas_documents() == [{"index": "casebridge", "document": {"id": "1", "success": True}}]
+
+
+def test_without_an_address_nothing_is_sent() -> None:
+    LaasClient(LaasSettings(), HttpSettings()).index({"id": "1"})
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "code"),
+    [
+        ({"kind": "drop"}, TransientError, "laas.connection_lost"),
+        ({"kind": "status", "status": 500}, TransientError, "laas.http_500"),
+        ({"kind": "status", "status": 400}, PermanentError, "laas.refused"),
+        ({"kind": "status", "status": 429, "retry_after": 2}, RateLimitedError, "laas.rate_limited"),
+        ({"kind": "html"}, TransientError, "laas.body_not_json"),
+    ],
+)
+def test_faults_become_errors(
+    laas: RunningSimulators, rule: dict[str, object], kind: type[CaseError], code: str
+) -> None:
+    laas.control.faults({"system": "laas", "times": 1, **rule})
+    with pytest.raises(kind) as caught:
+        client(laas).index({"id": "1"})
+    assert caught.value.code == code
