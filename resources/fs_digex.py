@@ -126,7 +126,9 @@ class FsDigexClient:
         """
         carried = carried_text(registration.text, self._settings.maximum_text_bytes)
         if carried.removed:
-            logger.info("exam %s: %d control characters removed from an explanation", registration.vurd_id, carried.removed)
+            logger.info(
+                "exam %s: %d control characters removed from an explanation", registration.vurd_id, carried.removed
+            )
         answer = self.http.send(
             HttpCall(
                 "POST",

@@ -66,11 +66,11 @@ class SlackChannel:
             self._post(shortened(text))
         except (OSError, HTTPException) as error:
             # the SDK hands on whatever urllib and http.client raise; timeouts are OSErrors
-            raise self._error(
-                TransientError, "unreachable", f"could not be reached ({type(error).__name__})"
-            ) from None
+            raise self._error(TransientError, "unreachable", f"could not be reached ({type(error).__name__})") from None
         except (ValueError, LookupError, SlackClientError) as error:
-            raise self._error(TransientError, "answer_unknown", f"answered unreadably ({type(error).__name__})") from None
+            raise self._error(
+                TransientError, "answer_unknown", f"answered unreadably ({type(error).__name__})"
+            ) from None
 
     def close(self) -> None:
         """Wake whoever waits for a turn."""

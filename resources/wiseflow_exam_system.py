@@ -91,9 +91,7 @@ class WiseflowExamSystem:
         Never shown in WISEflow from the start: the student must not read the answer before FS has it.
         """
         due_at = datetime.combine(due, LAST_SECOND, OSLO) if due is not None and self._ask_with_due_date else None
-        created = self.client.request_explanation(
-            candidate.flow_id, candidate.participant_id, show=False, due=due_at
-        )
+        created = self.client.request_explanation(candidate.flow_id, candidate.participant_id, show=False, due=due_at)
         return RequestedExplanation(created.explanation_request_id, created.created, created.show_justification)
 
     def explanations(self, flow_id: int) -> Sequence[ExplanationStatus]:

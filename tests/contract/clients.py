@@ -5,17 +5,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
-from command_line.demo.institutions import configuration, secrets
-from simulators.process import RunningSimulators
-from tests.contract.openapi import OpenApiContract
 
 from casebridge.exams.institution import Institution
 from casebridge.secrets import Secrets
 from casebridge.settings import FsSettings, HttpSettings, WiseflowSettings
+from command_line.demo.institutions import configuration, secrets
 from resources.fs_digex import FsDigexClient
 from resources.http import HttpAnswer, HttpCall, HttpClient
 from resources.wiseflow import WiseflowClient
 from resources.wiseflow_exam_system import WiseflowExamSystem
+from simulators.process import RunningSimulators
+from tests.contract.openapi import OpenApiContract
 
 UNDECLARED = ("justification",)
 """What a licence may send though the description does not name it (contract 4.8)."""

@@ -9,9 +9,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from simulators.process import RunningSimulators
-from tests.contract.clients import SimulatedWorld
-from tests.contract.scripted_server import ScriptedServer, answer
 
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, TransientError
 from casebridge.exams.institution import Institution
@@ -19,6 +16,9 @@ from casebridge.exams.models import ChangedExam, ExplanationRegistration, Explan
 from casebridge.secrets import Secrets
 from casebridge.settings import FsSettings, HttpSettings
 from resources.fs_digex import FsDigexClient
+from simulators.process import RunningSimulators
+from tests.contract.clients import SimulatedWorld
+from tests.contract.scripted_server import ScriptedServer, answer
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 MODES = {"fs_list_shape": "exams", "fs_siden": "normal", "fs_duplicates": False}
@@ -70,8 +70,12 @@ def test_all_changes_and_all_rows_are_read(registry: FsDigexClient, cases: list[
     assert {exam.vurd_id for exam in changed} == {case["examId"] for case in cases}
     assert [exam.changed_at for exam in changed] == sorted(exam.changed_at for exam in changed)
     assert all(exam.rows is None and exam.changed_at.tzinfo is UTC for exam in changed)
-    rows = [ExplanationRequest.model_validate(one) for exam in changed for one in registry.explanation_rows(exam.vurd_id)]
-    assert {(one.vurd_id, one.personlopenr) for one in rows} == {(case["examId"], case["personlopenr"]) for case in cases}
+    rows = [
+        ExplanationRequest.model_validate(one) for exam in changed for one in registry.explanation_rows(exam.vurd_id)
+    ]
+    assert {(one.vurd_id, one.personlopenr) for one in rows} == {
+        (case["examId"], case["personlopenr"]) for case in cases
+    }
 
 
 def test_the_list_may_hold_whole_requests(
@@ -186,9 +190,7 @@ def test_an_unknown_exam(
     assert caught.value.code == "fs.exam_unknown"
 
 
-def test_a_wrong_institution_is_forbidden_and_pauses(
-    world: SimulatedWorld, institution: Institution
-) -> None:
+def test_a_wrong_institution_is_forbidden_and_pauses(world: SimulatedWorld, institution: Institution) -> None:
     stranger = institution.model_copy(update={"institusjonsnr": 999})
     with pytest.raises(AuthBrokenError) as caught:
         world.registry(stranger).changed_exams(LONG_AGO)
@@ -251,7 +253,9 @@ def scripted(server: ScriptedServer, **settings: Any) -> FsDigexClient:
         }
     )  # fmt: skip
     secrets = Secrets({"CASEBRIDGE_SECRET_X_USERNAME": "usér", "CASEBRIDGE_SECRET_X_PASSWORD": "p€ss"})
-    return FsDigexClient(institution, secrets, FsSettings(**settings), HttpSettings(total_seconds=5.0, read_seconds=5.0))
+    return FsDigexClient(
+        institution, secrets, FsSettings(**settings), HttpSettings(total_seconds=5.0, read_seconds=5.0)
+    )
 
 
 def test_credentials_are_sent_without_being_asked_for_and_as_utf_8() -> None:

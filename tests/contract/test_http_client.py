@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.contract.scripted_server import Script, ScriptedServer, answer, cut, dripping, raw, silent
 
 from casebridge.errors import (
     AuthBrokenError,
@@ -23,6 +22,7 @@ from casebridge.errors import (
 from casebridge.settings import HttpSettings
 from resources.http import HeaderAuth, HttpCall, HttpClient, NoAuth, Refusal
 from resources.rate_limit import RateLimit
+from tests.contract.scripted_server import Script, ScriptedServer, answer, cut, dripping, raw, silent
 
 SECRET = "kari.n"
 CALL = HttpCall("GET", "/exams/{exam_id}", path={"exam_id": SECRET}, query={"user": SECRET})

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from simulators.process import RunningSimulators
 
 from casebridge.errors import CaseError, PermanentError, RateLimitedError, TransientError
 from casebridge.settings import HttpSettings, LaasSettings
 from resources.laas import LaasClient
+from simulators.process import RunningSimulators
 
 
 @pytest.fixture

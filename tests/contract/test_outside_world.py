@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from simulators.process import RunningSimulators
-from tests.contract.clients import SimulatedWorld
 
 from casebridge.errors import PermanentError, RateLimitedError
 from casebridge.exams.exam_key import ExamKey
@@ -14,6 +12,8 @@ from casebridge.exams.institution import Institution
 from casebridge.exams.ports import ExamSystem, Outside, StudentRegistry
 from casebridge.settings import Settings
 from resources.outside import OutsideWorld
+from simulators.process import RunningSimulators
+from tests.contract.clients import SimulatedWorld
 
 
 @pytest.fixture
@@ -79,9 +79,7 @@ def test_institutions_that_share_a_credential_share_its_rate(
     sharing = other.model_copy(update={"wiseflow": one.wiseflow})
     outside.exam_system(one).check_credentials()
     outside.exam_system(sharing).check_credentials()
-    simulators.control.faults(
-        {"kind": "status", "status": 429, "retry_after": 60, "system": "wiseflow", "times": 1}
-    )
+    simulators.control.faults({"kind": "status", "status": 429, "retry_after": 60, "system": "wiseflow", "times": 1})
     for institution in (one, sharing):
         with pytest.raises(RateLimitedError):
             outside.exam_system(institution).check_credentials()

@@ -7,10 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from simulators.process import RunningSimulators
-from tests.contract.clients import SimulatedWorld, check_exchanges, recorded
-from tests.contract.openapi import OpenApiContract, wiseflow_contract
-from tests.contract.scripted_server import ScriptedServer, answer
 
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, RateLimitedError, TransientError
 from casebridge.exams.exam_key import ExamKey
@@ -20,6 +16,10 @@ from casebridge.settings import HttpSettings, WiseflowSettings
 from resources.http import HttpClient
 from resources.wiseflow import WiseflowClient
 from resources.wiseflow_token import AccessToken
+from simulators.process import RunningSimulators
+from tests.contract.clients import SimulatedWorld, check_exchanges, recorded
+from tests.contract.openapi import OpenApiContract, wiseflow_contract
+from tests.contract.scripted_server import ScriptedServer, answer
 
 UNKNOWN = 999_999_999
 
@@ -148,7 +148,9 @@ def test_the_older_list_of_participants_is_read(world: SimulatedWorld) -> None:
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5, 6, 7])
-def test_pages_are_put_together(world: SimulatedWorld, institution: Institution, case: dict[str, Any], page: int) -> None:
+def test_pages_are_put_together(
+    world: SimulatedWorld, institution: Institution, case: dict[str, Any], page: int
+) -> None:
     client = world.wiseflow(institution, participants_page=page, comments_page=page)
     assert len(client.participants(case["flowId"], "new")) == 6
     pages = [path for path in recorded(client).paths() if path.endswith("/participants")]
@@ -278,7 +280,7 @@ def page(rows: str, total: int | None = None) -> bytes:
     return f'{{"success": true, "data": [{rows}]{pagination}}}'.encode()
 
 
-ONE, TWO, THREE = ('{"participantId": %d}' % number for number in (1, 2, 3))
+ONE, TWO, THREE = (f'{{"participantId": {number}}}' for number in (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -293,7 +295,16 @@ ONE, TWO, THREE = ('{"participantId": %d}' % number for number in (1, 2, 3))
         ([f"[{ONE}]".encode()], [1]),
         ([page("", 0)], []),
     ],
-    ids=["two pages", "half pages", "a row twice", "paging ignored", "all at once", "empty last page", "bare list", "nobody"],
+    ids=[
+        "two pages",
+        "half pages",
+        "a row twice",
+        "paging ignored",
+        "all at once",
+        "empty last page",
+        "bare list",
+        "nobody",
+    ],
 )
 def test_pages_of_every_kind(pages: list[bytes], expected: list[int]) -> None:
     with ScriptedServer(*(answer("200 OK", one) for one in pages)) as server:
@@ -355,7 +366,9 @@ def test_a_token_stands_in_the_header_and_nowhere_in_a_representation() -> None:
     with ScriptedServer(answer("200 OK", token), answer("200 OK", flow)) as server:
         access = WiseflowAccess.model_validate({**ACCESS, "authentication": "oauth2", "baseUrl": server.address})
         secrets = Secrets({"CASEBRIDGE_SECRET_X_CLIENT_ID": "a", "CASEBRIDGE_SECRET_X_CLIENT_SECRET": "b"})
-        client = WiseflowClient(access, secrets, WiseflowSettings(), HttpClient("WISEflow", server.address, HttpSettings()))
+        client = WiseflowClient(
+            access, secrets, WiseflowSettings(), HttpClient("WISEflow", server.address, HttpSettings())
+        )
         assert client.flow(7).flow_id == 7
         assert client.flow(7).flow_id == 7
         assert len(server.requests) == 3

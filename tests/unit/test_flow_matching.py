@@ -212,18 +212,16 @@ class TestMatchCandidate:
         assert "kari" not in str(caught.value)
 
     @given(st.lists(st.integers(1, 9), max_size=12), st.integers(1, 9))
-    def test_a_match_always_has_the_number(self, numbers: list[int], kandidatnr: int) -> None:
-        listed = [participant(100 + place, str(number)) for place, number in enumerate(numbers)]
-        try:
-            found = match_candidate(ExamPlace(1), {1: listed}, kandidatnr, None)
-        except PermanentError as error:
-            wanted = {0: "wiseflow.participant_missing"}.get(
-                numbers.count(kandidatnr), "wiseflow.participant_ambiguous"
-            )
-            assert error.code == wanted
-        else:
-            assert numbers.count(kandidatnr) == 1
+    def test_a_match_always_has_the_number_and_is_the_only_one(self, numbers: list[int], kandidatnr: int) -> None:
+        listed = {1: [participant(100 + place, str(number)) for place, number in enumerate(numbers)]}
+        if numbers.count(kandidatnr) == 1:
+            found = match_candidate(ExamPlace(1), listed, kandidatnr, None)
             assert numbers[found.participant_id - 100] == kandidatnr
+            return
+        with pytest.raises(PermanentError) as caught:
+            match_candidate(ExamPlace(1), listed, kandidatnr, None)
+        kind = "missing" if kandidatnr not in numbers else "ambiguous"
+        assert caught.value.code == f"wiseflow.participant_{kind}"
 
 
 class TestChooseComment:

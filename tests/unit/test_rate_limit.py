@@ -55,8 +55,7 @@ def test_no_window_ever_holds_more_calls_than_its_rate(second: int, minute: int,
         try:
             limited.pass_gate()
         except RateLimitedError as error:
-            assert error.retry_after is not None
-            time.now += error.retry_after.total_seconds()
+            time.now += (error.retry_after or timedelta(0)).total_seconds()
             limited.pass_gate()
         passed.append(time.now)
     for limit, seconds in rates:

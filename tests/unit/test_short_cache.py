@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -106,6 +107,6 @@ def test_a_value_that_alone_is_too_heavy_is_still_kept() -> None:
 def test_the_weight_stays_bounded(asked: list[tuple[int, int]]) -> None:
     cache: ShortCache[int, str] = ShortCache(lambda _: 10.0, 6, weigh=len)
     for key, weight in asked:
-        cache.get(key, lambda weight=weight: "x" * weight)
+        cache.get(key, partial(str.ljust, "", weight))
         assert cache._weight == sum(len(entry.value) for entry in cache._entries.values())
         assert cache._weight <= 6 or len(cache._entries) == 1

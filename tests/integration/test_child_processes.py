@@ -1,0 +1,52 @@
+"""Nothing that the demo or a test starts outlives it, whatever way it ends."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+PARENT = """
+import json, sys, threading
+from local_servers.child_process import Children
+from local_servers.mongodb import EmbeddedMongoDB
+with Children("casebridge-orphans") as children:
+    server = EmbeddedMongoDB(children)
+    grandparent = children.start("shell", ["sh", "-c", "sleep 1000 & wait"])
+    print(json.dumps({"pids": [server.child.pid, grandparent.pid], "folder": str(children.folder)}), flush=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_children_and_grandchildren_and_their_folder_are_gone(end: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        family, folder = _end(parent, end)
+
+    gone, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+    assert len(gone) == len(family)
+    deadline = time.monotonic() + 10
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not folder.exists()
+
+
+def _end(parent: subprocess.Popen[str], end: signal.Signals) -> tuple[list[psutil.Process], Path]:
+    """End the parent by `end`; return everything that it had started, and its folder."""
+    assert parent.stdout is not None
+    told = json.loads(parent.stdout.readline())
+    family = [psutil.Process(pid) for pid in told["pids"]]
+    family += [child for process in family for child in process.children(recursive=True)]
+    assert len(family) >= 3
+
+    parent.send_signal(end)
+    parent.wait()
+    return family, Path(told["folder"])

@@ -1,0 +1,62 @@
+"""Who retries, when, and what it costs."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, PermanentError, RateLimitedError, TransientError
+from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.retry import RetryPolicy
+from casebridge.settings import QueueSettings
+
+NOW = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
+SETTINGS = QueueSettings()
+
+
+def policy(draw: float = 0.5) -> RetryPolicy:
+    return RetryPolicy(SETTINGS, lambda: draw)
+
+
+def error(kind: type[CaseError], retry_after: timedelta | None = None) -> CaseError:
+    return kind("test.code", "It failed.", "Look at it.", retry_after=retry_after)
+
+
+def test_a_permanent_error_sets_the_message_aside_at_once() -> None:
+    verdict = policy().decide(error(PermanentError), 1, NOW)
+    assert (verdict.status, verdict.due_at) == (MessageStatus.DEAD, None)
+
+
+def test_a_transient_error_waits_fourfold_longer_each_time_and_ends_at_the_fifth_attempt() -> None:
+    waits = []
+    for attempts in range(1, 5):
+        verdict = policy().decide(error(TransientError), attempts, NOW)
+        assert verdict.status is MessageStatus.FAILED
+        assert verdict.counts
+        assert verdict.due_at is not None
+        waits.append((verdict.due_at - NOW).total_seconds())
+    assert waits == [15, 60, 240, 480]
+    assert policy().decide(error(TransientError), 5, NOW).status is MessageStatus.DEAD
+
+
+@pytest.mark.parametrize("kind", [NotReadyError, RateLimitedError, AuthBrokenError])
+def test_what_is_nobodys_fault_costs_no_attempt_however_often(kind: type[CaseError]) -> None:
+    verdict = policy().decide(error(kind), 99, NOW)
+    assert verdict.status is MessageStatus.ENQUEUED
+    assert not verdict.counts
+
+
+@given(seconds=st.integers(1, 3600), draw=st.floats(0, 1, exclude_max=True), attempts=st.integers(1, 4))
+def test_never_earlier_than_the_other_end_asked(seconds: int, draw: float, attempts: int) -> None:
+    asked = timedelta(seconds=seconds)
+    for kind in (RateLimitedError, TransientError):
+        due_at = policy(draw).decide(error(kind, asked), attempts, NOW).due_at
+        assert due_at is not None
+        assert due_at >= NOW + asked
+
+
+@given(draw=st.floats(0, 1, exclude_max=True), attempts=st.integers(1, 50))
+def test_the_wait_stays_within_its_bounds(draw: float, attempts: int) -> None:
+    wait = policy(draw).backoff(attempts).total_seconds()
+    assert 0.8 * SETTINGS.retry_base_seconds <= wait <= 1.2 * SETTINGS.retry_cap_seconds
