@@ -14,11 +14,11 @@ from pymongo.errors import PyMongoError
 
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
-from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, PermanentError, TransientError
+from casebridge.messaging import account
 from casebridge.messaging.flow import Flow, StepFailedError, run_steps
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect, StepRecord
@@ -103,7 +103,7 @@ class Worker:
 
     def _finish(self, message: Message, flow: Flow, last: dict[str, StepRecord]) -> Outcome:
         message.steps.update(last)
-        self._audit.add(self._step_entries(message, flow))
+        self._audit.add(account.done(message, flow))
         crash_point("audit_written")
         effects = self._index_effects(message, success=True, step="finished", code=None)
         self._queue.finish(message, last, effects, flow.forget, RELAY_HOLD)
@@ -114,8 +114,8 @@ class Worker:
         now = self._clock.now()
         verdict = self._retry.decide(error, message.attempts, now)
         failure = Failure(now, message.attempts, step, error.category.value, error.code, error.cause, error.next_action)
-        entries = self._step_entries(message, flow) if flow else []
-        self._audit.add([*entries, self._failure_entry(message, flow, failure)])
+        entries = account.done(message, flow) if flow else []
+        self._audit.add([*entries, account.failed(message, flow, failure)])
         crash_point("audit_written")
         if isinstance(error, AuthBrokenError):
             self._stop_institution(message, step, error)
@@ -139,58 +139,6 @@ class Worker:
         self._alerts.owe(_alert(message, step, error))
         if self._pauses.pause(message.institution, error):
             logger.warning("%s is paused: %s", message.institution, error.code)
-
-    def _step_entries(self, message: Message, flow: Flow) -> list[AuditEntry]:
-        """An entry for every step that is done, also those of earlier attempts whose worker died before it could tell."""
-        fields = flow.audit_fields(message)
-        received = AuditEntry(
-            id=f"{message.key}:received",
-            time=message.enqueued_at,
-            correlation_id=message.correlation_id,
-            org_id=message.org_id,
-            env=message.env,
-            exam_system=message.exam_system,
-            submodule=message.queue,
-            step="received",
-            success=True,
-            fields=fields,
-        )
-        steps = [
-            AuditEntry(
-                id=f"{message.key}:{message.generation}:{name}",
-                time=step.at,
-                correlation_id=message.correlation_id,
-                org_id=message.org_id,
-                env=message.env,
-                exam_system=message.exam_system,
-                submodule=message.queue,
-                step=name,
-                success=True,
-                duration_ms=step.milliseconds,
-                attempt=message.attempts,
-                fields=fields,
-                detail={key: value for key, value in step.result.items() if key != "text"},
-            )
-            for name, step in message.steps.items()
-        ]
-        return [received, *steps]
-
-    def _failure_entry(self, message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
-        return AuditEntry(
-            id=f"{message.key}:{message.fence}:{failure.step}:failed",
-            time=failure.at,
-            correlation_id=message.correlation_id,
-            org_id=message.org_id,
-            env=message.env,
-            exam_system=message.exam_system,
-            submodule=message.queue,
-            step=failure.step,
-            success=False,
-            error_message=f"{failure.cause} {failure.next_action}",
-            code=failure.code,
-            attempt=message.attempts,
-            fields=flow.audit_fields(message) if flow else {},
-        )
 
     def _index_effects(self, message: Message, *, success: bool, step: str, code: str | None) -> list[OwedEffect]:
         if not self._index_outcomes:

@@ -1,0 +1,65 @@
+# casebridge: everything a developer types. The environment sets itself up, from the lock alone, on the first use.
+
+VENV := .venv
+BIN := $(VENV)/bin
+ENVIRONMENT := $(VENV)/installed
+UV = $(shell command -v uv || echo $(BIN)/uv)
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	$(if $(call chosen,$(UPGRADE)),--upgrade)
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+SHELL := /bin/sh
+
+# An option that is given, but not as 0 or no: make demo ONCE=1
+chosen = $(filter-out 0 no false,$(1))
+
+.PHONY: help
+help: ## say what can be done (this)
+	@echo "make TARGET, where TARGET is one of"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' $(firstword $(MAKEFILE_LIST))
+	@echo "The first use makes $(VENV); PYTHON=... chooses the interpreter (3.11 to 3.13)."
+
+.PHONY: demo
+demo: $(ENVIRONMENT) ## watch a day of requests travel; ONCE=1 JSON=1 REQUESTS=600 INSTITUTIONS=12 COURSES=60 SEED=1
+	@$(BIN)/casebridge demo \
+		$(if $(call chosen,$(ONCE)),--once) $(if $(call chosen,$(JSON)),--json) \
+		$(if $(REQUESTS),--requests $(REQUESTS)) $(if $(INSTITUTIONS),--institutions $(INSTITUTIONS)) \
+		$(if $(COURSES),--courses $(COURSES)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: test
+test: $(ENVIRONMENT) ## prove it; RING=unit for one ring (unit contract property integration crash end_to_end)
+	@$(BIN)/python -m pytest $(if $(RING),$(addprefix tests/,$(RING)))
+
+.PHONY: check
+check: $(ENVIRONMENT) ## format, lint, types, direction of imports, Dagster's definitions
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/dg check defs
+
+.PHONY: servers
+servers: $(ENVIRONMENT) ## get the further real servers and the browser that the tests can use, and say which there are
+	@$(BIN)/python -m tools.servers
+
+.PHONY: settings
+settings: $(ENVIRONMENT) ## write docs/settings.md anew from the settings model
+	@$(BIN)/python -m tools.settings_reference
+
+.PHONY: images
+images: $(ENVIRONMENT) ## take the pictures of docs/images anew, from the running UI
+	@CASEBRIDGE_WRITE_IMAGES=1 $(BIN)/python -m pytest tests/end_to_end
+
+.PHONY: lock
+lock: $(ENVIRONMENT) ## resolve requirements*.in anew into hashed locks; UPGRADE=1 takes the newest versions
+	@$(COMPILE) --output-file requirements.txt requirements.in >/dev/null
+	@$(COMPILE) --output-file requirements-dev.txt --constraints requirements.txt requirements-dev.in >/dev/null
+	@echo uv | $(COMPILE) --output-file requirements-uv.txt - >/dev/null
+
+.PHONY: clean
+clean: ## remove the environment and everything that tools left behind
+	@rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made by one process at a time, and stamped last: an interrupted set-up is simply begun again.
+$(ENVIRONMENT): requirements-dev.txt requirements-uv.txt pyproject.toml
+	@python=$$(sh tools/find_python.sh "$(PYTHON)") && "$$python" tools/environment.py $(VENV)

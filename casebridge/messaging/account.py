@@ -1,0 +1,74 @@
+"""What the audit is told of a message: that it came, each step that is done, each attempt that failed.
+
+Only the wording of entries belongs here; when they are written is the worker's decision.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+from casebridge.audit.entry import AuditEntry
+from casebridge.messaging.flow import Flow
+from casebridge.messaging.message import Failure, Message
+
+WITHHELD: Final = frozenset({"text"})
+"""Results that later steps need and the audit must not keep: the text of an answer."""
+
+
+def done(message: Message, flow: Flow) -> list[AuditEntry]:
+    """An entry for every step that is done, also those of earlier attempts whose worker died before it could tell."""
+    fields = flow.audit_fields(message)
+    received = _entry(message, f"{message.key}:received", message.enqueued_at, "received", fields)
+    steps = [
+        _entry(
+            message,
+            f"{message.key}:{message.generation}:{name}",
+            step.at,
+            name,
+            fields,
+            duration_ms=step.milliseconds,
+            attempt=message.attempts,
+            detail={key: value for key, value in step.result.items() if key not in WITHHELD},
+        )
+        for name, step in message.steps.items()
+    ]
+    return [received, *steps]
+
+
+def failed(message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
+    """The entry of one failed attempt; the fence keeps attempts apart that cost nothing and so bear the same number."""
+    return _entry(
+        message,
+        f"{message.key}:{message.fence}:{failure.step}:failed",
+        failure.at,
+        failure.step,
+        flow.audit_fields(message) if flow else {},
+        success=False,
+        error_message=f"{failure.cause} {failure.next_action}",
+        code=failure.code,
+        attempt=message.attempts,
+    )
+
+
+def _entry(
+    message: Message,
+    entry_id: str,
+    time: datetime,
+    step: str,
+    fields: dict[str, Any],
+    *,
+    success: bool = True,
+    **more: Any,
+) -> AuditEntry:
+    return AuditEntry(
+        id=entry_id,
+        time=time,
+        correlation_id=message.correlation_id,
+        org_id=message.org_id,
+        env=message.env,
+        exam_system=message.exam_system,
+        submodule=message.queue,
+        step=step,
+        success=success,
+        fields=fields,
+        **more,
+    )
