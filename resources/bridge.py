@@ -88,23 +88,22 @@ class Bridge:
             settings.queue.maximum_attempts,
             index_outcomes=settings.laas.url is not None,
         )
-        self.relay = self._relay()
+        slack, laas = settings.slack, settings.laas
+        self._slack = SlackChannel(slack) if slack.token or slack.webhook_url else None
+        self._laas = LaasClient(laas, settings.http) if laas.url else None
+        self.relay = Relay(
+            self.queue,
+            self.alerts,
+            Blacklist(self.database),
+            self._slack,
+            self._laas,
+            self.clock,
+            timedelta(days=laas.give_up_days),
+        )
         self.status = StatusReader(self.database, self.cases, self.pauses, self.alerts, self.clock)
         self.roads = RoadFinder(self.database, self.cases, self.audit)
         self.replayer = Replayer(self.queue, self.audit, self.clock)
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
-
-    def _relay(self) -> Relay:
-        slack, laas = self.settings.slack, self.settings.laas
-        return Relay(
-            self.queue,
-            self.alerts,
-            Blacklist(self.database),
-            SlackChannel(slack) if slack.token or slack.webhook_url else None,
-            LaasClient(laas, self.settings.http) if laas.url else None,
-            self.clock,
-            timedelta(days=laas.give_up_days),
-        )
 
     def listener(self, queues: tuple[str, ...] = ()) -> Listener:
         """A listener of this process; it may be run until stopped or until nothing is due."""
@@ -140,5 +139,8 @@ class Bridge:
 
     def close(self) -> None:
         self.relay.close()
+        for client in (self._slack, self._laas):
+            if client is not None:
+                client.close()
         self.outside.close()
         self.database.close()

@@ -68,6 +68,6 @@ class InstitutionRegister:
             fields = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
             key = f"{org['orgId']}/{environment.get('env')}"
             self._unreadable[key] = fields
-            logger.error("%s is not carried: configDB.orgs or KlageBegrunnelseEnvs lacks or misstates %s", key, fields)
+            logger.error("%s is not carried: configDB.orgs or KlageBegrunnelseEnvs lacks or misstates %s", key, fields)  # noqa: TRY400 the fields say it all
             return
         self._institutions[institution.key] = institution

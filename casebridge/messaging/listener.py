@@ -187,7 +187,7 @@ class Listener:
                 logger.warning("the database is away (%s)", type(error).__name__)
                 self._ended.wait(AWAY_PAUSE)
             except Exception as error:  # noqa: BLE001 a helper thread must outlive any defect; the text may quote a case
-                logger.error("defect in a helper thread: %s", type(error).__name__)
+                logger.error("defect in a helper thread: %s", type(error).__name__)  # noqa: TRY400
 
     def _shut_down(self, pool: ThreadPoolExecutor, futures: dict[Future[None], Message]) -> None:
         """Finish what was begun, give back the rest."""

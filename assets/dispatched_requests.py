@@ -1,0 +1,73 @@
+"""Requests handed on to the exam system."""
+
+from datetime import timedelta
+from typing import Final
+
+import dagster as dg
+from pydantic import Field
+
+from assets.batch_metadata import batch_metadata
+from assets.explanation_requests import explanation_requests
+from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
+from assets.standing import standing_metadata
+from casebridge.exams.request_reader import QUEUE
+from casebridge.messaging.message import UNFINISHED
+from resources.bridge import Bridge
+from resources.bridge_resource import BridgeResource
+
+WAIT_SECONDS: Final = 120.0
+"""The seed's two minutes for the outcome of a synchronisation."""
+
+
+class DispatchConfig(dg.Config):
+    """How much is handled, and how long the outcome is waited for."""
+
+    limit: int | None = Field(None, description="At most so many messages; empty means all that are due.")
+    wait_seconds: float = Field(WAIT_SECONDS, description="How long to wait for what is tried again or handled elsewhere.")
+
+
+@dg.asset(
+    deps=[explanation_requests],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"wiseflow", "mongodb"},
+    tags={"casebridge/side": "way_there"},
+    pool=WISEFLOW_POOL,
+    freshness_policy=FRESHNESS,
+)
+def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+    """Requests that the exam system has: found the flow, found the candidate, asked the assessor.
+
+    Materialising handles one batch of the queue, then waits up to `wait_seconds` for the outcome of what was pending: a
+    listener may be at work on part of it. What cannot be handed on is set aside with a code and a next action.
+    """
+    wired = bridge.get()
+    pending = pending_cases(wired, timedelta(seconds=config.wait_seconds))
+    batch = wired.synchronisation.run_batch((QUEUE,), limit=config.limit)
+    outcome = wired.synchronisation.wait_for_dispatch(pending, config.wait_seconds if config.limit is None else 0.0)
+    return dg.MaterializeResult(
+        metadata={
+            **batch_metadata(batch),
+            "pending_before": len(pending),
+            "pending_before_dispatched": outcome.dispatched,
+            "pending_before_set_aside": outcome.set_aside,
+            "pending_before_waiting": outcome.waiting,
+            **standing_metadata(wired.status.read()),
+        }
+    )
+
+
+def pending_cases(bridge: Bridge, within: timedelta) -> list[str]:
+    """Correlation ids of the cases whose request can reach the exam system `within` this time.
+
+    Paused institutions are left out: their credentials will not mend in two minutes, and waiting for them would be in vain.
+    """
+    messages = bridge.queue.find(
+        {
+            "queue": QUEUE,
+            "status": {"$in": [status.value for status in UNFINISHED]},
+            "dueAt": {"$lte": bridge.clock.now() + within},
+            "institution": {"$nin": sorted(bridge.pauses.paused())},
+        }
+    )
+    return [message["correlationId"] for message in messages]

@@ -1,0 +1,42 @@
+"""Answers of the assessors, looked for in the exam system and accepted into the inbox."""
+
+import dagster as dg
+from pydantic import Field
+
+from assets.dispatched_requests import dispatched_requests
+from assets.institutions import chosen_institutions
+from assets.outside_systems import WISEFLOW_EXPLANATIONS
+from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
+from assets.poll_metadata import poll_metadata, raise_if_all_failed
+from assets.standing import standing_metadata
+from resources.bridge_resource import BridgeResource
+
+
+class PollConfig(dg.Config):
+    """Which institutions are looked at, and whether registered answers are looked at again."""
+
+    institutions: list[str] = Field([], description="Only these, as in uis.no/prod; empty means all that are active.")
+    also_answered: bool = Field(False, description="Also look for changes of answers that FS has already.")
+
+
+@dg.asset(
+    # The direct dependency orders the two within one run: Dagster sees no order through an external asset.
+    deps=[WISEFLOW_EXPLANATIONS, dispatched_requests],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"wiseflow", "mongodb"},
+    tags={"casebridge/side": "inbox"},
+    pool=WISEFLOW_POOL,
+    freshness_policy=FRESHNESS,
+)
+def explanation_answers(config: PollConfig, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+    """Answers that are ready in WISEflow, each new or changed one accepted once into the inbox.
+
+    Ready means accepted, or submitted where the institution has chosen so. Only flows with open cases are looked at. An
+    institution that fails is named and does not stop the others.
+    """
+    wired = bridge.get()
+    institutions = chosen_institutions(wired, config.institutions)
+    outcomes = wired.poller.poll(institutions, also_answered=config.also_answered)
+    raise_if_all_failed("WISEflow", outcomes)
+    return dg.MaterializeResult(metadata={**poll_metadata(outcomes), **standing_metadata(wired.status.read())})

@@ -1,0 +1,47 @@
+"""The systems outside, as external assets: Dagster never materialises them, but the lineage shows the whole road."""
+
+from typing import Final
+
+import dagster as dg
+
+from assets.ownership import GROUP, OWNERS
+
+FS_REQUESTS: Final = dg.AssetKey(["fs", "explanation_requests"])
+FS_EXPLANATIONS: Final = dg.AssetKey(["fs", "explanations"])
+WISEFLOW_EXPLANATIONS: Final = dg.AssetKey(["wiseflow", "explanations"])
+SLACK_ALERTS: Final = dg.AssetKey(["slack", "alerts"])
+LAAS_INDEX: Final = dg.AssetKey(["laas", "outcomes"])
+
+
+def outside_systems() -> list[dg.AssetSpec]:
+    """Where requests come from, where they go, and who is told."""
+    handled = ["dispatched_requests", "registered_explanations"]
+    return [
+        _outside(FS_REQUESTS, "fs", "Requests for grade explanations in FS, one per student and exam.", []),
+        _outside(
+            WISEFLOW_EXPLANATIONS,
+            "wiseflow",
+            "Explanation requests in WISEflow, and what the assessors answered.",
+            ["dispatched_requests"],
+        ),
+        _outside(
+            FS_EXPLANATIONS,
+            "fs",
+            "Explanations registered in FS: what the student reads in Studentweb.",
+            ["registered_explanations"],
+        ),
+        _outside(SLACK_ALERTS, "slack", "Alerts to people: once an hour for each cause of an institution.", handled),
+        _outside(LAAS_INDEX, "laas", "Outcomes in the log index: ids, steps and codes, no personal data.", handled),
+    ]
+
+
+def _outside(key: dg.AssetKey, system: str, description: str, deps: list[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        deps=deps,
+        description=description,
+        group_name=GROUP,
+        owners=list(OWNERS),
+        kinds={system},
+        tags={"casebridge/side": "outside"},
+    )

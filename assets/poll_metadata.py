@@ -1,0 +1,87 @@
+"""What a poll of FS or WISEflow came to, as metadata: counts, institutions that failed, and no personal data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import dagster as dg
+
+from casebridge.errors import CaseError
+from casebridge.exams.polling import PollOutcome
+from casebridge.operators.synchronisation import PollReport
+
+ROWS: Final = 20
+"""Rows of a table at most: metadata lands in Dagster's database and in every operator's browser."""
+
+Metadata = dict[str, dg.MetadataValue]
+
+
+def poll_metadata(outcomes: Sequence[PollOutcome]) -> Metadata:
+    """Counts that Dagster can plot over time, a table of institutions, and what to do about those that failed."""
+    report = PollReport.of(outcomes)
+    metadata: Metadata = {
+        "seen": dg.MetadataValue.int(report.seen),
+        "accepted": dg.MetadataValue.int(report.accepted),
+        "known": dg.MetadataValue.int(report.known),
+        "institutions": dg.MetadataValue.int(report.institutions),
+        "institutions_skipped": dg.MetadataValue.int(report.skipped),
+        "institutions_failed": dg.MetadataValue.int(len(report.failed)),
+        **{name: dg.MetadataValue.int(count) for name, count in sorted(report.counts.items())},
+    }
+    if outcomes:
+        metadata["by_institution"] = _table(outcomes)
+    if report.failed:
+        metadata["failures"] = dg.MetadataValue.md(_failures(outcomes))
+    return metadata
+
+
+def raise_if_all_failed(source: str, outcomes: Sequence[PollOutcome]) -> None:
+    """A read that failed everywhere is an outage, not an empty round. Raises `Failure` with causes and next actions."""
+    if PollReport.of(outcomes).all_failed:
+        raise dg.Failure(
+            f"{source} could not be read for any institution. {told_errors(outcomes)}",
+            metadata=poll_metadata(outcomes),
+            allow_retries=False,
+        )
+
+
+def told_errors(outcomes: Sequence[PollOutcome]) -> str:
+    """Each distinct code once, with one cause and its next action."""
+    return " ".join(
+        f"[{code}, {len(institutions)} institutions] {error.cause} Next: {error.next_action}"
+        for code, (error, institutions) in _by_code(outcomes).items()
+    )
+
+
+def _by_code(outcomes: Sequence[PollOutcome]) -> Mapping[str, tuple[CaseError, list[str]]]:
+    groups: dict[str, tuple[CaseError, list[str]]] = {}
+    for outcome in outcomes:
+        if outcome.error is not None:
+            groups.setdefault(outcome.error.code, (outcome.error, []))[1].append(outcome.institution)
+    return groups
+
+
+def _failures(outcomes: Sequence[PollOutcome]) -> str:
+    lines = []
+    for code, (error, institutions) in _by_code(outcomes).items():
+        named = ", ".join(institutions[:ROWS])
+        lines.append(f"- **{code}** ({len(institutions)}: {named}): {error.cause} *Next:* {error.next_action}")
+    return "\n".join(lines)
+
+
+def _table(outcomes: Sequence[PollOutcome]) -> dg.TableMetadataValue:
+    """The institutions that need attention first, then the busiest."""
+    ordered = sorted(outcomes, key=lambda outcome: (outcome.error is None, -len(outcome.accepted), outcome.institution))
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "institution": outcome.institution,
+                    "seen": outcome.seen,
+                    "accepted": len(outcome.accepted),
+                    "known": outcome.known,
+                    "outcome": outcome.error.code if outcome.error else "passed over" if outcome.skipped else "read",
+                }
+            )
+            for outcome in ordered[:ROWS]
+        ]
+    )

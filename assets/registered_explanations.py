@@ -1,0 +1,36 @@
+"""Explanations registered in FS: the end of the road."""
+
+import dagster as dg
+from pydantic import Field
+
+from assets.batch_metadata import batch_metadata
+from assets.explanation_answers import explanation_answers
+from assets.ownership import FRESHNESS, FS_POOL, GROUP, OWNERS
+from assets.standing import standing_metadata
+from casebridge.exams.answer_poller import QUEUE
+from resources.bridge_resource import BridgeResource
+
+
+class RegisterConfig(dg.Config):
+    """How much is handled."""
+
+    limit: int | None = Field(None, description="At most so many messages; empty means all that are due.")
+
+
+@dg.asset(
+    deps=[explanation_answers],
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"fs", "mongodb"},
+    tags={"casebridge/side": "way_back"},
+    pool=FS_POOL,
+    freshness_policy=FRESHNESS,
+)
+def registered_explanations(config: RegisterConfig, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+    """Explanations that FS has: text fetched, registered, and shown in WISEflow where the institution asks for it.
+
+    Materialising handles one batch of the queue of answers. A changed answer is registered again, an unchanged one never.
+    """
+    wired = bridge.get()
+    batch = wired.synchronisation.run_batch((QUEUE,), limit=config.limit)
+    return dg.MaterializeResult(metadata={**batch_metadata(batch), **standing_metadata(wired.status.read())})

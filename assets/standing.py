@@ -1,0 +1,73 @@
+"""How things stand, as metadata: what waits, what was set aside and why, and how to recover."""
+
+import dagster as dg
+
+from assets.poll_metadata import ROWS, Metadata
+from casebridge.messaging.message import MessageStatus
+from casebridge.operators.status import FailureGroup, InstitutionStatus, Status
+
+RECOVERY = """\
+- **How do things stand?** `casebridge status`
+- **Where is one case?** `casebridge where CORRELATION_ID`
+- **Run it again:** job `replay_messages` (a dry run first), or `casebridge replay --code CODE`, then again with
+  `--for-real --reason "…"`. What was done is not done again.
+- **Read again now:** job `sync_now`. **A past month:** backfill `request_ledger` by institution and month.
+- **A paused institution** goes on by itself when its credentials work again.
+- What each code means: `docs/operating.md`.
+"""
+
+
+def standing_metadata(status: Status) -> Metadata:
+    """Pending, oldest, set aside by code with the next action, the institutions that need attention, and how to recover."""
+    metadata: Metadata = {
+        "pending": dg.MetadataValue.int(status.pending),
+        "dead": dg.MetadataValue.int(status.dead),
+        "oldest_pending_seconds": dg.MetadataValue.float(round(status.oldest_pending_seconds or 0.0, 1)),
+        "listeners": dg.MetadataValue.int(status.listeners),
+        "how_to_recover": dg.MetadataValue.md(RECOVERY),
+    }
+    if set_aside := [group for group in status.failures if group.status == MessageStatus.DEAD]:
+        metadata["set_aside_by_code"] = failure_table(set_aside)
+    if status.institutions:
+        metadata["institutions_now"] = _institution_table(status.institutions)
+    return metadata
+
+
+def failure_table(groups: list[FailureGroup]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "code": group.code,
+                    "messages": group.messages,
+                    "institutions": len(group.institutions),
+                    "cause": group.cause,
+                    "next_action": group.next_action,
+                    "cases": ", ".join(group.correlation_ids),
+                }
+            )
+            for group in groups[:ROWS]
+        ]
+    )
+
+
+def _institution_table(rows: list[InstitutionStatus]) -> dg.TableMetadataValue:
+    """The paused first, then those with most set aside, then those with most waiting."""
+    ordered = sorted(rows, key=lambda row: (row.paused is None, -row.set_aside, -row.waiting, row.institution))
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "institution": row.institution,
+                    "requested": row.requested,
+                    "dispatched": row.dispatched,
+                    "registered": row.registered,
+                    "withdrawn": row.withdrawn,
+                    "set_aside": row.set_aside,
+                    "waiting": row.waiting,
+                    "paused": row.paused or "",
+                }
+            )
+            for row in ordered[:ROWS]
+        ]
+    )

@@ -1,0 +1,53 @@
+"""Whether a batch of the queue must be run, because no listener does it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import dagster as dg
+
+from resources.bridge import Bridge
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits. `batch_needed` says whether somebody must be sent, `told` says why or why not."""
+
+    batch_needed: bool
+    told: str
+
+
+def look_at_backlog(bridge: Bridge) -> Backlog:
+    """Messages that are due while no listener is alive, or that even a listener has left lying for too long.
+
+    Only what can be handled counts: neither what waits for its next attempt nor what a paused institution has. A run for
+    those would do nothing, every minute, for as long as the credentials are refused.
+    """
+    listeners = bridge.status.listeners_alive()
+    if listeners:
+        patience = timedelta(seconds=bridge.settings.queue.overdue_seconds)
+        if _is_due(bridge, patience):
+            return Backlog(True, f"messages are due for over {patience.total_seconds():.0f} s in spite of a listener")
+        return Backlog(False, f"{listeners} listeners are at work")
+    if _is_due(bridge, timedelta(0)):
+        return Backlog(True, "messages are due and no listener is alive")
+    return Backlog(False, "no message is due")
+
+
+def _is_due(bridge: Bridge, since: timedelta) -> bool:
+    selection = {
+        "dueAt": {"$lte": bridge.clock.now() - since},
+        "institution": {"$nin": sorted(bridge.pauses.paused())},
+    }
+    return bridge.database.messages.find_one(selection, {"_id": 1}) is not None
+
+
+def batch_under_way(instance: dg.DagsterInstance, job: str) -> bool:
+    """Whether a run of the job waits or works: a second would only compete with it."""
+    return instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=UNDER_WAY)) > 0

@@ -1,0 +1,33 @@
+"""Polls FS: requests arrive."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from casebridge.exams.institution import Institution
+from casebridge.exams.polling import PollOutcome
+from resources.bridge import Bridge
+from sensors.polling_sensor import BUDGET_SECONDS, PollMetadata, polling_sensor
+
+
+def read_requests(bridge: Bridge, institutions: Sequence[Institution]) -> list[PollOutcome]:
+    """What changed in FS since each watermark, with overlap, within the time of a tick."""
+    return bridge.reader.read_new(institutions, budget_seconds=BUDGET_SECONDS)
+
+
+def fs_requests_sensor(
+    asset: dg.AssetsDefinition,
+    poll_metadata: PollMetadata,
+    batch_job: dg.JobDefinition,
+    institutions: dg.DynamicPartitionsDefinition,
+) -> dg.SensorDefinition:
+    return polling_sensor(
+        name="fs_requests_sensor",
+        description="Reads new and changed requests from FS into the inbox. Starts a batch only when no listener is alive.",
+        source="FS",
+        poll=read_requests,
+        asset=asset,
+        poll_metadata=poll_metadata,
+        batch_job=batch_job,
+        institutions=institutions,
+    )

@@ -1,0 +1,113 @@
+"""The shell that the two polling sensors share: a bounded poll, what it reports to Dagster, and the batch it asks for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import dagster as dg
+
+from casebridge.exams.institution import Institution
+from casebridge.exams.polling import PollOutcome
+from casebridge.operators.synchronisation import PollReport
+from resources.bridge import Bridge
+from resources.bridge_resource import BridgeResource
+from sensors.backlog import batch_under_way, look_at_backlog
+from sensors.cursor import Cursor
+from sensors.interval import poll_seconds
+from sensors.turns import in_turn, next_first
+
+BUDGET_SECONDS: Final = 40.0
+"""A tick is cut off after 60 s; an institution that is begun within the budget may take up to 20 s more."""
+
+Poll = Callable[[Bridge, Sequence[Institution]], list[PollOutcome]]
+PollMetadata = Callable[[Sequence[PollOutcome]], Mapping[str, Any]]
+
+
+class NothingCouldBeReadError(Exception):
+    """Every institution failed: an outage or a refused credential, not an empty round. Holds no personal data."""
+
+    def __init__(self, source: str, outcomes: Sequence[PollOutcome]) -> None:
+        errors = {outcome.error.code: outcome.error for outcome in outcomes if outcome.error}
+        told = " ".join(f"[{code}] {error.cause} Next: {error.next_action}" for code, error in errors.items())
+        super().__init__(f"{source} could not be read for any institution. {told}")
+
+
+@dataclass(frozen=True)
+class Round:
+    """One poll of all institutions that had their turn, and the cursor after it."""
+
+    outcomes: list[PollOutcome]
+    cursor: Cursor
+
+    @property
+    def report(self) -> PollReport:
+        return PollReport.of(self.outcomes)
+
+    @property
+    def told(self) -> str:
+        report = self.report
+        failed = f", failed: {', '.join(sorted(report.failed))}" if report.failed else ""
+        return f"{report.seen} seen, {report.accepted} new, {report.skipped} institutions passed over{failed}"
+
+
+def poll_round(bridge: Bridge, source: str, poll: Poll, cursor: Cursor) -> Round:
+    """Poll in turn. Raises `NothingCouldBeReadError` when everybody failed; a part that failed does not hide the rest."""
+    outcomes = poll(bridge, in_turn(bridge.institutions.active(), cursor.first))
+    if PollReport.of(outcomes).all_failed:
+        raise NothingCouldBeReadError(source, outcomes)
+    return Round(outcomes, cursor.with_first(next_first(outcomes, bridge.pauses.paused())))
+
+
+def polling_sensor(
+    *,
+    name: str,
+    description: str,
+    source: str,
+    poll: Poll,
+    asset: dg.AssetsDefinition,
+    poll_metadata: PollMetadata,
+    batch_job: dg.JobDefinition,
+    institutions: dg.DynamicPartitionsDefinition,
+) -> dg.SensorDefinition:
+    """A sensor that polls `source` into the inbox and reports what was new as a materialisation of `asset`."""
+
+    @dg.sensor(
+        name=name,
+        description=description,
+        job=batch_job,
+        minimum_interval_seconds=poll_seconds(),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def tick(context: dg.SensorEvaluationContext, bridge: BridgeResource) -> dg.SensorResult:
+        wired = bridge.get()
+        done = poll_round(wired, source, poll, Cursor.read(context.cursor))
+        cursor, run_requests, backlog = done.cursor, [], look_at_backlog(wired)
+        if backlog.batch_needed and not batch_under_way(context.instance, batch_job.name):
+            cursor = cursor.next_batch()
+            run_requests = [dg.RunRequest(run_key=cursor.run_key(name))]
+        events = []
+        if done.report.accepted:
+            events = [
+                dg.AssetMaterialization(
+                    asset.key, description=f"Polled by {name}.", metadata=poll_metadata(done.outcomes)
+                )
+            ]
+        context.log.info(f"{done.told}; {backlog.told}")
+        return dg.SensorResult(
+            run_requests=run_requests,
+            skip_reason=None if run_requests else f"{done.told}; {backlog.told}",
+            cursor=cursor.write(),
+            asset_events=events,
+            dynamic_partitions_requests=_missing(wired, context.instance, institutions),
+        )
+
+    return tick
+
+
+def _missing(
+    bridge: Bridge, instance: dg.DagsterInstance, institutions: dg.DynamicPartitionsDefinition
+) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
+    """New institutions become partitions of the ledger. None is removed: its history stays, and a run may be using it."""
+    known = set(instance.get_dynamic_partitions(str(institutions.name)))
+    new = [institution.key for institution in bridge.institutions.active() if institution.key not in known]
+    return [institutions.build_add_request(new)] if new else []

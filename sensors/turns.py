@@ -1,0 +1,25 @@
+"""Whose turn it is: with a bounded time per tick, every institution must come first now and then."""
+
+from collections.abc import Collection, Sequence
+
+from casebridge.exams.institution import Institution
+from casebridge.exams.polling import PollOutcome
+
+
+def in_turn(institutions: Sequence[Institution], first: str | None) -> list[Institution]:
+    """All of them, in order of their keys, beginning with `first`, or with the one after it if it is gone."""
+    ordered = sorted(institutions, key=lambda institution: institution.key)
+    later = [institution for institution in ordered if first is None or institution.key >= first]
+    return later + ordered[: len(ordered) - len(later)]
+
+
+def next_first(outcomes: Sequence[PollOutcome], paused: Collection[str]) -> str | None:
+    """Who is first next time: the first that did not get its turn, or else the second of this time.
+
+    So the order moves on with every tick, past an institution that is slow. Paused ones never had a turn to miss.
+    """
+    polled = [outcome for outcome in outcomes if outcome.institution not in paused]
+    if not polled:
+        return None
+    missed = next((outcome for outcome in polled if outcome.skipped), None)
+    return (missed or polled[1 % len(polled)]).institution

@@ -1,0 +1,144 @@
+"""`make servers`: get the real servers and the browser where the machine allows, and say which there are.
+
+On Debian as root they come by apt, elsewhere only what is installed already counts. Quick when everything is there. It never
+fails for what cannot be had: the table says why, and the ring that needs it says so again.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from pymongo.errors import PyMongoError
+from rich.console import Console
+from rich.table import Table
+
+from casebridge.database import Database
+from casebridge.settings import MongoDBSettings
+from local_servers.chromium import installed_chromium, version_of
+from local_servers.postgresql import PostgreSQLNotFoundError, installed_binaries
+
+MONGODB_VARIABLE: Final = "CASEBRIDGE_MONGODB_URI"
+CLUSTER_CONFIGURATION: Final = Path("/etc/postgresql-common/createcluster.d/casebridge.conf")
+
+
+class NotToBeHadError(Exception):
+    """A server is not on this machine; the message is the reason that the table shows."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A server that the tests can use."""
+
+    version: str
+    origin: str
+
+
+def main() -> None:
+    table = Table("server", "version", "where from, or why not", title="Servers for the tests", title_justify="left")
+    rows: dict[str, Callable[[], Found]] = {
+        "MongoDB protocol, embedded": embedded_mongodb,
+        "MongoDB or DocumentDB": further_mongodb,
+        "PostgreSQL": lambda: _look_or_install(postgresql, "postgresql"),
+        "Chromium": lambda: _look_or_install(chromium, "chromium", "fonts-liberation", "fonts-noto-color-emoji"),
+    }
+    for server, look in rows.items():
+        try:
+            found = look()
+        except NotToBeHadError as error:
+            table.add_row(server, "-", str(error))
+        else:
+            table.add_row(server, found.version, found.origin)
+    Console().print(table)
+
+
+def embedded_mongodb() -> Found:
+    return Found(version("SecantusDB"), "wheel SecantusDB")
+
+
+def further_mongodb() -> Found:
+    """The server that the caller names; none can be installed by apt."""
+    uri = os.environ.get(MONGODB_VARIABLE)
+    if not uri:
+        raise NotToBeHadError(f"set {MONGODB_VARIABLE} to run the rings against yours")
+    database = Database(MongoDBSettings.model_validate({"uri": uri}))
+    try:
+        return Found(database.server_name(), MONGODB_VARIABLE)
+    except PyMongoError as error:
+        raise NotToBeHadError(f"{MONGODB_VARIABLE} does not answer: {type(error).__name__}") from error
+    finally:
+        database.close()
+
+
+def postgresql() -> Found:
+    try:
+        binaries = installed_binaries()
+    except PostgreSQLNotFoundError as error:
+        raise NotToBeHadError(str(error)) from error
+    return Found(binaries.version(), binaries.origin)
+
+
+def chromium() -> Found:
+    path = installed_chromium()
+    if path is None:
+        raise NotToBeHadError("not installed")
+    return Found(version_of(path), str(path))
+
+
+def _look_or_install(look: Callable[[], Found], *packages: str) -> Found:
+    """What is there, else what apt brings. Raises `NotToBeHadError`."""
+    try:
+        return look()
+    except NotToBeHadError as missing:
+        if not shutil.which("apt-get"):
+            raise NotToBeHadError(f"{missing}; install it with this system's package manager") from missing
+        if os.geteuid() != 0:
+            raise NotToBeHadError(f"{missing}; as root: apt-get install {' '.join(packages)}") from missing
+    sys.stderr.write(f"servers: installing {' '.join(packages)}\n")
+    _update_package_lists()
+    with _no_database_cluster() if "postgresql" in packages else nullcontext():
+        _apt_get("install", "--yes", "--no-install-recommends", *packages)
+    return look()
+
+
+@cache
+def _update_package_lists() -> None:
+    """Once a run."""
+    _apt_get("update")
+
+
+def _apt_get(*arguments: str) -> None:
+    """Run apt-get in silence. Raises `NotToBeHadError` with its last words."""
+    asked = subprocess.run(  # noqa: S603 - fixed names
+        ["apt-get", "-qq", *arguments],  # noqa: S607 - wherever the system has it
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode:
+        words = asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"]
+        raise NotToBeHadError(f"apt-get {arguments[0]}: {words[-1]}")
+
+
+@contextmanager
+def _no_database_cluster() -> Iterator[None]:
+    """Keep Debian's PostgreSQL package from making and starting a database: only its binaries are wanted."""
+    CLUSTER_CONFIGURATION.parent.mkdir(parents=True, exist_ok=True)
+    CLUSTER_CONFIGURATION.write_text("create_main_cluster = false\n")
+    try:
+        yield
+    finally:
+        CLUSTER_CONFIGURATION.unlink()
+
+
+if __name__ == "__main__":
+    main()

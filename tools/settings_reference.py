@@ -1,0 +1,102 @@
+"""`make settings`: writes docs/settings.md from the settings model, so that the page cannot say anything else than the code.
+
+A test compares the committed page with what this module would write.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from casebridge.settings import Settings
+
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+
+INTRODUCTION: Final = """\
+# Settings
+
+Generated from `casebridge/settings.py` by `make settings`; do not edit.
+
+Every setting is an environment variable, read once when a process starts. What differs between institutions is not here
+but in their documents ([adding an institution](adding-an-institution.md)); their credentials are in variables of their own,
+which those documents name.
+"""
+HEADINGS: Final = {"Http": "HTTP", "Fs": "FS", "Wiseflow": "WISEflow", "Laas": "LaaS"}
+
+
+def reference() -> str:
+    """The whole page, as Markdown."""
+    prefix = Settings.model_config["env_prefix"]
+    sections = [_section("The installation", Settings.__doc__, _variables(prefix, Settings))]
+    for name, field in Settings.model_fields.items():
+        model = field.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            title = model.__name__.removesuffix("Settings")
+            sections.append(
+                _section(HEADINGS.get(title, title), model.__doc__, _variables(f"{prefix}{name.upper()}__", model))
+            )
+    return "\n".join([INTRODUCTION, *sections])
+
+
+def _section(title: str, purpose: str | None, rows: Iterator[str]) -> str:
+    table = "\n".join(["| Variable | Type | Default | Meaning |", "|---|---|---|---|", *rows])
+    return f"## {title}\n\n{(purpose or '').strip()}\n\n{table}\n"
+
+
+def _variables(prefix: str, model: type[BaseModel]) -> Iterator[str]:
+    """One row for each field that is not a section itself."""
+    for name, field in model.model_fields.items():
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            cells = (f"`{prefix}{name.upper()}`", _type(field), _default(field), field.description or "")
+            yield f"| {' | '.join(cells)} |"
+
+
+def _type(field: FieldInfo) -> str:
+    """The type as a person fills it in, with its bounds."""
+    bounds = [
+        f"{sign} {getattr(constraint, name)}"
+        for constraint in field.metadata
+        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
+        if hasattr(constraint, name)
+    ]
+    return ", ".join([_name_of(field.annotation), *bounds])
+
+
+def _name_of(annotation: Any) -> str:
+    arguments = [argument for argument in get_args(annotation) if argument is not NoneType]
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(map(_name_of, arguments))
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{argument}`" for argument in arguments)
+    if get_origin(annotation) is dict:
+        return "JSON object"
+    return {str: "text", SecretStr: "text, secret", int: "whole number", float: "number", bool: "`true` or `false`"}[
+        annotation
+    ]
+
+
+def _default(field: FieldInfo) -> str:
+    """The default as it would be written into the variable."""
+    value = field.default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, dict):
+        return "`{}`" if not value else f"`{value}`"
+    return f"`{value}`"
+
+
+def main() -> None:
+    PAGE.write_text(reference(), encoding="utf-8")
+    sys.stderr.write(f"written: docs/{PAGE.name}\n")
+
+
+if __name__ == "__main__":
+    main()
