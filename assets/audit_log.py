@@ -66,7 +66,6 @@ def _table(counts: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
         ],
         # said explicitly, because an empty table tells no columns
         schema=dg.TableSchema(
-            [dg.TableColumn(name) for name in ("submodule", "step", "outcome")]
-            + [dg.TableColumn("entries", "int")]
+            [dg.TableColumn(name) for name in ("submodule", "step", "outcome")] + [dg.TableColumn("entries", "int")]
         ),
     )

@@ -22,8 +22,10 @@ WAIT_SECONDS: Final = 120.0
 class DispatchConfig(dg.Config):
     """How much is handled, and how long the outcome is waited for."""
 
-    limit: int | None = Field(None, description="At most so many messages; empty means all that are due.")
-    wait_seconds: float = Field(WAIT_SECONDS, description="How long to wait for what is tried again or handled elsewhere.")
+    limit: int | None = Field(default=None, description="At most so many messages; empty means all that are due.")
+    wait_seconds: float = Field(
+        default=WAIT_SECONDS, description="How long to wait for what is tried again or handled elsewhere."
+    )
 
 
 @dg.asset(

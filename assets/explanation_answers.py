@@ -15,8 +15,10 @@ from resources.bridge_resource import BridgeResource
 class PollConfig(dg.Config):
     """Which institutions are looked at, and whether registered answers are looked at again."""
 
-    institutions: list[str] = Field([], description="Only these, as in uis.no/prod; empty means all that are active.")
-    also_answered: bool = Field(False, description="Also look for changes of answers that FS has already.")
+    institutions: list[str] = Field(
+        default=[], description="Only these, as in uis.no/prod; empty means all that are active."
+    )
+    also_answered: bool = Field(default=False, description="Also look for changes of answers that FS has already.")
 
 
 @dg.asset(

@@ -17,9 +17,13 @@ from resources.bridge_resource import BridgeResource
 class ReadConfig(dg.Config):
     """Which institutions are read, and how far back."""
 
-    institutions: list[str] = Field([], description="Only these, as in uis.no/prod; empty means all that are active.")
-    reach_back_hours: float | None = Field(None, description="Read this far behind each watermark, instead of the overlap.")
-    reconcile: bool = Field(False, description="Reach back CASEBRIDGE_FS__RECONCILE_OVERLAP_DAYS.")
+    institutions: list[str] = Field(
+        default=[], description="Only these, as in uis.no/prod; empty means all that are active."
+    )
+    reach_back_hours: float | None = Field(
+        default=None, description="Read this far behind each watermark, instead of the overlap."
+    )
+    reconcile: bool = Field(default=False, description="Reach back CASEBRIDGE_FS__RECONCILE_OVERLAP_DAYS.")
 
     def reach_back(self, settings: FsSettings) -> timedelta | None:
         """An explicit choice goes before the reconciliation's; `None` is the ordinary overlap."""

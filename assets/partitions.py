@@ -1,7 +1,7 @@
-"""How the ledger is cut: institution × month. Nothing else is partitioned; requests and cases are queue state, in MongoDB.
+"""How the ledger is cut: by institution and month. Nothing else is partitioned; requests and cases are queue state, in MongoDB.
 
-Sixty institutions over five years are 60 × 60 = 3,600 keys, far below the 20,000 that keep Dagster's UI quick; a test counts
-them. A day instead of a month would be 110,000.
+Sixty institutions over five years are 60 times 60, or 3,600 keys, far below the 20,000 that keep Dagster's UI quick; a test
+counts them. A day instead of a month would be 110,000.
 """
 
 from datetime import date
@@ -16,7 +16,10 @@ LEDGER_START: Final = "2025-01"
 """The first month that can be backfilled. Earlier is allowed; only later would hide what was materialised."""
 
 MONTHS: Final = dg.MonthlyPartitionsDefinition(
-    start_date=LEDGER_START, fmt="%Y-%m", timezone="Europe/Oslo", end_offset=1  # the current month, too
+    start_date=LEDGER_START,
+    fmt="%Y-%m",
+    timezone="Europe/Oslo",
+    end_offset=1,  # the current month, too
 )
 
 LEDGER: Final = dg.MultiPartitionsDefinition({"institution": INSTITUTIONS, "month": MONTHS})

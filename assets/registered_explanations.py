@@ -14,7 +14,7 @@ from resources.bridge_resource import BridgeResource
 class RegisterConfig(dg.Config):
     """How much is handled."""
 
-    limit: int | None = Field(None, description="At most so many messages; empty means all that are due.")
+    limit: int | None = Field(default=None, description="At most so many messages; empty means all that are due.")
 
 
 @dg.asset(

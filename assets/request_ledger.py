@@ -9,13 +9,14 @@ from assets.institutions import chosen_institutions
 from assets.ledger import Ledger, read_ledger
 from assets.outside_systems import FS_REQUESTS
 from assets.ownership import FS_POOL, GROUP, OWNERS
+from assets.partitioned_check import partitioned_check
 from assets.partitions import LEDGER, first_days
 from assets.standing import RECOVERY
 from casebridge.exams.polling import PollOutcome
 from casebridge.exams.request_reader import Window
 from resources.bridge_resource import BridgeResource
 
-BALANCES = dg.AssetCheckSpec(
+BALANCES = partitioned_check(
     "ledger_balances",
     asset="request_ledger",
     description="Every request that is open in FS for this institution and month has a case with us.",
@@ -36,7 +37,7 @@ BALANCES = dg.AssetCheckSpec(
     tags={"casebridge/side": "ledger"},
     pool=FS_POOL,
 )
-def request_ledger(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+def request_ledger(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with check_specs Dagster knows the bare name only
     """What FS holds for one institution and month, and what became of each request.
 
     Backfill it by institution and month: FS is read again for each, what was missed is accepted, and nothing is done twice.

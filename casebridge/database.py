@@ -87,11 +87,12 @@ class Database:
                     IndexModel([("dueAt", ASCENDING)], sparse=True),
                     IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
                     IndexModel([("correlationId", ASCENDING)]),
-                    IndexModel([("orderingKey", ASCENDING)]),
+                    IndexModel([("orderingKey", ASCENDING), ("enqueuedAt", ASCENDING)]),
                     IndexModel([("status", ASCENDING), ("institution", ASCENDING)]),
-                    # At most one message of a case is in work, whatever the workers believe.
+                    # At most one message of a case is in work, whatever the workers believe. The status may not be part of
+                    # the key: the embedded server would then use this index for every search by status.
                     IndexModel(
-                        [("orderingKey", ASCENDING), ("status", ASCENDING)],
+                        [("orderingKey", ASCENDING)],
                         unique=True,
                         partialFilterExpression={"status": "processing"},
                     ),

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class PostgreSQL:
         self.origin = binaries.origin
         self.port = free_port()
         self._password = secrets.token_urlsafe(16)
-        self._data = children.folder / f"{name}-data"
+        self._data = Path(tempfile.mkdtemp(prefix=f"{name}-data-", dir=children.folder))
         self._make_data_folder(binaries)
         self.child = self._start(children, name, binaries)
 
@@ -77,7 +78,6 @@ class PostgreSQL:
         self.child.stop(signal.SIGINT)
 
     def _make_data_folder(self, binaries: PostgreSQLBinaries) -> None:
-        self._data.mkdir(mode=0o700)
         password_file = self._data.with_suffix(".password")
         password_file.write_text(self._password)
         if _as_unprivileged_user():

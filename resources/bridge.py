@@ -12,7 +12,7 @@ from datetime import timedelta
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
-from casebridge.clock import ServerClock
+from casebridge.clock import Clock, ServerClock
 from casebridge.database import Database
 from casebridge.errors import AuthBrokenError, CaseError
 from casebridge.exams.answer_flow import AnswerFlow
@@ -46,10 +46,10 @@ logger = logging.getLogger(__name__)
 class Bridge:
     """Everything that one process of casebridge needs. Building it connects to nothing; close it when done."""
 
-    def __init__(self, settings: Settings, secrets: Secrets | None = None) -> None:
+    def __init__(self, settings: Settings, secrets: Secrets | None = None, clock: Clock | None = None) -> None:
         self.settings = settings
         self.database = Database(settings.mongodb)
-        self.clock = ServerClock(self.database.server_time)
+        self.clock = clock or ServerClock(self.database.server_time)
         self.outside = OutsideWorld(settings, secrets or Secrets())
         self.institutions = InstitutionRegister(self.database, settings.environment)
         self.audit = AuditLog(self.database)
@@ -86,6 +86,7 @@ class Bridge:
             RetryPolicy(settings.queue),
             self.clock,
             settings.queue.maximum_attempts,
+            settings.lease,
             index_outcomes=settings.laas.url is not None,
         )
         slack, laas = settings.slack, settings.laas
@@ -99,6 +100,8 @@ class Bridge:
             self._laas,
             self.clock,
             timedelta(days=laas.give_up_days),
+            hold=self.settings.lease,
+            retry=timedelta(seconds=self.settings.queue.retry_base_seconds),
         )
         self.status = StatusReader(self.database, self.cases, self.pauses, self.alerts, self.clock)
         self.roads = RoadFinder(self.database, self.cases, self.audit)

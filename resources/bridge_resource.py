@@ -10,15 +10,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import dagster as dg
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from casebridge.settings import Settings
 from resources.bridge import Bridge
 
 
 class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
-    """The bridge of this run, or of this process. It takes no configuration in Dagster: `docs/settings.md` has it all."""
+    """The bridge of this run, or of this process. Everything else that can be set is in `docs/settings.md`."""
 
+    workers: int | None = Field(
+        default=None, gt=0, description="Messages that a run handles side by side; empty: CASEBRIDGE_QUEUE__WORKERS."
+    )
     _bridge: Bridge | None = PrivateAttr(None)
 
     def get(self) -> Bridge:
@@ -34,11 +37,17 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
             self._bridge = _kept.bridge()
             yield self
             return
-        self._bridge = Bridge(Settings())
+        self._bridge = Bridge(self._settings())
         try:
             yield self
         finally:
             self._bridge.close()
+
+    def _settings(self) -> Settings:
+        settings = Settings()
+        if self.workers is None:
+            return settings
+        return settings.model_copy(update={"queue": settings.queue.model_copy(update={"workers": self.workers})})
 
 
 class _Kept:

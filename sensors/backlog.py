@@ -3,16 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-import dagster as dg
-
 from resources.bridge import Bridge
-
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 @dataclass(frozen=True)
@@ -46,8 +37,3 @@ def _is_due(bridge: Bridge, since: timedelta) -> bool:
         "institution": {"$nin": sorted(bridge.pauses.paused())},
     }
     return bridge.database.messages.find_one(selection, {"_id": 1}) is not None
-
-
-def batch_under_way(instance: dg.DagsterInstance, job: str) -> bool:
-    """Whether a run of the job waits or works: a second would only compete with it."""
-    return instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=UNDER_WAY)) > 0

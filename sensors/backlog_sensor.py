@@ -5,31 +5,29 @@ from typing import Final
 import dagster as dg
 
 from resources.bridge_resource import BridgeResource
-from sensors.backlog import batch_under_way, look_at_backlog
+from sensors.batch_request import batch_request
 from sensors.cursor import Cursor
 
 NAME: Final = "backlog_sensor"
 SECONDS: Final = 60
 
 
-def backlog_sensor(batch_job: dg.JobDefinition) -> dg.SensorDefinition:
+def backlog_sensor(batch_job: str) -> dg.SensorDefinition:
     """Retries and replays become due without a poll; without a listener this sensor is what finds them."""
 
     @dg.sensor(
         name=NAME,
         description="Starts a batch of the queue when messages are due and no listener takes them.",
-        job=batch_job,
+        job_name=batch_job,
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def tick(context: dg.SensorEvaluationContext, bridge: BridgeResource) -> dg.SensorResult:
-        cursor, backlog = Cursor.read(context.cursor), look_at_backlog(bridge.get())
-        if not backlog.batch_needed:
-            return dg.SensorResult(skip_reason=backlog.told, cursor=cursor.write())
-        if batch_under_way(context.instance, batch_job.name):
-            return dg.SensorResult(skip_reason=f"a batch is under way: {backlog.told}", cursor=cursor.write())
-        cursor = cursor.next_batch()
-        context.log.info(backlog.told)
-        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=cursor.run_key(NAME))], cursor=cursor.write())
+        batch = batch_request(bridge.get(), context.instance, batch_job, Cursor.read(context.cursor), NAME)
+        return dg.SensorResult(
+            run_requests=batch.run_requests,
+            skip_reason=None if batch.run_requests else batch.told,
+            cursor=batch.cursor.write(),
+        )
 
     return tick

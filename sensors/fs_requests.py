@@ -18,7 +18,7 @@ def read_requests(bridge: Bridge, institutions: Sequence[Institution]) -> list[P
 def fs_requests_sensor(
     asset: dg.AssetsDefinition,
     poll_metadata: PollMetadata,
-    batch_job: dg.JobDefinition,
+    batch_job: str,
     institutions: dg.DynamicPartitionsDefinition,
 ) -> dg.SensorDefinition:
     return polling_sensor(

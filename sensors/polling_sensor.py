@@ -11,13 +11,13 @@ from casebridge.exams.polling import PollOutcome
 from casebridge.operators.synchronisation import PollReport
 from resources.bridge import Bridge
 from resources.bridge_resource import BridgeResource
-from sensors.backlog import batch_under_way, look_at_backlog
+from sensors.batch_request import batch_request
 from sensors.cursor import Cursor
 from sensors.interval import poll_seconds
 from sensors.turns import in_turn, next_first
 
 BUDGET_SECONDS: Final = 40.0
-"""A tick is cut off after 60 s; an institution that is begun within the budget may take up to 20 s more."""
+"""A tick is cut off after 60 s: what is begun within the budget has 20 s to end. What ends later still reached the inbox."""
 
 Poll = Callable[[Bridge, Sequence[Institution]], list[PollOutcome]]
 PollMetadata = Callable[[Sequence[PollOutcome]], Mapping[str, Any]]
@@ -66,39 +66,40 @@ def polling_sensor(
     poll: Poll,
     asset: dg.AssetsDefinition,
     poll_metadata: PollMetadata,
-    batch_job: dg.JobDefinition,
-    institutions: dg.DynamicPartitionsDefinition,
+    batch_job: str,
+    institutions: dg.DynamicPartitionsDefinition | None = None,
 ) -> dg.SensorDefinition:
-    """A sensor that polls `source` into the inbox and reports what was new as a materialisation of `asset`."""
+    """A sensor that polls `source` into the inbox and reports what was new as a materialisation of `asset`.
+
+    With `institutions` it also adds the partition keys of new institutions.
+    """
 
     @dg.sensor(
         name=name,
         description=description,
-        job=batch_job,
+        job_name=batch_job,
         minimum_interval_seconds=poll_seconds(),
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def tick(context: dg.SensorEvaluationContext, bridge: BridgeResource) -> dg.SensorResult:
         wired = bridge.get()
         done = poll_round(wired, source, poll, Cursor.read(context.cursor))
-        cursor, run_requests, backlog = done.cursor, [], look_at_backlog(wired)
-        if backlog.batch_needed and not batch_under_way(context.instance, batch_job.name):
-            cursor = cursor.next_batch()
-            run_requests = [dg.RunRequest(run_key=cursor.run_key(name))]
+        batch = batch_request(wired, context.instance, batch_job, done.cursor, name)
+        told = f"{done.told}; {batch.told}"
         events = []
         if done.report.accepted:
+            context.log.info(told)
             events = [
                 dg.AssetMaterialization(
                     asset.key, description=f"Polled by {name}.", metadata=poll_metadata(done.outcomes)
                 )
             ]
-        context.log.info(f"{done.told}; {backlog.told}")
         return dg.SensorResult(
-            run_requests=run_requests,
-            skip_reason=None if run_requests else f"{done.told}; {backlog.told}",
-            cursor=cursor.write(),
+            run_requests=batch.run_requests,
+            skip_reason=None if batch.run_requests else told,
+            cursor=batch.cursor.write(),
             asset_events=events,
-            dynamic_partitions_requests=_missing(wired, context.instance, institutions),
+            dynamic_partitions_requests=_missing(wired, context.instance, institutions) if institutions else [],
         )
 
     return tick

@@ -18,8 +18,7 @@ def poll_answers(bridge: Bridge, institutions: Sequence[Institution]) -> list[Po
 def wiseflow_answers_sensor(
     asset: dg.AssetsDefinition,
     poll_metadata: PollMetadata,
-    batch_job: dg.JobDefinition,
-    institutions: dg.DynamicPartitionsDefinition,
+    batch_job: str,
 ) -> dg.SensorDefinition:
     return polling_sensor(
         name="wiseflow_answers_sensor",
@@ -29,5 +28,4 @@ def wiseflow_answers_sensor(
         asset=asset,
         poll_metadata=poll_metadata,
         batch_job=batch_job,
-        institutions=institutions,
     )

@@ -10,6 +10,7 @@ import pytest
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 from simulators import process as simulators_process
+from tests.processes import Processes
 from tests.world import World, settings_for_tests
 
 from casebridge.database import Database
@@ -112,3 +113,11 @@ def world(
     uses_server("simulators")
     with World(database, settings_for, simulators) as prepared:
         yield prepared
+
+
+@pytest.fixture
+def processes(children: Children, world: World) -> Iterator[Processes]:
+    """casebridge's commands as processes of their own in this test's world; its listeners end with the test."""
+    started = Processes(children, world)
+    yield started
+    started.stop()

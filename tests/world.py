@@ -8,7 +8,9 @@ from typing import Any
 from command_line.demo.institutions import configuration, secrets
 from pydantic import BaseModel, SecretStr
 from simulators.process import RunningSimulators
+from tests.patience import wait_until
 
+from casebridge.clock import Clock
 from casebridge.database import Database
 from casebridge.secrets import Secrets
 from casebridge.settings import (
@@ -85,12 +87,14 @@ class World:
 
     def __enter__(self) -> "World":
         self.control.clear_faults()
+        self._modes = self.control.modes()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.control.clear_faults()
+        self.control.modes(**self._modes)
         for bridge in self._bridges:
             bridge.close()
 
@@ -111,9 +115,9 @@ class World:
         self.secrets = secrets(population)
         return population
 
-    def bridge(self) -> Bridge:
+    def bridge(self, clock: Clock | None = None) -> Bridge:
         """A bridge as a process would build it: settings and secrets as they are now."""
-        bridge = Bridge(self.settings, Secrets(self.secrets))
+        bridge = Bridge(self.settings, Secrets(self.secrets), clock)
         self._bridges.append(bridge)
         return bridge
 
@@ -121,15 +125,29 @@ class World:
         """What a process of its own needs to be part of this world."""
         return {**as_environment(self.settings), **self.secrets}
 
+    def synchronise(self, bridge: Bridge, *, also_answered: bool = False) -> int:
+        """Read, handle, let the assessors answer, look for answers, handle; return how many messages were handled."""
+        run, institutions = bridge.synchronisation, bridge.institutions.active()
+        run.read_requests(institutions)
+        sent = run.run_batch()
+        self.control.wait("submitted", self.control.summary()["dispatched"])
+        run.poll_answers(institutions, also_answered=also_answered)
+        return sent.handled + run.run_batch().handled
+
     def carry(self, bridge: Bridge, rounds: int = 3) -> None:
-        """Read, handle, poll and handle again, as a synchronisation does, until nothing new comes."""
+        """Synchronise until nothing new comes."""
         for _ in range(rounds):
-            bridge.synchronisation.read_requests(bridge.institutions.active())
-            bridge.synchronisation.run_batch()
-            answers = bridge.synchronisation.poll_answers(bridge.institutions.active())
-            handled = bridge.synchronisation.run_batch()
-            if not answers.accepted and not handled.handled:
+            if not self.synchronise(bridge):
                 return
+
+    def carry_until(self, bridge: Bridge, done: Callable[[], bool], what: str) -> None:
+        """Synchronise until `done`: for what needs several attempts."""
+
+        def is_done_after_one_more() -> bool:
+            self.synchronise(bridge)
+            return done()
+
+        wait_until(is_done_after_one_more, what)
 
     def audit(self, **selection: Any) -> list[dict[str, Any]]:
         return list(self.database.audit_log.find(selection).sort("time", 1))

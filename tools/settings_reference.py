@@ -3,6 +3,7 @@
 A test compares the committed page with what this module would write.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,13 +26,29 @@ Every setting is an environment variable, read once when a process starts. What 
 but in their documents ([adding an institution](adding-an-institution.md)); their credentials are in variables of their own,
 which those documents name.
 """
+FURTHER: Final = """\
+## Outside the model
+
+Read where they are needed, before or without the settings.
+
+| Variable | Read by | Meaning |
+|---|---|---|
+| `CASEBRIDGE_POSTGRES_URL` | Dagster's processes | Dagster's own storage; not set: SQLite below `DAGSTER_HOME`. |
+| `CASEBRIDGE_SENSOR_SECONDS` | Dagster's code server | One interval for all sensors, in seconds, in place of each one's own. |
+| `CASEBRIDGE_MONGODB_URI` | tests | A server to test against, not the embedded one; databases `test_…` come and go. |
+| `CASEBRIDGE_TEST_DATA` | contract tests | The folder of the vendor's OpenAPI file, where it is not beside the repository. |
+| `CASEBRIDGE_WRITE_IMAGES` | tests | `1` writes the pictures of `docs/images` anew. |
+| `CASEBRIDGE_CRASH_POINT`, `CASEBRIDGE_CRASH_KIND`, `CASEBRIDGE_CRASH_AFTER` | crash tests | Where, how and at which pass \
+a process dies (`casebridge/crash_points.py`). Never set them elsewhere. |
+"""
+
 HEADINGS: Final = {"Http": "HTTP", "Fs": "FS", "Wiseflow": "WISEflow", "Laas": "LaaS"}
 
 
 def reference() -> str:
     """The whole page, as Markdown."""
     prefix = Settings.model_config["env_prefix"]
-    sections = [_section("The installation", Settings.__doc__, _variables(prefix, Settings))]
+    sections = [_section("The installation", "What concerns it as a whole.", _variables(prefix, Settings))]
     for name, field in Settings.model_fields.items():
         model = field.annotation
         if isinstance(model, type) and issubclass(model, BaseModel):
@@ -39,7 +56,7 @@ def reference() -> str:
             sections.append(
                 _section(HEADINGS.get(title, title), model.__doc__, _variables(f"{prefix}{name.upper()}__", model))
             )
-    return "\n".join([INTRODUCTION, *sections])
+    return "\n".join([INTRODUCTION, *sections, FURTHER])
 
 
 def _section(title: str, purpose: str | None, rows: Iterator[str]) -> str:
@@ -89,7 +106,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, dict):
-        return "`{}`" if not value else f"`{value}`"
+        return f"`{json.dumps(value)}`"
     return f"`{value}`"
 
 

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
+from casebridge.errors import AuthBrokenError, CaseError
 from casebridge.fingerprint import short_hash
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Alerts with the same institution, submodule and code are one alert that names several cases."""
+    """Alerts with the same institution, submodule and code are one alert that names several cases.
+
+    With `whole_institution` the submodule does not matter: refused credentials are one cause, whoever meets them first.
+    """
 
     institution: str
     org_id: str
@@ -18,10 +22,35 @@ class Alert:
     cause: str
     next_action: str
     correlation_id: str | None = None
+    whole_institution: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        error: CaseError,
+        *,
+        institution: str,
+        org_id: str,
+        submodule: str,
+        step: str,
+        correlation_id: str | None = None,
+    ) -> "Alert":
+        """What people are told of an error at a step, of one case or of a poll."""
+        return cls(
+            institution=institution,
+            org_id=org_id,
+            submodule=submodule,
+            step=step,
+            code=error.code,
+            cause=error.cause,
+            next_action=error.next_action,
+            correlation_id=correlation_id,
+            whole_institution=isinstance(error, AuthBrokenError),
+        )
 
     @property
     def fingerprint(self) -> str:
-        return short_hash(self.institution, self.submodule, self.code)
+        return short_hash(self.institution, None if self.whole_institution else self.submodule, self.code)
 
     def body(self) -> dict[str, Any]:
         return {
@@ -33,6 +62,7 @@ class Alert:
             "cause": self.cause,
             "nextAction": self.next_action,
             "correlationId": self.correlation_id,
+            "wholeInstitution": self.whole_institution,
         }
 
     @classmethod
@@ -46,4 +76,5 @@ class Alert:
             cause=body["cause"],
             next_action=body["nextAction"],
             correlation_id=body.get("correlationId"),
+            whole_institution=body.get("wholeInstitution", False),
         )

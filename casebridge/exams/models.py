@@ -6,13 +6,17 @@ Plain values only: no behaviour that reads or writes anything.
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from casebridge.exams.exam_key import ExamKey
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import DomainModel, Personal
+
+
+FsNumber = Annotated[int, Field(ge=0, lt=2**63)]
+"""A number of FS's, no larger than MongoDB can keep."""
 
 
 class CaseType(StrEnum):
@@ -25,8 +29,8 @@ class ExplanationRequest(DomainModel):
     """A student's request for an explanation, as FS holds it (contract 2.2 and 3.3; FS's own field names as aliases)."""
 
     vurd_id: str = Field(alias="examId")
-    personlopenr: Personal[int]
-    kandidatnr: Personal[int]
+    personlopenr: Personal[FsNumber]
+    kandidatnr: Personal[FsNumber]
     brukernavn: Personal[str | None] = None
     kommisjons_id: str | None = Field(None, alias="kommisjonsId")
     dato_klage_mottatt: date = Field(alias="datoKlageMottat")

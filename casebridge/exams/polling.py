@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from pymongo.errors import PyMongoError
+
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
+from casebridge.defect import as_case_error
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError
 from casebridge.exams.institution import Institution
 from casebridge.messaging.pauses import Pauses
@@ -71,9 +74,12 @@ class Polling:
                 return PollOutcome(institution.key, skipped=True)
             try:
                 return poll(institution)
-            except CaseError as error:
-                self._tell(institution, submodule, error, failed(institution, error))
-                return PollOutcome(institution.key, error=error)
+            except PyMongoError:
+                raise  # without the database nothing can be told, of no institution
+            except Exception as error:  # noqa: BLE001 a defect that one institution's data brings out must not stop the others
+                told = as_case_error(error)
+                self._tell(institution, submodule, told, failed(institution, told))
+                return PollOutcome(institution.key, error=told)
 
         with ThreadPoolExecutor(INSTITUTIONS_AT_ONCE, thread_name_prefix="poll") as pool:
             return list(pool.map(one, institutions))
@@ -107,12 +113,6 @@ def _entry(institution: Institution, submodule: str, error: CaseError, now: date
 
 
 def _alert(institution: Institution, submodule: str, error: CaseError) -> Alert:
-    return Alert(
-        institution=institution.key,
-        org_id=institution.org_id,
-        submodule=submodule,
-        step="poll",
-        code=error.code,
-        cause=error.cause,
-        next_action=error.next_action,
+    return Alert.of(
+        error, institution=institution.key, org_id=institution.org_id, submodule=submodule, step="poll"
     )

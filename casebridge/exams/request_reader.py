@@ -5,6 +5,7 @@ as a message, also one that cannot be read: it dies with a clear error, in sight
 """
 
 import json
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -199,7 +200,9 @@ def _sort(rows: Sequence[dict[str, Any]], window: Window | None) -> _Sorted:
 
 
 def _unreadable_message(institution: Institution, row: dict[str, Any], why: str) -> NewMessage:
-    key = short_hash(QUEUE, institution.key, json.dumps(row, sort_keys=True, default=str))
+    # As text: a row that no rule has been held against may have names and numbers that MongoDB does not take.
+    raw = json.dumps(row, sort_keys=True)
+    key = short_hash(QUEUE, institution.key, raw)
     return NewMessage(
         key=key,
         queue=QUEUE,
@@ -207,6 +210,6 @@ def _unreadable_message(institution: Institution, row: dict[str, Any], why: str)
         env=institution.env,
         exam_system=institution.exam_system,
         ordering_key=key,
-        correlation_id=short_hash("unreadable", key),
-        payload={"caseId": None, "unreadable": row, "fields": why},
+        correlation_id=uuid.uuid4().hex,
+        payload={"caseId": None, "unreadable": raw, "fields": why},
     )

@@ -1,6 +1,6 @@
 """How far each institution's FS was read: `oai.LastAudit` (contract 11).
 
-The mark is the newest change that FS itself reported, never our own time, so a wrong clock cannot skip a change. It is a hint
+The mark is the newest change that FS itself reported, and never later than now, so no wrong clock can skip a change. It is a hint
 for the next read, not a promise: what keeps a request from coming twice is its key in the inbox.
 """
 
@@ -37,16 +37,20 @@ class Watermarks:
         return Watermark(row.get("siden"), row.get("failures", 0))
 
     def read_well(self, institution: Institution, newest: datetime | None) -> None:
-        """The read came to its end; `newest` is the newest change in it. The mark never moves back."""
+        """The read came to its end; `newest` is the newest change in it. The mark never moves back, nor ahead of now.
+
+        A change that FS dates in the future would hide every later one.
+        """
         self._ensure(institution)
         now = self._clock.now()
         self._watermarks.update_one(
             {"_id": _key(institution)}, {"$set": {"status": "processed", "updated": now, "failures": 0, "error": None}}
         )
         if newest is not None:
+            mark = min(newest, now)
             self._watermarks.update_one(
-                {"_id": _key(institution), "$or": [{"siden": None}, {"siden": {"$lt": newest}}]},
-                {"$set": {"siden": newest}},
+                {"_id": _key(institution), "$or": [{"siden": None}, {"siden": {"$lt": mark}}]},
+                {"$set": {"siden": mark}},
             )
         crash_point("watermark_written")
 

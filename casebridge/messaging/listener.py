@@ -16,6 +16,7 @@ from typing import Final
 
 from pymongo.errors import PyMongoError
 
+from casebridge.defect import log_defect
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Message
 from casebridge.messaging.pauses import Pauses
@@ -181,13 +182,20 @@ class Listener:
 
     def _repeat(self, work: Callable[[], None], seconds: float) -> None:
         while not self._ended.wait(seconds):
-            try:
-                work()
-            except PyMongoError as error:
-                logger.warning("the database is away (%s)", type(error).__name__)
+            if not self._try(work):
                 self._ended.wait(AWAY_PAUSE)
-            except Exception as error:  # noqa: BLE001 a helper thread must outlive any defect; the text may quote a case
-                logger.error("defect in a helper thread: %s", type(error).__name__)  # noqa: TRY400
+
+    def _try(self, work: Callable[[], None]) -> bool:
+        """Whether a helper's work came to its end; what it left is done the next time, or by another process."""
+        try:
+            work()
+        except PyMongoError as error:
+            logger.warning("the database is away (%s)", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 a helper thread must outlive any defect
+            log_defect(error)
+        else:
+            return True
+        return False
 
     def _shut_down(self, pool: ThreadPoolExecutor, futures: dict[Future[None], Message]) -> None:
         """Finish what was begun, give back the rest."""
@@ -210,11 +218,7 @@ class Listener:
 
     def _deliver_rest(self) -> None:
         """What this process settled is delivered before it goes, as far as the channels take it."""
-        try:
-            while self._settled:
-                settled, self._settled = self._settled[:GROUP], self._settled[GROUP:]
-                self._relay.deliver(settled)
-            self._relay.deliver()
-            self._relay.send_alerts()
-        except PyMongoError as error:
-            logger.warning("owed effects are left to the next relay: %s", type(error).__name__)
+        self._looked_around_at = float("-inf")
+        while self._try(self._deliver) and self._settled:
+            pass
+        self._try(self._send_alerts)

@@ -129,7 +129,7 @@ class MeldingQ:
                 "orderingKey": {"$in": list({document["orderingKey"] for document in due})},
                 "status": {"$in": [status.value for status in UNFINISHED]},
             },
-            {"orderingKey": 1, "enqueuedAt": 1, "dueAt": 1},
+            {"orderingKey": 1, "enqueuedAt": 1, "dueAt": 1, "status": 1},
         )
         first: dict[str, Document] = {}
         for document in siblings:
@@ -145,12 +145,17 @@ class MeldingQ:
         return free
 
     def _put_behind(self, blocked: list[Document], first: Mapping[str, Document], now: datetime) -> None:
-        """Let blocked messages wait as long as the message before them, so that they do not crowd the front of the queue."""
+        """Let blocked messages wait, so that they do not crowd the front of the queue.
+
+        One in work may be done in a moment, whatever its lease; one that waits for its next attempt is waited for.
+        """
         for document in blocked:
-            until = max(first[document["orderingKey"]].get("dueAt", now), now + BLOCKED_WAIT)
+            until = now + BLOCKED_WAIT
+            head = first[document["orderingKey"]]
+            if head["status"] != MessageStatus.PROCESSING.value:
+                until = max(until, head["dueAt"])
             self._messages.update_one(
-                {"_id": document["_id"], "status": document["status"], "dueAt": {"$lte": now}},
-                {"$set": {"dueAt": until}},
+                {"_id": document["_id"], "status": document["status"], "dueAt": {"$lte": now}}, {"$set": {"dueAt": until}}
             )
 
     def _without_resurrected(self, claimed: list[Document]) -> list[Document]:

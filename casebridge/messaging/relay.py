@@ -20,17 +20,16 @@ from casebridge.database import Document
 from casebridge.errors import CaseError
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import MessageStatus
-from casebridge.messaging.worker import ALERT, LOG_INDEX, RELAY_HOLD
+from casebridge.messaging.worker import ALERT, LOG_INDEX
 
 logger = logging.getLogger(__name__)
 
 GROUP: Final = 100
-RETRY: Final = timedelta(seconds=15)
 ALERTS_AT_ONCE: Final = 5
 
 
 class Relay:
-    """Several may run; each holds what it works on. Thread-safe."""
+    """Several may run; each holds what it works on for `hold`, and tries a channel that was away again after `retry`."""
 
     def __init__(
         self,
@@ -41,6 +40,9 @@ class Relay:
         log_index: LogIndex | None,
         clock: Clock,
         give_up: timedelta,
+        *,
+        hold: timedelta,
+        retry: timedelta,
         parallel: int = 4,
     ) -> None:
         self._queue = queue
@@ -50,11 +52,13 @@ class Relay:
         self._log_index = log_index
         self._clock = clock
         self._give_up = give_up
+        self._hold = hold
+        self._retry = retry
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="relay")
 
     def deliver(self, settled: Sequence[str] = ()) -> int:
         """Deliver what the messages `settled` by this process owe, then what others left; return how many were relieved."""
-        documents = self._queue.owing(settled) if settled else self._queue.claim_owing(GROUP, RELAY_HOLD)
+        documents = self._queue.owing(settled) if settled else self._queue.claim_owing(GROUP, self._hold)
         if not documents:
             return 0
         rest = list(self._pool.map(self._deliver_effects, documents))
@@ -64,7 +68,7 @@ class Relay:
                 done.append(document)
             else:
                 delivered = [effect["id"] for effect in document["effects"] if effect["id"] not in left]
-                retry_at = self._clock.now() + RETRY if left else None
+                retry_at = self._clock.now() + self._retry if left else None
                 self._queue.effects_delivered(document["_id"], delivered, retry_at)
         self._queue.move_processed(done)
         return len(documents)
@@ -98,7 +102,7 @@ class Relay:
         """Send the folded alerts that are due; return how many people were told."""
         if self._channel is None:
             return 0
-        due = self._alerts.claim(ALERTS_AT_ONCE, RELAY_HOLD)
+        due = self._alerts.claim(ALERTS_AT_ONCE, self._hold)
         rows = self._blacklist.rows() if due else []
         sent = 0
         for alert in due:
@@ -109,7 +113,7 @@ class Relay:
                 self._channel.send(alert_text(alert))
             except CaseError as error:
                 logger.warning("alert for %s not sent: %s", alert["institution"], error.code)
-                self._alerts.postpone(alert, error.retry_after or RETRY)
+                self._alerts.postpone(alert, error.retry_after or self._retry)
                 continue
             self._alerts.settle(alert, "sent")
             sent += 1

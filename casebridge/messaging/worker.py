@@ -17,7 +17,8 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
-from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, PermanentError, TransientError
+from casebridge.defect import as_case_error, log_defect
+from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, PermanentError
 from casebridge.messaging import account
 from casebridge.messaging.flow import Flow, StepFailedError, run_steps
 from casebridge.messaging.meldingq import MeldingQ
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 ALERT: Final = "alert"
 LOG_INDEX: Final = "log_index"
 ALERT_FROM_ATTEMPT: Final = 3
-RELAY_HOLD: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Worker:
         retry: RetryPolicy,
         clock: Clock,
         maximum_attempts: int,
+        relay_after: timedelta,
         *,
         index_outcomes: bool,
     ) -> None:
@@ -69,6 +70,7 @@ class Worker:
         self._retry = retry
         self._clock = clock
         self._maximum_attempts = maximum_attempts
+        self._relay_after = relay_after
         self._index_outcomes = index_outcomes
 
     def handle(self, message: Message) -> Outcome:
@@ -80,6 +82,9 @@ class Worker:
         except PyMongoError as error:
             # What was done stays in the message; when the lease runs out, another worker resumes there.
             logger.warning("case %s: the database is away (%s)", message.correlation_id, type(error).__name__)
+        except Exception as error:  # noqa: BLE001 a defect outside the steps; the lease brings the message back
+            logger.warning("case %s: left to its lease", message.correlation_id)
+            log_defect(error)
         return Outcome(message.key, message.queue, message.institution, None)
 
     def _handle(self, message: Message) -> Outcome:
@@ -96,7 +101,7 @@ class Worker:
             cause = failed.__cause__
             if isinstance(cause, LeaseLostError | PyMongoError):
                 raise cause from None
-            return self._fail(message, flow, failed.step, _as_case_error(cause))
+            return self._fail(message, flow, failed.step, as_case_error(cause or failed))
         except PermanentError as error:
             return self._fail(message, flow, "choose_flow", error)
         return self._finish(message, flow, last)
@@ -106,7 +111,7 @@ class Worker:
         self._audit.add(account.done(message, flow))
         crash_point("audit_written")
         effects = self._index_effects(message, success=True, step="finished", code=None)
-        self._queue.finish(message, last, effects, flow.forget, RELAY_HOLD)
+        self._queue.finish(message, last, effects, flow.forget, self._relay_after)
         crash_point("settled")
         return Outcome(message.key, message.queue, message.institution, MessageStatus.PROCESSED)
 
@@ -164,35 +169,14 @@ def next_step(flow: Flow, message: Message) -> str:
 
 
 def _alert(message: Message, step: str, error: CaseError) -> Alert:
-    return Alert(
+    return Alert.of(
+        error,
         institution=message.institution,
         org_id=message.org_id,
         submodule=message.queue,
         step=step,
-        code=error.code,
-        cause=error.cause,
-        next_action=error.next_action,
         correlation_id=message.correlation_id,
     )
-
-
-def _as_case_error(error: BaseException | None) -> CaseError:
-    """A defect is retried like an outage: a deployment may mend it. Its text may hold anything, so only its type is told."""
-    if isinstance(error, CaseError):
-        return error
-    logger.error("defect in a step: %s", type(error).__name__, exc_info=_without_values(error))
-    return TransientError(
-        "casebridge.defect",
-        f"A defect in casebridge: {type(error).__name__}.",
-        "Report it with the case id; the message is tried again and can be replayed after a fix.",
-    )
-
-
-def _without_values(error: BaseException | None) -> BaseException | None:
-    """The error's place without its text, which may quote personal data."""
-    if error is None:
-        return None
-    return RuntimeError(f"{type(error).__name__} (text withheld)").with_traceback(error.__traceback__)
 
 
 def _crashed_too_often(maximum: int) -> PermanentError:

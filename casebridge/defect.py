@@ -1,0 +1,28 @@
+"""What a defect of ours looks like from outside: an error like any other, told by its type and place, never by its text.
+
+The text of an exception may quote a value, and the value may be personal data; so nothing here repeats it.
+"""
+
+import logging
+
+from casebridge.errors import CaseError, TransientError
+
+logger = logging.getLogger(__name__)
+
+
+def as_case_error(error: BaseException) -> CaseError:
+    """`error` itself if it is one of ours to handle; else a defect, logged and retried like an outage: a release may mend it."""
+    if isinstance(error, CaseError):
+        return error
+    log_defect(error)
+    return TransientError(
+        "casebridge.defect",
+        f"A defect in casebridge: {type(error).__name__}.",
+        "Report it with the case id; the message is tried again and can be replayed after a fix.",
+    )
+
+
+def log_defect(error: BaseException) -> None:
+    """The type and the place of a defect."""
+    withheld = RuntimeError(f"{type(error).__name__} (text withheld)").with_traceback(error.__traceback__)
+    logger.error("a defect: %s", type(error).__name__, exc_info=withheld)

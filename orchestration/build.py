@@ -1,0 +1,55 @@
+"""Builds the definitions. Tests and tools build their own, with resources of their choice; nothing is patched."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from assets.audit_log import audit_log
+from assets.checks import CHECKS
+from assets.dispatched_requests import dispatched_requests
+from assets.explanation_answers import explanation_answers
+from assets.explanation_requests import explanation_requests
+from assets.outside_systems import outside_systems
+from assets.partitions import INSTITUTIONS
+from assets.poll_metadata import poll_metadata
+from assets.registered_explanations import registered_explanations
+from assets.request_ledger import request_ledger
+from orchestration.jobs import reconcile, sync_now
+from orchestration.process_queue import process_queue
+from orchestration.replay_messages import replay_messages
+from orchestration.schedules import reconcile_every_two_hours
+from resources.bridge_resource import BridgeResource
+from sensors.backlog_sensor import backlog_sensor
+from sensors.fs_requests import fs_requests_sensor
+from sensors.run_failure_alerts import run_failure_alerts
+from sensors.wiseflow_answers import wiseflow_answers_sensor
+
+
+def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Fresh definitions; `resource_overrides` go before the ordinary resources, by key.
+
+    Reads one environment variable, the interval of the sensors (`sensors.interval`); connects to nothing.
+    """
+    return dg.Definitions(
+        assets=[
+            *outside_systems(),
+            explanation_requests,
+            dispatched_requests,
+            explanation_answers,
+            registered_explanations,
+            audit_log,
+            request_ledger,
+        ],
+        asset_checks=CHECKS,
+        jobs=[sync_now, reconcile, process_queue, replay_messages],
+        schedules=[reconcile_every_two_hours],
+        sensors=[
+            fs_requests_sensor(explanation_requests, poll_metadata, process_queue.name, INSTITUTIONS),
+            wiseflow_answers_sensor(explanation_answers, poll_metadata, process_queue.name),
+            backlog_sensor(process_queue.name),
+            run_failure_alerts(),
+        ],
+        resources={"bridge": BridgeResource(), **(resource_overrides or {})},
+        # A batch is one process: the default executor starts one for each step, which takes ten times as long.
+        executor=dg.in_process_executor,
+    )

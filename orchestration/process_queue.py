@@ -1,0 +1,51 @@
+"""The job that handles one batch of the queue: the same code as a listener, for when no listener is alive."""
+
+from datetime import timedelta
+
+import dagster as dg
+from pydantic import Field
+
+from assets.batch_metadata import batch_metadata
+from assets.dispatched_requests import dispatched_requests
+from assets.registered_explanations import registered_explanations
+from assets.standing import standing_metadata
+from casebridge.exams import answer_poller, request_reader
+from orchestration.job_tags import job_tags
+from resources.bridge_resource import BridgeResource
+
+LIMIT = 2000
+"""Messages per queue and run: a batch that ends. What is left is the next run's."""
+
+
+class BatchConfig(dg.Config):
+    """How much one run handles."""
+
+    limit: int = Field(default=LIMIT, gt=0, description="At most so many messages of each queue.")
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def handle_batch(context: dg.OpExecutionContext, config: BatchConfig, bridge: BridgeResource) -> dg.Output[None]:
+    """Requests first, then answers. Reports each queue's share to its asset, so that the lineage tells the truth."""
+    wired = bridge.get()
+    handled = 0
+    for queue, asset in (
+        (request_reader.QUEUE, dispatched_requests),
+        (answer_poller.QUEUE, registered_explanations),
+    ):
+        batch = wired.synchronisation.run_batch((queue,), limit=config.limit)
+        handled += batch.handled
+        if batch.handled:
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset.key, description="Handled by the job process_queue.", metadata=batch_metadata(batch)
+                )
+            )
+    return dg.Output(None, metadata={"handled": handled, **standing_metadata(wired.status.read())})
+
+
+@dg.job(
+    description="One batch of the queue. Sensors start it when no listener is alive; it may be run at any time.",
+    tags=job_tags(max_runtime=timedelta(minutes=30), priority=8, one_at_a_time="process_queue"),
+)
+def process_queue() -> None:
+    handle_batch()

@@ -1,0 +1,19 @@
+"""When jobs run by the clock."""
+
+from typing import Final
+
+import dagster as dg
+
+from orchestration.jobs import reconcile
+
+reconcile_every_two_hours: Final = dg.ScheduleDefinition(
+    name="reconcile_every_two_hours",
+    job=reconcile,
+    cron_schedule="0 */2 * * *",
+    execution_timezone="Europe/Oslo",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description=(
+        "The 120-minute synchronisation. It means: everything that is pending up to now, never one window; after a downtime "
+        "Dagster runs only the latest missed tick, and that is enough."
+    ),
+)

@@ -1,0 +1,37 @@
+"""Asks Dagster for a run that handles one batch of the queue, if one is needed and none is under way."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import dagster as dg
+
+from resources.bridge import Bridge
+from sensors.backlog import look_at_backlog
+from sensors.cursor import Cursor
+
+UNDER_WAY: Final = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+)
+
+
+@dataclass(frozen=True)
+class BatchRequest:
+    """At most one run; the cursor that knows its key; and why it is asked for, or why not."""
+
+    run_requests: list[dg.RunRequest]
+    cursor: Cursor
+    told: str
+
+
+def batch_request(bridge: Bridge, instance: dg.DagsterInstance, job: str, cursor: Cursor, sensor: str) -> BatchRequest:
+    """Never two at once: a second run would only compete with the first for the same messages."""
+    backlog = look_at_backlog(bridge)
+    if not backlog.batch_needed:
+        return BatchRequest([], cursor, backlog.told)
+    if instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=UNDER_WAY)):
+        return BatchRequest([], cursor, f"{backlog.told}, and a batch is under way")
+    cursor = cursor.next_batch()
+    return BatchRequest([dg.RunRequest(run_key=cursor.run_key(sensor))], cursor, backlog.told)

@@ -1,0 +1,68 @@
+"""A listener is killed at each named place, twice, in the middle of requests and of answers; the next one finishes all."""
+
+import pytest
+
+from casebridge.crash_points import CRASH_POINTS
+from tests.ledger import check_everything
+from tests.patience import wait_until
+from tests.processes import Crash, Processes
+from tests.world import World
+
+LEASE_SECONDS = 1.0
+ONE_WORKER = ("--workers", "1")
+READING = ("cases_written", "messages_written", "keys_written", "watermark_written")
+"""Places that only a process passes that reads FS or WISEflow: see `test_killed_reader`."""
+PASSES = {
+    # the first listener dies while it registers an answer, the second while it sends a request on
+    "claimed": (0, 0),
+    "step_begun": (1, 4),
+    "effect_made": (1, 4),
+    "step_recorded": (0, 3),
+    "audit_written": (0, 2),
+    "settled": (0, 2),
+    "effect_delivered": (0, 0),
+    "processed_written": (0, 0),
+    "message_removed": (0, 0),
+}
+
+
+def test_every_place_is_covered() -> None:
+    assert {*PASSES, *READING} == set(CRASH_POINTS)
+
+
+@pytest.mark.parametrize("point", PASSES)
+def test_the_next_listener_finishes_what_a_killed_one_began(point: str, world: World, processes: Processes) -> None:
+    world.configure(queue={"lease_seconds": LEASE_SECONDS})
+    queue_two_answers_and_two_requests(world)
+
+    for after in PASSES[point]:
+        processes.crashed_listener(Crash(point, after), *ONE_WORKER)
+    processes.listener(*ONE_WORKER)
+
+    carry_to_the_end(world)
+    check_everything(world, requests=4)
+
+
+def queue_two_answers_and_two_requests(world: World) -> None:
+    """Two cases whose answers wait in the queue, and two whose requests do."""
+    world.populate(institutions=1, courses=1, requests=4, hold=True, variety=False)
+    bridge = world.bridge()
+    world.control.release(2)
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    bridge.synchronisation.run_batch()
+    world.control.wait("answered", 2)
+    bridge.synchronisation.poll_answers(bridge.institutions.active())
+    world.control.release(2)
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    assert world.database.messages.count_documents({}) == 4
+
+
+def carry_to_the_end(world: World) -> None:
+    """Look for answers, as a sensor would, until FS has everything and the queue is empty."""
+    bridge = world.bridge()
+
+    def everything_is_done() -> bool:
+        bridge.synchronisation.poll_answers(bridge.institutions.active())
+        return world.control.summary()["outstanding"] == 0 and world.database.messages.count_documents({}) == 0
+
+    wait_until(everything_is_done, "every request is registered and nothing is left in the queue", every=0.1)

@@ -1,0 +1,77 @@
+"""Dagster in a test's world: the definitions as they are, on an instance of the test's own."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pytest
+from tests.world import World
+
+from orchestration.build import build_defs
+from resources.bridge_resource import BridgeResource
+
+DYNAMIC_PARTITIONS = "institution"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What an operator does in the UI, done here: launch a job, materialise a partition, let a sensor tick."""
+
+    defs: dg.Definitions
+    instance: dg.DagsterInstance
+
+    def run(self, job: str, config: Mapping[str, Any] | None = None, **options: Any) -> dg.ExecuteInProcessResult:
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance, run_config=dict(config or {}), raise_on_error=False, **options
+        )
+
+    def materialise(self, institution: str, month: str) -> dg.ExecuteInProcessResult:
+        """One partition of the ledger, as a backfill runs it."""
+        self.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, [institution])
+        return self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey("request_ledger")],
+            partition_key=dg.MultiPartitionKey({"institution": institution, "month": month}),
+            raise_on_error=False,
+        )
+
+    def tick(self, sensor: str, cursor: str | None = None) -> Any:
+        """One tick, with what the daemon would carry out: cursor, run requests, asset events, partition keys."""
+        with dg.build_sensor_context(
+            instance=self.instance, cursor=cursor, definitions=self.defs, resources={"bridge": BridgeResource()}
+        ) as context:
+            return self.defs.resolve_sensor_def(sensor).evaluate_tick(context)
+
+
+@pytest.fixture
+def operator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Operator]]:
+    """`operator(institutions=2, requests=12)` populates the world and sits down before Dagster."""
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def sit_down(**order: Any) -> Operator:
+            world.populate(**order)
+            for name, value in world.environment().items():
+                monkeypatch.setenv(name, value)
+            return Operator(build_defs(), instance)
+
+        yield sit_down
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    """The plain values of an asset's metadata in a run."""
+    (event,) = result.asset_materializations_for_node(asset)
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def failures_of(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """The message of each failed step."""
+    return {
+        event.step_key or "": event.step_failure_data.error.message
+        for event in result.all_events
+        if event.is_step_failure and event.step_failure_data.error
+    }
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}

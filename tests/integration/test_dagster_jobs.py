@@ -1,0 +1,196 @@
+"""The jobs that operators start: what they do, and what they say when something is wrong."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import dagster as dg
+import pytest
+from tests.integration.conftest import Operator, failures_of, metadata_of
+from tests.world import World
+
+from casebridge.exams import request_reader
+
+Operators = Callable[..., Operator]
+
+
+def test_sync_now_carries_every_request_and_tells_what_it_came_to(world: World, operator: Operators) -> None:
+    result = operator(institutions=3, courses=6, requests=24).run("sync_now")
+
+    assert result.success
+    assert world.control.summary()["registered"] == 24
+    assert metadata_of(result, "explanation_requests")["accepted"] == 24
+    dispatched = metadata_of(result, "dispatched_requests")
+    assert (dispatched["handled"], dispatched["processed"], dispatched["pending_before_dispatched"]) == (24, 24, 24)
+    assert metadata_of(result, "explanation_answers")["accepted"] == 24
+    assert metadata_of(result, "registered_explanations")["processed"] == 24
+    audited = metadata_of(result, "audit_log")
+    assert audited["entries"] == len(world.audit())
+    assert audited["failures"] == 0
+    for asset in ("explanation_requests", "dispatched_requests", "explanation_answers", "registered_explanations"):
+        assert "casebridge replay" in metadata_of(result, asset)["how_to_recover"]
+
+
+def test_a_second_sync_finds_nothing_new_and_does_nothing_twice(world: World, operator: Operators) -> None:
+    sitting = operator(requests=10)
+    sitting.run("sync_now")
+    again = sitting.run("sync_now", {"reach_back_hours": 48, "also_answered": True})
+
+    assert again.success
+    assert metadata_of(again, "explanation_requests")["accepted"] == 0
+    assert metadata_of(again, "registered_explanations")["handled"] == 0
+    assert world.control.summary()["registered_twice"] == 0
+
+
+def test_sync_now_may_be_limited_to_one_institution(world: World, operator: Operators) -> None:
+    sitting = operator(institutions=3, courses=6, requests=24)
+    chosen = world.bridge().institutions.active()[0]
+    result = sitting.run("sync_now", {"institutions": [chosen.key]})
+
+    assert metadata_of(result, "explanation_requests")["institutions"] == 1
+    assert {case["orgId"] for case in world.control.cases() if case["registrations"]} == {chosen.org_id}
+
+
+def test_an_unknown_institution_is_named_with_those_that_there_are(world: World, operator: Operators) -> None:
+    result = operator().run("sync_now", {"institutions": ["nowhere.no/prod"]})
+
+    message = failures_of(result)["explanation_requests"]
+    assert "nowhere.no/prod" in message
+    assert world.bridge().institutions.active()[0].key in message
+
+
+def test_one_institution_that_fails_is_named_and_stops_nobody_else(world: World, operator: Operators) -> None:
+    sitting = operator(institutions=3, courses=6, requests=24)
+    broken = world.bridge().institutions.active()[0]
+    world.control.credentials(broken.org_id, "fs", valid=False)
+
+    result = sitting.run("sync_now")
+
+    assert result.success
+    read = metadata_of(result, "explanation_requests")
+    assert read["institutions_failed"] == 1
+    assert broken.key in read["failures"]
+    assert "Next:" in read["failures"]
+    cases = world.control.cases()
+    assert all(case["registrations"] == 1 for case in cases if case["orgId"] != broken.org_id)
+    assert not any(case["registrations"] for case in cases if case["orgId"] == broken.org_id)
+
+
+def test_when_nobody_can_be_read_the_run_fails_with_cause_and_next_action(world: World, operator: Operators) -> None:
+    sitting = operator(institutions=2)
+    world.control.faults({"kind": "status", "system": "fs", "status": 503})
+
+    result = sitting.run("sync_now")
+
+    assert not result.success
+    message = failures_of(result)["explanation_requests"]
+    assert "FS could not be read for any institution" in message
+    assert "2 institutions" in message
+    assert "Next:" in message
+
+
+def test_what_is_set_aside_is_told_by_code_with_its_next_action(world: World, operator: Operators) -> None:
+    sitting = operator(requests=4)
+    (institution, *_) = world.bridge().institutions.active()
+    world.control.add_request(institution.org_id, oddity="no_candidate")
+
+    dispatched = metadata_of(sitting.run("sync_now"), "dispatched_requests")
+
+    (row,) = dispatched["set_aside_by_code"].records if hasattr(dispatched["set_aside_by_code"], "records") else []
+    assert row.data["code"] == "wiseflow.participant_missing"
+    assert row.data["next_action"]
+    assert dispatched["set_aside"] == dispatched["pending_before_set_aside"] == 1
+
+
+def test_the_reconciliation_finds_what_every_poll_missed(world: World, operator: Operators) -> None:
+    """The watermark stands far in front: polls see nothing, the reconciliation reaches behind it."""
+    sitting = operator(institutions=2, requests=10)
+    world.configure(fs={"overlap_seconds": 0})
+    bridge = world.bridge()
+    for institution in bridge.institutions.active():
+        bridge.watermarks.read_well(institution, bridge.clock.now() + timedelta(days=1))
+    assert metadata_of(sitting.run("sync_now"), "explanation_requests")["accepted"] == 0
+
+    result = sitting.run("reconcile")
+
+    assert result.success
+    assert metadata_of(result, "explanation_requests")["accepted"] == 10
+    assert world.control.summary()["registered"] == 10
+
+
+def test_process_queue_handles_a_batch_and_reports_to_the_assets(world: World, operator: Operators) -> None:
+    sitting = operator(requests=9)
+    bridge = world.bridge()
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+
+    result = sitting.run("process_queue", {"ops": {"handle_batch": {"config": {"limit": 4}}}})
+
+    assert result.success
+    (reported,) = result.asset_materializations_for_node("handle_batch")
+    assert reported.asset_key == dg.AssetKey("dispatched_requests")
+    assert reported.metadata["handled"].value == 4
+    assert world.database.messages.count_documents({"queue": request_reader.QUEUE, "status": "enqueued"}) == 5
+
+
+def replay(**config: object) -> dict[str, object]:
+    return {"ops": {"replay": {"config": config}}}
+
+
+def told(result: dg.ExecuteInProcessResult) -> dict[str, object]:
+    (event,) = [event for event in result.all_events if event.is_successful_output]
+    return {name: value.value for name, value in event.step_output_data.metadata.items()}
+
+
+@pytest.fixture
+def set_aside(world: World, operator: Operators) -> Operator:
+    """One message is dead: its candidate was not on the flow."""
+    sitting = operator(requests=3)
+    (institution, *_) = world.bridge().institutions.active()
+    world.control.add_request(institution.org_id, oddity="no_candidate")
+    sitting.run("sync_now")
+    assert world.database.messages.count_documents({"status": "dead"}) == 1
+    return sitting
+
+
+def test_replay_is_a_dry_run_unless_said_otherwise(world: World, set_aside: Operator) -> None:
+    shown = told(set_aside.run("replay_messages"))
+
+    assert (shown["found"], shown["replayed"], shown["dry_run"]) == (1, 0, True)
+    assert "wiseflow.participant_missing" in str(shown["by_code"])
+    assert world.database.messages.count_documents({"status": "dead"}) == 1
+
+
+def test_replay_for_real_needs_a_reason_and_a_name(world: World, set_aside: Operator) -> None:
+    result = set_aside.run("replay_messages", replay(dry_run=False, reason="added the candidate"))
+
+    assert "asked_by" in failures_of(result)["replay"]
+    assert world.database.messages.count_documents({"status": "dead"}) == 1
+
+
+def test_replay_begins_the_chosen_messages_anew_and_the_audit_knows_who_asked(
+    world: World, set_aside: Operator
+) -> None:
+    config = {"dry_run": False, "reason": "added the candidate", "asked_by": "kari"}
+    passed_over = told(set_aside.run("replay_messages", replay(code="wiseflow.flow_missing", **config)))
+    replayed = told(set_aside.run("replay_messages", replay(code="wiseflow.participant_missing", **config)))
+
+    assert passed_over["replayed"] == 0
+    assert replayed["replayed"] == 1
+    assert world.database.messages.count_documents({"status": "enqueued"}) == 1
+    (entry,) = world.audit(step="replayed")
+    assert entry["detail"] == {"reason": "added the candidate", "askedBy": "kari"}
+
+
+def test_nothing_personal_reaches_dagsters_event_log(world: World, set_aside: Operator) -> None:
+    """Success, a set-aside request, a failed run: Dagster's database and browsers see ids, codes and counts."""
+    world.control.faults({"kind": "html", "system": "fs"})
+    set_aside.run("sync_now")
+    set_aside.run("reconcile")
+
+    logged = json.dumps(
+        [entry.to_json() for run in set_aside.instance.get_runs() for entry in set_aside.instance.all_logs(run.run_id)]
+    )
+    people = {str(case["personlopenr"]) for case in world.control.cases()}
+    texts = {row["answerText"] for row in world.control.cases() if row.get("answerText")}
+    assert people, "there must be something to look for"
+    assert [secret for secret in people | texts if secret in logged] == []

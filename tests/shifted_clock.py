@@ -1,0 +1,17 @@
+"""A clock that tests move forward, on top of one that runs: for waits of minutes and days that no test can sit out."""
+
+from datetime import datetime, timedelta
+
+from casebridge.clock import Clock
+
+
+class ShiftedClock:
+    def __init__(self, clock: Clock, shift: timedelta = timedelta()) -> None:
+        self._clock = clock
+        self._shift = shift
+
+    def now(self) -> datetime:
+        return self._clock.now() + self._shift
+
+    def pass_time(self, shift: timedelta) -> None:
+        self._shift += shift

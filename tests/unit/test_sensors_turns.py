@@ -1,0 +1,72 @@
+"""With a bounded time per tick every institution comes to its turn, however slow the others are."""
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from casebridge.exams.institution import FsAccess, Institution
+from casebridge.exams.polling import PollOutcome
+from sensors.turns import in_turn, next_first
+
+
+def institutions(*names: str) -> list[Institution]:
+    return [
+        Institution.model_validate(
+            {
+                "orgId": name,
+                "navn": name,
+                "institusjonsnr": 1,
+                "env": "prod",
+                "examSystem": "WISEFLOW",
+                "digex": FsAccess(base_url="http://127.0.0.1", credential_ref="x").model_dump(by_alias=True),
+            }
+        )
+        for name in names
+    ]
+
+
+def keys(found: list[Institution]) -> list[str]:
+    return [institution.org_id for institution in found]
+
+
+def test_the_turn_begins_where_the_cursor_says() -> None:
+    assert keys(in_turn(institutions("c", "a", "b"), None)) == ["a", "b", "c"]
+    assert keys(in_turn(institutions("c", "a", "b"), "b/prod")) == ["b", "c", "a"]
+
+
+def test_an_institution_that_is_gone_gives_its_turn_to_the_next() -> None:
+    assert keys(in_turn(institutions("a", "c", "d"), "b/prod")) == ["c", "d", "a"]
+    assert keys(in_turn(institutions("a", "b"), "z/prod")) == ["a", "b"]
+
+
+def test_who_had_no_turn_is_first_next_time() -> None:
+    outcomes = [PollOutcome("a/prod"), PollOutcome("b/prod", skipped=True), PollOutcome("c/prod", skipped=True)]
+
+    assert next_first(outcomes, paused=()) == "b/prod"
+
+
+def test_a_paused_institution_missed_no_turn() -> None:
+    outcomes = [PollOutcome("a/prod", skipped=True), PollOutcome("b/prod"), PollOutcome("c/prod", skipped=True)]
+
+    assert next_first(outcomes, paused={"a/prod"}) == "c/prod"
+    assert next_first(outcomes[:1], paused={"a/prod"}) is None
+
+
+@given(
+    names=some.sets(some.sampled_from("abcdefgh"), min_size=1, max_size=8),
+    per_tick=some.integers(1, 8),
+    paused=some.sets(some.sampled_from("abcdefgh"), max_size=3),
+)
+def test_everybody_comes_to_a_turn(names: set[str], per_tick: int, paused: set[str]) -> None:
+    """Whatever the budget allows per tick, as many ticks as there are institutions are enough for all."""
+    everybody, had_a_turn, first = institutions(*names), set(), None
+    paused_keys = {f"{name}/prod" for name in paused}
+    for _ in names:
+        outcomes, left = [], per_tick
+        for institution in in_turn(everybody, first):
+            skipped = institution.key in paused_keys or left == 0
+            left -= not skipped
+            outcomes.append(PollOutcome(institution.key, skipped=skipped))
+        had_a_turn |= {outcome.institution for outcome in outcomes if not outcome.skipped}
+        first = next_first(outcomes, paused_keys)
+
+    assert had_a_turn == {institution.key for institution in everybody} - paused_keys
