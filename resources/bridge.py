@@ -110,7 +110,16 @@ class Bridge:
 
     def listener(self, queues: tuple[str, ...] = ()) -> Listener:
         """A listener of this process; it may be run until stopped or until nothing is due."""
-        return Listener(self.queue, self.worker, self.relay, self.pauses, self.settings.queue, self.care, queues=queues)
+        return Listener(
+            self.queue,
+            self.worker,
+            self.relay,
+            self.pauses,
+            self.settings.queue,
+            self.care,
+            queues=queues,
+            turns=tuple(self.flows),
+        )
 
     def care(self) -> None:
         """What somebody must do now and then: try the credentials of paused institutions."""

@@ -66,7 +66,9 @@ class Listener:
         care: Callable[[], None],
         *,
         queues: tuple[str, ...] = (),
+        turns: tuple[str, ...] = (),
     ) -> None:
+        """`queues` limits the listener to some queues; without it, those in `turns` come first, one after the other."""
         self.owner = uuid.uuid4().hex
         self.tally = Tally()
         self._queue = queue
@@ -76,6 +78,7 @@ class Listener:
         self._settings = settings
         self._care = care
         self._queues = queues
+        self._turns = turns
         self._lock = threading.Lock()
         self._in_work: dict[str, Message] = {}
         self._settled: list[str] = []
@@ -143,7 +146,7 @@ class Listener:
         if room <= 0 or (room < self._settings.workers and self._in_work):
             return [], self._settings.idle_poll_seconds
         try:
-            messages = self._queue.claim(self.owner, room, passing_over=self._pauses.paused(), queues=self._queues)
+            messages = self._claim_fairly(room)
         except PyMongoError as error:
             if not patient:
                 raise
@@ -152,6 +155,17 @@ class Listener:
         with self._lock:
             self._in_work.update({message.key: message for message in messages})
         return messages, min(pause * 2, self._settings.idle_poll_seconds)
+
+    def _claim_fairly(self, room: int) -> list[Message]:
+        """From the queue whose turn it is, then whatever is due: a crowd on the way there does not hold up the way back."""
+        paused = self._pauses.paused()
+        if self._queues or not self._turns:
+            return self._queue.claim(self.owner, room, passing_over=paused, queues=self._queues)
+        self._turns = (*self._turns[1:], self._turns[0])
+        first = self._queue.claim(self.owner, room, passing_over=paused, queues=self._turns[:1])
+        if len(first) == room:
+            return first
+        return first + self._queue.claim(self.owner, room - len(first), passing_over=paused)
 
     def _handle(self, message: Message) -> None:
         try:
