@@ -44,9 +44,13 @@ def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.Ma
     listener may be at work on part of it. What cannot be handed on is set aside with a code and a next action.
     """
     wired = bridge.get()
-    pending = pending_cases(wired, timedelta(seconds=config.wait_seconds))
+    within = timedelta(seconds=config.wait_seconds)
+    pending = pending_cases(wired, within)
     batch = wired.synchronisation.run_batch((QUEUE,), limit=config.limit)
-    outcome = wired.synchronisation.wait_for_dispatch(pending, config.wait_seconds if config.limit is None else 0.0)
+    if config.limit is None:
+        # Looked at anew: what the batch had to put off (a pause, a long wait) will not come while we wait.
+        wired.synchronisation.wait_for_dispatch(pending_cases(wired, within), config.wait_seconds)
+    outcome = wired.synchronisation.wait_for_dispatch(pending, 0.0)
     return dg.MaterializeResult(
         metadata={
             **batch_metadata(batch),

@@ -4,7 +4,8 @@ Only the mark belongs here. The rule (design §7): a marked value lives in Mongo
 and nowhere else: not in logs, Slack, LaaS, Dagster metadata or an error message.
 """
 
-from typing import Annotated, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,15 +22,23 @@ Personal = Annotated[T, PersonalData()]
 
 
 class DomainModel(BaseModel):
-    """A value from or for an outside system: immutable, tolerant of unknown fields, silent about values in its errors."""
+    """A value from or for an outside system: immutable, tolerant of unknown fields, silent about values in its errors.
+
+    What is marked does not show when a value is printed either.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        hidden = personal_fields(type(self))
+        return [(name, value) for name, value in super().__repr_args__() if name not in hidden]
 
-def personal_fields(model: type[BaseModel]) -> frozenset[str]:
-    """The names of the fields of `model` that are marked as personal data."""
-    return frozenset(
-        name
-        for name, field in model.model_fields.items()
-        if any(isinstance(mark, PersonalData) for mark in field.metadata)
-    )
+
+def personal_fields(model: type) -> frozenset[str]:
+    """The names of the fields of a model or dataclass that are marked as personal data."""
+    if issubclass(model, BaseModel):
+        marks: dict[str, Sequence[Any]] = {name: field.metadata for name, field in model.model_fields.items()}
+    else:
+        hints = get_type_hints(model, include_extras=True)
+        marks = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return frozenset(name for name, given in marks.items() if any(isinstance(mark, PersonalData) for mark in given))

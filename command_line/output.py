@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -40,7 +41,7 @@ def print_json(value: Any) -> None:
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
     """A table with plain cells; numbers to the right."""
-    filled = Table(title=title, title_justify="left", header_style="bold")
+    filled = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE)
     materialised = [list(row) for row in rows]
     for position, column in enumerate(columns):
         numeric = all(isinstance(row[position], int | float) for row in materialised) and bool(materialised)

@@ -34,12 +34,12 @@ def show_status(standing: Status) -> None:
     )
     columns = (
         "institution",
-        "requested",
-        "dispatched",
-        "registered",
+        "asked",
+        "sent",
+        "done",
         "withdrawn",
-        "set aside",
-        "waiting",
+        "aside",
+        "queued",
         "dead",
         "paused",
     )

@@ -1,7 +1,7 @@
 """Child processes that never outlive their parent, however it ends.
 
-All children of one `Children` form a process group of their own, so that Ctrl-C reaches the parent alone and the parent decides the
-order. A watchdog process kills the group and removes the state folder when the parent is gone, even by SIGKILL.
+All children of one `Children` form a process group of their own, so that Ctrl-C reaches the parent alone and the parent decides
+the order. A watchdog process kills the group and removes the state folder when the parent is gone, even by SIGKILL.
 """
 
 import contextlib
@@ -88,6 +88,9 @@ class Children:
         self.running: list[Child] = []
 
     def __enter__(self) -> "Children":
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # A shell lets background jobs ignore SIGINT; children inherit that, and Dagster's then ignore SIGTERM as well.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
         read_end, self._lifeline = os.pipe()
         self._watchdog = subprocess.Popen(

@@ -125,14 +125,17 @@ class World:
         """What a process of its own needs to be part of this world."""
         return {**as_environment(self.settings), **self.secrets}
 
+    def send(self, bridge: Bridge) -> int:
+        """Read FS and handle what came; return how many messages were handled."""
+        bridge.synchronisation.read_requests(bridge.institutions.active())
+        return bridge.synchronisation.run_batch().handled
+
     def synchronise(self, bridge: Bridge, *, also_answered: bool = False) -> int:
-        """Read, handle, let the assessors answer, look for answers, handle; return how many messages were handled."""
-        run, institutions = bridge.synchronisation, bridge.institutions.active()
-        run.read_requests(institutions)
-        sent = run.run_batch()
+        """Send, let the assessors answer, look for answers and register them; return how many messages were handled."""
+        sent = self.send(bridge)
         self.control.wait("submitted", self.control.summary()["dispatched"])
-        run.poll_answers(institutions, also_answered=also_answered)
-        return sent.handled + run.run_batch().handled
+        bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=also_answered)
+        return sent + bridge.synchronisation.run_batch().handled
 
     def carry(self, bridge: Bridge, rounds: int = 3) -> None:
         """Synchronise until nothing new comes."""

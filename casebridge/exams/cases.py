@@ -6,7 +6,7 @@ moves a case forward, so that a repeated or late write changes nothing.
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -17,6 +17,7 @@ from casebridge.exams.deadlines import answer_deadline
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest, RequestedExplanation
 from casebridge.fingerprint import short_hash
+from casebridge.personal_data import Personal
 
 
 class CaseState(StrEnum):
@@ -40,7 +41,7 @@ class Case:
     correlation_id: str
     institution: str
     state: CaseState
-    document: Document
+    document: Personal[Document] = field(repr=False)
 
     @classmethod
     def from_document(cls, document: Document) -> "Case":

@@ -6,7 +6,7 @@ wrong match would show one student another student's explanation.
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +21,7 @@ from casebridge.exams.wiseflow_records import (
     Participant,
     SubmissionComment,
 )
+from casebridge.personal_data import Personal
 
 SYSTEM: Final = "WISEflow"
 SHARED_WITH_PARTICIPANT: Final = frozenset({"PARTICIPANTS", "ALL"})
@@ -169,7 +170,7 @@ def _participant_missing(place: ExamPlace) -> PermanentError:
 class FoundAnswer:
     """An answer's text, the moment from which the student could have it, and where it was found."""
 
-    text: str
+    text: Personal[str] = field(repr=False)
     given_at: datetime
     source: str
 

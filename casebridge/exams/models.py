@@ -3,7 +3,7 @@
 Plain values only: no behaviour that reads or writes anything.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,7 +13,6 @@ from pydantic import Field
 from casebridge.exams.exam_key import ExamKey
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import DomainModel, Personal
-
 
 FsNumber = Annotated[int, Field(ge=0, lt=2**63)]
 """A number of FS's, no larger than MongoDB can keep."""
@@ -59,7 +58,7 @@ class ChangedExam:
 
     vurd_id: str
     changed_at: datetime
-    rows: tuple[dict[str, Any], ...] | None = None
+    rows: Personal[tuple[dict[str, Any], ...] | None] = field(default=None, repr=False)
     """The raw request rows if the list held them; `None` means that they must be fetched per exam."""
 
 
@@ -122,7 +121,7 @@ class ExplanationStatus:
 class ExplanationAnswer:
     """The assessor's text and the moment from which the student could have it (WISEflow's own dates, never ours)."""
 
-    text: str
+    text: Personal[str] = field(repr=False)
     given_at: datetime
     source: str
 
@@ -132,8 +131,8 @@ class ExplanationRegistration:
     """What FS is told: contract 3.3. `communicated_on` starts the appeal's clock, so it comes from the exam system."""
 
     vurd_id: str
-    personlopenr: int
-    kandidatnr: int
+    personlopenr: Personal[int] = field(repr=False)
+    kandidatnr: Personal[int] = field(repr=False)
     kommisjons_id: str | None
     communicated_on: date
-    text: str
+    text: Personal[str] = field(repr=False)

@@ -15,13 +15,16 @@ WITHHELD: Final = frozenset({"text"})
 
 
 def done(message: Message, flow: Flow) -> list[AuditEntry]:
-    """An entry for every step that is done, also those of earlier attempts whose worker died before it could tell."""
+    """An entry for every step that is done, also those of earlier attempts whose worker died before it could tell.
+
+    A step is done once in a message's life, whatever attempts and replays come after, so its name makes its entry unique.
+    """
     fields = flow.audit_fields(message)
     received = _entry(message, f"{message.key}:received", message.enqueued_at, "received", fields)
     steps = [
         _entry(
             message,
-            f"{message.key}:{message.generation}:{name}",
+            f"{message.key}:{name}",
             step.at,
             name,
             fields,

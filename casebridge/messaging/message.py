@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from casebridge.personal_data import Personal
+
 SCHEMA_VERSION: Final = 1
 
 
@@ -37,7 +39,7 @@ class NewMessage:
     exam_system: str
     ordering_key: str
     correlation_id: str
-    payload: dict[str, Any]
+    payload: Personal[dict[str, Any]] = field(repr=False)
 
     def document(self, now: datetime) -> dict[str, Any]:
         return {
@@ -70,7 +72,7 @@ class StepRecord:
     at: datetime
     fence: int
     milliseconds: int
-    result: dict[str, Any]
+    result: Personal[dict[str, Any]] = field(repr=False)
     last: bool = False
 
     def document(self) -> dict[str, Any]:
@@ -119,7 +121,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class OwedEffect:
-    """Something that must be told to the outside once, after the state change that it tells of (design §3)."""
+    """Something that must be told to the outside once, after the state change that it tells of (design §3).
+
+    `id` leaves with it, so it is drawn and not derived: the message's key is a fingerprint of a person's data.
+    """
 
     id: str
     kind: str
@@ -142,7 +147,7 @@ class Message:
     institution: str
     ordering_key: str
     correlation_id: str
-    payload: dict[str, Any]
+    payload: Personal[dict[str, Any]] = field(repr=False)
     enqueued_at: datetime
     attempts: int
     generation: int

@@ -5,6 +5,7 @@ state that nobody can account for may not exist.
 """
 
 import logging
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -131,7 +132,7 @@ class Worker:
             effects += self._index_effects(message, success=False, step=step, code=error.code)
         if verdict.status is MessageStatus.DEAD or (verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
             alert = _alert(message, step, error)
-            effects.append(OwedEffect(f"{message.key}:{message.fence}:{ALERT}", ALERT, alert.body()))
+            effects.append(OwedEffect(uuid.uuid4().hex, ALERT, alert.body()))
         self._queue.fail(message, verdict.status, verdict.due_at, failure, effects, counts=verdict.counts)
         crash_point("settled")
         logger.info(
@@ -160,7 +161,7 @@ class Worker:
             "code": code,
             "attempts": message.attempts,
         }
-        return [OwedEffect(f"{message.key}:{message.fence}:{LOG_INDEX}", LOG_INDEX, body)]
+        return [OwedEffect(uuid.uuid4().hex, LOG_INDEX, body)]
 
 
 def next_step(flow: Flow, message: Message) -> str:

@@ -64,12 +64,15 @@ def demo(
 
 
 def _end_on_signals() -> None:
-    """A polite end by signal leaves by the same road as Ctrl-C; for an impolite one there is the watchdog."""
+    """A polite end by signal leaves by the same road as Ctrl-C; for an impolite one there is the watchdog.
+
+    SIGINT too: a shell that starts the demo in the background lets it be ignored.
+    """
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from command_line.demo.platform import Platform, Size, running_platform
 from local_servers.chromium import ARGUMENTS, installed_chromium
@@ -27,25 +27,26 @@ class TakePicture(Protocol):
     def __call__(self, page: Page, name: str, height: float | None = None) -> None: ...
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = installed_chromium()
     if executable is None:
         required_in_ci("Chromium is not installed; make servers gets it where it can")
+    expect.set_options(timeout=PAGE_MILLISECONDS)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield opened
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(browser: Browser) -> Iterator[Platform]:
     """Everything that `make demo` starts; the requests have not appeared yet. Not started where nobody can look at it."""
     with running_platform(SIZE) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def after_one_round(platform: Platform) -> Platform:
     """All requests are at their end, and one reconciliation has run with its checks."""
     platform.control.release()
@@ -54,7 +55,7 @@ def after_one_round(platform: Platform) -> Platform:
     return platform
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def failed_run(after_one_round: Platform) -> Iterator[str]:
     """The id of a synchronisation that met an FS which answers 503 to everybody."""
     control = after_one_round.control

@@ -6,10 +6,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from tests.world import World
 
 from orchestration.build import build_defs
 from resources.bridge_resource import BridgeResource
+from tests.world import World
 
 DYNAMIC_PARTITIONS = "institution"
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 import pytest
+
 from tests.integration.conftest import Operator, checks_of
 from tests.world import World
 

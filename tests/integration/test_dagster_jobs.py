@@ -2,15 +2,17 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import dagster as dg
 import pytest
+
+from assets.dispatched_requests import WAIT_SECONDS
+from casebridge.exams import request_reader
 from tests.integration.conftest import Operator, failures_of, metadata_of
 from tests.world import World
-
-from casebridge.exams import request_reader
 
 Operators = Callable[..., Operator]
 
@@ -88,6 +90,21 @@ def test_when_nobody_can_be_read_the_run_fails_with_cause_and_next_action(world:
     assert "FS could not be read for any institution" in message
     assert "2 institutions" in message
     assert "Next:" in message
+
+
+def test_nobody_waits_for_an_institution_that_is_paused(world: World, operator: Operators) -> None:
+    """Its credentials are refused in the middle of the run: the wait of two minutes would be in vain."""
+    sitting = operator(institutions=2, courses=4, requests=12)
+    broken, _ = world.bridge().institutions.active()
+    world.control.credentials(broken.org_id, "wiseflow", valid=False)
+    waiting = sum(case["orgId"] == broken.org_id for case in world.control.cases())
+
+    began = time.monotonic()
+    dispatched = metadata_of(sitting.run("sync_now"), "dispatched_requests")
+
+    assert dispatched["pending_before_waiting"] == waiting
+    assert dispatched["pending_before_dispatched"] == 12 - waiting
+    assert time.monotonic() - began < WAIT_SECONDS / 2
 
 
 def test_what_is_set_aside_is_told_by_code_with_its_next_action(world: World, operator: Operators) -> None:

@@ -27,7 +27,12 @@ def test_a_month_is_read_again_and_what_was_missed_is_accepted_once(world: World
     first = metadata_of(sitting.materialise(institution.key, month), "request_ledger")
     again = metadata_of(sitting.materialise(institution.key, month), "request_ledger")
 
-    assert (first["fs_total"], first["accepted_now"], first["pending"], first["lost"]) == (expected, expected, expected, 0)
+    assert (first["fs_total"], first["accepted_now"], first["pending"], first["lost"]) == (
+        expected,
+        expected,
+        expected,
+        0,
+    )
     assert (again["fs_total"], again["accepted_now"], again["pending"], again["lost"]) == (expected, 0, expected, 0)
 
 
@@ -42,7 +47,11 @@ def test_after_the_work_is_done_the_account_shows_where_each_request_is(world: W
 
     account = metadata_of(result, "request_ledger")
     assert account["registered"] == account["fs_finished"]
-    assert account["registered"] + account["set_aside"] == account["fs_total"] == asked_in(world, institution.org_id, month)
+    assert (
+        account["registered"] + account["set_aside"]
+        == account["fs_total"]
+        == asked_in(world, institution.org_id, month)
+    )
     balances = checks_of(result)["ledger_balances"]
     assert balances.passed
     assert balances.partition == f"{institution.key}|{month}"
@@ -71,5 +80,7 @@ def test_one_institution_that_fails_neither_hides_nor_stops_the_others(world: Wo
     assert broken.key in failures_of(failed)["request_ledger"]
     assert "paused" in failures_of(paused)["request_ledger"]
     assert read.success
-    materialised = sitting.instance.get_materialized_partitions(read.asset_materializations_for_node("request_ledger")[0].asset_key)
+    materialised = sitting.instance.get_materialized_partitions(
+        read.asset_materializations_for_node("request_ledger")[0].asset_key
+    )
     assert materialised == {f"{well.key}|{month_of(world, well.org_id)}"}

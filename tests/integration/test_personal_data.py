@@ -1,7 +1,8 @@
 """Recognisable persons go through every success and failure, and are found in MongoDB, FS and WISEflow only."""
 
 import json
-from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -41,13 +42,13 @@ FAULTS: tuple[dict[str, Any], ...] = tuple(
 FIRST_KANDIDATNR = 70_000_001
 
 
+@dataclass(frozen=True)
 class Observed:
     """A world after all that can happen in it, and everything that anybody outside the fence could read of it."""
 
-    def __init__(self, world: World, values: PersonalValues, shown: dict[str, str]) -> None:
-        self.world = world
-        self.values = values
-        self.shown = shown
+    world: World
+    values: PersonalValues
+    shown: dict[str, str]
 
 
 @pytest.fixture
@@ -64,25 +65,23 @@ def persons(world: World) -> World:
 
 
 @pytest.fixture
-def observed(persons: World, processes: Processes) -> Iterator[Observed]:
+def observed(persons: World, processes: Processes) -> Observed:
     world, commands = persons, dict[str, Ended]()
-    second = list(world.secrets)  # the order of institutions is that of the population
-    assert second
-    org_ids = sorted({case["orgId"] for case in world.control.cases()})
-    world.control.credentials(org_ids[0], "fs", valid=False)
+    org_id = world.control.cases()[0]["orgId"]
     listener = processes.listener()
-    commands["sync in trouble"] = processes.run("sync", "--json")
-    world.control.credentials(org_ids[0], "fs", valid=True)
+    world.control.credentials(org_id, "fs", valid=False)
+    commands["sync in trouble"] = processes.run("sync", "--json", "--wait", "1")
+    world.control.credentials(org_id, "fs", valid=True)
     wait_until(lambda: not world.database.pauses.count_documents({}), "the pause is lifted")
-    world.control.faults(*FAULTS)
-    commands["sync with faults"] = processes.run("sync")
+    commands["sync"] = processes.run("sync", "--wait", "1")
     plant_a_defect(world)
-    commands["sync"] = processes.run("sync", "--json")
-    wait_until_settled(world)
+    world.control.faults(*FAULTS)
+    commands["sync with faults"] = processes.run("sync", "--wait", "1")
     world.control.clear_faults()
-    commands["last sync"] = processes.run("sync", "--json", "--reach-back-days", "14")
+    commands["sync again"] = processes.run("sync", "--json", "--reach-back-days", "14", "--wait", "1")
     wait_until_settled(world)
     commands |= ask_everything(world, processes)
+    wait_until_settled(world)
     listener.stop()
 
     shown = {f"casebridge {name}": ended.output + ended.notes for name, ended in commands.items()}
@@ -93,13 +92,13 @@ def observed(persons: World, processes: Processes) -> Iterator[Observed]:
     shown["error messages"] = as_text([entry["errorMessage"] for entry in world.audit(success=False)])
     shown["errors of messages"] = as_text(list(world.database.messages.find({}, {"_id": 0, "errors": 1})))
     shown["watermarks and pauses"] = as_text([*world.database.watermarks.find(), *world.database.pauses.find()])
-    yield Observed(world, PersonalValues(world, rows_in_fs(world)), shown)
+    return Observed(world, PersonalValues(world, rows_in_fs(world)), shown)
 
 
 def plant_a_defect(world: World) -> None:
     """A message that no release of ours would write: the step that reads it fails with an error that may quote it."""
-    message = world.database.messages.find_one({"payload.request": {"$exists": True}, "status": "dead"})
-    assert message is not None
+    readable = {"payload.request": {"$exists": True}, "status": "dead"}
+    message = wait_until(lambda: world.database.messages.find_one(readable), "a request is set aside")
     request = {**message["payload"]["request"], "kandidatnr": f"{MARK}-defekt", "brukernavn": [MARK]}
     broken = {**message, "_id": "broken", "orderingKey": "broken", "steps": {}, "status": "enqueued", "attempts": 0}
     broken |= {"payload": {**message["payload"], "request": request}, "dueAt": message["enqueuedAt"]}
@@ -108,19 +107,22 @@ def plant_a_defect(world: World) -> None:
 
 def ask_everything(world: World, processes: Processes) -> dict[str, Ended]:
     """Every question of an operator, about cases that went well and cases that did not."""
-    commands = {"status": processes.run("status"), "status --json": processes.run("status", "--json")}
-    cases = world.control.cases()
-    for name, state in (("done", "registered"), ("failed", "visible")):
-        case = next(case for case in cases if case["state"] == state)
-        candidate = f"{case['examId']}+{case['kandidatnr']}"
-        commands[f"where {name}"] = processes.run("where", candidate)
-        commands[f"where {name} --json"] = asked = processes.run("where", candidate, "--json")
-        (road,) = asked.json()
-        commands[f"where {name} by id"] = processes.run("where", road["correlation_id"])
-    commands["where nobody"] = processes.run("where", f"{cases[0]['examId']}+{FIRST_KANDIDATNR - 1}")
-    commands["replay"] = processes.run("replay")
-    commands["replay --json"] = processes.run("replay", "--json", "--for-real", "--reason", "test")
-    assert [ended.exit_code for ended in commands.values()] == [4, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0]
+    done, failed = (
+        next(case for case in world.control.cases() if case["state"] == state) for state in ("registered", "visible")
+    )
+    nobody = f"{done['examId']}+{FIRST_KANDIDATNR - 1}"
+    asked = processes.run("where", f"{done['examId']}+{done['kandidatnr']}", "--json")
+    commands = {
+        "status": processes.run("status"),
+        "status --json": processes.run("status", "--json"),
+        "where --json": asked,
+        "where by id": processes.run("where", asked.json()[0]["correlation_id"]),
+        "where it failed": processes.run("where", f"{failed['examId']}+{failed['kandidatnr']}"),
+        "where nobody is": processes.run("where", nobody),
+        "replay": processes.run("replay"),
+        "replay --json": processes.run("replay", "--json", "--for-real", "--reason", "test"),
+    }
+    assert [ended.exit_code for ended in commands.values()] == [4, 4, 0, 0, 0, 3, 0, 0]
     return commands
 
 
@@ -188,8 +190,6 @@ def test_every_field_that_holds_personal_data_is_marked() -> None:
 
 
 def test_what_is_marked_does_not_show_when_a_value_is_printed() -> None:
-    from datetime import UTC, date, datetime
-
     answer = ExplanationAnswer(text=MARK, given_at=datetime(2026, 1, 8, tzinfo=UTC), source="comment")
     registration = ExplanationRegistration("vurdId", 480001, 1042, None, date(2026, 1, 8), MARK)
     for shown in (repr(answer), repr(registration)):

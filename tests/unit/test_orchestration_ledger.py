@@ -22,7 +22,11 @@ def account(fs: dict[str, int], before: dict[str, int], after: dict[str, int]) -
             {"open": 2}, {"dispatched": 2}, {"dispatched": 1, "registered": 1}, 0, id="one registered while FS was read"
         ),
         pytest.param(
-            {"open": 2, "finished": 5}, {"registered": 5}, {"registered": 5, "dispatched": 1}, 1, id="a loss beside done ones"
+            {"open": 2, "finished": 5},
+            {"registered": 5},
+            {"registered": 5, "dispatched": 1},
+            1,
+            id="a loss beside done ones",
         ),
         pytest.param({}, {"dispatched": 1}, {"dispatched": 1}, 0, id="a row that FS has removed is no loss"),
     ],

@@ -1,0 +1,182 @@
+"""People are told of a failure once, in words they can act on, unless the noise is known; and no alert is ever lost."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from casebridge.clock import ServerClock
+from resources.bridge import Bridge
+from tests.shifted_clock import ShiftedClock
+from tests.world import World
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def clock(world: World) -> ShiftedClock:
+    return ShiftedClock(ServerClock(world.database.server_time))
+
+
+def populate(world: World) -> str:
+    population = world.populate(institutions=1, courses=1, requests=0, variety=False)
+    return str(population["institutions"][0]["orgId"])
+
+
+def fail(world: World, bridge: Bridge, org_id: str, oddity: str = "no_flow", times: int = 1) -> None:
+    """So many new requests that are set aside at once."""
+    for _ in range(times):
+        world.control.add_request(org_id, oddity=oddity)
+    world.send(bridge)
+
+
+def texts(world: World) -> list[str]:
+    return [message["message"]["text"] for message in world.control.slack_messages()]
+
+
+def correlation_ids(world: World) -> list[str]:
+    return [case["correlationId"] for case in world.database.cases.find().sort("openedAt", 1)]
+
+
+def mute(world: World, **row: Any) -> None:
+    world.database.slack_blacklists.insert_one({"reason": "known", **row})
+
+
+@pytest.mark.parametrize(
+    ("slack", "way", "channel"),
+    [({}, "chat.postMessage", "mule-prod"), ({"token": None}, "webhook", None)],
+    ids=["bot token", "incoming webhook"],
+)
+def test_an_alert_says_who_where_why_and_what_to_do(
+    slack: dict[str, Any], way: str, channel: str | None, world: World
+) -> None:
+    world.configure(slack=slack)
+    org_id = populate(world)
+
+    fail(world, world.bridge(), org_id, "no_candidate")
+
+    (message,) = world.control.slack_messages()
+    assert (message["way"], message["channel"]) == (way, channel)
+    text = message["message"]["text"]
+    (case_id,) = correlation_ids(world)
+    assert f"*{org_id}/test*" in text
+    assert "wiseflow-begrunnelse" in text
+    assert "find_candidate" in text
+    assert "wiseflow.participant_missing" in text
+    assert "is the candidate of the request" in text
+    assert "Next: Check that the candidate is on the flow" in text
+    assert f"casebridge where {case_id}" in text
+
+
+def test_a_crowd_of_failures_is_one_alert(world: World) -> None:
+    org_id = populate(world)
+
+    fail(world, world.bridge(), org_id, times=7)
+
+    (text,) = texts(world)
+    (alert,) = world.database.alerts.find()
+    assert sorted(alert["correlationIds"]) == sorted(correlation_ids(world))
+    assert text.count("casebridge where") == 1
+
+
+def test_the_same_cause_is_told_once_an_hour_and_another_cause_at_once(world: World, clock: ShiftedClock) -> None:
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    fail(world, bridge, org_id)
+    clock.pass_time(HOUR / 2)
+    fail(world, bridge, org_id)
+    assert len(texts(world)) == 1
+    fail(world, bridge, org_id, "two_flows")
+    assert len(texts(world)) == 2
+
+    clock.pass_time(HOUR)
+    fail(world, bridge, org_id)
+
+    assert len(texts(world)) == 3
+    assert correlation_ids(world)[-1] in texts(world)[-1]
+    assert correlation_ids(world)[0] not in texts(world)[-1], "told before"
+
+
+def test_institutions_do_not_share_alerts(world: World) -> None:
+    population = world.populate(institutions=2, courses=2, requests=0, variety=False)
+    bridge = world.bridge()
+    for institution in population["institutions"]:
+        fail(world, bridge, institution["orgId"])
+
+    assert len(texts(world)) == 2
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"pattern": "flow_missing"},
+        {"pattern": r"^wiseflow\.flow_missing No flow"},
+        {"pattern": "flow", "submodule": "wiseflow-begrunnelse"},
+        {"pattern": "flow", "expires": "2999-01-01T00:00:00"},
+        {"submodule": "wiseflow-begrunnelse"},
+    ],
+    ids=str,
+)
+def test_known_noise_is_muted_and_stays_in_the_audit(row: dict[str, Any], world: World) -> None:
+    org_id = populate(world)
+    mute(world, orgId=org_id, **row)
+
+    fail(world, world.bridge(), org_id)
+
+    assert texts(world) == []
+    (alert,) = world.database.alerts.find()
+    assert alert["state"] == "muted"
+    assert len(world.audit(success=False, code="wiseflow.flow_missing")) == 1
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"pattern": "flow_missing", "expires": "2026-01-01T00:00:00+01:00"},
+        {"pattern": "flow_missing", "expires": "some day"},
+        {"pattern": "flow_missing", "submodule": "wiseflow-begrunnelse-svar"},
+        {"pattern": "flow_missing", "orgId": "somebody-else.no"},
+        {"pattern": "flow_ambiguous"},
+        {"pattern": "(flow_missing"},
+    ],
+    ids=str,
+)
+def test_what_is_not_or_no_longer_known_is_told(row: dict[str, Any], world: World) -> None:
+    org_id = populate(world)
+    mute(world, **{"orgId": org_id, **row})
+
+    fail(world, world.bridge(), org_id)
+
+    assert len(texts(world)) == 1
+
+
+def test_a_failure_that_mends_itself_is_told_from_the_third_attempt(world: World) -> None:
+    world.configure(queue={"retry_base_seconds": 60.0, "retry_cap_seconds": 60.0})
+    populate(world)
+    clock = ShiftedClock(ServerClock(world.database.server_time))
+    bridge = world.bridge(clock)
+    world.control.add_request(str(world.database.orgs.find_one()["orgId"]))  # type: ignore[index]
+    world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "/sources/search"})
+
+    told = []
+    for _ in range(5):
+        world.send(bridge)
+        told.append(len(texts(world)))
+        clock.pass_time(timedelta(seconds=90))
+
+    assert told == [0, 0, 1, 1, 1], "the fifth, which sets it aside, is the same cause within the hour"
+    (message,) = world.database.messages.find()
+    assert (message["status"], message["attempts"]) == ("dead", 5)
+
+
+def test_nothing_is_sent_where_no_channel_is_set_and_nothing_is_forgotten(world: World) -> None:
+    world.configure(slack={"token": None, "webhook_url": None})
+    org_id = populate(world)
+    fail(world, world.bridge(), org_id)
+    assert texts(world) == []
+    assert world.bridge().status.read().alerts_owed == 1
+
+    world.configure()
+    world.bridge().relay.send_alerts()
+
+    assert len(texts(world)) == 1

@@ -1,0 +1,265 @@
+"""What operators ask, answered by the classes and by the real command: how things stand, where a case is, run it again."""
+
+import getpass
+import json
+from typing import Any
+
+import pytest
+
+from casebridge.messaging.message import MessageStatus
+from casebridge.operators.replay import ReplayFilter
+from resources.bridge import Bridge
+from tests.processes import Processes
+from tests.world import World
+
+DONE, FAILED, MISUSED, NOT_FOUND, ATTENTION, UNREACHABLE = 0, 1, 2, 3, 4, 5
+REASON = "corrected in WISEflow"
+
+
+@pytest.fixture
+def mixed(world: World) -> Bridge:
+    """Two institutions: three cases registered, two of the first one's set aside for different reasons."""
+    population = world.populate(institutions=2, courses=2, requests=3, variety=False)
+    org_id = population["institutions"][0]["orgId"]
+    world.control.add_request(org_id, oddity="no_candidate")
+    world.control.add_request(org_id, oddity="two_flows")
+    bridge = world.bridge()
+    world.carry(bridge)
+    return bridge
+
+
+def troubled(world: World) -> str:
+    """The institution whose cases are set aside."""
+    return f"{world.control.cases()[-1]['orgId']}/test"
+
+
+def case_set_aside(world: World, code: str) -> dict[str, Any]:
+    case = world.database.cases.find_one({"setAside": code})
+    assert case is not None
+    return case
+
+
+# Status
+
+
+def test_status_counts_cases_and_groups_failures_by_what_to_do(world: World, mixed: Bridge) -> None:
+    status = mixed.status.read()
+
+    assert (status.pending, status.dead, status.alerts_owed, status.listeners) == (0, 2, 0, 0)
+    assert status.oldest_pending_seconds is None
+    rows = {row.institution: row for row in status.institutions}
+    assert sum(row.registered for row in rows.values()) == 3
+    assert (rows[troubled(world)].set_aside, rows[troubled(world)].dead) == (2, 2)
+    assert sum(row.set_aside for row in rows.values()) == 2
+    assert {group.code: (group.status, group.messages) for group in status.failures} == {
+        "wiseflow.participant_missing": ("dead", 1),
+        "wiseflow.flow_ambiguous": ("dead", 1),
+    }
+    assert all(group.next_action for group in status.failures)
+    assert status.set_aside == {"wiseflow.participant_missing": 1, "wiseflow.flow_ambiguous": 1}
+
+
+def test_status_names_what_waits_and_who_is_paused(world: World) -> None:
+    population = world.populate(institutions=2, courses=2, requests=4, variety=False)
+    org_id = population["institutions"][0]["orgId"]
+    bridge = world.bridge()
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    waiting = bridge.status.read()
+    assert (waiting.pending, waiting.dead) == (4, 0)
+    assert waiting.oldest_pending_seconds is not None
+    assert 0 <= waiting.oldest_pending_seconds < 60
+
+    world.control.credentials(org_id, "wiseflow", valid=False)
+    bridge.synchronisation.run_batch()
+
+    row = next(row for row in bridge.status.read().institutions if row.institution == f"{org_id}/test")
+    assert row.paused is not None
+    assert "WISEflow" in row.paused
+
+
+def test_the_status_command_says_by_its_exit_code_whether_a_person_is_needed(
+    world: World, processes: Processes
+) -> None:
+    population = world.populate(institutions=1, courses=1, requests=1, variety=False)
+    bridge = world.bridge()
+    world.carry(bridge)
+    well = processes.run("status")
+    assert (well.exit_code, well.notes) == (DONE, "")
+    assert "0 pending (nothing waits), 0 dead" in well.output
+
+    world.control.add_request(population["institutions"][0]["orgId"], oddity="no_flow")
+    world.carry(bridge)
+    troubled = processes.run("status", "--json")
+
+    assert troubled.exit_code == ATTENTION
+    told = troubled.json()
+    assert (told["pending"], told["dead"]) == (0, 1)
+    (failure,) = told["failures"]
+    assert failure["code"] == "wiseflow.flow_missing"
+    assert "then replay the message" in failure["next_action"]
+    assert processes.run("status", CASEBRIDGE_MONGODB__URI="mongodb://127.0.0.1:9").exit_code == UNREACHABLE
+
+
+# Where
+
+
+def test_a_road_tells_every_step_in_order(world: World, mixed: Bridge) -> None:
+    (case, *_) = world.database.cases.find({"state": "registered"})
+
+    road = mixed.roads.by_correlation_id(case["correlationId"])
+
+    assert road is not None
+    assert (road.state, road.set_aside, road.waiting, road.next_action) == ("registered", None, [], None)
+    assert road.deadline == case["deadline"]
+    steps = [(milestone.submodule, milestone.step) for milestone in road.milestones]
+    assert steps == [
+        ("wiseflow-begrunnelse", "received"),
+        ("wiseflow-begrunnelse", "find_exam"),
+        ("wiseflow-begrunnelse", "find_candidate"),
+        ("wiseflow-begrunnelse", "request_explanation"),
+        ("wiseflow-begrunnelse-svar", "received"),
+        ("wiseflow-begrunnelse-svar", "fetch_answer"),
+        ("wiseflow-begrunnelse-svar", "register_explanation"),
+    ]
+    times = [milestone.time for milestone in road.milestones]
+    assert times == sorted(times)
+
+
+def test_a_road_that_ends_early_says_why_and_what_to_do(world: World, mixed: Bridge) -> None:
+    case = case_set_aside(world, "wiseflow.participant_missing")
+
+    (road,) = mixed.roads.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
+
+    assert road.correlation_id == case["correlationId"]
+    assert (road.state, road.set_aside) == ("requested", "wiseflow.participant_missing")
+    assert [milestone.success for milestone in road.milestones] == [True, True, False]
+    (waiting,) = road.waiting
+    assert waiting.startswith("wiseflow-begrunnelse: dead after 1 attempt")
+    assert road.next_action is not None
+    assert "then replay the message" in road.next_action
+
+
+def test_the_where_command_finds_a_case_by_any_of_its_names(
+    world: World, mixed: Bridge, processes: Processes
+) -> None:
+    case = case_set_aside(world, "wiseflow.participant_missing")
+    source_code = next(row["sourceCode"] for row in world.control.cases() if row["examId"] == case["vurdId"])
+
+    by_id = processes.run("where", case["correlationId"], "--json")
+    by_exam = processes.run("where", f"{case['vurdId']}+{case['kandidatnr']}")
+    by_columns = processes.run("where", f"{source_code}+{case['kandidatnr']}", "--json")
+
+    assert by_id.exit_code == by_exam.exit_code == by_columns.exit_code == DONE
+    assert by_id.json() == by_columns.json()
+    assert case["correlationId"] in by_exam.output
+    assert "wiseflow.participant_missing" in by_exam.output
+    assert processes.run("where", "nobody").exit_code == NOT_FOUND
+    assert processes.run("where", "1||2+3").exit_code == MISUSED
+
+
+# Replay
+
+
+def test_a_dry_run_shows_and_changes_nothing(world: World, mixed: Bridge) -> None:
+    before = list(world.database.messages.find())
+    report = mixed.replayer.replay(ReplayFilter(), dry_run=True, limit=100, reason="", asked_by="a test")
+
+    assert (report.found, report.replayed, report.dry_run) == (2, 0, True)
+    assert report.by_code == {"wiseflow.participant_missing": 1, "wiseflow.flow_ambiguous": 1}
+    assert list(world.database.messages.find()) == before
+    assert not world.audit(step="replayed")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({}, 2),
+        ({"code": "wiseflow.flow_ambiguous"}, 1),
+        ({"code": "fs.refused"}, 0),
+        ({"queue": "wiseflow-begrunnelse"}, 2),
+        ({"queue": "wiseflow-begrunnelse-svar"}, 0),
+        ({"institution": "somebody-else.no/test"}, 0),
+        ({"status": MessageStatus.FAILED}, 0),
+    ],
+    ids=str,
+)
+def test_a_filter_chooses(wanted: dict[str, Any], found: int, mixed: Bridge) -> None:
+    report = mixed.replayer.replay(ReplayFilter(**wanted), dry_run=True, limit=100, reason="", asked_by="a test")
+
+    assert report.found == found
+
+
+def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, mixed: Bridge) -> None:
+    case = case_set_aside(world, "wiseflow.participant_missing")
+    (row,) = (row for row in world.control.cases() if row["kandidatnr"] == case["kandidatnr"] and row["examId"] == case["vurdId"])
+    searches = world.control.summary()["calls_by_route"]["wiseflow POST /sources/search"]
+    wanted = ReplayFilter(correlation_id=case["correlationId"])
+
+    report = mixed.replayer.replay(wanted, dry_run=False, limit=100, reason=REASON, asked_by="kari")
+    again = mixed.replayer.replay(wanted, dry_run=False, limit=100, reason=REASON, asked_by="kari")
+    assert (report.replayed, again.found) == (1, 0)
+    mixed.synchronisation.run_batch()
+
+    assert row["state"] == "visible"
+    (entry,) = world.audit(step="replayed")
+    assert entry["correlationId"] == case["correlationId"]
+    assert entry["detail"] == {"reason": REASON, "askedBy": "kari"}
+    (message,) = world.database.messages.find({"correlationId": case["correlationId"]})
+    assert (message["status"], message["generation"], message["attempts"]) == ("dead", 2, 1)
+    assert world.control.summary()["calls_by_route"]["wiseflow POST /sources/search"] == searches, "found before"
+    assert len(world.audit(correlationId=case["correlationId"], step="find_exam", success=True)) == 1
+    assert len(world.audit(correlationId=case["correlationId"], success=False)) == 2
+
+
+def test_only_what_is_set_aside_or_waits_for_its_next_attempt_can_be_replayed(mixed: Bridge) -> None:
+    with pytest.raises(ValueError, match="only dead or failed"):
+        mixed.replayer.replay(
+            ReplayFilter(MessageStatus.PROCESSING), dry_run=True, limit=1, reason="", asked_by="a test"
+        )
+
+
+def test_the_replay_command_shows_first_and_asks_for_a_reason(
+    world: World, mixed: Bridge, processes: Processes
+) -> None:
+    dry = processes.run("replay", "--json")
+    assert (dry.exit_code, dry.json()["found"], dry.json()["replayed"]) == (DONE, 2, 0)
+    assert processes.run("replay", "--for-real").exit_code == MISUSED
+    assert processes.run("replay", "--code", "fs.refused").exit_code == NOT_FOUND
+    assert not world.audit(step="replayed")
+
+    ambiguous = ("--code", "wiseflow.flow_ambiguous", "--institution", troubled(world))
+    real = processes.run("replay", "--for-real", "--reason", REASON, *ambiguous, "--json")
+
+    assert (real.exit_code, real.json()["replayed"]) == (DONE, 1)
+    (entry,) = world.audit(step="replayed")
+    assert entry["detail"] == {"reason": REASON, "askedBy": getpass.getuser()}
+    assert world.database.messages.count_documents({"status": MessageStatus.ENQUEUED.value}) == 1
+
+
+# Synchronise
+
+
+def test_the_sync_command_tells_how_it_went(world: World, processes: Processes) -> None:
+    population = world.populate(institutions=2, courses=2, requests=4, variety=False)
+    first, second = (institution["orgId"] for institution in population["institutions"])
+    own = sum(case["orgId"] == second for case in world.control.cases())
+
+    one = processes.run("sync", "--json", "--institution", f"{second}/test", "--wait", "5")
+    assert one.exit_code == DONE
+    assert (one.json()["requests"]["accepted"], one.json()["outcome"]["dispatched"]) == (own, own)
+
+    world.control.faults({"system": "fs", "kind": "status", "status": 503, "orgId": second})
+    some = processes.run("sync", "--json", "--wait", "5")
+    assert some.exit_code == ATTENTION
+    assert some.json()["requests"]["failed"] == {f"{second}/test": "fs.http_503"}
+    world.control.faults({"system": "fs", "kind": "status", "status": 503})
+    assert processes.run("sync", "--wait", "5").exit_code == FAILED
+    assert {row["orgId"] for row in world.control.cases() if row["state"] != "visible"} == {first, second}
+
+
+def test_json_stands_alone_on_standard_output(world: World, mixed: Bridge, processes: Processes) -> None:
+    """Whatever happens on standard error, a script reads one JSON value."""
+    ended = processes.run("sync", "--wait", "1", "--json", CASEBRIDGE_LOG_LEVEL="DEBUG")
+
+    assert "DEBUG" in ended.notes
+    assert isinstance(json.loads(ended.output), dict)
