@@ -6,14 +6,14 @@ from typing import Final
 
 VARIABLE: Final = "CASEBRIDGE_SENSOR_SECONDS"
 DEFAULT_SECONDS: Final = 30
-SHORTEST_SECONDS: Final = 5
-"""Dagster's daemon looks at sensors every five seconds, whatever they ask for."""
+SHORTEST_SECONDS: Final = 1
+"""Dagster's daemon looks at sensors every five seconds; one that asks for less than that ticks at every look."""
 
 
 def poll_seconds(environment: Mapping[str, str] | None = None) -> int:
     """`CASEBRIDGE_SENSOR_SECONDS`, read when the definitions are made: Dagster fixes an interval with its sensor.
 
-    Raises `ValueError` for anything but a whole number of at least five seconds: a wrong value must not poll a vendor to death.
+    Raises `ValueError` for anything but a whole number of at least one second.
     """
     value = (os.environ if environment is None else environment).get(VARIABLE)
     if not value:

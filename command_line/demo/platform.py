@@ -115,7 +115,7 @@ def _environment(mongodb: EmbeddedMongoDB, simulators: RunningSimulators, popula
         "CASEBRIDGE_FS__OVERLAP_SECONDS": "15",
         "CASEBRIDGE_HTTP__TOTAL_SECONDS": "10",
         "CASEBRIDGE_DAGSTER__REPORT_SECONDS": "5",
-        "CASEBRIDGE_SENSOR_SECONDS": "5",
+        "CASEBRIDGE_SENSOR_SECONDS": "2",
         "CASEBRIDGE_LOG_LEVEL": "WARNING",
         **secrets(population),
     }

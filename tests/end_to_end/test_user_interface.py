@@ -16,7 +16,7 @@ ASSETS = (
     "registered_explanations",
     "audit_log",
 )
-OUTSIDE = ("fs/explanation_requests", "wiseflow/explanations", "fs/explanations", "slack/alerts", "laas/outcomes")
+OUTSIDE = ("fs_requests", "wiseflow_explanations", "fs_explanations", "slack_alerts", "laas_outcomes")
 AUTOMATION = (
     "fs_requests_sensor",
     "wiseflow_answers_sensor",

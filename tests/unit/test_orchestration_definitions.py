@@ -15,7 +15,7 @@ from orchestration.job_tags import MAX_RUNTIME, ONE_AT_A_TIME, PRIORITY
 
 ROOT = Path(__file__).parents[2]
 ROAD = {"explanation_requests", "dispatched_requests", "explanation_answers", "registered_explanations", "audit_log"}
-OUTSIDE = {"fs/explanation_requests", "fs/explanations", "wiseflow/explanations", "slack/alerts", "laas/outcomes"}
+OUTSIDE = {"fs_requests", "fs_explanations", "wiseflow_explanations", "slack_alerts", "laas_outcomes"}
 
 LOAD_WITH_WARNINGS_AS_ERRORS = """
 import warnings
@@ -78,17 +78,17 @@ def test_the_lineage_is_the_road_from_fs_to_fs(specs: dict[str, dg.AssetSpec]) -
     road = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in specs.items()}
 
     assert road == {
-        "fs/explanation_requests": set(),
-        "explanation_requests": {"fs/explanation_requests"},
+        "fs_requests": set(),
+        "explanation_requests": {"fs_requests"},
         "dispatched_requests": {"explanation_requests"},
-        "wiseflow/explanations": {"dispatched_requests"},
-        "explanation_answers": {"wiseflow/explanations", "dispatched_requests"},
+        "wiseflow_explanations": {"dispatched_requests"},
+        "explanation_answers": {"wiseflow_explanations", "dispatched_requests"},
         "registered_explanations": {"explanation_answers"},
-        "fs/explanations": {"registered_explanations"},
-        "slack/alerts": {"dispatched_requests", "registered_explanations"},
-        "laas/outcomes": {"dispatched_requests", "registered_explanations"},
+        "fs_explanations": {"registered_explanations"},
+        "slack_alerts": {"dispatched_requests", "registered_explanations"},
+        "laas_outcomes": {"dispatched_requests", "registered_explanations"},
         "audit_log": ROAD - {"audit_log"},
-        "request_ledger": {"fs/explanation_requests"},
+        "request_ledger": {"fs_requests"},
     }
 
 

@@ -10,7 +10,7 @@ def test_without_the_variable_it_is_thirty_seconds() -> None:
     assert poll_seconds({}) == poll_seconds({VARIABLE: ""}) == DEFAULT_SECONDS == 30
 
 
-@pytest.mark.parametrize("wrong", ["0", "4", "-5", "5.5", "often"])
+@pytest.mark.parametrize("wrong", ["0", "-5", "5.5", "often"])
 def test_a_value_that_would_press_a_vendor_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match=VARIABLE):
         poll_seconds({VARIABLE: wrong})
