@@ -79,7 +79,7 @@ def dead_letters(bridge: BridgeResource) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=not groups,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{dead} messages wait for a person. {told}" if groups else "No message waits for a person.",
+        description=f"Waiting for a person: {dead}. {told}" if groups else "No message waits for a person.",
         metadata={
             "dead": dead,
             **({"by_code": failure_table(groups)} if groups else {}),

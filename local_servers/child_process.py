@@ -43,10 +43,11 @@ def listens(port: int) -> bool:
 class Child:
     """One running child: its process and its log."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path, *, foundation: bool) -> None:
         self.name = name
         self.process = process
         self.log = log
+        self.foundation = foundation
 
     @property
     def pid(self) -> int:
@@ -93,7 +94,7 @@ class Children:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
         read_end, self._lifeline = os.pipe()
-        self._watchdog = subprocess.Popen(
+        self._watchdog = subprocess.Popen(  # noqa: S603 our own module under our own interpreter
             [sys.executable, "-m", "local_servers.watchdog", str(read_end), str(self.folder)],
             pass_fds=(read_end,),
             process_group=0,
@@ -102,33 +103,39 @@ class Children:
         return self
 
     def start(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        foundation: bool = False,
     ) -> Child:
-        """Start a child in the group; its output goes to a log of its own."""
+        """Start a child in the group; its output goes to a log of its own. A `foundation` is stopped after the others."""
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 the commands are ours: servers of this environment
                 list(command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
-                cwd=cwd,
                 process_group=self._watchdog.pid,
             )
-        child = Child(name, process, log)
+        child = Child(name, process, log, foundation=foundation)
         self.running.append(child)
         return child
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the children side by side, the youngest first; then the watchdog sees to what they left behind."""
-        for child in reversed(self.running):
-            with contextlib.suppress(ProcessLookupError):
-                child.process.terminate()
-        for child in reversed(self.running):
-            child.stop()
+        """Stop the children side by side, what they stand on last; then the watchdog sees to what they left behind."""
+        for foundation in (False, True):
+            leaving = [child for child in reversed(self.running) if child.foundation is foundation]
+            for child in leaving:
+                with contextlib.suppress(ProcessLookupError):
+                    child.process.terminate()
+            for child in leaving:
+                child.stop()
         os.close(self._lifeline)
         self._watchdog.wait()
         shutil.rmtree(self.folder, ignore_errors=True)

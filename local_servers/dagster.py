@@ -38,8 +38,10 @@ class DagsterServers:
         self.ui = f"http://127.0.0.1:{ui_port}"
         self.code_server = children.start(
             "dagster-code-server",
-            [_command("dagster"), "api", "grpc", "-m", module, "--host", "127.0.0.1", "--port", str(code_port)]
-            + ["--location-name", location, "--log-level", "warning"],
+            [
+                *(_command("dagster"), "api", "grpc", "-m", module, "--host", "127.0.0.1", "--port", str(code_port)),
+                *("--location-name", location, "--log-level", "warning"),
+            ],
             environment,
         )
         self.code_server.wait_until(lambda: listens(code_port), READY_SECONDS)

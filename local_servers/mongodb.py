@@ -44,6 +44,6 @@ class EmbeddedMongoDB:
         # Acknowledged writes must survive a kill: the server loses recent ones without j, and every client here sends j.
         if self._faults:
             command.append("--enable-test-commands")
-        child = self._children.start(self._name, command)
+        child = self._children.start(self._name, command, foundation=True)
         child.wait_until(lambda: listens(port), READY_SECONDS)
         return child

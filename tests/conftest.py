@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from casebridge.database import Database
+from casebridge.settings import MongoDBSettings, Settings
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 from simulators import process as simulators_process
 from tests.processes import Processes
 from tests.world import World, settings_for_tests
-
-from casebridge.database import Database
-from casebridge.settings import MongoDBSettings, Settings
 
 RINGS = ("unit", "contract", "property", "integration", "crash", "end_to_end")
 servers_used: dict[str, set[str]] = {}

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from tests.world import World
-
 from casebridge.messaging.message import MessageStatus
+from tests.world import World
 
 SHORTEST_SENTENCE = 20
 

@@ -1,14 +1,10 @@
 """Casebridge in a simulated world: what a test needs to populate, run and look at it."""
 
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from command_line.demo.institutions import configuration, secrets
 from pydantic import BaseModel, SecretStr
-from simulators.process import RunningSimulators
-from tests.patience import wait_until
 
 from casebridge.clock import Clock
 from casebridge.database import Database
@@ -20,7 +16,10 @@ from casebridge.settings import (
     Settings,
     SlackSettings,
 )
+from command_line.demo.institutions import configuration, secrets
 from resources.bridge import Bridge
+from simulators.process import RunningSimulators
+from tests.patience import wait_until
 
 SHORT_WAITS = {
     "lease_seconds": 2.0,

@@ -113,6 +113,4 @@ def _entry(institution: Institution, submodule: str, error: CaseError, now: date
 
 
 def _alert(institution: Institution, submodule: str, error: CaseError) -> Alert:
-    return Alert.of(
-        error, institution=institution.key, org_id=institution.org_id, submodule=submodule, step="poll"
-    )
+    return Alert.of(error, institution=institution.key, org_id=institution.org_id, submodule=submodule, step="poll")

@@ -155,7 +155,8 @@ class MeldingQ:
             if head["status"] != MessageStatus.PROCESSING.value:
                 until = max(until, head["dueAt"])
             self._messages.update_one(
-                {"_id": document["_id"], "status": document["status"], "dueAt": {"$lte": now}}, {"$set": {"dueAt": until}}
+                {"_id": document["_id"], "status": document["status"], "dueAt": {"$lte": now}},
+                {"$set": {"dueAt": until}},
             )
 
     def _without_resurrected(self, claimed: list[Document]) -> list[Document]:

@@ -67,7 +67,7 @@ def _tree_megabytes(pid: int, others: set[int]) -> float:
 
 def _megabytes(process: psutil.Process) -> float:
     try:
-        memory = process.memory_full_info()
+        full = process.memory_full_info()
+        return float(getattr(full, "pss", full.rss)) / MEGABYTE
     except psutil.AccessDenied:
-        memory = process.memory_info()
-    return float(getattr(memory, "pss", memory.rss)) / MEGABYTE
+        return float(process.memory_info().rss) / MEGABYTE

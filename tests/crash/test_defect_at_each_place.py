@@ -21,9 +21,7 @@ FATAL = frozenset({"claimed"})
 
 @pytest.mark.parametrize("after", [0, 1])
 @pytest.mark.parametrize("point", CRASH_POINTS)
-def test_a_defect_costs_nothing_but_time(
-    point: str, after: int, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_defect_costs_nothing_but_time(point: str, after: int, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=2, courses=2, requests=4, variety=False)
     clock = ShiftedClock(ServerClock(world.database.server_time))
     bridge = world.bridge(clock)

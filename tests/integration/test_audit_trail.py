@@ -70,8 +70,8 @@ def test_the_two_ways_of_a_case_bear_one_correlation_id_that_tells_nothing(world
     assert len(ids) == REQUESTS
 
     first = {case["_id"] for case in world.database.cases.find()}
-    world.database.cases.delete_many({})
-    world.database.received_keys.delete_many({})
+    for forgotten in (world.database.cases, world.database.received_keys, world.database.watermarks):
+        forgotten.delete_many({})
     world.populate(institutions=4, courses=4, requests=REQUESTS)
     world.send(world.bridge())
     again = list(world.database.cases.find())

@@ -72,7 +72,9 @@ def test_a_request_that_cannot_be_carried_is_set_aside_in_sight(
     assert world.control.summary()["registered"] == OTHERS
     (message,) = dead_messages(world)
     cases = list(world.database.cases.find({"setAside": code}))
-    assert [case["correlationId"] for case in cases] == ([] if code == "fs.row_unreadable" else [message["correlationId"]])
+    assert [case["correlationId"] for case in cases] == (
+        [] if code == "fs.row_unreadable" else [message["correlationId"]]
+    )
 
 
 def test_an_unreadable_row_is_taken_once_however_often_it_is_read(world: World) -> None:

@@ -53,9 +53,7 @@ def thaw(server: EmbeddedMongoDB) -> None:
     server.child.process.send_signal(signal.SIGCONT)
 
 
-@pytest.mark.parametrize(
-    ("away", "back"), [(kill, EmbeddedMongoDB.restart), (freeze, thaw)], ids=["killed", "frozen"]
-)
+@pytest.mark.parametrize(("away", "back"), [(kill, EmbeddedMongoDB.restart), (freeze, thaw)], ids=["killed", "frozen"])
 def test_a_listener_outlives_its_database(
     away: Callable[[EmbeddedMongoDB], None],
     back: Callable[[EmbeddedMongoDB], None],

@@ -139,9 +139,7 @@ def test_a_road_that_ends_early_says_why_and_what_to_do(world: World, mixed: Bri
     assert "then replay the message" in road.next_action
 
 
-def test_the_where_command_finds_a_case_by_any_of_its_names(
-    world: World, mixed: Bridge, processes: Processes
-) -> None:
+def test_the_where_command_finds_a_case_by_any_of_its_names(world: World, mixed: Bridge, processes: Processes) -> None:
     case = case_set_aside(world, "wiseflow.participant_missing")
     source_code = next(row["sourceCode"] for row in world.control.cases() if row["examId"] == case["vurdId"])
 
@@ -191,7 +189,11 @@ def test_a_filter_chooses(wanted: dict[str, Any], found: int, mixed: Bridge) -> 
 
 def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, mixed: Bridge) -> None:
     case = case_set_aside(world, "wiseflow.participant_missing")
-    (row,) = (row for row in world.control.cases() if row["kandidatnr"] == case["kandidatnr"] and row["examId"] == case["vurdId"])
+    (row,) = (
+        row
+        for row in world.control.cases()
+        if row["kandidatnr"] == case["kandidatnr"] and row["examId"] == case["vurdId"]
+    )
     searches = world.control.summary()["calls_by_route"]["wiseflow POST /sources/search"]
     wanted = ReplayFilter(correlation_id=case["correlationId"])
 

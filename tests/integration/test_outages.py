@@ -4,7 +4,6 @@ The database's own outages are in `test_database_away`.
 """
 
 import ast
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -189,10 +188,9 @@ class HourAhead(datetime):
 
 
 @pytest.fixture
-def wrong_host_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def wrong_host_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock_module, "datetime", HourAhead)
     assert clock_module.SystemClock().now() > datetime.now(UTC) + HOUR / 2
-    yield
 
 
 def claimed_by_another(world: World) -> None:

@@ -4,6 +4,7 @@ The model is a dictionary and a few rules of the design; the queue is the real o
 sequence in which they disagree.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -211,14 +212,14 @@ class MeldingQMachine(RuleBasedStateMachine):
         if expected.status is MessageStatus.PROCESSING and expected.fence == zombie.fence:
             return  # nobody has taken over yet: its lease may have run out, but the message is still its own
         before = self.stored(zombie.key)
+        failure = Failure(self.clock.now(), 1, "step", "transient", "test.failed", "It failed.", "Look at it.")
+        writes: dict[str, Callable[[], None]] = {
+            "step": lambda: self.queue.record_step(zombie, "zombie", step_record(self.clock, zombie)),
+            "finish": lambda: self.queue.finish(zombie, {}, [], (), HOLD),
+            "fail": lambda: self.queue.fail(zombie, MessageStatus.DEAD, None, failure, [], counts=True),
+        }
         with pytest.raises(LeaseLostError):
-            if write == "step":
-                self.queue.record_step(zombie, "zombie", step_record(self.clock, zombie))
-            elif write == "finish":
-                self.queue.finish(zombie, {}, [], (), HOLD)
-            else:
-                failure = Failure(self.clock.now(), 1, "step", "transient", "x", "x", "x")
-                self.queue.fail(zombie, MessageStatus.DEAD, None, failure, [], counts=True)
+            writes[write]()
         assert self.stored(zombie.key) == before
 
     # Relay and operators

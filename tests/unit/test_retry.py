@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, PermanentError, RateLimitedError, TransientError
+from casebridge.errors import (
+    AuthBrokenError,
+    CaseError,
+    NotReadyError,
+    PermanentError,
+    RateLimitedError,
+    TransientError,
+)
 from casebridge.messaging.message import MessageStatus
 from casebridge.messaging.retry import RetryPolicy
 from casebridge.settings import QueueSettings
