@@ -1,4 +1,4 @@
 """Servers that the demo and the tests start as child processes on free loopback ports, and stop again.
 
-One file a server. What is simulated is in `simulators`; what runs in production is in `deploy`. Nothing here knows casebridge.
+One file a server. What is simulated is in `simulators`. Nothing here knows casebridge.
 """

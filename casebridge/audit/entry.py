@@ -1,7 +1,7 @@
 """One entry of the audit log: the fields of contract 2.2, plus where in the road of its case it belongs.
 
-It may hold personal data (`kandidatnr`, `personlopenr`): MongoDB is inside the fence. What leaves for LaaS is
-`without_personal_data`.
+It may hold personal data (`kandidatnr`, `personlopenr`): MongoDB is inside the fence. What
+leaves for LaaS is not an entry but an outcome (`messaging.worker`).
 """
 
 from dataclasses import dataclass, field
@@ -62,8 +62,3 @@ class AuditEntry:
             **self.fields,
             "detail": self.detail,
         }
-
-
-def without_personal_data(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy that may leave for a log index: ids, codes, times and counts."""
-    return {name: value for name, value in document.items() if name not in PERSONAL_FIELDS}

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Final
 
 from casebridge.database import Database
+from casebridge.exams import request_reader
 from casebridge.exams.answer_poller import AnswerPoller
 from casebridge.exams.cases import OPEN, CaseState
 from casebridge.exams.institution import Institution
@@ -121,13 +122,17 @@ class Synchronisation:
         return BatchReport(sum(by_status.values()), dict(by_status), dict(by_code))
 
     def wait_for_dispatch(self, correlation_ids: Sequence[str], seconds: float) -> Awaited:
-        """Wait until the exam system has these cases or a person must look at them; at most `seconds` (seed: 2 minutes)."""
+        """Wait until the exam system has these cases or a person must look at them; at most `seconds` (seed: 2 minutes).
+
+        What becomes due meanwhile, such as a second attempt, is handled here: there may be no listener.
+        """
         deadline = time.monotonic() + seconds
         while True:
             awaited = self._awaited(correlation_ids)
             if not awaited.waiting or time.monotonic() >= deadline:
                 return awaited
             time.sleep(LOOK_EVERY_SECONDS)
+            self.run_batch((request_reader.QUEUE,))
 
     def _awaited(self, correlation_ids: Sequence[str]) -> Awaited:
         found = self._cases.find({"correlationId": {"$in": list(correlation_ids)}}, {"state": 1, "setAside": 1})

@@ -16,9 +16,9 @@ REQUESTS = 40
 SECONDS_TO_END = 10.0
 
 
-def populate_slowly(world: World, latency: float) -> None:
-    """Much to do, and each call takes its time."""
-    world.populate(institutions=2, courses=4, requests=REQUESTS, variety=False)
+def populate_slowly(world: World, latency: float, requests: int) -> None:
+    """More to do than there are workers, and each call takes its time."""
+    world.populate(institutions=2, courses=4, requests=requests, variety=False)
     bridge = world.bridge()
     bridge.synchronisation.read_requests(bridge.institutions.active())
     world.control.faults({"system": "wiseflow", "kind": "latency", "seconds": latency})
@@ -27,7 +27,7 @@ def populate_slowly(world: World, latency: float) -> None:
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
 def test_nothing_is_held_and_no_attempt_is_lost(asked: signal.Signals, world: World, processes: Processes) -> None:
     world.configure(queue={"lease_seconds": 60.0, "workers": 4})
-    populate_slowly(world, latency=0.2)
+    populate_slowly(world, latency=0.2, requests=REQUESTS)
     listener = processes.listener()
     world.control.wait("dispatched", 4)
     assert world.database.messages.count_documents({"status": MessageStatus.PROCESSING.value}) > 4
@@ -63,7 +63,7 @@ def test_an_idle_listener_ends_at_once(world: World, processes: Processes) -> No
 def test_a_call_that_takes_too_long_is_left_to_its_lease(world: World, processes: Processes) -> None:
     """The exit does not wait for a slow neighbour longer than it must; the next listener takes the message over."""
     world.configure(queue={"lease_seconds": 1.0, "workers": 2, "shutdown_seconds": 0.2})
-    populate_slowly(world, latency=2.0)
+    populate_slowly(world, latency=2.0, requests=6)
     listener = processes.listener()
     world.control.wait("calls", 2, system="wiseflow")
 
@@ -74,4 +74,4 @@ def test_a_call_that_takes_too_long_is_left_to_its_lease(world: World, processes
     world.control.clear_faults()
     processes.listener()
     carry_to_the_end(world)
-    check_everything(world, REQUESTS)
+    check_everything(world, requests=6)

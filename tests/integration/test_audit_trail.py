@@ -73,7 +73,9 @@ def test_the_two_ways_of_a_case_bear_one_correlation_id_that_tells_nothing(world
     for forgotten in (world.database.cases, world.database.received_keys, world.database.watermarks):
         forgotten.delete_many({})
     world.populate(institutions=4, courses=4, requests=REQUESTS)
-    world.send(world.bridge())
+    bridge = world.bridge()
+    read = bridge.synchronisation.read_requests(bridge.institutions.active())
+    assert (read.institutions, read.seen, read.failed) == (4, REQUESTS, {})
     again = list(world.database.cases.find())
     assert {case["_id"] for case in again} == first, "a case's own id is derived from what it is about"
     assert not ids & {case["correlationId"] for case in again}, "its correlation id is drawn"

@@ -259,6 +259,20 @@ def test_the_sync_command_tells_how_it_went(world: World, processes: Processes) 
     assert {row["orgId"] for row in world.control.cases() if row["state"] != "visible"} == {first, second}
 
 
+def test_a_synchronisation_handles_what_is_tried_again_while_it_waits(world: World) -> None:
+    """There may be no listener to do it."""
+    world.configure(queue={"retry_base_seconds": 1.0, "retry_cap_seconds": 1.0})
+    world.populate(institutions=1, courses=1, requests=2, variety=False)
+    world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "/search$", "times": 1})
+    run, institutions = world.bridge().synchronisation, world.bridge().institutions.active()
+    read = run.read_requests(institutions)
+    assert run.run_batch().by_status == {"failed": 2}
+
+    awaited = run.wait_for_dispatch(read.correlation_ids, 5.0)
+
+    assert (awaited.dispatched, awaited.waiting) == (2, 0)
+
+
 def test_json_stands_alone_on_standard_output(world: World, mixed: Bridge, processes: Processes) -> None:
     """Whatever happens on standard error, a script reads one JSON value."""
     ended = processes.run("sync", "--wait", "1", "--json", CASEBRIDGE_LOG_LEVEL="DEBUG")

@@ -1,0 +1,45 @@
+"""A Dagster run is killed at each named place; the next run finishes all."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from casebridge.crash_points import CRASH_POINTS
+from tests.dagster_run import DagsterRuns
+from tests.ledger import check_everything
+from tests.patience import wait_until
+from tests.processes import Crash
+from tests.world import World
+
+ROOT = Path(__file__).parents[2]
+LEASE_SECONDS = 1.0
+REQUESTS = 3
+WHILE_REGISTERING = Crash("effect_made", after=3 * REQUESTS + 4)
+"""Past the three steps of each request, and so far into the two of each answer that one is being registered."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One Dagster home for all runs here: its databases take a second to make."""
+    folder = tmp_path_factory.mktemp("dagster-home")
+    shutil.copy(ROOT / "dagster.yaml", folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "crash", [*(Crash(point) for point in CRASH_POINTS), WHILE_REGISTERING], ids=lambda crash: f"{crash.point}-{crash.after}"
+)
+def test_the_next_run_finishes_what_a_killed_one_began(crash: Crash, home: Path, world: World) -> None:
+    world.configure(queue={"lease_seconds": LEASE_SECONDS})
+    world.populate(institutions=1, courses=1, requests=REQUESTS, variety=False)
+    runs = DagsterRuns(world, home)
+
+    runs.killed("sync_now", crash)
+
+    def is_done_after_one_more() -> bool:
+        assert runs.run("sync_now") == 0, runs.log.read_text()[-3000:]
+        return world.control.summary()["outstanding"] == 0 and world.database.messages.count_documents({}) == 0
+
+    wait_until(is_done_after_one_more, "a run leaves nothing to do", seconds=30.0)
+    check_everything(world, REQUESTS)

@@ -1,0 +1,62 @@
+"""A Dagster run in a process of its own: the real definitions, a real Dagster home, no server between.
+
+The processes are forked from one that has the definitions loaded, which takes seconds; what is forked opens its own connections.
+"""
+
+import importlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from casebridge import crash_points
+from orchestration.build import build_defs
+from tests.processes import Crash
+from tests.world import World
+
+RUN_SECONDS = 60.0
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload([__name__])
+
+
+class DagsterRuns:
+    """Starts runs in one world, in one Dagster home."""
+
+    def __init__(self, world: World, home: Path) -> None:
+        self._world = world
+        self._home = home
+        self.log = home / "runs.log"
+
+    def killed(self, job: str, crash: Crash) -> None:
+        """A run that died at its crash point, by SIGKILL."""
+        exit_code = self._run(job, crash.environment())
+        assert exit_code == -signal.SIGKILL, f"it never came to {crash}:\n{self.log.read_text()[-3000:]}"
+
+    def run(self, job: str) -> int:
+        """A run to its end; the exit code is 0 if it succeeded."""
+        return self._run(job, {})
+
+    def _run(self, job: str, more: Mapping[str, str]) -> int:
+        environment = {**self._world.environment(), **more, "DAGSTER_HOME": str(self._home)}
+        process = _processes.Process(target=_execute, args=(job, environment, str(self.log)))
+        process.start()
+        process.join(RUN_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            raise TimeoutError(f"the run of {job} took longer than {RUN_SECONDS:.0f} s")
+        return process.exitcode
+
+
+def _execute(job: str, environment: Mapping[str, str], log: str) -> None:
+    """In the new process: what a launched run does."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(environment)
+    importlib.reload(crash_points)  # it reads the environment when it is loaded
+    with dg.DagsterInstance.get() as instance:
+        result = build_defs().resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
+    raise SystemExit(0 if result.success else 1)
