@@ -12,7 +12,6 @@ import dagster as dg
 from assets.poll_metadata import ROWS
 from assets.registered_explanations import registered_explanations
 from assets.standing import RECOVERY, failure_table
-from assets.unaccounted import account
 from casebridge.exams.cases import Case
 from casebridge.messaging.message import MessageStatus
 from resources.bridge_resource import BridgeResource
@@ -24,7 +23,7 @@ HOW_TO_RECOVER: Final = dg.MetadataValue.md(RECOVERY)
 @dg.asset_check(asset=registered_explanations)
 def nothing_lost(bridge: BridgeResource) -> dg.AssetCheckResult:
     """Every case ever opened is registered, withdrawn, set aside, on its way, or waits for its answer."""
-    found = account(bridge.get())
+    found = bridge.get().accounting.account()
     return dg.AssetCheckResult(
         passed=not found.unaccounted,
         severity=dg.AssetCheckSeverity.ERROR,

@@ -4,7 +4,6 @@ The listener, the command line and Dagster's resource all build this and nothing
 need it, and it costs a hundred megabytes.
 """
 
-import logging
 import os
 import socket
 from datetime import timedelta
@@ -14,10 +13,10 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock, ServerClock
 from casebridge.database import Database
-from casebridge.errors import AuthBrokenError, CaseError
 from casebridge.exams.answer_flow import AnswerFlow
 from casebridge.exams.answer_poller import AnswerPoller
 from casebridge.exams.cases import Cases
+from casebridge.exams.credential_trials import CredentialTrials
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.polling import Polling
 from casebridge.exams.request_flow import RequestFlow
@@ -30,6 +29,7 @@ from casebridge.messaging.pauses import Pauses
 from casebridge.messaging.relay import Relay
 from casebridge.messaging.retry import RetryPolicy
 from casebridge.messaging.worker import Worker
+from casebridge.operators.accounting import Accounting
 from casebridge.operators.replay import Replayer
 from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
@@ -39,8 +39,6 @@ from casebridge.settings import Settings
 from resources.laas import LaasClient
 from resources.outside import OutsideWorld
 from resources.slack import SlackChannel
-
-logger = logging.getLogger(__name__)
 
 
 class Bridge:
@@ -58,7 +56,8 @@ class Bridge:
         self.queue = MeldingQ(self.database, self.clock, settings.lease)
         self.cases = Cases(self.database, self.clock, settings.answers.deadline_days)
         self.watermarks = Watermarks(self.database, self.clock)
-        polling = Polling(self.audit, self.alerts, self.pauses, self.clock)
+        self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
+        polling = Polling(self.audit, self.alerts, self.pauses, self.trials, self.clock)
         self.reader = RequestReader(
             self.outside, self.queue, self.cases, self.watermarks, polling, self.clock, settings.fs
         )
@@ -104,6 +103,7 @@ class Bridge:
             retry=timedelta(seconds=self.settings.queue.retry_base_seconds),
         )
         self.status = StatusReader(self.database, self.cases, self.pauses, self.alerts, self.clock)
+        self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
         self.roads = RoadFinder(self.database, self.cases, self.audit)
         self.replayer = Replayer(self.queue, self.audit, self.clock)
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
@@ -116,27 +116,10 @@ class Bridge:
             self.relay,
             self.pauses,
             self.settings.queue,
-            self.care,
+            self.trials.run_due,
             queues=queues,
             turns=tuple(self.flows),
         )
-
-    def care(self) -> None:
-        """What somebody must do now and then: try the credentials of paused institutions."""
-        for pause in self.pauses.take_due_trials():
-            institution = self.institutions.get(pause.institution)
-            if institution is None:
-                continue
-            try:
-                self.outside.student_registry(institution).check_credentials()
-                self.outside.exam_system(institution).check_credentials()
-            except AuthBrokenError as error:
-                logger.info("%s stays paused after trial %d: %s", pause.institution, pause.trials, error.code)
-            except CaseError as error:
-                logger.info("%s: the trial of its credentials says nothing: %s", pause.institution, error.code)
-            else:
-                self.pauses.lift(pause.institution)
-                logger.info("%s goes on: its credentials work again", pause.institution)
 
     def announce(self, listener: Listener) -> None:
         """Tell operators and sensors that a listener is at work."""

@@ -20,20 +20,12 @@ def look_at_backlog(bridge: Bridge) -> Backlog:
     Only what can be handled counts: neither what waits for its next attempt nor what a paused institution has. A run for
     those would do nothing, every minute, for as long as the credentials are refused.
     """
-    listeners = bridge.status.listeners_alive()
+    listeners, paused = bridge.status.listeners_alive(), bridge.pauses.paused()
     if listeners:
         patience = timedelta(seconds=bridge.settings.queue.overdue_seconds)
-        if _is_due(bridge, patience):
+        if bridge.queue.is_due(patience, passing_over=paused):
             return Backlog(True, f"messages are due for over {patience.total_seconds():.0f} s in spite of a listener")
         return Backlog(False, f"{listeners} listeners are at work")
-    if _is_due(bridge, timedelta(0)):
+    if bridge.queue.is_due(timedelta(), passing_over=paused):
         return Backlog(True, "messages are due and no listener is alive")
     return Backlog(False, "no message is due")
-
-
-def _is_due(bridge: Bridge, since: timedelta) -> bool:
-    selection = {
-        "dueAt": {"$lte": bridge.clock.now() - since},
-        "institution": {"$nin": sorted(bridge.pauses.paused())},
-    }
-    return bridge.database.messages.find_one(selection, {"_id": 1}) is not None

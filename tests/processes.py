@@ -27,6 +27,9 @@ class Crash:
     after: int = 0
     kind: str = "kill"
 
+    def __str__(self) -> str:
+        return f"{self.point} after {self.after} passes"
+
     def environment(self) -> dict[str, str]:
         return {
             "CASEBRIDGE_CRASH_POINT": self.point,

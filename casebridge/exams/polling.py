@@ -20,6 +20,7 @@ from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.defect import as_case_error
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError
+from casebridge.exams.credential_trials import CredentialTrials
 from casebridge.exams.institution import Institution
 from casebridge.messaging.pauses import Pauses
 
@@ -48,10 +49,13 @@ class PollOutcome:
 class Polling:
     """Runs one poll for many institutions."""
 
-    def __init__(self, audit: AuditLog, alerts: AlertOutbox, pauses: Pauses, clock: Clock) -> None:
+    def __init__(
+        self, audit: AuditLog, alerts: AlertOutbox, pauses: Pauses, trials: CredentialTrials, clock: Clock
+    ) -> None:
         self._audit = audit
         self._alerts = alerts
         self._pauses = pauses
+        self._trials = trials
         self._clock = clock
 
     def each(
@@ -62,7 +66,7 @@ class Polling:
         failed: Callable[[Institution, CaseError], int],
         budget_seconds: float | None = None,
     ) -> list[PollOutcome]:
-        """Poll every institution that is not paused. `failed` returns how many times in a row it has failed now.
+        """Poll every institution that is not paused, or no longer. `failed` returns how many times in a row it has failed now.
 
         With `budget_seconds`, institutions that did not get their turn in time are `skipped`; callers rotate the order.
         """
@@ -70,7 +74,8 @@ class Polling:
         paused = self._pauses.paused()
 
         def one(institution: Institution) -> PollOutcome:
-            if institution.key in paused or (deadline is not None and time.monotonic() > deadline):
+            is_late = deadline is not None and time.monotonic() > deadline
+            if is_late or (institution.key in paused and not self._trials.goes_on(institution)):
                 return PollOutcome(institution.key, skipped=True)
             try:
                 return poll(institution)

@@ -101,6 +101,8 @@ class Listener:
                 ("care", self._care, 1.0),
             )
         ]
+        # Before the first claim: a batch may be over before the helper's first round, and nobody else may be there to care.
+        self._try(self._care)
         for helper in helpers:
             helper.start()
         futures: dict[Future[None], Message] = {}

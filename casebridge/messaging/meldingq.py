@@ -134,7 +134,7 @@ class MeldingQ:
         first: dict[str, Document] = {}
         for document in siblings:
             current = first.get(document["orderingKey"])
-            if current is None or _age(document) < _age(current):
+            if current is None or _precedence(document) < _precedence(current):
                 first[document["orderingKey"]] = document
         free: list[Document] = []
         blocked: list[Document] = []
@@ -340,6 +340,11 @@ class MeldingQ:
             replayed += result.modified_count
         return replayed
 
+    def is_due(self, waited: timedelta, *, passing_over: Iterable[str] = ()) -> bool:
+        """Whether some message could be claimed and has waited for that for at least so long."""
+        selection = {"dueAt": {"$lte": self._clock.now() - waited}, "institution": {"$nin": list(passing_over)}}
+        return self._messages.find_one(selection, {"_id": 1}) is not None
+
     def find(self, selection: Document, limit: int = 0) -> list[Document]:
         """Live messages, oldest first: for operators, not for workers."""
         return list(self._messages.find(selection).sort("enqueuedAt", 1).limit(limit))
@@ -349,5 +354,6 @@ def _held(message: Message) -> Document:
     return {"_id": message.key, "fence": message.fence, "status": MessageStatus.PROCESSING.value}
 
 
-def _age(document: Document) -> tuple[datetime, str]:
-    return document["enqueuedAt"], document["_id"]
+def _precedence(document: Document) -> tuple[bool, datetime, str]:
+    """The one in work first, even before an older one that was replayed meanwhile; else the oldest."""
+    return document["status"] != MessageStatus.PROCESSING.value, document["enqueuedAt"], document["_id"]

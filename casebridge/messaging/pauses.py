@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from casebridge.clock import Clock
-from casebridge.database import Database, insert_absent
+from casebridge.database import Database, Document, insert_absent
 from casebridge.errors import AuthBrokenError
 from casebridge.settings import QueueSettings
 
@@ -60,11 +60,14 @@ class Pauses:
             for row in self._pauses.find().sort("_id", 1)
         ]
 
-    def take_due_trials(self) -> list[Pause]:
-        """The pauses whose credentials are to be tried now; each is handed to one caller only."""
+    def take_due_trials(self, institution: str | None = None) -> list[Pause]:
+        """The pauses (of one institution, or all) whose credentials are to be tried now; each is handed to one caller only."""
         now = self._clock.now()
+        selection: Document = {"tryAt": {"$lte": now}}
+        if institution is not None:
+            selection["_id"] = institution
         due = []
-        for row in self._pauses.find({"tryAt": {"$lte": now}}):
+        for row in self._pauses.find(selection):
             wait = min(self._settings.probe_cap_seconds, self._settings.probe_seconds * 2 ** (row["trials"] + 1))
             taken = self._pauses.update_one(
                 {"_id": row["_id"], "tryAt": row["tryAt"]},

@@ -13,14 +13,12 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from casebridge.settings import MongoDBSettings, Settings
 from command_line.demo.memory import MemoryMeter
-from command_line.demo.platform import Platform, Size, running_platform
+from command_line.demo.platform import Platform, Size, looking_bridge, running_platform
 from command_line.demo.round import Picture, Round
 from command_line.demo.summary import as_table, live_view, reached_the_right_end, summary_of
 from command_line.output import ExitCode, notes, print_json, results
 from local_servers.child_process import ServerNotStartedError
-from resources.bridge import Bridge
 
 PLAIN_LINE_SECONDS = 5.0
 PARENT_SECONDS = 0.5
@@ -42,7 +40,11 @@ def demo(
     size = Size(institutions=institutions, courses=courses, requests=requests, seed=seed)
     _end_on_signals()
     try:
-        with running_platform(size) as platform, MemoryMeter(platform.processes) as meter, _bridge(platform) as bridge:
+        with (
+            running_platform(size) as platform,
+            MemoryMeter(platform.processes) as meter,
+            looking_bridge(platform) as bridge,
+        ):
             notes.print(f"Dagster's UI: [bold]{platform.ui}[/]")
             with _view(requests) as show:
                 picture = Round(platform, bridge, began_at, requests).run(show)
@@ -85,16 +87,6 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(PARENT_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@contextmanager
-def _bridge(platform: Platform) -> Iterator[Bridge]:
-    """Only to look: the demo itself handles nothing."""
-    bridge = Bridge(Settings(mongodb=MongoDBSettings(uri=platform.environment["CASEBRIDGE_MONGODB__URI"])))
-    try:
-        yield bridge
-    finally:
-        bridge.close()
 
 
 @contextmanager

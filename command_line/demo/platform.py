@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from casebridge.database import Database
-from casebridge.settings import MongoDBSettings
+from casebridge.settings import MongoDBSettings, Settings
 from command_line.demo.institutions import configuration, secrets
 from local_servers.child_process import Child, Children
 from local_servers.dagster import DagsterServers
 from local_servers.mongodb import EmbeddedMongoDB
+from resources.bridge import Bridge
 from simulators.process import ControlClient, RunningSimulators, running
 
 ROOT: Final = Path(__file__).parents[2]
@@ -99,6 +100,16 @@ def running_platform(size: Size) -> Iterator[Platform]:
             listener=listener,
             folder=children.folder,
         )
+
+
+@contextmanager
+def looking_bridge(platform: Platform) -> Iterator[Bridge]:
+    """Only to look: the demo itself handles nothing."""
+    bridge = Bridge(Settings(mongodb=MongoDBSettings(uri=platform.environment["CASEBRIDGE_MONGODB__URI"])))
+    try:
+        yield bridge
+    finally:
+        bridge.close()
 
 
 def _environment(mongodb: EmbeddedMongoDB, simulators: RunningSimulators, population: dict[str, Any]) -> dict[str, str]:

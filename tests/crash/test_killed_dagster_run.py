@@ -27,9 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "crash", [*(Crash(point) for point in CRASH_POINTS), WHILE_REGISTERING], ids=lambda crash: f"{crash.point}-{crash.after}"
-)
+@pytest.mark.parametrize("crash", [*(Crash(point) for point in CRASH_POINTS), WHILE_REGISTERING], ids=Crash.__str__)
 def test_the_next_run_finishes_what_a_killed_one_began(crash: Crash, home: Path, world: World) -> None:
     world.configure(queue={"lease_seconds": LEASE_SECONDS})
     world.populate(institutions=1, courses=1, requests=REQUESTS, variety=False)

@@ -16,7 +16,7 @@ WHILE_LOOKING_FOR_ANSWERS = [Crash("messages_written", after=1), Crash("keys_wri
 """The first pass accepted requests, the second accepts answers."""
 
 
-@pytest.mark.parametrize("crash", [*WHILE_READING_FS, *WHILE_LOOKING_FOR_ANSWERS], ids=lambda crash: f"{crash.point}-{crash.after}")
+@pytest.mark.parametrize("crash", [*WHILE_READING_FS, *WHILE_LOOKING_FOR_ANSWERS], ids=Crash.__str__)
 def test_the_next_synchronisation_finishes_what_a_killed_one_began(
     crash: Crash, world: World, processes: Processes
 ) -> None:

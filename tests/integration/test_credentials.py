@@ -15,10 +15,13 @@ from tests.world import World
 
 REQUESTS = 12
 LONGER_THAN_A_TRIAL = timedelta(minutes=1)
+TRIALS = {"probe_seconds": 15.0, "probe_cap_seconds": 30.0}
+"""No trial comes by itself while a test runs: time passes when the test says so."""
 
 
 @pytest.fixture
 def clock(world: World) -> ShiftedClock:
+    world.configure(queue=TRIALS)
     return ShiftedClock(ServerClock(world.database.server_time))
 
 
@@ -63,7 +66,7 @@ def check_one_alert(world: World, org_id: str, code: str) -> None:
 def trials(world: World, bridge: Bridge, clock: ShiftedClock) -> list[int]:
     """Let the time for the next trial come; return how often each pause that is left was tried."""
     clock.pass_time(LONGER_THAN_A_TRIAL)
-    bridge.care()
+    bridge.trials.run_due()
     return [pause.trials for pause in bridge.pauses.all()]
 
 
@@ -155,3 +158,33 @@ def test_a_trial_that_says_nothing_about_credentials_lifts_nothing(world: World,
 
     world.control.clear_faults()
     assert trials(world, bridge, clock) == []
+
+
+@pytest.mark.parametrize("system", ["fs", "wiseflow"])
+def test_without_a_listener_the_next_synchronisation_goes_on(system: str, world: World, clock: ShiftedClock) -> None:
+    """Batches and polls try what is due for a trial, so an installation that has only Dagster resumes as well."""
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    world.control.credentials(org_id, system, valid=False)
+    world.carry(bridge)
+    world.control.credentials(org_id, system, valid=True)
+    assert bridge.pauses.paused() == {f"{org_id}/test"}
+
+    clock.pass_time(LONGER_THAN_A_TRIAL)
+    world.carry(bridge)
+
+    assert bridge.pauses.paused() == set()
+    check_everything(world, requests=REQUESTS)
+
+
+def test_a_poll_that_finds_an_institution_paused_tries_it_when_that_is_due(world: World, clock: ShiftedClock) -> None:
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    world.control.credentials(org_id, "fs", valid=False)
+    read, institutions = bridge.synchronisation.read_requests, bridge.institutions.active()
+    assert read(institutions).failed == {f"{org_id}/test": "fs.credentials_refused"}
+    world.control.credentials(org_id, "fs", valid=True)
+
+    assert read(institutions).skipped == 1, "not due yet"
+    clock.pass_time(LONGER_THAN_A_TRIAL)
+    assert read(institutions).skipped == 0

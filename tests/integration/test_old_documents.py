@@ -1,7 +1,7 @@
 """Documents as this release's first version wrote them stay readable: an upgrade finds work in every state and carries it on.
 
-The documents stand here literally, as frozen pictures of schema version 1. Never adapt them to new code: a new version gets pictures of
-its own beside them. Only the names of a living case (exam, person, flow) are filled in.
+The documents stand here literally, as frozen pictures of schema version 1. Never adapt them to new code: a new version gets
+pictures of its own beside them. Only the names of a living case (exam, person, flow) are filled in.
 """
 
 from datetime import UTC, datetime
@@ -358,6 +358,6 @@ def test_watermarks_keys_and_pauses_are_read(world: World, org_id: str, bridge: 
     assert (mark.since, mark.failures) == (WRITTEN, 2)
     assert bridge.pauses.paused() == {institution.key}
 
-    bridge.care()
+    bridge.trials.run_due()
 
     assert bridge.pauses.paused() == set()

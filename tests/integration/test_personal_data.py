@@ -1,8 +1,10 @@
 """Recognisable persons go through every success and failure, and are found in MongoDB, FS and WISEflow only."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from casebridge.exams.models import ExplanationAnswer, ExplanationRegistration, 
 from casebridge.exams.wiseflow_records import Explanation, Participant, SubmissionComment
 from casebridge.messaging.message import UNFINISHED
 from casebridge.personal_data import personal_fields
+from tests.dagster_run import DagsterRuns
 from tests.patience import wait_until
 from tests.personal_values import MARK, PersonalValues
 from tests.processes import Ended, Processes
@@ -40,6 +43,7 @@ FAULTS: tuple[dict[str, Any], ...] = tuple(
     )
 )
 FIRST_KANDIDATNR = 70_000_001
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -178,6 +182,31 @@ def check_that_everything_happened(observed: Observed) -> None:
     assert all(text for place, text in observed.shown.items() if place != "watermarks and pauses")
     assert "casebridge.messaging" in observed.shown["the listener's log"]
     assert "DEBUG" in observed.shown["the listener's log"]
+
+
+def test_no_personal_data_reaches_dagster(persons: World, tmp_path: Path) -> None:
+    """Whatever a run writes: its event log, its metadata, its errors, its console."""
+    shutil.copy(ROOT / "dagster.yaml", tmp_path)
+    runs = DagsterRuns(persons, tmp_path)
+    org_ids = {case["orgId"] for case in persons.control.cases()}
+    for org_id in org_ids:
+        persons.control.credentials(org_id, "fs", valid=False)
+    assert runs.run("sync_now") == 1, "nothing could be read"
+    for org_id in org_ids:
+        persons.control.credentials(org_id, "fs", valid=True)
+    assert runs.run("sync_now") == 0
+    plant_a_defect(persons)
+    persons.control.faults(*FAULTS)
+    runs.run("sync_now")
+    persons.control.clear_faults()
+    assert runs.run("reconcile") == 0
+    assert runs.run("replay_messages") == 0
+
+    told = "".join(path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
+
+    for said in ("fs.credentials_refused", "wiseflow.participant_missing", "casebridge.defect", "how_to_recover"):
+        assert said in told
+    assert PersonalValues(persons, rows_in_fs(persons)).found_in(told) == {}
 
 
 def test_every_field_that_holds_personal_data_is_marked() -> None:

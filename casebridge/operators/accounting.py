@@ -1,0 +1,60 @@
+"""Cases that nothing drives any more: the proof that nothing is lost.
+
+A case is accounted for when it is registered or withdrawn, when a live message carries it, when it waits for its answer (the
+poll looks for dispatched cases), or when it is set aside with its dead message there to be replayed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from casebridge.clock import Clock
+from casebridge.database import Database
+from casebridge.exams.cases import Cases, CaseState
+from casebridge.messaging.message import UNFINISHED, MessageStatus
+
+ALIVE = tuple(status.value for status in (*UNFINISHED, MessageStatus.DEAD))
+
+
+@dataclass(frozen=True)
+class Account:
+    """All cases ever opened, and the correlation ids of those that nothing drives."""
+
+    cases: int
+    unaccounted: tuple[str, ...]
+
+
+class Accounting:
+    """Looks twice, because a case and its message move on between two reads: only what is amiss both times is lost.
+
+    Cases younger than `settling` are left out: a source writes the case first and its message right after.
+    """
+
+    def __init__(self, database: Database, cases: Cases, clock: Clock, settling: timedelta) -> None:
+        self._cases_collection = database.cases
+        self._messages = database.messages
+        self._cases = cases
+        self._clock = clock
+        self._settling = settling
+
+    def account(self) -> Account:
+        suspects = self._without_message(self._requested())
+        still_requested = [case for case in self._cases.by_ids(suspects) if case.state is CaseState.REQUESTED]
+        undriven = set(self._without_message([case.id for case in still_requested]))
+        return Account(
+            cases=sum(count["cases"] for count in self._cases.counts()),
+            unaccounted=tuple(sorted(case.correlation_id for case in still_requested if case.id in undriven)),
+        )
+
+    def _requested(self) -> list[str]:
+        selection = {"state": CaseState.REQUESTED.value, "openedAt": {"$lt": self._clock.now() - self._settling}}
+        return [document["_id"] for document in self._cases_collection.find(selection, {"_id": 1})]
+
+    def _without_message(self, case_ids: Sequence[str]) -> list[str]:
+        if not case_ids:
+            return []
+        carried = self._messages.find(
+            {"orderingKey": {"$in": list(case_ids)}, "status": {"$in": list(ALIVE)}}, {"orderingKey": 1}
+        )
+        present = {document["orderingKey"] for document in carried}
+        return [key for key in case_ids if key not in present]

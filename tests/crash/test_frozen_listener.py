@@ -1,0 +1,33 @@
+"""A listener that stands still longer than its lease (a paused machine, a full disk) comes back as a zombie and harms nothing."""
+
+import signal
+
+from tests.crash.test_killed_listener import carry_to_the_end
+from tests.ledger import check_everything
+from tests.patience import wait_until
+from tests.processes import Processes
+from tests.world import World
+
+REQUESTS = 6
+
+
+def test_a_zombie_writes_nothing(world: World, processes: Processes) -> None:
+    world.configure(queue={"lease_seconds": 1.0, "workers": 2})
+    world.populate(institutions=1, courses=1, requests=REQUESTS, variety=False)
+    bridge = world.bridge()
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    world.control.faults({"system": "wiseflow", "kind": "latency", "seconds": 0.3})
+    zombie = processes.listener()
+    world.control.wait("calls", 3, system="wiseflow")
+
+    zombie.process.send_signal(signal.SIGSTOP)
+    world.control.clear_faults()
+    processes.listener()
+    carry_to_the_end(world)
+    zombie.process.send_signal(signal.SIGCONT)
+
+    wait_until(lambda: "another worker has taken over" in zombie.log.read_text(), "the zombie has tried to write")
+    assert zombie.stop() == 0
+    check_everything(world, REQUESTS)
+    summary = world.control.summary()
+    assert (summary["dispatched"], summary["repeated_posts"]) == (REQUESTS, 0)
