@@ -45,7 +45,7 @@ def test_a_request_that_was_finished_before_its_key_was_written_does_not_come_tw
     synchronise_to_the_end(world, processes)
 
     check_everything(world, requests=3)
-    assert world.control.summary()["dispatched"] == 3
+    assert world.control.summary()["calls_by_route"]["wiseflow POST /flow/{flowId}/explanation/request"] == 3
 
 
 def synchronise_to_the_end(world: World, processes: Processes) -> None:

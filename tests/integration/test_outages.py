@@ -194,9 +194,9 @@ def wrong_host_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def claimed_by_another(world: World) -> None:
-    """Messages that a worker holds under a lease."""
+    """Messages that a worker with the right time holds under a lease."""
     world.populate(**PLAIN)
-    holder = world.bridge()
+    holder = world.bridge(ServerClock(world.database.server_time))
     holder.synchronisation.read_requests(holder.institutions.active())
     assert len(holder.queue.claim("the holder", 100)) == REQUESTS
 
