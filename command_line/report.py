@@ -25,7 +25,10 @@ ANSWER_SECONDS: Final = 5.0
 
 
 class DagsterReport:
-    """One runless materialisation per asset and interval, by the web server's REST endpoint."""
+    """One runless observation per asset and interval, by the web server's REST endpoint.
+
+    Not a materialisation: Dagster takes the results of an asset's checks for outdated as soon as one follows them.
+    """
 
     def __init__(self, bridge: Bridge, tally: Tally) -> None:
         self._url = bridge.settings.dagster.url
@@ -55,7 +58,7 @@ class DagsterReport:
         }
         try:
             requests.post(
-                f"{self._url}/report_asset_materialization/", json=body, timeout=ANSWER_SECONDS
+                f"{self._url}/report_asset_observation/", json=body, timeout=ANSWER_SECONDS
             ).raise_for_status()
         except requests.RequestException as error:
             logger.info("Dagster did not take a report on %s: %s", asset, type(error).__name__)

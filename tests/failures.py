@@ -34,7 +34,7 @@ def check_told(world: World, code: str, step: str, messages: int = 1) -> None:
         entry = told_failures(world, code, correlationId=message["correlationId"])[-1]
         assert entry["step"] == failure["step"] == step
         assert entry["errorMessage"] == f"{failure['cause']} {failure['nextAction']}"
-        alert = world.database.alerts.find_one({"institution": message["institution"], "code": code})
+        alert = world.database.alerts.find_one({"institution": message["institution"], "code": code, "setAside": True})
         assert alert is not None
         assert message["correlationId"] in alert["correlationIds"]
         assert (alert["step"], alert["nextAction"]) == (step, failure["nextAction"])

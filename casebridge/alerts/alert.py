@@ -11,7 +11,8 @@ from casebridge.fingerprint import short_hash
 class Alert:
     """Alerts with the same institution, submodule and code are one alert that names several cases.
 
-    With `whole_institution` the submodule does not matter: refused credentials are one cause, whoever meets them first.
+    With `whole_institution` the submodule does not matter: refused credentials are one cause, whoever meets them first. That
+    cases were set aside is told apart from failures that are still tried again: the one asks a person to act.
     """
 
     institution: str
@@ -23,6 +24,7 @@ class Alert:
     next_action: str
     correlation_id: str | None = None
     whole_institution: bool = False
+    set_aside: bool = False
 
     @classmethod
     def of(
@@ -34,6 +36,7 @@ class Alert:
         submodule: str,
         step: str,
         correlation_id: str | None = None,
+        set_aside: bool = False,
     ) -> "Alert":
         """What people are told of an error at a step, of one case or of a poll."""
         return cls(
@@ -46,11 +49,13 @@ class Alert:
             next_action=error.next_action,
             correlation_id=correlation_id,
             whole_institution=isinstance(error, AuthBrokenError),
+            set_aside=set_aside,
         )
 
     @property
     def fingerprint(self) -> str:
-        return short_hash(self.institution, None if self.whole_institution else self.submodule, self.code)
+        submodule = None if self.whole_institution else self.submodule
+        return short_hash(self.institution, submodule, self.code, self.set_aside)
 
     def body(self) -> dict[str, Any]:
         return {
@@ -63,6 +68,7 @@ class Alert:
             "nextAction": self.next_action,
             "correlationId": self.correlation_id,
             "wholeInstitution": self.whole_institution,
+            "setAside": self.set_aside,
         }
 
     @classmethod
@@ -77,4 +83,5 @@ class Alert:
             next_action=body["nextAction"],
             correlation_id=body.get("correlationId"),
             whole_institution=body.get("wholeInstitution", False),
+            set_aside=body.get("setAside", False),
         )

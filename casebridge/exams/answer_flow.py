@@ -50,7 +50,8 @@ class AnswerFlow:
         }
 
     def set_aside(self, message: Message, error: CaseError) -> None:
-        self._cases.set_aside(message.payload["caseId"], error.code)
+        if message.payload.get("caseId"):
+            self._cases.set_aside(message.payload["caseId"], error.code)
 
     def _fetch_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
         case = self._case(message)

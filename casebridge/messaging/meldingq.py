@@ -19,6 +19,7 @@ from casebridge.crash_points import crash_point
 from casebridge.database import Database, Document, insert_absent
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.message import (
+    LONG_AGO,
     UNFINISHED,
     Failure,
     Message,
@@ -102,7 +103,7 @@ class MeldingQ:
                     "$inc": {"fence": 1, "attempts": 1},
                 },
             )
-        abandoned = {document["_id"] for document in free if document["status"] == MessageStatus.PROCESSING.value}
+        abandoned = {document["_id"] for document in free if document.get("status") == MessageStatus.PROCESSING.value}
         claimed = self._without_resurrected(list(self._messages.find({"_id": {"$in": keys}, "claim": token})))
         if claimed:
             crash_point("claimed")
@@ -118,7 +119,8 @@ class MeldingQ:
         if queues:
             selection["queue"] = {"$in": list(queues)}
         fields = {"orderingKey": 1, "status": 1, "enqueuedAt": 1}
-        return list(self._messages.find(selection, fields).sort("dueAt", 1).limit(limit))
+        found = self._messages.find(selection, fields).sort("dueAt", 1).limit(limit)
+        return [{"orderingKey": document["_id"], **document} for document in found]
 
     def _first_of_each_case(self, due: list[Document], now: datetime) -> list[Document]:
         """The due messages that no earlier unfinished message of their case holds back; the others look again later."""
@@ -155,7 +157,7 @@ class MeldingQ:
             if head["status"] != MessageStatus.PROCESSING.value:
                 until = max(until, head["dueAt"])
             self._messages.update_one(
-                {"_id": document["_id"], "status": document["status"], "dueAt": {"$lte": now}},
+                {"_id": document["_id"], "status": document.get("status"), "dueAt": {"$lte": now}},
                 {"$set": {"dueAt": until}},
             )
 
@@ -231,6 +233,7 @@ class MeldingQ:
                 "attempts": message.attempts if counts else message.attempts - 1,
                 "errors": [*message.errors, failure.document()][-KEPT_ERRORS:],
                 "settledFence": message.fence,
+                **message.assumed,
             },
             "$unset": {"owner": "", "claim": ""},
         }
@@ -356,4 +359,5 @@ def _held(message: Message) -> Document:
 
 def _precedence(document: Document) -> tuple[bool, datetime, str]:
     """The one in work first, even before an older one that was replayed meanwhile; else the oldest."""
-    return document["status"] != MessageStatus.PROCESSING.value, document["enqueuedAt"], document["_id"]
+    is_waiting = document["status"] != MessageStatus.PROCESSING.value
+    return is_waiting, document.get("enqueuedAt", LONG_AGO), document["_id"]

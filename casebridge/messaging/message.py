@@ -5,13 +5,16 @@ lacks get their defaults here and nowhere else.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from casebridge.personal_data import Personal
 
 SCHEMA_VERSION: Final = 1
+UNKNOWN: Final = "unknown"
+LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a message came that does not say so: before every other of its case."""
 
 
 class MessageStatus(StrEnum):
@@ -155,9 +158,14 @@ class Message:
     steps: dict[str, StepRecord] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)
     taken_over: bool = False
+    assumed: dict[str, Any] = field(default_factory=dict)
+    """What the document lacked: written down with its failure, so that nobody who reads it later must assume again."""
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Message":
+        """Never fails for a missing field: a document that nobody can read must not kill its worker, but fail in sight."""
+        assumed = {name: value for name, value in _assumptions(document).items() if name not in document}
+        document = {**assumed, **document}
         return cls(
             key=document["_id"],
             queue=document["queue"],
@@ -165,8 +173,8 @@ class Message:
             org_id=document["orgId"],
             env=document["env"],
             exam_system=document["examSystem"],
-            institution=document.get("institution") or f"{document['orgId']}/{document['env']}",
-            ordering_key=document.get("orderingKey", document["_id"]),
+            institution=document["institution"],
+            ordering_key=document["orderingKey"],
             correlation_id=document["correlationId"],
             payload=document["payload"],
             enqueued_at=document["enqueuedAt"],
@@ -175,4 +183,19 @@ class Message:
             fence=document.get("fence", 0),
             steps={name: StepRecord.from_document(step) for name, step in document.get("steps", {}).items()},
             errors=list(document.get("errors", [])),
+            assumed=assumed,
         )
+
+
+def _assumptions(document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "queue": UNKNOWN,
+        "orgId": UNKNOWN,
+        "env": UNKNOWN,
+        "examSystem": UNKNOWN,
+        "institution": f"{document.get('orgId', UNKNOWN)}/{document.get('env', UNKNOWN)}",
+        "orderingKey": document["_id"],
+        "correlationId": UNKNOWN,
+        "payload": {},
+        "enqueuedAt": LONG_AGO,
+    }

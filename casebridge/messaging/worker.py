@@ -19,7 +19,7 @@ from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.defect import as_case_error, log_defect
-from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, PermanentError
+from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, PermanentError, TransientError
 from casebridge.messaging import account
 from casebridge.messaging.flow import Flow, StepFailedError, run_steps
 from casebridge.messaging.meldingq import MeldingQ
@@ -119,6 +119,9 @@ class Worker:
     def _fail(self, message: Message, flow: Flow | None, step: str, error: CaseError) -> Outcome:
         now = self._clock.now()
         verdict = self._retry.decide(error, message.attempts, now)
+        is_dead = verdict.status is MessageStatus.DEAD
+        if is_dead and isinstance(error, TransientError):
+            error = _given_up(error, message.attempts)
         failure = Failure(now, message.attempts, step, error.category.value, error.code, error.cause, error.next_action)
         entries = account.done(message, flow) if flow else []
         self._audit.add([*entries, account.failed(message, flow, failure)])
@@ -126,12 +129,12 @@ class Worker:
         if isinstance(error, AuthBrokenError):
             self._stop_institution(message, step, error)
         effects: list[OwedEffect] = []
-        if verdict.status is MessageStatus.DEAD:
+        if is_dead:
             if flow:
                 flow.set_aside(message, error)
             effects += self._index_effects(message, success=False, step=step, code=error.code)
-        if verdict.status is MessageStatus.DEAD or (verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
-            alert = _alert(message, step, error)
+        if is_dead or (verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
+            alert = _alert(message, step, error, set_aside=is_dead)
             effects.append(OwedEffect(uuid.uuid4().hex, ALERT, alert.body()))
         self._queue.fail(message, verdict.status, verdict.due_at, failure, effects, counts=verdict.counts)
         crash_point("settled")
@@ -169,7 +172,7 @@ def next_step(flow: Flow, message: Message) -> str:
     return next((step.name for step in flow.steps if step.name not in message.steps), "settle")
 
 
-def _alert(message: Message, step: str, error: CaseError) -> Alert:
+def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = False) -> Alert:
     return Alert.of(
         error,
         institution=message.institution,
@@ -177,7 +180,14 @@ def _alert(message: Message, step: str, error: CaseError) -> Alert:
         submodule=message.queue,
         step=step,
         correlation_id=message.correlation_id,
+        set_aside=set_aside,
     )
+
+
+def _given_up(error: TransientError, attempts: int) -> TransientError:
+    """The same failure, which nobody tries again by itself from now on: that changes what is to be done."""
+    next_action = f"{error.next_action} The message has had its {attempts} attempts: replay it when the cause is gone."
+    return TransientError(error.code, error.cause, next_action, system=error.system)
 
 
 def _crashed_too_often(maximum: int) -> PermanentError:

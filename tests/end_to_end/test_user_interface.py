@@ -5,6 +5,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from command_line.demo.platform import Platform
 from tests.end_to_end.conftest import SIZE, TakePicture
+from tests.patience import wait_until
 
 pytestmark = pytest.mark.timeout(400)  # the first test waits for the platform and its round
 
@@ -103,3 +104,15 @@ def expand_groups(page: Page) -> None:
 def row(page: Page, key: str) -> Locator:
     """A line of a metadata table."""
     return page.get_by_role("row").filter(has=page.get_by_role("cell", name=key, exact=True)).first
+
+
+def test_a_listener_tells_what_it_did_and_leaves_the_checks_as_they_are(after_one_round: Platform) -> None:
+    query = """{ assetOrError(assetKey: {path: ["registered_explanations"]}) { ... on Asset {
+        assetObservations(limit: 100) { metadataEntries { label ... on TextMetadataEntry { text } } } } } }"""
+
+    def told_by_a_listener() -> bool:
+        observations = after_one_round.dagster.ask(query)["assetOrError"]["assetObservations"]
+        entries = [{entry["label"]: entry.get("text") for entry in one["metadataEntries"]} for one in observations]
+        return any(entry.get("driver") == "listener" and "handled" in entry for entry in entries)
+
+    wait_until(told_by_a_listener, "the listener has reported", 30.0, every=0.5)

@@ -150,12 +150,14 @@ def test_what_is_not_or_no_longer_known_is_told(row: dict[str, Any], world: Worl
     assert len(texts(world)) == 1
 
 
-def test_a_failure_that_mends_itself_is_told_from_the_third_attempt(world: World) -> None:
+def test_a_failure_that_may_mend_itself_is_told_at_the_third_attempt_and_when_it_is_given_up(
+    world: World, clock: ShiftedClock
+) -> None:
+    """Two messages for one cause: first there is nothing to do but to know, then there is."""
     world.configure(queue={"retry_base_seconds": 60.0, "retry_cap_seconds": 60.0})
-    populate(world)
-    clock = ShiftedClock(ServerClock(world.database.server_time))
+    org_id = populate(world)
     bridge = world.bridge(clock)
-    world.control.add_request(str(world.database.orgs.find_one()["orgId"]))  # type: ignore[index]
+    world.control.add_request(org_id)
     world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "/sources/search"})
 
     told = []
@@ -164,9 +166,15 @@ def test_a_failure_that_mends_itself_is_told_from_the_third_attempt(world: World
         told.append(len(texts(world)))
         clock.pass_time(timedelta(seconds=90))
 
-    assert told == [0, 0, 1, 1, 1], "the fifth, which sets it aside, is the same cause within the hour"
+    assert told == [0, 0, 1, 1, 2]
+    first, second = texts(world)
+    assert "Next: Nothing to do unless it lasts" in first
+    assert "The message has had its 5 attempts: replay it when the cause is gone." in second
     (message,) = world.database.messages.find()
     assert (message["status"], message["attempts"]) == ("dead", 5)
+    (failure,) = bridge.status.read().failures
+    assert (failure.code, failure.messages) == ("wiseflow.http_503", 1)
+    assert failure.next_action.endswith("replay it when the cause is gone.")
 
 
 def test_nothing_is_sent_where_no_channel_is_set_and_nothing_is_forgotten(world: World) -> None:

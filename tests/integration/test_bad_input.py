@@ -104,6 +104,32 @@ def test_an_unknown_state_is_told_with_each_poll_and_hides_nobody(world: World) 
     assert world.database.alerts.count_documents({"code": "wiseflow.state_unknown"}) == 1
 
 
+@pytest.mark.parametrize("missing", ["all", "payload", "correlationId", "enqueuedAt", "orgId", "steps"])
+def test_a_document_in_the_queue_that_nobody_can_read_stops_nobody(missing: str, world: World) -> None:
+    """Written by hand, or by another program: it goes the way of every message that fails, and does not kill its worker."""
+    world.populate(**PLAIN)
+    bridge = world.bridge()
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    (whole, *_) = world.database.messages.find()
+    broken = {"dueAt": whole["dueAt"]} if missing == "all" else {**whole, "orderingKey": "broken", "payload": {}}
+    broken.pop(missing, None)
+    world.database.messages.insert_one({**broken, "_id": "broken"})
+
+    carry(world, bridge)
+
+    assert world.control.summary()["registered"] == OTHERS
+    (dead,) = dead_messages(world)
+    assert dead["_id"] == "broken"
+    (failure, *_) = told_failures(world, dead["errors"][-1]["code"])
+    assert failure["correlationId"] == dead["correlationId"]
+    status = bridge.status.read()
+    assert (status.dead, len(status.failures)) == (1, 1)
+    assert world.database.alerts.count_documents({"setAside": True}) == 1
+    replay_all(bridge)
+    carry(world, bridge)
+    assert len(dead_messages(world)) == 1
+
+
 # Texts
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from casebridge.audit.entry import PERSONAL_FIELDS
+from casebridge.defect import as_case_error
 from casebridge.exams import answer_poller, request_reader
 from casebridge.exams.models import ExplanationAnswer, ExplanationRegistration, ExplanationRequest
 from casebridge.exams.wiseflow_records import Explanation, Participant, SubmissionComment
@@ -225,6 +226,21 @@ def test_what_is_marked_does_not_show_when_a_value_is_printed() -> None:
         assert MARK not in shown
         assert "480001" not in shown
         assert "1042" not in shown
+
+
+def test_a_defect_is_told_by_its_type_and_place(caplog: pytest.LogCaptureFixture) -> None:
+    try:
+        try:
+            int(MARK)
+        except ValueError as first:
+            raise RuntimeError(f"cannot handle {MARK}") from first
+    except RuntimeError as defect:
+        told = as_case_error(defect)
+
+    assert told.code == "casebridge.defect"
+    assert "RuntimeError" in str(told)
+    assert Path(__file__).name in caplog.text, "where it happened"
+    assert MARK not in caplog.text + str(told)
 
 
 def test_the_log_index_gets_no_field_that_the_audit_marks_as_personal(world: World) -> None:

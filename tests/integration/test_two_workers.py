@@ -113,3 +113,22 @@ def test_two_processes_worth_of_work_on_one_database_does_nothing_twice(world: W
     summary = world.control.summary()
     assert (summary["dispatched"], summary["repeated_posts"]) == (30, 0)
     assert not world.audit(success=False)
+
+
+def test_a_step_that_takes_longer_than_a_lease_keeps_it(world: World) -> None:
+    """The heartbeat runs beside the work: the other worker, which looks all the time, finds nothing to take over."""
+    world.configure(queue={"lease_seconds": 0.6})
+    world.populate(institutions=1, courses=1, requests=2, variety=False)
+    slow = {"system": "wiseflow", "method": "POST", "path": "/explanation/request$", "kind": "latency", "seconds": 1.5}
+    world.control.faults(slow)
+    worker, other = world.bridge(), world.bridge()
+    worker.synchronisation.read_requests(worker.institutions.active())
+
+    with ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(worker.synchronisation.run_batch)
+        world.control.wait("calls", 1, system="wiseflow")
+        while not batch.done():
+            assert other.synchronisation.run_batch().handled == 0
+
+    assert batch.result().by_status == {"processed": 2}
+    assert {message["fence"] for message in world.database.processed_messages.find()} == {1}
