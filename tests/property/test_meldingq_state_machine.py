@@ -384,7 +384,7 @@ def test_whatever_happens_nothing_is_lost_and_nothing_is_done_twice(database: Da
     run_state_machine_as_test(
         MeldingQMachine,
         settings=settings(
-            max_examples=60,
+            max_examples=150,
             stateful_step_count=50,
             deadline=None,
             derandomize=True,  # the same sequences in every run; to explore, take this line away
