@@ -58,13 +58,13 @@ class Processes:
         self._world = world
         self.listeners: list[Child] = []
 
-    def listener(self, *arguments: str, crash: Crash | None = None, **environment: str) -> Child:
-        """A listener that is at work, or that has died at its crash point already."""
+    def listener(self, *arguments: str, crash: Crash | None = None, at_work: bool = True, **environment: str) -> Child:
+        """A listener that is at work; with a crash point, or without `at_work`, one that has just been started."""
         child = self._children.start(
             f"listener-{uuid.uuid4().hex[:8]}", [COMMAND, "listen", *arguments], self._environment(crash, environment)
         )
         self.listeners.append(child)
-        if crash is None:
+        if crash is None and at_work:
             child.wait_until(lambda: "Listening with" in child.log.read_text(), START_SECONDS)
         return child
 

@@ -24,7 +24,7 @@ KILLS = 4
 """A kill costs each message that was held an attempt, and a message has five."""
 MOST = REQUESTS * 9 // 10
 """So many are registered on bad days; the rest when the neighbours are well again."""
-BAD_SECONDS = 50.0
+BAD_SECONDS = 60.0
 GOOD_SECONDS = 40.0
 EACH = 0.02
 FAULTS: tuple[dict[str, Any], ...] = (
@@ -71,23 +71,26 @@ def test_nothing_is_lost_and_nothing_is_done_twice(seed: int, world: World, proc
 
     assert kills == KILLS
     assert struck >= {(system, fault["kind"]) for system in ("fs", "wiseflow") for fault in FAULTS}
-    assert {listener.stop() for listener in processes.listeners[-LISTENERS:]} == {0}
+    last = processes.listeners[-LISTENERS:]
+    wait_until(lambda: all("Listening with" in listener.log.read_text() for listener in last), "the last ones work")
+    assert {listener.stop() for listener in last} == {0}
     check_everything(world, REQUESTS)
 
 
 def kill_at_random(world: World, bridge: Bridge, processes: Processes, draws: random.Random) -> int:
     """Poll as sensors do while new requests appear; now and then a listener dies and another takes its place."""
-    kill_when = sorted(draws.randrange(REQUESTS // 10, REQUESTS * 8 // 10) for _ in range(KILLS))
-    deadline = time.monotonic() + BAD_SECONDS
+    kill_when = sorted(draws.randrange(REQUESTS // 20, REQUESTS * 7 // 10) for _ in range(KILLS))
+    began = time.monotonic()
     kills = registered = 0
-    while registered < MOST and time.monotonic() < deadline:
+    while registered < MOST and (passed := time.monotonic() - began) < BAD_SECONDS:
         world.control.release(draws.randrange(20, 60))
         poll(bridge)
         registered = world.control.summary()["registered"]
-        if kills < KILLS and registered >= kill_when[kills]:
+        # on a slow machine the time decides
+        if kills < KILLS and (registered >= kill_when[kills] or passed > (kills + 1) * BAD_SECONDS / (KILLS + 1)):
             victim = draws.randrange(LISTENERS)
             processes.listeners.pop(len(processes.listeners) - LISTENERS + victim).kill()
-            processes.listener()
+            processes.listener(at_work=False)
             kills += 1
     return kills
 
