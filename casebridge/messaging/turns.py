@@ -105,7 +105,7 @@ class Turns:
             return
         found = self._queue.lanes.search()
         self._search_at = self._monotonic() + SEARCH_SECONDS
-        self.wake(found)
+        self.wake(sorted(found, key=str))
 
     def _next(self, passing_over: Collection[str], limit: int) -> list[Lane]:
         """The lanes to look into now, in the order in which they waited; those taken go to the end of the round."""
