@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from casebridge.crash_points import CRASH_POINTS
-from tests.dagster_run import DagsterRuns
 from tests.crash.test_killed_listener import show_answers
+from tests.dagster_run import DagsterRuns
 from tests.ledger import check_everything
 from tests.patience import wait_until
 from tests.processes import Crash
