@@ -85,13 +85,11 @@ class Database:
             (
                 self.messages,
                 [
-                    # What is due in a lane, and what is due at all.
+                    # Few, because a claim moves a message in each index that it touches; nothing here is kept for reports.
                     IndexModel([("institution", ASCENDING), ("queue", ASCENDING), ("dueAt", ASCENDING)]),
-                    IndexModel([("dueAt", ASCENDING)], sparse=True),
                     IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
                     IndexModel([("correlationId", ASCENDING)]),
                     IndexModel([("orderingKey", ASCENDING), ("enqueuedAt", ASCENDING)]),
-                    IndexModel([("status", ASCENDING), ("institution", ASCENDING)]),
                     # At most one message of a case is in work, whatever the workers believe. The status may not be part of
                     # the key: the embedded server would then use this index for every search by status.
                     IndexModel(
