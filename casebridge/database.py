@@ -102,6 +102,7 @@ class Database:
                 self.processed_messages,
                 [IndexModel([("correlationId", ASCENDING)]), IndexModel([("finishedAt", ASCENDING)])],
             ),
+            (self.received_keys, [IndexModel([("firstSeen", ASCENDING)])]),
             (self.audit_log, [IndexModel([("correlationId", ASCENDING)]), IndexModel([("time", ASCENDING)])]),
             (
                 self.cases,
@@ -111,7 +112,11 @@ class Database:
                     IndexModel([("vurdId", ASCENDING), ("kandidatnr", ASCENDING)]),
                 ],
             ),
-            (self.alerts, [IndexModel([("dueAt", ASCENDING)], sparse=True)]),
+            (
+                self.alerts,
+                [IndexModel([("dueAt", ASCENDING)], sparse=True), IndexModel([("settledAt", ASCENDING)], sparse=True)],
+            ),
+            (self.listeners, [IndexModel([("seenAt", ASCENDING)])]),
         ]
 
     def close(self) -> None:
