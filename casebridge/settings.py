@@ -128,7 +128,7 @@ class RetentionSettings(BaseModel):
     dagster_run_key_days: float = Field(
         180.0, ge=2, description="Runs that a sensor asked for, by whose keys it is known; no shorter than other runs."
     )
-    dagster_event_days: float = Field(90.0, ge=2, description="Events reported to Dagster without a run.")
+    dagster_event_days: float = Field(30.0, ge=2, description="Events reported to Dagster without a run.")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -22,7 +22,7 @@ from casebridge.exams.cases import OPEN
 from casebridge.settings import RetentionSettings
 
 SUBMODULE: Final = "casebridge-retention"
-SETTLED_ALERTS: Final = ("sent", "muted")
+SETTLED: Final[Document] = {"state": {"$in": ["sent", "muted"]}}
 
 Spare = Callable[[list[Document]], set[Any]]
 
@@ -60,13 +60,17 @@ class PruneReport:
 
 @dataclass(frozen=True)
 class _Rule:
-    """What of a collection may go: `selection` is repeated when it is removed, `spare` names the ids that must stay."""
+    """What of a collection may go. `spare` names the ids that must stay; `still` must hold at the moment of removal, too.
+
+    What was finished, received or audited stays so. Asking for it again would make some servers leave the index of ids.
+    """
 
     what: str
     collection: Collection[Document]
     before: datetime
     selection: Document
     spare: Spare
+    still: Document
 
 
 class Retention:
@@ -109,16 +113,22 @@ class Retention:
         database, settings = self._database, self._settings
 
         def rule(
-            what: str, collection: Collection[Document], dated_by: str, days: float, spare: Spare = _none, **also: Any
+            what: str,
+            collection: Collection[Document],
+            dated_by: str,
+            days: float,
+            spare: Spare = _none,
+            still: Document | None = None,
         ) -> _Rule:
             before = now - timedelta(days=days)
-            return _Rule(what, collection, before, {dated_by: {"$lt": before}, **also}, spare)
+            still = still or {}
+            return _Rule(what, collection, before, {dated_by: {"$lt": before}, **still}, spare, still)
 
         rules = [
             rule("processed_messages", database.processed_messages, "finishedAt", settings.processed_message_days),
             rule("received_keys", database.received_keys, "firstSeen", settings.received_key_days, self._needed_keys),
-            # A cause that is told anew while we look is owed again: its state is asked for once more in the removal.
-            rule("alerts", database.alerts, "settledAt", settings.alert_days, state={"$in": list(SETTLED_ALERTS)}),
+            # A cause may be told anew while we look: then it is owed again.
+            rule("alerts", database.alerts, "settledAt", settings.alert_days, still=SETTLED),
             rule("listeners", database.listeners, "seenAt", settings.listener_days),
         ]
         if settings.audit_days:
@@ -154,7 +164,7 @@ class Retention:
                 spared += len(needed)
                 if not dry_run:
                     ids = [document["_id"] for document in batch if document["_id"] not in needed]
-                    removed += rule.collection.delete_many({**rule.selection, "_id": {"$in": ids}}).deleted_count
+                    removed += rule.collection.delete_many({"_id": {"$in": ids}, **rule.still}).deleted_count
                 removal = Removal(rule.what, rule.before, found, spared, removed)
                 progress(removal)
         return removal
