@@ -107,6 +107,7 @@ class Database:
                     IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
                 ],
             ),
+            (self.received_keys, [IndexModel([("firstSeen", ASCENDING)])]),
             (self.audit_log, [IndexModel([("correlationId", ASCENDING)]), IndexModel([("time", ASCENDING)])]),
             (
                 self.cases,
@@ -116,7 +117,11 @@ class Database:
                     IndexModel([("vurdId", ASCENDING), ("kandidatnr", ASCENDING)]),
                 ],
             ),
-            (self.alerts, [IndexModel([("dueAt", ASCENDING)], sparse=True)]),
+            (
+                self.alerts,
+                [IndexModel([("dueAt", ASCENDING)], sparse=True), IndexModel([("settledAt", ASCENDING)], sparse=True)],
+            ),
+            (self.listeners, [IndexModel([("seenAt", ASCENDING)])]),
         ]
 
     def close(self) -> None:

@@ -36,6 +36,7 @@ from casebridge.messaging.turns import Turns
 from casebridge.messaging.worker import Worker
 from casebridge.operators.accounting import Accounting
 from casebridge.operators.replay import Replayer
+from casebridge.operators.retention import Retention
 from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
 from casebridge.operators.synchronisation import Synchronisation
@@ -111,6 +112,7 @@ class Bridge:
         self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
         self.roads = RoadFinder(self.database, self.cases, self.audit)
         self.replayer = Replayer(self.queue, self.audit, self.clock)
+        self.retention = Retention(self.database, self.audit, self.clock, settings.retention)
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 
     def listener(self, queues: tuple[str, ...] = ()) -> Listener:
