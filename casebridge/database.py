@@ -107,7 +107,6 @@ class Database:
                     IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
                 ],
             ),
-            (self.received_keys, [IndexModel([("firstSeen", ASCENDING)])]),
             (self.audit_log, [IndexModel([("correlationId", ASCENDING)]), IndexModel([("time", ASCENDING)])]),
             (
                 self.cases,

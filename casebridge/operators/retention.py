@@ -125,7 +125,13 @@ class Retention:
             return _Rule(what, collection, before, {dated_by: {"$lt": before}, **still}, spare, still)
 
         rules = [
-            rule("processed_messages", database.processed_messages, "finishedAt", settings.processed_message_days),
+            rule(
+                "processed_messages",
+                database.processed_messages,
+                "finishedAt",
+                settings.processed_message_days,
+                self._owing_messages,
+            ),
             rule("received_keys", database.received_keys, "firstSeen", settings.received_key_days, self._needed_keys),
             # A cause may be told anew while we look: then it is owed again.
             rule("alerts", database.alerts, "settledAt", settings.alert_days, still=SETTLED),
@@ -134,6 +140,12 @@ class Retention:
         if settings.audit_days:
             rules.insert(2, rule("audit_entries", database.audit_log, "time", settings.audit_days))
         return rules
+
+    def _owing_messages(self, messages: list[Document]) -> set[Any]:
+        """Messages that still owe an effect, however long the channel has been away."""
+        ids = [message["_id"] for message in messages]
+        found = self._database.processed_messages.find({"_id": {"$in": ids}}, {"effectsDueAt": 1})
+        return {message["_id"] for message in found if "effectsDueAt" in message}
 
     def _needed_keys(self, keys: list[Document]) -> set[Any]:
         """Keys whose message is still there, or whose case is open, so that its source may send it again at any age."""

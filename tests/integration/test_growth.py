@@ -16,7 +16,11 @@ from tests.world import World
 
 GROWING = ("meldingQProcessed", "kafkaMessages", "auditLog", "begrunnelser")
 INDEXED = {*GROWING, "meldingQ", "alerts"}
-"""The other collections hold a row an institution, a pause or a listener."""
+"""The other collections hold a row an institution, a lane, a pause or a listener."""
+SEARCH_FOR_LANES = "aggregate meldingQ {}"
+"""Once in half a minute, and in the live queue only."""
+KEYS_BY_AGE = 'find kafkaMessages {"firstSeen": {"$lt": "\\u2026"}}'
+"""One pass a night; an index for it would cost more with each message than it saves."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def test_the_way_of_a_message_is_bounded_by_indexes(world: World, queries: dict[
     assert {query.collection for query in seen} == INDEXED - {"auditLog"}, (
         "the way looks into each, and the audit is only written"
     )
-    assert [query.shape for query in seen if not bounded(query, world.database)] == []
+    assert [query.shape for query in seen if not bounded(query, world.database)] == [SEARCH_FOR_LANES]
 
 
 def test_no_collection_that_grows_is_read_as_a_whole_for_a_message(world: World, queries: dict[str, Query]) -> None:
@@ -187,6 +191,6 @@ def test_pruning_is_bounded(world: World, queries: dict[str, Query]) -> None:
         "auditLog",
         "alerts",
     }
-    assert [query.shape for query in queries.values() if not bounded(query, world.database)] == []
-    growing = [query for query in queries.values() if query.collection in GROWING]
+    assert [query.shape for query in queries.values() if not bounded(query, world.database)] == [KEYS_BY_AGE]
+    growing = [query for query in queries.values() if query.collection in GROWING and query.shape != KEYS_BY_AGE]
     assert [query.shape for query in growing if scanned(query, world.database)] == []
