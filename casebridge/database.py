@@ -67,10 +67,9 @@ class Database:
     def server_name(self) -> str:
         """Which server answers, for summaries: its product and version as far as it tells."""
         build = self._client.admin.command("buildInfo")
-        product = (
-            "SecantusDB" if self._client.admin.command("hello").get("setName") == "secantus" else "MongoDB protocol"
-        )
-        return f"{product} {build.get('version', '?')}"
+        if embedded := build.get("secantusVersion"):
+            return f"SecantusDB {embedded}"
+        return f"MongoDB protocol {build.get('version', '?')}"
 
     def ensure_indexes(self) -> None:
         """Create what is missing. Slow on some servers: call it at set-up, not per run."""
