@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.uri_parser import parse_uri
 
@@ -35,16 +36,16 @@ class Lost(StrEnum):
 class CuttingProxy:
     """Listens on a free loopback port at `uri`, for the server at `server_uri`."""
 
-    def __init__(self, server_uri: str) -> None:
-        parsed = parse_uri(server_uri)
-        with MongoClient[dict[str, Any]](server_uri) as client:
+    def __init__(self, server_uri: SecretStr) -> None:
+        parsed = parse_uri(server_uri.get_secret_value())
+        with MongoClient[dict[str, Any]](server_uri.get_secret_value()) as client:
             client.admin.command("ping")
             address = client.address
         assert address is not None
         self._server = address
         self._tls = _tls(parsed["options"])
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.uri = _plain_address(self._listener.getsockname()[1], parsed)
+        self.uri = SecretStr(_plain_address(self._listener.getsockname()[1], parsed))
         self._lock = threading.Lock()
         self._lost: Lost | None = None
         self._countdown = 0
@@ -172,6 +173,8 @@ def _tls(options: Any) -> ssl.SSLContext | None:
 def _plain_address(port: int, parsed: Any) -> str:
     """The proxy's address with the server's user; the driver is to believe in this one address and to ask it plainly."""
     options = {"directConnection": "true", "serverMonitoringMode": "poll"}
-    options |= {name: str(parsed["options"][name]) for name in ("authSource", "authMechanism") if name in parsed["options"]}
+    options |= {
+        name: str(parsed["options"][name]) for name in ("authSource", "authMechanism") if name in parsed["options"]
+    }
     user = f"{quote(parsed['username'], safe='')}:{quote(parsed['password'], safe='')}@" if parsed["username"] else ""
     return f"mongodb://{user}127.0.0.1:{port}/?{urlencode(options)}"

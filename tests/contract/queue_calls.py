@@ -24,7 +24,9 @@ EVERYTHING: Final = 1000
 def new_message(key: str, case: str | None = None) -> NewMessage:
     """A message of a case of its own, unless a case is named."""
     case = case or f"case of {key}"
-    return NewMessage(key, QUEUE, "uis.no", "test", "WISEFLOW", case, f"correlation of {case}", {"text": f"text of {key}"})
+    return NewMessage(
+        key, QUEUE, "uis.no", "test", "WISEFLOW", case, f"correlation of {case}", {"text": f"text of {key}"}
+    )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Claims on each MongoDB-protocol server: each message has one worker at a time, and a case one message at a time."""
 
 import multiprocessing
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from multiprocessing.synchronize import Barrier as ProcessBarrier
@@ -41,7 +40,12 @@ def test_a_claim_charges_an_attempt_and_raises_the_fence(queue: QueueCalls) -> N
     message = queue.claim_one("one", owner="first")
     assert (message.attempts, message.fence, message.taken_over) == (1, 1, False)
     document = queue.document("one")
-    assert (document["status"], document["owner"], document["attempts"], document["fence"]) == ("processing", "first", 1, 1)
+    assert (document["status"], document["owner"], document["attempts"], document["fence"]) == (
+        "processing",
+        "first",
+        1,
+        1,
+    )
     assert queue.due_at("one") == queue.clock.now() + LEASE
 
 
@@ -146,9 +150,9 @@ def server_clock(database: Database) -> ServerClock:
 
 
 @pytest.fixture
-def filled(database: Database) -> Iterator[Database]:
+def filled(database: Database) -> Database:
     QueueCalls(database, server_clock(database)).accept(*(new_message(f"message {n}") for n in range(MESSAGES)))
-    yield database
+    return database
 
 
 def test_threads_share_the_queue(filled: Database) -> None:

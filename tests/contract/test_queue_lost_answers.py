@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from pymongo.errors import ConnectionFailure
 
 from casebridge.database import Database
@@ -75,7 +76,7 @@ def still_mine(answer: bool) -> None:
 
 
 @pytest.fixture
-def proxy(mongodb_uri: str) -> Iterator[CuttingProxy]:
+def proxy(mongodb_uri: SecretStr) -> Iterator[CuttingProxy]:
     with CuttingProxy(mongodb_uri) as running:
         yield running
 
