@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.errors import LeaseLostError
-from casebridge.messaging.meldingq import MeldingQ
+from casebridge.messaging.meldingq import Finished, MeldingQ
 from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
+from casebridge.messaging.owed_effects import Debt, OwedEffects
 from tests.manual_clock import ManualClock
 
 LEASE: Final = timedelta(seconds=60)
@@ -27,6 +27,15 @@ def new_message(key: str, case: str | None = None) -> NewMessage:
     return NewMessage(
         key, QUEUE, "uis.no", "test", "WISEFLOW", case, f"correlation of {case}", {"text": f"text of {key}"}
     )
+
+
+def _effects(message: Message, effect_ids: Sequence[str]) -> list[OwedEffect]:
+    return [OwedEffect(effect_id, "log_index", {"about": message.correlation_id}) for effect_id in effect_ids]
+
+
+def effects_of(debts: Sequence[Debt]) -> dict[str, list[str]]:
+    """The ids of what is owed, by message."""
+    return {debt.key: [effect["id"] for effect in debt.effects] for debt in debts}
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,7 @@ class QueueCalls:
         self.database = database
         self.clock = clock or ManualClock()
         self._queue = MeldingQ(database, self.clock, LEASE)
+        self._owed = OwedEffects(database, self.clock)
 
     def pass_time(self, span: timedelta) -> None:
         assert isinstance(self.clock, ManualClock)
@@ -66,25 +76,26 @@ class QueueCalls:
         self._queue.keep(owner, [message.key for message in messages])
 
     def record_step(self, message: Message, name: str) -> None:
-        self._queue.record_step(message, name, self._step(message, name))
+        self._queue.record_steps(message, {name: self._step(message, name)})
 
     def finish(self, message: Message, *effect_ids: str) -> bool:
         """Finish with a step `last`, and forget what the step `secret` found; false when somebody else has taken over."""
-        effects = [OwedEffect(effect_id, "log_index", {"about": message.correlation_id}) for effect_id in effect_ids]
-        last = {"last": self._step(message, "last")}
-        forget = ("secret.result",) if "secret" in message.steps else ()
-        try:
-            self._queue.finish(message, last, effects, forget, HOLD)
-        except LeaseLostError:
-            return False
-        return True
+        message.steps["last"] = self._step(message, "last")
+        return not self._queue.finish([Finished(message, _effects(message, effect_ids), ("secret.result",))], HOLD)
 
     def fail(
-        self, message: Message, status: MessageStatus, wait: timedelta | None = None, *, counts: bool = True
+        self,
+        message: Message,
+        status: MessageStatus,
+        wait: timedelta | None = None,
+        *,
+        counts: bool = True,
+        effect_ids: Sequence[str] = (),
     ) -> None:
         now = self.clock.now()
         failure = Failure(now, message.attempts, "a step", "transient", "test.failed", "It failed.", "Look at it.")
-        self._queue.fail(message, status, now + wait if wait is not None else None, failure, [], counts=counts)
+        due_at = now + wait if wait is not None else None
+        self._queue.fail(message, status, due_at, failure, _effects(message, effect_ids), counts=counts)
 
     def release(self, *messages: Message) -> None:
         self._queue.release(messages)
@@ -92,29 +103,28 @@ class QueueCalls:
     def replay(self, *keys: str) -> int:
         return self._queue.replay(keys, reason="the cause is gone", asked_by="an operator")
 
-    def claim_owing(self) -> dict[str, list[str]]:
-        """For a relay: which messages owe what, held from other relays; the ids of the effects by message."""
-        owing = self._queue.claim_owing(EVERYTHING, HOLD)
-        return {document["_id"]: [effect["id"] for effect in document["effects"]] for document in owing}
+    def claim_owing(self) -> list[Debt]:
+        """For a relay: what is owed, held from other relays."""
+        return self._owed.claim(EVERYTHING, HOLD)
 
-    def settle(self, keys: Sequence[str]) -> None:
-        """For a relay: what these processed messages owed is delivered; they leave the live queue."""
-        self._queue.move_processed(list(self.database.messages.find({"_id": {"$in": list(keys)}})))
+    def strike_out(self, debts: Sequence[Debt]) -> None:
+        """For a relay: all of this is delivered."""
+        self._owed.delivered(debts, {}, self.clock.now() + HOLD)
 
-    def relieve(self) -> dict[str, list[str]]:
+    def relieve(self) -> list[Debt]:
         """Be the relay of another process: when its time has come, deliver all that is owed; return what that was."""
         self.pass_time(HOLD)
-        owing = self.claim_owing()
-        self.settle(list(owing))
-        return owing
+        debts = self.claim_owing()
+        self.strike_out(debts)
+        return debts
 
     def stored(self, key: str) -> Stored | None:
-        """Where a message is. One that stands in both collections is in the middle of leaving the live queue."""
-        if processed := self.database.processed_messages.find_one({"_id": key}):
-            assert not self.database.messages.count_documents({"_id": key})
-            return Stored(processed, processed=True)
+        """Where a message is: in one of the two collections, never in both."""
         live = self.database.messages.find_one({"_id": key})
-        return Stored(live, processed=live["status"] == MessageStatus.PROCESSED.value) if live else None
+        processed = self.database.processed_messages.find_one({"_id": key})
+        assert not (live and processed)
+        found = live or processed
+        return Stored(found, processed=processed is not None) if found else None
 
     def document(self, key: str) -> dict[str, Any]:
         found = self.stored(key)

@@ -131,8 +131,7 @@ def test_a_document_of_the_first_version_is_carried_on(queue: QueueCalls, databa
 
 
 def test_a_document_that_lacks_almost_everything_fails_in_sight(queue: QueueCalls, database: Database) -> None:
-    lane = {"queue": QUEUE, "institution": "uis.no/test"}
-    database.messages.insert_one({"_id": "bare", "status": "enqueued", "dueAt": WRITTEN, **lane})
+    database.messages.insert_one({"_id": "bare", "status": "enqueued", "dueAt": WRITTEN})
 
     message = queue.claim_one("bare")
     assert (message.ordering_key, message.correlation_id, message.enqueued_at) == ("bare", UNKNOWN, LONG_AGO)

@@ -10,7 +10,7 @@ import pytest
 from casebridge.database import Database
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.message import Message, MessageStatus
-from tests.contract.queue_calls import LEASE, QueueCalls, new_message
+from tests.contract.queue_calls import LEASE, QueueCalls, effects_of, new_message
 
 A_WHILE = timedelta(seconds=15)
 RELAYS = 4
@@ -42,7 +42,6 @@ def test_steps_that_are_done_stay_done_for_the_next_worker(queue: QueueCalls, me
 def test_a_finished_message_leaves_the_live_queue_with_all_its_steps(queue: QueueCalls, message: Message) -> None:
     queue.record_step(message, "find_exam")
     assert queue.finish(message)
-    queue.relieve()
     found = queue.stored("one")
     assert found is not None
     assert found.processed
@@ -88,15 +87,15 @@ def test_the_newest_errors_are_kept(queue: QueueCalls, message: Message) -> None
 class TestZombie:
     """A worker that lost its lease and does not know it: nothing that it writes is seen."""
 
-    @pytest.fixture(params=["in work", "finished", "set aside", "moved"])
+    @pytest.fixture(params=["in work", "finished", "set aside", "paid"])
     def taken_over(self, request: pytest.FixtureRequest, queue: QueueCalls, message: Message) -> str:
         queue.pass_time(LEASE)
         other = queue.claim_one("one", owner="another")
         if request.param == "set aside":
             queue.fail(other, MessageStatus.DEAD)
         elif request.param != "in work":
-            assert queue.finish(other)
-            if request.param == "moved":
+            assert queue.finish(other, "effect of the other")
+            if request.param == "paid":
                 queue.relieve()
         return str(request.param)
 
@@ -117,9 +116,9 @@ class TestOwedEffects:
         self, queue: QueueCalls, message: Message
     ) -> None:
         assert queue.finish(message, "effect one", "effect two")
-        assert queue.claim_owing() == {}
-        assert queue.relieve() == {"one": ["effect one", "effect two"]}
-        assert queue.relieve() == {}
+        assert queue.claim_owing() == []
+        assert effects_of(queue.relieve()) == {"one": ["effect one", "effect two"]}
+        assert queue.relieve() == []
 
     def test_what_one_relay_holds_is_not_handed_to_another(self, database: Database, queue: QueueCalls) -> None:
         keys = [f"message {number}" for number in range(8)]
@@ -131,7 +130,7 @@ class TestOwedEffects:
 
         def relay(_: int) -> list[str]:
             start.wait()
-            return list(QueueCalls(database, queue.clock).claim_owing())
+            return list(effects_of(QueueCalls(database, queue.clock).claim_owing()))
 
         with ThreadPoolExecutor(RELAYS) as pool:
             held = [key for share in pool.map(relay, range(RELAYS)) for key in share]
@@ -140,9 +139,27 @@ class TestOwedEffects:
     def test_what_a_dead_relay_held_is_handed_out_again(self, queue: QueueCalls, message: Message) -> None:
         assert queue.finish(message, "effect one")
         queue.pass_time(LEASE)
-        assert queue.claim_owing() == {"one": ["effect one"]}
-        assert queue.claim_owing() == {}
-        assert queue.relieve() == {"one": ["effect one"]}
+        assert effects_of(queue.claim_owing()) == {"one": ["effect one"]}
+        assert queue.claim_owing() == []
+        assert effects_of(queue.relieve()) == {"one": ["effect one"]}
+
+    def test_what_a_message_owes_while_it_lives_it_owes_when_it_is_finished(
+        self, queue: QueueCalls, message: Message
+    ) -> None:
+        queue.fail(message, MessageStatus.FAILED, A_WHILE, effect_ids=["alert of an attempt"])
+        queue.pass_time(A_WHILE)
+        assert queue.finish(queue.claim_one("one"), "effect one")
+        assert effects_of(queue.relieve()) == {"one": ["alert of an attempt", "effect one"]}
+        assert queue.relieve() == []
+
+    def test_what_a_dead_message_owes_is_delivered_and_the_message_stays(
+        self, queue: QueueCalls, message: Message
+    ) -> None:
+        queue.fail(message, MessageStatus.DEAD, effect_ids=["alert"])
+        assert effects_of(queue.claim_owing()) == {"one": ["alert"]}
+        assert effects_of(queue.relieve()) == {"one": ["alert"]}
+        assert queue.relieve() == []
+        assert queue.document("one")["status"] == "dead"
 
 
 class TestReplay:
