@@ -73,7 +73,7 @@ class QueueCalls:
         return claimed[key]
 
     def keep(self, owner: str, *messages: Message) -> None:
-        self._queue.keep(owner, [message.key for message in messages])
+        self._queue.keep(owner, messages)
 
     def record_step(self, message: Message, name: str) -> None:
         self._queue.record_steps(message, {name: self._step(message, name)})
