@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -64,17 +64,15 @@ def embedded_mongodb() -> Found:
 
 
 def further_mongodb() -> Found:
-    """The server that the caller names; none can be installed by apt."""
+    """The server that the caller names: a MongoDB or a DocumentDB comes by no package registry."""
     uri = os.environ.get(MONGODB_VARIABLE)
     if not uri:
-        raise NotToBeHadError(f"set {MONGODB_VARIABLE} to run the rings against yours")
-    database = Database(MongoDBSettings.model_validate({"uri": uri}))
+        raise NotToBeHadError(f"comes by no package registry; set {MONGODB_VARIABLE} to run the rings against yours")
     try:
-        return Found(database.server_name(), MONGODB_VARIABLE)
+        with closing(Database(MongoDBSettings.model_validate({"uri": uri}))) as database:
+            return Found(database.server_name(), MONGODB_VARIABLE)
     except PyMongoError as error:
         raise NotToBeHadError(f"{MONGODB_VARIABLE} does not answer: {type(error).__name__}") from error
-    finally:
-        database.close()
 
 
 def postgresql() -> Found:
