@@ -55,6 +55,7 @@ class Share:
         self._valid_until = -math.inf
         self._written_at = -math.inf
         self._used_at = -math.inf
+        self._claimed_at = -math.inf
         self._asked_at = -math.inf
         self._short_at = -math.inf
         self._short_since = -math.inf
@@ -72,15 +73,17 @@ class Share:
             return self._parts if now < self._valid_until else 0
 
     def grow_beyond(self, parts: int) -> bool:
-        """Whether the share is larger than `parts`, which were not enough; asks for more, at most once a look."""
+        """Whether the share is larger than `parts`, which were not enough.
+
+        Claims it if it is not in force, else asks for more; each at most once a look.
+        """
         with self._asking:
             if self.parts() > parts:
                 return True
             now = self._monotonic()
-            self._note_shortage(now)
-            if now - self._asked_at < self.look_seconds:
+            asked_at = self._note_shortage(now) if self.is_held else self._note_claim(now)
+            if now - asked_at < self.look_seconds:
                 return False
-            self._asked_at = now
             self._renew(self)
             return self.parts() > parts
 
@@ -145,13 +148,23 @@ class Share:
             is_in_force = parts == self._parts and self._monotonic() - self._written_at < self._lease_seconds / 3
         return is_in_force and (before.parts, before.wants_more) == (now.parts, now.wants_more)
 
-    def _note_shortage(self, now: float) -> None:
+    def _note_claim(self, now: float) -> float:
+        """When it was last tried; that is now, if it may be tried now."""
+        before = self._claimed_at
+        if now - before >= self.look_seconds:
+            self._claimed_at = now
+        return before
+
+    def _note_shortage(self, now: float) -> float:
+        """When more was last asked for; that is now, if it may be asked for now."""
         with self._lock:
-            if now >= self._valid_until:
-                return  # nothing is in force yet, so nothing was too little
             if now - self._short_at > self._lease_seconds:
                 self._short_since = now
             self._short_at = now
+        before = self._asked_at
+        if now - before >= self.look_seconds:
+            self._asked_at = now
+        return before
 
     def _is_heard(self, claim: Claim, now: float) -> bool:
         """Whether the claim's holder has said something within its lease and the slack, as far as we could hear."""
