@@ -146,3 +146,45 @@ def test_shares_are_renewed_in_the_background_and_given_up_at_the_end(database: 
     keeper.close()
     assert share.parts() == 0
     assert database.rate_shares.find_one({"_id": "a credential"})["claims"] == []  # type: ignore[index]
+
+
+def test_a_lease_runs_from_the_look_not_from_the_write(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    """Whoever is frozen between the two must not believe the share to be its own for longer than the others do."""
+    process = new_process()
+
+    def freeze() -> None:
+        time.now += LEASE_SECONDS - 1.0
+
+    process.book.before_write = freeze
+    process.call(1)
+    assert process.parts_in_force > 0
+    time.now += 1.1
+    assert process.parts_in_force == 0
+
+
+def test_a_share_is_lowered_also_when_nobody_knows_whether_that_was_written(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    first, second = new_process(), new_process()
+    assert first.call(LIMIT) == LIMIT
+    assert second.call(1) == 0
+    time.now += LOOK
+
+    def lose_the_answer() -> None:
+        raise ServerSelectionTimeoutError("the answer was lost")
+
+    first.book.after_write = lose_the_answer
+    first.keeper.renew()
+    time.now += LOOK
+    assert second.call(LIMIT) == LIMIT // 2, "it was written"
+    assert first.call(LIMIT) == LIMIT // 2
+
+
+def test_what_another_process_wrote_first_is_never_granted_twice(new_process: Callable[..., RateProcess]) -> None:
+    slow, fast = new_process(), new_process()
+    slow.book.before_write = lambda: fast.keeper.share("one credential").grow_beyond(0)
+    slow.share.grow_beyond(0)
+    assert fast.parts_in_force == WHOLE // 2
+    assert 0 < slow.parts_in_force <= WHOLE // 2
