@@ -182,9 +182,18 @@ def test_a_share_is_lowered_also_when_nobody_knows_whether_that_was_written(
     assert first.call(LIMIT) == LIMIT // 2
 
 
-def test_what_another_process_wrote_first_is_never_granted_twice(new_process: Callable[..., RateProcess]) -> None:
+def test_who_is_overtaken_every_time_is_granted_nothing(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
     slow, fast = new_process(), new_process()
-    slow.book.before_write = lambda: fast.keeper.share("one credential").grow_beyond(0)
+    fast.share.grow_beyond(0)
+
+    def overtake() -> None:
+        time.now += LEASE_SECONDS / 2
+        fast.call(1)
+        fast.keeper.renew()
+        slow.book.before_write = overtake
+
+    slow.book.before_write = overtake
     slow.share.grow_beyond(0)
-    assert fast.parts_in_force == WHOLE // 2
-    assert 0 < slow.parts_in_force <= WHOLE // 2
+    assert (slow.parts_in_force, fast.parts_in_force) == (0, WHOLE // 2)
