@@ -42,6 +42,7 @@ class Database:
         self.alerts: Collection[Document] = oai["alerts"]
         self.lanes: Collection[Document] = oai["lanes"]
         self.listeners: Collection[Document] = oai["listeners"]
+        self.rate_shares: Collection[Document] = oai["rateShares"]
 
     def _open(self, name: str) -> MongoDatabase[Document]:
         return self._client.get_database(

@@ -29,6 +29,22 @@ class HttpSettings(BaseModel):
     total_seconds: float = Field(40.0, description="Longest time for one call; must be shorter than the lease.")
     maximum_bytes: int = Field(32 * 1024 * 1024, description="Largest answer that is read.")
     connections: int = Field(32, description="Kept connections per institution and system.")
+    calls_per_institution: int = Field(
+        16, ge=1, description="Calls that one process has under way to one system of one institution."
+    )
+    calls_per_system: int = Field(
+        64, ge=1, description="Calls that one process has under way to one system, for all institutions."
+    )
+
+
+class RatesSettings(BaseModel):
+    """How processes share the vendors' rates: each leases a part of every credential's budget that it uses."""
+
+    lease_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="A silent process loses its part after this and 1.5 s; it is looked at five times as often.",
+    )
 
 
 class FsSettings(BaseModel):
@@ -165,6 +181,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of our own log.")
     mongodb: MongoDBSettings = MongoDBSettings()
     http: HttpSettings = HttpSettings()
+    rates: RatesSettings = RatesSettings()
     fs: FsSettings = FsSettings()
     wiseflow: WiseflowSettings = WiseflowSettings()
     queue: QueueSettings = QueueSettings()

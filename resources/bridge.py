@@ -40,6 +40,8 @@ from casebridge.operators.retention import Retention
 from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
 from casebridge.operators.synchronisation import Synchronisation
+from casebridge.rates.share_book import ShareBook
+from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
 from resources.laas import LaasClient
@@ -54,7 +56,8 @@ class Bridge:
         self.settings = settings
         self.database = Database(settings.mongodb)
         self.clock = clock or ServerClock(self.database.server_time)
-        self.outside = OutsideWorld(settings, secrets or Secrets())
+        self.keeper = ShareKeeper(ShareBook(self.database), settings.rates.lease_seconds)
+        self.outside = OutsideWorld(settings, secrets or Secrets(), self.keeper)
         self.institutions = InstitutionRegister(self.database, settings.environment)
         self.audit = AuditLog(self.database)
         self.alerts = AlertOutbox(self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes))

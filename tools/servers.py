@@ -24,9 +24,14 @@ from casebridge.database import Database
 from casebridge.settings import MongoDBSettings
 from local_servers.chromium import installed_chromium, version_of
 from local_servers.postgresql import PostgreSQLNotFoundError, installed_binaries
+from local_servers.redis import RedisNotFoundError, installed_redis
+from local_servers.redis import version_of as version_of_redis
 
 MONGODB_VARIABLE: Final = "CASEBRIDGE_MONGODB_URI"
 CLUSTER_CONFIGURATION: Final = Path("/etc/postgresql-common/createcluster.d/casebridge.conf")
+
+SERVICE_POLICY: Final = Path("/usr/sbin/policy-rc.d")
+"""Debian asks this before it starts a service; 101 means no."""
 
 
 class NotToBeHadError(Exception):
@@ -47,6 +52,7 @@ def main() -> None:
         "MongoDB protocol, embedded": embedded_mongodb,
         "MongoDB or DocumentDB": further_mongodb,
         "PostgreSQL": lambda: _look_or_install(postgresql, "postgresql"),
+        "Redis": lambda: _look_or_install(redis, "redis-server"),
         "Chromium": lambda: _look_or_install(chromium, "chromium", "fonts-liberation", "fonts-noto-color-emoji"),
     }
     for server, look in rows.items():
@@ -83,6 +89,14 @@ def postgresql() -> Found:
     return Found(binaries.version(), binaries.origin)
 
 
+def redis() -> Found:
+    try:
+        binary = installed_redis()
+    except RedisNotFoundError as error:
+        raise NotToBeHadError(str(error)) from error
+    return Found(version_of_redis(binary), str(binary))
+
+
 def chromium() -> Found:
     path = installed_chromium()
     if path is None:
@@ -101,7 +115,7 @@ def _look_or_install(look: Callable[[], Found], *packages: str) -> Found:
             raise NotToBeHadError(f"{missing}; as root: apt-get install {' '.join(packages)}") from missing
     sys.stderr.write(f"servers: installing {' '.join(packages)}\n")
     _update_package_lists()
-    with _no_database_cluster() if "postgresql" in packages else nullcontext():
+    with _no_service_started(), _no_database_cluster() if "postgresql" in packages else nullcontext():
         _apt_get("install", "--yes", "--no-install-recommends", *packages)
     return look()
 
@@ -136,6 +150,20 @@ def _no_database_cluster() -> Iterator[None]:
         yield
     finally:
         CLUSTER_CONFIGURATION.unlink()
+
+
+@contextmanager
+def _no_service_started() -> Iterator[None]:
+    """Keep packages from starting what they install: the tests start servers of their own."""
+    if SERVICE_POLICY.exists():
+        yield
+        return
+    SERVICE_POLICY.write_text("#!/bin/sh\nexit 101\n")
+    SERVICE_POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        SERVICE_POLICY.unlink()
 
 
 if __name__ == "__main__":
