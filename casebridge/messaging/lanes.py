@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
@@ -39,13 +40,15 @@ class Lanes:
     def ring(self, lanes: Iterable[Lane]) -> None:
         """Tell every process that something waits in these lanes. Losing a ring costs time and never a message."""
         now = self._clock.now()
-        self.collection.bulk_write(
-            [
-                UpdateOne({"_id": lane.selection()}, {"$set": {"wokenAt": now}}, upsert=True)
-                for lane in sorted(set(lanes), key=str)
-            ],
-            ordered=False,
-        )
+        rings = [
+            UpdateOne({"_id": lane.selection()}, {"$set": {"wokenAt": now}}, upsert=True)
+            for lane in sorted(set(lanes), key=str)
+        ]
+        try:
+            self.collection.bulk_write(rings, ordered=False)
+        except BulkWriteError:
+            # Two processes made the same new lane at once: by now it is there.
+            self.collection.bulk_write(rings, ordered=False)
 
     def read(self) -> list[Document]:
         """All lanes that were ever rung: some hundred small documents at most."""

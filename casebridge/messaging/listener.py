@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 AWAY_PAUSE: Final = 0.5
 LOOK_AROUND_SECONDS: Final = 1.0
 """How often the relay looks for effects that other processes left behind, and the claims for institutions that were paused."""
-PREFETCH: Final = 4
+PREFETCH: Final = 6
 """Claimed messages per worker: enough that a claim's cost is shared, few enough that another process finds work."""
 SMALL_CREW: Final = 4
 """With fewer workers than this none is reserved: one institution may keep all of them busy."""
@@ -162,7 +162,7 @@ class Listener:
     def _room(self) -> int:
         """How many more to claim: nothing, while there is enough at hand that a claim would hardly pay."""
         room = min(self._settings.group_size, self._capacity - len(self._held))
-        return 0 if room < self._settings.workers and len(self._line) else room
+        return 0 if len(self._line) > self._settings.workers else room
 
     def _claim(self, room: int, *, patient: bool) -> tuple[list[Message], float]:
         """Claim, or nothing; and how long to wait before the next look. Only a `patient` one waits for the database."""
