@@ -25,6 +25,15 @@ CRASH_POINTS: Final = (
     "processed_written",  # the message stands in both collections
     "message_removed",
 )
+CONSUMER_CRASH_POINTS: Final = (
+    "records_accepted",  # Kafka's records are in the inbox; their offsets are not committed
+    "offsets_committed",
+)
+"""What only a process passes that consumes from Kafka, besides those above that every source passes."""
+PRODUCER_CRASH_POINTS: Final = (
+    "record_published",  # Kafka has the record; the message still owes it
+)
+"""What only a process passes that owes Kafka something."""
 
 _armed: Final = os.environ.get("CASEBRIDGE_CRASH_POINT")
 _kind: Final = os.environ.get("CASEBRIDGE_CRASH_KIND", "kill")

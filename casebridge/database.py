@@ -109,6 +109,7 @@ class Database:
                     IndexModel([("correlationId", ASCENDING)], unique=True),
                     IndexModel([("institution", ASCENDING), ("state", ASCENDING)]),
                     IndexModel([("vurdId", ASCENDING), ("kandidatnr", ASCENDING)]),
+                    IndexModel([("flowId", ASCENDING)], sparse=True),
                 ],
             ),
             (self.alerts, [IndexModel([("dueAt", ASCENDING)], sparse=True)]),

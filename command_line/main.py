@@ -6,6 +6,7 @@ import typer
 from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
+from command_line.consume import consume
 from command_line.demo.command import demo
 from command_line.listen import listen
 from command_line.output import ExitCode, notes
@@ -23,7 +24,7 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, listen, sync, replay, status, where, prepare, simulate):
+for command in (demo, listen, consume, sync, replay, status, where, prepare, simulate):
     application.command()(command)
 
 

@@ -6,6 +6,7 @@ need it, and it costs a hundred megabytes.
 
 import os
 import socket
+from collections.abc import Callable
 from datetime import timedelta
 
 from casebridge.alerts.blacklist import Blacklist
@@ -13,19 +14,28 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock, ServerClock
 from casebridge.database import Database
+from casebridge.exams.answer_announcement import answer_announcer
 from casebridge.exams.answer_flow import AnswerFlow
 from casebridge.exams.answer_poller import AnswerPoller
 from casebridge.exams.cases import Cases
 from casebridge.exams.credential_trials import CredentialTrials
+from casebridge.exams.explanation_event_flow import ExplanationEventFlow
+from casebridge.exams.explanation_event_record import ExplanationEventRecords
+from casebridge.exams.explanation_request_record import ExplanationRequestRecords
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.polling import Polling
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
 from casebridge.exams.watermarks import Watermarks
+from casebridge.messaging.dead_record import announce_dead_record
+from casebridge.messaging.effects import Announcer, EffectChannel
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.listener import Listener
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.pauses import Pauses
+from casebridge.messaging.publication import KAFKA
+from casebridge.messaging.record_flow import RecordFlow
+from casebridge.messaging.record_inbox import Intake, RecordInbox
 from casebridge.messaging.relay import Relay
 from casebridge.messaging.retry import RetryPolicy
 from casebridge.messaging.worker import Worker
@@ -36,6 +46,9 @@ from casebridge.operators.status import StatusReader
 from casebridge.operators.synchronisation import Synchronisation
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
+from resources.kafka.consumer import InboxConsumer
+from resources.kafka.lag import KafkaStanding, LagReader
+from resources.kafka.producer import KafkaChannel
 from resources.laas import LaasClient
 from resources.outside import OutsideWorld
 from resources.slack import SlackChannel
@@ -76,6 +89,7 @@ class Bridge:
                 AnswerFlow(self.institutions, self.outside, self.cases),
             )
         }
+        self._wire_kafka()
         self.worker = Worker(
             self.queue,
             self.flows,
@@ -108,6 +122,37 @@ class Bridge:
         self.replayer = Replayer(self.queue, self.audit, self.clock)
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 
+    def _wire_kafka(self) -> None:
+        """Kafka is optional: without a broker no flow, no announcer and no channel of its own is there."""
+        kafka = self.settings.kafka
+        self.announcers: tuple[Announcer, ...] = ()
+        self.channels: dict[str, EffectChannel] = {}
+        self._kafka_channel: KafkaChannel | None = None
+        self.records: RecordInbox | None = None
+        if not kafka.bootstrap_servers:
+            return
+        readers = {
+            kafka.explanation_requests_topic: ExplanationRequestRecords(self.institutions, self.cases),
+            kafka.wiseflow_events_topic: ExplanationEventRecords(self.institutions, self.cases),
+        }
+        self.records = RecordInbox(self.queue, readers, kafka.maximum_record_bytes)
+        for flow in (
+            RecordFlow(self.records, self.queue, kafka.maximum_record_bytes),
+            ExplanationEventFlow(self.institutions, self.poller),
+        ):
+            self.flows[flow.queue] = flow
+        self.announcers = (answer_announcer(kafka.explanation_answers_topic), announce_dead_record)
+        self._kafka_channel = KafkaChannel(kafka)
+        self.channels[KAFKA] = self._kafka_channel
+
+    def consumer(self, told: Callable[[Intake], None] = lambda _intake: None) -> InboxConsumer | None:
+        """What carries Kafka's records into the inbox; none where Kafka is off."""
+        return InboxConsumer(self.settings.kafka, self.records, told) if self.records else None
+
+    def kafka_standing(self) -> KafkaStanding | None:
+        """How far consumers are behind; none where Kafka is off."""
+        return LagReader(self.settings.kafka, self.records.topics).read() if self.records else None
+
     def listener(self, queues: tuple[str, ...] = ()) -> Listener:
         """A listener of this process; it may be run until stopped or until nothing is due."""
         return Listener(
@@ -134,7 +179,7 @@ class Bridge:
 
     def close(self) -> None:
         self.relay.close()
-        for client in (self._slack, self._laas):
+        for client in (self._slack, self._laas, self._kafka_channel):
             if client is not None:
                 client.close()
         self.outside.close()

@@ -43,6 +43,8 @@ class NewMessage:
     ordering_key: str
     correlation_id: str
     payload: Personal[dict[str, Any]] = field(repr=False)
+    origin: Personal[dict[str, Any] | None] = field(default=None, repr=False)
+    """Where it came from, if that is to be kept: the Kafka record as it was."""
 
     def document(self, now: datetime) -> dict[str, Any]:
         return {
@@ -57,6 +59,7 @@ class NewMessage:
             "orderingKey": self.ordering_key,
             "correlationId": self.correlation_id,
             "payload": self.payload,
+            "origin": self.origin,
             "enqueuedAt": now,
             "dueAt": now,
             "attempts": 0,
@@ -157,6 +160,7 @@ class Message:
     fence: int
     steps: dict[str, StepRecord] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)
+    origin: Personal[dict[str, Any] | None] = field(default=None, repr=False)
     taken_over: bool = False
     assumed: dict[str, Any] = field(default_factory=dict)
     """What the document lacked: written down with its failure, so that nobody who reads it later must assume again."""
@@ -183,6 +187,7 @@ class Message:
             fence=document.get("fence", 0),
             steps={name: StepRecord.from_document(step) for name, step in document.get("steps", {}).items()},
             errors=list(document.get("errors", [])),
+            origin=document.get("origin"),
             assumed=assumed,
         )
 
