@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
@@ -45,13 +46,15 @@ from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
 from casebridge.operators.synchronisation import Synchronisation
 from casebridge.secrets import Secrets
-from casebridge.settings import Settings
-from resources.kafka.consumer import InboxConsumer
-from resources.kafka.lag import KafkaStanding, LagReader
-from resources.kafka.producer import KafkaChannel
+from casebridge.settings import KafkaSettings, Settings
 from resources.laas import LaasClient
 from resources.outside import OutsideWorld
 from resources.slack import SlackChannel
+
+if TYPE_CHECKING:  # kafka-python is imported where Kafka is on: it takes 0.15 s and warns on Python 3.11
+    from resources.kafka.consumer import InboxConsumer
+    from resources.kafka.lag import KafkaStanding
+    from resources.kafka.producer import KafkaChannel
 
 
 class Bridge:
@@ -142,16 +145,23 @@ class Bridge:
         ):
             self.flows[flow.queue] = flow
         self.announcers = (answer_announcer(kafka.explanation_answers_topic), announce_dead_record)
-        self._kafka_channel = KafkaChannel(kafka)
-        self.channels[KAFKA] = self._kafka_channel
+        self.channels[KAFKA] = self._kafka_channel = _kafka_channel(kafka)
 
-    def consumer(self, told: Callable[[Intake], None] = lambda _intake: None) -> InboxConsumer | None:
+    def consumer(self, told: Callable[[Intake], None] = lambda _intake: None) -> "InboxConsumer | None":
         """What carries Kafka's records into the inbox; none where Kafka is off."""
-        return InboxConsumer(self.settings.kafka, self.records, told) if self.records else None
+        if self.records is None:
+            return None
+        from resources.kafka.consumer import InboxConsumer  # noqa: PLC0415 see above
 
-    def kafka_standing(self) -> KafkaStanding | None:
+        return InboxConsumer(self.settings.kafka, self.records, told)
+
+    def kafka_standing(self) -> "KafkaStanding | None":
         """How far consumers are behind; none where Kafka is off."""
-        return LagReader(self.settings.kafka, self.records.topics).read() if self.records else None
+        if self.records is None:
+            return None
+        from resources.kafka.lag import LagReader  # noqa: PLC0415 see above
+
+        return LagReader(self.settings.kafka, self.records.topics).read()
 
     def listener(self, queues: tuple[str, ...] = ()) -> Listener:
         """A listener of this process; it may be run until stopped or until nothing is due."""
@@ -184,3 +194,9 @@ class Bridge:
                 client.close()
         self.outside.close()
         self.database.close()
+
+
+def _kafka_channel(settings: KafkaSettings) -> "KafkaChannel":
+    from resources.kafka.producer import KafkaChannel  # noqa: PLC0415 see above
+
+    return KafkaChannel(settings)

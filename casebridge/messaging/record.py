@@ -1,4 +1,4 @@
-"""A record of Kafka, as the engine knows it: what it holds and where it stood. Fetching and publishing is in `resources.kafka`."""
+"""A record of Kafka, as the engine knows it: what it holds, where it stood. Fetching and publishing are in `resources.kafka`."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,7 +1,9 @@
 """How every client of Kafka connects, from the settings; and what an error of kafka-python is called here."""
 
+import logging
 import ssl
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from kafka.errors import (
     AuthorizationError,
@@ -12,11 +14,16 @@ from kafka.errors import (
     UnsupportedCodecError,
     UnsupportedSaslMechanismError,
 )
+from kafka.net.compat import KafkaNetClient
 
 from casebridge.settings import KafkaSettings
 
+logger = logging.getLogger(__name__)
+
 BOOTSTRAP_SECONDS: Final = 5.0
 RECONNECT_SECONDS: Final = 1.0
+
+Client = TypeVar("Client")
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -41,6 +48,25 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
+def connected(client: Callable[..., Client], **options: Any) -> Client:
+    """A consumer, producer or administrator that has found its broker. Raises `KafkaError`, and leaves nothing open then.
+
+    kafka-python starts a thread and opens sockets before it looks for the broker, and forgets them when there is none.
+    """
+    opened: list[KafkaNetClient] = []
+
+    def open_one(**given: Any) -> KafkaNetClient:
+        opened.append(KafkaNetClient(**given))
+        return opened[-1]
+
+    try:
+        return client(**options, kafka_client=open_one)
+    except Exception:
+        for one in opened:
+            one.close()
+        raise
+
+
 def cause_of(error: BaseException) -> str:
     """What is the matter, for logs and states; no text of an error, which may quote a request."""
     if isinstance(error, SaslAuthenticationFailedError | UnsupportedSaslMechanismError | IllegalSaslStateError):
@@ -54,3 +80,8 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, KafkaError) and not error.retriable:
         return "kafka.refused"
     return "kafka.unreachable"
+
+
+def say_that_kafka_is_away(error: Exception) -> None:
+    """Once for each look that found it so: kafka-python's own log, which tells of every connection, is off."""
+    logger.warning("Kafka is away (%s, %s): going on when it is back", cause_of(error), type(error).__name__)

@@ -5,8 +5,7 @@ Several processes may share one consumer group; Kafka gives each some partitions
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,18 +16,17 @@ from kafka.structs import OffsetAndMetadata
 from pymongo.errors import PyMongoError
 
 from casebridge.crash_points import crash_point
+from casebridge.defect import log_defect
 from casebridge.messaging.record import Record
 from casebridge.messaging.record_inbox import Intake, RecordInbox
 from casebridge.settings import KafkaSettings
-from resources.kafka.connection import cause_of, client_options
-from resources.kafka.topics import Topics
+from resources.kafka.connection import client_options, connected, say_that_kafka_is_away
+from resources.kafka.topics import TopicWatch
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.25
 """How long one look for records lasts: as long as it takes to notice that the process shall end."""
-LOOK_AROUND_SECONDS: Final = 2.0
-"""How often it is checked that the broker is there and that the topics are still the same."""
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 5.0
 CLOSE_SECONDS: Final = 5.0
@@ -37,10 +35,6 @@ SILENT_SECONDS: Final = 120.0
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
-
-
-class TopicsChangedError(Exception):
-    """Topics were made anew: offsets that were known belong to others that are gone."""
 
 
 class InboxConsumer:
@@ -53,8 +47,6 @@ class InboxConsumer:
         self._settings = settings
         self._inbox = inbox
         self._told = told
-        self._topic_ids: Mapping[str, str] = {}
-        self._looked_around_at = 0.0
         self._wait = FIRST_WAIT
 
     def run(self, stop: threading.Event) -> None:
@@ -62,30 +54,31 @@ class InboxConsumer:
         while not stop.is_set():
             try:
                 self._consume(stop)
-            except TopicsChangedError:
-                logger.warning("Kafka's topics were made anew: beginning at their beginning")
             except (KafkaError, OSError, ValueError) as error:
-                logger.warning("Kafka is away (%s, %s): trying again soon", cause_of(error), type(error).__name__)
+                say_that_kafka_is_away(error)
+                self._rest(stop)
+            except Exception as error:  # noqa: BLE001 a defect must not end the process; what was not committed comes again
+                log_defect(error)
                 self._rest(stop)
 
     def _consume(self, stop: threading.Event) -> None:
-        """With one connection, until it is of no use any more."""
-        topics = Topics(self._settings)
+        """With one consumer, which finds a broker that was away again by itself."""
+        watch = TopicWatch(self._settings)
+        consumer = None
         try:
-            self._topic_ids = topics.ensure()
-            self._looked_around_at = time.monotonic()
+            watch.look()
             consumer = self._open()
-            try:
-                while not stop.is_set():
-                    self._look(consumer, topics, stop)
-            finally:
-                consumer.close(autocommit=False, timeout_ms=int(CLOSE_SECONDS * 1000))
+            while not stop.is_set():
+                self._look(consumer, watch, stop)
         finally:
-            topics.close()
+            watch.close()
+            if consumer is not None:
+                consumer.close(autocommit=False, timeout_ms=int(CLOSE_SECONDS * 1000))
 
     def _open(self) -> KafkaConsumer:
         settings = self._settings
-        consumer = KafkaConsumer(
+        consumer = connected(
+            KafkaConsumer,
             **client_options(settings),
             group_id=settings.group,
             enable_auto_commit=False,
@@ -100,16 +93,23 @@ class InboxConsumer:
             max_poll_interval_ms=int(SILENT_SECONDS * 1000),
         )
         consumer.subscribe(list(self._inbox.topics), listener=_Told())
+        for topic in self._inbox.topics:
+            # A member that leads its group and does not know the partitions yet would give out none.
+            consumer.partitions_for_topic(topic)
         return consumer
 
-    def _look(self, consumer: KafkaConsumer, topics: Topics, stop: threading.Event) -> None:
+    def _look(self, consumer: KafkaConsumer, watch: TopicWatch, stop: threading.Event) -> None:
         batch: Batch = consumer.poll(timeout_ms=int(LOOK_SECONDS * 1000))
-        if time.monotonic() - self._looked_around_at > LOOK_AROUND_SECONDS:
-            self._look_around(topics)
+        if changed := watch.look_if_due():
+            # Their first records would be passed over: our place in the old ones says nothing about the new.
+            _go_to_the_beginning(consumer, changed)
+            return
         if not batch:
             return
         try:
-            intake = self._inbox.accept([self._record(record) for records in batch.values() for record in records])
+            intake = self._inbox.accept(
+                [_record(record, watch.ids) for records in batch.values() for record in records]
+            )
         except PyMongoError as error:
             logger.warning("the database is away (%s): nothing is committed", type(error).__name__)
             _go_back(consumer, batch)
@@ -121,27 +121,9 @@ class InboxConsumer:
         crash_point("offsets_committed")
         self._told(intake)
 
-    def _look_around(self, topics: Topics) -> None:
-        """See that the broker answers and has the same topics. Raises `KafkaError`, `TopicsChangedError`."""
-        self._looked_around_at = time.monotonic()
-        if topics.ids() != self._topic_ids:
-            raise TopicsChangedError
-
     def _rest(self, stop: threading.Event) -> None:
         stop.wait(self._wait)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
-
-    def _record(self, record: ConsumerRecord) -> Record:
-        return Record(
-            topic=record.topic,
-            topic_id=self._topic_ids.get(record.topic),
-            partition=record.partition,
-            offset=record.offset,
-            timestamp=EPOCH + timedelta(milliseconds=max(record.timestamp or 0, 0)),
-            key=record.key,
-            value=record.value,
-            headers=tuple(record.headers),
-        )
 
 
 class _Told(ConsumerRebalanceListener):
@@ -175,3 +157,23 @@ def _go_back(consumer: KafkaConsumer, batch: Batch) -> None:
     for partition, records in batch.items():
         if partition in consumer.assignment():
             consumer.seek(partition, records[0].offset)
+
+
+def _go_to_the_beginning(consumer: KafkaConsumer, topics: Collection[str]) -> None:
+    """In those topics, as far as their partitions are ours."""
+    ours = [partition for partition in consumer.assignment() if partition.topic in topics]
+    if ours:
+        consumer.seek_to_beginning(*ours)
+
+
+def _record(record: ConsumerRecord, topic_ids: Mapping[str, str]) -> Record:
+    return Record(
+        topic=record.topic,
+        topic_id=topic_ids.get(record.topic),
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=EPOCH + timedelta(milliseconds=max(record.timestamp or 0, 0)),
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+    )

@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from casebridge.settings import KafkaSettings
-from resources.kafka.connection import cause_of, client_options
+from resources.kafka.connection import cause_of, client_options, connected
 
 LOOK_SECONDS: Final = 2.0
 LOOK_MILLISECONDS: Final = 100
@@ -57,7 +57,8 @@ class LagReader:
     def read(self) -> KafkaStanding:
         """Never raises for Kafka: a broker that is away is something to be told, too."""
         try:
-            consumer = KafkaConsumer(
+            consumer = connected(
+                KafkaConsumer,
                 **client_options(self._settings),
                 group_id=self._settings.group,
                 enable_auto_commit=False,

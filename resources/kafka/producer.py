@@ -4,6 +4,7 @@ Idempotent and `acks=all`: a record that was acknowledged is on every replica th
 own record of it publishes again under the same effect id (a header), which a reader can tell.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from kafka.producer.future import FutureRecordMetadata
 from casebridge.crash_points import crash_point
 from casebridge.messaging.publication import Publication
 from casebridge.settings import KafkaSettings
-from resources.kafka.connection import cause_of, client_options
+from resources.kafka.connection import cause_of, client_options, connected
 from resources.kafka.topics import topics_of
 
 logger = logging.getLogger(__name__)
@@ -41,17 +42,20 @@ class KafkaChannel:
         """Send all, then wait once for all."""
         publications = {effect["id"]: Publication.from_body(effect["body"]) for effect in effects}
         left = self._publish(publications)
-        too_large = {
-            key: replace(publications[key], value=b"", headers=(*publications[key].headers, WITHHELD))
-            for key, error in left.items()
-            if isinstance(error, MessageSizeTooLargeError)
-        }
-        if too_large:
-            # The record itself is in the message; its place and its error must be told all the same.
-            left = {key: error for key, error in left.items() if key not in too_large} | self._publish(too_large)
+        for key in [key for key, error in left.items() if isinstance(error, MessageSizeTooLargeError)]:
+            # One record too large fails the whole producer and everything beside it.
+            del left[key]
+            left |= self._publish_alone(key, publications[key])
         if len(left) < len(publications):
             crash_point("record_published")
         return {key: cause_of(error) for key, error in left.items()}
+
+    def _publish_alone(self, key: str, publication: Publication) -> dict[str, Exception]:
+        """Without its value if that is what is too large: it is in the message, and its place and its error must be told."""
+        left = self._publish({key: publication})
+        if isinstance(left.get(key), MessageSizeTooLargeError):
+            left = self._publish({key: replace(publication, value=b"", headers=(*publication.headers, WITHHELD))})
+        return left
 
     def _publish(self, publications: Mapping[str, Publication]) -> dict[str, Exception]:
         """What could not be published, each with what went wrong."""
@@ -80,7 +84,7 @@ class KafkaChannel:
             except (KafkaError, ValueError, TypeError) as error:
                 failed[key] = error
         failed |= self._await(producer, sent)
-        if any(not isinstance(error, MessageSizeTooLargeError) for error in failed.values()):
+        if failed:
             # A producer that failed may have lost its place (a broker without memory knows it no longer), and must not
             # send later what is owed still.
             self._drop(producer)
@@ -90,9 +94,10 @@ class KafkaChannel:
     def _await(self, producer: KafkaProducer, sent: Mapping[str, FutureRecordMetadata]) -> dict[str, Exception]:
         failed: dict[str, Exception] = {}
         try:
-            producer.flush(timeout=self._settings.request_seconds)
+            # Longer than a delivery may take: then each record was taken or given up, and none is sent after this.
+            producer.flush(timeout=2 * self._settings.request_seconds)
         except KafkaError as error:
-            logger.debug("flush: %s", cause_of(error))
+            logger.warning("Kafka answers slowly (%s)", type(error).__name__)
         for key, future in sent.items():
             try:
                 future.get(timeout=0)
@@ -106,7 +111,8 @@ class KafkaChannel:
                 with topics_of(self._settings) as topics:
                     topics.ensure()
                 seconds = self._settings.request_seconds
-                self._producer = KafkaProducer(
+                self._producer = connected(
+                    KafkaProducer,
                     **client_options(self._settings),
                     acks="all",
                     enable_idempotence=True,
@@ -121,10 +127,16 @@ class KafkaChannel:
         with self._lock:
             if self._producer is producer:
                 self._producer = None
-        producer.close(timeout=0)
+        _close(producer, 0)
 
     def close(self) -> None:
         with self._lock:
             producer, self._producer = self._producer, None
         if producer is not None:
-            producer.close(timeout=self._settings.request_seconds)
+            _close(producer, self._settings.request_seconds)
+
+
+def _close(producer: KafkaProducer, seconds: float) -> None:
+    """Also when something is under way still: whoever owes it sends it again."""
+    with contextlib.suppress(KafkaError):
+        producer.close(timeout=seconds)

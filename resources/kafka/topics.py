@@ -1,21 +1,23 @@
 """The topics of an installation: which there are by role, and how those that are missing are made."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
 from kafka import KafkaAdminClient
-from kafka.errors import TopicAlreadyExistsError, for_code
+from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from casebridge.messaging.dead_record import dead_letter_topic
 from casebridge.settings import KafkaSettings
-from resources.kafka.connection import client_options
+from resources.kafka.connection import client_options, connected, say_that_kafka_is_away
 
 logger = logging.getLogger(__name__)
 
 NO_ERROR: Final = 0
+LOOK_EVERY_SECONDS: Final = 2.0
 
 
 def topic_names(settings: KafkaSettings) -> tuple[str, ...]:
@@ -36,7 +38,7 @@ class Topics:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._admin = KafkaAdminClient(**client_options(settings))
+        self._admin = connected(KafkaAdminClient, **client_options(settings))
 
     def ensure(self) -> Mapping[str, str]:
         """See to it that every topic is there; return their ids by name. Topics that are there stay as they are."""
@@ -83,3 +85,36 @@ def topics_of(settings: KafkaSettings) -> Iterator[Topics]:
         yield topics
     finally:
         topics.close()
+
+
+class TopicWatch:
+    """Keeps an eye on the topics for as long as a consumer runs: a broker without memory comes back without them."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._topics: Topics | None = None
+        self._looked_at = 0.0
+        self.ids: Mapping[str, str] = {}
+
+    def look(self) -> frozenset[str]:
+        """Make what is missing; return the topics that are others than at the last look. Raises `KafkaError`."""
+        self._looked_at = time.monotonic()
+        self._topics = self._topics or Topics(self._settings)
+        known, self.ids = self.ids, self._topics.ensure()
+        return frozenset(name for name, topic_id in self.ids.items() if known.get(name, topic_id) != topic_id)
+
+    def look_if_due(self) -> frozenset[str]:
+        """The same now and then. When Kafka is away, nothing has changed, as far as one can see."""
+        if time.monotonic() - self._looked_at < LOOK_EVERY_SECONDS:
+            return frozenset()
+        try:
+            return self.look()
+        except KafkaError as error:
+            say_that_kafka_is_away(error)
+            self.close()
+            return frozenset()
+
+    def close(self) -> None:
+        if self._topics is not None:
+            self._topics.close()
+            self._topics = None
