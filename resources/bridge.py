@@ -28,17 +28,25 @@ from casebridge.exams.polling import Polling
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
 from casebridge.exams.watermarks import Watermarks
+<<<<<<< HEAD
 from casebridge.messaging.dead_record import announce_dead_record
-from casebridge.messaging.effects import Announcer, EffectChannel
+from casebridge.messaging.effects import Announcer
+=======
+from casebridge.messaging.effect_channels import ALERT, LOG_INDEX, AlertEffects, LogIndexEffects
+>>>>>>> main
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.listener import Listener
 from casebridge.messaging.meldingq import MeldingQ
+from casebridge.messaging.outcome_index import OutcomeIndex
+from casebridge.messaging.owed_effects import OwedEffects
 from casebridge.messaging.pauses import Pauses
 from casebridge.messaging.publication import KAFKA
 from casebridge.messaging.record_flow import RecordFlow
 from casebridge.messaging.record_inbox import Intake, RecordInbox
 from casebridge.messaging.relay import Relay
 from casebridge.messaging.retry import RetryPolicy
+from casebridge.messaging.settler import Settler
+from casebridge.messaging.turns import Turns
 from casebridge.messaging.worker import Worker
 from casebridge.operators.accounting import Accounting
 from casebridge.operators.replay import Replayer
@@ -93,27 +101,27 @@ class Bridge:
             )
         }
         self._wire_kafka()
-        self.worker = Worker(
+        self.worker = Worker(self.queue, self.flows, self.clock, settings.queue.maximum_attempts)
+        slack, laas = settings.slack, settings.laas
+        self._slack = SlackChannel(slack) if slack.token or slack.webhook_url else None
+        self._laas = LaasClient(laas, settings.http) if laas.url else None
+        self.settler = Settler(
             self.queue,
-            self.flows,
             self.audit,
             self.alerts,
             self.pauses,
             RetryPolicy(settings.queue),
+            [*([OutcomeIndex(self.clock)] if self._laas else []), *self._kafka_announcers],
             self.clock,
-            settings.queue.maximum_attempts,
             settings.lease,
-            index_outcomes=settings.laas.url is not None,
         )
-        slack, laas = settings.slack, settings.laas
-        self._slack = SlackChannel(slack) if slack.token or slack.webhook_url else None
-        self._laas = LaasClient(laas, settings.http) if laas.url else None
+        self._log_index = LogIndexEffects(self._laas)
         self.relay = Relay(
-            self.queue,
+            OwedEffects(self.database, self.clock),
+            {ALERT: AlertEffects(self.alerts), LOG_INDEX: self._log_index, **self._kafka_channels},
             self.alerts,
             Blacklist(self.database),
             self._slack,
-            self._laas,
             self.clock,
             timedelta(days=laas.give_up_days),
             hold=self.settings.lease,
@@ -128,9 +136,8 @@ class Bridge:
     def _wire_kafka(self) -> None:
         """Kafka is optional: without a broker no flow, no announcer and no channel of its own is there."""
         kafka = self.settings.kafka
-        self.announcers: tuple[Announcer, ...] = ()
-        self.channels: dict[str, EffectChannel] = {}
-        self._kafka_channel: KafkaChannel | None = None
+        self._kafka_announcers: tuple[Announcer, ...] = ()
+        self._kafka_channels: dict[str, KafkaChannel] = {}
         self.records: RecordInbox | None = None
         if not kafka.bootstrap_servers:
             return
@@ -144,8 +151,8 @@ class Bridge:
             ExplanationEventFlow(self.institutions, self.poller),
         ):
             self.flows[flow.queue] = flow
-        self.announcers = (answer_announcer(kafka.explanation_answers_topic), announce_dead_record)
-        self.channels[KAFKA] = self._kafka_channel = _kafka_channel(kafka)
+        self._kafka_announcers = (answer_announcer(kafka.explanation_answers_topic), announce_dead_record)
+        self._kafka_channels = {KAFKA: _kafka_channel(kafka)}
 
     def consumer(self, told: Callable[[Intake], None] = lambda _intake: None) -> "InboxConsumer | None":
         """What carries Kafka's records into the inbox; none where Kafka is off."""
@@ -167,13 +174,13 @@ class Bridge:
         """A listener of this process; it may be run until stopped or until nothing is due."""
         return Listener(
             self.queue,
+            Turns(self.queue, self.clock, queues),
             self.worker,
+            self.settler,
             self.relay,
             self.pauses,
             self.settings.queue,
             self.trials.run_due,
-            queues=queues,
-            turns=tuple(self.flows),
         )
 
     def announce(self, listener: Listener) -> None:
@@ -188,8 +195,8 @@ class Bridge:
         self.database.listeners.delete_one({"_id": listener.owner})
 
     def close(self) -> None:
-        self.relay.close()
-        for client in (self._slack, self._laas, self._kafka_channel):
+        self._log_index.close()
+        for client in (self._slack, self._laas, *self._kafka_channels.values()):
             if client is not None:
                 client.close()
         self.outside.close()

@@ -35,7 +35,7 @@ class AnswerFlow:
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
-            Step("fetch_answer", self._fetch_answer),
+            Step("fetch_answer", self._fetch_answer, only_looks=True),
             Step("register_explanation", self._register_explanation),
             Step("show_explanation", self._show_explanation),
         )

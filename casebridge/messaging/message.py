@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
 
 SCHEMA_VERSION: Final = 1
@@ -43,11 +44,12 @@ class NewMessage:
     ordering_key: str
     correlation_id: str
     payload: Personal[dict[str, Any]] = field(repr=False)
-    origin: Personal[dict[str, Any] | None] = field(default=None, repr=False)
-    """Where it came from, if that is to be kept: the Kafka record as it was."""
+    origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
+    """Where it came from, if its sender must hear when it is dead: a Kafka record's coordinates and value."""
 
     def document(self, now: datetime) -> dict[str, Any]:
         return {
+            **({} if self.origin is None else {"origin": self.origin}),
             "_id": self.key,
             "schemaVersion": SCHEMA_VERSION,
             "queue": self.queue,
@@ -59,7 +61,6 @@ class NewMessage:
             "orderingKey": self.ordering_key,
             "correlationId": self.correlation_id,
             "payload": self.payload,
-            "origin": self.origin,
             "enqueuedAt": now,
             "dueAt": now,
             "attempts": 0,
@@ -129,12 +130,17 @@ class Failure:
 class OwedEffect:
     """Something that must be told to the outside once, after the state change that it tells of (design §3).
 
-    `id` leaves with it, so it is drawn and not derived: the message's key is a fingerprint of a person's data.
+    `id` leaves with it, so it is not derived from the message's key alone, which is a fingerprint of a person's data.
     """
 
     id: str
     kind: str
     body: dict[str, Any]
+
+    @classmethod
+    def of(cls, message: "Message", kind: str, body: dict[str, Any]) -> "OwedEffect":
+        """Owed for this claim of the message: settling it again, after an answer was lost, owes the same and no more."""
+        return cls(short_hash(message.stored.get("claim", ""), message.key, kind), kind, body)
 
     def document(self) -> dict[str, Any]:
         return {"id": self.id, "kind": self.kind, "body": self.body}
@@ -160,10 +166,12 @@ class Message:
     fence: int
     steps: dict[str, StepRecord] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)
-    origin: Personal[dict[str, Any] | None] = field(default=None, repr=False)
+    origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
     taken_over: bool = False
     assumed: dict[str, Any] = field(default_factory=dict)
     """What the document lacked: written down with its failure, so that nobody who reads it later must assume again."""
+    stored: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
+    """The document as it was claimed."""
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Message":
@@ -189,6 +197,7 @@ class Message:
             errors=list(document.get("errors", [])),
             origin=document.get("origin"),
             assumed=assumed,
+            stored=document,
         )
 
 

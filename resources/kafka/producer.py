@@ -7,12 +7,13 @@ own record of it publishes again under the same effect id (a header), which a re
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from kafka.producer.future import FutureRecordMetadata
 
 from casebridge.crash_points import crash_point
@@ -23,6 +24,8 @@ from resources.kafka.topics import topics_of
 
 logger = logging.getLogger(__name__)
 
+AWAY_SECONDS: Final = 10.0
+"""How long nobody looks for a broker that was not there: the relay has other channels to serve."""
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 """Of a record that we send: the broker has the word, and refuses what it will not have."""
 WITHHELD: Final = ("casebridge_value-withheld", b"larger than the broker takes")
@@ -37,6 +40,7 @@ class KafkaChannel:
         self._settings = settings
         self._lock = threading.Lock()
         self._producer: KafkaProducer | None = None
+        self._away_until = 0.0
 
     def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
         """Send all, then wait once for all."""
@@ -108,6 +112,10 @@ class KafkaChannel:
     def _connected(self) -> KafkaProducer:
         with self._lock:
             if self._producer is None:
+                if time.monotonic() < self._away_until:
+                    raise KafkaConnectionError
+                # Until it is there: whoever else wants to publish meanwhile is not made to wait for the same outage.
+                self._away_until = time.monotonic() + AWAY_SECONDS
                 with topics_of(self._settings) as topics:
                     topics.ensure()
                 seconds = self._settings.request_seconds
@@ -127,6 +135,7 @@ class KafkaChannel:
         with self._lock:
             if self._producer is producer:
                 self._producer = None
+                self._away_until = 0.0
         _close(producer, 0)
 
     def close(self) -> None:

@@ -17,12 +17,11 @@ PASSES = {
     "claimed": (0, 0),
     "step_begun": (1, 4),
     "effect_made": (1, 4),
-    "step_recorded": (0, 3),
-    "audit_written": (0, 2),
-    "settled": (0, 2),
-    "effect_delivered": (0, 0),
-    "processed_written": (0, 0),
+    "step_recorded": (0, 0),
+    "audit_written": (0, 0),
+    "settled": (0, 0),
     "message_removed": (0, 0),
+    "effect_delivered": (0, 0),
 }
 
 
