@@ -28,12 +28,9 @@ from casebridge.exams.polling import Polling
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
 from casebridge.exams.watermarks import Watermarks
-<<<<<<< HEAD
 from casebridge.messaging.dead_record import announce_dead_record
-from casebridge.messaging.effects import Announcer
-=======
 from casebridge.messaging.effect_channels import ALERT, LOG_INDEX, AlertEffects, LogIndexEffects
->>>>>>> main
+from casebridge.messaging.effects import Announcer
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.listener import Listener
 from casebridge.messaging.meldingq import MeldingQ
