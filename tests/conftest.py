@@ -1,6 +1,7 @@
 """What all rings share: the embedded MongoDB server, fresh databases in it, and the simulated world around casebridge."""
 
 import gc
+import logging
 import os
 import uuid
 from collections import Counter
@@ -128,6 +129,8 @@ def processes(children: Children, world: World) -> Iterator[Processes]:
 @pytest.fixture(scope="session")
 def brokers(children: Children) -> Brokers:
     """Kafka's brokers of this run, each started when it is first asked for."""
+    # As in production; its records would also keep alive, for pytest's report, the sockets of refused connections.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     return Brokers(children)
 
 

@@ -1,4 +1,4 @@
-"""A listener is killed, or meets a defect, when Kafka has a record and the message still owes it: it is told again under one id."""
+"""A listener dies, or meets a defect, when Kafka has a record and the message still owes it: it is told again under one id."""
 
 import json
 from typing import Any
