@@ -65,8 +65,10 @@ def kafka_lag(bridge: BridgeResource) -> dg.AssetCheckResult:
             f"Kafka cannot be asked ({standing.away}). Next: see that its brokers run; nothing is lost meanwhile."
         )
     elif late:
-        description = f"More than {allowed} records are unread ({named}). "
+        description = (
+            f"More than {allowed} records are unread ({named}). "
             "Next: see that `casebridge consume` runs, and what its log says."
+        )
     else:
         description = f"{standing.unread} records are unread, in no partition more than {allowed}."
     return dg.AssetCheckResult(
