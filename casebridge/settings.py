@@ -131,7 +131,7 @@ class KafkaSettings(BaseModel):
     request_seconds: float = Field(10.0, description="Longest wait for a broker's answer.")
     batch_records: int = Field(500, ge=1, description="Most records that go to the inbox at once.")
     maximum_record_bytes: int = Field(
-        1024 * 1024, ge=1, le=2 * 1024 * 1024, description="A larger record is set aside without its value."
+        1024 * 1024, ge=1, le=2 * 1024 * 1024, description="A larger record is set aside without what it holds."
     )
     make_topics: bool = Field(True, description="Make the topics that are missing, each with its `.DLT`.")
     partitions: int = Field(1, ge=1, description="Partitions of a topic that is made.")

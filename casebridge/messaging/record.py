@@ -1,6 +1,7 @@
 """A record of Kafka, as the engine knows it: what it holds, where it stood. Fetching and publishing are in `resources.kafka`."""
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from casebridge.personal_data import Personal
 
 @dataclass(frozen=True)
 class Record:
-    """`topic_id` tells a topic from one of the same name that was there before it, whose offsets began at 0 as well."""
+    """`topic_id` tells a topic from one of the same name that was there before it; brokers of old have none."""
 
     topic: str
     topic_id: str | None
@@ -28,8 +29,19 @@ class Record:
 
     @property
     def fingerprint(self) -> str:
-        """The same for ever for the same record, however often it is delivered."""
-        return short_hash(self.topic, self.topic_id, self.partition, self.offset, self.timestamp.isoformat())
+        """The same for ever for the same record, however often it is delivered; another's at its place in a topic made anew."""
+        value = hashlib.sha256(self.value or b"").hexdigest()
+        return short_hash(self.topic, self.partition, self.offset, self.timestamp.isoformat(), value)
+
+    @property
+    def size(self) -> int:
+        """Bytes of what its sender chose."""
+        named = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + named
+
+    def without_content(self) -> "Record":
+        """Its place alone."""
+        return replace(self, key=None, value=None, headers=())
 
     def origin(self) -> dict[str, Any]:
         """The record as a message keeps it."""

@@ -85,14 +85,15 @@ class RecordInbox:
 
     def _accept(self, records: Sequence[Record]) -> Intake:
         by_topic: dict[str, list[Record]] = defaultdict(list)
-        too_large = []
+        refused = []
         for record in records:
-            if len(record.value or b"") > self._maximum_bytes:
-                too_large.append(self._too_large(record))
+            if record.size > self._maximum_bytes:
+                error = too_large(record.place, self._maximum_bytes)
+                refused.append(Reading(record.without_content(), error=error))
             else:
                 by_topic[record.topic].append(record)
         readings = [reading for topic, found in by_topic.items() for reading in self._readers[topic].read(found)]
-        unreadable = [*too_large, *(reading for reading in readings if reading.error)]
+        unreadable = [*refused, *(reading for reading in readings if reading.error)]
         messages = [_with_origin(reading.message, reading.record) for reading in readings if reading.message]
         intake = self._set_aside(unreadable, messages)
         return replace(intake, nothing_to_do=len(records) - len(unreadable) - len(messages))
@@ -108,15 +109,11 @@ class RecordInbox:
         told = len(accepted) - told_poison
         return Intake(told, len(messages) + len(poison) - len(accepted), told_poison)
 
-    def _too_large(self, record: Record) -> Reading:
-        error = too_large(record.place, self._maximum_bytes)
-        return Reading(replace(record, value=None), error=error)
-
 
 def too_large(place: str, maximum_bytes: int) -> PermanentError:
     return PermanentError(
         "kafka.record_too_large",
-        f"The record {place} is larger than {maximum_bytes} bytes: its value was left in Kafka.",
+        f"The record {place} is larger than {maximum_bytes} bytes: what it holds was left in Kafka.",
         "Look at it there while the topic keeps it, and have its sender send what the contract says.",
     )
 

@@ -102,6 +102,7 @@ class InboxConsumer:
         batch: Batch = consumer.poll(timeout_ms=int(LOOK_SECONDS * 1000))
         if changed := watch.look_if_due():
             # Their first records would be passed over: our place in the old ones says nothing about the new.
+            _go_back(consumer, batch)
             _go_to_the_beginning(consumer, changed)
             return
         if not batch:
