@@ -269,6 +269,30 @@ def test_a_consumer_outlives_its_broker(own_broker: Broker, bench_on: Callable[.
         wait_until(lambda: bench.lag() == 0, "and committed")
 
 
+@EACH
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    """Its first records stand at offsets that were read and committed in the one of the same name before it."""
+    bench = bench_on(broker)
+    bench.make_topics()
+    bench.requests.send(*words(SEVERAL))
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == SEVERAL, "all of the first topic is committed")
+        admin = KafkaAdminClient(bootstrap_servers=broker.address)
+        try:
+            admin.delete_topics([bench.requests.name])
+        finally:
+            admin.close()
+        wait_until(lambda: bench.requests.name in ids_of(bench), "the consumer, or we, have made it again")
+        bench.requests.send(*words(SEVERAL + 1, first=SEVERAL))
+
+        wait_until(lambda: bench.said() == texts(words(2 * SEVERAL + 1)), "nothing of the second was passed over", 40.0)
+
+
+def ids_of(bench: Bench) -> dict[str, str]:
+    with topics_of(bench.settings) as topics:
+        return dict(topics.ensure())
+
+
 def test_a_consumer_starts_before_its_broker_and_makes_the_topics(
     own_broker: Broker, bench_on: Callable[..., Bench], caplog: pytest.LogCaptureFixture
 ) -> None:
