@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
-from casebridge.errors import CaseError
+from casebridge.errors import CaseError, LeaseLostError
 from casebridge.messaging.message import Message, StepRecord
 
 Result = dict[str, Any]
@@ -71,7 +71,7 @@ def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapp
     """Run what is not done yet; `message.steps` has all results at the end, and those up to the failure when a step fails.
 
     What changed something outside is handed to `record` before the next step begins; the results after that are written down
-    with the outcome, by the caller. Raises `StepFailedError`.
+    with the outcome, by the caller. Raises `StepFailedError`, and `LeaseLostError` before a step whose lease has run out.
     """
     results = {name: step.result for name, step in message.steps.items()}
     if any(step.last for step in message.steps.values()):
@@ -79,6 +79,8 @@ def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapp
     remaining = [step for step in flow.steps if step.name not in results]
     unrecorded: dict[str, StepRecord] = {}
     for step in remaining:
+        if not message.is_held:
+            raise LeaseLostError(message.correlation_id)
         done = _run(step, message, results, clock)
         unrecorded[step.name] = message.steps[step.name] = done
         results[step.name] = done.result

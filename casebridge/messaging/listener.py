@@ -268,8 +268,8 @@ class Listener:
 
     def _keep_leases(self) -> None:
         with self._lock:
-            keys = list(self._held)
-        self._queue.keep(self.owner, keys)
+            held = list(self._held.values())
+        self._queue.keep(self.owner, held)
 
     def _deliver_until_ended(self) -> None:
         while not self._ended.is_set():
@@ -321,6 +321,8 @@ class Listener:
         while self._held:
             if time.monotonic() > deadline:
                 logger.warning("%d messages in work were left to their leases at shutdown", len(self._held))
+                for message in list(self._held.values()):
+                    message.held_until = -math.inf  # their workers stop at the next step
                 break
             self._wake.wait(max(0.0, deadline - time.monotonic()))
             self._wake.clear()

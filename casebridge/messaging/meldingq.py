@@ -9,6 +9,8 @@ in `turns`; effects that are owed are delivered by `relay`.
 """
 
 import contextlib
+import math
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +87,7 @@ class Look:
             return
         self.front = documents[-1]["dueAt"]
         span: timedelta = documents[-1]["dueAt"] - documents[0]["dueAt"]
-        self.reach = max(span * 2, timedelta(milliseconds=1))
+        self.reach = max(span * 2, self.reach / 4, timedelta(milliseconds=1))
 
 
 class MeldingQ:
@@ -152,14 +154,17 @@ class MeldingQ:
 
         `looks` are the lanes to serve, each with the same share of `limit`; without them, all lanes there are.
         """
-        now = self._clock.now()
+        now, held_until = self._clock.now(), time.monotonic() + self._lease.total_seconds()
         if looks is None:
             looks = [Look(lane) for lane in sorted(self.lanes.search(), key=str)]
         due: list[Document] = []
         for place, look in enumerate(looks):
             share = -(-(limit - len(due)) // (len(looks) - place))
             due += self._due(look, share, now) if share > 0 else []
-        return self._take(owner, self._first_of_each_case(due, now), now)
+        messages = self._take(owner, self._first_of_each_case(due, now), now)
+        for message in messages:
+            message.held_until = held_until
+        return messages
 
     def _due(self, look: Look, wanted: int, now: datetime) -> list[Document]:
         fields = {"orderingKey": 1, "status": 1, "enqueuedAt": 1, "dueAt": 1}
@@ -254,13 +259,19 @@ class MeldingQ:
             self._messages.delete_many({"_id": {"$in": list(finished)}})
         return [document for document in claimed if document["_id"] not in finished]
 
-    def keep(self, owner: str, keys: Sequence[str]) -> None:
+    def keep(self, owner: str, messages: Sequence[Message]) -> None:
         """Heartbeat: the lease of what `owner` still holds runs anew."""
-        if keys:
-            self._messages.update_many(
-                {"_id": {"$in": list(keys)}, "owner": owner, "status": MessageStatus.PROCESSING.value},
-                {"$set": {"dueAt": self._clock.now() + self._lease}},
-            )
+        if not messages:
+            return
+        held_until = time.monotonic() + self._lease.total_seconds()
+        keys = [message.key for message in messages]
+        self._messages.update_many(
+            {"_id": {"$in": keys}, "owner": owner, "status": MessageStatus.PROCESSING.value},
+            {"$set": {"dueAt": self._clock.now() + self._lease}},
+        )
+        still_ours = {row["_id"] for row in self._messages.find({"_id": {"$in": keys}, "owner": owner}, {"_id": 1})}
+        for message in messages:
+            message.held_until = held_until if message.key in still_ours else -math.inf
 
     # Steps and outcomes, all under the fence
 
@@ -408,8 +419,9 @@ class MeldingQ:
 
     def is_due(self, waited: timedelta, *, passing_over: Iterable[str] = ()) -> bool:
         """Whether some message could be claimed and has waited for that for at least so long."""
-        selection = {"dueAt": {"$lte": self._clock.now() - waited}, "institution": {"$nin": list(passing_over)}}
-        return self._messages.find_one(selection, {"_id": 1}) is not None
+        since = {"dueAt": {"$lte": self._clock.now() - waited}}
+        lanes = [lane for lane in self.lanes.search() if lane.institution not in set(passing_over)]
+        return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
     def find(self, selection: Document, limit: int = 0) -> list[Document]:
         """Live messages, oldest first: for operators, not for workers."""

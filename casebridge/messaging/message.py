@@ -4,6 +4,8 @@ Reading and writing the collection is in `meldingq`. A document of an earlier sc
 lacks get their defaults here and nowhere else.
 """
 
+import math
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -172,6 +174,13 @@ class Message:
     """What the document lacked: written down with its failure, so that nobody who reads it later must assume again."""
     stored: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
     """The document as it was claimed."""
+    held_until: float = math.inf
+    """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease is surely ours still. A process that was frozen learns it here, before it touches anything."""
+        return time.monotonic() < self.held_until
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Message":

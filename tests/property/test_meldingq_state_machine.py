@@ -143,7 +143,7 @@ class MeldingQMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def heartbeat(self, data: st.DataObject) -> None:
         worker = data.draw(st.sampled_from([name for name, held in self.held.items() if held]))
-        self.queue.keep(worker, list(self.held[worker]))
+        self.queue.keep(worker, list(self.held[worker].values()))
         for key in self.held[worker]:
             self.model[key].due_at = self.clock.now() + LEASE
 

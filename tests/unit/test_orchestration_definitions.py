@@ -117,13 +117,15 @@ def test_the_checks_are_these(defs: dg.Definitions) -> None:
 
 def test_each_job_has_an_end_and_goes_before_backfills(defs: dg.Definitions) -> None:
     tags = {
-        name: defs.resolve_job_def(name).tags for name in ("sync_now", "reconcile", "process_queue", "replay_messages")
+        name: defs.resolve_job_def(name).tags
+        for name in ("sync_now", "reconcile", "process_queue", "replay_messages", "clean_up")
     }
 
     assert all(int(found[MAX_RUNTIME]) <= 3600 and int(found[PRIORITY]) > 0 for found in tags.values())
     assert {name: found[ONE_AT_A_TIME] for name, found in tags.items() if ONE_AT_A_TIME in found} == {
         "reconcile": "reconcile",
         "process_queue": "process_queue",
+        "clean_up": "clean_up",
     }
 
 
@@ -139,6 +141,16 @@ def test_the_reconciliation_runs_every_second_hour_in_oslo(defs: dg.Definitions)
     assert schedule.execution_timezone == "Europe/Oslo"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.job_name == "reconcile"
+
+
+def test_the_clean_up_runs_every_night_and_for_real(defs: dg.Definitions) -> None:
+    schedule = defs.resolve_schedule_def("clean_up_every_night")
+
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 3 * * *", "Europe/Oslo")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    with dg.build_schedule_context() as context:
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
+    assert request.run_config == {"dry_run": False}
 
 
 def test_the_names_by_which_dagster_keeps_cursors_stay(defs: dg.Definitions) -> None:
