@@ -12,6 +12,8 @@ FS_EXPLANATIONS: Final = dg.AssetKey("fs_explanations")
 WISEFLOW_EXPLANATIONS: Final = dg.AssetKey("wiseflow_explanations")
 SLACK_ALERTS: Final = dg.AssetKey("slack_alerts")
 LAAS_INDEX: Final = dg.AssetKey("laas_outcomes")
+KAFKA_RECORDS: Final = dg.AssetKey("kafka_records")
+KAFKA_ANSWERS: Final = dg.AssetKey("kafka_answers")
 
 
 def outside_systems() -> list[dg.AssetSpec]:
@@ -33,6 +35,15 @@ def outside_systems() -> list[dg.AssetSpec]:
         ),
         _outside(SLACK_ALERTS, "slack", "Alerts to people: once an hour for each cause of an institution.", handled),
         _outside(LAAS_INDEX, "laas", "Outcomes in the log index: ids, steps and codes, no personal data.", handled),
+        _outside(
+            KAFKA_RECORDS, "kafka", "Requests from FS and events of WISEflow that come by Kafka, where it is used.", []
+        ),
+        _outside(
+            KAFKA_ANSWERS,
+            "kafka",
+            "What became of each case, and dead letters, on Kafka's topics, where it is used.",
+            ["registered_explanations"],
+        ),
     ]
 
 

@@ -24,6 +24,15 @@ CRASH_POINTS: Final = (
     "message_removed",
     "effect_delivered",  # LaaS or the alert has it; the message still owes it
 )
+CONSUMER_CRASH_POINTS: Final = (
+    "records_accepted",  # Kafka's records are in the inbox; their offsets are not committed
+    "offsets_committed",
+)
+"""What only a process passes that consumes from Kafka, besides those above that every source passes."""
+PRODUCER_CRASH_POINTS: Final = (
+    "record_published",  # Kafka has the record; the message still owes it
+)
+"""What only a process passes that owes Kafka something."""
 
 _armed: Final = os.environ.get("CASEBRIDGE_CRASH_POINT")
 _kind: Final = os.environ.get("CASEBRIDGE_CRASH_KIND", "kill")

@@ -106,6 +106,7 @@ class Database:
                     IndexModel([("correlationId", ASCENDING)], unique=True),
                     IndexModel([("institution", ASCENDING), ("state", ASCENDING)]),
                     IndexModel([("vurdId", ASCENDING), ("kandidatnr", ASCENDING)]),
+                    IndexModel([("flowId", ASCENDING)], sparse=True),
                 ],
             ),
             (

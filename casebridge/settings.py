@@ -125,6 +125,43 @@ class LaasSettings(BaseModel):
     give_up_days: float = Field(7.0, description="An index entry that cannot be delivered for this long is dropped.")
 
 
+class KafkaSettings(BaseModel):
+    """Kafka, optional: without servers nothing connects. The names of the topics are `[inferred]` (contract 11)."""
+
+    bootstrap_servers: str | None = Field(None, description="Brokers, as `host:port,host:port`.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to connect."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="How to log in, with a `SASL_…` protocol."
+    )
+    user: str | None = Field(None, description="User of the login.")
+    password: SecretStr | None = Field(None, description="Password of the login.")
+    ca_file: str | None = Field(None, description="Certificates to trust, in PEM; not set: the system's.")
+    group: str = Field("casebridge", description="Consumer group of all `casebridge consume` of an installation.")
+    session_seconds: float = Field(6.0, description="A silent consumer loses its partitions after this.")
+    heartbeat_seconds: float = Field(1.0, description="How often a consumer says that it is alive.")
+    fetch_wait_seconds: float = Field(
+        0.1, description="Longest time that a broker holds back an answer to gather more."
+    )
+    request_seconds: float = Field(10.0, description="Longest wait for a broker's answer.")
+    batch_records: int = Field(500, ge=1, description="Most records that go to the inbox at once.")
+    maximum_record_bytes: int = Field(
+        1024 * 1024, ge=1, le=2 * 1024 * 1024, description="A larger record is set aside without what it holds."
+    )
+    make_topics: bool = Field(True, description="Make the topics that are missing, each with its `.DLT`.")
+    partitions: int = Field(1, ge=1, description="Partitions of a topic that is made.")
+    replicas: int = Field(1, ge=1, description="Replicas of a topic that is made.")
+    retention_days: float = Field(7.0, description="How long a topic that is made keeps its records.")
+    maximum_lag: int = Field(1000, ge=0, description="More unread records than this in a partition are reported.")
+    explanation_requests_topic: str = Field("begrunnelse-forespoersel", description="Consumed: requests from FS.")
+    wiseflow_events_topic: str = Field("wiseflow-webhook", description="Consumed: WISEflow's events on explanations.")
+    explanation_answers_topic: str = Field("begrunnelse-svar", description="Produced: what became of each case.")
+    appeal_requests_topic: str = Field("klage-forespoersel", description="Made, not consumed yet: appeals from FS.")
+    appeal_decisions_topic: str = Field("klage-vedtak", description="Made, not used yet: decisions on appeals.")
+    inspera_events_topic: str = Field("inspera-webhook", description="Made, not consumed yet: Inspera's events.")
+
+
 class DagsterSettings(BaseModel):
     """Where the listener reports what it did, in aggregate."""
 
@@ -188,6 +225,7 @@ class Settings(BaseSettings):
     answers: AnswerSettings = AnswerSettings()
     slack: SlackSettings = SlackSettings()
     laas: LaasSettings = LaasSettings()
+    kafka: KafkaSettings = KafkaSettings()
     dagster: DagsterSettings = DagsterSettings()
     retention: RetentionSettings = RetentionSettings()
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pymongo.errors import PyMongoError
 
+from command_line.consume import consume
 from command_line.demo.command import demo
 from command_line.listen import listen
 from command_line.output import ExitCode, notes
@@ -25,7 +26,7 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, listen, sync, replay, status, where, prune, prepare, simulate):
+for command in (demo, listen, consume, sync, replay, status, where, prune, prepare, simulate):
     application.command()(command)
 
 

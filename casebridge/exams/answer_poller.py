@@ -59,6 +59,20 @@ class AnswerPoller:
     def _poll(self, institution: Institution, *, also_answered: bool) -> PollOutcome:
         watched_since = self._clock.now() - self._watch if also_answered else None
         cases = self._cases.awaiting_answer(institution.key, watched_since)
+        outcome = self._look(institution, cases)
+        if cases:
+            self._failures[institution.key] = 0
+        return outcome
+
+    def look_at(self, institution: Institution, flow_id: int) -> PollOutcome:
+        """Answers on one flow, now, also changed ones: somebody told us that something happened there.
+
+        Raises `CaseError`: whoever was told tries again.
+        """
+        watched_since = self._clock.now() - self._watch
+        return self._look(institution, self._cases.awaiting_answer(institution.key, watched_since, flow_id))
+
+    def _look(self, institution: Institution, cases: Sequence[Case]) -> PollOutcome:
         if not cases:
             return PollOutcome(institution.key)
         statuses, failures = self._statuses(institution, sorted({case.document["flowId"] for case in cases}))
@@ -74,7 +88,6 @@ class AnswerPoller:
         accepted = tuple(correlation_ids[key] for key in self._queue.accept(answered))
         if failures or unknown:
             raise failures[0] if failures else _unknown_state(unknown)
-        self._failures[institution.key] = 0
         return PollOutcome(
             institution.key,
             seen=len(statuses),

@@ -200,17 +200,28 @@ class Cases:
         document = self._cases.find_one({"_id": key})
         return Case.from_document(document) if document else None
 
-    def awaiting_answer(self, institution: str, watched_since: datetime | None) -> list[Case]:
-        """Cases that the exam system has; with `watched_since` also those answered since, in case the answer changed."""
-        documents = list(self._cases.find({"institution": institution, "state": CaseState.DISPATCHED.value}))
+    def awaiting_answer(
+        self, institution: str, watched_since: datetime | None, flow_id: int | None = None
+    ) -> list[Case]:
+        """Cases that the exam system has; with `watched_since` also those answered since, in case the answer changed.
+
+        With `flow_id`, only those on that flow.
+        """
+        where: Document = {"institution": institution, **({"flowId": flow_id} if flow_id is not None else {})}
+        documents = list(self._cases.find({**where, "state": CaseState.DISPATCHED.value}))
         if watched_since is not None:
             documents += self._cases.find(
                 {
-                    "institution": institution,
+                    **where,
                     "state": {"$in": [CaseState.REGISTERED.value, CaseState.SHOWN.value]},
                     "registeredAt": {"$gte": watched_since},
                 }
             )
+        return [Case.from_document(document) for document in documents]
+
+    def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
+        """Cases whose candidates sit on these flows of an institution, whatever their state."""
+        documents = self._cases.find({"flowId": {"$in": list(flow_ids)}, "institution": institution})
         return [Case.from_document(document) for document in documents]
 
     def by_correlation_id(self, correlation_id: str) -> Case | None:

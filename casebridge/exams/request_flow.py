@@ -13,6 +13,7 @@ from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationReques
 from casebridge.exams.ports import Outside
 from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.message import Message
+from casebridge.messaging.record_flow import kafka_fields
 
 
 class RequestFlow:
@@ -44,6 +45,7 @@ class RequestFlow:
             "personlopenr": request.get("personlopenr"),
             "userCandidateId": place.result.get("participantId") if place else None,
             "testId": place.result.get("flowId") if place else None,
+            **kafka_fields(message),
         }
 
     def set_aside(self, message: Message, error: CaseError) -> None:

@@ -15,13 +15,14 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from casebridge.clock import Clock
-from casebridge.crash_points import crash_point
 from casebridge.errors import CaseError
-from casebridge.exams.cases import Case, Cases, CaseState, case_id
+from casebridge.exams import request_intake
+from casebridge.exams.cases import Cases, CaseState, case_id
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ChangedExam, ExplanationRequest
 from casebridge.exams.polling import Polling, PollOutcome
 from casebridge.exams.ports import Outside, StudentRegistry
+from casebridge.exams.request_intake import open_cases, request_message
 from casebridge.exams.watermarks import Watermarks
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
@@ -29,7 +30,7 @@ from casebridge.messaging.message import NewMessage
 from casebridge.settings import FsSettings
 
 SUBMODULE: Final = "klage-beg-dispatcher"
-QUEUE: Final = "wiseflow-begrunnelse"
+QUEUE: Final = request_intake.QUEUE
 EXAMS_AT_ONCE: Final = 6
 
 
@@ -154,32 +155,17 @@ class RequestReader:
         return rows, failure
 
     def _accept(self, institution: Institution, found: _Sorted) -> list[str]:
-        """Cases first, then messages: a message without its case could not be told of. Returns new correlation ids."""
-        cases = self._cases.open(institution, found.open)
-        crash_point("cases_written")
+        """Cases first, then messages. Returns new correlation ids."""
+        cases = open_cases(self._cases, institution, found.open)
         for case in cases.values():
             if case.state is CaseState.WITHDRAWN:
                 self._cases.reopen(case.id)
         if found.finished:
             self._cases.withdraw([case_id(institution, request) for request in found.finished])
-        messages = [self._message(institution, request, cases) for request in found.open]
+        messages = [request_message(institution, request, cases) for request in found.open]
         messages += [_unreadable_message(institution, row, why) for row, why in found.unreadable]
         correlation_ids = {message.key: message.correlation_id for message in messages}
         return [correlation_ids[key] for key in self._queue.accept(messages)]
-
-    def _message(self, institution: Institution, request: ExplanationRequest, cases: dict[str, Case]) -> NewMessage:
-        case = cases[case_id(institution, request)]
-        reopened = case.document.get("withdrawnAt")
-        return NewMessage(
-            key=short_hash(QUEUE, case.id, request.version, reopened),
-            queue=QUEUE,
-            org_id=institution.org_id,
-            env=institution.env,
-            exam_system=institution.exam_system,
-            ordering_key=case.id,
-            correlation_id=case.correlation_id,
-            payload={"caseId": case.id, "request": request.model_dump(mode="json", by_alias=True)},
-        )
 
 
 def _sort(rows: Sequence[dict[str, Any]], window: Window | None) -> _Sorted:

@@ -14,6 +14,8 @@ from casebridge.database import Database
 from casebridge.settings import MongoDBSettings
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
+from tests.kafka_broker import Broker, Topic, kafka_settings
+from tests.kafka_requests import request_values
 from tests.ledger import check_everything
 from tests.patience import wait_until
 from tests.processes import Processes
@@ -95,3 +97,32 @@ def test_a_listener_starts_before_its_database(own_server: EmbeddedMongoDB, worl
 
     world.control.wait("dispatched", 2)
     assert listener.stop() == 0
+
+
+@pytest.mark.parametrize(("away", "back"), [(kill, EmbeddedMongoDB.restart), (freeze, thaw)], ids=["killed", "frozen"])
+def test_a_consumer_commits_nothing_while_its_database_is_away(
+    away: Callable[[EmbeddedMongoDB], None],
+    back: Callable[[EmbeddedMongoDB], None],
+    own_server: EmbeddedMongoDB,
+    broker: Broker,
+    world: World,
+    processes: Processes,
+) -> None:
+    world.configure(kafka=kafka_settings(broker.address))
+    world.populate(institutions=1, courses=1, requests=4, variety=False)
+    kafka = world.settings.kafka
+    topic = Topic(broker.address, kafka.explanation_requests_topic)
+    consumer = processes.consumer()
+    values = request_values(world, world.bridge())
+    topic.send(*values[:2])
+    wait_until(lambda: topic.committed(kafka.group) == {0: 2}, "the first are committed")
+
+    away(own_server)
+    topic.send(*values[2:])
+    wait_until(lambda: consumer.log.read_text().count("nothing is committed") >= 2, "the outage is felt")
+    assert topic.committed(kafka.group) == {0: 2}
+    back(own_server)
+
+    wait_until(lambda: topic.committed(kafka.group) == {0: 4}, "the rest is committed", seconds=40.0)
+    assert world.database.messages.count_documents({}) == 4
+    assert consumer.stop() == 0

@@ -15,7 +15,10 @@ from orchestration.job_tags import MAX_RUNTIME, ONE_AT_A_TIME, PRIORITY
 
 ROOT = Path(__file__).parents[2]
 ROAD = {"explanation_requests", "dispatched_requests", "explanation_answers", "registered_explanations", "audit_log"}
-OUTSIDE = {"fs_requests", "fs_explanations", "wiseflow_explanations", "slack_alerts", "laas_outcomes"}
+OUTSIDE = {"fs_requests", "fs_explanations", "wiseflow_explanations", "slack_alerts", "laas_outcomes"} | {
+    "kafka_records",
+    "kafka_answers",
+}
 
 LOAD_WITH_WARNINGS_AS_ERRORS = """
 import warnings
@@ -62,7 +65,7 @@ def test_importing_and_building_needs_no_settings(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_assets_are_these(specs: dict[str, dg.AssetSpec]) -> None:
-    assert set(specs) == ROAD | OUTSIDE | {"request_ledger"}
+    assert set(specs) == ROAD | OUTSIDE | {"request_ledger", "kafka_inbox"}
 
 
 def test_every_asset_is_grouped_owned_described_tagged_and_has_a_kind(specs: dict[str, dg.AssetSpec]) -> None:
@@ -89,6 +92,9 @@ def test_the_lineage_is_the_road_from_fs_to_fs(specs: dict[str, dg.AssetSpec]) -
         "laas_outcomes": {"dispatched_requests", "registered_explanations"},
         "audit_log": ROAD - {"audit_log"},
         "request_ledger": {"fs_requests"},
+        "kafka_records": set(),
+        "kafka_inbox": {"kafka_records"},
+        "kafka_answers": {"registered_explanations"},
     }
 
 
@@ -105,6 +111,7 @@ def test_the_checks_are_these(defs: dg.Definitions) -> None:
         "registered_explanations:dead_letters",
         "registered_explanations:deadline_overdue",
         "request_ledger:ledger_balances",
+        "kafka_inbox:kafka_lag",
     }
 
 
@@ -123,7 +130,7 @@ def test_each_job_has_an_end_and_goes_before_backfills(defs: dg.Definitions) -> 
 
 
 def test_the_checks_are_run_by_the_reconciliation(defs: dg.Definitions) -> None:
-    assert len(defs.resolve_job_def("reconcile").asset_layer.asset_graph.asset_check_keys) == 4
+    assert len(defs.resolve_job_def("reconcile").asset_layer.asset_graph.asset_check_keys) == 5
     assert not defs.resolve_job_def("sync_now").asset_layer.asset_graph.asset_check_keys
 
 

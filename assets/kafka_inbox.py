@@ -1,0 +1,104 @@
+"""What waits in Kafka for the consumers, and the check that it does not wait in vain.
+
+Materialising only looks: records are carried by `casebridge consume`. Kafka being off or away fails nothing here, for
+everything else goes on without it; that it is away is for the check to say.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+
+from assets.outside_systems import KAFKA_RECORDS
+from assets.ownership import GROUP, OWNERS
+from assets.poll_metadata import ROWS
+from resources.bridge_resource import BridgeResource
+
+if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
+    from resources.kafka.lag import KafkaStanding
+
+OFF: Final = "Kafka is off: CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS is not set."
+HOW_TO_RECOVER: Final = dg.MetadataValue.md(
+    "- **Nothing reads**: start `casebridge consume`, one or more; its log says which partitions it has.\n"
+    "- **It reads and lags**: start another (as many as there are partitions), or look at the database's load.\n"
+    "- **Kafka is away**: consumers and producers go on by themselves when it is back; FS and WISEflow are polled as ever.\n"
+    "- More: `docs/kafka.md`.\n"
+)
+
+
+@dg.asset(
+    deps=[KAFKA_RECORDS],
+    group_name=GROUP,
+    owners=list(OWNERS),
+    kinds={"kafka", "mongodb"},
+    tags={"casebridge/side": "way_there"},
+)
+def kafka_inbox(bridge: BridgeResource) -> dg.MaterializeResult[None]:
+    """Unread records of the topics that are consumed, by partition, and since when the oldest waits."""
+    standing = bridge.get().kafka_standing()
+    if standing is None:
+        return dg.MaterializeResult(metadata={"kafka": OFF})
+    if standing.away:
+        return dg.MaterializeResult(metadata={"kafka": standing.away, "how_to_recover": HOW_TO_RECOVER})
+    return dg.MaterializeResult(
+        metadata={
+            "kafka": "there",
+            "unread": standing.unread,
+            "partitions": _table(standing),
+            "how_to_recover": HOW_TO_RECOVER,
+        }
+    )
+
+
+@dg.asset_check(asset=kafka_inbox)
+def kafka_lag(bridge: BridgeResource) -> dg.AssetCheckResult:
+    """No partition has more unread records than CASEBRIDGE_KAFKA__MAXIMUM_LAG. Where Kafka is off there is nothing to check."""
+    wired = bridge.get()
+    standing = wired.kafka_standing()
+    allowed = wired.settings.kafka.maximum_lag
+    if standing is None:
+        return dg.AssetCheckResult(passed=True, description=OFF, metadata={"kafka": OFF})
+    late = [lag for lag in standing.partitions if lag.unread > allowed]
+    named = ", ".join(f"{lag.topic}|{lag.partition}: {lag.unread}" for lag in late[:ROWS])
+    if standing.away:
+        description = (
+            f"Kafka cannot be asked ({standing.away}). Next: see that its brokers run; nothing is lost meanwhile."
+        )
+    elif late:
+        description = (
+            f"More than {allowed} records are unread ({named}). "
+            "Next: see that `casebridge consume` runs, and what its log says."
+        )
+    else:
+        description = f"{standing.unread} records are unread, in no partition more than {allowed}."
+    return dg.AssetCheckResult(
+        passed=not standing.away and not late,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=description,
+        metadata={
+            "kafka": standing.away or "there",
+            "unread": standing.unread,
+            "late_partitions": len(late),
+            "how_to_recover": HOW_TO_RECOVER,
+        },
+    )
+
+
+def _table(standing: "KafkaStanding") -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "topic": lag.topic,
+                    "partition": lag.partition,
+                    "unread": lag.unread,
+                    "oldest_unread": _told(lag.oldest_unread),
+                }
+            )
+            for lag in sorted(standing.partitions, key=lambda lag: -lag.unread)[:ROWS]
+        ]
+    )
+
+
+def _told(moment: datetime | None) -> str:
+    return moment.isoformat(timespec="seconds") if moment else ""

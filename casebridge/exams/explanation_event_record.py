@@ -1,0 +1,93 @@
+"""Reads WISEflow's events on explanations that come by Kafka (contract 2.2 "WISEflow answer", 4.7).
+
+An event says only that something happened, not what: it makes `explanation_event_flow` look at that flow now.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import Field
+
+from casebridge.errors import CaseError
+from casebridge.exams.cases import Case, Cases
+from casebridge.exams.institution import Institution
+from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.models import FsNumber
+from casebridge.exams.record_values import failed, institution_of, read_value
+from casebridge.fingerprint import short_hash
+from casebridge.messaging.message import NewMessage
+from casebridge.messaging.record import Record
+from casebridge.messaging.record_reader import Reading
+from casebridge.personal_data import DomainModel
+
+QUEUE: Final = "wiseflow-webhook"
+
+
+class ExplanationEventRecord(DomainModel):
+    """The value of a record: the payload of `grade.justification`, its envelope, and what Sikt adds."""
+
+    flow_id: FsNumber = Field(alias="flowId")
+    explanation_request_id: FsNumber = Field(alias="explanationRequestId")
+    participant_id: FsNumber = Field(alias="participantId")
+    org: str
+    env: str
+    exam_system: str = Field(alias="examSystem")
+    sequence_number: int | None = Field(None, alias="sequenceNumber")
+    timestamp: int | str | None = None
+
+
+class ExplanationEventRecords:
+    """The reader of that topic."""
+
+    def __init__(self, institutions: InstitutionRegister, cases: Cases) -> None:
+        self._institutions = institutions
+        self._cases = cases
+
+    def read(self, records: Sequence[Record]) -> list[Reading]:
+        """Events on cases that are not ours (a student may ask in WISEflow as well) come to nothing."""
+        told: list[tuple[Record, Institution, ExplanationEventRecord] | Reading] = []
+        flows: dict[str, set[int]] = {}
+        for record in records:
+            try:
+                event = read_value(ExplanationEventRecord, record)
+                institution = institution_of(record, event.org, event.env, event.exam_system, self._institutions)
+            except CaseError as error:
+                told.append(failed(record, error))
+            else:
+                told.append((record, institution, event))
+                flows.setdefault(institution.key, set()).add(event.flow_id)
+        cases = {
+            (key, case.document["flowId"], case.document["participantId"]): case
+            for key, flow_ids in flows.items()
+            for case in self._cases.on_flows(key, flow_ids)
+        }
+        return [found if isinstance(found, Reading) else _reading(*found, cases) for found in told]
+
+
+def _reading(
+    record: Record,
+    institution: Institution,
+    event: ExplanationEventRecord,
+    cases: dict[tuple[str, int, int], Case],
+) -> Reading:
+    case = cases.get((institution.key, event.flow_id, event.participant_id))
+    if case is None:
+        return Reading(record)
+    return Reading(record, _message(record, institution, event, case))
+
+
+def _message(record: Record, institution: Institution, event: ExplanationEventRecord, case: Case) -> NewMessage:
+    # WISEflow's sequence number is an event's own and the same in every re-delivery (contract 4.7).
+    told_apart = (event.sequence_number, event.timestamp)
+    if told_apart == (None, None):
+        told_apart = (None, record.fingerprint)
+    return NewMessage(
+        key=short_hash(QUEUE, institution.key, event.flow_id, event.explanation_request_id, *told_apart),
+        queue=QUEUE,
+        org_id=institution.org_id,
+        env=institution.env,
+        exam_system=institution.exam_system,
+        ordering_key=f"{QUEUE}:{case.id}",
+        correlation_id=case.correlation_id,
+        payload={"caseId": case.id, "flowId": event.flow_id, "explanationRequestId": event.explanation_request_id},
+    )

@@ -1,0 +1,80 @@
+"""What the readers of Kafka's records share: a value read into a model, its institution found, and what to say if not."""
+
+import re
+from typing import Final, TypeVar
+
+from pydantic import Field, ValidationError
+
+from casebridge.errors import CaseError, PermanentError
+from casebridge.exams.institution import Institution
+from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.messaging.message import UNKNOWN
+from casebridge.messaging.record import Record
+from casebridge.messaging.record_reader import Reading
+from casebridge.personal_data import DomainModel
+
+NAME: Final = re.compile(r"[a-z0-9.-]{1,64}")
+"""What an institution or an environment may be called where a record that cannot be read says so."""
+
+Value = TypeVar("Value", bound=DomainModel)
+
+
+class Claim(DomainModel):
+    """Whose a record says it is, in either spelling of the contract (2.2)."""
+
+    org_id: str | None = Field(None, alias="orgId")
+    org: str | None = None
+    env: str | None = None
+
+    @classmethod
+    def of(cls, record: Record) -> "Claim":
+        try:
+            return cls.model_validate_json(record.value or b"")
+        except ValidationError:
+            return cls.model_validate({})
+
+
+def read_value(model: type[Value], record: Record) -> Value:
+    """Raises `PermanentError` `kafka.record_unreadable`, which names fields and never quotes a value."""
+    try:
+        return model.model_validate_json(record.value or b"")
+    except ValidationError as error:
+        raise unreadable(record, error) from None
+
+
+def unreadable(record: Record, error: ValidationError, below: str = "") -> PermanentError:
+    """What is wrong with a record; `below` is the field that held what was validated."""
+    fields = {".".join(filter(None, (below, *map(str, problem["loc"])))) for problem in error.errors()}
+    named = ", ".join(sorted(fields - {""}))
+    cause = f"it lacks or misstates: {named}" if named else "its value is not a JSON object"
+    return PermanentError(
+        "kafka.record_unreadable",
+        f"The record {record.place} cannot be read: {cause}.",
+        "Have its sender correct it and send it again; the record as it came is in the message in oai.meldingQ.",
+        system="Kafka",
+    )
+
+
+def institution_of(
+    record: Record, org_id: str, env: str, exam_system: str, register: InstitutionRegister
+) -> Institution:
+    """Raises `PermanentError` when the institution is not carried, or not on that exam system."""
+    institution = register.get(f"{org_id}/{env}")
+    if institution is None or institution.exam_system != exam_system:
+        raise PermanentError(
+            "kafka.institution_unknown",
+            f"The record {record.place} is of an institution that is not active here on that exam system.",
+            "Activate the institution (docs/adding-an-institution.md), then replay the message; or discard it.",
+            system="Kafka",
+        )
+    return institution
+
+
+def failed(record: Record, error: CaseError) -> Reading:
+    """The reading of a record that came to an error: whose it is as far as it says so in a form that may be repeated."""
+    claim = Claim.of(record)
+    return Reading(record, error=error, org_id=_plain(claim.org_id or claim.org), env=_plain(claim.env))
+
+
+def _plain(name: str | None) -> str:
+    return name if name and NAME.fullmatch(name) else UNKNOWN

@@ -1,0 +1,39 @@
+"""What every road that brings explanation requests has in common: the case first, then the message that carries it.
+
+The key of a message is the same whatever the road, so a request that comes from FS and by Kafka is one case and one message.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from casebridge.crash_points import crash_point
+from casebridge.exams.cases import Case, Cases, case_id
+from casebridge.exams.institution import Institution
+from casebridge.exams.models import ExplanationRequest
+from casebridge.fingerprint import short_hash
+from casebridge.messaging.message import NewMessage
+
+QUEUE: Final = "wiseflow-begrunnelse"
+
+
+def open_cases(cases: Cases, institution: Institution, requests: Sequence[ExplanationRequest]) -> dict[str, Case]:
+    """Cases first: a message without its case could not be told of. By case id."""
+    opened = cases.open(institution, requests)
+    crash_point("cases_written")
+    return opened
+
+
+def request_message(institution: Institution, request: ExplanationRequest, cases: dict[str, Case]) -> NewMessage:
+    """The message for a request, with its case among `cases`."""
+    case = cases[case_id(institution, request)]
+    reopened = case.document.get("withdrawnAt")
+    return NewMessage(
+        key=short_hash(QUEUE, case.id, request.version, reopened),
+        queue=QUEUE,
+        org_id=institution.org_id,
+        env=institution.env,
+        exam_system=institution.exam_system,
+        ordering_key=case.id,
+        correlation_id=case.correlation_id,
+        payload={"caseId": case.id, "request": request.model_dump(mode="json", by_alias=True)},
+    )

@@ -1,0 +1,38 @@
+"""What is owed to a topic of Kafka: the body of an effect of kind `kafka`. Publishing it is in `resources.kafka`."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from casebridge.messaging.message import OwedEffect
+from casebridge.personal_data import Personal
+
+KAFKA: Final = "kafka"
+EFFECT_ID: Final = "casebridge_effect-id"
+"""The header by which a reader knows a record that a crash has sent twice."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One record to publish. Records with one key keep their order."""
+
+    topic: str
+    key: Personal[bytes | None] = field(repr=False)
+    value: Personal[bytes | None] = field(repr=False)
+    headers: Personal[tuple[tuple[str, bytes | None], ...]] = field(default=(), repr=False)
+
+    def owed(self) -> OwedEffect:
+        effect_id = uuid.uuid4().hex
+        body = {
+            "topic": self.topic,
+            "key": self.key,
+            "value": self.value,
+            "headers": [[name, value] for name, value in (*self.headers, (EFFECT_ID, effect_id.encode()))],
+        }
+        return OwedEffect(effect_id, KAFKA, body)
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> "Publication":
+        headers = tuple((name, value) for name, value in body.get("headers", []))
+        return cls(body["topic"], body.get("key"), body.get("value"), headers)

