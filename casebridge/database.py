@@ -96,6 +96,9 @@ class Database:
                         unique=True,
                         partialFilterExpression={"status": "processing"},
                     ),
+                    # What operators look for among dead messages; no other message pays for these.
+                    IndexModel([("enqueuedAt", ASCENDING)], partialFilterExpression={"status": "dead"}),
+                    IndexModel([("errors.code", ASCENDING)], partialFilterExpression={"status": "dead"}),
                 ],
             ),
             (

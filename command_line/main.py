@@ -6,11 +6,11 @@ import typer
 from pydantic import ValidationError
 from pymongo.errors import PyMongoError
 
+from command_line.dead import dead
 from command_line.demo.command import demo
 from command_line.listen import listen
 from command_line.output import ExitCode, notes
 from command_line.prepare import prepare
-from command_line.replay import replay
 from command_line.simulate import simulate
 from command_line.status import status
 from command_line.sync import sync
@@ -23,8 +23,9 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, listen, sync, replay, status, where, prepare, simulate):
+for command in (demo, listen, sync, status, where, prepare, simulate):
     application.command()(command)
+application.add_typer(dead)
 
 
 def main() -> None:

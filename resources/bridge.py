@@ -30,7 +30,7 @@ from casebridge.messaging.relay import Relay
 from casebridge.messaging.retry import RetryPolicy
 from casebridge.messaging.worker import Worker
 from casebridge.operators.accounting import Accounting
-from casebridge.operators.replay import Replayer
+from casebridge.operators.dead_letters import DeadLetters
 from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
 from casebridge.operators.synchronisation import Synchronisation
@@ -105,7 +105,7 @@ class Bridge:
         self.status = StatusReader(self.database, self.cases, self.pauses, self.alerts, self.clock)
         self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
         self.roads = RoadFinder(self.database, self.cases, self.audit)
-        self.replayer = Replayer(self.queue, self.audit, self.clock)
+        self.dead_letters = DeadLetters(self.database, self.queue, self.cases, self.audit, self.clock)
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 
     def listener(self, queues: tuple[str, ...] = ()) -> Listener:

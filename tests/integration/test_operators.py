@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 import pytest
+from casebridge.operators.replay import ReplayFilter
 
 from casebridge.messaging.message import MessageStatus
-from casebridge.operators.replay import ReplayFilter
 from resources.bridge import Bridge
 from tests.processes import Processes
 from tests.world import World

@@ -244,9 +244,10 @@ class MeldingQMachine(RuleBasedStateMachine):
     def replay(self, data: st.DataObject) -> None:
         dead = sorted(key for key, expected in self.model.items() if expected.status is MessageStatus.DEAD)
         key = data.draw(st.sampled_from(dead))
-        assert self.queue.replay([key], reason="test", asked_by="test") == 1
-        assert self.queue.replay([key], reason="test", asked_by="test") == 0
         expected = self.model[key]
+        chosen = {key: expected.generation}
+        assert self.queue.replay(chosen, from_status=MessageStatus.DEAD, reason="test", asked_by="test") == 1
+        assert self.queue.replay(chosen, from_status=MessageStatus.DEAD, reason="test", asked_by="test") == 0
         expected.status, expected.due_at = MessageStatus.ENQUEUED, self.clock.now()
         expected.attempts, expected.generation = 0, expected.generation + 1
 
@@ -323,7 +324,7 @@ def test_a_replayed_message_behind_a_younger_one_in_work_holds_up_nobody(databas
     clock.pass_time(1)
     queue.accept([new_message("young", "the case")])
     (young,) = queue.claim("one", 1)
-    queue.replay(["old"], reason="test", asked_by="test")
+    queue.replay({"old": 1}, from_status=MessageStatus.DEAD, reason="test", asked_by="test")
     clock.pass_time(1)
     queue.accept([new_message("other", "another case")])
 
