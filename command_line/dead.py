@@ -57,22 +57,15 @@ def list_letters(
     if as_json:
         print_json(listing.plain())
     else:
-        columns = ("case", "institution", "queue", "step", "code", "failed (UTC)", "attempts", "replays")
+        columns = ("case", "institution", "step", "code", "failed (UTC)", "replays")
         rows = (
-            (
-                row.correlation_id,
-                row.institution,
-                row.queue,
-                row.step,
-                row.code,
-                row.failed_at,
-                row.attempts,
-                row.replays,
-            )
+            (row.correlation_id, row.institution, row.step, row.code, row.failed_at, row.replays)
             for row in listing.letters
         )
         results.print(table("By code", ("code", "messages"), listing.by_code.items()))
-        results.print(table(status.capitalize(), columns, rows))
+        letters = table(status.capitalize(), columns, rows)
+        letters.columns[0].no_wrap = True  # an id in two lines cannot be copied
+        results.print(letters)
         results.print(f"{len(listing.letters)} of {listing.found} shown. One of them: casebridge dead show CASE")
     if not listing.found:
         raise typer.Exit(ExitCode.NOT_FOUND)

@@ -95,7 +95,8 @@ class DeadLetters:
     def find(self, wanted: DeadLetterFilter, limit: int) -> Listing:
         """Oldest first, at most `limit`. Two round trips, however many there are."""
         by_code = self._by_code(wanted)
-        rows = self._messages.aggregate(wanted.stages(limit), batchSize=limit)
+        # One more than there can be: with the last row the server says that it was the last.
+        rows = self._messages.aggregate(wanted.stages(limit), batchSize=limit + 1)
         return Listing(sum(by_code.values()), by_code, [DeadLetter.from_document(row) for row in rows])
 
     def show(self, correlation_id: str, queue: str | None = None) -> list[LetterStory]:

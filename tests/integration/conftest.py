@@ -1,4 +1,4 @@
-"""Dagster in a test's world: the definitions as they are, on an instance of the test's own."""
+"""Dagster in a test's world: the definitions as they are, on an instance of the test's own; a world with something set aside."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from orchestration.build import build_defs
+from resources.bridge import Bridge
 from resources.bridge_resource import BridgeResource
 from tests.world import World
 
@@ -56,6 +57,18 @@ def operator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             return Operator(build_defs(), instance)
 
         yield sit_down
+
+
+@pytest.fixture
+def mixed(world: World) -> Bridge:
+    """Two institutions: three cases registered, two of the first one's set aside for different reasons."""
+    population = world.populate(institutions=2, courses=2, requests=3, variety=False)
+    org_id = population["institutions"][0]["orgId"]
+    world.control.add_request(org_id, oddity="no_candidate")
+    world.control.add_request(org_id, oddity="two_flows")
+    bridge = world.bridge()
+    world.carry(bridge)
+    return bridge
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
