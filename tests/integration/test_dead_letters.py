@@ -294,6 +294,22 @@ def test_a_process_that_dies_between_audit_and_change_leaves_it_to_be_done_again
     assert processes.run(*asked).exit_code == NOT_FOUND
 
 
+def test_a_case_that_was_marked_before_a_crash_is_put_right_by_the_next_word(world: World, mixed: Bridge) -> None:
+    """The case is marked first: until the message follows, it stays in the list and accounts for the case."""
+    world.database.cases.update_many({}, {"$set": {"openedAt": T0}})
+    message = letter_of(mixed, MISSING)
+    mixed.cases.discard([message["orderingKey"]], by="kari", reason=REASON)
+
+    assert mixed.dead_letters.find(DeadLetterFilter(code=MISSING), 10).found == 1
+    assert mixed.accounting.account().unaccounted == ()
+    assert mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL).changed == 1
+    mixed.cases.bring_back([message["orderingKey"]], MISSING)
+
+    assert mixed.accounting.account().unaccounted == ()
+    assert mixed.dead_letters.replay(DISCARDED, FOR_REAL).changed == 1
+    assert case_of(mixed, message)["setAside"] == MISSING
+
+
 def test_another_s_word_after_a_crash_is_audited_too(mixed: Bridge, world: World, processes: Processes) -> None:
     asked = ("dead", "replay", "--code", MISSING, "--for-real", "--reason", REASON, "--asked-by")
     processes.run(*asked, "kari", crash=Crash("audit_written"))
