@@ -12,7 +12,7 @@ from rich.progress import Progress as ProgressBar
 
 from casebridge.clock import Clock
 from casebridge.messaging.message import MessageStatus
-from casebridge.operators.dead_letter import DeadLetterFilter, LetterStory
+from casebridge.operators.dead_letter import DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.operators.dead_letters import ActionReport, Order, Progress
 from casebridge.operators.moment import moment
 from command_line.output import ExitCode, notes, print_json, results, show, table
@@ -57,13 +57,15 @@ def list_letters(
     if as_json:
         print_json(listing.plain())
     else:
-        columns = ("case", "institution", "step", "code", "failed (UTC)", "replays")
         rows = (
-            (row.correlation_id, row.institution, row.step, row.code, row.failed_at, row.replays)
+            (
+                row.correlation_id,
+                f"{row.code} at {row.step}\n{row.institution}, {show(row.failed_at)} UTC, {row.replays} replays",
+            )
             for row in listing.letters
         )
         results.print(table("By code", ("code", "messages"), listing.by_code.items()))
-        letters = table(status.capitalize(), columns, rows)
+        letters = table(status.capitalize(), ("case", "what failed, where and when"), rows)
         letters.columns[0].no_wrap = True  # an id in two lines cannot be copied
         results.print(letters)
         results.print(f"{len(listing.letters)} of {listing.found} shown. One of them: casebridge dead show CASE")
@@ -187,7 +189,7 @@ def _act(
 def _progress_bar() -> Iterator[Progress]:
     """A bar on standard error, from the first batch on."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with ProgressBar(*columns, console=notes, transient=True) as bar:
+    with ProgressBar(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
         task = bar.add_task("messages", total=None, visible=False)
         yield lambda done, of: bar.update(task, completed=done, total=of, visible=True)
 
@@ -223,12 +225,17 @@ def _show_story(story: LetterStory) -> None:
     if story.discarded:
         word = story.discarded
         results.print(f"Discarded by {word.by} on {show(word.at)} UTC: {word.reason}", markup=False)
-    case = f"--case {letter.correlation_id}"
     results.print(
         Panel(
-            f"{letter.next_action}\nThen: casebridge dead replay {case}, or casebridge dead discard {case}\n"
-            f"The whole road: casebridge where {letter.correlation_id}",
+            f"{letter.next_action}\nThen: {_commands(letter)}\nThe whole road: casebridge where {letter.correlation_id}",
             title="Next",
             title_align="left",
         )
     )
+
+
+def _commands(letter: DeadLetter) -> str:
+    case = f"--case {letter.correlation_id}"
+    if letter.status == MessageStatus.DEAD:
+        return f"casebridge dead replay {case}, or casebridge dead discard {case}"
+    return f"casebridge dead replay --status {letter.status} {case}"

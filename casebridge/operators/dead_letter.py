@@ -40,21 +40,25 @@ class DeadLetterFilter:
                 "only dead, failed or discarded messages can be chosen; the others go on by themselves or are done"
             )
 
-    def stages(self, limit: int | None = None) -> list[Document]:
-        """The stages of an aggregation that finds them, oldest first, each with its last error under `LAST`.
+    def rows(self, limit: int) -> list[Document]:
+        """The stages of an aggregation that finds the oldest, each with its last error under `LAST`.
 
         The first stage is answered by an index: a message whose last error has a code has it among its errors. The last error
         itself is compared after that, so no message needs a field of its own for it, whichever release wrote it.
         """
-        stages: list[Document] = [
-            {"$match": self._narrow()},
-            # Before the projection: only so can an index give the order.
-            {"$sort": {"enqueuedAt": 1, "_id": 1}},
-            {"$project": {**dict.fromkeys(SHOWN, 1), LAST: {"$arrayElemAt": ["$errors", -1]}}},
-        ]
+        last: Document = {LAST: {"$arrayElemAt": ["$errors", -1]}}
+        narrow: list[Document] = [{"$match": self._narrow()}, {"$sort": {"enqueuedAt": 1, "_id": 1}}]
+        shown: Document = {"$project": {**dict.fromkeys(SHOWN, 1), **last}}
         if exact := self._exact():
-            stages.append({"$match": exact})
-        return [*stages, {"$limit": limit}] if limit else stages
+            return [*narrow, {"$addFields": last}, {"$match": exact}, {"$limit": limit}, shown]
+        return [*narrow, {"$limit": limit}, shown]
+
+    def counts(self) -> list[Document]:
+        """The stages of an aggregation that counts all of them by code, as `_id` and `messages`."""
+        last: Document = {"$project": {LAST: {"$arrayElemAt": ["$errors", -1]}}}
+        exact = self._exact()
+        group: Document = {"$group": {"_id": f"${LAST}.code", "messages": {"$sum": 1}}}
+        return [{"$match": self._narrow()}, last, *([{"$match": exact}] if exact else []), group]
 
     def _narrow(self) -> Document:
         wanted = {

@@ -96,7 +96,7 @@ class DeadLetters:
         """Oldest first, at most `limit`. Two round trips, however many there are."""
         by_code = self._by_code(wanted)
         # One more than there can be: with the last row the server says that it was the last.
-        rows = self._messages.aggregate(wanted.stages(limit), batchSize=limit + 1)
+        rows = self._messages.aggregate(wanted.rows(limit), batchSize=limit + 1)
         return Listing(sum(by_code.values()), by_code, [DeadLetter.from_document(row) for row in rows])
 
     def show(self, correlation_id: str, queue: str | None = None) -> list[LetterStory]:
@@ -154,7 +154,7 @@ class DeadLetters:
         changed = 0
         named: list[str] = []
         limit = min(order.limit, NAMED) if order.dry_run else order.limit
-        for done, batch in _batches(self._messages.aggregate(wanted.stages(limit), batchSize=BATCH)):
+        for done, batch in _batches(self._messages.aggregate(wanted.rows(limit), batchSize=BATCH)):
             named += [row.get("correlationId", UNKNOWN) for row in batch[: NAMED - len(named)]]
             if order.dry_run:
                 continue
@@ -165,11 +165,8 @@ class DeadLetters:
         return ActionReport(action, found, chosen, changed, order.dry_run, by_code, named)
 
     def _by_code(self, wanted: DeadLetterFilter) -> dict[str, int]:
-        group = {"$group": {"_id": f"${LAST}.code", "messages": {"$sum": 1}}}
-        # Without an order: nothing is cut off, and sorting all of them would be for nothing.
-        stages = [stage for stage in wanted.stages() if "$sort" not in stage]
         counts: Counter[str] = Counter()
-        for row in self._messages.aggregate([*stages, group], batchSize=1000):
+        for row in self._messages.aggregate(wanted.counts(), batchSize=1000):
             counts[row["_id"] or UNKNOWN] += row["messages"]
         return dict(counts.most_common())
 
