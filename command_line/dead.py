@@ -60,7 +60,7 @@ def list_letters(
         rows = (
             (
                 row.correlation_id,
-                f"{row.code} at {row.step}\n{row.institution}, {show(row.failed_at)} UTC, {row.replays} replays",
+                f"{row.code}\n{row.step}, {row.institution}\n{show(row.failed_at)} UTC, {row.replays} replays",
             )
             for row in listing.letters
         )
