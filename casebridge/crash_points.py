@@ -20,10 +20,9 @@ CRASH_POINTS: Final = (
     "effect_made",  # the outside system did it; we have not written that down
     "step_recorded",
     "audit_written",  # the audit tells of an outcome that the message does not show yet
-    "settled",
-    "effect_delivered",  # LaaS or the alert has it; the message still owes it
-    "processed_written",  # the message stands in both collections
+    "settled",  # the outcome is written; a processed message stands in both collections
     "message_removed",
+    "effect_delivered",  # LaaS or the alert has it; the message still owes it
 )
 
 _armed: Final = os.environ.get("CASEBRIDGE_CRASH_POINT")

@@ -48,6 +48,7 @@ class Database:
         self.cases: Collection[Document] = oai["begrunnelser"]
         self.pauses: Collection[Document] = oai["pauses"]
         self.alerts: Collection[Document] = oai["alerts"]
+        self.lanes: Collection[Document] = oai["lanes"]
         self.listeners: Collection[Document] = oai["listeners"]
 
     def _open(self, name: str) -> MongoDatabase[Document]:
@@ -84,6 +85,8 @@ class Database:
             (
                 self.messages,
                 [
+                    # What is due in a lane, and what is due at all.
+                    IndexModel([("institution", ASCENDING), ("queue", ASCENDING), ("dueAt", ASCENDING)]),
                     IndexModel([("dueAt", ASCENDING)], sparse=True),
                     IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
                     IndexModel([("correlationId", ASCENDING)]),
@@ -103,7 +106,11 @@ class Database:
             ),
             (
                 self.processed_messages,
-                [IndexModel([("correlationId", ASCENDING)]), IndexModel([("finishedAt", ASCENDING)])],
+                [
+                    IndexModel([("correlationId", ASCENDING)]),
+                    IndexModel([("finishedAt", ASCENDING)]),
+                    IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
+                ],
             ),
             (self.audit_log, [IndexModel([("correlationId", ASCENDING)]), IndexModel([("time", ASCENDING)])]),
             (

@@ -63,11 +63,19 @@ class QueueSettings(BaseModel):
     maximum_attempts: int = Field(5, ge=1, description="Attempts before a message is dead (seed: 5).")
     group_size: int = Field(100, ge=1, le=100, description="Messages fetched at once (seed: at most 100).")
     workers: int = Field(8, ge=1, description="Messages handled side by side in one process.")
+    institution_share: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Largest share of a process's workers for one institution; the rest is for others.",
+    )
     lease_seconds: float = Field(60.0, description="A silent worker loses its messages after this (seed: 10 minutes).")
     retry_base_seconds: float = Field(15.0, description="Wait after the first failure; four times longer each time.")
     retry_cap_seconds: float = Field(480.0, description="Longest wait between two attempts.")
     not_ready_seconds: float = Field(300.0, description="Wait when what we need does not exist yet.")
-    idle_poll_seconds: float = Field(0.25, description="Longest pause between two looks into an empty queue.")
+    idle_poll_seconds: float = Field(
+        0.25, description="Longest pause between two looks for new messages, on servers without change streams."
+    )
     shutdown_seconds: float = Field(30.0, description="How long a shutdown waits for messages in work.")
     probe_seconds: float = Field(15.0, description="First wait before refused credentials are tried again; doubles.")
     probe_cap_seconds: float = Field(900.0, description="Longest wait between two such trials.")

@@ -11,8 +11,8 @@ from typing import Final
 import requests
 
 from casebridge.exams import answer_poller, request_reader
-from casebridge.messaging.listener import Tally
 from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.tally import Tally
 from resources.bridge import Bridge
 
 logger = logging.getLogger(__name__)

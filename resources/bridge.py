@@ -22,12 +22,17 @@ from casebridge.exams.polling import Polling
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
 from casebridge.exams.watermarks import Watermarks
+from casebridge.messaging.effect_channels import ALERT, LOG_INDEX, AlertEffects, LogIndexEffects
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.listener import Listener
 from casebridge.messaging.meldingq import MeldingQ
+from casebridge.messaging.outcome_index import OutcomeIndex
+from casebridge.messaging.owed_effects import OwedEffects
 from casebridge.messaging.pauses import Pauses
 from casebridge.messaging.relay import Relay
 from casebridge.messaging.retry import RetryPolicy
+from casebridge.messaging.settler import Settler
+from casebridge.messaging.turns import Turns
 from casebridge.messaging.worker import Worker
 from casebridge.operators.accounting import Accounting
 from casebridge.operators.dead_letters import DeadLetters
@@ -76,27 +81,27 @@ class Bridge:
                 AnswerFlow(self.institutions, self.outside, self.cases),
             )
         }
-        self.worker = Worker(
+        self.worker = Worker(self.queue, self.flows, self.clock, settings.queue.maximum_attempts)
+        slack, laas = settings.slack, settings.laas
+        self._slack = SlackChannel(slack) if slack.token or slack.webhook_url else None
+        self._laas = LaasClient(laas, settings.http) if laas.url else None
+        self.settler = Settler(
             self.queue,
-            self.flows,
             self.audit,
             self.alerts,
             self.pauses,
             RetryPolicy(settings.queue),
+            [OutcomeIndex(self.clock)] if self._laas else [],
             self.clock,
-            settings.queue.maximum_attempts,
             settings.lease,
-            index_outcomes=settings.laas.url is not None,
         )
-        slack, laas = settings.slack, settings.laas
-        self._slack = SlackChannel(slack) if slack.token or slack.webhook_url else None
-        self._laas = LaasClient(laas, settings.http) if laas.url else None
+        self._log_index = LogIndexEffects(self._laas)
         self.relay = Relay(
-            self.queue,
+            OwedEffects(self.database, self.clock),
+            {ALERT: AlertEffects(self.alerts), LOG_INDEX: self._log_index},
             self.alerts,
             Blacklist(self.database),
             self._slack,
-            self._laas,
             self.clock,
             timedelta(days=laas.give_up_days),
             hold=self.settings.lease,
@@ -112,13 +117,13 @@ class Bridge:
         """A listener of this process; it may be run until stopped or until nothing is due."""
         return Listener(
             self.queue,
+            Turns(self.queue, self.clock, queues),
             self.worker,
+            self.settler,
             self.relay,
             self.pauses,
             self.settings.queue,
             self.trials.run_due,
-            queues=queues,
-            turns=tuple(self.flows),
         )
 
     def announce(self, listener: Listener) -> None:
@@ -133,7 +138,7 @@ class Bridge:
         self.database.listeners.delete_one({"_id": listener.owner})
 
     def close(self) -> None:
-        self.relay.close()
+        self._log_index.close()
         for client in (self._slack, self._laas):
             if client is not None:
                 client.close()

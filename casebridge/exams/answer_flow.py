@@ -35,7 +35,7 @@ class AnswerFlow:
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
-            Step("fetch_answer", self._fetch_answer),
+            Step("fetch_answer", self._fetch_answer, only_looks=True),
             Step("register_explanation", self._register_explanation),
             Step("show_explanation", self._show_explanation),
         )
@@ -60,13 +60,15 @@ class AnswerFlow:
         )
         text_hash = hashlib.sha256(answer.text.encode()).hexdigest()
         values: Result = {"textHash": text_hash, "givenAt": answer.given_at, "source": answer.source}
-        if text_hash == case.registered_hash:
+        if case.is_registered_by_another(message.key, text_hash):
             return StepResult({**values, "outcome": "unchanged"}, last=True)
         return StepResult({**values, "text": answer.text})
 
     def _register_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
         case, answer = self._case(message), results["fetch_answer"]
         given_at: datetime = answer["givenAt"]
+        if case.has_newer_answer(given_at):
+            return StepResult({"outcome": "overtaken"}, last=True)
         request = case.document
         self._outside.student_registry(self._institution(message)).register_explanation(
             ExplanationRegistration(
@@ -79,7 +81,7 @@ class AnswerFlow:
                 text=answer["text"],
             )
         )
-        self._cases.registered(case.id, answer["textHash"], given_at)
+        self._cases.registered(case.id, answer["textHash"], given_at, message.key)
         wants_to_show = self._wants_to_show(message)
         return StepResult({"outcome": "registered"}, last=not wants_to_show)
 

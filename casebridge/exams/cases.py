@@ -63,6 +63,15 @@ class Case:
     def registered_hash(self) -> str | None:
         return self.document.get("registeredHash")
 
+    def is_registered_by_another(self, message_key: str, text_hash: str) -> bool:
+        """Whether FS has this very text already, and not because the same message came this far before its worker died."""
+        return text_hash == self.registered_hash and self.document.get("registeredBy") != message_key
+
+    def has_newer_answer(self, given_at: datetime) -> bool:
+        """Whether FS has an answer that was given later: an older one, replayed or delayed, must not take its place."""
+        registered: datetime | None = self.document.get("answerGivenAt")
+        return registered is not None and registered > given_at
+
 
 def case_id(institution: Institution, request: ExplanationRequest) -> str:
     """The same case for ever: system, institution, exam, person and type, whatever else changes in FS."""
@@ -137,15 +146,18 @@ class Cases:
         moved = {"state": CaseState.DISPATCHED.value, "dispatchedAt": self._clock.now()}
         self._advance(key, (CaseState.REQUESTED.value,), moved, place)
 
-    def registered(self, key: str, text_hash: str, given_at: datetime) -> None:
-        """FS has the answer with this fingerprint."""
+    def registered(self, key: str, text_hash: str, given_at: datetime, message_key: str) -> None:
+        """FS has the answer with this fingerprint. A write that comes later than that of a newer answer changes nothing."""
         answer = {
             "registeredHash": text_hash,
+            "registeredBy": message_key,
             "answerGivenAt": given_at,
             "registeredAt": self._clock.now(),
             "setAside": None,
         }
-        self._advance(key, (*OPEN, CaseState.WITHDRAWN.value), {"state": CaseState.REGISTERED.value}, answer)
+        not_newer = {"$or": [{"answerGivenAt": {"$exists": False}}, {"answerGivenAt": {"$lte": given_at}}]}
+        moved = {"state": CaseState.REGISTERED.value}
+        self._advance(key, (*OPEN, CaseState.WITHDRAWN.value), moved, answer, not_newer)
 
     def shown(self, key: str) -> None:
         self._cases.update_one(
@@ -193,11 +205,14 @@ class Cases:
             {"$set": {"state": CaseState.REQUESTED.value, "reopenedAt": self._clock.now()}},
         )
 
-    def _advance(self, key: str, before: Sequence[str], moved: Document, values: Document) -> None:
+    def _advance(
+        self, key: str, before: Sequence[str], moved: Document, values: Document, only_if: Document | None = None
+    ) -> None:
         """Set `values`, and `moved` too if the case is still in one of the states `before`."""
-        advanced = self._cases.update_one({"_id": key, "state": {"$in": list(before)}}, {"$set": {**values, **moved}})
+        selection = {"_id": key, **(only_if or {})}
+        advanced = self._cases.update_one({**selection, "state": {"$in": list(before)}}, {"$set": {**values, **moved}})
         if not advanced.matched_count:
-            self._cases.update_one({"_id": key}, {"$set": values})
+            self._cases.update_one(selection, {"$set": values})
 
     # What pollers and operators read
 

@@ -30,8 +30,8 @@ class RequestFlow:
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
-            Step("find_exam", self._find_exam),
-            Step("find_candidate", self._find_candidate),
+            Step("find_exam", self._find_exam, only_looks=True),
+            Step("find_candidate", self._find_candidate, only_looks=True),
             Step("request_explanation", self._request_explanation),
         )
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
-from casebridge.errors import CaseError
+from casebridge.errors import CaseError, LeaseLostError
 from casebridge.messaging.message import Message, StepRecord
 
 Result = dict[str, Any]
@@ -31,6 +31,9 @@ class Step:
 
     name: str
     run: Callable[[Message, Mapping[str, Result]], StepResult]
+    only_looks: bool = False
+    """It changes nothing outside: its result is written down with that of the next step that does, and looked up again
+    after a crash in between."""
 
 
 class Flow(Protocol):
@@ -64,31 +67,38 @@ class StepFailedError(Exception):
         self.step = step
 
 
-def run_steps(
-    flow: Flow, message: Message, clock: Clock, record: Callable[[str, StepRecord], None]
-) -> dict[str, StepRecord]:
-    """Run what is not done yet; return the last step's record, which the caller writes down together with the outcome.
+def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapping[str, StepRecord]], None]) -> None:
+    """Run what is not done yet; `message.steps` has all results at the end, and those up to the failure when a step fails.
 
-    Every other result is handed to `record` before the next step begins. Raises `StepFailedError`; `LeaseLostError` passes.
+    What changed something outside is handed to `record` before the next step begins; the results after that are written down
+    with the outcome, by the caller. Raises `StepFailedError`, and `LeaseLostError` before a step whose lease has run out.
     """
     results = {name: step.result for name, step in message.steps.items()}
     if any(step.last for step in message.steps.values()):
-        return {}
+        return
     remaining = [step for step in flow.steps if step.name not in results]
-    for position, step in enumerate(remaining):
-        crash_point("step_begun")
-        began = time.monotonic()
-        try:
-            outcome = step.run(message, results)
-        except Exception as error:
-            raise StepFailedError(step.name) from error
-        crash_point("effect_made")
-        done = StepRecord(
-            clock.now(), message.fence, int((time.monotonic() - began) * 1000), outcome.values, last=outcome.last
-        )
-        if outcome.last or position == len(remaining) - 1:
-            return {step.name: done}
-        record(step.name, done)
-        crash_point("step_recorded")
-        results[step.name] = outcome.values
-    return {}
+    unrecorded: dict[str, StepRecord] = {}
+    for step in remaining:
+        if not message.is_held:
+            raise LeaseLostError(message.correlation_id)
+        done = _run(step, message, results, clock)
+        unrecorded[step.name] = message.steps[step.name] = done
+        results[step.name] = done.result
+        if done.last or step is remaining[-1]:
+            return
+        if not step.only_looks:
+            record(unrecorded)
+            unrecorded = {}
+            crash_point("step_recorded")
+
+
+def _run(step: Step, message: Message, results: Mapping[str, Result], clock: Clock) -> StepRecord:
+    crash_point("step_begun")
+    began = time.monotonic()
+    try:
+        outcome = step.run(message, results)
+    except Exception as error:
+        raise StepFailedError(step.name) from error
+    crash_point("effect_made")
+    milliseconds = int((time.monotonic() - began) * 1000)
+    return StepRecord(clock.now(), message.fence, milliseconds, outcome.values, last=outcome.last)

@@ -1,56 +1,45 @@
 """The long-lived process that takes a message at once, and the same code run on a batch by Dagster.
 
-Threads: one claims, `workers` handle, one keeps leases, one delivers owed effects, one takes care of pauses. Nothing here
-knows what the messages are about.
+Threads: one claims and hands out, `workers` handle, one settles, one keeps leases, one delivers owed effects, one sends alerts,
+one takes care of pauses, one hears the bell of other processes. Nothing here knows what the messages are about.
 """
 
 import logging
+import math
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from casebridge.defect import log_defect
+from casebridge.messaging.lanes import Lane
+from casebridge.messaging.line import Line
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Message
+from casebridge.messaging.owed_effects import Debt
 from casebridge.messaging.pauses import Pauses
-from casebridge.messaging.relay import GROUP, Relay
-from casebridge.messaging.worker import Outcome, Worker
+from casebridge.messaging.relay import Relay
+from casebridge.messaging.settler import Settler
+from casebridge.messaging.tally import Tally
+from casebridge.messaging.turns import Turns
+from casebridge.messaging.wake_up import WakeUp
+from casebridge.messaging.worker import Handled, Worker
 from casebridge.settings import QueueSettings
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE: Final = 0.01
 AWAY_PAUSE: Final = 0.5
 LOOK_AROUND_SECONDS: Final = 1.0
-"""How often the relay looks for effects that other processes left behind."""
+"""How often the relay looks for effects that other processes left behind, and the claims for institutions that were paused."""
 PREFETCH: Final = 4
 """Claimed messages per worker: enough that a claim's cost is shared, few enough that another process finds work."""
-
-
-@dataclass
-class Tally:
-    """What a listener did: outcomes by queue, institution, status and code."""
-
-    outcomes: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, outcome: Outcome) -> None:
-        status = outcome.status.value if outcome.status else "left"
-        with self._lock:
-            self.outcomes[outcome.queue, outcome.institution, status, outcome.code or ""] += 1
-
-    def take(self) -> Counter[tuple[str, str, str, str]]:
-        """What was added since the last call."""
-        with self._lock:
-            taken, self.outcomes = self.outcomes, Counter()
-            return taken
+SMALL_CREW: Final = 4
+"""With fewer workers than this none is reserved: one institution may keep all of them busy."""
 
 
 class Listener:
@@ -59,31 +48,41 @@ class Listener:
     def __init__(
         self,
         queue: MeldingQ,
+        turns: Turns,
         worker: Worker,
+        settler: Settler,
         relay: Relay,
         pauses: Pauses,
         settings: QueueSettings,
         care: Callable[[], None],
-        *,
-        queues: tuple[str, ...] = (),
-        turns: tuple[str, ...] = (),
     ) -> None:
-        """`queues` limits the listener to some queues; without it, those in `turns` come first, one after the other."""
         self.owner = uuid.uuid4().hex
         self.tally = Tally()
         self._queue = queue
+        self._turns = turns
         self._worker = worker
+        self._settler = settler
         self._relay = relay
         self._pauses = pauses
         self._settings = settings
         self._care = care
-        self._queues = queues
-        self._turns = turns
+        self._capacity = settings.workers * PREFETCH
+        share = settings.institution_share if settings.workers >= SMALL_CREW else 1.0
+        self._line = Line(math.ceil(settings.workers * share))
+        self._most_held = math.ceil(self._capacity * share)
+        self._paused: frozenset[str] = frozenset()
+        self._paused_read_at = float("-inf")
         self._lock = threading.Lock()
-        self._in_work: dict[str, Message] = {}
-        self._settled: list[str] = []
-        self._looked_around_at = 0.0
+        self._held: dict[str, Message] = {}
+        """Claimed and not settled: their leases are kept."""
+        self._begun: Counter[str] = Counter()
+        """Messages in the hands of a worker, by institution."""
+        self._handled: list[Handled] = []
+        self._debts: list[Debt] = []
+        self._looked_around_at = float("-inf")
         self._wake = threading.Event()
+        self._to_settle = threading.Event()
+        self._to_deliver = threading.Event()
         self._ended = threading.Event()
 
     def run(self, stop: threading.Event, *, until_idle: bool = False, limit: int | None = None) -> Tally:
@@ -92,106 +91,201 @@ class Listener:
         `limit` bounds the number of messages. On return nothing is held: what was not begun is given back.
         """
         pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="worker")
-        helpers = [
-            threading.Thread(target=self._repeat, args=(work, seconds), name=name, daemon=True)
-            for name, work, seconds in (
-                ("lease", self._keep_leases, self._settings.lease_seconds / 3),
-                ("relay", self._deliver, 0.05),
-                ("alerts", self._send_alerts, 1.0),
-                ("care", self._care, 1.0),
-            )
-        ]
         # Before the first claim: a batch may be over before the helper's first round, and nobody else may be there to care.
         self._try(self._care)
+        self._queue.woken.append(self._hear)
+        helpers = self._helpers(patient=not until_idle)
         for helper in helpers:
             helper.start()
-        futures: dict[Future[None], Message] = {}
         try:
-            self._claim_until(stop, pool, futures, until_idle=until_idle, limit=limit)
+            self._claim_until(stop, pool, until_idle=until_idle, limit=limit)
         finally:
-            self._shut_down(pool, futures)
+            self._shut_down(pool)
+            self._queue.woken.remove(self._hear)
             self._ended.set()
+            for ring in (self._to_settle, self._to_deliver):
+                ring.set()
             for helper in helpers:
                 helper.join(timeout=5.0)
             self._deliver_rest()
         return self.tally
 
+    def _helpers(self, *, patient: bool) -> list[threading.Thread]:
+        work: dict[str, Callable[[], None]] = {
+            "settle": self._settle_until_ended,
+            "relay": self._deliver_until_ended,
+            "lease": lambda: self._repeat(self._keep_leases, self._settings.lease_seconds / 3),
+            "alerts": lambda: self._repeat(self._send_alerts, 1.0),
+            "care": lambda: self._repeat(self._care, 1.0),
+        }
+        if patient:
+            bell = WakeUp(self._queue.lanes, self._hear, self._missed, self._settings.idle_poll_seconds)
+            work["bell"] = lambda: bell.run(self._ended)
+        return [threading.Thread(target=target, name=name, daemon=True) for name, target in work.items()]
+
+    # Claiming and handing out
+
     def _claim_until(
-        self,
-        stop: threading.Event,
-        pool: ThreadPoolExecutor,
-        futures: dict[Future[None], Message],
-        *,
-        until_idle: bool,
-        limit: int | None,
+        self, stop: threading.Event, pool: ThreadPoolExecutor, *, until_idle: bool, limit: int | None
     ) -> None:
-        pause, claimed_so_far = FIRST_PAUSE, 0
+        claimed, sure = 0, False
         while not stop.is_set():
-            for future in [future for future in futures if future.done()]:
-                del futures[future]
-            room = min(self._settings.group_size, self._settings.workers * PREFETCH - len(futures))
-            if limit is not None:
-                room = min(room, limit - claimed_so_far)
-            messages, pause = self._claim(room, pause, patient=not until_idle)
-            for message in messages:
-                futures[pool.submit(self._handle, message)] = message
-            claimed_so_far += len(messages)
+            self._hand_out(pool)
+            room = self._room() if limit is None else min(self._room(), limit - claimed)
+            messages, pause = self._claim(room, patient=not until_idle)
+            self._line.add(messages)
+            claimed += len(messages)
             if messages:
-                pause = FIRST_PAUSE
-            elif until_idle and not futures and (room > 0 or claimed_so_far == limit):
-                return
+                sure = False
+                continue
+            if until_idle and not self._held:
+                if sure or claimed == limit:
+                    return
+                sure = True
+                self._turns.wake_all()
+                continue
             self._wake.wait(pause)
             self._wake.clear()
 
-    def _claim(self, room: int, pause: float, *, patient: bool) -> tuple[list[Message], float]:
+    def _hand_out(self, pool: ThreadPoolExecutor) -> None:
+        """Give messages to the workers that are free."""
+        while True:
+            with self._lock:
+                if self._begun.total() >= self._settings.workers:
+                    return
+                message = self._line.next(self._begun)
+                if message is None:
+                    return
+                self._begun[message.institution] += 1
+            pool.submit(self._handle, message)
+
+    def _room(self) -> int:
+        """How many more to claim: nothing, while there is enough at hand that a claim would hardly pay."""
+        room = min(self._settings.group_size, self._capacity - len(self._held))
+        return 0 if room < self._settings.workers and len(self._line) else room
+
+    def _claim(self, room: int, *, patient: bool) -> tuple[list[Message], float]:
         """Claim, or nothing; and how long to wait before the next look. Only a `patient` one waits for the database."""
-        if room <= 0 or (room < self._settings.workers and self._in_work):
-            return [], self._settings.idle_poll_seconds
+        if room <= 0:
+            return [], LOOK_AROUND_SECONDS
         try:
-            messages = self._claim_fairly(room)
+            passing_over = self._read_paused() | self._busy()
+            messages = self._turns.take(self.owner, room, passing_over)
         except PyMongoError as error:
             if not patient:
                 raise
             logger.warning("the database is away (%s): claiming again soon", type(error).__name__)
             return [], AWAY_PAUSE
         with self._lock:
-            self._in_work.update({message.key: message for message in messages})
-        return messages, min(pause * 2, self._settings.idle_poll_seconds)
+            self._held.update({message.key: message for message in messages})
+        return messages, min(self._turns.seconds_to_wait(passing_over), LOOK_AROUND_SECONDS)
 
-    def _claim_fairly(self, room: int) -> list[Message]:
-        """From the queue whose turn it is, then whatever is due: a crowd on the way there does not hold up the way back."""
-        paused = self._pauses.paused()
-        if self._queues or not self._turns:
-            return self._queue.claim(self.owner, room, passing_over=paused, queues=self._queues)
-        self._turns = (*self._turns[1:], self._turns[0])
-        first = self._queue.claim(self.owner, room, passing_over=paused, queues=self._turns[:1])
-        if len(first) == room:
-            return first
-        return first + self._queue.claim(self.owner, room - len(first), passing_over=paused)
+    def _read_paused(self) -> frozenset[str]:
+        if time.monotonic() - self._paused_read_at > self._settings.idle_poll_seconds:
+            self._paused = self._pauses.paused()
+            self._paused_read_at = time.monotonic()
+        return self._paused
+
+    def _busy(self) -> set[str]:
+        """Institutions that hold their share: the rest is kept free for the others."""
+        with self._lock:
+            held = Counter(message.institution for message in self._held.values())
+        return {institution for institution, messages in held.items() if messages >= self._most_held}
+
+    def _hear(self, lanes: Iterable[Lane]) -> None:
+        self._turns.wake(lanes)
+        self._wake.set()
+
+    def _missed(self) -> None:
+        self._turns.wake_all()
+        self._wake.set()
+
+    # Handling and settling
 
     def _handle(self, message: Message) -> None:
+        handled = self._worker.handle(message)
+        with self._lock:
+            self._begun[message.institution] -= 1
+            if handled is None:
+                self._held.pop(message.key, None)
+            else:
+                self._handled.append(handled)
+        if handled is None:
+            self.tally.add(Handled(message, None).outcome(None))
+        self._to_settle.set()
+        self._wake.set()
+
+    def _settle_until_ended(self) -> None:
+        while not self._ended.is_set():
+            self._to_settle.wait()
+            self._to_settle.clear()
+            while batch := self._next_batch():
+                if not self._settle(batch):
+                    self._ended.wait(AWAY_PAUSE)
+
+    def _next_batch(self) -> list[Handled]:
+        with self._lock:
+            size = self._settings.group_size
+            batch, self._handled = self._handled[:size], self._handled[size:]
+        return batch
+
+    def _settle(self, batch: list[Handled]) -> bool:
+        """Whether it is known what became of the batch. While the database is away it waits, as long as its leases last."""
         try:
-            outcome = self._worker.handle(message)
-            self.tally.add(outcome)
-        finally:
+            settled = self._settler.settle(batch)
+        except ConnectionFailure as error:
+            logger.warning("the database is away (%s): settling again soon", type(error).__name__)
             with self._lock:
-                self._in_work.pop(message.key, None)
-                self._settled.append(message.key)
-            self._wake.set()
+                if not self._ended.is_set():
+                    self._handled = [*batch, *self._handled]
+            return False
+        except Exception as error:  # noqa: BLE001 one message's defect must not hold up the others
+            if len(batch) > 1:
+                singly = [self._settle([handled]) for handled in batch]
+                return all(singly)
+            logger.warning("case %s: not settled, left to its lease", batch[0].message.correlation_id)
+            log_defect(error)
+            self._let_go(batch)
+            self.tally.add(batch[0].outcome(None))
+            return True
+        self._let_go(batch)
+        for handled, outcome in zip(batch, settled.outcomes, strict=True):
+            self.tally.add(outcome)
+            if outcome.due_at is not None:
+                self._turns.wake_at(Lane(handled.message.institution, handled.message.queue), outcome.due_at)
+        with self._lock:
+            self._debts += settled.debts
+        self._to_deliver.set()
+        return True
+
+    def _let_go(self, batch: Iterable[Handled]) -> None:
+        with self._lock:
+            for handled in batch:
+                self._held.pop(handled.message.key, None)
+        self._wake.set()
+
+    # Helpers beside the work
 
     def _keep_leases(self) -> None:
         with self._lock:
-            keys = list(self._in_work)
-        self._queue.keep(self.owner, keys)
+            held = list(self._held.values())
+        self._queue.keep(self.owner, held)
+
+    def _deliver_until_ended(self) -> None:
+        while not self._ended.is_set():
+            self._to_deliver.wait(LOOK_AROUND_SECONDS)
+            self._to_deliver.clear()
+            if not self._try(self._deliver):
+                self._ended.wait(AWAY_PAUSE)
 
     def _deliver(self) -> None:
         with self._lock:
-            settled, self._settled = self._settled[:GROUP], self._settled[GROUP:]
-        if settled:
-            self._relay.deliver(settled)
+            debts, self._debts = self._debts, []
+        # What cannot be struck out now is found again by the look around.
+        self._relay.deliver(debts)
         if time.monotonic() - self._looked_around_at > LOOK_AROUND_SECONDS:
             self._looked_around_at = time.monotonic()
-            self._relay.deliver()
+            self._relay.deliver_left_behind()
 
     def _send_alerts(self) -> None:
         self._relay.send_alerts()
@@ -213,28 +307,29 @@ class Listener:
             return True
         return False
 
-    def _shut_down(self, pool: ThreadPoolExecutor, futures: dict[Future[None], Message]) -> None:
+    def _shut_down(self, pool: ThreadPoolExecutor) -> None:
         """Finish what was begun, give back the rest."""
-        unbegun = [message for future, message in futures.items() if future.cancel()]
+        unbegun = self._line.take_all()
         try:
             self._queue.release(unbegun)
         except PyMongoError as error:
             logger.warning("claimed messages wait for their lease to run out: %s", type(error).__name__)
         with self._lock:
             for message in unbegun:
-                self._in_work.pop(message.key, None)
+                self._held.pop(message.key, None)
         deadline = time.monotonic() + self._settings.shutdown_seconds
-        for future in futures:
-            if not future.cancelled():
-                try:
-                    future.result(timeout=max(0.0, deadline - time.monotonic()))
-                except TimeoutError:
-                    logger.warning("a message in work was left to its lease at shutdown")
+        while self._held:
+            if time.monotonic() > deadline:
+                logger.warning("%d messages in work were left to their leases at shutdown", len(self._held))
+                for message in list(self._held.values()):
+                    message.held_until = -math.inf  # their workers stop at the next step
+                break
+            self._wake.wait(max(0.0, deadline - time.monotonic()))
+            self._wake.clear()
         pool.shutdown(wait=False, cancel_futures=True)
 
     def _deliver_rest(self) -> None:
         """What this process settled is delivered before it goes, as far as the channels take it."""
         self._looked_around_at = float("-inf")
-        while self._try(self._deliver) and self._settled:
-            pass
+        self._try(self._deliver)
         self._try(self._send_alerts)

@@ -1,16 +1,21 @@
-"""MeldingQ itself: every change of a message's state, each one atomic update of one document.
+"""MeldingQ itself: every change of a message's state, each one atomic write of one document, in batches where many change.
 
 A message is *due* when `dueAt` has passed: its time has come, or the lease of the worker that holds it has run out. One
 claim therefore serves new, retried and abandoned messages alike. Every later write names the fence that the claim raised, so a
 worker that lost its lease cannot overwrite. Each change filters on the state that it expects and is right when applied twice.
 
-What a message means, which steps it takes and what is owed afterwards is decided elsewhere (`flow`, `worker`, `relay`).
+What a message means, which steps it takes and what is owed afterwards is decided elsewhere (`flow`, `worker`); whose turn it is,
+in `turns`; effects that are owed are delivered by `relay`.
 """
 
 import contextlib
+import math
+import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from pymongo.errors import DuplicateKeyError
 
@@ -18,6 +23,7 @@ from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database import Database, Document, insert_absent
 from casebridge.errors import LeaseLostError
+from casebridge.messaging.lanes import Lane, Lanes
 from casebridge.messaging.message import (
     LONG_AGO,
     UNFINISHED,
@@ -28,12 +34,63 @@ from casebridge.messaging.message import (
     OwedEffect,
     StepRecord,
 )
+from casebridge.messaging.owed_effects import Debt
 
-KEPT_ERRORS = 20
-KEPT_REPLAYS = 20
-BROUGHT_BACK_WITHIN = timedelta(days=30)
+KEPT_ERRORS: Final = 20
+KEPT_REPLAYS: Final = 20
+BROUGHT_BACK_WITHIN: Final = timedelta(days=30)
 """How long a discarded message can be brought back."""
-BLOCKED_WAIT = timedelta(seconds=1)
+BLOCKED_WAIT: Final = timedelta(seconds=1)
+LANE_FIELDS: Final = {"institution": 1, "queue": 1}
+ACCEPTED_AT_ONCE: Final = 500
+"""Messages of one write; each such batch has a moment of its own, which keeps looks at the oldest ones short."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A message whose flow is done, and what is to be kept of it."""
+
+    message: Message
+    effects: Sequence[OwedEffect] = ()
+    forget: Sequence[str] = ()
+    """Paths of step results that are no longer needed."""
+
+    @property
+    def owed(self) -> tuple[Document, ...]:
+        """What it owes from now on; what it owed before, such as the alert of its third attempt, it may owe still."""
+        return (*self.message.stored.get("effects", ()), *(effect.document() for effect in self.effects))
+
+    def debt(self, now: datetime) -> Debt:
+        return Debt(self.message.key, self.message.correlation_id, now, self.owed, processed=True)
+
+
+@dataclass
+class Look:
+    """How far one process looks into a lane: the oldest messages first, without reading the whole crowd behind them.
+
+    Some servers read all that matches before they sort; a bound on `dueAt` keeps what matches near to what is wanted.
+    """
+
+    lane: Lane
+    front: datetime | None = None
+    reach: timedelta = timedelta(seconds=1)
+    seen: int = 0
+    """How many due messages the last look found."""
+    drained: bool = False
+    """Whether it found fewer than were wanted: nothing more is due."""
+
+    def until(self, now: datetime) -> datetime:
+        return now if self.front is None else min(now, self.front + self.reach)
+
+    def found(self, documents: Sequence[Document], wanted: int) -> None:
+        """Learn from what was found how far to look the next time."""
+        self.seen, self.drained = len(documents), len(documents) < wanted
+        if self.drained:
+            self.front = None
+            return
+        self.front = documents[-1]["dueAt"]
+        span: timedelta = documents[-1]["dueAt"] - documents[0]["dueAt"]
+        self.reach = max(span * 2, timedelta(milliseconds=1))
 
 
 class MeldingQ:
@@ -45,6 +102,9 @@ class MeldingQ:
         self._received_keys = database.received_keys
         self._clock = clock
         self._lease = lease
+        self.lanes = Lanes(database, clock)
+        self.woken: list[Callable[[Iterable[Lane]], None]] = []
+        """Who in this process wants to hear at once when something was put into a lane."""
 
     # Accept: into the inbox, once
 
@@ -54,12 +114,20 @@ class MeldingQ:
         Message first, key second: a crash in between is repaired by the next read of the source, because the key is absent
         and the message's own unique id refuses the copy. (`returnTrueAndAddToDatabaseIfNotInDatabase` of the source system.)
         """
+        unique = list({message.key: message for message in messages}.values())
+        new: list[str] = []
+        for start in range(0, len(unique), ACCEPTED_AT_ONCE):
+            new += self._accept(unique[start : start + ACCEPTED_AT_ONCE])
+        return new
+
+    def _accept(self, messages: Sequence[NewMessage]) -> list[str]:
         known = self._known({message.key for message in messages})
         candidates = {message.key: message for message in messages if message.key not in known}
         if not candidates:
             return []
         now = self._clock.now()
-        refused = insert_absent(self._messages, [message.document(now) for message in candidates.values()])
+        documents = [message.document(now) for message in candidates.values()]
+        refused = insert_absent(self._messages, documents)
         crash_point("messages_written")
         insert_absent(
             self._received_keys,
@@ -69,23 +137,51 @@ class MeldingQ:
             ],
         )
         crash_point("keys_written")
+        self.wake(Lane.of(document) for document in documents)
         return [key for key in candidates if key not in refused]
+
+    def wake(self, lanes: Iterable[Lane]) -> None:
+        """Something may be due in these lanes: tell those who wait, here and in other processes."""
+        if rung := set(lanes):
+            for hear in self.woken:
+                hear(rung)
+            self.lanes.ring(rung)
 
     def _known(self, keys: set[str]) -> set[str]:
         return {document["_id"] for document in self._received_keys.find({"_id": {"$in": list(keys)}}, {"_id": 1})}
 
     # Claim and keep
 
-    def claim(
-        self, owner: str, limit: int, *, passing_over: Iterable[str] = (), queues: Sequence[str] = ()
-    ) -> list[Message]:
+    def claim(self, owner: str, limit: int, looks: Sequence[Look] | None = None) -> list[Message]:
         """Take up to `limit` due messages for `owner`, oldest first, one a case; charge each an attempt before work starts.
 
-        `passing_over` names paused institutions; `queues` limits the claim to some queues.
+        `looks` are the lanes to serve, each with the same share of `limit`; without them, all lanes there are.
         """
-        now = self._clock.now()
-        due = self._due(now, limit, passing_over, queues)
-        free = self._first_of_each_case(due, now)
+        now, held_until = self._clock.now(), time.monotonic() + self._lease.total_seconds()
+        if looks is None:
+            looks = [Look(lane) for lane in sorted(self.lanes.search(), key=str)]
+        due: list[Document] = []
+        for place, look in enumerate(looks):
+            share = -(-(limit - len(due)) // (len(looks) - place))
+            due += self._due(look, share, now) if share > 0 else []
+        messages = self._take(owner, self._first_of_each_case(due, now), now)
+        for message in messages:
+            message.held_until = held_until
+        return messages
+
+    def _due(self, look: Look, wanted: int, now: datetime) -> list[Document]:
+        fields = {"orderingKey": 1, "status": 1, "enqueuedAt": 1, "dueAt": 1}
+        while True:
+            until = look.until(now)
+            selection = {**look.lane.selection(), "dueAt": {"$lte": until}}
+            found = list(self._messages.find(selection, fields).sort("dueAt", 1).limit(wanted))
+            if len(found) == wanted or until == now:
+                break
+            look.reach *= 4
+        look.found(found, wanted)
+        return [{"orderingKey": document["_id"], **document} for document in found]
+
+    def _take(self, owner: str, free: list[Document], now: datetime) -> list[Message]:
         if not free:
             return []
         token = uuid.uuid4().hex
@@ -114,16 +210,6 @@ class MeldingQ:
         for message in messages:
             message.taken_over = message.key in abandoned
         return messages
-
-    def _due(self, now: datetime, limit: int, passing_over: Iterable[str], queues: Sequence[str]) -> list[Document]:
-        selection: Document = {"dueAt": {"$lte": now}}
-        if paused := list(passing_over):
-            selection["institution"] = {"$nin": paused}
-        if queues:
-            selection["queue"] = {"$in": list(queues)}
-        fields = {"orderingKey": 1, "status": 1, "enqueuedAt": 1}
-        found = self._messages.find(selection, fields).sort("dueAt", 1).limit(limit)
-        return [{"orderingKey": document["_id"], **document} for document in found]
 
     def _first_of_each_case(self, due: list[Document], now: datetime) -> list[Document]:
         """The due messages that no earlier unfinished message of their case holds back; the others look again later."""
@@ -176,47 +262,62 @@ class MeldingQ:
             self._messages.delete_many({"_id": {"$in": list(finished)}})
         return [document for document in claimed if document["_id"] not in finished]
 
-    def keep(self, owner: str, keys: Sequence[str]) -> None:
+    def keep(self, owner: str, messages: Sequence[Message]) -> None:
         """Heartbeat: the lease of what `owner` still holds runs anew."""
-        if keys:
-            self._messages.update_many(
-                {"_id": {"$in": list(keys)}, "owner": owner, "status": MessageStatus.PROCESSING.value},
-                {"$set": {"dueAt": self._clock.now() + self._lease}},
-            )
+        if not messages:
+            return
+        held_until = time.monotonic() + self._lease.total_seconds()
+        keys = [message.key for message in messages]
+        self._messages.update_many(
+            {"_id": {"$in": keys}, "owner": owner, "status": MessageStatus.PROCESSING.value},
+            {"$set": {"dueAt": self._clock.now() + self._lease}},
+        )
+        still_ours = {row["_id"] for row in self._messages.find({"_id": {"$in": keys}, "owner": owner}, {"_id": 1})}
+        for message in messages:
+            message.held_until = held_until if message.key in still_ours else -math.inf
 
     # Steps and outcomes, all under the fence
 
-    def record_step(self, message: Message, name: str, step: StepRecord) -> None:
-        """Write down what a step came to, before the next one begins. Raises `LeaseLostError`."""
-        message.steps[name] = step
+    def record_steps(self, message: Message, steps: Mapping[str, StepRecord]) -> None:
+        """Write down what steps came to, before the next one begins. Raises `LeaseLostError`."""
+        message.steps.update(steps)
         # The lease is the heartbeat's work: a step's record touches no index, which halves its cost on some servers.
-        self._change(message, {"$set": {f"steps.{name}": step.document()}})
+        self._change(message, {"$set": {f"steps.{name}": step.document() for name, step in steps.items()}})
 
-    def finish(
-        self,
-        message: Message,
-        steps: Mapping[str, StepRecord],
-        effects: Sequence[OwedEffect],
-        forget: Sequence[str],
-        relay_after: timedelta,
-    ) -> None:
-        """The flow is done: keep what is owed, forget what is no longer needed (`forget`: paths of step results).
+    def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> set[str]:
+        """The flows of these messages are done: written among the processed ones first, removed here after.
 
-        `relay_after` is how long the relay of this process has before any other may deliver what is owed.
+        The insert is the state change: what is owed stands in the same document. `relay_after` is how long the relay of this
+        process has before any other may deliver it. Returns the keys of those that another worker has taken over.
         """
         now = self._clock.now()
-        change: Document = {
-            "$set": {
-                "status": MessageStatus.PROCESSED.value,
-                "finishedAt": now,
-                "effectsDueAt": now + relay_after,
-                "settledFence": message.fence,
-                **{f"steps.{name}": step.document() for name, step in steps.items()},
-            },
-            "$push": {"effects": {"$each": [effect.document() for effect in effects]}},
-            "$unset": {"dueAt": "", "owner": "", "claim": "", **{f"steps.{path}": "" for path in forget}},
+        lost = self._lost([each.message for each in finished])
+        documents = [_processed_document(each, now, relay_after) for each in finished if each.message.key not in lost]
+        if documents:
+            insert_absent(self._processed, documents)
+            crash_point("settled")
+            self._messages.delete_many({"_id": {"$in": [document["_id"] for document in documents]}})
+            crash_point("message_removed")
+        return lost
+
+    def _lost(self, messages: Sequence[Message]) -> set[str]:
+        """The keys of those that are no longer held under the fence of their claim.
+
+        A worker that freezes between this look and its write, until another has taken over, still tells the truth: all steps
+        are done. Whoever holds the message by then finds it among the processed ones.
+        """
+        held = {
+            document["_id"]: document["fence"]
+            for document in self._messages.find(
+                {"_id": {"$in": [message.key for message in messages]}, "status": MessageStatus.PROCESSING.value},
+                {"fence": 1},
+            )
         }
-        self._change(message, change)
+        return {
+            message.key
+            for message in messages
+            if held.get(message.key) != message.fence and not self._already_settled(message)
+        }
 
     def fail(
         self,
@@ -228,7 +329,12 @@ class MeldingQ:
         *,
         counts: bool,
     ) -> None:
-        """The attempt came to nothing: `failed` and due again, `dead`, or back to `enqueued` at no cost."""
+        """The attempt came to nothing: `failed` and due again, `dead`, or back to `enqueued` at no cost.
+
+        The steps that it did stay done. Raises `LeaseLostError`.
+        """
+        if status is MessageStatus.DEAD and self._without_resurrected([message.stored]) == []:
+            raise LeaseLostError(message.correlation_id)  # a worker that had been frozen has finished it meanwhile
         now = self._clock.now()
         change: Document = {
             "$set": {
@@ -236,6 +342,7 @@ class MeldingQ:
                 "attempts": message.attempts if counts else message.attempts - 1,
                 "errors": [*message.errors, failure.document()][-KEPT_ERRORS:],
                 "settledFence": message.fence,
+                **{f"steps.{name}": step.document() for name, step in message.steps.items()},
                 **message.assumed,
             },
             "$unset": {"owner": "", "claim": ""},
@@ -251,15 +358,22 @@ class MeldingQ:
 
     def release(self, messages: Sequence[Message]) -> None:
         """Give back what was claimed and not begun, at no cost: a clean shutdown."""
-        now = self._clock.now()
-        for message in messages:
-            self._messages.update_one(
-                _held(message),
-                {
-                    "$set": {"status": MessageStatus.ENQUEUED.value, "attempts": message.attempts - 1, "dueAt": now},
-                    "$unset": {"owner": "", "claim": ""},
-                },
-            )
+        if not messages:
+            return
+        self._messages.update_many(
+            {
+                "_id": {"$in": [message.key for message in messages]},
+                "claim": {"$in": list({message.stored["claim"] for message in messages})},
+                "status": MessageStatus.PROCESSING.value,
+            },
+            {
+                "$set": {"status": MessageStatus.ENQUEUED.value, "dueAt": self._clock.now()},
+                "$unset": {"owner": "", "claim": ""},
+                # Right when applied twice: the first application leaves the state that the filter asks for.
+                "$inc": {"attempts": -1},
+            },
+        )
+        self.wake(Lane(message.institution, message.queue) for message in messages)
 
     def _change(self, message: Message, change: Document) -> None:
         result = self._messages.update_one(_held(message), change)
@@ -272,54 +386,6 @@ class MeldingQ:
         if document is None:
             document = self._processed.find_one({"_id": message.key}, {"settledFence": 1})
         return document is not None and document.get("settledFence") == message.fence
-
-    # Owed effects
-
-    def claim_owing(self, limit: int, hold: timedelta) -> list[Document]:
-        """Messages that owe something and that no relay works on; held from other relays for `hold`."""
-        now = self._clock.now()
-        keys = [
-            document["_id"]
-            for document in self._messages.find({"effectsDueAt": {"$lte": now}}, {"_id": 1}).limit(limit)
-        ]
-        if not keys:
-            return []
-        token = uuid.uuid4().hex
-        self._messages.update_many(
-            {"_id": {"$in": keys}, "effectsDueAt": {"$lte": now}},
-            {"$set": {"effectsDueAt": now + hold, "relay": token}},
-        )
-        return list(self._messages.find({"_id": {"$in": keys}, "relay": token}))
-
-    def owing(self, keys: Sequence[str]) -> list[Document]:
-        """The messages with these keys, for the relay of the process that has just settled them."""
-        return list(self._messages.find({"_id": {"$in": list(keys)}, "effectsDueAt": {"$exists": True}}))
-
-    def effects_delivered(self, key: str, effect_ids: Sequence[str], retry_at: datetime | None) -> None:
-        """Strike out what was delivered; `retry_at` says when the rest is due, `None` that nothing is left."""
-        change: Document = {"$pull": {"effects": {"id": {"$in": list(effect_ids)}}}}
-        if retry_at is not None:
-            change["$set"] = {"effectsDueAt": retry_at}
-        self._messages.update_one({"_id": key}, change)
-        if retry_at is None:
-            self._messages.update_one(
-                {"_id": key, "effects": {"$size": 0}}, {"$unset": {"effectsDueAt": "", "relay": ""}}
-            )
-
-    def move_processed(self, documents: Sequence[Document]) -> None:
-        """Move messages that are processed and owe nothing out of the live queue: written there first, removed here after."""
-        if not documents:
-            return
-        settled = [
-            {name: value for name, value in document.items() if name not in ("effectsDueAt", "relay", "effects")}
-            for document in documents
-        ]
-        insert_absent(self._processed, settled)
-        crash_point("processed_written")
-        self._messages.delete_many(
-            {"_id": {"$in": [document["_id"] for document in documents]}, "status": MessageStatus.PROCESSED.value}
-        )
-        crash_point("message_removed")
 
     # Operators
 
@@ -355,6 +421,8 @@ class MeldingQ:
                 },
             )
             replayed += result.modified_count
+        began = self._messages.find({"_id": {"$in": list(chosen)}}, LANE_FIELDS, batch_size=len(chosen) + 1)
+        self.wake({Lane.of(document) for document in began})
         return replayed
 
     def discard(self, chosen: Mapping[str, int], *, reason: str, asked_by: str) -> int:
@@ -396,6 +464,13 @@ class MeldingQ:
         result = self._messages.delete_many({"_id": {"$in": [document["_id"] for document in documents]}, **selection})
         return result.deleted_count
 
+    def next_due(self, lane: Lane) -> datetime | None:
+        """When the next message of a lane is due, or the lease of one in work runs out; `None` if there is none."""
+        found = self._messages.find_one(
+            {**lane.selection(), "dueAt": {"$gt": LONG_AGO}}, {"dueAt": 1}, sort=[("dueAt", 1)]
+        )
+        return found["dueAt"] if found else None
+
     def is_due(self, waited: timedelta, *, passing_over: Iterable[str] = ()) -> bool:
         """Whether some message could be claimed and has waited for that for at least so long."""
         selection = {"dueAt": {"$lte": self._clock.now() - waited}, "institution": {"$nin": list(passing_over)}}
@@ -426,3 +501,28 @@ def _precedence(document: Document) -> tuple[bool, datetime, str]:
     """The one in work first, even before an older one that was replayed meanwhile; else the oldest."""
     is_waiting = document["status"] != MessageStatus.PROCESSING.value
     return is_waiting, document.get("enqueuedAt", LONG_AGO), document["_id"]
+
+
+def _processed_document(finished: Finished, now: datetime, relay_after: timedelta) -> Document:
+    message = finished.message
+    document = {name: value for name, value in message.stored.items() if name not in ("dueAt", "owner", "claim")}
+    steps = {name: step.document() for name, step in message.steps.items()}
+    for path in finished.forget:
+        _forget(steps, path.split("."))
+    document |= {
+        "status": MessageStatus.PROCESSED.value,
+        "steps": steps,
+        "finishedAt": now,
+        "settledFence": message.fence,
+        "effects": list(finished.owed),
+    }
+    if document["effects"]:
+        document["effectsDueAt"] = now + relay_after
+    return document
+
+
+def _forget(values: Document, path: Sequence[str]) -> None:
+    *parents, last = path
+    for parent in parents:
+        values = values.get(parent, {})
+    values.pop(last, None)

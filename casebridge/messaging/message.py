@@ -4,11 +4,14 @@ Reading and writing the collection is in `meldingq`. A document of an earlier sc
 lacks get their defaults here and nowhere else.
 """
 
+import math
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
 
 SCHEMA_VERSION: Final = 1
@@ -44,9 +47,12 @@ class NewMessage:
     ordering_key: str
     correlation_id: str
     payload: Personal[dict[str, Any]] = field(repr=False)
+    origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
+    """Where it came from, if its sender must hear when it is dead: a Kafka record's coordinates and value."""
 
     def document(self, now: datetime) -> dict[str, Any]:
         return {
+            **({} if self.origin is None else {"origin": self.origin}),
             "_id": self.key,
             "schemaVersion": SCHEMA_VERSION,
             "queue": self.queue,
@@ -127,12 +133,17 @@ class Failure:
 class OwedEffect:
     """Something that must be told to the outside once, after the state change that it tells of (design §3).
 
-    `id` leaves with it, so it is drawn and not derived: the message's key is a fingerprint of a person's data.
+    `id` leaves with it, so it is not derived from the message's key alone, which is a fingerprint of a person's data.
     """
 
     id: str
     kind: str
     body: dict[str, Any]
+
+    @classmethod
+    def of(cls, message: "Message", kind: str, body: dict[str, Any]) -> "OwedEffect":
+        """Owed for this claim of the message: settling it again, after an answer was lost, owes the same and no more."""
+        return cls(short_hash(message.stored.get("claim", ""), message.key, kind), kind, body)
 
     def document(self) -> dict[str, Any]:
         return {"id": self.id, "kind": self.kind, "body": self.body}
@@ -158,9 +169,19 @@ class Message:
     fence: int
     steps: dict[str, StepRecord] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)
+    origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
     taken_over: bool = False
     assumed: dict[str, Any] = field(default_factory=dict)
     """What the document lacked: written down with its failure, so that nobody who reads it later must assume again."""
+    stored: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
+    """The document as it was claimed."""
+    held_until: float = math.inf
+    """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease is surely ours still. A process that was frozen learns it here, before it touches anything."""
+        return time.monotonic() < self.held_until
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Message":
@@ -184,7 +205,9 @@ class Message:
             fence=document.get("fence", 0),
             steps={name: StepRecord.from_document(step) for name, step in document.get("steps", {}).items()},
             errors=list(document.get("errors", [])),
+            origin=document.get("origin"),
             assumed=assumed,
+            stored=document,
         )
 
 

@@ -69,7 +69,7 @@ def test_a_call_that_takes_too_long_is_left_to_its_lease(world: World, processes
 
     assert listener.stop(seconds=SECONDS_TO_END) == 0
 
-    assert "was left to its lease at shutdown" in listener.log.read_text()
+    assert "left to their leases at shutdown" in listener.log.read_text()
     assert world.database.messages.count_documents({"status": MessageStatus.PROCESSING.value}) <= 2
     world.control.clear_faults()
     processes.listener()

@@ -10,6 +10,7 @@ from casebridge import crash_points
 from casebridge.clock import ServerClock
 from casebridge.crash_points import CRASH_POINTS, SimulatedCrashError
 from resources.bridge import Bridge
+from tests.crash.test_killed_listener import show_answers
 from tests.ledger import check_everything
 from tests.shifted_clock import ShiftedClock
 from tests.world import World
@@ -22,6 +23,7 @@ FATAL = frozenset({"claimed"})
 @pytest.mark.parametrize("point", CRASH_POINTS)
 def test_a_defect_costs_nothing_but_time(point: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=2, courses=2, requests=4, variety=False)
+    show_answers(world)
     clock = ShiftedClock(ServerClock(world.database.server_time))
     bridge = world.bridge(clock)
     monkeypatch.setattr(crash_points, "_armed", point)

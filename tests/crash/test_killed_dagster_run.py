@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from casebridge.crash_points import CRASH_POINTS
+from tests.crash.test_killed_listener import show_answers
 from tests.dagster_run import DagsterRuns
 from tests.ledger import check_everything
 from tests.patience import wait_until
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 1.0
 REQUESTS = 3
 WHILE_REGISTERING = Crash("effect_made", after=3 * REQUESTS + 4)
-"""Past the three steps of each request, and so far into the two of each answer that one is being registered."""
+"""Past the three steps of each request, and so far into the three of each answer that one is being registered."""
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_next_run_finishes_what_a_killed_one_began(crash: Crash, home: Path, world: World) -> None:
     world.configure(queue={"lease_seconds": LEASE_SECONDS})
     world.populate(institutions=1, courses=1, requests=REQUESTS, variety=False)
+    show_answers(world)
     runs = DagsterRuns(world, home)
 
     runs.killed("sync_now", crash)

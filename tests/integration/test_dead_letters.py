@@ -475,7 +475,11 @@ BATCHES = 2000 // BATCH
         (ask_list, {"aggregate": 2}),
         (dry_run, {"aggregate": 2}),
         # For each batch: read, audited, changed; half of them were replayed before, and each generation is a change of its own.
-        (replay, {"aggregate": 2, "getMore": BATCHES, "insert": BATCHES, "update": 2 * BATCHES}),
+        # Then whoever serves their lanes is woken.
+        (
+            replay,
+            {"aggregate": 2, "getMore": BATCHES, "insert": BATCHES, "find": BATCHES, "update": 3 * BATCHES},
+        ),
         # For each batch also: what else drives these cases, and their mark; at the end, what can move on.
         (
             discard,

@@ -276,7 +276,7 @@ def test_a_processed_message_still_delivers_what_it_owes(world: World, org_id: s
     del owing["dueAt"]
     world.database.messages.insert_one(owing)
 
-    bridge.relay.deliver()
+    bridge.relay.deliver_left_behind()
 
     (indexed,) = world.control.laas_documents()
     assert indexed["document"] == {"id": "0b41c2a0c6f94d4f8a6c5a7a2a1e7f03", **document}

@@ -1,0 +1,54 @@
+"""The channels of the effects that every installation knows: alerts, and entries of the log index."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from casebridge.alerts.alert import Alert
+from casebridge.alerts.channel import LogIndex
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.errors import CaseError
+
+ALERT: Final = "alert"
+LOG_INDEX: Final = "log_index"
+
+
+class AlertEffects:
+    """Puts alerts into the outbox, where they are folded by cause. An alert is never given up."""
+
+    may_be_given_up = False
+
+    def __init__(self, alerts: AlertOutbox) -> None:
+        self._alerts = alerts
+
+    def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+        for effect in effects:
+            self._alerts.owe(Alert.from_body(effect["body"]))
+        return {}
+
+
+class LogIndexEffects:
+    """Registers outcomes in the log index, several side by side; without an index they are dropped."""
+
+    may_be_given_up = True
+
+    def __init__(self, log_index: LogIndex | None, parallel: int = 4) -> None:
+        self._log_index = log_index
+        self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="log-index")
+
+    def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+        if self._log_index is None:
+            return {}
+        return dict(failure for failure in self._pool.map(self._index, effects) if failure)
+
+    def _index(self, effect: Mapping[str, Any]) -> tuple[str, str] | None:
+        if self._log_index is None:
+            return None
+        try:
+            self._log_index.index({"id": effect["id"], **effect["body"]})
+        except CaseError as error:
+            return effect["id"], error.code
+        return None
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,181 @@
+"""Settles what the workers have handled, many messages at a time: writes the audit, then each message's new state.
+
+The order never changes: audit first, because the audit may be written twice without harm and a state that nobody can account
+for may not exist. Whatever is ready is settled at once; under load more is ready, so each write is shared by more messages.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from casebridge.alerts.alert import Alert
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.audit.entry import AuditEntry
+from casebridge.audit.log import AuditLog
+from casebridge.clock import Clock
+from casebridge.crash_points import crash_point
+from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, TransientError
+from casebridge.messaging import account
+from casebridge.messaging.effect_channels import ALERT
+from casebridge.messaging.effects import Announcer, Settlement
+from casebridge.messaging.meldingq import Finished, MeldingQ
+from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect
+from casebridge.messaging.owed_effects import Debt
+from casebridge.messaging.pauses import Pauses
+from casebridge.messaging.retry import RetryPolicy, Verdict
+from casebridge.messaging.worker import Handled, Outcome
+
+logger = logging.getLogger(__name__)
+
+ALERT_FROM_ATTEMPT: Final = 3
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of a batch, and what its messages owe now."""
+
+    outcomes: list[Outcome]
+    debts: list[Debt]
+
+
+class Settler:
+    """Stateless but for its collaborators. Settling the same messages again, after an answer was lost, changes nothing."""
+
+    def __init__(
+        self,
+        queue: MeldingQ,
+        audit: AuditLog,
+        alerts: AlertOutbox,
+        pauses: Pauses,
+        retry: RetryPolicy,
+        announcers: Sequence[Announcer],
+        clock: Clock,
+        relay_after: timedelta,
+    ) -> None:
+        self._queue = queue
+        self._audit = audit
+        self._alerts = alerts
+        self._pauses = pauses
+        self._retry = retry
+        self._announcers = announcers
+        self._clock = clock
+        self._relay_after = relay_after
+
+    def settle(self, batch: Sequence[Handled]) -> Settled:
+        """Write down what became of these messages. Raises the driver's errors: then nothing of it may be known."""
+        done = [handled for handled in batch if handled.error is None]
+        failed = [(handled, _Failed.of(handled, self._retry, self._clock)) for handled in batch if handled.error]
+        entries: list[AuditEntry] = []
+        for handled in batch:
+            entries += account.done(handled.message, handled.flow) if handled.flow else []
+        entries += [account.failed(handled.message, handled.flow, what.failure) for handled, what in failed]
+        self._audit.add(entries)
+        crash_point("audit_written")
+        settled = self._finish(done) if done else Settled([], [])
+        settled.outcomes.extend(self._fail(handled, what) for handled, what in failed)
+        return settled
+
+    def _finish(self, batch: Sequence[Handled]) -> Settled:
+        settlement = Settlement(MessageStatus.PROCESSED, "finished")
+        finished = [
+            Finished(
+                handled.message, self._owed(handled.message, settlement), handled.flow.forget if handled.flow else ()
+            )
+            for handled in batch
+        ]
+        lost = self._queue.finish(finished, self._relay_after)
+        for handled in batch:
+            if handled.message.key in lost:
+                _tell_lost(handled.message)
+        return Settled(
+            [handled.outcome(None if handled.message.key in lost else MessageStatus.PROCESSED) for handled in batch],
+            [
+                debt
+                for each in finished
+                if each.message.key not in lost and (debt := each.debt(self._clock.now())).effects
+            ],
+        )
+
+    def _fail(self, handled: Handled, what: "_Failed") -> Outcome:
+        message = handled.message
+        if isinstance(what.error, AuthBrokenError):
+            self._stop_institution(message, handled.step, what.error)
+        effects: list[OwedEffect] = []
+        if what.is_dead:
+            if handled.flow:
+                handled.flow.set_aside(message, what.error)
+            effects += self._owed(message, Settlement(MessageStatus.DEAD, handled.step, what.failure))
+        if what.is_dead or (what.verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
+            alert = _alert(message, handled.step, what.error, set_aside=what.is_dead)
+            effects.append(OwedEffect.of(message, ALERT, alert.body()))
+        verdict = what.verdict
+        try:
+            self._queue.fail(message, verdict.status, verdict.due_at, what.failure, effects, counts=verdict.counts)
+        except LeaseLostError:
+            _tell_lost(message)
+            return handled.outcome(None)
+        crash_point("settled")
+        logger.info(
+            "case %s: %s failed with %s, now %s",
+            message.correlation_id, handled.step, what.error.code, verdict.status.value,
+        )  # fmt: skip
+        return handled.outcome(verdict.status, what.error.code, verdict.due_at)
+
+    def _stop_institution(self, message: Message, step: str, error: AuthBrokenError) -> None:
+        # The alert first: a pause without an alert would be silence, an alert without a pause is repeated and folded.
+        self._alerts.owe(_alert(message, step, error))
+        if self._pauses.pause(message.institution, error):
+            logger.warning("%s is paused: %s", message.institution, error.code)
+
+    def _owed(self, message: Message, settlement: Settlement) -> list[OwedEffect]:
+        return [effect for announcer in self._announcers for effect in announcer(message, settlement)]
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """What is decided of a failed attempt, before anything of it is written."""
+
+    error: CaseError
+    failure: Failure
+    verdict: Verdict
+
+    @property
+    def is_dead(self) -> bool:
+        return self.verdict.status is MessageStatus.DEAD
+
+    @classmethod
+    def of(cls, handled: Handled, retry: RetryPolicy, clock: Clock) -> "_Failed":
+        error, message, now = handled.error, handled.message, clock.now()
+        if error is None:
+            raise ValueError("only a failed attempt has a failure")
+        verdict = retry.decide(error, message.attempts, now)
+        if verdict.status is MessageStatus.DEAD and isinstance(error, TransientError):
+            error = _given_up(error, message.attempts)
+        failure = Failure(
+            now, message.attempts, handled.step, error.category.value, error.code, error.cause, error.next_action
+        )
+        return cls(error, failure, verdict)
+
+
+def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = False) -> Alert:
+    return Alert.of(
+        error,
+        institution=message.institution,
+        org_id=message.org_id,
+        submodule=message.queue,
+        step=step,
+        correlation_id=message.correlation_id,
+        set_aside=set_aside,
+    )
+
+
+def _given_up(error: TransientError, attempts: int) -> TransientError:
+    """The same failure, which nobody tries again by itself from now on: that changes what is to be done."""
+    next_action = f"{error.next_action} The message has had its {attempts} attempts: replay it when the cause is gone."
+    return TransientError(error.code, error.cause, next_action, system=error.system)
+
+
+def _tell_lost(message: Message) -> None:
+    logger.warning("case %s: another worker has taken over %s", message.correlation_id, message.queue)

@@ -1,0 +1,81 @@
+"""Hears the bell between processes: that something was put into a lane, at the lowest price that the server allows.
+
+A change stream where there is one (MongoDB, the embedded server): heard in milliseconds, and silence costs nothing. Elsewhere
+(DocumentDB) the few lanes are read again and again, the more seldom the longer all is quiet.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Final
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from casebridge.database import Document
+from casebridge.messaging.lanes import Lane, Lanes
+
+logger = logging.getLogger(__name__)
+
+AWAIT_MILLISECONDS: Final = 1000
+"""How long the server holds a question to which it has no answer yet."""
+SHORTEST_PAUSE: Final = 0.02
+AWAY_PAUSE: Final = 0.5
+
+
+class WakeUp:
+    """Runs in a thread of its own until `stop`. `missed` is called whenever rings may have gone unheard."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        hear: Callable[[Iterable[Lane]], None],
+        missed: Callable[[], None],
+        longest_pause: float,
+    ) -> None:
+        self._lanes = lanes
+        self._hear = hear
+        self._missed = missed
+        self._longest_pause = longest_pause
+        self._heard: dict[Lane, datetime] = {}
+
+    def run(self, stop: threading.Event) -> None:
+        """Listen until `stop` is set; a database that is away is waited for."""
+        listen = self._follow
+        while not stop.is_set():
+            try:
+                listen(stop)
+            except OperationFailure:
+                # It has no change streams, or refuses them to this user.
+                listen = self._poll
+            except PyMongoError as error:
+                logger.info("the bell is silent, the database is away (%s)", type(error).__name__)
+                stop.wait(AWAY_PAUSE)
+
+    def _follow(self, stop: threading.Event) -> None:
+        with self._lanes.collection.watch(max_await_time_ms=AWAIT_MILLISECONDS) as changes:
+            self._missed()
+            while changes.alive and not stop.is_set():
+                change = changes.try_next()
+                if change and "documentKey" in change:
+                    self._hear([Lane.of(change["documentKey"]["_id"])])
+
+    def _poll(self, stop: threading.Event) -> None:
+        self._missed()
+        self._rung(self._lanes.read())
+        pause = SHORTEST_PAUSE
+        while not stop.wait(pause):
+            rung = self._rung(self._lanes.read())
+            if rung:
+                self._hear(rung)
+            pause = SHORTEST_PAUSE if rung else min(pause * 1.5, self._longest_pause)
+
+    def _rung(self, documents: Iterable[Document]) -> list[Lane]:
+        """The lanes that were rung since they were read last."""
+        rung = []
+        for document in documents:
+            lane = Lane.of(document["_id"])
+            if self._heard.get(lane) != document["wokenAt"]:
+                self._heard[lane] = document["wokenAt"]
+                rung.append(lane)
+        return rung
