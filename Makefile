@@ -65,6 +65,7 @@ images: $(ENVIRONMENT) ## take the pictures of docs/images anew, from the runnin
 lock: $(ENVIRONMENT) ## resolve requirements*.in anew into hashed locks; UPGRADE=1 takes the newest versions
 	@$(COMPILE) --output-file requirements.txt requirements.in >/dev/null
 	@$(COMPILE) --output-file requirements-dev.txt --constraints requirements.txt requirements-dev.in >/dev/null
+	@$(COMPILE) --output-file requirements-deploy.txt --constraints requirements-dev.txt requirements-deploy.in >/dev/null
 	@echo uv | $(COMPILE) --output-file requirements-uv.txt - >/dev/null
 
 .PHONY: clean

@@ -13,7 +13,8 @@ from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, IndexModel, MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database as MongoDatabase
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError
+from pymongo.uri_parser import split_options
 
 from casebridge.settings import MongoDBSettings
 
@@ -25,16 +26,7 @@ class Database:
     """One connection pool and the collections in it. Thread-safe; made once a process."""
 
     def __init__(self, settings: MongoDBSettings) -> None:
-        self._client: MongoClient[Document] = MongoClient(
-            settings.uri.get_secret_value(),
-            # A state change must be right when applied twice, so the driver's own retries gain nothing; DocumentDB
-            # advertises retryable writes that it does not deduplicate.
-            retryWrites=False,
-            serverSelectionTimeoutMS=int(settings.server_selection_seconds * 1000),
-            connectTimeoutMS=int(settings.server_selection_seconds * 1000),
-            socketTimeoutMS=int(settings.socket_seconds * 1000),
-            appname="casebridge",
-        )
+        self._client = _client(settings)
         config = self._open(settings.config_database)
         oai = self._open(settings.oai_database)
         self.orgs: Collection[Document] = config["orgs"]
@@ -50,6 +42,7 @@ class Database:
         self.alerts: Collection[Document] = oai["alerts"]
         self.lanes: Collection[Document] = oai["lanes"]
         self.listeners: Collection[Document] = oai["listeners"]
+        self.rate_shares: Collection[Document] = oai["rateShares"]
 
     def _open(self, name: str) -> MongoDatabase[Document]:
         return self._client.get_database(
@@ -67,10 +60,9 @@ class Database:
     def server_name(self) -> str:
         """Which server answers, for summaries: its product and version as far as it tells."""
         build = self._client.admin.command("buildInfo")
-        product = (
-            "SecantusDB" if self._client.admin.command("hello").get("setName") == "secantus" else "MongoDB protocol"
-        )
-        return f"{product} {build.get('version', '?')}"
+        if embedded := build.get("secantusVersion"):
+            return f"SecantusDB {embedded}"
+        return f"MongoDB protocol {build.get('version', '?')}"
 
     def ensure_indexes(self) -> None:
         """Create what is missing. Slow on some servers: call it at set-up, not per run."""
@@ -85,13 +77,11 @@ class Database:
             (
                 self.messages,
                 [
-                    # What is due in a lane, and what is due at all.
+                    # Few, because a claim moves a message in each index that it touches; nothing here is kept for reports.
                     IndexModel([("institution", ASCENDING), ("queue", ASCENDING), ("dueAt", ASCENDING)]),
-                    IndexModel([("dueAt", ASCENDING)], sparse=True),
                     IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
                     IndexModel([("correlationId", ASCENDING)]),
                     IndexModel([("orderingKey", ASCENDING), ("enqueuedAt", ASCENDING)]),
-                    IndexModel([("status", ASCENDING), ("institution", ASCENDING)]),
                     # At most one message of a case is in work, whatever the workers believe. The status may not be part of
                     # the key: the embedded server would then use this index for every search by status.
                     IndexModel(
@@ -121,11 +111,38 @@ class Database:
                     IndexModel([("vurdId", ASCENDING), ("kandidatnr", ASCENDING)]),
                 ],
             ),
-            (self.alerts, [IndexModel([("dueAt", ASCENDING)], sparse=True)]),
+            (
+                self.alerts,
+                [IndexModel([("dueAt", ASCENDING)], sparse=True), IndexModel([("settledAt", ASCENDING)], sparse=True)],
+            ),
+            (self.listeners, [IndexModel([("seenAt", ASCENDING)])]),
         ]
 
     def close(self) -> None:
         self._client.close()
+
+
+def _client(settings: MongoDBSettings) -> MongoClient[Document]:
+    """Raises `ConfigurationError` for an address that cannot be used, without quoting what may be a piece of a password."""
+    address = settings.uri.get_secret_value()
+    try:
+        # Left to itself the driver would quote a misspelt option and go on without it, even without TLS.
+        split_options(address.partition("?")[2] or "tls=false", warn=False)
+        return MongoClient(
+            address,
+            # A state change must be right when applied twice, so the driver's own retries gain nothing; DocumentDB
+            # advertises retryable writes that it does not deduplicate.
+            retryWrites=False,
+            serverSelectionTimeoutMS=int(settings.server_selection_seconds * 1000),
+            connectTimeoutMS=int(settings.server_selection_seconds * 1000),
+            socketTimeoutMS=int(settings.socket_seconds * 1000),
+            appname="casebridge",
+        )
+    except (PyMongoError, OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The address of the database cannot be used ({type(error).__name__}): user and password stand in it in "
+            "percent-encoding, and the files that it names must be there."
+        ) from None
 
 
 def _index_key(key: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:

@@ -5,9 +5,9 @@ Here belongs what an operator may choose for a whole installation. What differs 
 """
 
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,6 +29,22 @@ class HttpSettings(BaseModel):
     total_seconds: float = Field(40.0, description="Longest time for one call; must be shorter than the lease.")
     maximum_bytes: int = Field(32 * 1024 * 1024, description="Largest answer that is read.")
     connections: int = Field(32, description="Kept connections per institution and system.")
+    calls_per_institution: int = Field(
+        16, ge=1, description="Calls that one process has under way to one system of one institution."
+    )
+    calls_per_system: int = Field(
+        64, ge=1, description="Calls that one process has under way to one system, for all institutions."
+    )
+
+
+class RatesSettings(BaseModel):
+    """How processes share the vendors' rates: each leases a part of every credential's budget that it uses."""
+
+    lease_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="A silent process loses its part after this and 1.5 s; it is looked at five times as often.",
+    )
 
 
 class FsSettings(BaseModel):
@@ -116,6 +132,44 @@ class DagsterSettings(BaseModel):
     report_seconds: float = Field(10.0, description="Shortest time between two reports.")
 
 
+class RetentionSettings(BaseModel):
+    """How long what is finished is kept (docs/operating.md). Cases and messages that are not processed are never pruned."""
+
+    processed_message_days: float = Field(180.0, gt=0, description="Processed messages, from when they were finished.")
+    received_key_days: float = Field(
+        730.0,
+        gt=0,
+        description="Keys by which a repeated message is known; no shorter than processed messages, and longer than any "
+        "regular reading of FS or the exam system reaches back.",
+    )
+    audit_days: float = Field(
+        3653.0, ge=0, description="The audit log; no shorter than processed messages. 0 keeps it for ever."
+    )
+    alert_days: float = Field(90.0, gt=0, description="Alerts that were sent or muted.")
+    listener_days: float = Field(1.0, gt=0, description="Traces of listeners that were killed.")
+    batch_size: int = Field(500, ge=1, le=10_000, description="Documents, or Dagster's events, removed at once.")
+    dagster_run_days: float = Field(90.0, ge=2, description="Dagster's runs and their events.")
+    dagster_run_key_days: float = Field(
+        180.0, ge=2, description="Runs that a sensor asked for, by whose keys it is known; no shorter than other runs."
+    )
+    dagster_event_days: float = Field(30.0, ge=2, description="Events reported to Dagster without a run.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        for shorter, longer in (
+            ("processed_message_days", "received_key_days"),
+            ("processed_message_days", "audit_days"),
+            ("dagster_run_days", "dagster_run_key_days"),
+        ):
+            least, kept = getattr(self, shorter), getattr(self, longer)
+            if kept < least and not (longer == "audit_days" and kept == 0):
+                raise ValueError(
+                    f"CASEBRIDGE_RETENTION__{longer.upper()} is {kept:g}, and must be no shorter than "
+                    f"CASEBRIDGE_RETENTION__{shorter.upper()}, which is {least:g}"
+                )
+        return self
+
+
 class Settings(BaseSettings):
     """All settings. A nested one is set as `CASEBRIDGE_QUEUE__WORKERS=16`."""
 
@@ -127,6 +181,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of our own log.")
     mongodb: MongoDBSettings = MongoDBSettings()
     http: HttpSettings = HttpSettings()
+    rates: RatesSettings = RatesSettings()
     fs: FsSettings = FsSettings()
     wiseflow: WiseflowSettings = WiseflowSettings()
     queue: QueueSettings = QueueSettings()
@@ -134,6 +189,20 @@ class Settings(BaseSettings):
     slack: SlackSettings = SlackSettings()
     laas: LaasSettings = LaasSettings()
     dagster: DagsterSettings = DagsterSettings()
+    retention: RetentionSettings = RetentionSettings()
+
+    @model_validator(mode="after")
+    def _keys_outlast_the_sources(self) -> Self:
+        """A key that is forgotten while its source still lists the message would let it in as new."""
+        reach = max(self.fs.reconcile_overlap_days, self.fs.first_read_days, self.answers.watch_days)
+        kept = self.retention.received_key_days
+        if kept <= reach:
+            raise ValueError(
+                f"CASEBRIDGE_RETENTION__RECEIVED_KEY_DAYS is {kept:g}, and must be longer than the sources are read back: "
+                f"{reach:g} days (CASEBRIDGE_FS__RECONCILE_OVERLAP_DAYS, CASEBRIDGE_FS__FIRST_READ_DAYS, "
+                "CASEBRIDGE_ANSWERS__WATCH_DAYS)"
+            )
+        return self
 
     @property
     def lease(self) -> timedelta:

@@ -4,6 +4,7 @@ import sys
 
 import typer
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from pymongo.errors import PyMongoError
 
 from command_line.dead import dead
@@ -11,6 +12,7 @@ from command_line.demo.command import demo
 from command_line.listen import listen
 from command_line.output import ExitCode, notes
 from command_line.prepare import prepare
+from command_line.prune import prune
 from command_line.simulate import simulate
 from command_line.status import status
 from command_line.sync import sync
@@ -23,7 +25,7 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, listen, sync, status, where, prepare, simulate):
+for command in (demo, listen, sync, status, where, prune, prepare, simulate):
     application.command()(command)
 application.add_typer(dead)
 
@@ -33,8 +35,8 @@ def main() -> None:
     try:
         application()
     except ValidationError as error:
-        fields = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
-        notes.print(f"[red]These settings cannot be used:[/] {fields}. See docs/settings.md.")
+        told = "; ".join(sorted({_told(problem) for problem in error.errors()}))
+        notes.print(f"[red]These settings cannot be used:[/] {told}. See docs/settings.md.", soft_wrap=True)
         sys.exit(ExitCode.MISUSED)
     except PyMongoError as error:
         notes.print(
@@ -42,3 +44,10 @@ def main() -> None:
             "Check CASEBRIDGE_MONGODB__URI and that the server answers; nothing was lost."
         )
         sys.exit(ExitCode.UNREACHABLE)
+
+
+def _told(problem: ErrorDetails) -> str:
+    """The setting's name; or our own sentence, where settings do not go together. Never a value that was refused."""
+    if problem["type"] == "value_error":
+        return problem["msg"].removeprefix("Value error, ")
+    return ".".join(map(str, problem["loc"]))

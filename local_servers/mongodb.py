@@ -17,6 +17,8 @@ class EmbeddedMongoDB:
         self._name = name
         self._data = children.folder / f"{name}-data"
         self._faults = faults
+        self.arguments: tuple[str, ...] = ()
+        """Further ones of the server's command; they count from the next start."""
         self.port = 0
         self.child = self._start_on_a_free_port()
 
@@ -44,6 +46,7 @@ class EmbeddedMongoDB:
         # Acknowledged writes must survive a kill: the server loses recent ones without j, and every client here sends j.
         if self._faults:
             command.append("--enable-test-commands")
+        command += self.arguments
         child = self._children.start(self._name, command, foundation=True)
         child.wait_until(lambda: listens(port), READY_SECONDS)
         return child

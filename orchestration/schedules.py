@@ -4,6 +4,7 @@ from typing import Final
 
 import dagster as dg
 
+from orchestration.clean_up import clean_up
 from orchestration.jobs import reconcile
 
 reconcile_every_two_hours: Final = dg.ScheduleDefinition(
@@ -16,4 +17,14 @@ reconcile_every_two_hours: Final = dg.ScheduleDefinition(
         "The 120-minute synchronisation. It means: everything that is pending up to now, never one window; after a downtime "
         "Dagster runs only the latest missed tick, and that is enough."
     ),
+)
+
+clean_up_every_night: Final = dg.ScheduleDefinition(
+    name="clean_up_every_night",
+    job=clean_up,
+    run_config={"dry_run": False},
+    cron_schedule="30 3 * * *",
+    execution_timezone="Europe/Oslo",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Removes what has been finished for longer than the settings say; the next night makes up for one missed.",
 )

@@ -36,9 +36,12 @@ from casebridge.messaging.turns import Turns
 from casebridge.messaging.worker import Worker
 from casebridge.operators.accounting import Accounting
 from casebridge.operators.dead_letters import DeadLetters
+from casebridge.operators.retention import Retention
 from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
 from casebridge.operators.synchronisation import Synchronisation
+from casebridge.rates.share_book import ShareBook
+from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
 from resources.laas import LaasClient
@@ -53,7 +56,8 @@ class Bridge:
         self.settings = settings
         self.database = Database(settings.mongodb)
         self.clock = clock or ServerClock(self.database.server_time)
-        self.outside = OutsideWorld(settings, secrets or Secrets())
+        self.keeper = ShareKeeper(ShareBook(self.database), settings.rates.lease_seconds)
+        self.outside = OutsideWorld(settings, secrets or Secrets(), self.keeper)
         self.institutions = InstitutionRegister(self.database, settings.environment)
         self.audit = AuditLog(self.database)
         self.alerts = AlertOutbox(self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes))
@@ -111,6 +115,7 @@ class Bridge:
         self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
         self.roads = RoadFinder(self.database, self.cases, self.audit)
         self.dead_letters = DeadLetters(self.database, self.queue, self.cases, self.audit, self.clock)
+        self.retention = Retention(self.database, self.audit, self.clock, settings.retention)
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 
     def listener(self, queues: tuple[str, ...] = ()) -> Listener:

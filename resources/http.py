@@ -13,7 +13,8 @@ import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
@@ -31,6 +32,7 @@ from casebridge.errors import (
     TransientError,
 )
 from casebridge.settings import HttpSettings
+from resources.call_limit import CallLimit
 from resources.http_deadline import DeadlineAdapter, deadline
 from resources.rate_limit import WAIT_AFTER_429, RateLimit, retry_after
 
@@ -138,12 +140,14 @@ class HttpClient:
         *,
         headers: Mapping[str, str] | None = None,
         rate_limit: RateLimit | None = None,
+        call_limits: Sequence[CallLimit] = (),
     ) -> None:
         self._system = system
         self._base_url = base_url.rstrip("/")
         self._settings = settings
         self._headers = {"Accept": "application/json", "User-Agent": "casebridge", **(headers or {})}
         self._rate_limit = rate_limit
+        self._call_limits = call_limits
         self._adapter = DeadlineAdapter(pool_connections=4, pool_maxsize=settings.connections)
         self._threads = threading.local()
         self._lock = threading.Lock()
@@ -155,9 +159,12 @@ class HttpClient:
 
     def send(self, call: HttpCall) -> HttpAnswer:
         """The answer to a call that succeeded, or whose status the caller asked for. Raises `casebridge.errors`."""
-        if self._rate_limit is not None:
-            self._rate_limit.pass_gate()
-        answer = self._exchange(call)
+        with ExitStack() as places:
+            for limit in self._call_limits:
+                places.enter_context(limit.place())
+            if self._rate_limit is not None:
+                self._rate_limit.pass_gate()
+            answer = self._exchange(call)
         self._count(call, str(answer.status))
         if self._rate_limit is not None:
             self._rate_limit.observe(answer.status, answer.headers)

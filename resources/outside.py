@@ -1,7 +1,7 @@
 """The outside world of one process: the port `Outside`, with one client per institution and system.
 
 Clients are built when they are first asked for and kept, with their connections, tokens and caches. Building one
-connects to nothing.
+connects to nothing. What a vendor or a setting bounds is bounded here, because only here all clients are known.
 """
 
 import threading
@@ -10,9 +10,12 @@ from typing import Final, TypeVar
 
 from casebridge.errors import PermanentError
 from casebridge.exams.institution import Institution, WiseflowAccess
+from casebridge.fingerprint import short_hash
+from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
-from resources import wiseflow
+from resources import fs_digex, wiseflow
+from resources.call_limit import CallLimit
 from resources.fs_digex import FsDigexClient
 from resources.http import HttpClient
 from resources.rate_limit import RateLimit
@@ -26,15 +29,19 @@ Client = TypeVar("Client", FsDigexClient, WiseflowExamSystem)
 
 
 class OutsideWorld:
-    """Thread-safe. Close it when the process ends."""
+    """Thread-safe. Close it when the process ends. Without a `keeper` no other process has the same credentials."""
 
-    def __init__(self, settings: Settings, secrets: Secrets) -> None:
+    def __init__(self, settings: Settings, secrets: Secrets, keeper: ShareKeeper | None = None) -> None:
         self._settings = settings
         self._secrets = secrets
+        self._keeper = keeper
         self._lock = threading.Lock()
         self._registries: dict[str, tuple[Institution, FsDigexClient]] = {}
         self._exam_systems: dict[str, tuple[Institution, WiseflowExamSystem]] = {}
         self._rate_limits: dict[tuple[str, str], RateLimit] = {}
+        self._call_limits = {
+            system: CallLimit(system, settings.http.calls_per_system) for system in (fs_digex.SYSTEM, wiseflow.SYSTEM)
+        }
 
     def student_registry(self, institution: Institution) -> FsDigexClient:
         """FS for the institution."""
@@ -52,7 +59,7 @@ class OutsideWorld:
         return {f"{key} {http.system}": http.call_counts() for key, http in clients}
 
     def close(self) -> None:
-        """Wake those who wait for a rate, and close every connection that is idle."""
+        """Wake those who wait for a rate, give up what is leased, and close every connection that is idle."""
         with self._lock:
             for rate_limit in self._rate_limits.values():
                 rate_limit.close()
@@ -60,6 +67,8 @@ class OutsideWorld:
                 registry.close()
             for _, exam_system in self._exam_systems.values():
                 exam_system.close()
+        if self._keeper is not None:
+            self._keeper.close()
 
     def _kept(
         self,
@@ -80,7 +89,13 @@ class OutsideWorld:
         return new
 
     def _new_registry(self, institution: Institution) -> FsDigexClient:
-        return FsDigexClient(institution, self._secrets, self._settings.fs, self._settings.http)
+        http = HttpClient(
+            fs_digex.SYSTEM,
+            institution.fs.base_url,
+            self._settings.http,
+            call_limits=self._limits_of_calls(fs_digex.SYSTEM),
+        )
+        return FsDigexClient(institution, self._secrets, self._settings.fs, self._settings.http, http)
 
     def _new_exam_system(self, institution: Institution) -> WiseflowExamSystem:
         access = institution.wiseflow
@@ -97,6 +112,7 @@ class OutsideWorld:
             self._settings.http,
             headers={"X-Client-Name": settings.client_name},
             rate_limit=self._rate_limit(access),
+            call_limits=self._limits_of_calls(wiseflow.SYSTEM),
         )
         client = WiseflowClient(access, self._secrets, settings, http)
         return WiseflowExamSystem(access, client, ask_with_due_date=settings.ask_with_due_date)
@@ -107,5 +123,10 @@ class OutsideWorld:
         if key not in self._rate_limits:
             settings = self._settings.wiseflow
             rates = [(settings.requests_per_second, 1.0), (settings.requests_per_minute, 60.0)]
-            self._rate_limits[key] = RateLimit(wiseflow.SYSTEM, rates)
+            share = self._keeper.share(short_hash(wiseflow.SYSTEM, *key)) if self._keeper else None
+            self._rate_limits[key] = RateLimit(wiseflow.SYSTEM, rates, share=share)
         return self._rate_limits[key]
+
+    def _limits_of_calls(self, system: str) -> tuple[CallLimit, ...]:
+        """The institution's own limit first: who waits for it takes no place from the others."""
+        return CallLimit(system, self._settings.http.calls_per_institution), self._call_limits[system]

@@ -1,12 +1,14 @@
 """Keeping within an outside system's rates: one gate per credential, shared by all threads of the process.
 
 The vendor counts per credential set (contract 4.1), so everything that uses the same credential passes the
-same gate. Other processes with that credential show in the answers: `RateLimit-…` headers and 429 close the gate.
+same gate. Processes with the same credential each use a share of its rates (`casebridge.rates`). Whatever else
+uses it shows in the answers: `RateLimit-…` headers and 429 close the gate.
 """
 
 import math
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -15,6 +17,8 @@ from typing import Final
 from pyrate_limiter import InMemoryBucket, Rate, RateItem
 
 from casebridge.errors import RateLimitedError
+from casebridge.rates.division import WHOLE
+from casebridge.rates.share import Share
 
 LONGEST_WAIT: Final = timedelta(seconds=5)
 """A worker is not kept waiting longer than this: the message goes back to the queue until the gate opens."""
@@ -30,6 +34,7 @@ _TIDY_EVERY: Final = 1024
 class RateLimit:
     """The gate. `rates` are the vendor's: so many calls in so many seconds; without any, only the headers close it.
 
+    Without a `share` the process has the rates to itself.
     `monotonic` and `wait` are for tests: the clock in seconds, and a wait that returns true when it was interrupted.
     """
 
@@ -38,6 +43,7 @@ class RateLimit:
         system: str,
         rates: Sequence[tuple[int, float]],
         *,
+        share: Share | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
@@ -48,17 +54,27 @@ class RateLimit:
         self._lock = threading.Lock()
         self._held_until = -math.inf
         self._passed = 0
+        self._rates = rates
+        self._share = share
+        self._parts = WHOLE
         # without pyrate-limiter's `Limiter`: its wait cannot be interrupted, and it starts a thread per bucket
         binding = _binding_rates(rates)
         self._bucket = InMemoryBucket(binding) if binding else None
+        if share is not None:
+            share.measure_by(self.parts_in_use)
 
     def pass_gate(self) -> None:
         """Return when one more call is allowed; at most after `LONGEST_WAIT`, else raise `RateLimitedError`."""
         gives_up_at = self._monotonic() + LONGEST_WAIT.total_seconds()
         while True:
-            seconds = self._seconds_to_wait()
+            seconds, parts = self._seconds_to_wait()
             if seconds <= 0:
                 return
+            if self._share is not None and parts is not None:
+                if self._share.grow_beyond(parts):
+                    continue
+                if self._share.may_grow():
+                    seconds = min(seconds, self._share.look_seconds)
             if self._monotonic() + seconds > gives_up_at:
                 raise self._error(
                     "rate_limited",
@@ -95,20 +111,50 @@ class RateLimit:
         """Wake everybody who waits; they get `RateLimitedError`, which costs no attempt."""
         self._closing.set()
 
-    def _seconds_to_wait(self) -> float:
-        """0 when the caller has just been let through, else the seconds after which to ask again."""
+    def parts_in_use(self) -> int:
+        """How much of the whole rates the calls take that are still in the vendor's windows."""
+        with self._lock:
+            if self._bucket is None:
+                return 0
+            now, calls = int(self._monotonic() * 1000), self._bucket.items
+            used = [
+                math.ceil((len(calls) - _first_since(calls, now - round(seconds * 1000))) * WHOLE / limit)
+                for limit, seconds in self._rates
+            ]
+            return min(WHOLE, max(used))
+
+    def _seconds_to_wait(self) -> tuple[float, int | None]:
+        """0 when the caller has just been let through, else the seconds after which to ask again.
+
+        Beside them the parts of the rates that were too little; `None` when the other end keeps the gate closed.
+        """
         with self._lock:
             now = self._monotonic()
             if now < self._held_until:
-                return self._held_until - now
+                return self._held_until - now, None
             if self._bucket is None:
-                return 0.0
+                return 0.0, None
+            parts = WHOLE if self._share is None else self._share.parts()
+            if not self._adopt(self._bucket, parts):
+                return LONGEST_WAIT.total_seconds() if self._share is None else self._share.look_seconds, parts
             milliseconds = int(now * 1000)
             self._tidy(milliseconds)
             call = RateItem(self._system, milliseconds)
             if self._bucket.put(call):
-                return 0.0
-            return max(float(self._bucket.waiting(call)), 1.0) / 1000  # type: ignore[arg-type] # in memory: never awaitable
+                return 0.0, parts
+            waiting = float(self._bucket.waiting(call))  # type: ignore[arg-type] # in memory: never awaitable
+            return max(waiting, 1.0) / 1000, parts
+
+    def _adopt(self, bucket: InMemoryBucket, parts: int) -> bool:
+        """Let the bucket keep to `parts` of the rates; false when that is not one call."""
+        if parts == self._parts:
+            return True
+        shares = [(limit * parts // WHOLE, seconds) for limit, seconds in self._rates]
+        if min(limit for limit, _ in shares) == 0:
+            return False
+        bucket.rates = _binding_rates(shares)
+        self._parts = parts
+        return True
 
     def _tidy(self, milliseconds: int) -> None:
         self._passed += 1
@@ -131,6 +177,10 @@ def _binding_rates(rates: Sequence[tuple[int, float]]) -> list[Rate]:
         if not kept or rate.limit / rate.interval <= kept[-1].limit / kept[-1].interval:
             kept.append(rate)
     return kept
+
+
+def _first_since(calls: Sequence[RateItem], milliseconds: int) -> int:
+    return bisect_left(calls, milliseconds, key=lambda call: call.timestamp)
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:

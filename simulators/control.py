@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -22,6 +23,7 @@ from simulators.exam_case import REGISTERED, Case
 from simulators.faults import FaultRule
 from simulators.institution import Institution
 from simulators.population import PopulationOrder, populate
+from simulators.rate_limit import Rates
 from simulators.state import AssessorPace, World
 from simulators.summary import FEWER_IS_REACHED, case_rows, conditions, summary
 
@@ -60,6 +62,7 @@ class Control:
                 Route("/faults", _telling(self._clear_faults), methods=["DELETE"]),
                 get("/faults", lambda: {"rules": [rule.as_json() for rule in world.faults.rules]}),
                 post("/modes", self._set_modes),
+                post("/rates", self._set_rates),
                 get("/summary", lambda: summary(world)),
                 get("/cases", lambda: case_rows(world)),
                 get("/slack/messages", lambda: world.slack_messages),
@@ -185,6 +188,12 @@ class Control:
     def _set_modes(self, body: dict[str, Any]) -> dict[str, Any]:
         self._world.modes.change(body)
         return self._world.modes.as_json()
+
+    def _set_rates(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Change what each credential set may call, from the next call on."""
+        self._world.rates = Rates(**body)
+        self._world.rate_limits.clear()
+        return asdict(self._world.rates)
 
     # What happened
 

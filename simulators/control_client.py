@@ -75,6 +75,10 @@ class ControlClient:
         """Switch what the contracts leave open; without arguments only tells the modes."""
         return self._object("POST", "/modes", modes)
 
+    def rates(self, **rates: int) -> dict[str, Any]:
+        """Set ``calls_per_second`` and ``calls_per_minute`` of each WISEflow credential set; the vendor's when left out."""
+        return self._object("POST", "/rates", rates)
+
     def summary(self) -> dict[str, Any]:
         return self._object("GET", "/summary")
 

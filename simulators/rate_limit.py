@@ -13,6 +13,14 @@ CALLS_PER_SECOND = 200
 CALLS_PER_MINUTE = 5_000
 
 
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a credential set may call. The vendor's figures; a test may want fewer."""
+
+    calls_per_second: int = CALLS_PER_SECOND
+    calls_per_minute: int = CALLS_PER_MINUTE
+
+
 @dataclass(slots=True)
 class _Window:
     seconds: int
@@ -45,11 +53,13 @@ class Allowance:
 
 
 class RateLimit:
-    """The two windows of one credential set."""
+    """The two windows of one credential set. Its calls beyond them are counted."""
 
-    def __init__(self) -> None:
-        self._second = _Window(1, CALLS_PER_SECOND)
-        self._minute = _Window(60, CALLS_PER_MINUTE)
+    def __init__(self, rates: Rates | None = None) -> None:
+        rates = rates or Rates()
+        self._second = _Window(1, rates.calls_per_second)
+        self._minute = _Window(60, rates.calls_per_minute)
+        self.refused = 0
 
     def take(self, now: float | None = None) -> Allowance:
         """Use one call of both windows, and tell with the vendor's headers what is left.
@@ -70,5 +80,6 @@ class RateLimit:
             headers[f"X-RateLimit-{name}-Remaining"] = str(window.remaining)
             headers[f"X-RateLimit-{name}-Reset"] = str(window.reset_s(moment))
         if not all(allowed):
+            self.refused += 1
             headers["Retry-After"] = str((second if allowed[0] else minute).reset_s(moment))
         return Allowance(all(allowed), headers)

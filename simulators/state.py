@@ -18,7 +18,7 @@ from simulators.faults import Faults
 from simulators.flow import Comment, ExplanationRequest, Flow, Participant, ShareType
 from simulators.institution import Institution
 from simulators.modes import Modes
-from simulators.rate_limit import RateLimit
+from simulators.rate_limit import RateLimit, Rates
 from simulators.traffic import Traffic
 from simulators.waiting import Waiting
 
@@ -65,6 +65,7 @@ class World:
         self.pace = AssessorPace()
         self.modes = Modes()
         self.faults = Faults()
+        self.rates = Rates()
         self.clear(seed)
 
     def clear(self, seed: int) -> None:

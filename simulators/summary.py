@@ -36,6 +36,7 @@ def conditions(world: World) -> dict[str, int]:
         "alerts": len(world.slack_messages),
         "laas_documents": len(world.laas_documents),
         "calls": world.traffic.by_system.total(),
+        "rate_limited": sum(limit.refused for limit in world.rate_limits.values()),
     }
 
 

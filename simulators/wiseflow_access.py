@@ -36,7 +36,7 @@ class Access:
     def limit(self, institution: Institution) -> RateLimit:
         """The rate limit of the institution's credential set."""
         credential = institution.client_id or institution.api_key or institution.org_id
-        return self._world.rate_limits.setdefault(credential, RateLimit())
+        return self._world.rate_limits.setdefault(credential, RateLimit(self._world.rates))
 
     def expire_token(self, request: Request) -> None:
         """Refuse the token of this call from now on."""

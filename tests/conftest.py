@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from casebridge.database import Database
 from casebridge.settings import MongoDBSettings, Settings
@@ -61,13 +62,16 @@ def children() -> Iterator[Children]:
 
 
 @pytest.fixture(scope="session")
-def mongodb_uri(children: Children) -> str:
-    """The MongoDB-protocol server of this run: `CASEBRIDGE_MONGODB_URI` if set, else the embedded one."""
-    return os.environ.get("CASEBRIDGE_MONGODB_URI") or EmbeddedMongoDB(children).uri
+def mongodb_uri(children: Children) -> SecretStr:
+    """The MongoDB-protocol server of this run: `CASEBRIDGE_MONGODB_URI` if set, else the embedded one.
+
+    A secret, because pytest prints the arguments of what fails.
+    """
+    return SecretStr(os.environ.get("CASEBRIDGE_MONGODB_URI") or EmbeddedMongoDB(children).uri)
 
 
 @pytest.fixture
-def mongodb_settings(mongodb_uri: str, uses_server: Callable[[str], None]) -> Iterator[MongoDBSettings]:
+def mongodb_settings(mongodb_uri: SecretStr, uses_server: Callable[[str], None]) -> Iterator[MongoDBSettings]:
     """Two fresh databases of this test's own, dropped afterwards."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     settings = MongoDBSettings(uri=mongodb_uri, config_database=f"{name}_config", oai_database=f"{name}_oai")

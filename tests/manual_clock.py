@@ -1,4 +1,4 @@
-"""A clock that tests move by hand."""
+"""Clocks that tests move by hand: of the day, and of seconds."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,3 +12,19 @@ class ManualClock:
 
     def pass_time(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
+
+
+class ManualSeconds:
+    """A monotonic clock that stands still until somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> bool:
+        """Time passes without taking any; nothing interrupts it."""
+        assert seconds > 0
+        self.now += seconds
+        return False

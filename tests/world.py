@@ -13,6 +13,7 @@ from casebridge.settings import (
     LaasSettings,
     MongoDBSettings,
     QueueSettings,
+    RatesSettings,
     Settings,
     SlackSettings,
 )
@@ -38,6 +39,7 @@ def settings_for_tests(mongodb: MongoDBSettings, addresses: dict[str, str], **se
     return Settings(
         mongodb=mongodb,
         queue=QueueSettings(**{**SHORT_WAITS, **sections.pop("queue", {})}),
+        rates=RatesSettings(**{"lease_seconds": 1.0, **sections.pop("rates", {})}),
         slack=SlackSettings(
             **{
                 "token": "xoxb-simulated",
@@ -93,6 +95,7 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.control.clear_faults()
+        self.control.rates()
         self.control.modes(**self._modes)
         for bridge in self._bridges:
             bridge.close()

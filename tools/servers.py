@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -24,9 +24,14 @@ from casebridge.database import Database
 from casebridge.settings import MongoDBSettings
 from local_servers.chromium import installed_chromium, version_of
 from local_servers.postgresql import PostgreSQLNotFoundError, installed_binaries
+from local_servers.redis import RedisNotFoundError, installed_redis
+from local_servers.redis import version_of as version_of_redis
 
 MONGODB_VARIABLE: Final = "CASEBRIDGE_MONGODB_URI"
 CLUSTER_CONFIGURATION: Final = Path("/etc/postgresql-common/createcluster.d/casebridge.conf")
+
+SERVICE_POLICY: Final = Path("/usr/sbin/policy-rc.d")
+"""Debian asks this before it starts a service; 101 means no."""
 
 
 class NotToBeHadError(Exception):
@@ -47,6 +52,7 @@ def main() -> None:
         "MongoDB protocol, embedded": embedded_mongodb,
         "MongoDB or DocumentDB": further_mongodb,
         "PostgreSQL": lambda: _look_or_install(postgresql, "postgresql"),
+        "Redis": lambda: _look_or_install(redis, "redis-server"),
         "Chromium": lambda: _look_or_install(chromium, "chromium", "fonts-liberation", "fonts-noto-color-emoji"),
     }
     for server, look in rows.items():
@@ -64,17 +70,15 @@ def embedded_mongodb() -> Found:
 
 
 def further_mongodb() -> Found:
-    """The server that the caller names; none can be installed by apt."""
+    """The server that the caller names: a MongoDB or a DocumentDB comes by no package registry."""
     uri = os.environ.get(MONGODB_VARIABLE)
     if not uri:
-        raise NotToBeHadError(f"set {MONGODB_VARIABLE} to run the rings against yours")
-    database = Database(MongoDBSettings.model_validate({"uri": uri}))
+        raise NotToBeHadError(f"comes by no package registry; set {MONGODB_VARIABLE} to run the rings against yours")
     try:
-        return Found(database.server_name(), MONGODB_VARIABLE)
+        with closing(Database(MongoDBSettings.model_validate({"uri": uri}))) as database:
+            return Found(database.server_name(), MONGODB_VARIABLE)
     except PyMongoError as error:
         raise NotToBeHadError(f"{MONGODB_VARIABLE} does not answer: {type(error).__name__}") from error
-    finally:
-        database.close()
 
 
 def postgresql() -> Found:
@@ -83,6 +87,14 @@ def postgresql() -> Found:
     except PostgreSQLNotFoundError as error:
         raise NotToBeHadError(str(error)) from error
     return Found(binaries.version(), binaries.origin)
+
+
+def redis() -> Found:
+    try:
+        binary = installed_redis()
+    except RedisNotFoundError as error:
+        raise NotToBeHadError(str(error)) from error
+    return Found(version_of_redis(binary), str(binary))
 
 
 def chromium() -> Found:
@@ -103,7 +115,7 @@ def _look_or_install(look: Callable[[], Found], *packages: str) -> Found:
             raise NotToBeHadError(f"{missing}; as root: apt-get install {' '.join(packages)}") from missing
     sys.stderr.write(f"servers: installing {' '.join(packages)}\n")
     _update_package_lists()
-    with _no_database_cluster() if "postgresql" in packages else nullcontext():
+    with _no_service_started(), _no_database_cluster() if "postgresql" in packages else nullcontext():
         _apt_get("install", "--yes", "--no-install-recommends", *packages)
     return look()
 
@@ -138,6 +150,20 @@ def _no_database_cluster() -> Iterator[None]:
         yield
     finally:
         CLUSTER_CONFIGURATION.unlink()
+
+
+@contextmanager
+def _no_service_started() -> Iterator[None]:
+    """Keep packages from starting what they install: the tests start servers of their own."""
+    if SERVICE_POLICY.exists():
+        yield
+        return
+    SERVICE_POLICY.write_text("#!/bin/sh\nexit 101\n")
+    SERVICE_POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        SERVICE_POLICY.unlink()
 
 
 if __name__ == "__main__":

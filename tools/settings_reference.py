@@ -35,7 +35,11 @@ Read where they are needed, before or without the settings.
 |---|---|---|
 | `CASEBRIDGE_POSTGRES_URL` | Dagster's processes | Dagster's own storage; not set: SQLite below `DAGSTER_HOME`. |
 | `CASEBRIDGE_SENSOR_SECONDS` | Dagster's code server | One interval for all sensors, in seconds, in place of each one's own. |
-| `CASEBRIDGE_MONGODB_URI` | tests | A server to test against, not the embedded one; databases `test_…` come and go. |
+| `CASEBRIDGE_RUN_LAUNCHER` | Dagster's processes | `local` (default): a run is a process of the code server; `celery`: \
+a Celery task. |
+| `CASEBRIDGE_CELERY_BROKER`, `CASEBRIDGE_CELERY_BACKEND` | Dagster's processes, Celery workers | Addresses of broker \
+(Redis or RabbitMQ) and result back end (Redis or a database), where runs are Celery tasks. |
+| `CASEBRIDGE_MONGODB_URI` | tests | A server to test against, not only the embedded one; databases `test_…` come and go. |
 | `CASEBRIDGE_TEST_DATA` | contract tests | The folder of the vendor's OpenAPI file, where it is not beside the repository. |
 | `CASEBRIDGE_WRITE_IMAGES` | tests | `1` writes the pictures of `docs/images` anew. |
 | `CASEBRIDGE_CRASH_POINT`, `CASEBRIDGE_CRASH_KIND`, `CASEBRIDGE_CRASH_AFTER` | crash tests | Where, how and at which pass \

@@ -43,16 +43,21 @@ class AlertOutbox:
                 {"_id": alert.fingerprint, "openedAt": {"$lte": now - self._fold}, "state": {"$ne": "owed"}},
                 {"$set": opened},
             )
-            if not reopened.modified_count:
-                self._add_case(alert, cases, now)
+            if not reopened.modified_count and not self._add_case(alert, cases, now) and self._is_gone(alert):
+                self.owe(alert)
 
-    def _add_case(self, alert: Alert, cases: list[str], now: datetime) -> None:
+    def _is_gone(self, alert: Alert) -> bool:
+        """Pruned as told long ago, between our two looks: it must be told anew."""
+        return self._alerts.find_one({"_id": alert.fingerprint}, {"_id": 1}) is None
+
+    def _add_case(self, alert: Alert, cases: list[str], now: datetime) -> bool:
         change: Document = {"$set": {"lastAt": now}}
         if cases:
             change["$addToSet"] = {"correlationIds": {"$each": cases}}
-        self._alerts.update_one(
+        added = self._alerts.update_one(
             {"_id": alert.fingerprint, f"correlationIds.{NAMED_CASES - 1}": {"$exists": False}}, change
         )
+        return added.matched_count > 0
 
     def claim(self, limit: int, hold: timedelta) -> list[Document]:
         """Alerts that are due, held from other relays for `hold`."""

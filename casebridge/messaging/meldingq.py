@@ -90,7 +90,7 @@ class Look:
             return
         self.front = documents[-1]["dueAt"]
         span: timedelta = documents[-1]["dueAt"] - documents[0]["dueAt"]
-        self.reach = max(span * 2, timedelta(milliseconds=1))
+        self.reach = max(span * 2, self.reach / 4, timedelta(milliseconds=1))
 
 
 class MeldingQ:
@@ -473,8 +473,9 @@ class MeldingQ:
 
     def is_due(self, waited: timedelta, *, passing_over: Iterable[str] = ()) -> bool:
         """Whether some message could be claimed and has waited for that for at least so long."""
-        selection = {"dueAt": {"$lte": self._clock.now() - waited}, "institution": {"$nin": list(passing_over)}}
-        return self._messages.find_one(selection, {"_id": 1}) is not None
+        since = {"dueAt": {"$lte": self._clock.now() - waited}}
+        lanes = [lane for lane in self.lanes.search() if lane.institution not in set(passing_over)]
+        return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
     def find(self, selection: Document, limit: int = 0) -> list[Document]:
         """Live messages, oldest first: for operators, not for workers."""

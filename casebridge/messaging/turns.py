@@ -16,8 +16,8 @@ from casebridge.messaging.lanes import Lane
 from casebridge.messaging.meldingq import Look, MeldingQ
 from casebridge.messaging.message import Message
 
-LANES_AT_ONCE: Final = 8
-"""Lanes that share one claim: each costs a look of its own, the rest of a claim's cost is shared."""
+SHARE: Final = 16
+"""Messages of a lane in one claim while others wait: a lane costs a look of its own, the rest of a claim's cost is shared."""
 SEARCH_SECONDS: Final = 30.0
 """How often all lanes with messages are searched for, in case a ring was lost."""
 WAITING_SECONDS: Final = 5.0
@@ -61,7 +61,7 @@ class Turns:
         `passing_over` are institutions that are not served now.
         """
         self._search_if_due()
-        lanes = self._next(passing_over, min(room, LANES_AT_ONCE))
+        lanes = self._next(passing_over, max(1, room // SHARE))
         if not lanes:
             return []
         try:

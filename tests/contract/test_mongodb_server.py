@@ -1,11 +1,15 @@
-"""What casebridge asks of a MongoDB-protocol server, held against the one of this run (`CASEBRIDGE_MONGODB_URI`)."""
+"""What casebridge asks of a MongoDB-protocol server, held against each that there is."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from casebridge.database import Database
+from casebridge.clock import ServerClock, to_milliseconds
+from casebridge.database import Database, insert_absent
+from casebridge.settings import MongoDBSettings
 
 CASE = "the case"
 
@@ -39,11 +43,50 @@ def test_a_write_is_acknowledged_when_it_is_in_the_journal(database: Database) -
     assert database.messages.insert_one(message(1, "enqueued")).acknowledged
 
 
-def test_the_server_tells_its_time(database: Database) -> None:
-    assert database.server_time().year >= 2026
+def test_the_servers_clock_is_the_one_that_counts(database: Database, mongodb_settings: MongoDBSettings) -> None:
+    """Two hosts read it between two looks of a third: none is before the first look, and none after the last."""
+    first, second = (ServerClock(database.server_time) for _ in range(2))
+    before = database.server_time()
+    read = [first.now(), second.now()]
+    after = database.server_time()
+    assert all(before <= moment.replace(tzinfo=None) for moment in read)
+    assert read[0] <= read[1]
+    assert to_milliseconds(read[1]).replace(tzinfo=None) <= after
+
+
+def test_a_time_comes_back_as_it_was_written(database: Database) -> None:
+    now = ServerClock(database.server_time).now()
+    database.messages.insert_one({**message(1, "enqueued"), "dueAt": now})
+    assert database.messages.find_one({"dueAt": {"$lte": now}}, {"dueAt": 1}) == {"_id": 1, "dueAt": now}
+    assert database.messages.find_one({"dueAt": {"$lt": now}}) is None
+
+
+def test_what_is_there_is_told_and_the_rest_is_inserted(database: Database) -> None:
+    documents = [{"_id": str(number)} for number in range(5)]
+    assert insert_absent(database.received_keys, documents[1:3]) == set()
+    assert insert_absent(database.received_keys, documents) == {"1", "2"}
+    assert database.received_keys.count_documents({}) == 5
 
 
 def test_making_indexes_again_changes_nothing(database: Database) -> None:
     before = sorted(database.messages.index_information())
     database.ensure_indexes()
     assert sorted(database.messages.index_information()) == before
+
+
+def test_hosts_that_make_the_indexes_at_once_make_them_once(mongodb_settings: MongoDBSettings) -> None:
+    hosts = [Database(mongodb_settings) for _ in range(3)]
+    start = Barrier(len(hosts))
+
+    def make(host: Database) -> None:
+        start.wait()
+        host.ensure_indexes()
+
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        list(pool.map(make, hosts))
+    made = hosts[0].messages.index_information().values()
+    keys = [tuple(index["key"]) for index in made]
+    assert len(keys) == len(set(keys))
+    assert (("orderingKey", 1),) in keys
+    for host in hosts:
+        host.close()

@@ -7,9 +7,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from local_servers.child_process import Children
+from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
 from orchestration.build import build_defs
 from resources.bridge import Bridge
 from resources.bridge_resource import BridgeResource
+from tests.required import required_in_ci
 from tests.world import World
 
 DYNAMIC_PARTITIONS = "institution"
@@ -69,6 +72,22 @@ def mixed(world: World) -> Bridge:
     bridge = world.bridge()
     world.carry(bridge)
     return bridge
+
+
+@pytest.fixture(scope="module")
+def postgresql_server(children: Children) -> Iterator[PostgreSQL]:
+    try:
+        server = PostgreSQL(children)
+    except PostgreSQLNotFoundError as error:
+        required_in_ci(str(error))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgresql(postgresql_server: PostgreSQL, uses_server: Callable[[str], None]) -> PostgreSQL:
+    uses_server(f"PostgreSQL {postgresql_server.version}")
+    return postgresql_server
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -12,25 +11,12 @@ import pytest
 from dagster_postgres import PostgresRunStorage
 
 from casebridge.settings import MongoDBSettings, Settings
-from local_servers.child_process import Children
-from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
+from local_servers.postgresql import PostgreSQL
 from orchestration.build import build_defs
-from tests.required import required_in_ci
 from tests.world import as_environment
 
 ROOT = Path(__file__).parents[2]
 COMMAND_SECONDS = 60.0
-
-
-@pytest.fixture
-def postgresql(children: Children, uses_server: Callable[[str], None]) -> Iterator[PostgreSQL]:
-    try:
-        server = PostgreSQL(children)
-    except PostgreSQLNotFoundError as error:
-        required_in_ci(str(error))
-    uses_server(f"PostgreSQL {server.version}")
-    yield server
-    server.stop()
 
 
 @pytest.fixture

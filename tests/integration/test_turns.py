@@ -52,17 +52,17 @@ def test_a_crowd_starves_nobody(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("crowd.no", 400))
     queue.accept(messages("small.no", 3))
 
-    first = turns_of(database, queue, ManualMonotonic()).take("one", 16, ())
+    first = turns_of(database, queue, ManualMonotonic()).take("one", 32, ())
 
     counts = {org: sum(message.org_id == org for message in first) for org in ("crowd.no", "small.no")}
-    assert counts == {"crowd.no": 8, "small.no": 3}
+    assert counts == {"crowd.no": 16, "small.no": 3}
 
 
 def test_the_way_back_is_not_held_up_by_a_crowd_on_the_way_there(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("crowd.no", 400))
     queue.accept(messages("crowd.no", 2, "wiseflow-begrunnelse-svar"))
 
-    first = turns_of(database, queue, ManualMonotonic()).take("one", 8, ())
+    first = turns_of(database, queue, ManualMonotonic()).take("one", 32, ())
 
     assert sum(message.queue == "wiseflow-begrunnelse-svar" for message in first) == 2
 

@@ -119,6 +119,7 @@ def test_each_job_has_an_end_and_goes_before_backfills(defs: dg.Definitions) -> 
             "show_dead_letter",
             "replay_dead_letters",
             "discard_dead_letters",
+            "clean_up",
         )
     }
 
@@ -126,6 +127,7 @@ def test_each_job_has_an_end_and_goes_before_backfills(defs: dg.Definitions) -> 
     assert {name: found[ONE_AT_A_TIME] for name, found in tags.items() if ONE_AT_A_TIME in found} == {
         "reconcile": "reconcile",
         "process_queue": "process_queue",
+        "clean_up": "clean_up",
     }
 
 
@@ -141,6 +143,16 @@ def test_the_reconciliation_runs_every_second_hour_in_oslo(defs: dg.Definitions)
     assert schedule.execution_timezone == "Europe/Oslo"
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert schedule.job_name == "reconcile"
+
+
+def test_the_clean_up_runs_every_night_and_for_real(defs: dg.Definitions) -> None:
+    schedule = defs.resolve_schedule_def("clean_up_every_night")
+
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 3 * * *", "Europe/Oslo")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    with dg.build_schedule_context() as context:
+        (request,) = schedule.evaluate_tick(context).run_requests or ()
+    assert request.run_config == {"dry_run": False}
 
 
 def test_the_names_by_which_dagster_keeps_cursors_stay(defs: dg.Definitions) -> None:

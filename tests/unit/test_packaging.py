@@ -19,7 +19,7 @@ PACKAGES = (
     "local_servers",
     "simulators",
 )
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-uv.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-deploy.txt", "requirements-uv.txt")
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)")
 
 
@@ -96,24 +96,30 @@ def test_a_lock_names_no_address(lock: str) -> None:
         ("requirements.in", "requirements.txt"),
         ("requirements.in", "requirements-dev.txt"),
         ("requirements-dev.in", "requirements-dev.txt"),
+        ("requirements-celery.in", "requirements-dev.txt"),
+        ("requirements.in", "requirements-deploy.txt"),
+        ("requirements-deploy.in", "requirements-deploy.txt"),
+        ("requirements-celery.in", "requirements-deploy.txt"),
+        ("requirements-kubernetes.in", "requirements-deploy.txt"),
     ],
 )
 def test_everything_asked_for_is_pinned(source: str, lock: str) -> None:
     assert wanted(source) - pins(lock).keys() == set()
 
 
-def test_both_locks_agree() -> None:
+def versions(lock: str) -> dict[str, str]:
+    found = filter(None, map(PIN.match, (ROOT / lock).read_text().splitlines()))
+    return {normalised(pin["name"]): pin["version"] for pin in found}
+
+
+def test_the_locks_agree() -> None:
     """What is tested is what is installed in production."""
-    versions = [
-        {
-            normalised(pin["name"]): pin["version"]
-            for pin in map(PIN.match, (ROOT / lock).read_text().splitlines())
-            if pin
-        }
-        for lock in ("requirements.txt", "requirements-dev.txt")
-    ]
-    production, development = versions
-    assert production.items() <= development.items()
+    production, tested, deployed = map(
+        versions, ("requirements.txt", "requirements-dev.txt", "requirements-deploy.txt")
+    )
+    assert production.items() <= tested.items()
+    assert production.items() <= deployed.items()
+    assert {name for name in tested.keys() & deployed.keys() if tested[name] != deployed[name]} == set()
 
 
 def test_the_build_backend_comes_from_the_lock(project: dict[str, Any]) -> None:

@@ -9,33 +9,17 @@ from hypothesis import strategies as st
 
 from casebridge.errors import RateLimitedError
 from resources.rate_limit import LONGEST_HOLD, LONGEST_WAIT, WAIT_AFTER_429, RateLimit, retry_after
+from tests.manual_clock import ManualSeconds
 
 SECOND = timedelta(seconds=1)
 
 
-class TestTime:
-    """A monotonic clock that stands still until somebody waits."""
-
-    __test__ = False
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wait(self, seconds: float) -> bool:
-        assert seconds > 0
-        self.now += seconds
-        return False
-
-
-def gate(time: TestTime, *rates: tuple[int, float]) -> RateLimit:
+def gate(time: ManualSeconds, *rates: tuple[int, float]) -> RateLimit:
     return RateLimit("WISEflow", rates, monotonic=time.monotonic, wait=time.wait)
 
 
 def test_a_burst_within_the_rate_does_not_wait() -> None:
-    time = TestTime()
+    time = ManualSeconds()
     limited = gate(time, (200, 1.0), (5000, 60.0))
     for _ in range(200):
         limited.pass_gate()
@@ -46,7 +30,7 @@ def test_a_burst_within_the_rate_does_not_wait() -> None:
 
 @given(st.integers(1, 20), st.integers(1, 60), st.lists(st.floats(0, 0.7), max_size=60))
 def test_no_window_ever_holds_more_calls_than_its_rate(second: int, minute: int, pauses: list[float]) -> None:
-    time = TestTime()
+    time = ManualSeconds()
     rates = [(second, 1.0), (minute, 60.0)]
     limited = gate(time, *rates)
     passed: list[float] = []
@@ -64,7 +48,7 @@ def test_no_window_ever_holds_more_calls_than_its_rate(second: int, minute: int,
 
 
 def test_a_wait_beyond_five_seconds_gives_the_worker_back() -> None:
-    time = TestTime()
+    time = ManualSeconds()
     limited = gate(time, (5, 60.0))
     for _ in range(5):
         limited.pass_gate()
@@ -80,11 +64,11 @@ def test_a_wait_beyond_five_seconds_gives_the_worker_back() -> None:
     "rates", [[(200, 1.0), (100, 60.0)], [(1, 1.0), (5000, 60.0)], [(5, 1.0), (3, 1.0)], [(10, 1.0), (10, 60.0)]]
 )
 def test_rates_of_which_one_never_binds_are_taken(rates: list[tuple[int, float]]) -> None:
-    gate(TestTime(), *rates).pass_gate()
+    gate(ManualSeconds(), *rates).pass_gate()
 
 
 def test_without_rates_only_the_other_end_closes_the_gate() -> None:
-    time = TestTime()
+    time = ManualSeconds()
     limited = gate(time)
     for _ in range(10_000):
         limited.pass_gate()
@@ -113,7 +97,7 @@ def test_without_rates_only_the_other_end_closes_the_gate() -> None:
     ],
 )
 def test_a_good_answer_that_says_that_nothing_remains_closes_the_gate(headers: dict[str, str], seconds: int) -> None:
-    time = TestTime()
+    time = ManualSeconds()
     limited = gate(time)
     assert limited.observe(200, headers) is None
     limited.pass_gate()
@@ -121,7 +105,7 @@ def test_a_good_answer_that_says_that_nothing_remains_closes_the_gate(headers: d
 
 
 def test_a_429_without_any_header_holds_for_a_moment() -> None:
-    time = TestTime()
+    time = ManualSeconds()
     limited = gate(time)
     assert limited.observe(429, {}) == WAIT_AFTER_429
     limited.pass_gate()
@@ -129,7 +113,7 @@ def test_a_429_without_any_header_holds_for_a_moment() -> None:
 
 
 def test_a_shorter_hold_does_not_open_the_gate_early() -> None:
-    time = TestTime()
+    time = ManualSeconds()
     limited = gate(time)
     limited.hold(timedelta(seconds=4))
     limited.hold(timedelta(seconds=1))
@@ -138,7 +122,7 @@ def test_a_shorter_hold_does_not_open_the_gate_early() -> None:
 
 
 def test_a_hold_for_days_is_cut() -> None:
-    limited = gate(TestTime())
+    limited = gate(ManualSeconds())
     limited.hold(timedelta(days=3))
     with pytest.raises(RateLimitedError) as caught:
         limited.pass_gate()

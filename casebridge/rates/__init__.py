@@ -1,0 +1,1 @@
+"""What several processes on several hosts may use together: a vendor's rates, divided by leased shares."""

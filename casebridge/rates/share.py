@@ -1,0 +1,175 @@
+"""The part that this process has of one budget: how much, for how long, and what is to be said about it next.
+
+Whether another process is still there is judged by our own monotonic clock: a claim that keeps its word for longer than a
+lease and some slack was not renewed. No two clocks are compared, so no wrong clock can put a share in force twice.
+"""
+
+import itertools
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from casebridge.rates.division import WHOLE, Claim, due_share, usual_share
+from casebridge.rates.share_book import Page
+
+SLACK_SECONDS: Final = 1.5
+"""How much longer others respect a claim than its holder uses it: more than the vendors' shortest window, so that the last calls
+of a process that died are over when its part goes to others."""
+PATIENT_LOOKS: Final = 3
+"""After so many looks the others have had their time to make room."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What to write: the page's new claims. `parts` are in force when it is written."""
+
+    claims: tuple[Claim, ...]
+    parts: int
+
+
+class Share:
+    """Thread-safe. `renew` does one round for this share, and reports back by `draft` and `confirm`."""
+
+    def __init__(
+        self,
+        key: str,
+        holder: str,
+        lease_seconds: float,
+        look_seconds: float,
+        renew: Callable[["Share"], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.key = key
+        self.look_seconds = look_seconds
+        self._holder = holder
+        self._lease_seconds = lease_seconds
+        self._renew = renew
+        self._monotonic = monotonic
+        self._parts_in_use: Callable[[], int] = lambda: 0
+        self._words = itertools.count(1)
+        self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._parts = 0
+        self._valid_until = -math.inf
+        self._written_at = -math.inf
+        self._used_at = -math.inf
+        self._claimed_at = -math.inf
+        self._asked_at = -math.inf
+        self._short_at = -math.inf
+        self._short_since = -math.inf
+        self._heard: dict[str, tuple[str, float]] = {}
+
+    def measure_by(self, parts_in_use: Callable[[], int]) -> None:
+        """Who knows what was used within the vendor's windows. Asked after the share was lowered."""
+        self._parts_in_use = parts_in_use
+
+    def parts(self) -> int:
+        """What may be used now; 0 when the lease has run out."""
+        now = self._monotonic()
+        with self._lock:
+            self._used_at = now
+            return self._parts if now < self._valid_until else 0
+
+    def grow_beyond(self, parts: int) -> bool:
+        """Whether the share is larger than `parts`, which were not enough.
+
+        Claims it if it is not in force, else asks for more; each at most once a look.
+        """
+        with self._asking:
+            if self.parts() > parts:
+                return True
+            now = self._monotonic()
+            asked_at = self._note_shortage(now) if self.is_held else self._note_claim(now)
+            if now - asked_at < self.look_seconds:
+                return False
+            self._renew(self)
+            return self.parts() > parts
+
+    def may_grow(self) -> bool:
+        """Whether others may still make room: waiting a look may be worth it."""
+        now = self._monotonic()
+        with self._lock:
+            return self._parts < WHOLE and now - self._short_since < PATIENT_LOOKS * self.look_seconds
+
+    @property
+    def is_in_use(self) -> bool:
+        with self._lock:
+            return self._monotonic() - self._used_at < self._lease_seconds
+
+    @property
+    def is_held(self) -> bool:
+        with self._lock:
+            return self._monotonic() < self._valid_until
+
+    def draft(self, page: Page, *, leaving: bool = False) -> Draft | None:
+        """What to say on `page`, which was read just now; `None` when nothing has changed and the lease is young.
+
+        From here on no more is used than the draft grants, whatever becomes of it.
+        """
+        now = self._monotonic()
+        others = tuple(claim for claim in page.claims if claim.holder != self._holder and self._is_heard(claim, now))
+        wants_more, parts = self._wanted(others, now, leaving=leaving)
+        with self._lock:
+            self._parts = min(self._parts, parts)
+        # what went out before the share was lowered is still in the vendor's windows: it is given up when it is over
+        free = WHOLE - sum(claim.parts for claim in others)
+        claimed = min(free, max(parts, self._parts_in_use()))
+        before = next((claim for claim in page.claims if claim.holder == self._holder), None)
+        if leaving and not claimed:
+            return None if before is None else Draft(others, 0)
+        mine = Claim(self._holder, claimed, wants_more, str(next(self._words)))
+        is_tidy = len(others) + (before is not None) == len(page.claims)
+        if before is not None and is_tidy and not leaving and self._is_said(before, mine, parts):
+            return None
+        return Draft((*others, mine), parts)
+
+    def confirm(self, draft: Draft, began: float) -> None:
+        """The draft of a round that began at `began` is written."""
+        with self._lock:
+            self._parts = draft.parts
+            self._written_at = began
+            self._valid_until = began + self._lease_seconds if draft.parts else -math.inf
+
+    def _wanted(self, others: tuple[Claim, ...], now: float, *, leaving: bool) -> tuple[bool, int]:
+        if leaving:
+            return False, 0
+        with self._lock:
+            wants_more = now - self._short_at < self._lease_seconds
+        parts = due_share(others, wants_more=wants_more)
+        if not wants_more and parts < usual_share(len(others) + 1):
+            wants_more, parts = True, due_share(others, wants_more=True)
+        return wants_more, parts
+
+    def _is_said(self, before: Claim, now: Claim, parts: int) -> bool:
+        """Whether the page says it already, and not so long ago that the lease must be renewed."""
+        with self._lock:
+            is_in_force = parts == self._parts and self._monotonic() - self._written_at < self._lease_seconds / 3
+        return is_in_force and (before.parts, before.wants_more) == (now.parts, now.wants_more)
+
+    def _note_claim(self, now: float) -> float:
+        """When it was last tried; that is now, if it may be tried now."""
+        before = self._claimed_at
+        if now - before >= self.look_seconds:
+            self._claimed_at = now
+        return before
+
+    def _note_shortage(self, now: float) -> float:
+        """When more was last asked for; that is now, if it may be asked for now."""
+        with self._lock:
+            if now - self._short_at > self._lease_seconds:
+                self._short_since = now
+            self._short_at = now
+        before = self._asked_at
+        if now - before >= self.look_seconds:
+            self._asked_at = now
+        return before
+
+    def _is_heard(self, claim: Claim, now: float) -> bool:
+        """Whether the claim's holder has said something within its lease and the slack, as far as we could hear."""
+        word, since = self._heard.get(claim.holder, ("", now))
+        if word != claim.word:
+            since = now
+            self._heard[claim.holder] = (claim.word, now)
+        return now - since <= self._lease_seconds + SLACK_SECONDS

@@ -1,0 +1,124 @@
+"""The shares of one process: claimed when they are first needed, renewed in the background, given up when they lie idle.
+
+A round reads the pages of all shares at once and writes what has changed at once. While nothing is called there is no round
+and no thread. When the database is away a share holds until its lease ends; then nothing is called until it is back.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pymongo.errors import PyMongoError
+
+from casebridge.defect import log_defect
+from casebridge.rates.share import Draft, Share
+from casebridge.rates.share_book import ShareBook
+
+logger = logging.getLogger(__name__)
+
+LOOKS_A_LEASE: Final = 5
+TRIES: Final = 5
+"""How often a round is begun anew because another process wrote first."""
+
+
+class ShareKeeper:
+    """Thread-safe. `monotonic` and `in_background` are for tests: a clock of their own, and rounds only when they say so."""
+
+    def __init__(
+        self,
+        book: ShareBook,
+        lease_seconds: float,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        in_background: bool = True,
+    ) -> None:
+        self.holder = uuid.uuid4().hex
+        self._book = book
+        self._lease_seconds = lease_seconds
+        self._look_seconds = lease_seconds / LOOKS_A_LEASE
+        self._monotonic = monotonic
+        self._in_background = in_background
+        self._lock = threading.Lock()
+        self._round = threading.Lock()
+        self._closing = threading.Event()
+        self._shares: dict[str, Share] = {}
+        self._thread: threading.Thread | None = None
+
+    def share(self, key: str) -> Share:
+        """The share of the budget `key`; claimed when it is first asked for its parts and has too few."""
+        with self._lock:
+            if key not in self._shares:
+                self._shares[key] = Share(
+                    key, self.holder, self._lease_seconds, self._look_seconds, self._renew_one, self._monotonic
+                )
+            return self._shares[key]
+
+    def renew(self) -> bool:
+        """One round for every share that is held; those that lie idle are given up. Whether any is left."""
+        with self._lock:
+            shares = [share for share in self._shares.values() if share.is_held]
+        used = [share for share in shares if share.is_in_use]
+        self._do(used)
+        self._do([share for share in shares if share not in used], leaving=True)
+        return bool(used)
+
+    def close(self) -> None:
+        """Give every share up; what cannot be said is understood by the others when the leases run out."""
+        self._closing.set()
+        with self._lock:
+            shares, thread = list(self._shares.values()), self._thread
+        if thread is not None:
+            thread.join()
+        self._do([share for share in shares if share.is_held], leaving=True)
+
+    def _renew_one(self, share: Share) -> None:
+        if self._closing.is_set():
+            return
+        self._do([share])
+        with self._lock:
+            if self._in_background and self._thread is None and not self._closing.is_set():
+                self._thread = threading.Thread(target=self._look_after, name="rate shares", daemon=True)
+                self._thread.start()
+
+    def _look_after(self) -> None:
+        while not self._closing.wait(self._look_seconds):
+            try:
+                is_needed = self.renew()
+            except Exception as error:  # noqa: BLE001 the thread must outlive any defect; the leases end by themselves
+                log_defect(error)
+                continue
+            with self._lock:
+                # a share that was claimed meanwhile found this thread alive
+                if not is_needed and not any(share.is_held for share in self._shares.values()):
+                    self._thread = None
+                    return
+
+    def _do(self, shares: Sequence[Share], *, leaving: bool = False) -> None:
+        """A round; what another process wrote first is tried again, from the new page."""
+        with self._round:
+            for _ in range(TRIES):
+                if not shares:
+                    return
+                try:
+                    shares = self._try(shares, leaving=leaving)
+                except PyMongoError as error:
+                    logger.warning("shares of the vendors' rates wait for the database (%s)", type(error).__name__)
+                    return
+
+    def _try(self, shares: Sequence[Share], *, leaving: bool) -> Sequence[Share]:
+        """One try; returns the shares that another process's writing overtook."""
+        began = self._monotonic()
+        pages = self._book.read([share.key for share in shares])
+        drafts: dict[Share, Draft] = {}
+        for share in shares:
+            draft = share.draft(pages[share.key], leaving=leaving)
+            if draft is not None:
+                drafts[share] = draft
+        written = self._book.write(pages, {share.key: draft.claims for share, draft in drafts.items()})
+        for share, draft in drafts.items():
+            if share.key in written:
+                share.confirm(draft, began)
+        return [share for share in drafts if share.key not in written]

@@ -1,0 +1,66 @@
+"""`casebridge prune`: remove what has been finished for long enough."""
+
+import getpass
+import signal
+import threading
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from casebridge.operators.retention import PruneReport, Removal
+from command_line.output import ExitCode, notes, print_json, results, table
+from command_line.process import bridge_of_this_process
+from resources.bridge import Bridge
+
+
+def prune(
+    for_real: Annotated[
+        bool, typer.Option("--for-real", help="Without this, only show what would be removed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Remove processed messages, old keys, old audit entries, told alerts and traces of dead listeners. Cases stay.
+
+    How long each is kept is in the settings CASEBRIDGE_RETENTION__…. A dry run unless --for-real; Dagster's job clean_up does it
+    every night. Ctrl-C or SIGTERM ends it between two batches (exit code 4); begin again at any time.
+    """
+    with bridge_of_this_process() as bridge:
+        report = _prune(bridge, for_real=for_real)
+    if as_json:
+        print_json(report.plain())
+    else:
+        _show(report)
+    if report.stopped:
+        raise typer.Exit(ExitCode.ATTENTION)
+
+
+def _prune(bridge: Bridge, *, for_real: bool) -> PruneReport:
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=notes, transient=True) as progress:
+        task = progress.add_task("looking", total=None)
+
+        def told(removal: Removal) -> None:
+            progress.update(task, description=f"{removal.what}: {removal.found} found, {removal.removed} removed")
+
+        return bridge.retention.prune(dry_run=not for_real, asked_by=getpass.getuser(), stop=stop, progress=told)
+
+
+def _show(report: PruneReport) -> None:
+    columns = ("what", "before (UTC)", "found", "needed still", "removed")
+    rows = ((row.what, row.before, row.found, row.spared, row.removed) for row in report.removals)
+    results.print(table("Would be removed" if report.dry_run else "Removed", columns, rows))
+    if report.stopped:
+        results.print("Stopped before the end: begin again to remove the rest.")
+    elif report.dry_run:
+        results.print(f"{report.found} would be removed. Dry run: add --for-real.")
+    else:
+        results.print(f"{report.removed} removed.")

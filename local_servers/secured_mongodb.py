@@ -1,0 +1,41 @@
+"""The embedded MongoDB-protocol server as production has it: with a user, a password and TLS, and no replica set."""
+
+import secrets
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from pymongo import MongoClient
+
+from local_servers.child_process import Children
+from local_servers.mongodb import EmbeddedMongoDB
+
+USER: Final = "case bridge"
+AWKWARD: Final = "@/:%?#"
+"""Characters that an address holds only in their escaped form; every password ends with them."""
+
+
+class SecuredMongoDB(EmbeddedMongoDB):
+    """Asks for `USER` with `password`, and shows `certificate`. Clients trust `authority`."""
+
+    def __init__(
+        self, children: Children, authority: Path, certificate: Path, key: Path, name: str = "mongodb-secured"
+    ) -> None:
+        self.password = secrets.token_urlsafe(16) + AWKWARD
+        self._authority = authority
+        super().__init__(children, name)
+        # A user can only be made while nobody is asked for one.
+        with MongoClient[dict[str, object]](super().uri) as client:
+            client.admin.command("createUser", USER, pwd=self.password, roles=["root"])
+        self.child.stop()
+        self.arguments = ("--auth", "--standalone", "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+        self.restart()
+
+    @property
+    def uri(self) -> str:
+        return self.uri_with(self.password)
+
+    def uri_with(self, password: str) -> str:
+        """The address as somebody writes it who believes in `password`."""
+        options = urlencode({"tls": "true", "tlsCAFile": str(self._authority), "authSource": "admin"})
+        return f"mongodb://{quote(USER)}:{quote(password, safe='')}@127.0.0.1:{self.port}/?{options}"

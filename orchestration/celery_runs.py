@@ -1,0 +1,51 @@
+"""Dagster's runs as Celery tasks: one description of the Celery app for those who launch runs and for the worker.
+
+The worker is Celery's own: `celery --app orchestration.celery_runs worker`. It needs the same environment as Dagster's other
+processes: `DAGSTER_HOME`, the database of Dagster, and casebridge's own settings and secrets.
+"""
+
+import os
+from datetime import timedelta
+from typing import Final
+
+from celery import Celery
+from dagster._serdes import ConfigurableClassData
+from dagster_celery.launcher import CeleryRunLauncher
+from dagster_celery.tasks import create_execute_job_task, create_resume_job_task
+
+BROKER: Final = "CASEBRIDGE_CELERY_BROKER"
+BACKEND: Final = "CASEBRIDGE_CELERY_BACKEND"
+QUEUE: Final = "dagster"
+LONGEST_STAY: Final = timedelta(hours=3)
+"""Redis gives a task that a worker holds to another after this: longer than a run may take (`run_monitoring`, `dagster.yaml`)."""
+
+
+def celery_run_launcher(inst_data: ConfigurableClassData | None = None) -> CeleryRunLauncher:
+    """Raises `ValueError` when the broker or the result back end is not set."""
+    return CeleryRunLauncher(
+        default_queue=QUEUE,
+        broker=_address(BROKER),
+        # Dagster asks here whether a run's worker lives; the answers of RabbitMQ's `rpc://` reach only who sent the task
+        backend=_address(BACKEND),
+        # loaded once by the worker, not by each of its processes with its first run
+        include=["orchestration.definitions"],
+        config_source={"broker_transport_options": {"visibility_timeout": int(LONGEST_STAY.total_seconds())}},
+        inst_data=inst_data,
+    )
+
+
+def _address(variable: str) -> str:
+    address = os.environ.get(variable)
+    if not address:
+        raise ValueError(f"{variable} is not set: runs by Celery need the address of a broker and of a result back end")
+    return address
+
+
+def __getattr__(name: str) -> Celery:
+    """`app`, which Celery's command looks for: made when it is asked for, so that importing needs no broker."""
+    if name != "app":
+        raise AttributeError(name)
+    app = celery_run_launcher().celery
+    create_execute_job_task(app)
+    create_resume_job_task(app)
+    return app

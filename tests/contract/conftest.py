@@ -1,0 +1,58 @@
+"""The MongoDB-protocol servers that the contract of the queue is held against."""
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from pydantic import SecretStr
+
+from casebridge.settings import MongoDBSettings
+from local_servers.child_process import Children
+from local_servers.mongodb import EmbeddedMongoDB
+from local_servers.secured_mongodb import SecuredMongoDB
+from tests.certificates import CertificateFiles, make_certificate
+
+EMBEDDED: Final = "embedded"
+SECURED: Final = "with user, password and TLS"
+NAMED: Final = "of CASEBRIDGE_MONGODB_URI"
+NAMED_URI: Final = SecretStr(os.environ.get("CASEBRIDGE_MONGODB_URI", ""))
+SERVERS: Final = (EMBEDDED, SECURED, *([NAMED] if NAMED_URI else []))
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def secured_mongodb(children: Children, certificate: CertificateFiles) -> SecuredMongoDB:
+    """Its driver sees a single server, no replica set."""
+    return SecuredMongoDB(children, certificate.authority, certificate.certificate, certificate.key)
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def mongodb_server(request: pytest.FixtureRequest) -> str:
+    """Each server that there is, one after the other."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(mongodb_server: str, request: pytest.FixtureRequest, children: Children) -> SecretStr:
+    """In place of the one server of the other rings."""
+    if mongodb_server == EMBEDDED:
+        return SecretStr(EmbeddedMongoDB(children, "mongodb-contract").uri)
+    if mongodb_server == SECURED:
+        secured: SecuredMongoDB = request.getfixturevalue("secured_mongodb")
+        return SecretStr(secured.uri)
+    return NAMED_URI
+
+
+@pytest.fixture
+def mongodb_settings(
+    mongodb_settings: MongoDBSettings, mongodb_server: str, uses_server: Callable[[str], None]
+) -> MongoDBSettings:
+    """As in the other rings; the summary tells the servers apart."""
+    if mongodb_server != EMBEDDED:
+        uses_server(f"one {mongodb_server}")
+    return mongodb_settings

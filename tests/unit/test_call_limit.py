@@ -1,0 +1,36 @@
+"""So many calls at once and no more."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from casebridge.errors import RateLimitedError
+from resources.call_limit import COME_BACK_AFTER, CallLimit
+
+
+def test_as_many_as_there_are_places_are_under_way_at_once() -> None:
+    limit, everybody_is_in = CallLimit("FS", 3), threading.Barrier(3)
+
+    def call() -> None:
+        with limit.place():
+            everybody_is_in.wait(5.0)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: call(), range(3)))
+
+
+def test_who_finds_no_place_in_time_comes_back_later_at_no_cost() -> None:
+    limit = CallLimit("FS", 1, longest_wait=timedelta(milliseconds=10))
+    with limit.place(), pytest.raises(RateLimitedError) as caught, limit.place():
+        pass
+    assert (caught.value.code, caught.value.retry_after) == ("fs.busy", COME_BACK_AFTER)
+
+
+def test_a_call_that_failed_leaves_its_place_to_the_next() -> None:
+    limit = CallLimit("FS", 1, longest_wait=timedelta(0))
+    with pytest.raises(ValueError, match="the call failed"), limit.place():
+        raise ValueError("the call failed")
+    with limit.place():
+        pass
