@@ -9,8 +9,10 @@ from casebridge.operators.status import FailureGroup, InstitutionStatus, Status
 RECOVERY = """\
 - **How do things stand?** `casebridge status`
 - **Where is one case?** `casebridge where CORRELATION_ID`
-- **Run it again:** job `replay_messages` (a dry run first), or `casebridge replay --code CODE`, then again with
+- **What waits for a person?** job `list_dead_letters`, or `casebridge dead list`, then `casebridge dead show CORRELATION_ID`
+- **Run it again:** job `replay_dead_letters` (a dry run first), or `casebridge dead replay --code CODE`, then again with
   `--for-real --reason "…"`. What was done is not done again.
+- **It is settled without us:** job `discard_dead_letters`, or `casebridge dead discard`, likewise.
 - **Read again now:** job `sync_now`. **A past month:** backfill `request_ledger` by institution and month.
 - **A paused institution** goes on by itself when its credentials work again.
 - What each code means: `docs/operating.md`.
@@ -64,6 +66,7 @@ def _institution_table(rows: list[InstitutionStatus]) -> dg.TableMetadataValue:
                     "registered": row.registered,
                     "withdrawn": row.withdrawn,
                     "set_aside": row.set_aside,
+                    "discarded": row.discarded,
                     "waiting": row.waiting,
                     "paused": row.paused or "",
                 }

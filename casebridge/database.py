@@ -89,6 +89,9 @@ class Database:
                         unique=True,
                         partialFilterExpression={"status": "processing"},
                     ),
+                    # What operators look for among dead messages; no other message pays for these.
+                    IndexModel([("enqueuedAt", ASCENDING)], partialFilterExpression={"status": "dead"}),
+                    IndexModel([("errors.code", ASCENDING)], partialFilterExpression={"status": "dead"}),
                 ],
             ),
             (

@@ -8,12 +8,12 @@ from pydantic_core import ErrorDetails
 from pymongo.errors import PyMongoError
 
 from command_line.consume import consume
+from command_line.dead import dead
 from command_line.demo.command import demo
 from command_line.listen import listen
 from command_line.output import ExitCode, notes
 from command_line.prepare import prepare
 from command_line.prune import prune
-from command_line.replay import replay
 from command_line.simulate import simulate
 from command_line.status import status
 from command_line.sync import sync
@@ -26,8 +26,9 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, listen, consume, sync, replay, status, where, prune, prepare, simulate):
+for command in (demo, listen, consume, sync, status, where, prune, prepare, simulate):
     application.command()(command)
+application.add_typer(dead)
 
 
 def main() -> None:

@@ -45,6 +45,7 @@ def show_status(standing: Status) -> None:
         "done",
         "withdrawn",
         "aside",
+        "discarded",
         "queued",
         "dead",
         "paused",
@@ -57,6 +58,7 @@ def show_status(standing: Status) -> None:
             row.registered,
             row.withdrawn,
             row.set_aside,
+            row.discarded,
             row.waiting,
             row.dead,
             row.paused,
@@ -65,11 +67,13 @@ def show_status(standing: Status) -> None:
     )
     results.print(table("Institutions", columns, rows))
     for group in standing.failures:
-        waits = "waits for you" if group.status == MessageStatus.DEAD else "is tried again by itself"
+        is_dead = group.status == MessageStatus.DEAD
+        waits = "waits for you" if is_dead else "is tried again by itself"
+        commands = f"\nThen: casebridge dead replay --code {group.code} (a dry run first)" if is_dead else ""
         results.print(
             Panel(
                 f"{group.cause}\n[bold]Next:[/] {group.next_action}\n"
-                f"{', '.join(sorted(group.institutions))}\nCases: {', '.join(group.correlation_ids)}",
+                f"{', '.join(sorted(group.institutions))}\nCases: {', '.join(group.correlation_ids)}{commands}",
                 title=f"{group.code}: {group.messages} {group.status}, {waits}",
                 title_align="left",
             )

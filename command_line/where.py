@@ -73,5 +73,8 @@ def show_road(road: Road) -> None:
         results.print(f"In the queue: {message}")
     if road.set_aside:
         results.print(f"[red]Set aside:[/] {road.set_aside}")
+    if road.discarded:
+        word = road.discarded
+        results.print(f"Discarded by {word.by} on {word.at:%Y-%m-%d %H:%M:%S} UTC: {word.reason}", markup=False)
     if road.next_action:
         results.print(f"[bold]Next:[/] {road.next_action}")

@@ -16,9 +16,9 @@ from assets.poll_metadata import poll_metadata
 from assets.registered_explanations import registered_explanations
 from assets.request_ledger import request_ledger
 from orchestration.clean_up import clean_up
+from orchestration.dead_letter_jobs import DEAD_LETTER_JOBS
 from orchestration.jobs import reconcile, sync_now
 from orchestration.process_queue import process_queue
-from orchestration.replay_messages import replay_messages
 from orchestration.schedules import clean_up_every_night, reconcile_every_two_hours
 from resources.bridge_resource import BridgeResource
 from sensors.backlog_sensor import backlog_sensor
@@ -44,7 +44,7 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
             request_ledger,
         ],
         asset_checks=[*CHECKS, kafka_lag],
-        jobs=[sync_now, reconcile, process_queue, replay_messages, clean_up],
+        jobs=[sync_now, reconcile, process_queue, *DEAD_LETTER_JOBS, clean_up],
         schedules=[reconcile_every_two_hours, clean_up_every_night],
         sensors=[
             fs_requests_sensor(explanation_requests, poll_metadata, process_queue.name, INSTITUTIONS),

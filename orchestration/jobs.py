@@ -1,7 +1,7 @@
 """The jobs that materialise assets: synchronise now, and reconcile.
 
 One flat form configures a job; the launchpad shows its fields. The jobs of the queue have files of their own
-(`process_queue`, `replay_messages`).
+(`process_queue`, `dead_letter_jobs`).
 """
 
 from datetime import timedelta

@@ -46,7 +46,7 @@ from casebridge.messaging.settler import Settler
 from casebridge.messaging.turns import Turns
 from casebridge.messaging.worker import Worker
 from casebridge.operators.accounting import Accounting
-from casebridge.operators.replay import Replayer
+from casebridge.operators.dead_letters import DeadLetters
 from casebridge.operators.retention import Retention
 from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
@@ -131,7 +131,7 @@ class Bridge:
         self.status = StatusReader(self.database, self.cases, self.pauses, self.alerts, self.clock)
         self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
         self.roads = RoadFinder(self.database, self.cases, self.audit)
-        self.replayer = Replayer(self.queue, self.audit, self.clock)
+        self.dead_letters = DeadLetters(self.database, self.queue, self.cases, self.audit, self.clock)
         self.retention = Retention(self.database, self.audit, self.clock, settings.retention)
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 

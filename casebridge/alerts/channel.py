@@ -30,6 +30,9 @@ def alert_text(alert: Document) -> str:
         alert["cause"],
         f"Next: {alert['nextAction']}",
     ]
+    if alert.get("setAside"):
+        letters = f"--code {alert['code']} --institution {alert['institution']}"
+        lines.append(f"Then: `casebridge dead replay {letters}` (a dry run first), or `casebridge dead discard`")
     if named:
         lines.append(f"Cases: {named} (`casebridge where {cases[0]}`)")
     return "\n".join(lines)

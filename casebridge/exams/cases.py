@@ -31,6 +31,8 @@ class CaseState(StrEnum):
 
 
 OPEN: Final = (CaseState.REQUESTED.value, CaseState.DISPATCHED.value)
+DISCARDED: Final = "discarded"
+"""Stands in `setAside` when an operator has said that the case is settled without us."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,27 @@ class Cases:
         """A person must look at it: the case's message is dead. Cleared by the next success."""
         self._cases.update_one({"_id": key}, {"$set": {"setAside": code, "setAsideAt": self._clock.now()}})
 
+    def discard(self, keys: Iterable[str], *, by: str, reason: str) -> None:
+        """An operator has discarded what set these aside. Cleared by the next success, if FS asks again."""
+        self._cases.update_many(
+            {"_id": {"$in": list(keys)}, "state": {"$in": list(OPEN)}, "setAside": {"$ne": None}},
+            {
+                "$set": {
+                    "setAside": DISCARDED,
+                    "discardedAt": self._clock.now(),
+                    "discardedBy": by,
+                    "discardReason": reason,
+                }
+            },
+        )
+
+    def bring_back(self, keys: Iterable[str], code: str) -> None:
+        """What was discarded is set aside again, for what it was set aside for."""
+        self._cases.update_many(
+            {"_id": {"$in": list(keys)}, "setAside": DISCARDED},
+            {"$set": {"setAside": code}, "$unset": {"discardedAt": "", "discardedBy": "", "discardReason": ""}},
+        )
+
     def reopen(self, key: str) -> None:
         """FS took back that the case is finished: it is asked for anew."""
         self._cases.update_one(
@@ -261,9 +284,11 @@ class Cases:
         return counts
 
     def near_deadline(self, days: int) -> list[Case]:
-        """Open cases whose legal deadline is past or at most `days` away, the most urgent first."""
+        """Open cases whose legal deadline is past or at most `days` away, the most urgent first; not the discarded ones."""
         until = self._clock.now() + timedelta(days=days)
-        documents = self._cases.find({"state": {"$in": list(OPEN)}, "deadline": {"$lte": until}}).sort("deadline", 1)
+        documents = self._cases.find(
+            {"state": {"$in": list(OPEN)}, "deadline": {"$lte": until}, "setAside": {"$ne": DISCARDED}}
+        ).sort("deadline", 1)
         return [Case.from_document(document) for document in documents]
 
 

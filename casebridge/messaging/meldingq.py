@@ -37,6 +37,9 @@ from casebridge.messaging.message import (
 from casebridge.messaging.owed_effects import Debt
 
 KEPT_ERRORS: Final = 20
+KEPT_REPLAYS: Final = 20
+BROUGHT_BACK_WITHIN: Final = timedelta(days=30)
+"""How long a discarded message can be brought back."""
 BLOCKED_WAIT: Final = timedelta(seconds=1)
 LANE_FIELDS: Final = {"institution": 1, "queue": 1}
 ACCEPTED_AT_ONCE: Final = 500
@@ -386,29 +389,80 @@ class MeldingQ:
 
     # Operators
 
-    def replay(self, keys: Sequence[str], *, reason: str, asked_by: str) -> int:
-        """Begin dead or failed messages anew, with all attempts and with the steps that are done; return how many."""
+    def replay(self, chosen: Mapping[str, int], *, from_status: MessageStatus, reason: str, asked_by: str) -> int:
+        """Begin messages anew, with all attempts and with the steps that are done; return how many.
+
+        `chosen` says which generation of each message is meant: one that was begun anew meanwhile is left alone.
+        """
         now = self._clock.now()
         replayed = 0
-        for key in keys:
-            result = self._messages.update_one(
-                {"_id": key, "status": {"$in": [MessageStatus.DEAD.value, MessageStatus.FAILED.value]}},
+        for generation, keys in _by_generation(chosen).items():
+            selection: Document = {
+                "_id": {"$in": keys},
+                "status": from_status.value,
+                "generation": _as_stored(generation),
+            }
+            if from_status is MessageStatus.DISCARDED:
+                selection["discardedAt"] = {"$gte": now - BROUGHT_BACK_WITHIN}
+            result = self._messages.update_many(
+                selection,
                 {
                     "$set": {
                         "status": MessageStatus.ENQUEUED.value,
                         "attempts": 0,
                         "dueAt": now,
-                        "replayedAt": now,
-                        "replayedBy": asked_by,
-                        "replayReason": reason,
+                        "generation": generation + 1,
                     },
-                    # Right when applied twice: the first application leaves the state that the filter asks for.
-                    "$inc": {"generation": 1},
+                    # Right when applied twice: the first application leaves the generation that the filter asks for.
+                    "$push": {
+                        "replays": {"$each": [{"at": now, "by": asked_by, "reason": reason}], "$slice": -KEPT_REPLAYS}
+                    },
+                    "$unset": {"discardedAt": "", "discardedBy": "", "discardReason": "", "finishedAt": ""},
                 },
             )
             replayed += result.modified_count
-        self.wake(Lane.of(document) for document in self._messages.find({"_id": {"$in": list(keys)}}, LANE_FIELDS))
+        began = self._messages.find({"_id": {"$in": list(chosen)}}, LANE_FIELDS, batch_size=len(chosen) + 1)
+        self.wake({Lane.of(document) for document in began})
         return replayed
+
+    def discard(self, chosen: Mapping[str, int], *, reason: str, asked_by: str) -> int:
+        """Take dead messages out of every worker's and operator's way; return how many. They stay here to be brought back."""
+        now = self._clock.now()
+        discarded = 0
+        for generation, keys in _by_generation(chosen).items():
+            result = self._messages.update_many(
+                {"_id": {"$in": keys}, "status": MessageStatus.DEAD.value, "generation": _as_stored(generation)},
+                {
+                    "$set": {
+                        "status": MessageStatus.DISCARDED.value,
+                        "discardedAt": now,
+                        "discardedBy": asked_by,
+                        "discardReason": reason,
+                        "finishedAt": now,
+                    }
+                },
+            )
+            discarded += result.modified_count
+        return discarded
+
+    def move_discarded(self, limit: int) -> int:
+        """Move out of the live queue what nobody can bring back any more and what owes nothing; return how many.
+
+        A day later than that, so that no replay can be on its way to a message that is being moved.
+        """
+        before = self._clock.now() - BROUGHT_BACK_WITHIN - timedelta(days=1)
+        selection = {
+            "status": MessageStatus.DISCARDED.value,
+            "discardedAt": {"$lt": before},
+            "effectsDueAt": {"$exists": False},
+        }
+        documents = list(self._messages.find(selection, batch_size=limit).limit(limit))
+        if not documents:
+            return 0
+        insert_absent(self._processed, documents)
+        crash_point("processed_written")
+        result = self._messages.delete_many({"_id": {"$in": [document["_id"] for document in documents]}, **selection})
+        return result.deleted_count
 
     def next_due(self, lane: Lane) -> datetime | None:
         """When the next message of a lane is due, or the lease of one in work runs out; `None` if there is none."""
@@ -426,6 +480,18 @@ class MeldingQ:
     def find(self, selection: Document, limit: int = 0) -> list[Document]:
         """Live messages, oldest first: for operators, not for workers."""
         return list(self._messages.find(selection).sort("enqueuedAt", 1).limit(limit))
+
+
+def _by_generation(chosen: Mapping[str, int]) -> dict[int, list[str]]:
+    keys: dict[int, list[str]] = {}
+    for key, generation in chosen.items():
+        keys.setdefault(generation, []).append(key)
+    return keys
+
+
+def _as_stored(generation: int) -> Document | int:
+    """A message that does not say is in its first generation."""
+    return generation if generation > 1 else {"$in": [1, None]}
 
 
 def _held(message: Message) -> Document:

@@ -21,13 +21,14 @@ LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MessageStatus(StrEnum):
-    """`enqueued → processing → processed | failed → dead`; `failed` waits for its next attempt."""
+    """`enqueued → processing → processed | failed → dead → discarded`; `failed` waits for its next attempt."""
 
     ENQUEUED = "enqueued"
     PROCESSING = "processing"
     PROCESSED = "processed"
     FAILED = "failed"
     DEAD = "dead"
+    DISCARDED = "discarded"
 
 
 UNFINISHED: Final = (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageStatus.FAILED)

@@ -1,7 +1,8 @@
 """Cases that nothing drives any more: the proof that nothing is lost.
 
 A case is accounted for when it is registered or withdrawn, when a live message carries it, when it waits for its answer (the
-poll looks for dispatched cases), or when it is set aside with its dead message there to be replayed.
+poll looks for dispatched cases), when it is set aside with its dead message there to be replayed, or when an operator has
+discarded it.
 """
 
 from collections.abc import Sequence
@@ -10,10 +11,11 @@ from datetime import timedelta
 
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.exams.cases import Cases, CaseState
+from casebridge.exams.cases import DISCARDED, Cases, CaseState
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 
-ALIVE = tuple(status.value for status in (*UNFINISHED, MessageStatus.DEAD))
+# A discarded message stays for a while in which it can be brought back; after that its case's mark stands for it.
+PRESENT = tuple(status.value for status in (*UNFINISHED, MessageStatus.DEAD, MessageStatus.DISCARDED))
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,18 @@ class Accounting:
         )
 
     def _requested(self) -> list[str]:
-        selection = {"state": CaseState.REQUESTED.value, "openedAt": {"$lt": self._clock.now() - self._settling}}
+        selection = {
+            "state": CaseState.REQUESTED.value,
+            "openedAt": {"$lt": self._clock.now() - self._settling},
+            "setAside": {"$ne": DISCARDED},
+        }
         return [document["_id"] for document in self._cases_collection.find(selection, {"_id": 1})]
 
     def _without_message(self, case_ids: Sequence[str]) -> list[str]:
         if not case_ids:
             return []
         carried = self._messages.find(
-            {"orderingKey": {"$in": list(case_ids)}, "status": {"$in": list(ALIVE)}}, {"orderingKey": 1}
+            {"orderingKey": {"$in": list(case_ids)}, "status": {"$in": list(PRESENT)}}, {"orderingKey": 1}
         )
         present = {document["orderingKey"] for document in carried}
         return [key for key in case_ids if key not in present]

@@ -6,8 +6,9 @@ from typing import Any
 
 from casebridge.audit.log import AuditLog
 from casebridge.database import Database, Document
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.cases import DISCARDED, Case, Cases
 from casebridge.messaging.message import MessageStatus
+from casebridge.operators.dead_letter import Instruction, discarded_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Road:
     state: str
     deadline: datetime | None
     set_aside: str | None
+    discarded: Instruction | None
     milestones: list[Milestone]
     waiting: list[str]
     next_action: str | None
@@ -67,7 +69,8 @@ class RoadFinder:
             exam_system=any_document.get("examSystem") or any_document.get("examSys", ""),
             state=case.state.value if case else "no case",
             deadline=case.document.get("deadline") if case else None,
-            set_aside=case.document.get("setAside") if case else None,
+            set_aside=_set_aside(case),
+            discarded=_discarded(case, messages),
             milestones=[_milestone(entry) for entry in entries],
             waiting=[_waiting(message) for message in messages if message["status"] != MessageStatus.PROCESSED],
             next_action=_next_action(messages),
@@ -84,6 +87,18 @@ def _milestone(entry: Document) -> Milestone:
         entry.get("errorMessage") or detail,
         entry.get("durationMs"),
     )
+
+
+def _set_aside(case: Case | None) -> str | None:
+    code = case.document.get("setAside") if case else None
+    return None if code == DISCARDED else code
+
+
+def _discarded(case: Case | None, messages: list[Document]) -> Instruction | None:
+    """By whom the case was discarded; or its message, where a row of FS that nobody can read has no case."""
+    if case:
+        return discarded_of(case.document) if case.document.get("setAside") == DISCARDED else None
+    return next(filter(None, map(discarded_of, messages)), None)
 
 
 def _waiting(message: Document) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.exams.cases import OPEN, Cases, CaseState
+from casebridge.exams.cases import DISCARDED, OPEN, Cases, CaseState
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 from casebridge.messaging.pauses import Pauses
 
@@ -33,6 +33,7 @@ class InstitutionStatus:
     registered: int = 0
     withdrawn: int = 0
     set_aside: int = 0
+    discarded: int = 0
     waiting: int = 0
     dead: int = 0
     paused: str | None = None
@@ -147,7 +148,9 @@ class StatusReader:
         for count in self._cases.counts():
             row = rows.setdefault(count["_id"]["institution"], InstitutionStatus(count["_id"]["institution"]))
             state, code = count["_id"]["state"], count["_id"].get("setAside")
-            if code and state in OPEN:
+            if code == DISCARDED and state in OPEN:
+                row.discarded += count["cases"]
+            elif code and state in OPEN:
                 row.set_aside += count["cases"]
                 set_aside[code] += count["cases"]
             elif state == CaseState.SHOWN:

@@ -100,8 +100,19 @@ class QueueCalls:
     def release(self, *messages: Message) -> None:
         self._queue.release(messages)
 
-    def replay(self, *keys: str) -> int:
-        return self._queue.replay(keys, reason="the cause is gone", asked_by="an operator")
+    def replay(self, *keys: str, from_status: MessageStatus = MessageStatus.DEAD) -> int:
+        """As an operator who sees the messages as they are now."""
+        return self._queue.replay(
+            self._generations(keys), from_status=from_status, reason="the cause is gone", asked_by="an operator"
+        )
+
+    def discard(self, *keys: str) -> int:
+        """As an operator who sees the messages as they are now."""
+        return self._queue.discard(self._generations(keys), reason="settled by telephone", asked_by="an operator")
+
+    def _generations(self, keys: Sequence[str]) -> dict[str, int]:
+        found = self.database.messages.find({"_id": {"$in": list(keys)}}, {"generation": 1})
+        return {**dict.fromkeys(keys, 1), **{document["_id"]: document["generation"] for document in found}}
 
     def claim_owing(self) -> list[Debt]:
         """For a relay: what is owed, held from other relays."""

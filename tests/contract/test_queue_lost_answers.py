@@ -50,6 +50,11 @@ def dead(queue: QueueCalls) -> None:
     queue.fail(claimed(queue), MessageStatus.DEAD)
 
 
+def discarded(queue: QueueCalls) -> None:
+    dead(queue)
+    assert queue.discard("one") == 1
+
+
 def dead_and_owing(queue: QueueCalls) -> list[Debt]:
     queue.fail(claimed(queue), MessageStatus.DEAD, effect_ids=["effect one"])
     return queue.claim_owing()
@@ -73,6 +78,8 @@ OPERATIONS: dict[str, Operation] = {
     "release": Operation(claimed, lambda queue, message: queue.release(message)),
     "keep": Operation(claimed, lambda queue, message: queue.keep("worker", message)),
     "replay": Operation(dead, lambda queue, _: queue.replay("one")),
+    "discard": Operation(dead, lambda queue, _: queue.discard("one")),
+    "bring back": Operation(discarded, lambda queue, _: queue.replay("one", from_status=MessageStatus.DISCARDED)),
     "strike out what a dead message owed": Operation(dead_and_owing, lambda queue, debts: queue.strike_out(debts)),
     "strike out what a finished message owed": Operation(
         finished_and_owing, lambda queue, debts: queue.strike_out(debts)

@@ -169,8 +169,8 @@ class TestReplay:
         assert queue.replay("one") == 1
         again = queue.claim_one("one")
         assert (again.attempts, again.generation, sorted(again.steps)) == (1, 2, ["find_exam"])
-        document = queue.document("one")
-        assert (document["replayedBy"], document["replayReason"]) == ("an operator", "the cause is gone")
+        (replay,) = queue.document("one")["replays"]
+        assert (replay["by"], replay["reason"]) == ("an operator", "the cause is gone")
 
     @pytest.mark.parametrize("state", ["enqueued", "in work", "finished", "unknown"])
     def test_nothing_else_is_replayed(self, queue: QueueCalls, state: str) -> None:
@@ -180,8 +180,19 @@ class TestReplay:
             if state == "finished":
                 assert queue.finish(message)
         before = queue.stored("one")
-        assert queue.replay("one" if state != "unknown" else "nobody's") == 0
+        key = "one" if state != "unknown" else "nobody's"
+        assert queue.replay(key) == queue.replay(key, from_status=MessageStatus.DISCARDED) == queue.discard(key) == 0
         assert queue.stored("one") == before
+
+    def test_what_is_discarded_is_left_alone_and_can_be_brought_back(self, queue: QueueCalls, message: Message) -> None:
+        queue.record_step(message, "find_exam")
+        queue.fail(message, MessageStatus.DEAD)
+        assert queue.discard("one") == 1
+        queue.pass_time(A_WHILE)
+        assert (queue.claim(), queue.replay("one"), queue.discard("one")) == ({}, 0, 0)
+        assert queue.replay("one", from_status=MessageStatus.DISCARDED) == 1
+        again = queue.claim_one("one")
+        assert (again.attempts, again.generation, sorted(again.steps)) == (1, 2, ["find_exam"])
 
     def test_operators_who_replay_at_once_replay_once(self, database: Database, queue: QueueCalls) -> None:
         keys = [f"message {number}" for number in range(6)]

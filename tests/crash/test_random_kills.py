@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from casebridge.operators.replay import ReplayFilter
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
 from tests.ledger import check_everything
 from tests.patience import wait_until
@@ -105,6 +106,6 @@ def is_mended(world: World, bridge: Bridge) -> bool:
     """Whether FS has everything and the queue is empty, after an operator has replayed what was set aside."""
     world.control.release()
     poll(bridge)
-    bridge.replayer.replay(ReplayFilter(), dry_run=False, limit=REQUESTS, reason="mended", asked_by="a test")
+    bridge.dead_letters.replay(DeadLetterFilter(), Order(REQUESTS, dry_run=False, reason="mended", asked_by="a test"))
     summary = world.control.summary()
     return summary["outstanding"] == summary["held"] == 0 and world.database.messages.count_documents({}) == 0

@@ -1,4 +1,4 @@
-"""Dagster in a test's world: the definitions as they are, on an instance of the test's own."""
+"""Dagster in a test's world: the definitions as they are, on an instance of the test's own; a world with something set aside."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import pytest
 from local_servers.child_process import Children
 from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
 from orchestration.build import build_defs
+from resources.bridge import Bridge
 from resources.bridge_resource import BridgeResource
 from tests.required import required_in_ci
 from tests.world import World
@@ -59,6 +60,18 @@ def operator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
             return Operator(build_defs(), instance)
 
         yield sit_down
+
+
+@pytest.fixture
+def mixed(world: World) -> Bridge:
+    """Two institutions: three cases registered, two of the first one's set aside for different reasons."""
+    population = world.populate(institutions=2, courses=2, requests=3, variety=False)
+    org_id = population["institutions"][0]["orgId"]
+    world.control.add_request(org_id, oddity="no_candidate")
+    world.control.add_request(org_id, oddity="two_flows")
+    bridge = world.bridge()
+    world.carry(bridge)
+    return bridge
 
 
 @pytest.fixture(scope="module")

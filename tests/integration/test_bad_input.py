@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from casebridge.messaging.message import UNFINISHED
-from casebridge.operators.replay import ReplayFilter
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
 from tests.failures import check_nothing_is_lost, check_told, dead_messages, told_failures
 from tests.world import World
@@ -227,7 +228,7 @@ def test_a_page_that_stays_sets_aside_what_it_befalls_and_a_replay_registers_it(
 
 
 def replay_all(bridge: Bridge) -> None:
-    bridge.replayer.replay(ReplayFilter(), dry_run=False, limit=100, reason="mended", asked_by="a test")
+    bridge.dead_letters.replay(DeadLetterFilter(), Order(100, dry_run=False, reason="mended", asked_by="a test"))
 
 
 @pytest.mark.parametrize(

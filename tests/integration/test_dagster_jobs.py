@@ -4,14 +4,16 @@ import json
 import re
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from assets.dispatched_requests import WAIT_SECONDS
 from casebridge.exams import request_reader
-from tests.integration.conftest import Operator, failures_of, metadata_of
+from tests.integration.conftest import Operator, checks_of, failures_of, metadata_of
 from tests.world import World
 
 Operators = Callable[..., Operator]
@@ -31,7 +33,7 @@ def test_sync_now_carries_every_request_and_tells_what_it_came_to(world: World, 
     assert audited["entries"] == len(world.audit())
     assert audited["failures"] == 0
     for asset in ("explanation_requests", "dispatched_requests", "explanation_answers", "registered_explanations"):
-        assert "casebridge replay" in metadata_of(result, asset)["how_to_recover"]
+        assert "casebridge dead replay" in metadata_of(result, asset)["how_to_recover"]
 
 
 def test_a_second_sync_finds_nothing_new_and_does_nothing_twice(world: World, operator: Operators) -> None:
@@ -150,13 +152,17 @@ def test_process_queue_handles_a_batch_and_reports_to_the_assets(world: World, o
     assert world.database.messages.count_documents({"queue": request_reader.QUEUE, "status": "enqueued"}) == 5
 
 
-def replay(**config: object) -> dict[str, object]:
-    return {"ops": {"replay": {"config": config}}}
+def op(name: str, **config: object) -> dict[str, object]:
+    return {"ops": {name: {"config": config}}}
 
 
-def told(result: dg.ExecuteInProcessResult) -> dict[str, object]:
+def told(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     (event,) = [event for event in result.all_events if event.is_successful_output]
     return {name: value.value for name, value in event.step_output_data.metadata.items()}
+
+
+def rows(table: Any) -> list[dict[str, Any]]:
+    return [dict(record.data) for record in table.records]
 
 
 @pytest.fixture
@@ -170,33 +176,90 @@ def set_aside(world: World, operator: Operators) -> Operator:
     return sitting
 
 
-def test_replay_is_a_dry_run_unless_said_otherwise(world: World, set_aside: Operator) -> None:
-    shown = told(set_aside.run("replay_messages"))
+def correlation_id(world: World) -> str:
+    (message,) = world.database.messages.find()
+    return str(message["correlationId"])
 
-    assert (shown["found"], shown["replayed"], shown["dry_run"]) == (1, 0, True)
-    assert "wiseflow.participant_missing" in str(shown["by_code"])
+
+def test_dead_letters_are_listed_by_code_with_what_to_do(world: World, set_aside: Operator) -> None:
+    listed = told(set_aside.run("list_dead_letters", op("list_letters", since="1h")))
+
+    assert (listed["found"], listed["shown"]) == (1, 1)
+    assert rows(listed["by_code"]) == [{"code": "wiseflow.participant_missing", "messages": 1}]
+    (row,) = rows(listed["letters"])
+    assert (row["case"], row["step"], row["attempts"]) == (correlation_id(world), "find_candidate", 1)
+    assert "then replay the message" in row["next_action"]
+    nothing = told(set_aside.run("list_dead_letters", op("list_letters", before="1h")))
+    assert (nothing["found"], "letters" in nothing) == (0, False)
+    misread = set_aside.run("list_dead_letters", op("list_letters", since="yesterday"))
+    assert "'yesterday' is no moment" in failures_of(misread)["list_letters"]
+
+
+def test_a_dead_letter_is_shown_with_its_errors_and_steps(world: World, set_aside: Operator) -> None:
+    case = correlation_id(world)
+    shown = told(set_aside.run("show_dead_letter", op("show_letter", correlation_id=case)))
+
+    assert [row["step"] for row in rows(shown["steps_done"])] == ["find_exam"]
+    assert [row["code"] for row in rows(shown["errors"])] == ["wiseflow.participant_missing"]
+    assert (shown["came_by"], shown["attempts"], shown["replays"]) == ("poll", 1, 0)
+    unknown = set_aside.run("show_dead_letter", op("show_letter", correlation_id="nobody"))
+    assert "no dead, failed or discarded message" in failures_of(unknown)["show_letter"]
+
+
+@pytest.mark.parametrize(
+    ("job", "name", "done"),
+    [("replay_dead_letters", "replay", "replayed"), ("discard_dead_letters", "discard", "discarded")],
+)
+def test_an_action_is_a_dry_run_unless_said_otherwise(
+    job: str, name: str, done: str, world: World, set_aside: Operator
+) -> None:
+    shown = told(set_aside.run(job))
+
+    assert (shown["found"], shown[done], shown["dry_run"]) == (1, 0, True)
+    assert rows(shown["by_code"]) == [{"code": "wiseflow.participant_missing", "messages": 1}]
+    unsigned = set_aside.run(job, op(name, dry_run=False, reason="added the candidate"))
+    assert "asked_by" in failures_of(unsigned)[name]
     assert world.database.messages.count_documents({"status": "dead"}) == 1
-
-
-def test_replay_for_real_needs_a_reason_and_a_name(world: World, set_aside: Operator) -> None:
-    result = set_aside.run("replay_messages", replay(dry_run=False, reason="added the candidate"))
-
-    assert "asked_by" in failures_of(result)["replay"]
-    assert world.database.messages.count_documents({"status": "dead"}) == 1
+    assert not world.audit(step=done)
 
 
 def test_replay_begins_the_chosen_messages_anew_and_the_audit_knows_who_asked(
     world: World, set_aside: Operator
 ) -> None:
     config = {"dry_run": False, "reason": "added the candidate", "asked_by": "kari"}
-    passed_over = told(set_aside.run("replay_messages", replay(code="wiseflow.flow_missing", **config)))
-    replayed = told(set_aside.run("replay_messages", replay(code="wiseflow.participant_missing", **config)))
+    replay = partial(op, "replay", **config)
+    passed_over = told(set_aside.run("replay_dead_letters", replay(code="wiseflow.flow_missing")))
+    replayed = told(set_aside.run("replay_dead_letters", replay(code="wiseflow.participant_missing")))
 
     assert passed_over["replayed"] == 0
     assert replayed["replayed"] == 1
     assert world.database.messages.count_documents({"status": "enqueued"}) == 1
     (entry,) = world.audit(step="replayed")
     assert entry["detail"] == {"reason": "added the candidate", "askedBy": "kari"}
+
+
+def test_what_is_discarded_leaves_the_checks_in_peace_and_can_be_brought_back(
+    world: World, set_aside: Operator
+) -> None:
+    """The candidate was withdrawn from the exam: nobody is to be asked."""
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    world.database.cases.update_many({}, {"$set": {"deadline": long_ago, "openedAt": long_ago}})
+    config = {"dry_run": False, "reason": "withdrew from the exam", "asked_by": "kari"}
+    discarded = told(set_aside.run("discard_dead_letters", op("discard", **config)))
+
+    assert discarded["discarded"] == 1
+    assert {name: check.passed for name, check in checks_of(set_aside.run("reconcile")).items()} == {
+        "nothing_lost": True,
+        "oldest_pending": True,
+        "dead_letters": True,
+        "deadline_overdue": True,
+    }
+    listed = told(set_aside.run("list_dead_letters", op("list_letters", status="DISCARDED")))
+    assert [row["case"] for row in rows(listed["letters"])] == [correlation_id(world)]
+    shown = told(set_aside.run("show_dead_letter", op("show_letter", correlation_id=correlation_id(world))))
+    assert [(row["what"], row["by"]) for row in rows(shown["instructions"])] == [("discarded", "kari")]
+    back = told(set_aside.run("replay_dead_letters", op("replay", status="DISCARDED", **config)))
+    assert back["replayed"] == 1
 
 
 def test_nothing_personal_reaches_dagsters_event_log(world: World, set_aside: Operator) -> None:

@@ -1,31 +1,13 @@
-"""What operators ask, answered by the classes and by the real command: how things stand, where a case is, run it again."""
+"""What operators ask, answered by the classes and by the real command: how things stand, where a case is, synchronise now."""
 
-import getpass
 import json
 from typing import Any
 
-import pytest
-
-from casebridge.messaging.message import MessageStatus
-from casebridge.operators.replay import ReplayFilter
 from resources.bridge import Bridge
 from tests.processes import Processes
 from tests.world import World
 
 DONE, FAILED, MISUSED, NOT_FOUND, ATTENTION, UNREACHABLE = 0, 1, 2, 3, 4, 5
-REASON = "corrected in WISEflow"
-
-
-@pytest.fixture
-def mixed(world: World) -> Bridge:
-    """Two institutions: three cases registered, two of the first one's set aside for different reasons."""
-    population = world.populate(institutions=2, courses=2, requests=3, variety=False)
-    org_id = population["institutions"][0]["orgId"]
-    world.control.add_request(org_id, oddity="no_candidate")
-    world.control.add_request(org_id, oddity="two_flows")
-    bridge = world.bridge()
-    world.carry(bridge)
-    return bridge
 
 
 def troubled(world: World) -> str:
@@ -153,89 +135,6 @@ def test_the_where_command_finds_a_case_by_any_of_its_names(world: World, mixed:
     assert "wiseflow.participant_missing" in by_exam.output
     assert processes.run("where", "nobody").exit_code == NOT_FOUND
     assert processes.run("where", "1||2+3").exit_code == MISUSED
-
-
-# Replay
-
-
-def test_a_dry_run_shows_and_changes_nothing(world: World, mixed: Bridge) -> None:
-    before = list(world.database.messages.find())
-    report = mixed.replayer.replay(ReplayFilter(), dry_run=True, limit=100, reason="", asked_by="a test")
-
-    assert (report.found, report.replayed, report.dry_run) == (2, 0, True)
-    assert report.by_code == {"wiseflow.participant_missing": 1, "wiseflow.flow_ambiguous": 1}
-    assert list(world.database.messages.find()) == before
-    assert not world.audit(step="replayed")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found"),
-    [
-        ({}, 2),
-        ({"code": "wiseflow.flow_ambiguous"}, 1),
-        ({"code": "fs.refused"}, 0),
-        ({"queue": "wiseflow-begrunnelse"}, 2),
-        ({"queue": "wiseflow-begrunnelse-svar"}, 0),
-        ({"institution": "somebody-else.no/test"}, 0),
-        ({"status": MessageStatus.FAILED}, 0),
-    ],
-    ids=str,
-)
-def test_a_filter_chooses(wanted: dict[str, Any], found: int, mixed: Bridge) -> None:
-    report = mixed.replayer.replay(ReplayFilter(**wanted), dry_run=True, limit=100, reason="", asked_by="a test")
-
-    assert report.found == found
-
-
-def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, mixed: Bridge) -> None:
-    case = case_set_aside(world, "wiseflow.participant_missing")
-    (row,) = (
-        row
-        for row in world.control.cases()
-        if row["kandidatnr"] == case["kandidatnr"] and row["examId"] == case["vurdId"]
-    )
-    searches = world.control.summary()["calls_by_route"]["wiseflow POST /sources/search"]
-    wanted = ReplayFilter(correlation_id=case["correlationId"])
-
-    report = mixed.replayer.replay(wanted, dry_run=False, limit=100, reason=REASON, asked_by="kari")
-    again = mixed.replayer.replay(wanted, dry_run=False, limit=100, reason=REASON, asked_by="kari")
-    assert (report.replayed, again.found) == (1, 0)
-    mixed.synchronisation.run_batch()
-
-    assert row["state"] == "visible"
-    (entry,) = world.audit(step="replayed")
-    assert entry["correlationId"] == case["correlationId"]
-    assert entry["detail"] == {"reason": REASON, "askedBy": "kari"}
-    (message,) = world.database.messages.find({"correlationId": case["correlationId"]})
-    assert (message["status"], message["generation"], message["attempts"]) == ("dead", 2, 1)
-    assert world.control.summary()["calls_by_route"]["wiseflow POST /sources/search"] == searches, "found before"
-    assert len(world.audit(correlationId=case["correlationId"], step="find_exam", success=True)) == 1
-    assert len(world.audit(correlationId=case["correlationId"], success=False)) == 2
-
-
-def test_only_what_is_set_aside_or_waits_for_its_next_attempt_can_be_replayed(mixed: Bridge) -> None:
-    with pytest.raises(ValueError, match="only dead or failed"):
-        mixed.replayer.replay(
-            ReplayFilter(MessageStatus.PROCESSING), dry_run=True, limit=1, reason="", asked_by="a test"
-        )
-
-
-def test_the_replay_command_shows_first_and_asks_for_a_reason(
-    world: World, mixed: Bridge, processes: Processes
-) -> None:
-    dry = processes.run("replay", "--json")
-    assert (dry.exit_code, dry.json()["found"], dry.json()["replayed"]) == (DONE, 2, 0)
-    assert processes.run("replay", "--for-real").exit_code == MISUSED
-    assert processes.run("replay", "--code", "fs.refused").exit_code == NOT_FOUND
-    assert not world.audit(step="replayed")
-
-    ambiguous = ("--code", "wiseflow.flow_ambiguous", "--institution", troubled(world))
-    real = processes.run("replay", "--for-real", "--reason", REASON, *ambiguous, "--json")
-
-    assert (real.exit_code, real.json()["replayed"]) == (DONE, 1)
-    (entry,) = world.audit(step="replayed")
-    assert entry["detail"] == {"reason": REASON, "askedBy": getpass.getuser()}
-    assert world.database.messages.count_documents({"status": MessageStatus.ENQUEUED.value}) == 1
 
 
 # Synchronise

@@ -14,7 +14,8 @@ import casebridge
 from casebridge import clock as clock_module
 from casebridge.clock import ServerClock
 from casebridge.messaging.message import MessageStatus
-from casebridge.operators.replay import ReplayFilter
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
 from tests.ledger import check_everything, check_queue_is_empty, check_registrations, check_roads
 from tests.shifted_clock import ShiftedClock
 from tests.world import World
@@ -113,8 +114,10 @@ def test_after_an_outage_polls_go_on_and_what_was_given_up_is_replayed(
     assert len(world.database.alerts.distinct("institution")) == 2
 
     world.control.clear_faults()
-    report = bridge.replayer.replay(ReplayFilter(), dry_run=False, limit=100, reason="outage", asked_by="a test")
-    assert report.replayed == REQUESTS
+    report = bridge.dead_letters.replay(
+        DeadLetterFilter(), Order(100, dry_run=False, reason="outage", asked_by="a test")
+    )
+    assert report.changed == REQUESTS
     world.carry(bridge)
     check_everything(world, REQUESTS)
 

@@ -124,11 +124,25 @@ def ask_everything(world: World, processes: Processes) -> dict[str, Ended]:
         "where by id": processes.run("where", asked.json()[0]["correlation_id"]),
         "where it failed": processes.run("where", f"{failed['examId']}+{failed['kandidatnr']}"),
         "where nobody is": processes.run("where", nobody),
-        "replay": processes.run("replay"),
-        "replay --json": processes.run("replay", "--json", "--for-real", "--reason", "test"),
+        **ask_for_dead_letters(world, processes),
     }
-    assert [ended.exit_code for ended in commands.values()] == [4, 4, 0, 0, 0, 3, 0, 0]
+    assert [ended.exit_code for ended in commands.values()] == [4, 4, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]
     return commands
+
+
+def ask_for_dead_letters(world: World, processes: Processes) -> dict[str, Ended]:
+    dead = {"status": "dead", "steps.find_exam": {"$exists": True}}
+    letter = wait_until(lambda: world.database.messages.find_one(dead), "a request is set aside at its second step")
+    for_real = ("--for-real", "--reason", "test", "--json")
+    return {
+        "dead list": processes.run("dead", "list"),
+        "dead list --json": processes.run("dead", "list", "--json"),
+        "dead show": processes.run("dead", "show", letter["correlationId"]),
+        "dead show --json": processes.run("dead", "show", letter["correlationId"], "--json"),
+        "dead discard": processes.run("dead", "discard", "--case", letter["correlationId"], *for_real),
+        "dead replay": processes.run("dead", "replay"),
+        "dead replay --json": processes.run("dead", "replay", *for_real),
+    }
 
 
 def wait_until_settled(world: World) -> None:
@@ -201,7 +215,8 @@ def test_no_personal_data_reaches_dagster(persons: World, tmp_path: Path) -> Non
     runs.run("sync_now")
     persons.control.clear_faults()
     assert runs.run("reconcile") == 0
-    assert runs.run("replay_messages") == 0
+    for job in ("list_dead_letters", "replay_dead_letters", "discard_dead_letters"):
+        assert runs.run(job) == 0
 
     told = "".join(path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
 

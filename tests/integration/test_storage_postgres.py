@@ -38,7 +38,7 @@ def installation(
 def test_a_run_is_recorded_in_postgresql_and_read_back_by_another_process(
     installation: dict[str, str], tmp_path: Path
 ) -> None:
-    replay = build_defs().get_job_def("replay_messages")
+    replay = build_defs().get_job_def("replay_dead_letters")
     with dg.DagsterInstance.get() as instance:
         assert isinstance(instance.run_storage, PostgresRunStorage)
         result = replay.execute_in_process(instance=instance)
@@ -53,13 +53,13 @@ def test_a_run_is_recorded_in_postgresql_and_read_back_by_another_process(
         timeout=COMMAND_SECONDS,
     )
     assert result.run_id in read_back.stdout
-    assert "replay_messages" in read_back.stdout
+    assert "replay_dead_letters" in read_back.stdout
     assert list(tmp_path.rglob("*.db")) == [], "nothing may be kept in SQLite beside it"
 
 
 def test_the_events_of_a_run_outlive_the_instance_that_wrote_them(installation: dict[str, str]) -> None:
     with dg.DagsterInstance.get() as instance:
-        run_id = build_defs().get_job_def("replay_messages").execute_in_process(instance=instance).run_id
+        run_id = build_defs().get_job_def("replay_dead_letters").execute_in_process(instance=instance).run_id
     with dg.DagsterInstance.get() as another:
         run = another.get_run_by_id(run_id)
         events = [entry.dagster_event for entry in another.all_logs(run_id) if entry.dagster_event]

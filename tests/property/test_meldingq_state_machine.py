@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from threading import Barrier
 
@@ -240,14 +241,25 @@ class MeldingQMachine(RuleBasedStateMachine):
         for debt in debts:
             self.model[debt.key].paid = True
 
-    @precondition(lambda self: any(expected.status is MessageStatus.DEAD for expected in self.model.values()))
+    @precondition(lambda self: self.keys_with(MessageStatus.DEAD))
+    @rule(data=st.data())
+    def discard(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(self.keys_with(MessageStatus.DEAD)))
+        expected = self.model[key]
+        assert self.queue.discard({key: expected.generation + 1}, reason="test", asked_by="test") == 0
+        assert self.queue.discard({key: expected.generation}, reason="test", asked_by="test") == 1
+        assert self.queue.discard({key: expected.generation}, reason="test", asked_by="test") == 0
+        expected.status = MessageStatus.DISCARDED
+
+    @precondition(lambda self: self.keys_with(MessageStatus.DEAD, MessageStatus.DISCARDED))
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
-        dead = sorted(key for key, expected in self.model.items() if expected.status is MessageStatus.DEAD)
-        key = data.draw(st.sampled_from(dead))
-        assert self.queue.replay([key], reason="test", asked_by="test") == 1
-        assert self.queue.replay([key], reason="test", asked_by="test") == 0
+        key = data.draw(st.sampled_from(self.keys_with(MessageStatus.DEAD, MessageStatus.DISCARDED)))
         expected = self.model[key]
+        replay = partial(self.queue.replay, from_status=expected.status, reason="test", asked_by="test")
+        assert replay({key: expected.generation + 1}) == 0
+        assert replay({key: expected.generation}) == 1
+        assert replay({key: expected.generation}) == 0
         expected.status, expected.due_at = MessageStatus.ENQUEUED, self.clock.now()
         expected.attempts, expected.generation = 0, expected.generation + 1
 
@@ -278,6 +290,9 @@ class MeldingQMachine(RuleBasedStateMachine):
         assert len(working) == len(set(working))
 
     # Helpers
+
+    def keys_with(self, *statuses: MessageStatus) -> list[str]:
+        return sorted(key for key, expected in self.model.items() if expected.status in statuses)
 
     def draw_held(self, data: st.DataObject) -> Message:
         held = sorted(key for holder in self.held.values() for key in holder)
@@ -329,7 +344,7 @@ def test_a_replayed_message_behind_a_younger_one_in_work_holds_up_nobody(databas
     clock.pass_time(1)
     queue.accept([new_message("young", "the case")])
     (young,) = queue.claim("one", 1)
-    queue.replay(["old"], reason="test", asked_by="test")
+    queue.replay({"old": 1}, from_status=MessageStatus.DEAD, reason="test", asked_by="test")
     clock.pass_time(1)
     queue.accept([new_message("other", "another case")])
 

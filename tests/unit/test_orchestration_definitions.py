@@ -118,7 +118,16 @@ def test_the_checks_are_these(defs: dg.Definitions) -> None:
 def test_each_job_has_an_end_and_goes_before_backfills(defs: dg.Definitions) -> None:
     tags = {
         name: defs.resolve_job_def(name).tags
-        for name in ("sync_now", "reconcile", "process_queue", "replay_messages", "clean_up")
+        for name in (
+            "sync_now",
+            "reconcile",
+            "process_queue",
+            "list_dead_letters",
+            "show_dead_letter",
+            "replay_dead_letters",
+            "discard_dead_letters",
+            "clean_up",
+        )
     }
 
     assert all(int(found[MAX_RUNTIME]) <= 3600 and int(found[PRIORITY]) > 0 for found in tags.values())

@@ -1,0 +1,229 @@
+"""The dead letters, in one place whatever road they came: find, show, replay, discard.
+
+An action is a dry run unless its order says otherwise. It is audited, with who asked and why, before it takes effect, and may be
+broken off and repeated at any moment: what was done is not done again. Messages are read and changed in batches, and chosen in
+the database.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, Final
+
+from casebridge.audit.entry import AuditEntry
+from casebridge.audit.log import AuditLog
+from casebridge.clock import Clock
+from casebridge.crash_points import crash_point
+from casebridge.database import Database, Document
+from casebridge.exams.cases import Cases
+from casebridge.fingerprint import short_hash
+from casebridge.messaging.meldingq import MeldingQ
+from casebridge.messaging.message import UNFINISHED, UNKNOWN, MessageStatus
+from casebridge.operators.dead_letter import CHOOSABLE, LAST, DeadLetter, DeadLetterFilter, LetterStory
+
+BATCH: Final = 500
+NAMED: Final = 20
+"""How many cases a report names."""
+SHOWN_AT_ONCE: Final = 50
+REPLAYED: Final = "replayed"
+DISCARDED: Final = "discarded"
+
+Progress = Callable[[int, int], None]
+"""Told after each batch: how many letters are through, of how many."""
+
+
+def _silent(_done: int, _of: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """How an action is to be carried out, and on whose word."""
+
+    limit: int = 100
+    dry_run: bool = True
+    reason: str = ""
+    asked_by: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.dry_run and not (self.reason.strip() and self.asked_by.strip()):
+            raise ValueError("say why and who asks: the audit keeps both")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The oldest letters, and how many there are of each code in all."""
+
+    found: int
+    by_code: dict[str, int]
+    letters: list[DeadLetter]
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ActionReport:
+    """What an action came to. `chosen` are at most the order's limit of those `found`; `by_code` counts all found.
+
+    Of the chosen, `changed` were changed: none in a dry run, and not those that somebody else was faster with.
+    """
+
+    action: str
+    found: int
+    chosen: int
+    changed: int
+    dry_run: bool
+    by_code: dict[str, int]
+    correlation_ids: list[str]
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class DeadLetters:
+    """What operators do with letters. The change of a message's state itself is `MeldingQ`'s."""
+
+    def __init__(self, database: Database, queue: MeldingQ, cases: Cases, audit: AuditLog, clock: Clock) -> None:
+        self._messages = database.messages
+        self._queue = queue
+        self._cases = cases
+        self._audit = audit
+        self._clock = clock
+
+    def find(self, wanted: DeadLetterFilter, limit: int) -> Listing:
+        """Oldest first, at most `limit`. Two round trips, however many there are."""
+        by_code = self._by_code(wanted)
+        # One more than there can be: with the last row the server says that it was the last.
+        rows = self._messages.aggregate(wanted.rows(limit), batchSize=limit + 1)
+        return Listing(sum(by_code.values()), by_code, [DeadLetter.from_document(row) for row in rows])
+
+    def show(self, correlation_id: str, queue: str | None = None) -> list[LetterStory]:
+        """The letters of one case, oldest first: usually one."""
+        selection: Document = {
+            "correlationId": correlation_id,
+            "status": {"$in": [status.value for status in CHOOSABLE]},
+        }
+        if queue:
+            selection["queue"] = queue
+        # What is left out cannot be shown by mistake.
+        found = self._messages.find(selection, {"payload": 0, "effects": 0}).sort("enqueuedAt", 1).limit(SHOWN_AT_ONCE)
+        return [LetterStory.from_document(document) for document in found]
+
+    def replay(self, wanted: DeadLetterFilter, order: Order, progress: Progress = _silent) -> ActionReport:
+        """Begin letters anew, oldest first, with all their attempts; the steps that are done are not done again.
+
+        A discarded one can be brought back so for `meldingq.BROUGHT_BACK_WITHIN`.
+        """
+
+        def begin_anew(batch: list[Document]) -> int:
+            if wanted.status is MessageStatus.DISCARDED:
+                self._bring_cases_back(batch)
+            return self._queue.replay(
+                _generations(batch), from_status=wanted.status, reason=order.reason, asked_by=order.asked_by
+            )
+
+        return self._act(REPLAYED, wanted, order, begin_anew, progress)
+
+    def discard(self, wanted: DeadLetterFilter, order: Order, progress: Progress = _silent) -> ActionReport:
+        """Declare dead letters settled without us, oldest first: nobody tries them again, and nobody is reminded of them."""
+        if wanted.status is not MessageStatus.DEAD:
+            raise ValueError("only dead messages can be discarded; the others go on by themselves or are discarded")
+
+        def give_up(batch: list[Document]) -> int:
+            self._cases.discard(self._left_without_message(batch), by=order.asked_by, reason=order.reason)
+            return self._queue.discard(_generations(batch), reason=order.reason, asked_by=order.asked_by)
+
+        report = self._act(DISCARDED, wanted, order, give_up, progress)
+        if not order.dry_run:
+            self._queue.move_discarded(BATCH)
+        return report
+
+    def _act(
+        self,
+        action: str,
+        wanted: DeadLetterFilter,
+        order: Order,
+        change: Callable[[list[Document]], int],
+        progress: Progress,
+    ) -> ActionReport:
+        by_code = self._by_code(wanted)
+        found = sum(by_code.values())
+        chosen = min(found, order.limit)
+        changed = 0
+        named: list[str] = []
+        limit = min(order.limit, NAMED) if order.dry_run else order.limit
+        for done, batch in _batches(self._messages.aggregate(wanted.rows(limit), batchSize=BATCH)):
+            named += [row.get("correlationId", UNKNOWN) for row in batch[: NAMED - len(named)]]
+            if order.dry_run:
+                continue
+            self._audit.add(self._entry(row, action, order) for row in batch)
+            crash_point("audit_written")
+            changed += change(batch)
+            progress(done, max(done, chosen))
+        return ActionReport(action, found, chosen, changed, order.dry_run, by_code, named)
+
+    def _by_code(self, wanted: DeadLetterFilter) -> dict[str, int]:
+        counts: Counter[str] = Counter()
+        for row in self._messages.aggregate(wanted.counts(), batchSize=1000):
+            counts[row["_id"] or UNKNOWN] += row["messages"]
+        return dict(counts.most_common())
+
+    def _left_without_message(self, batch: list[Document]) -> list[str]:
+        """The cases that nothing drives any more once these letters are gone: those are discarded with them."""
+        keys = {row["_id"] for row in batch}
+        cases = {_case(row) for row in batch}
+        alive = [status.value for status in (*UNFINISHED, MessageStatus.DEAD)]
+        siblings = self._messages.find(
+            {"orderingKey": {"$in": list(cases)}, "status": {"$in": alive}}, {"orderingKey": 1}, batch_size=10 * BATCH
+        )
+        return sorted(cases - {sibling["orderingKey"] for sibling in siblings if sibling["_id"] not in keys})
+
+    def _bring_cases_back(self, batch: list[Document]) -> None:
+        by_code: dict[str, list[str]] = {}
+        for row in batch:
+            by_code.setdefault(_code(row), []).append(_case(row))
+        for code, cases in by_code.items():
+            self._cases.bring_back(cases, code)
+
+    def _entry(self, row: Document, action: str, order: Order) -> AuditEntry:
+        """Repeated on the same word it is the same entry; on another's word it is another."""
+        word = short_hash(order.asked_by, order.reason)
+        return AuditEntry(
+            id=f"{row['_id']}:{_generation(row)}:{action}:{word}",
+            time=self._clock.now(),
+            correlation_id=row.get("correlationId", UNKNOWN),
+            org_id=row.get("orgId", UNKNOWN),
+            env=row.get("env", UNKNOWN),
+            exam_system=row.get("examSystem", UNKNOWN),
+            submodule=row.get("queue", UNKNOWN),
+            step=action,
+            success=True,
+            detail={"reason": order.reason, "askedBy": order.asked_by},
+        )
+
+
+def _batches(rows: Iterable[Document]) -> Iterator[tuple[int, list[Document]]]:
+    """Batches of rows, each with how many rows there are up to its end."""
+    remaining = iter(rows)
+    done = 0
+    while batch := list(islice(remaining, BATCH)):
+        done += len(batch)
+        yield done, batch
+
+
+def _generations(batch: list[Document]) -> dict[str, int]:
+    return {row["_id"]: _generation(row) for row in batch}
+
+
+def _generation(row: Document) -> int:
+    return int(row.get("generation", 1))
+
+
+def _case(row: Document) -> str:
+    return str(row.get("orderingKey", row["_id"]))
+
+
+def _code(row: Document) -> str:
+    return str((row.get(LAST) or {}).get("code", UNKNOWN))
