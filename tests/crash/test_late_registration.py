@@ -1,0 +1,81 @@
+"""An answer that comes late never takes the place of a newer one in FS."""
+
+import signal
+from datetime import timedelta
+
+import pytest
+
+from casebridge.clock import ServerClock
+from casebridge.messaging.message import MessageStatus
+from casebridge.operators.replay import ReplayFilter
+from resources.bridge import Bridge
+from tests.patience import wait_until
+from tests.processes import Processes
+from tests.shifted_clock import ShiftedClock
+from tests.world import World
+
+REGISTRATION = {"system": "fs", "method": "POST", "path": "/begrunnelser/"}
+REGISTRATIONS = "fs POST /begrunnelser/{examSystem}"
+
+
+def change_the_answer(world: World) -> None:
+    (case,) = world.control.cases()
+    world.control.change_answer(case["explanationRequestId"])
+
+
+def poll(bridge: Bridge) -> None:
+    bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=True)
+
+
+def assert_fs_has_the_newest_answer(world: World) -> None:
+    summary = world.control.summary()
+    assert (summary["registered"], summary["stale_text"], summary["registered_twice"]) == (1, 0, 0)
+
+
+def test_a_dead_message_that_is_replayed_after_a_newer_answer_was_registered(world: World) -> None:
+    world.populate(institutions=1, courses=1, requests=1, variety=False)
+    clock = ShiftedClock(ServerClock(world.database.server_time))
+    bridge = world.bridge(clock)
+    world.send(bridge)
+    world.control.wait("answered", 1)
+    world.control.faults({**REGISTRATION, "kind": "status", "status": 503})
+    poll(bridge)
+    for _ in range(world.settings.queue.maximum_attempts):
+        bridge.synchronisation.run_batch()
+        clock.pass_time(timedelta(seconds=world.settings.queue.retry_cap_seconds * 2))
+    assert world.database.messages.count_documents({"status": MessageStatus.DEAD.value}) == 1
+    world.control.clear_faults()
+
+    change_the_answer(world)
+    poll(bridge)
+    bridge.synchronisation.run_batch()
+    bridge.replayer.replay(ReplayFilter(), dry_run=False, limit=1, reason="FS is back", asked_by="a test")
+    bridge.synchronisation.run_batch()
+
+    assert_fs_has_the_newest_answer(world)
+
+
+def test_a_frozen_listener_whose_registration_arrives_after_a_newer_answer(world: World, processes: Processes) -> None:
+    """Its call to FS was under way when it froze, longer than its lease; FS takes the call long after."""
+    world.configure(queue={"lease_seconds": 1.0})
+    world.populate(institutions=1, courses=1, requests=1, variety=False)
+    bridge = world.bridge()
+    world.send(bridge)
+    world.control.wait("answered", 1)
+    world.control.faults({**REGISTRATION, "kind": "latency", "seconds": 6.0, "times": 1})
+    poll(bridge)
+    frozen = processes.listener()
+    wait_until(lambda: world.control.summary()["calls_by_route"].get(REGISTRATIONS), "its call has reached FS")
+    frozen.process.send_signal(signal.SIGSTOP)
+
+    wait_until(lambda: bridge.synchronisation.run_batch().handled, "the lease has run out")
+    change_the_answer(world)
+    poll(bridge)
+    bridge.synchronisation.run_batch()
+    assert_fs_has_the_newest_answer(world)
+    frozen.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: "another worker has taken over" in frozen.log.read_text(), "the frozen one has tried to write")
+    frozen.stop()
+
+    wait_until(lambda: world.synchronise(bridge, also_answered=True) == 0, "nothing is left to do")
+    assert_fs_has_the_newest_answer(world)
