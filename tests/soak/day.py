@@ -29,7 +29,7 @@ LATER_VERSIONS: Final = 0.1
 WAITING: Final = 300
 """So many requests wait for their registration at once, at most: those that appear later meet other faults."""
 CODES_OF_CRASHES: Final = frozenset({"casebridge.worker_lost"})
-STANDSTILL_SECONDS: Final = 90.0
+STANDSTILL_SECONDS: Final = 45.0
 
 
 class Day:

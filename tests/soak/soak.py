@@ -50,6 +50,8 @@ def soak(*, messages: int, seconds: float, seed: int) -> Result:
         day.run(seconds)
         _stop(installation)
         books = balance(installation.world)
+        if any(getattr(books, name) for name in FAILURES):
+            _tell_of_processes(installation)
     _tell(books, day)
     struck = day.faults.struck
     return Result(
@@ -72,6 +74,14 @@ def _stop(installation: Installation) -> None:
     for process in installation.processes:
         if code := process.stop():
             sys.stderr.write(f"  {process.name} ended with {code}:\n{process.child.log_end()}\n")
+
+
+def _tell_of_processes(installation: Installation) -> None:
+    """The ends of their logs, and what is left in the queue: the folder goes with the processes."""
+    for process in installation.processes:
+        sys.stderr.write(f"--- {process.name}\n{process.child.log_end(30)}\n")
+    for message in installation.world.database.messages.find({}, {"payload": 0, "steps": 0}).limit(5):
+        sys.stderr.write(f"--- {message}\n")
 
 
 def _tell(books: Books, day: Day) -> None:
