@@ -16,57 +16,57 @@ class _End(asyncio.Protocol):
 
     def __init__(self, cable: "Cable") -> None:
         self._cable = cable
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._other: _End | None = None
-        self._kept: list[bytes] = []
-        self._is_full = False
+        self.kept: list[bytes] = []
+        self.is_full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        self.transport = cast("asyncio.Transport", transport)
         self._cable.plugged(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._other is None or self._other._transport is None:
-            self._kept.append(data)
+        if self._other is None or self._other.transport is None:
+            self.kept.append(data)
         else:
-            self._other._transport.write(data)
+            self._other.transport.write(data)
 
     def eof_received(self) -> None:
         return None  # half-open connections are not needed: the transport closes, and the other end with it
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self._cable.unplugged(self)
-        if self._other is not None and self._other._transport is not None:
-            self._other._transport.close()
+        if self._other is not None and self._other.transport is not None:
+            self._other.transport.close()
 
     def pause_writing(self) -> None:
-        self._is_full = True
+        self.is_full = True
         if self._other is not None:
             self._other.flow()
 
     def resume_writing(self) -> None:
-        self._is_full = False
+        self.is_full = False
         if self._other is not None:
             self._other.flow()
 
     def join(self, other: "_End") -> None:
         self._other = other
-        if self._transport is not None:
-            self._transport.writelines(other._kept)
-        other._kept.clear()
+        if self.transport is not None:
+            self.transport.writelines(other.kept)
+        other.kept.clear()
 
     def flow(self) -> None:
         """Read on, or not: a cable that stands still reads nothing, nor does one whose far end is full."""
-        if self._transport is None or self._transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
             return
-        if self._cable.stands_still or (self._other is not None and self._other._is_full):
-            self._transport.pause_reading()
+        if self._cable.stands_still or (self._other is not None and self._other.is_full):
+            self.transport.pause_reading()
         else:
-            self._transport.resume_reading()
+            self.transport.resume_reading()
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
 
 class Cable:

@@ -3,8 +3,6 @@
 import signal
 from datetime import timedelta
 
-import pytest
-
 from casebridge.clock import ServerClock
 from casebridge.messaging.message import MessageStatus
 from casebridge.operators.replay import ReplayFilter

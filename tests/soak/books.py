@@ -1,7 +1,7 @@
 """The books at the end: what was lost, what was done twice, in which order, and whether the audit tells of all of it.
 
-What happened to FS, WISEflow, LaaS and Slack is counted by their simulators. What casebridge says of itself, its queue and its audit,
-is held against that, and against each other.
+What happened to FS, WISEflow, LaaS and Slack is counted by their simulators. What casebridge says of itself, in its queue and its
+audit, is held against that, and against each other.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """The day's work: requests appear in FS, answers are changed, an operator replays what died, and all the while faults strike.
 
-The bad part ends when the work is nearly done, or when its time is up; then everything is mended and carried to its end. That part
-has no time of its own: it ends when nothing is left to do, or when nothing has moved for long.
+The bad part ends when the work is nearly done, or when its time is up; then everything is mended and carried to its end. That
+has no time of its own: it is over when nothing is left to do, or when nothing has moved for long.
 """
 
 import random
@@ -88,7 +88,7 @@ class Day:
         for _ in range(self._outstanding("requests", done * LATER_VERSIONS / 2, bool(asked))):
             self._control.change(self._draws.choice(asked)["caseId"], frist=f"2031-01-{self._draws.randint(1, 28):02}")
 
-    def _outstanding(self, what: str, part: float, possible: bool) -> int:  # noqa: FBT001
+    def _outstanding(self, what: str, part: float, possible: bool) -> int:
         missing = int(part * self._requests) - self._changed[what] if possible else 0
         self._changed[what] += missing
         return missing

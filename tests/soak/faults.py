@@ -1,6 +1,5 @@
 """How each kind of fault is done, and undone when its time has passed."""
 
-import random
 import sys
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ BAD_ANSWERS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "html"},
     {"kind": "empty", "after_effect": True},
 )
-"""What FS and WISEflow do now and then all day. LaaS and Slack only refuse: their repetitions are the processes' and cables' own."""
+"""What FS and WISEflow do now and then, all day. LaaS and Slack only refuse: what they get twice is due to our own faults alone."""
 
 
 def rules() -> list[dict[str, Any]]:
@@ -104,5 +103,3 @@ class Faults:
         half, place = divmod(fault.lot * 2, 1.0)
         chosen = neighbours if half < 1 else databases
         return chosen[int(place * len(chosen))]
-
-

@@ -1,7 +1,7 @@
-"""The whole installation that the soak mistreats: processes of casebridge, the database server, the neighbours, and cables between.
+"""The installation that the soak mistreats: processes of casebridge, the database server, the neighbours, and cables between.
 
-The soak itself looks at the database and the neighbours directly; only casebridge is behind the cables. A further kind of process,
-or a further server such as a broker, is one more line in `PROCESSES`, or one more cable in `_lay_cables`.
+The soak itself looks at the database and the neighbours directly; only casebridge is behind the cables. One more kind of process
+is one more line in `PROCESSES`; one more server, such as a broker, is started like MongoDB, with cables before it.
 """
 
 import os

@@ -5,7 +5,7 @@ double. Nothing of casebridge knows of it: what asks this process for the time o
 The monotonic clock stays right, as it does on a host whose wall clock is set.
 """
 
-import datetime
+import datetime as dt
 import mmap
 import runpy
 import struct
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 WRONG_BY: Final = struct.Struct("d")
-right_time, right_time_ns, RightDatetime = time.time, time.time_ns, datetime.datetime
+right_time, right_time_ns, RightDatetime = time.time, time.time_ns, dt.datetime
 
 
 def set_wrong(file: Path, seconds: float) -> None:
@@ -41,18 +41,18 @@ def _wander(wrong_by: Callable[[], float]) -> None:
             return RightDatetime(*parts, **more)
 
         @classmethod
-        def now(cls, tz: datetime.tzinfo | None = None) -> Any:
-            return RightDatetime.now(tz) + datetime.timedelta(seconds=wrong_by())
+        def now(cls, tz: dt.tzinfo | None = None) -> Any:
+            return RightDatetime.now(tz) + dt.timedelta(seconds=wrong_by())
 
         @classmethod
         def utcnow(cls) -> Any:
-            return cls.now(datetime.UTC).replace(tzinfo=None)
+            return cls.now(dt.UTC).replace(tzinfo=None)
 
         @classmethod
         def today(cls) -> Any:
             return cls.now()
 
-    setattr(datetime, "datetime", WrongDatetime)  # noqa: B010 - so that mypy lets a class be replaced
+    setattr(dt, "datetime", WrongDatetime)  # noqa: B010 - so that mypy lets a class be replaced
     time.time = lambda: right_time() + wrong_by()
     time.time_ns = lambda: right_time_ns() + int(wrong_by() * 1e9)
 
