@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None, help="repeats the world, the faults and their order")
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(2**31)
-    result = soak(messages=asked.messages, seconds=asked.seconds, seed=seed)
+    result = soak(messages=asked.messages, seconds=asked.seconds, seed=seed).result
     sys.stdout.write(json.dumps(result.plain()) + "\n")
     sys.exit(0 if result.is_good else 1)
 

@@ -44,6 +44,7 @@ class Day:
         self._operated_at = 0.0
         self.faults = Faults(installation, plan(seed, messages))
         self.replayed = Counter[str]()
+        self.bad_answers: set[tuple[str, str]] = set()
 
     def run(self, seconds: float) -> None:
         """`seconds` bounds the bad part."""
@@ -55,6 +56,9 @@ class Day:
             self.faults.go_on(max(done, passed / seconds))
             time.sleep(LOOK_EVERY_SECONDS)
         self.faults.mend_everything()
+        self.bad_answers = {
+            (rule["system"], rule["kind"]) for rule in self._control.faults_in_force() if rule["struck"]
+        }
         self._control.clear_faults()
         self._carry_to_the_end()
 
@@ -64,7 +68,7 @@ class Day:
         room = WAITING - (counted["requests"] - counted["registered"])
         if counted["held"] and room > 0:
             self._control.release(room)
-        done = (counted["dispatched"] + counted["registered"]) / (2 * self._requests)
+        done: float = (counted["dispatched"] + counted["registered"]) / (2 * self._requests)
         if time.monotonic() - self._operated_at > OPERATE_EVERY_SECONDS:
             self._operated_at = time.monotonic()
             self._change_cases(done)

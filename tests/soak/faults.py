@@ -22,7 +22,7 @@ BAD_ANSWERS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "html"},
     {"kind": "empty", "after_effect": True},
 )
-"""What FS and WISEflow do now and then, all day. LaaS and Slack only refuse: what they get twice is due to our own faults alone."""
+"""What FS and WISEflow do now and then, all day. LaaS and Slack only refuse: what they get twice is our own faults' doing."""
 
 
 def rules() -> list[dict[str, Any]]:

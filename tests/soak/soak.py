@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -40,7 +41,19 @@ class Result:
         return is_bounded and not any(getattr(self, name) for name in FAILURES)
 
 
-def soak(*, messages: int, seconds: float, seed: int) -> Result:
+@dataclass(frozen=True)
+class Report:
+    """A soak's result, and what shows that it was one."""
+
+    result: Result
+    faults: Counter[Kind]
+    bad_answers: set[tuple[str, str]]
+    """Which neighbours answered badly, and how."""
+    exit_codes: dict[str, int]
+    """How the last processes ended when they were asked to."""
+
+
+def soak(*, messages: int, seconds: float, seed: int) -> Report:
     """At least so many messages: a request and an answer for each case, and later versions of some."""
     began = time.monotonic()
     requests = -(-messages // 2)
@@ -48,13 +61,13 @@ def soak(*, messages: int, seconds: float, seed: int) -> Result:
     with running_installation(seed, requests) as installation:
         day = Day(installation, seed, messages, requests)
         day.run(seconds)
-        _stop(installation)
+        exit_codes = _stop(installation)
         books = balance(installation.world)
         if any(getattr(books, name) for name in FAILURES):
             _tell_of_processes(installation)
     _tell(books, day)
     struck = day.faults.struck
-    return Result(
+    result = Result(
         messages=books.messages,
         lost=books.lost,
         twice=books.twice,
@@ -68,12 +81,15 @@ def soak(*, messages: int, seconds: float, seed: int) -> Result:
         seed=seed,
         wall_s=round(time.monotonic() - began, 1),
     )
+    return Report(result, struck, day.bad_answers, exit_codes)
 
 
-def _stop(installation: Installation) -> None:
+def _stop(installation: Installation) -> dict[str, int]:
+    exit_codes = {process.name: process.stop() for process in installation.processes}
     for process in installation.processes:
-        if code := process.stop():
+        if code := exit_codes[process.name]:
             sys.stderr.write(f"  {process.name} ended with {code}:\n{process.child.log_end()}\n")
+    return exit_codes
 
 
 def _tell_of_processes(installation: Installation) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 WRONG_BY: Final = struct.Struct("d")
-right_time, right_time_ns, RightDatetime = time.time, time.time_ns, dt.datetime
+RightDatetime = dt.datetime
+right_time, right_time_ns = time.time, time.time_ns
 
 
 def set_wrong(file: Path, seconds: float) -> None:
