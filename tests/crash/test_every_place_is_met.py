@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 
 from casebridge.crash_points import CRASH_POINTS
-from tests.crash.test_killed_listener import READING, queue_two_answers_and_two_requests
+from tests.crash.test_killed_listener import READING, queue_two_answers_and_two_requests, show_answers
 from tests.dagster_run import execute
 from tests.passes import listen_for_passes
 from tests.patience import wait_until
@@ -38,6 +38,7 @@ def test_a_listener_comes_to_all_places_but_those_of_reading(world: World, monke
 
 def test_a_dagster_run_comes_to_all_places(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
+    show_answers(world)
     for name, value in world.environment().items():
         monkeypatch.setenv(name, value)
     passed = listen_for_passes(monkeypatch)

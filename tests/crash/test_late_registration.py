@@ -3,6 +3,8 @@
 import signal
 from datetime import timedelta
 
+import pytest
+
 from casebridge.clock import ServerClock
 from casebridge.messaging.message import MessageStatus
 from casebridge.operators.replay import ReplayFilter
@@ -53,6 +55,9 @@ def test_a_dead_message_that_is_replayed_after_a_newer_answer_was_registered(wor
     assert_fs_has_the_newest_answer(world)
 
 
+@pytest.mark.xfail(
+    strict=True, reason="FS knows no fence: a call on the wire cannot be taken back, and nothing heals it yet"
+)
 def test_a_frozen_listener_whose_registration_arrives_after_a_newer_answer(world: World, processes: Processes) -> None:
     """Its call to FS was under way when it froze, longer than its lease; FS takes the call long after."""
     world.configure(queue={"lease_seconds": 1.0})
