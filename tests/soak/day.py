@@ -24,8 +24,10 @@ from tests.soak.plan import plan
 LOOK_EVERY_SECONDS: Final = 0.5
 OPERATE_EVERY_SECONDS: Final = 3.0
 ALMOST_ALL: Final = 0.97
-LATER_VERSIONS: Final = 0.1
-"""So many answers, of all, are changed after they were given, and half as many requests after they were made."""
+LATER_VERSIONS: Final = 0.06
+"""So many answers, of all, are changed after they were given, and about as many requests after they were made."""
+VERSIONS_AT_ONCE: Final = 3
+"""They follow each other so closely that one may be found while the one before is on its way."""
 WAITING: Final = 300
 """So many requests wait for their registration at once, at most: those that appear later meet other faults."""
 CODES_OF_CRASHES: Final = frozenset({"casebridge.worker_lost"})
@@ -85,11 +87,11 @@ class Day:
         answered = [case for case in cases if case["answerVersions"] and case["expected"] == "registered"]
         asked = [case for case in cases if case["state"] in ("visible", "dispatched")]
         for _ in range(self._outstanding("answers", done * LATER_VERSIONS, bool(answered))):
-            request = self._draws.choice(answered)["explanationRequestId"]
-            self._control.change_answer(
-                request, after_s=self._draws.uniform(0.0, 1.0), edit=self._draws.random() < 1 / 2
-            )
-        for _ in range(self._outstanding("requests", done * LATER_VERSIONS / 2, bool(asked))):
+            request, after_s = self._draws.choice(answered)["explanationRequestId"], 0.0
+            for _ in range(VERSIONS_AT_ONCE):
+                self._control.change_answer(request, after_s=after_s, edit=self._draws.random() < 1 / 2)
+                after_s += self._draws.uniform(0.5, 2.0)
+        for _ in range(self._outstanding("requests", done * LATER_VERSIONS, bool(asked))):
             self._control.change(self._draws.choice(asked)["caseId"], frist=f"2031-01-{self._draws.randint(1, 28):02}")
 
     def _outstanding(self, what: str, part: float, possible: bool) -> int:

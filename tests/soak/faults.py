@@ -11,6 +11,8 @@ from tests.soak.installation import Installation, Process
 from tests.soak.plan import Fault, Kind
 
 EACH: Final = 0.01
+SLOW_REGISTRATIONS: Final = 0.1
+"""FS takes so many only after a while, so that a newer answer could overtake an older one on its way."""
 BAD_ANSWERS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "latency", "seconds": 0.3},
     {"kind": "drop"},
@@ -29,6 +31,7 @@ def rules() -> list[dict[str, Any]]:
     """The neighbours' own faults, for the simulators."""
     return [
         *({"system": system, "probability": EACH, **bad} for system in ("fs", "wiseflow") for bad in BAD_ANSWERS),
+        {"system": "fs", "method": "POST", "kind": "latency", "seconds": 1.5, "probability": SLOW_REGISTRATIONS},
         {"system": "wiseflow", "kind": "expired_token", "probability": EACH / 10},
         {"system": "laas", "kind": "drop", "probability": EACH},
         {"system": "slack", "kind": "drop", "probability": 0.3},
