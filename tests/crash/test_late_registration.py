@@ -10,7 +10,7 @@ from casebridge.messaging.message import MessageStatus
 from casebridge.operators.replay import ReplayFilter
 from resources.bridge import Bridge
 from tests.patience import wait_until
-from tests.processes import Processes
+from tests.processes import Crash, Processes
 from tests.shifted_clock import ShiftedClock
 from tests.world import World
 
@@ -82,3 +82,24 @@ def test_a_frozen_listener_whose_registration_arrives_after_a_newer_answer(world
 
     wait_until(lambda: world.synchronise(bridge, also_answered=True) == 0, "nothing is left to do")
     assert_fs_has_the_newest_answer(world)
+
+
+@pytest.mark.xfail(strict=True, reason="the first answer's text was not written down before FS had it")
+def test_the_audit_tells_of_an_answer_that_was_changed_after_its_registrar_died(
+    world: World, processes: Processes
+) -> None:
+    """FS had both answers; who asks later must find both."""
+    world.configure(queue={"lease_seconds": 1.0})
+    world.populate(institutions=1, courses=1, requests=1, variety=False)
+    bridge = world.bridge()
+    world.send(bridge)
+    world.control.wait("answered", 1)
+    poll(bridge)
+    processes.crashed_listener(Crash("effect_made", after=1))
+    change_the_answer(world)
+
+    wait_until(lambda: bridge.synchronisation.run_batch().handled, "the lease has run out")
+    wait_until(lambda: world.synchronise(bridge, also_answered=True) == 0, "nothing is left to do")
+
+    told = world.audit(step="register_explanation", success=True)
+    assert len(told) == world.control.summary()["registrations"] == 2
