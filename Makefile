@@ -29,6 +29,11 @@ demo: $(ENVIRONMENT) ## watch a day of requests travel; ONCE=1 JSON=1 REQUESTS=6
 test: $(ENVIRONMENT) ## prove it; RING=unit for one ring (unit contract property integration crash end_to_end)
 	@$(BIN)/python -m pytest $(if $(RING),$(addprefix tests/,$(RING)))
 
+.PHONY: soak
+soak: $(ENVIRONMENT) ## mistreat it for long, and count; MESSAGES=20000 SECONDS=900 (of the bad part) SEED=1
+	@$(BIN)/python -m tests.soak $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEED),--seed $(SEED))
+
 .PHONY: check lint types imports definitions
 check: lint types imports definitions ## lint, format, types, direction of imports, Dagster's definitions (each is a target, too)
 

@@ -48,6 +48,7 @@ def summary(world: World) -> dict[str, Any]:
     latencies = sorted(seconds for case in registered if (seconds := _latency(world, case)) is not None)
     return counts | {
         "registered_twice": sum(_registered_twice(world, case) for case in registered),
+        "registered_out_of_order": sum(_registered_out_of_order(world, case) for case in registered),
         "registered_too_early": sum(not case.registrations[0].answer_was_ready for case in registered),
         "wrong_text": sum(_wrong_texts(world, case) for case in registered),
         "stale_text": sum(_is_stale(world, case) for case in registered),
@@ -126,6 +127,14 @@ def _registered_twice(world: World, case: Case) -> int:
     texts = [registration.text for registration in case.registrations]
     same_again = sum(text == before for before, text in pairwise(texts))
     return max(len(texts) - max(1, versions), same_again)
+
+
+def _registered_out_of_order(world: World, case: Case) -> int:
+    """Registrations of an earlier version of the answer than the registration before."""
+    explanation = world.explanation_of_case(case)
+    places = {version.text: place for place, version in enumerate(explanation.versions if explanation else ())}
+    known = [places[one.text] for one in case.registrations if one.text in places]
+    return sum(later < earlier for earlier, later in pairwise(known))
 
 
 def _wrong_texts(world: World, case: Case) -> int:

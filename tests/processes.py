@@ -28,7 +28,7 @@ class Crash:
     kind: str = "kill"
 
     def __str__(self) -> str:
-        return f"{self.point} after {self.after} passes"
+        return f"{self.kind} at {self.point} after {self.after} passes"
 
     def environment(self) -> dict[str, str]:
         return {

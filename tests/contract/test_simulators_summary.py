@@ -42,7 +42,10 @@ def register(fs: FsCaller, case: dict[str, Any], text: str, communicated: str = 
 
 def mistakes(simulators: RunningSimulators) -> dict[str, int]:
     numbers = simulators.control.summary()
-    names = ("registered_twice", "registered_too_early", "wrong_text", "stale_text", "dispatched_to_wrong_participant")
+    names = (
+        "registered_twice", "registered_out_of_order", "registered_too_early", "wrong_text", "stale_text",
+        "dispatched_to_wrong_participant",
+    )  # fmt: skip
     return {name: numbers[name] for name in names if numbers[name]}
 
 
@@ -92,6 +95,14 @@ def test_a_registration_of_each_version_is_no_mistake(simulators: RunningSimulat
     assert mistakes(simulators) == {"stale_text": 1}
     register(fs, case, "Andre.")
     assert mistakes(simulators) == {}
+
+
+def test_an_older_version_after_a_newer_one_is_out_of_order(simulators: RunningSimulators, fs: FsCaller) -> None:
+    case = answered(simulators, fs, answer_text="Første.")
+    simulators.control.change_answer(case["explanationRequestId"], "Andre.")
+    register(fs, case, "Andre.")
+    register(fs, case, "Første.")
+    assert mistakes(simulators) == {"registered_out_of_order": 1, "stale_text": 1}
 
 
 def test_the_same_answer_under_another_date_is_registered_twice(simulators: RunningSimulators, fs: FsCaller) -> None:

@@ -1,0 +1,35 @@
+"""A defect (an exception that nobody foresaw) at each named place of a real listener: it goes on, or the next one does."""
+
+import pytest
+
+from casebridge.crash_points import CRASH_POINTS
+from tests.crash.test_clean_shutdown import SECONDS_TO_END
+from tests.crash.test_defect_at_each_place import FATAL
+from tests.crash.test_killed_listener import (
+    LEASE_SECONDS,
+    ONE_WORKER,
+    PASSES,
+    READING,
+    carry_to_the_end,
+    queue_two_answers_and_two_requests,
+)
+from tests.ledger import check_everything
+from tests.patience import wait_until
+from tests.processes import Crash, Processes
+from tests.world import World
+
+
+@pytest.mark.parametrize("point", [point for point in CRASH_POINTS if point not in READING])
+def test_a_defect_costs_a_listener_nothing_but_time(point: str, world: World, processes: Processes) -> None:
+    world.configure(queue={"lease_seconds": LEASE_SECONDS, "group_size": 1})
+    queue_two_answers_and_two_requests(world)
+
+    first, *_ = PASSES[point]
+    listener = processes.listener(*ONE_WORKER, crash=Crash(point, first, "exception"))
+    wait_until(lambda: "SimulatedCrashError" in listener.log.read_text(), f"it comes to {point}")
+    if point in FATAL:
+        assert listener.process.wait(SECONDS_TO_END) != 0
+        processes.listener(*ONE_WORKER)
+
+    carry_to_the_end(world)
+    check_everything(world, requests=4)

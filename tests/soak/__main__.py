@@ -1,0 +1,24 @@
+"""`python -m tests.soak`: one soak, told on standard error as it goes, and at the end one JSON object on standard output."""
+
+import argparse
+import json
+import random
+import sys
+
+from tests.soak.soak import soak
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    parser.add_argument("--messages", type=int, default=20_000, help="messages of the queue, at least")
+    parser.add_argument("--seconds", type=float, default=900.0, help="longest time of the bad part")
+    parser.add_argument("--seed", type=int, default=None, help="repeats the world, the faults and their order")
+    asked = parser.parse_args()
+    seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(2**31)
+    result = soak(messages=asked.messages, seconds=asked.seconds, seed=seed).result
+    sys.stdout.write(json.dumps(result.plain()) + "\n")
+    sys.exit(0 if result.is_good else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The installation that the soak mistreats: processes of casebridge, the database server, the neighbours, and cables between.
+
+The soak itself looks at the database and the neighbours directly; only casebridge is behind the cables. One more kind of process
+is one more line in `PROCESSES`; one more server, such as a broker, is started like MongoDB, with cables before it.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from casebridge.database import Database
+from casebridge.settings import MongoDBSettings
+from local_servers.cables import Cable, Cables
+from local_servers.child_process import Child, Children
+from local_servers.mongodb import EmbeddedMongoDB
+from resources.bridge import Bridge
+from simulators.process import RunningSimulators, running
+from tests.soak import poller, wandering_clock
+from tests.soak.wandering_clock import set_wrong
+from tests.world import World, settings_for_tests
+
+ROOT: Final = Path(__file__).parents[2]
+CASEBRIDGE: Final = str(Path(sys.executable).with_name("casebridge"))
+LISTENERS: Final = 4
+POLLERS: Final = 2
+PROCESSES: Final = {
+    **{f"listener-{number}": (CASEBRIDGE, "listen") for number in range(LISTENERS)},
+    **{f"poller-{number}": (str(poller.__file__),) for number in range(POLLERS)},
+}
+NEIGHBOURS: Final = {
+    "fs": ("fs",),
+    "wiseflow": ("wiseflow",),
+    "laas": ("laas",),
+    "slack": ("slack_api", "slack_webhook"),
+}
+SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    # the proportions of an installation, on a shorter scale: one call is shorter than a lease, a fault may be longer
+    "queue": {
+        "lease_seconds": 4.0,
+        "workers": 4,
+        "retry_base_seconds": 0.3,
+        "retry_cap_seconds": 5.0,
+        "not_ready_seconds": 0.3,
+    },
+    "http": {"connect_seconds": 1.0, "read_seconds": 2.0, "total_seconds": 3.0},
+    "fs": {"overlap_seconds": 10},
+    # a cause is told once in the whole soak, so that what is told twice was delivered twice
+    "slack": {"fold_minutes": 100_000.0, "seconds_between": 0.1},
+}
+
+
+class Process:
+    """One process of casebridge that is started again when it was killed, behind a cable and under a clock of its own."""
+
+    def __init__(self, name: str, children: Children, cable: Cable, environment: dict[str, str]) -> None:
+        self.name = name
+        self.cable = cable
+        self._children = children
+        self._environment = environment
+        self._clock = children.folder / f"{name}.clock"
+        set_wrong(self._clock, 0.0)
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, str(wandering_clock.__file__), str(self._clock), *PROCESSES[self.name]]
+        self.child: Child = self._children.start(self.name, command, self._environment)
+
+    def kill(self) -> None:
+        """By SIGKILL, frozen or not."""
+        self.child.kill()
+
+    def freeze(self) -> None:
+        self.child.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Also for one that was killed and started again meanwhile: it does no harm."""
+        self.child.process.send_signal(signal.SIGCONT)
+
+    def set_clock_wrong(self, seconds: float) -> None:
+        set_wrong(self._clock, seconds)
+
+    def is_alive(self) -> bool:
+        return self.child.process.poll() is None
+
+    def stop(self) -> int:
+        return self.child.stop(seconds=30.0)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What runs. `bridge` is the operator's own, with a direct way to the database."""
+
+    world: World
+    bridge: Bridge
+    mongodb: EmbeddedMongoDB
+    processes: list[Process]
+    cables: dict[str, Cable]
+    """By what is at their far end; those to the database are the processes' own."""
+
+
+@contextmanager
+def running_installation(seed: int, requests: int) -> Iterator[Installation]:
+    """Everything is started, the requests are held back until they are released."""
+    with Children("casebridge-soak") as children, Cables() as cables, running(seed=seed) as simulators:
+        mongodb = EmbeddedMongoDB(children)
+        direct = MongoDBSettings(uri=_direct(mongodb.port))
+        database = Database(direct)
+        try:
+            database.ensure_indexes()
+            neighbours, cabled = _lay_cables(cables, simulators)
+            with World(database, partial(settings_for_tests, direct, cabled.addresses), cabled) as world:
+                world.configure(**{name: dict(values) for name, values in SETTINGS.items()})
+                world.populate(
+                    institutions=max(6, min(24, requests // 40)), courses=max(12, requests // 17), requests=requests,
+                    hold=True, seed=seed,
+                )  # fmt: skip
+                world.control.assessors(minimum_delay_s=0.2, maximum_delay_s=3.0, paused=False)
+                processes = [_start(name, children, cables.lay(mongodb.port), world) for name in PROCESSES]
+                yield Installation(world, world.bridge(), mongodb, processes, neighbours)
+        finally:
+            database.close()
+
+
+def _direct(port: int) -> str:
+    """Without `directConnection` the driver would ask the server for its address, and go round the cable."""
+    return f"mongodb://127.0.0.1:{port}/?directConnection=true"
+
+
+def _lay_cables(cables: Cables, simulators: RunningSimulators) -> tuple[dict[str, Cable], RunningSimulators]:
+    laid: dict[str, Cable] = {}
+    addresses = dict(simulators.addresses)
+    for name, ends in NEIGHBOURS.items():
+        port = urlsplit(addresses[ends[0]]).port
+        assert port is not None
+        laid[name] = cables.lay(port)
+        for end in ends:
+            addresses[end] = addresses[end].replace(f":{port}", f":{laid[name].port}")
+    return laid, replace(simulators, addresses=addresses)
+
+
+def _start(name: str, children: Children, cable: Cable, world: World) -> Process:
+    environment = {
+        **world.environment(),
+        "CASEBRIDGE_MONGODB__URI": _direct(cable.port),
+        "CASEBRIDGE_MONGODB__SOCKET_SECONDS": "3",
+        "CASEBRIDGE_MONGODB__SERVER_SELECTION_SECONDS": "1",
+        "CASEBRIDGE_LOG_LEVEL": "WARNING",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
+    return Process(name, children, cable, environment)

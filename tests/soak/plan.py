@@ -1,0 +1,76 @@
+"""What goes wrong, in which order, and at which point of the work: the seed decides, the machine's speed does not."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+FIRST, LAST = 0.03, 0.9
+"""Nothing goes wrong before the first part of the work is done, nor when there is hardly any left."""
+HOUR: Final = 3600.0
+
+
+class Kind(StrEnum):
+    """The ways in which the day is bad."""
+
+    KILL = "kill"
+    FREEZE = "freeze"
+    DROP = "drop"
+    STALL = "stall"
+    SERVER_RESTART = "server restart"
+    CLOCK_JUMP = "clock jump"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong when `at` of the work is done, and how long it lasts. `lot` draws the victim, in [0, 1)."""
+
+    at: float
+    kind: Kind
+    seconds: float
+    lot: float
+    shift: float = 0.0
+    """For a clock: how wrong it is from then on, in seconds."""
+
+
+MESSAGES_FOR_ONE: Final = {
+    Kind.KILL: 400,
+    Kind.FREEZE: 500,
+    Kind.DROP: 800,
+    Kind.STALL: 800,
+    Kind.SERVER_RESTART: 2500,
+    Kind.CLOCK_JUMP: 1000,
+}
+FEWEST: Final = {
+    Kind.KILL: 4,
+    Kind.FREEZE: 3,
+    Kind.DROP: 3,
+    Kind.STALL: 3,
+    Kind.SERVER_RESTART: 2,
+    Kind.CLOCK_JUMP: 3,
+}
+LONGEST_SECONDS: Final = {
+    Kind.KILL: 1.5,  # until there is another process in its place
+    Kind.FREEZE: 9.0,  # well beyond the lease
+    Kind.DROP: 3.0,
+    Kind.STALL: 6.0,
+    Kind.SERVER_RESTART: 1.5,
+    Kind.CLOCK_JUMP: 0.0,  # it stays wrong until the next jump
+}
+
+
+def plan(seed: int, messages: int) -> list[Fault]:
+    """The day's faults, in order."""
+    draws = random.Random(f"{seed}:faults")  # noqa: S311 - a seed must repeat it
+    faults = [
+        Fault(
+            at=draws.uniform(FIRST, LAST),
+            kind=kind,
+            seconds=draws.uniform(0.0, LONGEST_SECONDS[kind]),
+            lot=draws.random(),
+            shift=draws.choice((-1, 1)) * draws.uniform(0.5, 30.0) * HOUR if kind is Kind.CLOCK_JUMP else 0.0,
+        )
+        for kind in Kind
+        for _ in range(max(FEWEST[kind], messages // MESSAGES_FOR_ONE[kind]))
+    ]
+    return sorted(faults, key=lambda fault: fault.at)

@@ -1,0 +1,110 @@
+"""One soak from its start to its result."""
+
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from tests.soak.books import Books, balance
+from tests.soak.day import Day
+from tests.soak.installation import Installation, running_installation
+from tests.soak.plan import Kind
+
+FAILURES: Final = ("lost", "twice", "out_of_order", "audit_gaps")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the soak came to: the four counts that must be 0, and what it took."""
+
+    messages: int
+    lost: int
+    twice: int
+    out_of_order: int
+    audit_gaps: int
+    redelivered: int
+    kills: int
+    freezes: int
+    cuts: int
+    server_restarts: int
+    seed: int
+    wall_s: float
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def is_good(self) -> bool:
+        """A kill between call and record may send again where the other end cannot tell; nothing else may."""
+        is_bounded = self.redelivered <= self.kills + self.freezes + self.cuts
+        return is_bounded and not any(getattr(self, name) for name in FAILURES)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A soak's result, and what shows that it was one."""
+
+    result: Result
+    faults: Counter[Kind]
+    bad_answers: set[tuple[str, str]]
+    """Which neighbours answered badly, and how."""
+    exit_codes: dict[str, int]
+    """How the last processes ended when they were asked to."""
+
+
+def soak(*, messages: int, seconds: float, seed: int) -> Report:
+    """At least so many messages: a request and an answer for each case, and later versions of some."""
+    began = time.monotonic()
+    requests = -(-messages // 2)
+    sys.stderr.write(f"soak: {requests} requests, the bad part at most {seconds:.0f} s, seed {seed}\n")
+    with running_installation(seed, requests) as installation:
+        day = Day(installation, seed, messages, requests)
+        day.run(seconds)
+        exit_codes = _stop(installation)
+        books = balance(installation.world)
+        if any(getattr(books, name) for name in FAILURES):
+            _tell_of_processes(installation)
+    _tell(books, day)
+    struck = day.faults.struck
+    result = Result(
+        messages=books.messages,
+        lost=books.lost,
+        twice=books.twice,
+        out_of_order=books.out_of_order,
+        audit_gaps=books.audit_gaps,
+        redelivered=books.redelivered,
+        kills=struck[Kind.KILL],
+        freezes=struck[Kind.FREEZE],
+        cuts=struck[Kind.DROP] + struck[Kind.STALL],
+        server_restarts=struck[Kind.SERVER_RESTART],
+        seed=seed,
+        wall_s=round(time.monotonic() - began, 1),
+    )
+    return Report(result, struck, day.bad_answers, exit_codes)
+
+
+def _stop(installation: Installation) -> dict[str, int]:
+    exit_codes = {process.name: process.stop() for process in installation.processes}
+    for process in installation.processes:
+        if code := exit_codes[process.name]:
+            sys.stderr.write(f"  {process.name} ended with {code}:\n{process.child.log_end()}\n")
+    return exit_codes
+
+
+def _tell_of_processes(installation: Installation) -> None:
+    """The ends of their logs, and what is left in the queue: the folder goes with the processes."""
+    for process in installation.processes:
+        sys.stderr.write(f"--- {process.name}\n{process.child.log_end(30)}\n")
+    for message in installation.world.database.messages.find({}, {"payload": 0, "steps": 0}).limit(5):
+        sys.stderr.write(f"--- {message}\n")
+
+
+def _tell(books: Books, day: Day) -> None:
+    """What the counts are made of, for whoever must find out why."""
+    for name, parts in books.why.items():
+        found = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+        sys.stderr.write(f"  {name}: {found or 'none'}\n")
+    replayed = ", ".join(f"{count} {code}" for code, count in sorted(day.replayed.items()))
+    sys.stderr.write(f"  replayed as an operator would: {replayed or 'none'}\n")
+    sys.stderr.write(f"  clock jumps: {day.faults.struck[Kind.CLOCK_JUMP]}\n")
