@@ -116,10 +116,9 @@ class Bridge:
             self.clock,
             settings.lease,
         )
-        self._log_index = LogIndexEffects(self._laas)
         self.relay = Relay(
             OwedEffects(self.database, self.clock),
-            {ALERT: AlertEffects(self.alerts), LOG_INDEX: self._log_index, **self._kafka_channels},
+            {ALERT: AlertEffects(self.alerts), LOG_INDEX: LogIndexEffects(self._laas), **self._kafka_channels},
             self.alerts,
             Blacklist(self.database),
             self._slack,
@@ -197,7 +196,6 @@ class Bridge:
         self.database.listeners.delete_one({"_id": listener.owner})
 
     def close(self) -> None:
-        self._log_index.close()
         for client in (self._slack, self._laas, *self._kafka_channels.values()):
             if client is not None:
                 client.close()

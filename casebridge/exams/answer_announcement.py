@@ -21,7 +21,7 @@ def answer_announcer(topic: str) -> Announcer:
         if message.queue != answer_poller.QUEUE or settlement.status is not MessageStatus.PROCESSED:
             return ()
         registered = message.steps.get("register_explanation")
-        if registered is None:
+        if registered is None or registered.result.get("outcome") != "registered":
             return ()
         given_at: datetime = message.steps["fetch_answer"].result["givenAt"]
         payload = message.payload
@@ -38,6 +38,6 @@ def answer_announcer(topic: str) -> Announcer:
             "registeredAt": registered.at.isoformat(),
         }
         key = f"{message.org_id}|{payload['vurdId']}|{payload['personlopenr']}"
-        return (Publication(topic, key.encode(), json.dumps(value).encode()).owed(),)
+        return (Publication(topic, key.encode(), json.dumps(value).encode()).owed_by(message),)
 
     return announce

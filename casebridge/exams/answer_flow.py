@@ -34,8 +34,10 @@ class AnswerFlow:
 
     @property
     def steps(self) -> tuple[Step, ...]:
+        # The answer is written down before it is registered: after a crash the same text is registered again, and not a newer
+        # one while nobody can tell any more what FS had got before.
         return (
-            Step("fetch_answer", self._fetch_answer, only_looks=True),
+            Step("fetch_answer", self._fetch_answer),
             Step("register_explanation", self._register_explanation),
             Step("show_explanation", self._show_explanation),
         )

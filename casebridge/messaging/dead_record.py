@@ -32,7 +32,7 @@ def announce_dead_record(message: Message, settlement: Settlement) -> Sequence[O
     headers = (*kept, *told.items())
     # A record with neither key nor value cannot be published: an empty value stands for none.
     value = b"" if record.key is None and record.value is None else record.value
-    return (Publication(dead_letter_topic(record.topic), record.key, value, headers).owed(),)
+    return (Publication(dead_letter_topic(record.topic), record.key, value, headers).owed_by(message),)
 
 
 def _headers(record: Record, message: Message, failure: Failure) -> dict[str, str]:

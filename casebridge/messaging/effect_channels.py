@@ -1,7 +1,6 @@
 """The channels of the effects that every installation knows: alerts, and entries of the log index."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from casebridge.alerts.alert import Alert
@@ -28,27 +27,20 @@ class AlertEffects:
 
 
 class LogIndexEffects:
-    """Registers outcomes in the log index, several side by side; without an index they are dropped."""
+    """Registers outcomes in the log index; without an index they are dropped."""
 
     may_be_given_up = True
 
-    def __init__(self, log_index: LogIndex | None, parallel: int = 4) -> None:
+    def __init__(self, log_index: LogIndex | None) -> None:
         self._log_index = log_index
-        self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="log-index")
 
     def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+        left: dict[str, str] = {}
         if self._log_index is None:
-            return {}
-        return dict(failure for failure in self._pool.map(self._index, effects) if failure)
-
-    def _index(self, effect: Mapping[str, Any]) -> tuple[str, str] | None:
-        if self._log_index is None:
-            return None
-        try:
-            self._log_index.index({"id": effect["id"], **effect["body"]})
-        except CaseError as error:
-            return effect["id"], error.code
-        return None
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+            return left
+        for effect in effects:
+            try:
+                self._log_index.index({"id": effect["id"], **effect["body"]})
+            except CaseError as error:
+                left[effect["id"]] = error.code
+        return left

@@ -33,7 +33,7 @@ class EffectChannel(Protocol):
         ...
 
     def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
-        """Deliver effects (`id`, `kind`, `body`), side by side where that is cheap; never raises a `CaseError`.
+        """Deliver effects (`id`, `kind`, `body`); never raises a `CaseError`.
 
         Returns the ids of those that are still owed, each with the code of what went wrong.
         """

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -78,7 +78,7 @@ class Listener:
         self._begun: Counter[str] = Counter()
         """Messages in the hands of a worker, by institution."""
         self._handled: list[Handled] = []
-        self._debts: list[Debt] = []
+        self._debts: deque[Debt] = deque()
         self._looked_around_at = float("-inf")
         self._wake = threading.Event()
         self._to_settle = threading.Event()
@@ -249,12 +249,11 @@ class Listener:
             self.tally.add(batch[0].outcome(None))
             return True
         self._let_go(batch)
-        for handled, outcome in zip(batch, settled.outcomes, strict=True):
+        for outcome in settled.outcomes:
             self.tally.add(outcome)
             if outcome.due_at is not None:
-                self._turns.wake_at(Lane(handled.message.institution, handled.message.queue), outcome.due_at)
-        with self._lock:
-            self._debts += settled.debts
+                self._turns.wake_at(Lane(outcome.institution, outcome.queue), outcome.due_at)
+        self._debts.extend(settled.debts)
         self._to_deliver.set()
         return True
 
@@ -279,10 +278,14 @@ class Listener:
                 self._ended.wait(AWAY_PAUSE)
 
     def _deliver(self) -> None:
-        with self._lock:
-            debts, self._debts = self._debts, []
-        # What cannot be struck out now is found again by the look around.
-        self._relay.deliver(debts)
+        """What was settled here first, and now and then what others left behind."""
+        while self._debts:
+            self._relay.deliver(self._debts[0])
+            self._debts.popleft()
+            self._look_around()
+        self._look_around()
+
+    def _look_around(self) -> None:
         if time.monotonic() - self._looked_around_at > LOOK_AROUND_SECONDS:
             self._looked_around_at = time.monotonic()
             self._relay.deliver_left_behind()

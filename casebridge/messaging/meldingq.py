@@ -60,8 +60,9 @@ class Finished:
         """What it owes from now on; what it owed before, such as the alert of its third attempt, it may owe still."""
         return (*self.message.stored.get("effects", ()), *(effect.document() for effect in self.effects))
 
-    def debt(self, now: datetime) -> Debt:
-        return Debt(self.message.key, self.message.correlation_id, now, self.owed, processed=True)
+    def debt(self, now: datetime, held_until: float) -> Debt:
+        message = self.message
+        return Debt(message.key, message.correlation_id, now, self.owed, processed=True, held_until=held_until)
 
 
 @dataclass

@@ -143,7 +143,11 @@ class OwedEffect:
     @classmethod
     def of(cls, message: "Message", kind: str, body: dict[str, Any]) -> "OwedEffect":
         """Owed for this claim of the message: settling it again, after an answer was lost, owes the same and no more."""
-        return cls(short_hash(message.stored.get("claim", ""), message.key, kind), kind, body)
+        return cls(cls.id_of(message, kind), kind, body)
+
+    @staticmethod
+    def id_of(message: "Message", kind: str) -> str:
+        return short_hash(message.stored.get("claim", ""), message.key, kind)
 
     def document(self) -> dict[str, Any]:
         return {"id": self.id, "kind": self.kind, "body": self.body}

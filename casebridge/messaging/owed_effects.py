@@ -4,13 +4,13 @@ They stand in the message's own document, live (an alert of a failed or dead mes
 are delivered is the business of `effects` and `relay`.
 """
 
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from casebridge.clock import Clock
@@ -30,12 +30,18 @@ class Debt:
     since: datetime
     effects: tuple[Effect, ...]
     processed: bool
+    held_until: float
+    """Until when it is this relay's, on the process's monotonic clock; another may deliver it after that."""
+
+    @property
+    def is_held(self) -> bool:
+        return time.monotonic() < self.held_until
 
     @classmethod
-    def of(cls, document: Document, *, processed: bool) -> "Debt":
+    def of(cls, document: Document, held_until: float, *, processed: bool) -> "Debt":
         since = document.get("finishedAt") or document.get("enqueuedAt", LONG_AGO)
         correlation_id = document.get("correlationId", UNKNOWN)
-        return cls(document["_id"], correlation_id, since, tuple(document.get("effects", ())), processed)
+        return cls(document["_id"], correlation_id, since, tuple(document.get("effects", ())), processed, held_until)
 
 
 class OwedEffects:
@@ -48,11 +54,12 @@ class OwedEffects:
 
     def claim(self, limit: int, hold: timedelta) -> list[Debt]:
         """Debts that no relay works on, held from other relays for `hold`."""
+        held_until = time.monotonic() + hold.total_seconds()
         live = self._claim(self._messages, limit, hold)
         moved = self._move_processed([row for row in live if row.get("status") == MessageStatus.PROCESSED.value])
         processed = moved + self._claim(self._processed, limit, hold)
-        return [Debt.of(row, processed=False) for row in live if row not in moved] + [
-            Debt.of(row, processed=True) for row in processed
+        return [Debt.of(row, held_until, processed=False) for row in live if row not in moved] + [
+            Debt.of(row, held_until, processed=True) for row in processed
         ]
 
     def _claim(self, collection: Collection[Document], limit: int, hold: timedelta) -> list[Document]:
@@ -74,36 +81,19 @@ class OwedEffects:
             self._messages.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
         return rows
 
-    def delivered(self, debts: Sequence[Debt], left: Mapping[str, frozenset[str]], retry_at: datetime) -> None:
-        """Strike out what was delivered. `left` has, by message, the ids that are still owed and tried again at `retry_at`."""
-        for processed in (True, False):
-            mine = [debt for debt in debts if debt.processed is processed]
-            self._strike_out(mine, left, retry_at, processed=processed)
-
-    def _strike_out(
-        self, debts: Sequence[Debt], left: Mapping[str, frozenset[str]], retry_at: datetime, *, processed: bool
-    ) -> None:
-        collection = self._processed if processed else self._messages
-        paid = [debt for debt in debts if not left.get(debt.key)]
-        if processed and paid:
+    def strike_out(self, debt: Debt, still_owed: frozenset[str], retry_at: datetime) -> None:
+        """Strike out what was delivered. `still_owed` are the ids of the rest, which is tried again at `retry_at`."""
+        gone = [effect["id"] for effect in debt.effects if effect["id"] not in still_owed]
+        collection = self._processed if debt.processed else self._messages
+        if still_owed:
+            change = {"$pull": {"effects": {"id": {"$in": gone}}}, "$set": {"effectsDueAt": retry_at}}
+            collection.update_one({"_id": debt.key}, change)
+        elif debt.processed:
             # Nothing is added to a processed message any more.
-            collection.update_many(
-                {"_id": {"$in": [debt.key for debt in paid]}},
-                {"$unset": {"effectsDueAt": "", "relay": ""}, "$set": {"effects": []}},
-            )
-        changes: list[UpdateOne] = []
-        for debt in debts:
-            still_owed = left.get(debt.key, frozenset())
-            if processed and not still_owed:
-                continue
-            gone = [effect["id"] for effect in debt.effects if effect["id"] not in still_owed]
-            change: Document = {"$pull": {"effects": {"id": {"$in": gone}}}}
-            if still_owed:
-                change["$set"] = {"effectsDueAt": retry_at}
-            changes.append(UpdateOne({"_id": debt.key}, change))
-            if not still_owed:
-                # A live message may owe something new by now: only one that owes nothing is at rest.
-                at_rest = {"_id": debt.key, "effects": {"$size": 0}}
-                changes.append(UpdateOne(at_rest, {"$unset": {"effectsDueAt": "", "relay": ""}}))
-        if changes:
-            collection.bulk_write(changes, ordered=True)
+            change = {"$set": {"effects": []}, "$unset": {"effectsDueAt": "", "relay": ""}}
+            collection.update_one({"_id": debt.key}, change)
+        else:
+            # A live message may owe something new by now: only one that owes nothing is at rest.
+            collection.update_one({"_id": debt.key}, {"$pull": {"effects": {"id": {"$in": gone}}}})
+            at_rest = {"_id": debt.key, "effects": {"$size": 0}}
+            collection.update_one(at_rest, {"$unset": {"effectsDueAt": "", "relay": ""}})

@@ -1,11 +1,10 @@
 """What is owed to a topic of Kafka: the body of an effect of kind `kafka`. Publishing it is in `resources.kafka`."""
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from casebridge.messaging.message import OwedEffect
+from casebridge.messaging.message import Message, OwedEffect
 from casebridge.personal_data import Personal
 
 KAFKA: Final = "kafka"
@@ -22,8 +21,9 @@ class Publication:
     value: Personal[bytes | None] = field(repr=False)
     headers: Personal[tuple[tuple[str, bytes | None], ...]] = field(default=(), repr=False)
 
-    def owed(self) -> OwedEffect:
-        effect_id = uuid.uuid4().hex
+    def owed_by(self, message: Message) -> OwedEffect:
+        """Owed for this claim of the message; its id also travels in a header."""
+        effect_id = OwedEffect.id_of(message, KAFKA)
         body = {
             "topic": self.topic,
             "key": self.key,

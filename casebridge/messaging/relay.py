@@ -5,8 +5,8 @@ channel that is away costs nothing but the wait of its own effects.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -15,6 +15,7 @@ from casebridge.alerts.channel import AlertChannel, alert_text
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
+from casebridge.database import Document
 from casebridge.errors import CaseError
 from casebridge.messaging.effects import EffectChannel
 from casebridge.messaging.owed_effects import Debt, Effect, OwedEffects
@@ -51,45 +52,42 @@ class Relay:
         self._give_up = give_up
         self._hold = hold
         self._retry = retry
+        self._delivered: set[str] = set()
+        """Ids of effects that are delivered and not struck out, because the database was away."""
+        self._told: dict[str, str] = {}
+        """Alerts that are sent or muted and not settled, for the same reason: their last state."""
 
     def deliver_left_behind(self) -> int:
         """Deliver what other processes left, or what a channel could not take; return how many messages owed something."""
         debts = self._owed.claim(GROUP, self._hold)
-        self.deliver(debts)
+        for debt in debts:
+            self.deliver(debt)
         return len(debts)
 
-    def deliver(self, debts: Sequence[Debt]) -> None:
-        """Deliver what these messages owe, and strike it out."""
-        if not debts:
-            return
-        failed = self._deliver_by_kind(debts)
-        left = {
-            debt.key: frozenset(
-                effect["id"] for effect in debt.effects if effect["id"] in failed and not self._given_up(debt, effect)
-            )
-            for debt in debts
-        }
-        crash_point("effect_delivered")
-        self._owed.delivered(debts, left, self._clock.now() + self._retry)
+    def deliver(self, debt: Debt) -> None:
+        """Deliver what one message owes, and strike it out before anything else is delivered.
 
-    def _deliver_by_kind(self, debts: Sequence[Debt]) -> set[str]:
-        """Hand each kind to its channel in one go; return the ids of what could not be delivered."""
-        by_kind: defaultdict[str, list[Effect]] = defaultdict(list)
-        cases: dict[str, str] = {}
-        for debt in debts:
-            for effect in debt.effects:
-                by_kind[effect["kind"]].append(effect)
-                cases[effect["id"]] = debt.correlation_id
-        failed: set[str] = set()
-        for kind, effects in by_kind.items():
-            channel = self._channels.get(kind)
-            codes = (
-                channel.deliver(effects) if channel else {effect["id"]: "casebridge.no_channel" for effect in effects}
-            )
-            for effect_id, code in codes.items():
-                logger.info("case %s: %s not delivered: %s", cases[effect_id], kind, code)
-            failed |= codes.keys()
-        return failed
+        So a process that dies leaves at most one message's effects in doubt. One that was frozen for longer than it holds the
+        debt leaves it to the relay that has it by now.
+        """
+        if not debt.is_held:
+            return
+        still_owed = frozenset(effect["id"] for effect in debt.effects if not self._is_settled(debt, effect))
+        crash_point("effect_delivered")
+        self._owed.strike_out(debt, still_owed, self._clock.now() + self._retry)
+        self._delivered.difference_update(effect["id"] for effect in debt.effects)
+
+    def _is_settled(self, debt: Debt, effect: Effect) -> bool:
+        """Deliver one effect, unless this process has done so and could not strike it out; whether nothing is owed any more."""
+        if effect["id"] in self._delivered:
+            return True
+        channel = self._channels.get(effect["kind"])
+        left = channel.deliver([effect]) if channel else {effect["id"]: "casebridge.no_channel"}
+        if not left:
+            self._delivered.add(effect["id"])
+            return True
+        logger.info("case %s: %s not delivered: %s", debt.correlation_id, effect["kind"], left[effect["id"]])
+        return self._given_up(debt, effect)
 
     def _given_up(self, debt: Debt, effect: Effect) -> bool:
         channel = self._channels.get(effect["kind"])
@@ -99,19 +97,31 @@ class Relay:
         """Send the folded alerts that are due; return how many people were told."""
         if self._alert_channel is None:
             return 0
+        held_until = time.monotonic() + self._hold.total_seconds()
         due = self._alerts.claim(ALERTS_AT_ONCE, self._hold)
         rows = self._blacklist.rows() if due else []
         sent = 0
         for alert in due:
-            if muted_by(alert, rows, self._clock.now()):
-                self._alerts.settle(alert, "muted")
-                continue
+            if time.monotonic() > held_until:
+                break  # another relay has the rest by now
+            sent += self._send(alert, rows)
+        return sent
+
+    def _send(self, alert: Document, rows: list[Document]) -> bool:
+        """Send one alert unless it is muted or was sent before; whether people were told."""
+        name = f"{alert['_id']} {alert['openedAt']}"
+        sent = False
+        if name not in self._told:
+            is_muted = muted_by(alert, rows, self._clock.now())
             try:
-                self._alert_channel.send(alert_text(alert))
+                if not is_muted and self._alert_channel is not None:
+                    self._alert_channel.send(alert_text(alert))
+                    sent = True
             except CaseError as error:
                 logger.warning("alert for %s not sent: %s", alert["institution"], error.code)
                 self._alerts.postpone(alert, error.retry_after or self._retry)
-                continue
-            self._alerts.settle(alert, "sent")
-            sent += 1
+                return False
+            self._told[name] = "muted" if is_muted else "sent"
+        self._alerts.settle(alert, self._told[name])
+        del self._told[name]
         return sent

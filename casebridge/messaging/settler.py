@@ -5,6 +5,7 @@ for may not exist. Whatever is ready is settled at once; under load more is read
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -85,6 +86,7 @@ class Settler:
             )
             for handled in batch
         ]
+        now, held_until = self._clock.now(), time.monotonic() + self._relay_after.total_seconds()
         lost = self._queue.finish(finished, self._relay_after)
         for handled in batch:
             if handled.message.key in lost:
@@ -94,7 +96,7 @@ class Settler:
             [
                 debt
                 for each in finished
-                if each.message.key not in lost and (debt := each.debt(self._clock.now())).effects
+                if each.message.key not in lost and (debt := each.debt(now, held_until)).effects
             ],
         )
 

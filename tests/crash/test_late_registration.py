@@ -4,10 +4,10 @@ import signal
 from datetime import timedelta
 
 import pytest
+from casebridge.operators.replay import ReplayFilter
 
 from casebridge.clock import ServerClock
 from casebridge.messaging.message import MessageStatus
-from casebridge.operators.replay import ReplayFilter
 from resources.bridge import Bridge
 from tests.patience import wait_until
 from tests.processes import Crash, Processes

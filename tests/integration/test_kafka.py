@@ -9,7 +9,8 @@ import pytest
 from casebridge.exams import answer_poller, explanation_event_record, request_reader
 from casebridge.messaging.dead_record import dead_letter_topic
 from casebridge.messaging.record_inbox import QUEUE as UNREADABLE
-from casebridge.operators.replay import ReplayFilter
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
 from command_line.output import ExitCode
 from resources.bridge import Bridge
 from resources.kafka.topics import topics_of
@@ -240,8 +241,8 @@ def test_poison_is_carried_on_by_a_replay_once_its_cause_is_gone(
 
 
 def replay(bridge: Bridge, code: str) -> int:
-    wanted = ReplayFilter(code=code)
-    return bridge.replayer.replay(wanted, dry_run=False, limit=10, reason="corrected", asked_by="a test").replayed
+    order = Order(limit=10, dry_run=False, reason="corrected", asked_by="a test")
+    return bridge.dead_letters.replay(DeadLetterFilter(code=code), order).changed
 
 
 def test_an_event_brings_the_answer_at_once_and_never_a_second_registration(

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from casebridge.operators.replay import ReplayFilter
 from pymongo.errors import PyMongoError
 
 from casebridge.errors import ErrorCategory
 from casebridge.messaging.message import LONG_AGO, MessageStatus
-from casebridge.operators.replay import ReplayFilter
 from tests.soak.faults import Faults, rules
 from tests.soak.installation import Installation
 from tests.soak.plan import plan
