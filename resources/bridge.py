@@ -98,7 +98,7 @@ class Bridge:
             flow.queue: flow
             for flow in (
                 RequestFlow(self.institutions, self.outside, self.cases, settings.answers.deadline_days),
-                AnswerFlow(self.institutions, self.outside, self.cases),
+                AnswerFlow(self.institutions, self.outside, self.cases, self.queue.accept),
             )
         }
         self._wire_kafka()

@@ -1,7 +1,8 @@
 """The way back: the assessor's answer becomes a registration in FS, and is then shown where the institution wants that."""
 
 import hashlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,8 +15,11 @@ from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.models import CandidatePlace, ExplanationRegistration
 from casebridge.exams.ports import Outside
 from casebridge.exams.request_flow import institution_of
+from casebridge.fingerprint import short_hash
 from casebridge.messaging.flow import Result, Step, StepResult
-from casebridge.messaging.message import Message
+from casebridge.messaging.message import Message, NewMessage
+
+logger = logging.getLogger(__name__)
 
 OSLO = ZoneInfo("Europe/Oslo")
 
@@ -27,10 +31,18 @@ class AnswerFlow:
     # The text stays where it belongs, in the exam system and in FS; the fingerprint is enough to see a change.
     forget: tuple[str, ...] = ("fetch_answer.result.text",)
 
-    def __init__(self, institutions: InstitutionRegister, outside: Outside, cases: Cases) -> None:
+    def __init__(
+        self,
+        institutions: InstitutionRegister,
+        outside: Outside,
+        cases: Cases,
+        accept: Callable[[Sequence[NewMessage]], object],
+    ) -> None:
+        """`accept` puts messages into the inbox."""
         self._institutions = institutions
         self._outside = outside
         self._cases = cases
+        self._accept = accept
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -55,6 +67,18 @@ class AnswerFlow:
         if message.payload.get("caseId"):
             self._cases.set_aside(message.payload["caseId"], error.code)
 
+    def late(self, message: Message) -> None:
+        """FS knows no fence: a registration that was on its way for too long may have taken a newer one's place.
+
+        Then the newest answer is fetched and registered anew, by a message of its own.
+        """
+        case = self._cases.get(message.payload["caseId"])
+        if case is not None and case.document.get("registeredBy") not in (None, message.key):
+            logger.warning(
+                "case %s: a late registration reached FS; the newest is registered anew", case.correlation_id
+            )
+            self._accept([_repair(message)])
+
     def _fetch_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
         case = self._case(message)
         answer = self._outside.exam_system(self._institution(message)).answer(
@@ -62,7 +86,7 @@ class AnswerFlow:
         )
         text_hash = hashlib.sha256(answer.text.encode()).hexdigest()
         values: Result = {"textHash": text_hash, "givenAt": answer.given_at, "source": answer.source}
-        if case.is_registered_by_another(message.key, text_hash):
+        if case.is_registered_by_another(message.key, text_hash) and not message.payload.get("repairs"):
             return StepResult({**values, "outcome": "unchanged"}, last=True)
         return StepResult({**values, "text": answer.text})
 
@@ -110,6 +134,19 @@ class AnswerFlow:
                 "Restore the collection from its backup, then replay the message.",
             )
         return case
+
+
+def _repair(message: Message) -> NewMessage:
+    return NewMessage(
+        key=short_hash(message.key, message.fence, "repair"),
+        queue=message.queue,
+        org_id=message.org_id,
+        env=message.env,
+        exam_system=message.exam_system,
+        ordering_key=message.ordering_key,
+        correlation_id=message.correlation_id,
+        payload={**message.payload, "repairs": True},
+    )
 
 
 def _candidate(case: Case) -> CandidatePlace:

@@ -36,6 +36,9 @@ class ExplanationEventFlow:
     def set_aside(self, message: Message, error: CaseError) -> None:
         """Nothing to mark: the polls look at the case as before."""
 
+    def late(self, message: Message) -> None:
+        """Nothing to mend: it only looks, and the inbox takes each answer once."""
+
     def _look_for_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
         institution = institution_of(message, self._institutions)
         outcome = self._poller.look_at(institution, message.payload["flowId"])

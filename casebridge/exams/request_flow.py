@@ -52,6 +52,9 @@ class RequestFlow:
         if message.payload.get("caseId"):
             self._cases.set_aside(message.payload["caseId"], error.code)
 
+    def late(self, message: Message) -> None:
+        """Nothing to mend: WISEflow takes a request once, whoever asks last."""
+
     def _find_exam(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
         request = _request(message)
         if request.finished_in_fs or self._is_withdrawn(message):

@@ -58,6 +58,10 @@ class Flow(Protocol):
         """The message is about to be dead: mark its case. Idempotent."""
         ...
 
+    def late(self, message: Message) -> None:
+        """The lease was lost while a step changed something outside: see to it that what came after it prevails."""
+        ...
+
 
 class StepFailedError(Exception):
     """A step raised; carries its name. `__cause__` is what it raised."""
@@ -87,7 +91,11 @@ def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapp
         if done.last or step is remaining[-1]:
             return
         if not step.only_looks:
-            record(unrecorded)
+            try:
+                record(unrecorded)
+            except LeaseLostError:
+                flow.late(message)
+                raise
             unrecorded = {}
             crash_point("step_recorded")
 

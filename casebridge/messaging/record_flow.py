@@ -37,6 +37,9 @@ class RecordFlow:
     def set_aside(self, message: Message, error: CaseError) -> None:
         """Nothing to mark: a record that cannot be read has no case."""
 
+    def late(self, message: Message) -> None:
+        """Nothing to mend: the inbox takes each message once."""
+
     def _read_record(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
         record = Record.from_origin(message.origin or {})
         if message.payload.get("tooLarge"):

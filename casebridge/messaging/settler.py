@@ -91,6 +91,8 @@ class Settler:
         for handled in batch:
             if handled.message.key in lost:
                 _tell_lost(handled.message)
+                if handled.flow:
+                    handled.flow.late(handled.message)
         return Settled(
             [handled.outcome(None if handled.message.key in lost else MessageStatus.PROCESSED) for handled in batch],
             [

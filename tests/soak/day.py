@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from casebridge.operators.replay import ReplayFilter
 from pymongo.errors import PyMongoError
 
 from casebridge.errors import ErrorCategory
 from casebridge.messaging.message import LONG_AGO, MessageStatus
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
 from tests.soak.faults import Faults, rules
 from tests.soak.installation import Installation
 from tests.soak.plan import plan
@@ -104,10 +105,9 @@ class Day:
         with _database_may_be_away():
             dead = self._installation.bridge.queue.find({"status": MessageStatus.DEAD.value})
             for code in sorted({_code(message) for message in dead if _died_of_the_day(message)}):
-                report = self._installation.bridge.replayer.replay(
-                    ReplayFilter(code=code), dry_run=False, limit=len(dead), reason="mended", asked_by="the soak"
-                )
-                self.replayed[code] += report.replayed
+                order = Order(limit=len(dead), dry_run=False, reason="mended", asked_by="the soak")
+                report = self._installation.bridge.dead_letters.replay(DeadLetterFilter(code=code), order)
+                self.replayed[code] += report.changed
 
     def _carry_to_the_end(self) -> None:
         """Until nothing is left to do; or until nothing gets better any more, and then the books will say what is missing."""
