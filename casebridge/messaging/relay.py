@@ -54,6 +54,7 @@ class Relay:
         self._retry = retry
         self._delivered: set[str] = set()
         """Ids of effects that are delivered and not struck out, because the database was away."""
+        self._away_until: dict[str, float] = {}
         self._told: dict[str, str] = {}
         """Alerts that are sent or muted and not settled, for the same reason: their last state."""
 
@@ -81,12 +82,17 @@ class Relay:
         """Deliver one effect, unless this process has done so and could not strike it out; whether nothing is owed any more."""
         if effect["id"] in self._delivered:
             return True
-        channel = self._channels.get(effect["kind"])
+        kind = effect["kind"]
+        if time.monotonic() < self._away_until.get(kind, 0.0):
+            return self._given_up(debt, effect)
+        channel = self._channels.get(kind)
         left = channel.deliver([effect]) if channel else {effect["id"]: "casebridge.no_channel"}
         if not left:
             self._delivered.add(effect["id"])
             return True
-        logger.info("case %s: %s not delivered: %s", debt.correlation_id, effect["kind"], left[effect["id"]])
+        # What did not answer may have arrived all the same: nothing else is put at that risk for a while.
+        self._away_until[kind] = time.monotonic() + self._retry.total_seconds()
+        logger.info("case %s: %s not delivered: %s", debt.correlation_id, kind, left[effect["id"]])
         return self._given_up(debt, effect)
 
     def _given_up(self, debt: Debt, effect: Effect) -> bool:

@@ -54,7 +54,6 @@ def _lost(world: World, summary: dict[str, Any]) -> dict[str, int]:
         "newer answers that FS lacks": summary["stale_text"],
         "requests without case": max(0, summary["requests"] - database.cases.count_documents({})),
         "accepted and not processed": len(accepted - processed),
-        "processed and never accepted": len(processed - accepted),
         "left in the queue": database.messages.count_documents({}),
         "outcomes that the index lacks": max(0, len(processed) - len(told)),
         "alerts never sent": database.alerts.count_documents({"state": {"$nin": ["sent", "muted"]}}),

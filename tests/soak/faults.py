@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from local_servers.cables import Cable
-from tests.soak.installation import Installation, Process
+from tests.soak.installation import LISTENERS, Installation, Process
 from tests.soak.plan import Fault, Kind
 
 EACH: Final = 0.01
@@ -70,7 +70,7 @@ class Faults:
     def _strike(self, fault: Fault) -> None:
         what, mend = self._do(fault)
         sys.stderr.write(f"  {fault.at:4.0%} {fault.kind}: {what}, {fault.seconds:.1f} s\n")
-        self.struck[fault.kind] += 1
+        self.struck[fault.kind] += self._connections(fault, what)
         self._to_mend.append((time.monotonic() + fault.seconds, mend))
 
     def _do(self, fault: Fault) -> tuple[str, Callable[[], None]]:
@@ -95,6 +95,11 @@ class Faults:
                 process = self._one_of(self._installation.processes, fault)
                 process.set_clock_wrong(fault.shift)
                 return f"{process.name} by {fault.shift / 3600:+.1f} h", lambda: None
+
+    def _connections(self, fault: Fault, what: str) -> int:
+        """A neighbour's cable carries every listener's connection: cutting it is as many cuts."""
+        is_cut = fault.kind in (Kind.DROP, Kind.STALL)
+        return LISTENERS if is_cut and what in self._installation.cables else 1
 
     def _one_of(self, processes: list[Process], fault: Fault) -> Process:
         return processes[int(fault.lot * len(processes))]
