@@ -35,6 +35,29 @@ class ProgramFailedError(RuntimeError):
     """A program of the benchmark ended with an error; the message holds the end of what it said."""
 
 
+@dataclass(frozen=True)
+class Conversation:
+    """A running program that is spoken with line by line."""
+
+    module: str
+    process: "subprocess.Popen[str]"
+    log: Path
+
+    def hear(self) -> dict[str, Any]:
+        """The next line that it tells. Raises `ProgramFailedError`."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise ProgramFailedError(f"{self.module} ended with {self.process.wait()}:\n{self.log.read_text()[-3000:]}")
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def go_on(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+
 @dataclass
 class Installation:
     """One pair of databases and the settings of the processes that use it."""
@@ -89,6 +112,27 @@ class Installation:
             raise ProgramFailedError(f"{module} ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
         told: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
         return told
+
+    @contextmanager
+    def conversation(self, module: str, **order: Any) -> Iterator["Conversation"]:
+        """A program of ours that tells, waits for a word, and tells again."""
+        errors = self.children.folder / f"{module}-{uuid.uuid4().hex[:8]}.log"
+        with (
+            errors.open("w") as log,
+            subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
+                [sys.executable, "-m", module, json.dumps({"servers": self.servers, **order})],
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            ) as process,
+        ):
+            try:
+                yield Conversation(module, process, errors)
+            finally:
+                process.kill()
 
     def start(self, name: str, *command: str, ready: str) -> Child:
         """Start a process that stays; return when it has said `ready`."""
