@@ -136,7 +136,7 @@ class Installation:
 
     def start(self, name: str, *command: str, ready: str) -> Child:
         """Start a process that stays; return when it has said `ready`."""
-        child = self.children.start(f"{name}-{uuid.uuid4().hex[:8]}", [sys.executable, *command], self.environment)
+        child = self.children.start(f"{name}-{uuid.uuid4().hex[:8]}", list(command), self.environment)
         child.wait_until(lambda: ready in child.log.read_text(), START_SECONDS)
         return child
 

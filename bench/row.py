@@ -66,8 +66,13 @@ def row_of(
     bound_by: str,
     server: str,
     goal: Goal | None = None,
+    *,
+    runs: int | None = None,
 ) -> Row:
-    """The medians of several runs. The ratio is the median of each run's own: what troubles a run troubles both sides."""
+    """The medians of several runs. The ratio is the median of each run's own: what troubles a run troubles both sides.
+
+    `runs` is how many measurements stand behind the pairs, where that is not one each.
+    """
     ours = median(pair.ours for pair in pairs)
     peers = [pair.peer for pair in pairs if pair.peer is not None]
     ratios = [pair.ratio for pair in pairs if pair.ratio is not None]
@@ -81,7 +86,7 @@ def row_of(
         goal=str(goal) if goal else None,
         met=goal.is_met(ours, ratio) if goal else None,
         unit=unit,
-        runs=len(pairs),
+        runs=runs or len(pairs),
         bound_by=bound_by,
         server=server,
     )
