@@ -119,7 +119,10 @@ def repeat(asked: dict[str, Any], log: CallLog) -> dict[str, Any]:
     with bridge_of_this_process() as bridge:
         institutions = bridge.institutions.active()
     settings = Settings()
-    with closing(OutsideWorld(settings, Secrets())) as outside, closing(LaasClient(settings.laas, settings.http)) as laas:
+    with (
+        closing(OutsideWorld(settings, Secrets())) as outside,
+        closing(LaasClient(settings.laas, settings.http)) as laas,
+    ):
         with meter_of(asked) as meter:
             log.repeat(outside, institutions, laas)
         return _figures(meter)

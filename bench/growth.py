@@ -89,15 +89,19 @@ class Store:
         database = self._database
         message, key = database.processed_messages.find_one(), database.received_keys.find_one()
         entries = list(database.audit_log.find())
-        assert message is not None
-        assert key is not None
+        if message is None or key is None:
+            raise RuntimeError("the first message left no traces")
         for start in range(0, count, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, count))
             stored = [_Stored(number, message["finishedAt"] - OVER * (1 - number / count)) for number in numbers]
             database.processed_messages.insert_many([one.copy_of(message, "finishedAt") for one in stored])
             database.received_keys.insert_many([one.copy_of(key, "firstSeen") for one in stored])
             database.audit_log.insert_many(
-                [one.copy_of(entry, "time") | {"_id": f"{one.key}:{entry['step']}"} for one in stored for entry in entries]
+                [
+                    one.copy_of(entry, "time") | {"_id": f"{one.key}:{entry['step']}"}
+                    for one in stored
+                    for entry in entries
+                ]
             )
             database.cases.insert_many([one.case() for one in stored])
 

@@ -45,17 +45,17 @@ class Conversation:
 
     def hear(self) -> dict[str, Any]:
         """The next line that it tells. Raises `ProgramFailedError`."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             raise ProgramFailedError(f"{self.module} ended with {self.process.wait()}:\n{self.log.read_text()[-3000:]}")
         told: dict[str, Any] = json.loads(line)
         return told
 
     def go_on(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        """What it waits for."""
+        if self.process.stdin:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Installation:
 
     @contextmanager
     def bridge(self) -> Iterator[Bridge]:
-        """casebridge in this process."""
+        """The bridge, in this process."""
         bridge = Bridge(self.settings, Secrets(self.secrets))
         try:
             yield bridge
@@ -157,7 +157,7 @@ class MongoDBServer:
         name = f"bench_{uuid.uuid4().hex[:12]}"
         databases = {"config_database": f"{name}_config", "oai_database": f"{name}_oai"}
         mongodb = {"uri": self.uri, **databases}
-        database = Database(Settings(mongodb=mongodb).mongodb)  # type: ignore[arg-type]
+        database = Database(Settings(mongodb=mongodb).mongodb)
         try:
             database.ensure_indexes()
             yield Installation({**sections, "mongodb": mongodb}, database, self._children, dict(self._servers))
@@ -168,7 +168,7 @@ class MongoDBServer:
                     client.drop_database(dropped)
 
     def _name(self) -> str:
-        database = Database(Settings(mongodb={"uri": self.uri}).mongodb)  # type: ignore[arg-type]
+        database = Database(Settings(mongodb={"uri": self.uri}).mongodb)
         try:
             return database.server_name()
         finally:

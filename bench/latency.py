@@ -19,7 +19,7 @@ from typing import Final
 from bench import whole_cases
 from bench.ground import Ground
 from bench.installation import Installation
-from bench.prepared_events import Answer, BareCalls, PreparedEvents
+from bench.prepared_events import Answer, BareCalls, Event, PreparedEvents
 from bench.processor_time import ProcessorMeter
 from bench.row import Goal, Pair, Row, row_of
 from bench.simulated_world import SimulatedWorld
@@ -104,33 +104,31 @@ def _listener(installation: Installation) -> Iterator[None]:
         listener.stop()
 
 
-def _one_by_one(
-    events: PreparedEvents, bridge: Bridge, answers: Sequence[Answer]
-) -> tuple[list[float], list[float]]:
+def _one_by_one(events: PreparedEvents, bridge: Bridge, answers: Sequence[Event]) -> tuple[list[float], list[float]]:
     """Seconds of each event alone, and of its bare calls afterwards."""
     accepted_at, bare = {}, []
     calls = BareCalls(bridge)
     registered = events.control.summary()["registered"]
-    for number, answer in enumerate(answers, start=1):
-        accepted_at[answer.place] = time.time()
-        bridge.queue.accept([answer.message])
+    for number, event in enumerate(answers, start=1):
+        accepted_at[event.answer.place] = time.time()
+        bridge.queue.accept([event.message])
         events.control.wait("registered", registered + number, timeout_s=END_SECONDS)
         _wait_until_nothing_waits(bridge)
-        bare.append(calls.repeat(answer))
+        bare.append(calls.repeat(event.answer))
     registered_at = events.registered_at()
     return [registered_at[place] - moment for place, moment in accepted_at.items()], bare
 
 
 def _at_a_pace(
-    events: PreparedEvents, bridge: Bridge, answers: Sequence[Answer], requests: Sequence[NewMessage], pace: float
+    events: PreparedEvents, bridge: Bridge, answers: Sequence[Event], requests: Sequence[NewMessage], pace: float
 ) -> list[float]:
     """An answer and a request at each beat, whether or not those before are done. Seconds of each answer."""
     accepted_at = {}
     began = time.time()
-    for beat, (answer, request) in enumerate(zip(answers, requests, strict=True)):
+    for beat, (event, request) in enumerate(zip(answers, requests, strict=True)):
         time.sleep(max(0.0, began + beat / pace - time.time()))
-        accepted_at[answer.place] = time.time()
-        bridge.queue.accept([answer.message, request])
+        accepted_at[event.answer.place] = time.time()
+        bridge.queue.accept([event.message, request])
     _wait_until_nothing_waits(bridge)
     registered_at = events.registered_at()
     return [registered_at[place] - moment for place, moment in accepted_at.items()]
@@ -158,7 +156,9 @@ def _by_dagster(ground: Ground) -> Iterator[Row]:
         installation = world.installation
         ground.say("latency: starting Dagster")
         environment = {**installation.environment, "CASEBRIDGE_SENSOR_SECONDS": SENSOR_SECONDS}
-        dagster = DagsterServers(children, ROOT / "dagster.yaml", "orchestration.definitions", "casebridge", environment)
+        dagster = DagsterServers(
+            children, ROOT / "dagster.yaml", "orchestration.definitions", "casebridge", environment
+        )
         dagster.wait_until_ready()
         installation.servers |= {child.name: child.pid for child in dagster.processes}
         ground.say(f"latency: {wanted} events through Dagster")

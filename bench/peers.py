@@ -1,7 +1,7 @@
 """The peers: other queues, each with its server and one worker process, doing plain no-op jobs.
 
-Their packages are in an environment of their own, `.venv-bench`, made from `bench/requirements.txt` by `make bench`. Without it, or
-without a server, the rows have no peer and say why.
+Their packages are in an environment of their own, `.venv-bench`, which `make bench` makes from `bench/requirements.txt`. Without
+it, or without a server, the rows have no peer and say why.
 """
 
 import json

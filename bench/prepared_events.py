@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from casebridge.exams import answer_poller, request_reader
 from casebridge.exams.models import ExplanationRegistration
 from casebridge.messaging.message import NewMessage
 from resources.bridge import Bridge
@@ -25,11 +24,18 @@ class Answer:
     case_id: str
     institution: str
     place: Place
-    message: NewMessage | None = None
 
     @classmethod
-    def from_payload(cls, payload: Mapping[str, Any], institution: str, message: NewMessage | None = None) -> "Answer":
-        return cls(payload["caseId"], institution, (payload["flowId"], payload["explanationRequestId"]), message)
+    def from_payload(cls, payload: Mapping[str, Any], institution: str) -> "Answer":
+        return cls(payload["caseId"], institution, (payload["flowId"], payload["explanationRequestId"]))
+
+
+@dataclass(frozen=True)
+class Event:
+    """An answer that the inbox does not know yet, and the message that tells of it."""
+
+    answer: Answer
+    message: NewMessage
 
 
 class PreparedEvents:
@@ -39,7 +45,7 @@ class PreparedEvents:
         self.control = control
         self._bridge = bridge
 
-    def answers(self, cases: int) -> list[Answer]:
+    def answers(self, cases: int) -> list[Event]:
         """All of the world's requests, sent and answered; no answer is accepted yet."""
         synchronisation, institutions = self._bridge.synchronisation, self._bridge.institutions.active()
         synchronisation.read_requests(institutions)
@@ -47,7 +53,7 @@ class PreparedEvents:
         self.control.wait("answered", cases, timeout_s=END_SECONDS)
         with self._held_back() as messages:
             synchronisation.poll_answers(institutions)
-        return [Answer.from_payload(one.payload, f"{one.org_id}/{one.env}", one) for one in messages]
+        return [Event(Answer.from_payload(one.payload, f"{one.org_id}/{one.env}"), one) for one in messages]
 
     def requests(self, count: int) -> list[NewMessage]:
         """New requests in FS, spread over the institutions; none is accepted yet."""

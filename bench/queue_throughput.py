@@ -69,18 +69,14 @@ def _beside_the_best(
         pairs.append(Pair(rate, best))
         winners.append(titles[name])
     title = " / ".join(sorted(set(winners)))
-    return row_of(
-        f"queue: {kind}, best of all", "messages/s", pairs, title, bound_by, server, Goal("ratio", ">=", 1.0)
-    )
+    return row_of(f"queue: {kind}, best of all", "messages/s", pairs, title, bound_by, server, Goal("ratio", ">=", 1.0))
 
 
 def _our_run(installation: Installation, count: int) -> Run:
     enqueued = installation.run(PROGRAM, action="enqueue", count=count, batch=BATCH)
     worked = installation.run(PROGRAM, action="work", count=count)
     _check_books(installation, count)
-    return _run(
-        count, enqueued["seconds"], worked["seconds"], [Shares(enqueued["cores"]), Shares(worked["cores"])]
-    )
+    return _run(count, enqueued["seconds"], worked["seconds"], [Shares(enqueued["cores"]), Shares(worked["cores"])])
 
 
 def _check_books(installation: Installation, count: int) -> None:
@@ -105,6 +101,4 @@ def _run(count: int, enqueue: float, process: float, shares: list[Shares]) -> Ru
     """From the seconds and the processor shares of enqueueing and of processing."""
     seconds = dict(zip(KINDS, (enqueue, process, enqueue + process), strict=True))
     both = Shares.mean(list(zip(shares, (enqueue, process), strict=True)))
-    return Run(
-        {kind: count / taken for kind, taken in seconds.items()}, dict(zip(KINDS, (*shares, both), strict=True))
-    )
+    return Run({kind: count / taken for kind, taken in seconds.items()}, dict(zip(KINDS, (*shares, both), strict=True)))

@@ -58,7 +58,9 @@ def _bound_by(seconds: list[float], lease: float) -> str:
 
 def _seconds_until_taken_up(installation: Installation) -> float:
     order = json.dumps({"action": "listen", "step_seconds": STEP_SECONDS, "servers": {}})
-    victim, survivor = (installation.start("listener", sys.executable, "-m", PROGRAM, order, ready=READY) for _ in range(2))
+    victim, survivor = (
+        installation.start("listener", sys.executable, "-m", PROGRAM, order, ready=READY) for _ in range(2)
+    )
     try:
         with _load(installation):
             held = _kill_under_load(installation.database, victim)

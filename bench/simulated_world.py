@@ -7,6 +7,7 @@ from command_line.demo.institutions import configuration, secrets
 from simulators.process import RunningSimulators
 
 SEED = 1
+SLACK_TOKEN = "xoxb-simulated"  # noqa: S105 - the simulator takes anything
 
 
 class SimulatedWorld:
@@ -20,7 +21,7 @@ class SimulatedWorld:
         # An outcome is indexed and an alert is sent as in production; neither is waited for.
         installation.configure("laas", url=simulators.addresses["laas"])
         installation.configure(
-            "slack", token="xoxb-simulated", api_url=simulators.addresses["slack_api"], seconds_between=0.0
+            "slack", token=SLACK_TOKEN, api_url=simulators.addresses["slack_api"], seconds_between=0.0
         )
 
     def populate(self, requests: int, *, institutions: int = 12, courses: int | None = None) -> dict[str, Any]:

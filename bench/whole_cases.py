@@ -1,7 +1,7 @@
 """Rows: cases from FS request to FS answer through all real steps, simulators answering at once, one listener.
 
-Beside it the bare HTTP calls: those that the run made, made again by the same clients in the same order in the same world, one after
-the other, without queue, audit and database.
+Beside it the bare HTTP calls: those that the run made, made again by the same clients in the same order in the same world, one
+after the other, without queue, audit and database.
 """
 
 from collections.abc import Iterator
