@@ -1,7 +1,7 @@
 """Our own program beside the peers': `enqueue` fills the inbox, `work` is one listener on it, `listen` one that stays.
 
-The first two tell how long they took and what bound them. A run of `work` begins with the first step and ends when the last message
-is settled, audited and moved out of the queue.
+The first two tell how long they took and what bound them. A run of `work` begins with the first step and ends when the last
+message is settled, audited and moved out of the queue.
 """
 
 import signal
