@@ -15,7 +15,7 @@ from pymongo import monitoring
 
 from bench.call_log import CallLog
 from bench.processor_time import ProcessorMeter
-from bench.program import bridge_of_this_process, meter_of, order, tell
+from bench.program import bridge_of_this_process, meter_of, order, running_listener, tell, wait_until
 from casebridge.exams import answer_poller, request_reader
 from casebridge.messaging.listener import Listener
 from casebridge.messaging.message import MessageStatus
@@ -25,10 +25,8 @@ from resources.bridge import Bridge
 from resources.laas import LaasClient
 from resources.outside import OutsideWorld
 
-LOOK_EVERY_SECONDS: Final = 0.01
 ANSWERS_SECONDS: Final = 2.0
 """Time for the assessors' last answers before they are looked for again."""
-END_SECONDS: Final = 1500.0
 KILOBYTES: Final = 1024
 
 
@@ -50,44 +48,23 @@ class RoundTrips(monitoring.CommandListener):
         """Counted when it was sent."""
 
 
-class Carrier:
-    """Carries `cases` cases with one listener."""
+def carry_cases(bridge: Bridge, listener: Listener, cases: int) -> None:
+    """Return when the last answer is registered, settled, told and moved out of the queue."""
+    institutions = bridge.institutions.active()
+    bridge.synchronisation.read_requests(institutions)
+    _wait_for(listener, request_reader.QUEUE, cases)
+    answers = 0
+    while answers < cases:
+        found = bridge.synchronisation.poll_answers(institutions).accepted
+        answers += found
+        _wait_for(listener, answer_poller.QUEUE, answers)
+        if not found:
+            time.sleep(ANSWERS_SECONDS)
+    wait_until(lambda: bridge.database.messages.find_one({}, {"_id": 1}) is None)
 
-    def __init__(self, bridge: Bridge, cases: int) -> None:
-        self._bridge = bridge
-        self._cases = cases
-        self._listener = bridge.listener()
-        self._deadline = time.monotonic() + END_SECONDS
 
-    def carry(self) -> None:
-        """Return when the last answer is registered, settled and told. Raises `RuntimeError` when it takes too long."""
-        stop = threading.Event()
-        running = threading.Thread(target=self._listener.run, args=(stop,), name="listener")
-        running.start()
-        try:
-            institutions = self._bridge.institutions.active()
-            self._bridge.synchronisation.read_requests(institutions)
-            self._wait(request_reader.QUEUE, self._cases)
-            answers = 0
-            while answers < self._cases:
-                found = self._bridge.synchronisation.poll_answers(institutions).accepted
-                answers += found
-                self._wait(answer_poller.QUEUE, answers)
-                if answers < self._cases and not found:
-                    time.sleep(ANSWERS_SECONDS)
-                    self._check_time()
-        finally:
-            stop.set()
-            running.join()
-
-    def _wait(self, queue: str, processed: int) -> None:
-        while _processed(self._listener, queue) < processed:
-            time.sleep(LOOK_EVERY_SECONDS)
-            self._check_time()
-
-    def _check_time(self) -> None:
-        if time.monotonic() > self._deadline:
-            raise RuntimeError(f"the cases were not carried: {dict(self._listener.tally.outcomes)}")
+def _wait_for(listener: Listener, queue: str, processed: int) -> None:
+    wait_until(lambda: _processed(listener, queue) >= processed)
 
 
 def _processed(listener: Listener, queue: str) -> int:
@@ -107,11 +84,11 @@ def carry(asked: dict[str, Any], log: CallLog, round_trips: RoundTrips) -> dict[
         if asked["record"]:
             recording.enter_context(log.recording())
         at_rest, before = memory_megabytes(), round_trips.count
-        with meter_of(asked) as meter:
-            Carrier(bridge, asked["cases"]).carry()
-        return {**_figures(meter), "round_trips": round_trips.count - before, "memory_at_rest": at_rest} | {
-            "memory": memory_megabytes()
-        }
+        with running_listener(bridge) as listener, meter_of(asked) as meter:
+            carry_cases(bridge, listener, asked["cases"])
+        round_trips_made = round_trips.count - before
+        memory = {"memory_at_rest": at_rest, "memory": memory_megabytes()}
+        return {**_figures(meter), **memory, "round_trips": round_trips_made}
 
 
 def repeat(asked: dict[str, Any], log: CallLog) -> dict[str, Any]:

@@ -7,17 +7,20 @@ message is settled, audited and moved out of the queue.
 import signal
 import sys
 import threading
-import time
 from itertools import islice
 
 from bench.no_op_flow import QUEUE, NoOpFlow, no_op_messages
 from bench.processor_time import ProcessorMeter
-from bench.program import bridge_of_this_process, meter_of, order, tell
-from casebridge.messaging.listener import Listener
+from bench.program import (
+    END_SECONDS,
+    bridge_of_this_process,
+    meter_of,
+    order,
+    running_listener,
+    tell,
+    wait_until,
+)
 from resources.bridge import Bridge
-
-LOOK_EVERY_SECONDS = 0.002
-END_SECONDS = 600.0
 
 
 def enqueue(bridge: Bridge, meter: ProcessorMeter, count: int, batch: int) -> None:
@@ -31,20 +34,11 @@ def enqueue(bridge: Bridge, meter: ProcessorMeter, count: int, batch: int) -> No
 def work(bridge: Bridge, meter: ProcessorMeter, count: int) -> None:
     flow = NoOpFlow()
     bridge.flows[QUEUE] = flow
-    listener, stop = bridge.listener(), threading.Event()
-    running = threading.Thread(target=listener.run, args=(stop,))
-    running.start()
-    flow.first_begun.wait(END_SECONDS)
-    deadline = time.monotonic() + END_SECONDS
-    with meter:
-        while handled(listener) < count and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY_SECONDS)
-        stop.set()
-        running.join()
-
-
-def handled(listener: Listener) -> int:
-    return sum(listener.tally.outcomes.values())
+    with running_listener(bridge) as listener:
+        flow.first_begun.wait(END_SECONDS)
+        with meter:
+            wait_until(lambda: sum(listener.tally.outcomes.values()) >= count)
+            wait_until(lambda: bridge.database.messages.find_one({}, {"_id": 1}) is None)
 
 
 def listen(bridge: Bridge, step_seconds: float) -> None:

@@ -3,13 +3,19 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from bench.processor_time import ProcessorMeter
+from casebridge.messaging.listener import Listener
 from casebridge.settings import Settings
 from resources.bridge import Bridge
+
+LOOK_EVERY_SECONDS: Final = 0.003
+END_SECONDS: Final = 1500.0
 
 
 def order() -> dict[str, Any]:
@@ -36,3 +42,25 @@ def bridge_of_this_process() -> Iterator[Bridge]:
         yield bridge
     finally:
         bridge.close()
+
+
+@contextmanager
+def running_listener(bridge: Bridge) -> Iterator[Listener]:
+    """A listener at work in a thread of this process; how long it takes to end is not measured."""
+    listener, stop = bridge.listener(), threading.Event()
+    running = threading.Thread(target=listener.run, args=(stop,), name="listener")
+    running.start()
+    try:
+        yield listener
+    finally:
+        stop.set()
+        running.join()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Look often and cheaply. Raises `TimeoutError` when it lasts longer than any measurement."""
+    deadline = time.monotonic() + END_SECONDS
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not done after {END_SECONDS:.0f} s")
+        time.sleep(LOOK_EVERY_SECONDS)
