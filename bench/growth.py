@@ -20,7 +20,7 @@ from casebridge.database import Document
 
 PROGRAM: Final = "bench.no_op_queue"
 BATCH: Final = 100
-AT_ONCE: Final = 1000
+AT_ONCE: Final = 2000
 ROUNDS: Final = 5
 OVER: Final = timedelta(days=365)
 GOAL: Final = Goal("ratio", "<=", 1.1)
