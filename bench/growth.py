@@ -85,12 +85,15 @@ class Store:
         self._database = installation.database
 
     def fill(self, count: int) -> None:
+        """Indexes are made afterwards: that takes half the time."""
         self._finish_one()
         database = self._database
         message, key = database.processed_messages.find_one(), database.received_keys.find_one()
         entries = list(database.audit_log.find())
         if message is None or key is None:
             raise RuntimeError("the first message left no traces")
+        for collection in (database.processed_messages, database.received_keys, database.audit_log, database.cases):
+            collection.drop_indexes()
         for start in range(0, count, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, count))
             stored = [_Stored(number, message["finishedAt"] - OVER * (1 - number / count)) for number in numbers]
@@ -104,6 +107,7 @@ class Store:
                 ]
             )
             database.cases.insert_many([one.case() for one in stored])
+        database.ensure_indexes()
 
     def _finish_one(self) -> None:
         """A message that left its traces in each collection."""
