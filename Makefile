@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ENVIRONMENT := $(VENV)/installed
+PEERS := .venv-bench
 UV = $(shell command -v uv || echo $(BIN)/uv)
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	$(if $(call chosen,$(UPGRADE)),--upgrade)
@@ -54,6 +55,10 @@ definitions: $(ENVIRONMENT)
 	@DAGSTER_HOME=$(CURDIR)/.casebridge/definitions VIRTUAL_ENV=$(CURDIR)/$(VENV) \
 		$(BIN)/dg check defs --no-check-yaml
 
+.PHONY: bench
+bench: $(ENVIRONMENT) servers $(PEERS)/installed ## measure it beside its peers; ONLY=growth GROWTH=1000000 SYNC=10000 QUICK=1
+	@ONLY="$(ONLY)" GROWTH="$(GROWTH)" SYNC="$(SYNC)" QUICK="$(call chosen,$(QUICK))" $(BIN)/python -m bench
+
 .PHONY: servers
 servers: $(ENVIRONMENT) ## get the further real servers and the browser that the tests can use, and say which there are
 	@$(BIN)/python -m tools.servers
@@ -71,13 +76,22 @@ lock: $(ENVIRONMENT) ## resolve requirements*.in anew into hashed locks; UPGRADE
 	@$(COMPILE) --output-file requirements.txt requirements.in >/dev/null
 	@$(COMPILE) --output-file requirements-dev.txt --constraints requirements.txt requirements-dev.in >/dev/null
 	@$(COMPILE) --output-file requirements-deploy.txt --constraints requirements-dev.txt requirements-deploy.in >/dev/null
+	@$(COMPILE) --output-file bench/requirements.txt bench/requirements.in >/dev/null
 	@echo uv | $(COMPILE) --output-file requirements-uv.txt - >/dev/null
 
 .PHONY: clean
 clean: ## remove the environment and everything that tools left behind
-	@rm -rf $(VENV) .casebridge build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(PEERS) .casebridge build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Made by one process at a time, and stamped last: an interrupted set-up is simply begun again.
 $(ENVIRONMENT): requirements-dev.txt requirements-uv.txt pyproject.toml
 	@python=$$(sh tools/find_python.sh "$(PYTHON)") && "$$python" tools/environment.py $(VENV)
+
+# The queues that casebridge is measured against, away from its own packages.
+$(PEERS)/installed: bench/requirements.txt | $(ENVIRONMENT)
+	@echo "environment: the peers of the benchmark" >&2
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(PEERS)
+	@$(UV) pip install --quiet --python $(PEERS)/bin/python --compile-bytecode --no-build --require-hashes \
+		--requirement bench/requirements.txt
+	@touch $@

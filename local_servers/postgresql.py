@@ -59,8 +59,10 @@ def installed_binaries() -> PostgreSQLBinaries:
 class PostgreSQL:
     """One server with one empty database, its data below the folder of `children`."""
 
-    def __init__(self, children: Children, name: str = "postgresql") -> None:
+    def __init__(self, children: Children, name: str = "postgresql", *, durable: bool = False) -> None:
+        """`durable`: a commit waits for the disk, as in production; without it, data live as long as the test."""
         binaries = installed_binaries()
+        self._durable = durable
         self.version = binaries.version()
         self.origin = binaries.origin
         self.port = free_port()
@@ -94,8 +96,9 @@ class PostgreSQL:
 
     def _start(self, children: Children, name: str, binaries: PostgreSQLBinaries) -> Child:
         command = [*_as_unprivileged_user(), str(binaries.folder / "postgres"), "-D", str(self._data)]
-        # The data live as long as the test: nothing is flushed. No socket file: its path may be too long.
-        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": "", "fsync": "off"}
+        # No socket file: its path may be too long.
+        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": ""}
+        settings["fsync"] = "on" if self._durable else "off"
         for setting, value in settings.items():
             command += ["-c", f"{setting}={value}"]
         child = children.start(name, command)

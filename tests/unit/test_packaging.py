@@ -19,7 +19,13 @@ PACKAGES = (
     "local_servers",
     "simulators",
 )
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-deploy.txt", "requirements-uv.txt")
+LOCKS = (
+    "requirements.txt",
+    "requirements-dev.txt",
+    "requirements-deploy.txt",
+    "requirements-uv.txt",
+    "bench/requirements.txt",
+)
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)")
 
 
@@ -64,7 +70,7 @@ def test_each_package_resolves_inside_the_repository(package: str) -> None:
 
 def test_the_build_lists_exactly_the_packages_that_there_are(project: dict[str, Any]) -> None:
     listed = {pattern.removesuffix("*") for pattern in project["tool"]["setuptools"]["packages"]["find"]["include"]}
-    there = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "tools"}
+    there = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "tools", "bench"}
     assert listed == there == set(PACKAGES)
 
 
@@ -101,6 +107,7 @@ def test_a_lock_names_no_address(lock: str) -> None:
         ("requirements-deploy.in", "requirements-deploy.txt"),
         ("requirements-celery.in", "requirements-deploy.txt"),
         ("requirements-kubernetes.in", "requirements-deploy.txt"),
+        ("bench/requirements.in", "bench/requirements.txt"),
     ],
 )
 def test_everything_asked_for_is_pinned(source: str, lock: str) -> None:

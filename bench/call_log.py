@@ -1,0 +1,110 @@
+"""Notes every call of our clients in its order, and makes the same calls again with nothing around them.
+
+A call is a method of one of our clients with its arguments: what is made again costs what the clients cost, and the network, and
+nothing of queue, audit and database.
+"""
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from casebridge.exams.institution import Institution
+from resources.fs_digex import FsDigexClient
+from resources.laas import LaasClient
+from resources.outside import OutsideWorld
+from resources.wiseflow import CreatedExplanation, WiseflowClient
+
+METHODS: Final[dict[type, tuple[str, ...]]] = {
+    FsDigexClient: ("changed_exams", "explanation_rows", "register_explanation"),
+    WiseflowClient: (
+        "search_sources",
+        "search_sis_flows",
+        "flow",
+        "participants",
+        "request_explanation",
+        "explanations",
+        "explanation",
+        "show_explanation",
+        "submission_comments",
+    ),
+    LaasClient: ("index",),
+}
+NAMES_A_REQUEST: Final = ("explanation", "show_explanation")
+"""Methods whose second argument is the id of an explanation request, which WISEflow draws anew each time."""
+
+Client = FsDigexClient | WiseflowClient | LaasClient
+NOBODY: Final = ""
+"""Whose a client is that is no institution's."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call as it was made, and the id of the explanation request that it made, if it did."""
+
+    institution: str
+    client: type
+    method: str
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    made: int | None
+
+
+class CallLog:
+    """The calls of one process, in the order in which they were answered."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._owners: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def know(self, outside: OutsideWorld, institutions: list[Institution]) -> None:
+        """Whose client is whose."""
+        for institution in institutions:
+            for client in clients_of(outside, institution).values():
+                self._owners[id(client)] = institution.key
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """While the context is open, every call of the known clients is noted."""
+        originals = [(kind, name, getattr(kind, name)) for kind, names in METHODS.items() for name in names]
+        for kind, name, original in originals:
+            setattr(kind, name, self._noting(kind, name, original))
+        try:
+            yield
+        finally:
+            for kind, name, original in originals:
+                setattr(kind, name, original)
+
+    def _noting(self, kind: type, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def noted(client: Client, *arguments: Any, **options: Any) -> Any:
+            result = original(client, *arguments, **options)
+            made = result.explanation_request_id if isinstance(result, CreatedExplanation) else None
+            with self._lock:
+                self.calls.append(Call(self._owners.get(id(client), NOBODY), kind, name, arguments, options, made))
+            return result
+
+        return noted
+
+    def repeat(self, outside: OutsideWorld, institutions: list[Institution], laas: LaasClient) -> None:
+        """Make the same calls in the same order, one after the other."""
+        clients = {institution.key: clients_of(outside, institution) for institution in institutions}
+        clients[NOBODY] = {LaasClient: laas}
+        ids: dict[int, int] = {}
+        for call in self.calls:
+            arguments = call.arguments
+            if call.method in NAMES_A_REQUEST:
+                arguments = (arguments[0], ids[arguments[1]], *arguments[2:])
+            result = getattr(clients[call.institution][call.client], call.method)(*arguments, **call.options)
+            if call.made is not None:
+                ids[call.made] = result.explanation_request_id
+
+
+def clients_of(outside: OutsideWorld, institution: Institution) -> dict[type, Client]:
+    return {
+        FsDigexClient: outside.student_registry(institution),
+        WiseflowClient: outside.exam_system(institution).client,
+    }

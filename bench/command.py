@@ -1,0 +1,86 @@
+"""`make bench`: which rows are wanted, how large, and what becomes of them.
+
+Options come from the environment: ONLY (part of a module's name in `MEASUREMENTS`), GROWTH and SYNC (sizes), QUICK (the smallest
+sizes: no figures, only whether everything still runs), OUTPUT (where `bench.json` goes).
+"""
+
+import dataclasses
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+from rich.console import Console
+
+from bench import full_sync, growth, latency, queue_throughput, recovery, whole_cases
+from bench.ground import Ground, Measurement, Sizes
+from bench.installation import MongoDBServer
+from bench.row import Row
+from bench.table import print_table, write_json
+from local_servers.child_process import Children
+
+MEASUREMENTS: Final[dict[str, Measurement]] = {
+    "queue_throughput": queue_throughput.measure,
+    "whole_cases": whole_cases.measure,
+    "latency": latency.measure,
+    "full_sync": full_sync.measure,
+    "growth": growth.measure,
+    "recovery": recovery.measure,
+}
+notes: Final = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for."""
+
+    names: tuple[str, ...]
+    sizes: Sizes
+    output: Path
+
+
+def wanted(environment: Mapping[str, str]) -> Wanted:
+    """Raises `SystemExit` for a row or a number that is none."""
+    only = environment.get("ONLY", "")
+    names = tuple(name for name in MEASUREMENTS if only in name)
+    if not names:
+        sys.exit(f"ONLY={only}: there are {', '.join(MEASUREMENTS)}")
+    sizes = Sizes.quick() if environment.get("QUICK") else Sizes()
+    if largest := _number(environment, "GROWTH"):
+        sizes = dataclasses.replace(sizes, stored=tuple(sorted({*sizes.stored, largest})))
+    if requests := _number(environment, "SYNC"):
+        sizes = dataclasses.replace(sizes, sync_requests=requests)
+    return Wanted(names, sizes, Path(environment.get("OUTPUT") or "bench.json"))
+
+
+def _number(environment: Mapping[str, str], name: str) -> int | None:
+    value = environment.get(name)
+    if not value:
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        sys.exit(f"{name}={value} is not a number of at least 1")
+    return int(value)
+
+
+def main() -> None:
+    asked = wanted(os.environ)
+    began = time.monotonic()
+    with Children("casebridge-bench") as children:
+        server = MongoDBServer(children)
+        ground = Ground(server, children, asked.sizes, lambda words: _say(began, words))
+        rows: list[Row] = []
+        for name in asked.names:
+            rows += MEASUREMENTS[name](ground)
+    write_json(rows, asked.output)
+    machine = f"{psutil.cpu_count()} cores, Python {platform.python_version()}"
+    print_table(rows, f"casebridge on {server.name} ({machine}); {time.monotonic() - began:.0f} s")
+    notes.print(f"Written: {asked.output}. How to read it: docs/benchmarks.md")
+
+
+def _say(began: float, words: str) -> None:
+    notes.print(f"{time.monotonic() - began:5.0f} s  {words}", highlight=False)

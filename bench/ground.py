@@ -1,0 +1,55 @@
+"""What a row's measurement stands on: the MongoDB-protocol server of the run, child processes, and how large it is to be."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from bench.installation import MongoDBServer
+from bench.row import Row
+from local_servers.child_process import Children
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much each row measures. `quick()` is the smallest that still runs every line: for tests, not for figures."""
+
+    rounds: int = 3
+    messages: int = 2000
+    cases: int = 300
+    idle_events: int = 60
+    loaded_events: int = 240
+    dagster_events: int = 5
+    sync_requests: int = 3000
+    sync_workers: int = 8
+    stored: tuple[int, ...] = (10_000, 100_000)
+    growth_messages: int = 1000
+    lease_seconds: float = 5.0
+
+    @classmethod
+    def quick(cls) -> "Sizes":
+        return cls(
+            rounds=1,
+            messages=40,
+            cases=12,
+            idle_events=2,
+            loaded_events=2,
+            dagster_events=1,
+            sync_requests=60,
+            sync_workers=16,
+            stored=(100, 400),
+            growth_messages=40,
+            lease_seconds=1.0,
+        )
+
+
+@dataclass
+class Ground:
+    """Given to each row. `whole_cases_a_second` is what one row tells another, once it is known."""
+
+    server: MongoDBServer
+    children: Children
+    sizes: Sizes
+    say: Callable[[str], None]
+    whole_cases_a_second: float | None = field(default=None)
+
+
+Measurement = Callable[[Ground], Iterable[Row]]

@@ -1,0 +1,150 @@
+"""Rows: what one message costs with much stored beside what it costs with little, on the same server, in turns.
+
+Stored are finished messages with their keys, audit and cases, each collection in its own shape: copies of what a real message
+left behind, under ids and times of their own.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bench.ground import Ground
+from bench.installation import Installation
+from bench.no_op_flow import INSTITUTIONS
+from bench.processor_time import Shares
+from bench.row import Goal, Pair, Row, row_of
+from casebridge.database import Document
+
+PROGRAM: Final = "bench.no_op_queue"
+BATCH: Final = 100
+AT_ONCE: Final = 2000
+ROUNDS: Final = 5
+OVER: Final = timedelta(days=365)
+GOAL: Final = Goal("ratio", "<=", 1.1)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one message: elapsed milliseconds, and processor milliseconds of casebridge and the database server together."""
+
+    elapsed: float
+    processor: float
+
+
+def measure(ground: Ground) -> Iterator[Row]:
+    sizes = ground.sizes
+    rounds = ROUNDS if sizes.rounds > 1 else 1
+    costs: dict[int, list[Cost]] = {stored: [] for stored in sizes.stored}
+    shares: dict[int, list[Shares]] = {stored: [] for stored in sizes.stored}
+    with ExitStack() as open_installations:
+        installations = {}
+        for stored in sizes.stored:
+            ground.say(f"growth: storing {stored:,} messages")
+            installations[stored] = open_installations.enter_context(ground.server.installation())
+            Store(installations[stored]).fill(stored)
+        for turn in range(rounds):
+            ground.say(f"growth, round {turn + 1} of {rounds}")
+            for stored, installation in installations.items():
+                cost, bound = _cost(installation, sizes.growth_messages)
+                costs[stored].append(cost)
+                shares[stored].append(bound)
+    least, *others = sizes.stored
+    for stored in others:
+        name, beside = f"{stored:,} stored", f"{least:,} stored"
+        bound_by, server = str(Shares.median(shares[stored])), ground.server.name
+        elapsed = _pairs([cost.elapsed for cost in costs[stored]], [cost.elapsed for cost in costs[least]])
+        yield row_of(f"growth: time, {name}", "ms/message", elapsed, beside, bound_by, server, GOAL)
+        processor = _pairs([cost.processor for cost in costs[stored]], [cost.processor for cost in costs[least]])
+        yield row_of(f"growth: processor time, {name}", "ms/message", processor, beside, bound_by, server)
+
+
+def _pairs(much: Sequence[float], little: Sequence[float]) -> list[Pair]:
+    return [Pair(one, other) for one, other in zip(much, little, strict=True)]
+
+
+def _cost(installation: Installation, count: int) -> tuple[Cost, Shares]:
+    """Enqueue and process so many messages."""
+    seconds, parts = 0.0, []
+    for order in ({"action": "enqueue", "batch": BATCH}, {"action": "work"}):
+        told = installation.run(PROGRAM, count=count, **order)
+        seconds += told["seconds"]
+        parts.append((Shares(told["cores"]), told["seconds"]))
+    shares = Shares.mean(parts)
+    processor = sum(shares.cores.get(name, 0.0) for name in ("casebridge", *installation.servers)) * seconds
+    return Cost(1000 * seconds / count, 1000 * processor / count), shares
+
+
+class Store:
+    """Fills an installation with finished messages."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._database = installation.database
+
+    def fill(self, count: int) -> None:
+        """Indexes are made afterwards: that takes half the time."""
+        self._finish_one()
+        database = self._database
+        message, key = database.processed_messages.find_one(), database.received_keys.find_one()
+        entries = list(database.audit_log.find())
+        if message is None or key is None:
+            raise RuntimeError("the first message left no traces")
+        for collection in (database.processed_messages, database.received_keys, database.audit_log, database.cases):
+            collection.drop_indexes()
+        for start in range(0, count, AT_ONCE):
+            numbers = range(start, min(start + AT_ONCE, count))
+            stored = [_Stored(number, message["finishedAt"] - OVER * (1 - number / count)) for number in numbers]
+            database.processed_messages.insert_many([one.copy_of(message, "finishedAt") for one in stored])
+            database.received_keys.insert_many([one.copy_of(key, "firstSeen") for one in stored])
+            database.audit_log.insert_many(
+                [
+                    one.copy_of(entry, "time") | {"_id": f"{one.key}:{entry['step']}"}
+                    for one in stored
+                    for entry in entries
+                ]
+            )
+            database.cases.insert_many([one.case() for one in stored])
+        database.ensure_indexes()
+
+    def _finish_one(self) -> None:
+        """A message that left its traces in each collection."""
+        for order in ({"action": "enqueue", "batch": 1}, {"action": "work"}):
+            self._installation.run(PROGRAM, count=1, **order)
+
+
+class _Stored:
+    """The ids and the time of one finished message."""
+
+    def __init__(self, number: int, moment: datetime) -> None:
+        self.key = uuid.uuid4().hex
+        self._correlation_id = uuid.uuid4().hex
+        self._institution = f"institution{number % INSTITUTIONS}.no"
+        self._number = number
+        self._moment = moment
+
+    def copy_of(self, document: Document, time_field: str) -> Document:
+        return {
+            **document,
+            "_id": self.key,
+            "correlationId": self._correlation_id,
+            time_field: self._moment,
+            **({"orderingKey": self.key} if "orderingKey" in document else {}),
+        }
+
+    def case(self) -> dict[str, Any]:
+        """A finished case, with the fields that are searched by."""
+        return {
+            "_id": self.key,
+            "correlationId": self._correlation_id,
+            "orgId": self._institution,
+            "env": "bench",
+            "institution": f"{self._institution}/bench",
+            "vurdId": f"exam{self._number // 10}",
+            "kandidatnr": self._number,
+            "state": "registered",
+            "registeredAt": self._moment,
+            "setAside": None,
+        }

@@ -1,0 +1,175 @@
+"""An installation of casebridge for one measurement: databases of its own, settings, and its processes.
+
+The server is the embedded one, or that of `CASEBRIDGE_MONGODB_URI`. Institutions and simulators come in `simulated_world`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pymongo import MongoClient
+
+from casebridge.database import Database
+from casebridge.secrets import Secrets
+from casebridge.settings import Settings
+from local_servers.child_process import Child, Children
+from local_servers.mongodb import EmbeddedMongoDB
+from resources.bridge import Bridge
+
+ROOT: Final = Path(__file__).parents[1]
+VARIABLE: Final = "CASEBRIDGE_MONGODB_URI"
+RUN_SECONDS: Final = 1800.0
+START_SECONDS: Final = 60.0
+
+Sections = dict[str, dict[str, Any]]
+
+
+class ProgramFailedError(RuntimeError):
+    """A program of the benchmark ended with an error; the message holds the end of what it said."""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A running program that is spoken with line by line."""
+
+    module: str
+    process: "subprocess.Popen[str]"
+    log: Path
+
+    def hear(self) -> dict[str, Any]:
+        """The next line that it tells. Raises `ProgramFailedError`."""
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if not line:
+            raise ProgramFailedError(f"{self.module} ended with {self.process.wait()}:\n{self.log.read_text()[-3000:]}")
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+    def go_on(self) -> None:
+        """What it waits for."""
+        if self.process.stdin:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+
+
+@dataclass
+class Installation:
+    """One pair of databases and the settings of the processes that use it."""
+
+    sections: Sections
+    database: Database
+    children: Children
+    servers: dict[str, int]
+    """Process ids of the servers on this machine that it works with, by name."""
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(**self.sections)  # type: ignore[arg-type]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of its own reads the same settings and secrets from."""
+        variables = {
+            f"CASEBRIDGE_{section.upper()}__{name.upper()}": str(value)
+            for section, values in self.sections.items()
+            for name, value in values.items()
+        }
+        return {**variables, **self.secrets, "CASEBRIDGE_LOG_LEVEL": "ERROR"}
+
+    def configure(self, section: str, **values: Any) -> None:
+        """Change settings for the bridges and processes that are made from now on."""
+        self.sections[section] = {**self.sections.get(section, {}), **values}
+
+    @contextmanager
+    def bridge(self) -> Iterator[Bridge]:
+        """The bridge, in this process."""
+        bridge = Bridge(self.settings, Secrets(self.secrets))
+        try:
+            yield bridge
+        finally:
+            bridge.close()
+
+    def run(self, module: str, **order: Any) -> dict[str, Any]:
+        """Run a program of ours to its end; return what it tells. Raises `ProgramFailedError`."""
+        order = {"servers": self.servers, **order}
+        ended = subprocess.run(  # noqa: S603 - our own module under our own interpreter
+            [sys.executable, "-m", module, json.dumps(order)],
+            cwd=ROOT,
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+        if ended.returncode:
+            raise ProgramFailedError(f"{module} ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
+        told: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
+        return told
+
+    @contextmanager
+    def conversation(self, module: str, **order: Any) -> Iterator["Conversation"]:
+        """A program of ours that tells, waits for a word, and tells again."""
+        errors = self.children.folder / f"{module}-{uuid.uuid4().hex[:8]}.log"
+        with (
+            errors.open("w") as log,
+            subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
+                [sys.executable, "-m", module, json.dumps({"servers": self.servers, **order})],
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            ) as process,
+        ):
+            try:
+                yield Conversation(module, process, errors)
+            finally:
+                process.kill()
+
+    def start(self, name: str, *command: str, ready: str) -> Child:
+        """Start a process that stays; return when it has said `ready`."""
+        child = self.children.start(f"{name}-{uuid.uuid4().hex[:8]}", list(command), self.environment)
+        child.wait_until(lambda: ready in child.log.read_text(), START_SECONDS)
+        return child
+
+
+class MongoDBServer:
+    """The MongoDB-protocol server of the whole run."""
+
+    def __init__(self, children: Children) -> None:
+        self._children = children
+        embedded = None if os.environ.get(VARIABLE) else EmbeddedMongoDB(children)
+        self.uri = embedded.uri if embedded else os.environ[VARIABLE]
+        self._servers = {"MongoDB server": embedded.child.pid} if embedded else {}
+        self.name = self._name()
+
+    @contextmanager
+    def installation(self, **sections: dict[str, Any]) -> Iterator[Installation]:
+        """Two fresh databases with their indexes, dropped afterwards."""
+        name = f"bench_{uuid.uuid4().hex[:12]}"
+        databases = {"config_database": f"{name}_config", "oai_database": f"{name}_oai"}
+        mongodb = {"uri": self.uri, **databases}
+        database = Database(Settings(mongodb=mongodb).mongodb)
+        try:
+            database.ensure_indexes()
+            yield Installation({**sections, "mongodb": mongodb}, database, self._children, dict(self._servers))
+        finally:
+            database.close()
+            with MongoClient[dict[str, Any]](self.uri) as client:
+                for dropped in databases.values():
+                    client.drop_database(dropped)
+
+    def _name(self) -> str:
+        database = Database(Settings(mongodb={"uri": self.uri}).mongodb)
+        try:
+            return database.server_name()
+        finally:
+            database.close()

@@ -1,0 +1,186 @@
+"""Rows: from an accepted event to the answer's registration in FS, simulators answering at once.
+
+The event is an answer that stands in the exam system. One process accepts its message into the inbox, the listener in another one
+registers it. Idle, each event comes alone. Loaded, an answer and a request come at the pace of half the whole cases that one
+listener can carry. Through Dagster no listener is alive: a sensor accepts the answer and starts a run.
+
+Beside it the bare calls: the same answer fetched and registered once more, which FS takes without effect.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from bench import whole_cases
+from bench.ground import Ground
+from bench.installation import Installation
+from bench.prepared_events import Answer, BareCalls, Event, PreparedEvents
+from bench.processor_time import ProcessorMeter
+from bench.row import Goal, Pair, Row, row_of
+from bench.simulated_world import SimulatedWorld
+from casebridge.exams import answer_poller
+from casebridge.messaging.message import NewMessage
+from local_servers.child_process import Children
+from local_servers.dagster import DagsterServers
+from resources.bridge import Bridge
+from simulators import process as simulators_process
+
+ROOT: Final = Path(__file__).parents[1]
+PERCENTILES: Final = (50, 95, 99)
+GOALS: Final = {("idle", 95): Goal("ours", "<=", 250.0)}
+LISTENING: Final = "Listening with"
+COMMAND: Final = str(Path(sys.executable).with_name("casebridge"))
+SENSOR_SECONDS: Final = "1"
+END_SECONDS: Final = 120.0
+LOOK_EVERY_SECONDS: Final = 0.05
+BARE: Final = "the bare HTTP calls of the step"
+
+
+def measure(ground: Ground) -> Iterator[Row]:
+    yield from _by_a_listener(ground)
+    yield from _by_dagster(ground)
+
+
+def _rows(state: str, ours: Sequence[float], bare: Sequence[float], bound_by: str, server: str) -> Iterator[Row]:
+    for percent in PERCENTILES:
+        pair = Pair(1000 * _percentile(ours, percent), 1000 * _percentile(bare, percent))
+        goal = GOALS.get((state, percent))
+        yield row_of(f"latency {state}: p{percent}", "ms", [pair], BARE, bound_by, server, goal, runs=len(ours))
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    """The nearest-rank percentile."""
+    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
+
+
+@contextmanager
+def _world(ground: Ground) -> Iterator[SimulatedWorld]:
+    with simulators_process.running() as simulators, ground.server.installation() as installation:
+        yield SimulatedWorld(installation, simulators)
+
+
+# By a listener
+
+
+def _by_a_listener(ground: Ground) -> Iterator[Row]:
+    if ground.whole_cases_a_second is None:
+        ground.say("latency: how many whole cases one listener can carry")
+        ground.whole_cases_a_second = whole_cases.run_once(ground, ground.sizes.cases).rates().ours
+    sizes, server, pace = ground.sizes, ground.server.name, ground.whole_cases_a_second / 2
+    prepared = sizes.idle_events + sizes.loaded_events
+    with _world(ground) as world:
+        world.populate(prepared)
+        installation = world.installation
+        with installation.bridge() as bridge:
+            events = PreparedEvents(world.control, bridge)
+            ground.say(f"latency: preparing {prepared} answers")
+            answers = events.answers(prepared)
+            requests = events.requests(sizes.loaded_events)
+            idle, loaded = answers[: sizes.idle_events], answers[sizes.idle_events :]
+            with _listener(installation):
+                ground.say(f"latency: {len(idle)} events, one by one")
+                with ProcessorMeter(installation.servers) as meter:
+                    alone, bare = _one_by_one(events, bridge, idle)
+                yield from _rows("idle", alone, bare, str(meter.shares()), server)
+                ground.say(f"latency: {len(loaded)} events, {pace:.1f} a second")
+                with ProcessorMeter(installation.servers) as meter:
+                    crowded = _at_a_pace(events, bridge, loaded, requests, pace)
+            yield from _rows("at half the maximal rate", crowded, bare, str(meter.shares()), server)
+
+
+@contextmanager
+def _listener(installation: Installation) -> Iterator[None]:
+    """`casebridge listen`, as an operator starts it."""
+    listener = installation.start("listener", COMMAND, "listen", ready=LISTENING)
+    installation.servers["casebridge"] = listener.pid
+    try:
+        yield
+    finally:
+        listener.stop()
+
+
+def _one_by_one(events: PreparedEvents, bridge: Bridge, answers: Sequence[Event]) -> tuple[list[float], list[float]]:
+    """Seconds of each event alone, and of its bare calls afterwards."""
+    accepted_at, bare = {}, []
+    calls = BareCalls(bridge)
+    registered = events.control.summary()["registered"]
+    for number, event in enumerate(answers, start=1):
+        accepted_at[event.answer.place] = time.time()
+        bridge.queue.accept([event.message])
+        events.control.wait("registered", registered + number, timeout_s=END_SECONDS)
+        _wait_until_nothing_waits(bridge)
+        bare.append(calls.repeat(event.answer))
+    registered_at = events.registered_at()
+    return [registered_at[place] - moment for place, moment in accepted_at.items()], bare
+
+
+def _at_a_pace(
+    events: PreparedEvents, bridge: Bridge, answers: Sequence[Event], requests: Sequence[NewMessage], pace: float
+) -> list[float]:
+    """An answer and a request at each beat, whether or not those before are done. Seconds of each answer."""
+    accepted_at = {}
+    began = time.time()
+    for beat, (event, request) in enumerate(zip(answers, requests, strict=True)):
+        time.sleep(max(0.0, began + beat / pace - time.time()))
+        accepted_at[event.answer.place] = time.time()
+        bridge.queue.accept([event.message, request])
+    _wait_until_nothing_waits(bridge)
+    registered_at = events.registered_at()
+    return [registered_at[place] - moment for place, moment in accepted_at.items()]
+
+
+def _wait_until_nothing_waits(bridge: Bridge) -> None:
+    _wait_until(lambda: bridge.database.messages.find_one({}, {"_id": 1}) is None, "the queue is empty")
+
+
+def _wait_until(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + END_SECONDS
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {END_SECONDS:.0f} s still not: {what}")
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+# Through Dagster
+
+
+def _by_dagster(ground: Ground) -> Iterator[Row]:
+    wanted = ground.sizes.dagster_events
+    with _world(ground) as world, Children("casebridge-bench-dagster") as children:
+        world.populate(0, institutions=1)
+        installation = world.installation
+        ground.say("latency: starting Dagster")
+        environment = {**installation.environment, "CASEBRIDGE_SENSOR_SECONDS": SENSOR_SECONDS}
+        dagster = DagsterServers(
+            children, ROOT / "dagster.yaml", "orchestration.definitions", "casebridge", environment
+        )
+        dagster.wait_until_ready()
+        installation.servers |= {child.name: child.pid for child in dagster.processes}
+        ground.say(f"latency: {wanted} events through Dagster")
+        with installation.bridge() as bridge, ProcessorMeter(installation.servers) as meter:
+            ours, bare = _through_runs(PreparedEvents(world.control, bridge), bridge, wanted)
+    yield from _rows("through a Dagster run", ours, bare, str(meter.shares()), ground.server.name)
+
+
+def _through_runs(events: PreparedEvents, bridge: Bridge, wanted: int) -> tuple[list[float], list[float]]:
+    """One request after the other appears in FS; Dagster's sensors and runs do everything."""
+    (institution,) = bridge.institutions.active()
+    # The moment of acceptance is the database's; the simulators have this host's time.
+    ahead = bridge.clock.now().timestamp() - time.time()
+    for number in range(1, wanted + 1):
+        events.control.add_request(institution.org_id)
+        events.control.wait("registered", number, timeout_s=END_SECONDS)
+    _wait_until_nothing_waits(bridge)
+    registered_at, calls = events.registered_at(), BareCalls(bridge)
+    ours, bare = [], []
+    for document in bridge.database.processed_messages.find({"queue": answer_poller.QUEUE}):
+        answer = Answer.from_payload(document["payload"], document["institution"])
+        accepted_at: datetime = document["enqueuedAt"]
+        ours.append(registered_at[answer.place] - accepted_at.astimezone(UTC).timestamp() + ahead)
+        bare.append(calls.repeat(answer))
+    return ours, bare

@@ -1,0 +1,57 @@
+"""Messages that nothing is done for: the queue alone, with dedup, lease, fence and audit as for every other message."""
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from casebridge.errors import CaseError
+from casebridge.messaging.flow import Result, Step, StepResult
+from casebridge.messaging.message import Message, NewMessage
+
+QUEUE: Final = "bench-no-op"
+STEP: Final = "no_op"
+INSTITUTIONS: Final = 12
+ENTRIES_A_MESSAGE: Final = 2
+"""Audit entries: that it was received, and its step."""
+
+
+class NoOpFlow:
+    """One step that does nothing, or takes `step_seconds`; notes when the first one began."""
+
+    queue = QUEUE
+    forget: tuple[str, ...] = ()
+
+    def __init__(self, step_seconds: float = 0.0) -> None:
+        self._step_seconds = step_seconds
+        self.first_begun = threading.Event()
+        self.steps = (Step(STEP, self._no_op),)
+
+    def audit_fields(self, _message: Message) -> dict[str, Any]:
+        return {}
+
+    def set_aside(self, message: Message, error: CaseError) -> None:
+        """There is no case to mark."""
+
+    def _no_op(self, _message: Message, _results: Mapping[str, Result]) -> StepResult:
+        self.first_begun.set()
+        if self._step_seconds:
+            time.sleep(self._step_seconds)
+        return StepResult()
+
+
+def no_op_messages(count: int) -> Iterator[NewMessage]:
+    """Messages of as many cases, spread over some institutions."""
+    for number in range(count):
+        key = uuid.uuid4().hex
+        yield NewMessage(
+            key=key,
+            queue=QUEUE,
+            org_id=f"institution{number % INSTITUTIONS}.no",
+            env="bench",
+            exam_system="NONE",
+            ordering_key=key,
+            correlation_id=uuid.uuid4().hex,
+            payload={},
+        )

@@ -1,0 +1,127 @@
+"""The peers: other queues, each with its server and one worker process, doing plain no-op jobs.
+
+Their packages are in an environment of their own, `.venv-bench`, which `make bench` makes from `bench/requirements.txt`. Without
+it, or without a server, the rows have no peer and say why.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local_servers.child_process import Child, Children, free_port, listens
+from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
+
+ROOT: Final = Path(__file__).parents[1]
+PYTHON: Final = ROOT / ".venv-bench" / "bin" / "python"
+STAMP: Final = ROOT / ".venv-bench" / "installed"
+READY_SECONDS: Final = 10.0
+RUN_SECONDS: Final = 600.0
+POSTGRESQL: Final = "PostgreSQL"
+REDIS: Final = "Redis"
+CONDITIONS: Final = {POSTGRESQL: "PostgreSQL, fsync on", REDIS: "Redis, appendonly yes, appendfsync everysec"}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One queue, on the server that runs for it. `enqueues` says how its fastest producer hands jobs over."""
+
+    name: str
+    server: str
+    enqueues: str
+    url: str
+    child: Child
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} ({CONDITIONS[self.server]}; {self.enqueues})"
+
+    def prepare(self) -> None:
+        """What an installation does once."""
+        if self.server == POSTGRESQL:
+            self._run("prepare", 0)
+
+    def enqueue(self, count: int) -> float:
+        """Seconds that one producer took."""
+        return self._run("enqueue", count)
+
+    def work(self, count: int) -> float:
+        """Seconds of one worker process, from its first job to its last."""
+        return self._run("work", count)
+
+    def _run(self, action: str, count: int) -> float:
+        command = [str(PYTHON), "-m", f"bench.peer_programs.{self.name}_jobs", action, str(count), self.url]
+        ended = subprocess.run(  # noqa: S603 - our own programs
+            command, cwd=ROOT, capture_output=True, text=True, timeout=RUN_SECONDS, check=False
+        )
+        if ended.returncode:
+            raise RuntimeError(f"{self.name} could not {action}:\n{ended.stderr[-2000:]}")
+        if action == "prepare":
+            return 0.0
+        return float(json.loads(ended.stdout.strip().splitlines()[-1])["seconds"])
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Those that can run here, and why the others cannot."""
+
+    present: tuple[Peer, ...]
+    absent: dict[str, str]
+
+
+@contextmanager
+def running_peers() -> Iterator[Peers]:
+    """The peers with their servers, for as long as the context lasts."""
+    names = {POSTGRESQL: ("procrastinate",), REDIS: ("celery", "rq", "huey", "dramatiq")}
+    enqueues = {"procrastinate": "batches of 100", "rq": "batches of 100"}
+    present: list[Peer] = []
+    absent: dict[str, str] = {}
+    with Children("casebridge-peers") as children:
+        for server, start in ((POSTGRESQL, _postgresql), (REDIS, _redis)):
+            try:
+                url, child = start(children)
+            except _NotHereError as missing:
+                absent |= dict.fromkeys(names[server], str(missing))
+                continue
+            present += [Peer(name, server, enqueues.get(name, "one by one"), url, child) for name in names[server]]
+        for peer in present:
+            peer.prepare()
+        yield Peers(tuple(present), absent)
+
+
+class _NotHereError(Exception):
+    """A peer cannot run on this machine; the message is the reason."""
+
+
+def _check_environment() -> None:
+    if not STAMP.exists():
+        raise _NotHereError("not measured: `make bench` makes the peers' environment")
+
+
+def _postgresql(children: Children) -> tuple[str, Child]:
+    _check_environment()
+    try:
+        server = PostgreSQL(children, durable=True)
+    except PostgreSQLNotFoundError as error:
+        raise _NotHereError(f"not measured: {error}") from error
+    return server.url, server.child
+
+
+def _redis(children: Children) -> tuple[str, Child]:
+    _check_environment()
+    command = shutil.which("redis-server")
+    if command is None:
+        raise _NotHereError("not measured: no redis-server on this machine (make servers)")
+    port, folder = free_port(), children.folder / "redis"
+    folder.mkdir()
+    options = {"bind": "127.0.0.1", "port": str(port), "dir": str(folder), "save": ""}
+    # An acknowledged job survives a kill of the server, but for the last second: as near to durable as these peers are run.
+    options |= {"appendonly": "yes", "appendfsync": "everysec"}
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    child = children.start("redis", [command, *arguments], foundation=True)
+    child.wait_until(lambda: listens(port), READY_SECONDS)
+    return f"redis://127.0.0.1:{port}/0", child

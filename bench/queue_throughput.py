@@ -1,0 +1,104 @@
+"""Rows: enqueue and process no-op messages, against other queues that do plain no-op jobs, one worker process each.
+
+Ours has dedup, lease, fence and audit on, and hands over batches of 100 as every source of ours does. In each round everybody has
+the same number of jobs, one after the other on the same machine.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bench.ground import Ground
+from bench.installation import Installation
+from bench.no_op_flow import ENTRIES_A_MESSAGE
+from bench.peers import Peer, running_peers
+from bench.processor_time import Shares
+from bench.row import Goal, Pair, Row, row_of
+
+PROGRAM: Final = "bench.no_op_queue"
+BATCH: Final = 100
+DURABLE_PEER: Final = "procrastinate"
+KINDS: Final = ("enqueue", "process", "enqueue and process")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one queue did in one round, in messages a second by kind of work, and what bound it."""
+
+    rates: dict[str, float]
+    shares: dict[str, Shares]
+
+
+def measure(ground: Ground) -> Iterator[Row]:
+    ours: list[Run] = []
+    theirs: dict[str, list[Run]] = {}
+    with running_peers() as peers:
+        for turn in range(ground.sizes.rounds):
+            ground.say(f"queue throughput, round {turn + 1} of {ground.sizes.rounds}")
+            with ground.server.installation() as installation:
+                ours.append(_our_run(installation, ground.sizes.messages))
+            for peer in peers.present:
+                theirs.setdefault(peer.name, []).append(_their_run(peer, ground.sizes.messages))
+    titles = {peer.name: peer.title for peer in peers.present}
+    for kind in KINDS:
+        bound_by = str(Shares.median([run.shares[kind] for run in ours]))
+        rates = [run.rates[kind] for run in ours]
+        for name, title in titles.items():
+            pairs = [Pair(rate, run.rates[kind]) for rate, run in zip(rates, theirs[name], strict=True)]
+            goal = Goal("ratio", ">=", 3.0) if name == DURABLE_PEER else None
+            yield row_of(f"queue: {kind}, {name}", "messages/s", pairs, title, bound_by, ground.server.name, goal)
+        if titles:
+            yield _beside_the_best(kind, rates, theirs, titles, bound_by, ground.server.name)
+        for name, reason in peers.absent.items():
+            pairs = [Pair(rate, None) for rate in rates]
+            yield row_of(f"queue: {kind}, {name}", "messages/s", pairs, reason, bound_by, ground.server.name)
+
+
+def _beside_the_best(
+    kind: str,
+    rates: Sequence[float],
+    theirs: Mapping[str, Sequence[Run]],
+    titles: Mapping[str, str],
+    bound_by: str,
+    server: str,
+) -> Row:
+    """Each round against the fastest peer of that round."""
+    pairs, winners = [], []
+    for turn, rate in enumerate(rates):
+        best, name = max((runs[turn].rates[kind], name) for name, runs in theirs.items())
+        pairs.append(Pair(rate, best))
+        winners.append(titles[name])
+    title = " / ".join(sorted(set(winners)))
+    return row_of(f"queue: {kind}, best of all", "messages/s", pairs, title, bound_by, server, Goal("ratio", ">=", 1.0))
+
+
+def _our_run(installation: Installation, count: int) -> Run:
+    enqueued = installation.run(PROGRAM, action="enqueue", count=count, batch=BATCH)
+    worked = installation.run(PROGRAM, action="work", count=count)
+    _check_books(installation, count)
+    return _run(count, enqueued["seconds"], worked["seconds"], [Shares(enqueued["cores"]), Shares(worked["cores"])])
+
+
+def _check_books(installation: Installation, count: int) -> None:
+    """A rate counts only for work that was done: every message moved on once, and told to the audit."""
+    database = installation.database
+    found = {
+        "waiting": database.messages.count_documents({}),
+        "processed": database.processed_messages.count_documents({}),
+        "keys": database.received_keys.count_documents({}),
+        "audit entries": database.audit_log.count_documents({}),
+    }
+    wanted = {"waiting": 0, "processed": count, "keys": count, "audit entries": count * ENTRIES_A_MESSAGE}
+    if found != wanted:
+        raise RuntimeError(f"the books of the queue do not balance: {found}, wanted {wanted}")
+
+
+def _their_run(peer: Peer, count: int) -> Run:
+    return _run(count, peer.enqueue(count), peer.work(count), [Shares({}), Shares({})])
+
+
+def _run(count: int, enqueue: float, process: float, shares: list[Shares]) -> Run:
+    """From the seconds and the processor shares of enqueueing and of processing."""
+    seconds = dict(zip(KINDS, (enqueue, process, enqueue + process), strict=True))
+    both = Shares.mean(list(zip(shares, (enqueue, process), strict=True)))
+    return Run({kind: count / taken for kind, taken in seconds.items()}, dict(zip(KINDS, (*shares, both), strict=True)))

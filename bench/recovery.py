@@ -1,0 +1,125 @@
+"""Row: from SIGKILL of one of two listeners under load until the other has taken up everything that the dead one held."""
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Final
+
+from bench.ground import Ground
+from bench.installation import Installation
+from bench.no_op_flow import no_op_messages
+from bench.row import Goal, Pair, Row, row_of
+from casebridge.database import Database
+from local_servers.child_process import Child
+
+PROGRAM: Final = "bench.no_op_queue"
+READY: Final = "Listening as "
+STEP_SECONDS: Final = 0.25
+BATCH: Final = 4
+BATCHES_A_SECOND: Final = 5
+"""Twenty messages a second of a quarter of a second each: five in work at any time, which one listener can bear alone."""
+HELD: Final = 2
+"""The listener is killed when it holds so many at least."""
+LOOK_EVERY_SECONDS: Final = 0.02
+END_SECONDS: Final = 120.0
+GRACE_SECONDS: Final = 1.0
+MESSAGES: Final = 1_000_000
+"""More than the feeder ever comes to."""
+
+
+def measure(ground: Ground) -> Iterator[Row]:
+    lease = ground.sizes.lease_seconds
+    pairs = []
+    for turn in range(ground.sizes.rounds):
+        ground.say(f"recovery, round {turn + 1} of {ground.sizes.rounds}")
+        with ground.server.installation(queue={"lease_seconds": lease}) as installation:
+            pairs.append(Pair(_seconds_until_taken_up(installation), lease + GRACE_SECONDS))
+    yield row_of(
+        "recovery after SIGKILL",
+        "s",
+        pairs,
+        f"lease of {lease:g} s + {GRACE_SECONDS:g} s",
+        _bound_by([pair.ours for pair in pairs], lease),
+        ground.server.name,
+        Goal("ratio", "<=", 1.0),
+    )
+
+
+def _bound_by(seconds: list[float], lease: float) -> str:
+    """How much of the time was the lease's, at most, and how much came after it."""
+    slowest = max(seconds)
+    return f"the lease ({min(1.0, lease / slowest):.0%} of the slowest run's {slowest:.2f} s)"
+
+
+def _seconds_until_taken_up(installation: Installation) -> float:
+    order = json.dumps({"action": "listen", "step_seconds": STEP_SECONDS, "servers": {}})
+    victim, survivor = (
+        installation.start("listener", sys.executable, "-m", PROGRAM, order, ready=READY) for _ in range(2)
+    )
+    try:
+        with _load(installation):
+            held = _kill_under_load(installation.database, victim)
+            killed_at = time.monotonic()
+            _wait_until(lambda: not _holds(installation.database, _owner(victim), held), "everything is taken up")
+            seconds = time.monotonic() - killed_at
+        _wait_until(lambda: installation.database.messages.find_one() is None, "the queue is empty")
+    finally:
+        victim.stop()
+        survivor.stop()
+    return seconds
+
+
+@contextmanager
+def _load(installation: Installation) -> Iterator[None]:
+    """Messages at an even pace while the context is open."""
+    ended = threading.Event()
+
+    def feed() -> None:
+        messages = no_op_messages(MESSAGES)
+        with installation.bridge() as bridge:
+            while not ended.wait(1 / BATCHES_A_SECOND):
+                bridge.queue.accept(list(islice(messages, BATCH)))
+
+    feeder = threading.Thread(target=feed, name="load")
+    feeder.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        feeder.join()
+
+
+def _kill_under_load(database: Database, victim: Child) -> list[str]:
+    """Kill the listener while it holds messages; return which. It is frozen first, so that they cannot slip away."""
+    while True:
+        _wait_until(lambda: len(_holds(database, _owner(victim))) >= HELD, "the listener holds messages")
+        victim.process.send_signal(signal.SIGSTOP)
+        held = _holds(database, _owner(victim))
+        if len(held) >= HELD:
+            victim.kill()
+            return held
+        victim.process.send_signal(signal.SIGCONT)
+
+
+def _holds(database: Database, owner: str, among: list[str] | None = None) -> list[str]:
+    """The keys of the messages that a listener has in work."""
+    selection = {"owner": owner, "status": "processing", **({"_id": {"$in": among}} if among is not None else {})}
+    return [document["_id"] for document in database.messages.find(selection, {"_id": 1})]
+
+
+def _owner(listener: Child) -> str:
+    """The name that a listener gave itself when it was ready."""
+    return listener.log.read_text().split(READY)[1].split(".")[0]
+
+
+def _wait_until(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + END_SECONDS
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {END_SECONDS:.0f} s still not: {what}")
+        time.sleep(LOOK_EVERY_SECONDS)

@@ -1,0 +1,92 @@
+"""One row of the result: a figure of ours beside a peer's, as a ratio, and what it is held against."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Literal
+
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A limit for the ratio, or for our own figure."""
+
+    of: Literal["ratio", "ours"]
+    relation: Literal["<=", ">="]
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.of} {self.relation} {self.limit:g}"
+
+    def is_met(self, ours: float, ratio: float | None) -> bool | None:
+        value = ours if self.of == "ours" else ratio
+        if value is None:
+            return None
+        return value <= self.limit if self.relation == "<=" else value >= self.limit
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One run: our figure and the peer's. `None`: the peer has no such figure, or is not on this machine."""
+
+    ours: float
+    peer: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        return self.ours / self.peer if self.peer else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What `bench.json` holds of one measurement. `server` is the MongoDB-protocol server that it ran on."""
+
+    name: str
+    ours: float
+    peer: float | None
+    peer_name: str
+    ratio: float | None
+    goal: str | None
+    met: bool | None
+    unit: str
+    runs: int
+    bound_by: str
+    server: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def row_of(
+    name: str,
+    unit: str,
+    pairs: Sequence[Pair],
+    peer_name: str,
+    bound_by: str,
+    server: str,
+    goal: Goal | None = None,
+    *,
+    runs: int | None = None,
+) -> Row:
+    """The medians of several runs. The ratio is the median of each run's own: what troubles a run troubles both sides.
+
+    `runs` is how many measurements stand behind the pairs, where that is not one each.
+    """
+    ours = median(pair.ours for pair in pairs)
+    peers = [pair.peer for pair in pairs if pair.peer is not None]
+    ratios = [pair.ratio for pair in pairs if pair.ratio is not None]
+    ratio = median(ratios) if ratios else None
+    return Row(
+        name=name,
+        ours=round(ours, DIGITS),
+        peer=round(median(peers), DIGITS) if peers else None,
+        peer_name=peer_name,
+        ratio=None if ratio is None else round(ratio, DIGITS),
+        goal=str(goal) if goal else None,
+        met=goal.is_met(ours, ratio) if goal else None,
+        unit=unit,
+        runs=runs or len(pairs),
+        bound_by=bound_by,
+        server=server,
+    )
