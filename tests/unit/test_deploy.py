@@ -210,7 +210,7 @@ def test_all_manifests_are_listed() -> None:
 
 def test_the_image_holds_every_package_and_a_python_that_the_project_runs_on() -> None:
     recipe = (DEPLOY / "Dockerfile").read_text()
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "tools"}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench", "tests", "tools"}
     assert set(re.findall(r"^COPY ([a-z_]+) \1$", recipe, flags=re.MULTILINE)) == packages
     assert set(re.findall(r"^!([a-z_]+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)) >= packages
     assert set(re.findall(r"FROM python:(3\.\d+)", recipe)) <= {"3.11", "3.12", "3.13"}
