@@ -232,13 +232,14 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _keys_outlast_the_sources(self) -> Self:
         """A key that is forgotten while its source still lists the message would let it in as new."""
-        reach = max(self.fs.reconcile_overlap_days, self.fs.first_read_days, self.answers.watch_days)
+        records = self.kafka.retention_days if self.kafka.bootstrap_servers else 0.0
+        reach = max(self.fs.reconcile_overlap_days, self.fs.first_read_days, self.answers.watch_days, records)
         kept = self.retention.received_key_days
         if kept <= reach:
             raise ValueError(
                 f"CASEBRIDGE_RETENTION__RECEIVED_KEY_DAYS is {kept:g}, and must be longer than the sources are read back: "
                 f"{reach:g} days (CASEBRIDGE_FS__RECONCILE_OVERLAP_DAYS, CASEBRIDGE_FS__FIRST_READ_DAYS, "
-                "CASEBRIDGE_ANSWERS__WATCH_DAYS)"
+                "CASEBRIDGE_ANSWERS__WATCH_DAYS, CASEBRIDGE_KAFKA__RETENTION_DAYS)"
             )
         return self
 

@@ -461,7 +461,6 @@ class MeldingQ:
         if not documents:
             return 0
         insert_absent(self._processed, documents)
-        crash_point("processed_written")
         result = self._messages.delete_many({"_id": {"$in": [document["_id"] for document in documents]}, **selection})
         return result.deleted_count
 

@@ -76,11 +76,20 @@ class _Rule:
 class Retention:
     """Safe to run at any time, several at once, and again after it was killed: each pass finds what is left."""
 
-    def __init__(self, database: Database, audit: AuditLog, clock: Clock, settings: RetentionSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditLog,
+        clock: Clock,
+        settings: RetentionSettings,
+        move_discarded: Callable[[int], int],
+    ) -> None:
+        """`move_discarded` moves so many discarded messages, which nobody can bring back any more, out of the live queue."""
         self._database = database
         self._audit = audit
         self._clock = clock
         self._settings = settings
+        self._move_discarded = move_discarded
 
     def prune(
         self,
@@ -101,6 +110,8 @@ class Retention:
             self._tell(
                 correlation_id, "prune_begun", {"askedBy": asked_by, **{rule.what: rule.before for rule in rules}}
             )
+            while not stop.is_set() and self._move_discarded(self._settings.batch_size):
+                continue
         removals = tuple(self._apply(rule, stop, progress, dry_run=dry_run) for rule in rules)
         report = PruneReport(dry_run, stop.is_set(), removals)
         if not dry_run:

@@ -15,6 +15,7 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.database import Database
 from casebridge.exams.request_reader import Window
+from casebridge.messaging.meldingq import MeldingQ
 from casebridge.operators.retention import PruneReport, Removal, Retention
 from casebridge.settings import RetentionSettings
 from resources.bridge import Bridge
@@ -46,7 +47,8 @@ def clock_in(days: float) -> ManualClock:
 
 def retention(database: Database, days: float, **settings: Any) -> Retention:
     """As it will be in so many days."""
-    return Retention(database, AuditLog(database), clock_in(days), RetentionSettings(**settings))
+    queue = MeldingQ(database, clock_in(days), timedelta(seconds=60))
+    return Retention(database, AuditLog(database), clock_in(days), RetentionSettings(**settings), queue.move_discarded)
 
 
 def prune(database: Database, days: float, *, dry_run: bool = False, **settings: Any) -> dict[str, Removal]:
