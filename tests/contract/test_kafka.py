@@ -307,12 +307,21 @@ def test_a_consumer_starts_before_its_broker_and_makes_the_topics(
         wait_until(lambda: bench.said() == texts(words(1)), "the record is there")
 
 
+def message_of(word: bytes) -> Message:
+    """A claimed message that owes something."""
+    new = NewMessage(word.decode(), "a queue", "uis.no", "test", "WISEFLOW", "case", "correlation", {})
+    return Message.from_document({**new.document(datetime.now(UTC)), "claim": "a token"})
+
+
 @EACH
 def test_a_publication_arrives_with_key_value_and_headers_in_order(
     broker: Broker, bench_on: Callable[..., Bench]
 ) -> None:
     bench = bench_on(broker)
-    owed = [Publication(bench.answers.name, b"case", value, (("why", b"because"),)).owed() for value in words(SEVERAL)]
+    owed = [
+        Publication(bench.answers.name, b"case", value, (("why", b"because"),)).owed_by(message_of(value))
+        for value in words(SEVERAL)
+    ]
     channel = KafkaChannel(bench.settings)
 
     assert channel.deliver([effect.document() for effect in owed]) == {}
@@ -330,7 +339,7 @@ def test_what_a_broker_that_is_away_does_not_take_stays_owed(
 ) -> None:
     bench = bench_on(own_broker, request_seconds=2.0)
     channel = KafkaChannel(bench.settings)
-    owed = [Publication(bench.answers.name, b"case", value).owed().document() for value in words(4)]
+    owed = [Publication(bench.answers.name, b"case", value).owed_by(message_of(value)).document() for value in words(4)]
     assert channel.deliver(owed[:1]) == {}
 
     own_broker.child.kill()
@@ -427,7 +436,7 @@ def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
     """Apache Kafka takes a mebibyte; the embedded broker knows no limit."""
     bench = bench_on(broker)
     message, settlement = dead_message(bench, b"x" * (2 * 1024 * 1024))
-    small = Publication(bench.answers.name, b"case", b"small").owed().document()
+    small = Publication(bench.answers.name, b"case", b"small").owed_by(message_of(b"small")).document()
     channel = KafkaChannel(bench.settings)
 
     owed = [effect.document() for effect in announce_dead_record(message, settlement)]
