@@ -20,7 +20,7 @@ from bench import whole_cases
 from bench.ground import Ground
 from bench.installation import Installation
 from bench.prepared_events import Answer, BareCalls, Event, PreparedEvents
-from bench.processor_time import ProcessorMeter
+from bench.processor_time import RUNS_AND_OTHERS, ProcessorMeter
 from bench.row import Goal, Pair, Row, row_of
 from bench.simulated_world import SimulatedWorld
 from casebridge.exams import answer_poller
@@ -162,7 +162,7 @@ def _by_dagster(ground: Ground) -> Iterator[Row]:
         dagster.wait_until_ready()
         installation.servers |= {child.name: child.pid for child in dagster.processes}
         ground.say(f"latency: {wanted} events through Dagster")
-        with installation.bridge() as bridge, ProcessorMeter(installation.servers) as meter:
+        with installation.bridge() as bridge, ProcessorMeter(installation.servers, RUNS_AND_OTHERS) as meter:
             ours, bare = _through_runs(PreparedEvents(world.control, bridge), bridge, wanted)
     yield from _rows("through a Dagster run", ours, bare, str(meter.shares()), ground.server.name)
 

@@ -14,6 +14,9 @@ ALMOST_A_CORE: Final = 0.85
 """A process whose work one thread does at a time (Python, an event loop) is used up a little below a whole core."""
 WORTH_TELLING: Final = 0.05
 OTHERS: Final = "other programs"
+RUNS_AND_OTHERS: Final = "Dagster's runs and other programs"
+"""The rest where the work is done by processes that come and go."""
+RESTS: Final = (OTHERS, RUNS_AND_OTHERS)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,9 @@ class Shares:
         everybody = sum(self.cores.values())
         if everybody >= ALMOST_A_CORE * (psutil.cpu_count() or 1):
             return "all cores"
-        name, share = max(self.cores.items(), key=lambda one: one[1], default=("", 0.0))
+        # Of the rest nobody knows how many processes it is.
+        measured = [(share, name) for name, share in self.cores.items() if name not in RESTS]
+        share, name = max(measured, default=(0.0, ""))
         return f"processor: {name}" if share >= ALMOST_A_CORE else "waiting"
 
     @classmethod
@@ -52,9 +57,10 @@ class Shares:
 
 @dataclass
 class ProcessorMeter:
-    """A context that measures. `processes` are ids by name: those on this machine."""
+    """A context that measures. `processes` are ids by name: those on this machine. `rest` is what everybody else is called."""
 
     processes: Mapping[str, int]
+    rest: str = OTHERS
     seconds: float = 0.0
     _before: dict[str, float] = field(default_factory=dict)
     _took: dict[str, float] = field(default_factory=dict)
@@ -76,14 +82,14 @@ class ProcessorMeter:
         return self._took[name]
 
     def shares(self) -> Shares:
-        known = {name: seconds for name, seconds in self._took.items() if name != OTHERS}
-        rest = max(0.0, self._took[OTHERS] - sum(known.values()))
-        return Shares({name: seconds / self.seconds for name, seconds in {**known, OTHERS: rest}.items()})
+        known = {name: seconds for name, seconds in self._took.items() if name != self.rest}
+        rest = max(0.0, self._took[self.rest] - sum(known.values()))
+        return Shares({name: seconds / self.seconds for name, seconds in {**known, self.rest: rest}.items()})
 
     def _read(self) -> dict[str, float]:
         taken = {name: _tree_seconds(pid) for name, pid in self.processes.items()}
         machine = psutil.cpu_times()
-        return {**taken, OTHERS: sum(machine) - machine.idle - getattr(machine, "iowait", 0.0) - _guests(machine)}
+        return {**taken, self.rest: sum(machine) - machine.idle - getattr(machine, "iowait", 0.0) - _guests(machine)}
 
 
 def _guests(machine: object) -> float:

@@ -81,6 +81,7 @@ def test_a_goal_for_our_own_figure_needs_no_peer() -> None:
 def test_what_binds_is_named_from_the_processor_time() -> None:
     assert str(Shares({"casebridge": 0.93, "MongoDB server": 0.3})).startswith("processor: casebridge (casebridge 93%")
     assert str(Shares({"casebridge": 0.2})).startswith("waiting (")
+    assert str(Shares({"casebridge": 0.1, "other programs": 0.9})).startswith("waiting (other programs 90%")
     assert str(Shares({"casebridge": 90.0, "other programs": 90.0})).startswith("all cores (")
 
 
