@@ -5,7 +5,6 @@ it, or without a server, the rows have no peer and say why.
 """
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local_servers.child_process import Child, Children, free_port, listens
+from local_servers.child_process import Child, Children
 from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
+from local_servers.redis import Redis, RedisNotFoundError
 
 ROOT: Final = Path(__file__).parents[1]
 PYTHON: Final = ROOT / ".venv-bench" / "bin" / "python"
 STAMP: Final = ROOT / ".venv-bench" / "installed"
-READY_SECONDS: Final = 10.0
 RUN_SECONDS: Final = 600.0
 POSTGRESQL: Final = "PostgreSQL"
 REDIS: Final = "Redis"
@@ -112,16 +111,10 @@ def _postgresql(children: Children) -> tuple[str, Child]:
 
 
 def _redis(children: Children) -> tuple[str, Child]:
+    """An acknowledged job survives a kill of the server, but for the last second: as near to durable as these peers are run."""
     _check_environment()
-    command = shutil.which("redis-server")
-    if command is None:
-        raise _NotHereError("not measured: no redis-server on this machine (make servers)")
-    port, folder = free_port(), children.folder / "redis"
-    folder.mkdir()
-    options = {"bind": "127.0.0.1", "port": str(port), "dir": str(folder), "save": ""}
-    # An acknowledged job survives a kill of the server, but for the last second: as near to durable as these peers are run.
-    options |= {"appendonly": "yes", "appendfsync": "everysec"}
-    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-    child = children.start("redis", [command, *arguments], foundation=True)
-    child.wait_until(lambda: listens(port), READY_SECONDS)
-    return f"redis://127.0.0.1:{port}/0", child
+    try:
+        server = Redis(children, append_only=True)
+    except RedisNotFoundError as error:
+        raise _NotHereError(f"not measured: {error} (make servers)") from error
+    return server.url, server.child
