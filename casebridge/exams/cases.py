@@ -155,7 +155,8 @@ class Cases:
             "registeredAt": self._clock.now(),
             "setAside": None,
         }
-        not_newer = {"$or": [{"answerGivenAt": {"$exists": False}}, {"answerGivenAt": {"$lte": given_at}}]}
+        # Not by `$or`: some servers then read every case.
+        not_newer = {"answerGivenAt": {"$not": {"$gt": given_at}}}
         moved = {"state": CaseState.REGISTERED.value}
         self._advance(key, (*OPEN, CaseState.WITHDRAWN.value), moved, answer, not_newer)
 
