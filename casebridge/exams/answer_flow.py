@@ -80,7 +80,7 @@ class AnswerFlow:
             self._accept([_repair(message)])
 
     def _fetch_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        case = self._case(message)
+        case = message.at_hand["case"] = self._case(message)
         answer = self._outside.exam_system(self._institution(message)).answer(
             message.payload["flowId"], message.payload["explanationRequestId"], _candidate(case)
         )
@@ -91,7 +91,8 @@ class AnswerFlow:
         return StepResult({**values, "text": answer.text})
 
     def _register_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
-        case, answer = self._case(message), results["fetch_answer"]
+        answer = results["fetch_answer"]
+        case: Case = message.at_hand.get("case") or self._case(message)
         given_at: datetime = answer["givenAt"]
         if case.has_newer_answer(given_at):
             return StepResult({"outcome": "overtaken"}, last=True)

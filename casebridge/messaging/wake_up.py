@@ -6,6 +6,7 @@ A change stream where there is one (MongoDB, the embedded server): heard in mill
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 AWAIT_MILLISECONDS: Final = 1000
 """How long the server holds a question to which it has no answer yet."""
+EARLY_SECONDS: Final = 0.03
+"""An answer without news after less than this was no awaited one; so long the next question waits."""
 SHORTEST_PAUSE: Final = 0.02
 AWAY_PAUSE: Final = 0.5
 
@@ -56,9 +59,13 @@ class WakeUp:
         with self._lanes.collection.watch(max_await_time_ms=AWAIT_MILLISECONDS) as changes:
             self._missed()
             while changes.alive and not stop.is_set():
+                asked_at = time.monotonic()
                 change = changes.try_next()
                 if change and "documentKey" in change:
                     self._hear([Lane.of(change["documentKey"]["_id"])])
+                elif time.monotonic() - asked_at < EARLY_SECONDS:
+                    # Some servers answer at every write to anything: under load that would be a question for each.
+                    stop.wait(EARLY_SECONDS)
 
     def _poll(self, stop: threading.Event) -> None:
         self._missed()
