@@ -39,7 +39,11 @@ EACH_OWN = pytest.mark.parametrize("own_broker", BROKERS, indirect=True)
 QUEUE = "of-this-test"
 
 # kafka-python leaves the sockets of refused connections to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    # the queue's own suite runs on every database server; here it is the brokers that differ
+    pytest.mark.parametrize("mongodb_server", ["embedded"], indirect=True, scope="session"),
+]
 SEVERAL = 12
 
 

@@ -40,6 +40,7 @@ def test_when_all_is_well_every_check_passes(world: World, sitting: Operator) ->
         "oldest_pending": True,
         "dead_letters": True,
         "deadline_overdue": True,
+        "kafka_lag": True,
     }
 
 

@@ -253,6 +253,7 @@ def test_what_is_discarded_leaves_the_checks_in_peace_and_can_be_brought_back(
         "oldest_pending": True,
         "dead_letters": True,
         "deadline_overdue": True,
+        "kafka_lag": True,
     }
     listed = told(set_aside.run("list_dead_letters", op("list_letters", status="DISCARDED")))
     assert [row["case"] for row in rows(listed["letters"])] == [correlation_id(world)]

@@ -109,7 +109,8 @@ def test_two_listeners_and_a_celery_worker_carry_every_request_once(
 def test_two_listeners_keep_the_vendors_rate_together(world: World, processes: Processes) -> None:
     """The vendor counts at its own door: beyond our rate there are only calls that were on their way, one a thread."""
     on_their_way = 2 * (WORKERS + 1) + 1  # in each listener the workers and the trials of credentials; this process
-    world.configure(wiseflow={"requests_per_second": RATE})
+    # small claims: neither may take everything before the other has looked
+    world.configure(wiseflow={"requests_per_second": RATE}, queue={"group_size": WORKERS})
     world.control.rates(calls_per_second=RATE + on_their_way)
     world.populate(institutions=1, courses=4, requests=REQUESTS)
     listeners = [processes.listener("--workers", str(WORKERS)) for _ in range(2)]

@@ -39,13 +39,14 @@ def rules() -> list[dict[str, Any]]:
 
 
 class Faults:
-    """Strikes what is due and mends what has lasted long enough; `struck` counts."""
+    """Strikes what is due and mends what has lasted long enough; `struck` counts, and `severed` counts cut connections."""
 
     def __init__(self, installation: Installation, planned: Sequence[Fault]) -> None:
         self._installation = installation
         self._planned = list(planned)
         self._to_mend: list[tuple[float, Callable[[], None]]] = []
         self.struck: Counter[Kind] = Counter()
+        self.severed = 0
 
     @property
     def are_over(self) -> bool:
@@ -70,7 +71,8 @@ class Faults:
     def _strike(self, fault: Fault) -> None:
         what, mend = self._do(fault)
         sys.stderr.write(f"  {fault.at:4.0%} {fault.kind}: {what}, {fault.seconds:.1f} s\n")
-        self.struck[fault.kind] += self._connections(fault, what)
+        self.struck[fault.kind] += 1
+        self.severed += self._severed(fault, what)
         self._to_mend.append((time.monotonic() + fault.seconds, mend))
 
     def _do(self, fault: Fault) -> tuple[str, Callable[[], None]]:
@@ -96,10 +98,11 @@ class Faults:
                 process.set_clock_wrong(fault.shift)
                 return f"{process.name} by {fault.shift / 3600:+.1f} h", lambda: None
 
-    def _connections(self, fault: Fault, what: str) -> int:
+    def _severed(self, fault: Fault, what: str) -> int:
         """A neighbour's cable carries every listener's connection: cutting it is as many cuts."""
-        is_cut = fault.kind in (Kind.DROP, Kind.STALL)
-        return LISTENERS if is_cut and what in self._installation.cables else 1
+        if fault.kind not in (Kind.DROP, Kind.STALL):
+            return 0
+        return LISTENERS if what in self._installation.cables else 1
 
     def _one_of(self, processes: list[Process], fault: Fault) -> Process:
         return processes[int(fault.lot * len(processes))]

@@ -76,7 +76,7 @@ def soak(*, messages: int, seconds: float, seed: int) -> Report:
         redelivered=books.redelivered,
         kills=struck[Kind.KILL],
         freezes=struck[Kind.FREEZE],
-        cuts=struck[Kind.DROP] + struck[Kind.STALL],
+        cuts=day.faults.severed,
         server_restarts=struck[Kind.SERVER_RESTART],
         seed=seed,
         wall_s=round(time.monotonic() - began, 1),
