@@ -20,6 +20,8 @@ from casebridge.settings import MongoDBSettings
 
 Document = dict[str, Any]
 DUPLICATE_KEY: Final = 11000
+RETIRED_INDEXES: Final = frozenset({"dueAt_1", "status_1_institution_1"})
+"""Of the live queue: each costs something with every claim."""
 
 
 class Database:
@@ -65,7 +67,9 @@ class Database:
         return f"MongoDB protocol {build.get('version', '?')}"
 
     def ensure_indexes(self) -> None:
-        """Create what is missing. Slow on some servers: call it at set-up, not per run."""
+        """Create what is missing, drop what earlier versions needed. Slow on some servers: call it at set-up, not per run."""
+        for name in self.messages.index_information().keys() & RETIRED_INDEXES:
+            self.messages.drop_index(name)
         for collection, indexes in self._indexes():
             present = {_index_key(index["key"]) for index in collection.list_indexes()}
             missing = [index for index in indexes if _index_key(index.document["key"]) not in present]

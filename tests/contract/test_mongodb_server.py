@@ -90,3 +90,10 @@ def test_hosts_that_make_the_indexes_at_once_make_them_once(mongodb_settings: Mo
     assert (("orderingKey", 1),) in keys
     for host in hosts:
         host.close()
+
+
+def test_an_index_that_is_no_longer_needed_is_dropped(database: Database) -> None:
+    database.messages.create_index([("dueAt", 1)], sparse=True)
+    database.ensure_indexes()
+    assert "dueAt_1" not in database.messages.index_information()
+    assert "institution_1_queue_1_dueAt_1" in database.messages.index_information()
