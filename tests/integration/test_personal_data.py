@@ -14,6 +14,7 @@ from casebridge.defect import as_case_error
 from casebridge.exams import answer_poller, request_reader
 from casebridge.exams.models import ExplanationAnswer, ExplanationRegistration, ExplanationRequest
 from casebridge.exams.wiseflow_records import Explanation, Participant, SubmissionComment
+from casebridge.messaging.lanes import Lane
 from casebridge.messaging.message import UNFINISHED
 from casebridge.personal_data import personal_fields
 from tests.dagster_run import DagsterRuns
@@ -108,6 +109,7 @@ def plant_a_defect(world: World) -> None:
     broken = {**message, "_id": "broken", "orderingKey": "broken", "steps": {}, "status": "enqueued", "attempts": 0}
     broken |= {"payload": {**message["payload"], "request": request}, "dueAt": message["enqueuedAt"]}
     world.database.messages.insert_one(broken)
+    world.bridge().queue.wake([Lane.of(broken)])
 
 
 def ask_everything(world: World, processes: Processes) -> dict[str, Ended]:
