@@ -1,7 +1,8 @@
 """The program that carries whole cases: one listener and the polls in one process, from what is in FS to what FS has at the end.
 
 It reads FS once, waits until every request is sent, polls until every answer is registered, and tells what that cost. `record`
-notes every call, and after a line on standard input makes the same calls again, bare.
+counts round trips and notes every call, which costs something itself, and after a line on standard input makes the same calls
+again, bare.
 """
 
 import resource
@@ -118,7 +119,8 @@ def memory_megabytes() -> float:
 def main() -> None:
     asked = order()
     log, round_trips = CallLog(), RoundTrips()
-    monitoring.register(round_trips)
+    if asked["record"]:
+        monitoring.register(round_trips)
     tell(**carry(asked, log, round_trips))
     if asked["record"]:
         sys.stdin.readline()  # the world is being made anew

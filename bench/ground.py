@@ -19,7 +19,8 @@ class Sizes:
     loaded_events: int = 240
     dagster_events: int = 5
     sync_requests: int = 3000
-    sync_workers: int = 8
+    sync_calls: int = 8
+    """Calls that the synchronisation may have under way at once, polls and messages together."""
     stored: tuple[int, ...] = (10_000, 100_000)
     growth_messages: int = 1000
     lease_seconds: float = 5.0
@@ -34,7 +35,7 @@ class Sizes:
             loaded_events=2,
             dagster_events=1,
             sync_requests=60,
-            sync_workers=16,
+            sync_calls=16,
             stored=(100, 400),
             growth_messages=40,
             lease_seconds=1.0,

@@ -14,7 +14,7 @@ from casebridge.messaging.listener import Listener
 from casebridge.settings import Settings
 from resources.bridge import Bridge
 
-LOOK_EVERY_SECONDS: Final = 0.003
+LOOK_EVERY_SECONDS: Final = 0.01
 END_SECONDS: Final = 1500.0
 
 

@@ -35,6 +35,9 @@ class HttpSettings(BaseModel):
     calls_per_system: int = Field(
         64, ge=1, description="Calls that one process has under way to one system, for all institutions."
     )
+    calls_per_process: int = Field(
+        64, ge=1, description="Calls that one process has under way to FS and the exam systems together."
+    )
 
 
 class RatesSettings(BaseModel):
@@ -78,7 +81,11 @@ class QueueSettings(BaseModel):
 
     maximum_attempts: int = Field(5, ge=1, description="Attempts before a message is dead (seed: 5).")
     group_size: int = Field(100, ge=1, le=100, description="Messages fetched at once (seed: at most 100).")
-    workers: int = Field(8, ge=1, description="Messages handled side by side in one process.")
+    workers: int = Field(
+        24,
+        ge=1,
+        description="Messages handled side by side in one process: some call while others wait for the database.",
+    )
     institution_share: float = Field(
         0.75,
         gt=0,

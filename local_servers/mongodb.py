@@ -1,5 +1,6 @@
 """The embedded MongoDB-protocol server: SecantusDB, a process of its own (GPL-2.0, never imported)."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -48,5 +49,16 @@ class EmbeddedMongoDB:
             command.append("--enable-test-commands")
         command += self.arguments
         child = self._children.start(self._name, command, foundation=True)
+        _keep_on_one_processor(child.pid)
         child.wait_until(lambda: listens(port), READY_SECONDS)
         return child
+
+
+def _keep_on_one_processor(process_id: int) -> None:
+    """Before the process has threads, which inherit it.
+
+    It is Python: on several processors its threads hand the interpreter's lock from one to the other at every step, which
+    nearly doubles the processor time of each command as soon as two are under way (docs/benchmarks.md).
+    """
+    if sys.platform == "linux":
+        os.sched_setaffinity(process_id, {max(os.sched_getaffinity(0))})

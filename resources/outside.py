@@ -42,6 +42,7 @@ class OutsideWorld:
         self._call_limits = {
             system: CallLimit(system, settings.http.calls_per_system) for system in (fs_digex.SYSTEM, wiseflow.SYSTEM)
         }
+        self._all_calls = CallLimit("FS and exam systems", settings.http.calls_per_process)
 
     def student_registry(self, institution: Institution) -> FsDigexClient:
         """FS for the institution."""
@@ -128,5 +129,5 @@ class OutsideWorld:
         return self._rate_limits[key]
 
     def _limits_of_calls(self, system: str) -> tuple[CallLimit, ...]:
-        """The institution's own limit first: who waits for it takes no place from the others."""
-        return CallLimit(system, self._settings.http.calls_per_institution), self._call_limits[system]
+        """The narrowest first: who waits for a place there takes none from the others."""
+        return CallLimit(system, self._settings.http.calls_per_institution), self._call_limits[system], self._all_calls
