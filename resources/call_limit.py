@@ -14,9 +14,9 @@ COME_BACK_AFTER: Final = timedelta(seconds=5)
 
 
 class CallLimit:
-    """So many places. Thread-safe."""
+    """So many places, for the calls to one system or, with `None`, to all of them. Thread-safe."""
 
-    def __init__(self, system: str, places: int, longest_wait: timedelta = LONGEST_WAIT) -> None:
+    def __init__(self, system: str | None, places: int, longest_wait: timedelta = LONGEST_WAIT) -> None:
         self._system = system
         self._places = threading.BoundedSemaphore(places)
         self._longest_wait = longest_wait
@@ -25,17 +25,18 @@ class CallLimit:
     def place(self) -> Generator[None]:
         """A place for one call; waits for one at most `longest_wait`, else raises `RateLimitedError`."""
         if not self._places.acquire(timeout=self._longest_wait.total_seconds()):
-            raise RateLimitedError(
-                self._code("busy"),
-                f"As many calls to {self._system} are under way as may be at once, and none has ended.",
-                f"Nothing to do unless it lasts: then {self._system} answers slowly, or CASEBRIDGE_HTTP__CALLS_… is low.",
-                system=self._system,
-                retry_after=COME_BACK_AFTER,
-            )
+            raise self._busy()
         try:
             yield
         finally:
             self._places.release()
 
-    def _code(self, code: str) -> str:
-        return f"{self._system.lower()}.{code}"
+    def _busy(self) -> RateLimitedError:
+        called = self._system or "outside systems"
+        return RateLimitedError(
+            f"{(self._system or 'casebridge').lower()}.busy",
+            f"As many calls to {called} are under way as may be at once, and none has ended.",
+            "Nothing to do unless it lasts: then answers come slowly, or CASEBRIDGE_HTTP__CALLS_PER_… is low.",
+            system=self._system,
+            retry_after=COME_BACK_AFTER,
+        )

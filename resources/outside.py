@@ -42,7 +42,8 @@ class OutsideWorld:
         self._call_limits = {
             system: CallLimit(system, settings.http.calls_per_system) for system in (fs_digex.SYSTEM, wiseflow.SYSTEM)
         }
-        self._all_calls = CallLimit("FS and exam systems", settings.http.calls_per_process)
+        self.all_calls = CallLimit(None, settings.http.calls_per_process)
+        """The places of all clients together."""
 
     def student_registry(self, institution: Institution) -> FsDigexClient:
         """FS for the institution."""
@@ -130,4 +131,4 @@ class OutsideWorld:
 
     def _limits_of_calls(self, system: str) -> tuple[CallLimit, ...]:
         """The narrowest first: who waits for a place there takes none from the others."""
-        return CallLimit(system, self._settings.http.calls_per_institution), self._call_limits[system], self._all_calls
+        return CallLimit(system, self._settings.http.calls_per_institution), self._call_limits[system], self.all_calls

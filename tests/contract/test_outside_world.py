@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from casebridge.errors import PermanentError, RateLimitedError
 from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.institution import Institution
 from casebridge.exams.ports import ExamSystem, Outside, StudentRegistry
-from casebridge.settings import Settings
+from casebridge.settings import HttpSettings, Settings
 from resources.outside import OutsideWorld
 from simulators.process import RunningSimulators
 from tests.contract.clients import SimulatedWorld
@@ -84,6 +85,21 @@ def test_institutions_that_share_a_credential_share_its_rate(
         with pytest.raises(RateLimitedError):
             outside.exam_system(institution).check_credentials()
     outside.exam_system(other).check_credentials()
+
+
+def test_all_clients_of_a_process_share_its_places_for_calls(
+    world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one call is all that may be under way, neither FS of one institution nor the exam system of another is called."""
+    one, other = world.institutions()
+    opened = OutsideWorld(Settings(http=HttpSettings(calls_per_process=1)), world.secrets)
+    monkeypatch.setattr(opened.all_calls, "_longest_wait", timedelta(0))
+    with closing(opened):
+        for check in (opened.student_registry(one).check_credentials, opened.exam_system(other).check_credentials):
+            with opened.all_calls.place(), pytest.raises(RateLimitedError) as caught:
+                check()
+            assert caught.value.code == "casebridge.busy"
+            check()
 
 
 def test_every_call_is_counted(outside: OutsideWorld, world: SimulatedWorld) -> None:

@@ -28,6 +28,13 @@ def test_who_finds_no_place_in_time_comes_back_later_at_no_cost() -> None:
     assert (caught.value.code, caught.value.retry_after) == ("fs.busy", COME_BACK_AFTER)
 
 
+def test_the_limit_of_all_systems_names_none() -> None:
+    limit = CallLimit(None, 1, longest_wait=timedelta(0))
+    with limit.place(), pytest.raises(RateLimitedError, match="outside systems are under way") as caught, limit.place():
+        pass
+    assert (caught.value.code, caught.value.system) == ("casebridge.busy", None)
+
+
 def test_a_call_that_failed_leaves_its_place_to_the_next() -> None:
     limit = CallLimit("FS", 1, longest_wait=timedelta(0))
     with pytest.raises(ValueError, match="the call failed"), limit.place():
