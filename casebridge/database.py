@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, IndexModel, MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
@@ -20,6 +21,8 @@ from casebridge.settings import MongoDBSettings
 
 Document = dict[str, Any]
 DUPLICATE_KEY: Final = 11000
+INDEX_SECONDS: Final = 3600.0
+"""An index over what years have left takes minutes, longer than any other operation may."""
 RETIRED_INDEXES: Final = frozenset({"dueAt_1", "status_1_institution_1"})
 """Of the live queue: each costs something with every claim."""
 
@@ -68,13 +71,14 @@ class Database:
 
     def ensure_indexes(self) -> None:
         """Create what is missing, drop what earlier versions needed. Slow on some servers: call it at set-up, not per run."""
-        for name in self.messages.index_information().keys() & RETIRED_INDEXES:
-            self.messages.drop_index(name)
-        for collection, indexes in self._indexes():
-            present = {_index_key(index["key"]) for index in collection.list_indexes()}
-            missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
-            if missing:
-                collection.create_indexes(missing)
+        with pymongo.timeout(INDEX_SECONDS):
+            for name in self.messages.index_information().keys() & RETIRED_INDEXES:
+                self.messages.drop_index(name)
+            for collection, indexes in self._indexes():
+                present = {_index_key(index["key"]) for index in collection.list_indexes()}
+                missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
+                if missing:
+                    collection.create_indexes(missing)
 
     def _indexes(self) -> list[tuple[Collection[Document], list[IndexModel]]]:
         return [
