@@ -28,7 +28,7 @@ demo: $(ENVIRONMENT) ## watch a day of requests travel; ONCE=1 JSON=1 REQUESTS=6
 
 .PHONY: test
 test: $(ENVIRONMENT) ## prove it; RING=unit for one ring (unit contract property integration crash end_to_end)
-	@$(BIN)/python -m pytest $(if $(RING),$(addprefix tests/,$(RING)))
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(if $(RING),$(addprefix tests/,$(RING)))
 
 .PHONY: soak
 soak: $(ENVIRONMENT) ## mistreat it for long, and count; MESSAGES=20000 SECONDS=900 (of the bad part) SEED=1

@@ -61,4 +61,5 @@ def _keep_on_one_processor(process_id: int) -> None:
     nearly doubles the processor time of each command as soon as two are under way (docs/benchmarks.md).
     """
     if sys.platform == "linux":
-        os.sched_setaffinity(process_id, {max(os.sched_getaffinity(0))})
+        processors = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(process_id, {processors[process_id % len(processors)]})

@@ -4,7 +4,7 @@ import gc
 import logging
 import os
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from tests.processes import Processes
 from tests.world import World, settings_for_tests
 
 RINGS = ("unit", "contract", "property", "integration", "crash", "end_to_end")
-servers_used: dict[str, set[str]] = {}
+SERVER = "server"
+servers_used: defaultdict[str, set[str]] = defaultdict(set)
 outcomes: Counter[tuple[str, str]] = Counter()
 
 
@@ -34,7 +35,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Also of tests that ran in another process: whatever the summary tells comes with the reports."""
     ring = next((name for name in RINGS if f"tests/{name}/" in report.nodeid.replace("\\", "/")), None)
+    if ring:
+        servers_used[ring] |= {str(name) for kind, name in report.user_properties if kind == SERVER}
     if ring and (report.when == "call" or (report.when == "setup" and report.outcome != "passed")):
         outcomes[ring, report.outcome] += 1
 
@@ -47,15 +51,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             outcome: outcomes[ring, outcome] for outcome in ("passed", "failed", "skipped") if outcomes[ring, outcome]
         }
         told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "did not run"
-        servers = ", ".join(sorted(servers_used.get(ring, set()))) or "none"
+        servers = ", ".join(sorted(servers_used[ring])) or "none"
         terminalreporter.write_line(f"{ring:12} {told:40} servers: {servers}")
 
 
 @pytest.fixture
 def uses_server(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Notes for the summary that this test's ring ran against a server."""
-    ring = Path(request.path).parent.name
-    return lambda name: servers_used.setdefault(ring, set()).add(name)
+    return lambda name: request.node.user_properties.append((SERVER, name))
 
 
 @pytest.fixture(scope="session")
