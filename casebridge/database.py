@@ -71,13 +71,14 @@ class Database:
 
     def ensure_indexes(self) -> None:
         """Create what is missing, drop what earlier versions needed. Slow on some servers: call it at set-up, not per run."""
-        with pymongo.timeout(INDEX_SECONDS):
-            for name in self.messages.index_information().keys() & RETIRED_INDEXES:
-                self.messages.drop_index(name)
-            for collection, indexes in self._indexes():
-                present = {_index_key(index["key"]) for index in collection.list_indexes()}
-                missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
-                if missing:
+        for name in self.messages.index_information().keys() & RETIRED_INDEXES:
+            self.messages.drop_index(name)
+        for collection, indexes in self._indexes():
+            present = {_index_key(index["key"]) for index in collection.list_indexes()}
+            missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
+            if missing:
+                # Around nothing else: a server that is away would be waited for as long.
+                with pymongo.timeout(INDEX_SECONDS):
                     collection.create_indexes(missing)
 
     def _indexes(self) -> list[tuple[Collection[Document], list[IndexModel]]]:

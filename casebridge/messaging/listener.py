@@ -240,11 +240,11 @@ class Listener:
                     self._handled = [*batch, *self._handled]
             return False
         except Exception as error:  # noqa: BLE001 one message's defect must not hold up the others
+            log_defect(error)
             if len(batch) > 1:
                 singly = [self._settle([handled]) for handled in batch]
                 return all(singly)
             logger.warning("case %s: not settled, left to its lease", batch[0].message.correlation_id)
-            log_defect(error)
             self._let_go(batch)
             self.tally.add(batch[0].outcome(None))
             return True

@@ -31,6 +31,11 @@ def secured_mongodb(children: Children, certificate: CertificateFiles) -> Secure
     return SecuredMongoDB(children, certificate.authority, certificate.certificate, certificate.key)
 
 
+@pytest.fixture(scope="session")
+def embedded_mongodb(children: Children) -> EmbeddedMongoDB:
+    return EmbeddedMongoDB(children, "mongodb-contract")
+
+
 @pytest.fixture(scope="session", params=SERVERS)
 def mongodb_server(request: pytest.FixtureRequest) -> str:
     """Each server that there is, one after the other."""
@@ -38,10 +43,11 @@ def mongodb_server(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def mongodb_uri(mongodb_server: str, request: pytest.FixtureRequest, children: Children) -> SecretStr:
-    """In place of the one server of the other rings."""
+def mongodb_uri(mongodb_server: str, request: pytest.FixtureRequest) -> SecretStr:
+    """In place of the one server of the other rings. Asked for anew at each change of server; the servers stay."""
     if mongodb_server == EMBEDDED:
-        return SecretStr(EmbeddedMongoDB(children, "mongodb-contract").uri)
+        embedded: EmbeddedMongoDB = request.getfixturevalue("embedded_mongodb")
+        return SecretStr(embedded.uri)
     if mongodb_server == SECURED:
         secured: SecuredMongoDB = request.getfixturevalue("secured_mongodb")
         return SecretStr(secured.uri)
