@@ -21,7 +21,9 @@ logger = logging.getLogger(__name__)
 AWAIT_MILLISECONDS: Final = 1000
 """How long the server holds a question to which it has no answer yet."""
 EARLY_SECONDS: Final = 0.03
-"""An answer without news after less than this was no awaited one; so long the next question waits."""
+"""An answer without news after less than this was no awaited one."""
+EARLY_ANSWERS: Final = 8
+"""So many early answers in a row are no single event's writes any more, but load: then the next question waits as long."""
 SHORTEST_PAUSE: Final = 0.02
 AWAY_PAUSE: Final = 0.5
 
@@ -58,12 +60,15 @@ class WakeUp:
     def _follow(self, stop: threading.Event) -> None:
         with self._lanes.collection.watch(max_await_time_ms=AWAIT_MILLISECONDS) as changes:
             self._missed()
+            early = 0
             while changes.alive and not stop.is_set():
                 asked_at = time.monotonic()
                 change = changes.try_next()
                 if change and "documentKey" in change:
                     self._hear([Lane.of(change["documentKey"]["_id"])])
-                elif time.monotonic() - asked_at < EARLY_SECONDS:
+                    continue
+                early = early + 1 if time.monotonic() - asked_at < EARLY_SECONDS else 0
+                if early > EARLY_ANSWERS:
                     # Some servers answer at every write to anything: under load that would be a question for each.
                     stop.wait(EARLY_SECONDS)
 
