@@ -84,6 +84,8 @@ async def serve(host: str, ports: Ports, *, seed: int, with_parent: bool) -> Non
 
     :param with_parent: end when the process that started this one is gone
     """
+    # Before the line that the parent waits for: once it is out, the parent may be gone at any moment.
+    parent = os.getppid()
     world = World(seed)
     assessors = Assessors(world)
     applications: dict[str, ASGIApp] = {
@@ -102,7 +104,7 @@ async def serve(host: str, ports: Ports, *, seed: int, with_parent: bool) -> Non
             await server.listens.wait()
         print(json.dumps(addresses(host, {name: one.getsockname()[1] for name, one in sockets.items()})), flush=True)
         if with_parent:
-            await _end_with_parent()
+            await _end_with(parent)
 
 
 def addresses(host: str, ports: dict[str, int]) -> dict[str, str]:
@@ -126,9 +128,8 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def _end_with_parent() -> None:
+async def _end_with(parent: int) -> None:
     """End the process when its parent is gone; there is no state worth a farewell."""
-    parent = os.getppid()
     while os.getppid() == parent:  # noqa: ASYNC110 - no event tells of a parent's end
         await asyncio.sleep(PARENT_LOOK_S)
     sys.stderr.write("simulators: the parent process is gone\n")

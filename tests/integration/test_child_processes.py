@@ -16,7 +16,8 @@ from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 with Children("casebridge-orphans") as children:
     server = EmbeddedMongoDB(children)
-    grandparent = children.start("shell", ["sh", "-c", "sleep 1000 & wait"])
+    grandparent = children.start("shell", ["sh", "-c", "sleep 1000 & echo ready; wait"])
+    grandparent.wait_until(lambda: "ready" in grandparent.log.read_text(), 30.0)
     print(json.dumps({"pids": [server.child.pid, grandparent.pid], "folder": str(children.folder)}), flush=True)
     try:
         threading.Event().wait()
