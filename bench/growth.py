@@ -5,7 +5,7 @@ left behind, under ids and times of their own.
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from casebridge.database import Document
 PROGRAM: Final = "bench.no_op_queue"
 BATCH: Final = 100
 AT_ONCE: Final = 2000
+TOLD_EVERY: Final = 100_000
 ROUNDS: Final = 5
 OVER: Final = timedelta(days=365)
 GOAL: Final = Goal("ratio", "<=", 1.1)
@@ -44,7 +45,7 @@ def measure(ground: Ground) -> Iterator[Row]:
         for stored in sizes.stored:
             ground.say(f"growth: storing {stored:,} messages")
             installations[stored] = open_installations.enter_context(ground.server.installation())
-            Store(installations[stored]).fill(stored)
+            Store(installations[stored], ground.say).fill(stored)
         for turn in range(rounds):
             ground.say(f"growth, round {turn + 1} of {rounds}")
             for stored, installation in installations.items():
@@ -80,8 +81,9 @@ def _cost(installation: Installation, count: int) -> tuple[Cost, Shares]:
 class Store:
     """Fills an installation with finished messages."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, say: Callable[[str], None]) -> None:
         self._installation = installation
+        self._say = say
         self._database = installation.database
 
     def fill(self, count: int) -> None:
@@ -107,6 +109,9 @@ class Store:
                 ]
             )
             database.cases.insert_many([one.case() for one in stored])
+            if start and start % TOLD_EVERY == 0:
+                self._say(f"growth: {start:,} of {count:,} stored")
+        self._say("growth: building the indexes")
         database.ensure_indexes()
 
     def _finish_one(self) -> None:

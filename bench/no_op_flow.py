@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from casebridge.errors import CaseError
@@ -28,11 +28,17 @@ class NoOpFlow:
         self.first_begun = threading.Event()
         self.steps = (Step(STEP, self._no_op),)
 
+    def look_up(self, messages: Sequence[Message]) -> None:
+        """Nothing is needed."""
+
     def audit_fields(self, _message: Message) -> dict[str, Any]:
         return {}
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         """There is no case to mark."""
+
+    def late(self, message: Message) -> None:
+        """Nothing was done."""
 
     def _no_op(self, _message: Message, _results: Mapping[str, Result]) -> StepResult:
         self.first_begun.set()

@@ -28,7 +28,7 @@ class SecuredMongoDB(EmbeddedMongoDB):
         with MongoClient[dict[str, object]](super().uri) as client:
             client.admin.command("createUser", USER, pwd=self.password, roles=["root"])
         self.child.stop()
-        self.arguments = ("--auth", "--standalone", "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+        self.arguments = ("--auth", "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
         self.restart()
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from casebridge.errors import CaseError, PermanentError
-from casebridge.exams import answer_poller
+from casebridge.exams import answer_poller, case_at_hand
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
@@ -54,6 +54,9 @@ class AnswerFlow:
             Step("show_explanation", self._show_explanation),
         )
 
+    def look_up(self, messages: Sequence[Message]) -> None:
+        case_at_hand.read(messages, self._cases)
+
     def audit_fields(self, message: Message) -> dict[str, Any]:
         payload = message.payload
         return {
@@ -80,7 +83,7 @@ class AnswerFlow:
             self._accept([_repair(message)])
 
     def _fetch_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        case = message.at_hand["case"] = self._case(message)
+        case = self._case(message)
         answer = self._outside.exam_system(self._institution(message)).answer(
             message.payload["flowId"], message.payload["explanationRequestId"], _candidate(case)
         )
@@ -92,7 +95,7 @@ class AnswerFlow:
 
     def _register_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
         answer = results["fetch_answer"]
-        case: Case = message.at_hand.get("case") or self._case(message)
+        case = self._case(message)
         given_at: datetime = answer["givenAt"]
         if case.has_newer_answer(given_at):
             return StepResult({"outcome": "overtaken"}, last=True)
@@ -127,7 +130,7 @@ class AnswerFlow:
         return institution_of(message, self._institutions)
 
     def _case(self, message: Message) -> Case:
-        case = self._cases.get(message.payload["caseId"])
+        case = case_at_hand.of(message, self._cases)
         if case is None:
             raise PermanentError(
                 "casebridge.case_missing",

@@ -3,7 +3,7 @@
 What is found becomes the same message under the same key, so poll and event never make two registrations.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from casebridge.errors import CaseError
@@ -29,6 +29,9 @@ class ExplanationEventFlow:
     @property
     def steps(self) -> tuple[Step, ...]:
         return (Step("look_for_answer", self._look_for_answer),)
+
+    def look_up(self, messages: Sequence[Message]) -> None:
+        """Nothing: the poller reads the cases of the whole flow."""
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return {"testId": message.payload.get("flowId"), **kafka_fields(message)}

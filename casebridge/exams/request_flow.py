@@ -1,10 +1,10 @@
 """The way there: a request from FS becomes a request to the assessor in the exam system, step by step."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from casebridge.errors import CaseError, PermanentError
-from casebridge.exams import request_reader
+from casebridge.exams import case_at_hand, request_reader
 from casebridge.exams.cases import Cases, CaseState
 from casebridge.exams.deadlines import answer_deadline
 from casebridge.exams.institution import Institution
@@ -35,6 +35,9 @@ class RequestFlow:
             Step("find_candidate", self._find_candidate, only_looks=True),
             Step("request_explanation", self._request_explanation),
         )
+
+    def look_up(self, messages: Sequence[Message]) -> None:
+        case_at_hand.read(messages, self._cases)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         request = message.payload.get("request", {})
@@ -93,7 +96,7 @@ class RequestFlow:
         )
 
     def _is_withdrawn(self, message: Message) -> bool:
-        case = self._cases.get(message.payload["caseId"])
+        case = case_at_hand.of(message, self._cases)
         return case is not None and case.state is CaseState.WITHDRAWN
 
     def _institution(self, message: Message) -> Institution:

@@ -5,7 +5,7 @@ the first step without a result.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -48,6 +48,13 @@ class Flow(Protocol):
     @property
     def forget(self) -> tuple[str, ...]:
         """Paths of step results that are dropped when the flow is done, such as `fetch_answer.result.text`."""
+        ...
+
+    def look_up(self, messages: Sequence[Message]) -> None:
+        """Read from the database what the steps of these messages begin with, for all at once, into `Message.at_hand`.
+
+        Only to spare each of them a read of its own: a step that finds nothing at hand reads for itself.
+        """
         ...
 
     def audit_fields(self, message: Message) -> dict[str, Any]:

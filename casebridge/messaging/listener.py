@@ -178,6 +178,7 @@ class Listener:
             return [], AWAY_PAUSE
         with self._lock:
             self._held.update({message.key: message for message in messages})
+        self._worker.look_up(messages)
         return messages, min(self._turns.seconds_to_wait(passing_over), LOOK_AROUND_SECONDS)
 
     def _read_paused(self) -> frozenset[str]:

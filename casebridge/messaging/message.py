@@ -180,7 +180,7 @@ class Message:
     stored: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
     """The document as it was claimed."""
     at_hand: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
-    """What a step has read and the next one of the same attempt may use; never stored."""
+    """What was read for this attempt, since the claim, and its steps may use; never stored."""
     held_until: float = math.inf
     """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
 

@@ -3,7 +3,7 @@
 As long as it cannot be read the message is dead, in sight and alerted; once something was corrected, a replay carries it on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,9 @@ class RecordFlow:
     @property
     def steps(self) -> tuple[Step, ...]:
         return (Step("read_record", self._read_record),)
+
+    def look_up(self, messages: Sequence[Message]) -> None:
+        """Nothing: what is to be read is in the message."""
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return kafka_fields(message)

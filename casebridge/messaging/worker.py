@@ -4,7 +4,7 @@ The outcome is written down by the settler (`settler`), together with those of o
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,6 +55,20 @@ class Worker:
         self._flows = flows
         self._clock = clock
         self._maximum_attempts = maximum_attempts
+
+    def look_up(self, messages: Iterable[Message]) -> None:
+        """Read what claimed messages begin with, for each queue at once. Never raises: the steps read for themselves, too."""
+        by_queue: dict[str, list[Message]] = {}
+        for message in messages:
+            by_queue.setdefault(message.queue, []).append(message)
+        for queue, its_messages in by_queue.items():
+            try:
+                if flow := self._flows.get(queue):
+                    flow.look_up(its_messages)
+            except PyMongoError as error:
+                logger.warning("%s: the database is away (%s)", queue, type(error).__name__)
+            except Exception as error:  # noqa: BLE001 one message's defect must not hold up the others
+                log_defect(error)
 
     def handle(self, message: Message) -> Handled | None:
         """Run the message's steps. Never raises: `None` says that the message is left to its lease, or to its new owner."""

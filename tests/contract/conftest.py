@@ -33,7 +33,8 @@ def secured_mongodb(children: Children, certificate: CertificateFiles) -> Secure
 
 @pytest.fixture(scope="session")
 def embedded_mongodb(children: Children) -> EmbeddedMongoDB:
-    return EmbeddedMongoDB(children, "mongodb-contract")
+    """Its driver sees a replica set of one."""
+    return EmbeddedMongoDB(children, "mongodb-contract", replica_set=True)
 
 
 @pytest.fixture(scope="session", params=SERVERS)

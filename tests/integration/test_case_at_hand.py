@@ -1,0 +1,64 @@
+"""The cases of claimed messages are read together; a message whose case was not read finds it by itself."""
+
+from collections.abc import Sequence
+from threading import Event
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from casebridge.exams import request_reader
+from casebridge.exams.cases import Cases
+from casebridge.messaging.message import Message
+from tests.round_trips import counted
+from tests.world import World
+
+
+def claimed(world: World) -> list[Message]:
+    world.populate(institutions=2, courses=2, requests=8, variety=False)
+    bridge = world.bridge()
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    return bridge.queue.claim("a test", 100)
+
+
+def test_one_question_for_the_cases_of_a_claim(world: World) -> None:
+    messages = claimed(world)
+    bridge = world.bridge()
+    assert len(messages) == 8
+
+    with counted() as commands:
+        bridge.worker.look_up(messages)
+
+    assert commands == {"find": 1}
+    assert [message.at_hand["case"].id for message in messages] == [message.payload["caseId"] for message in messages]
+
+
+@pytest.mark.parametrize("error", [AutoReconnect("away"), RuntimeError("a defect")])
+def test_what_could_not_be_read_together_is_read_by_each(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(_cases: Cases, _keys: Sequence[str]) -> None:
+        raise error
+
+    messages = claimed(world)
+    bridge = world.bridge()
+    monkeypatch.setattr(Cases, "by_ids", fails)
+    bridge.worker.look_up(messages)
+    assert not any(message.at_hand for message in messages)
+
+    handled = [bridge.worker.handle(message) for message in messages]
+
+    assert all(each is not None and each.error is None for each in handled)
+
+
+def test_a_listener_reads_the_cases_of_its_claims_together(world: World) -> None:
+    world.populate(institutions=1, courses=2, requests=20, variety=False)
+    bridge = world.bridge()
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    by_single = []
+    get = bridge.cases.get
+    bridge.cases.get = lambda key: by_single.append(key) or get(key)
+
+    bridge.listener((request_reader.QUEUE,)).run(Event(), until_idle=True)
+
+    assert by_single == []
+    assert bridge.database.cases.count_documents({"state": "dispatched"}) == 20
