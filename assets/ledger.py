@@ -7,7 +7,7 @@ meanwhile can look like a loss, and a real loss is still there when it is read a
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from casebridge.exams.cases import CaseState
+from casebridge.exams.case_state import CaseState
 from casebridge.exams.institution import Institution
 from casebridge.exams.polling import PollOutcome
 from casebridge.exams.request_reader import Window

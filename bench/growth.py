@@ -16,7 +16,9 @@ from bench.installation import Installation
 from bench.no_op_flow import INSTITUTIONS
 from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
+from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Document
+from casebridge.messaging import account
 
 PROGRAM: Final = "bench.no_op_queue"
 BATCH: Final = 100
@@ -102,11 +104,7 @@ class Store:
             database.processed_messages.insert_many([one.copy_of(message, "finishedAt") for one in stored])
             database.received_keys.insert_many([one.copy_of(key, "firstSeen") for one in stored])
             database.audit_log.insert_many(
-                [
-                    one.copy_of(entry, "time") | {"_id": f"{one.key}:{entry['step']}"}
-                    for one in stored
-                    for entry in entries
-                ]
+                [one.copy_of(entry, "time") | {"_id": one.audit_id(entry)} for one in stored for entry in entries]
             )
             database.cases.insert_many([one.case() for one in stored])
             if start and start % TOLD_EVERY == 0:
@@ -125,10 +123,13 @@ class _Stored:
 
     def __init__(self, number: int, moment: datetime) -> None:
         self.key = uuid.uuid4().hex
-        self._correlation_id = uuid.uuid4().hex
+        self._correlation_id = new_correlation_id(moment)
         self._institution = f"institution{number % INSTITUTIONS}.no"
         self._number = number
         self._moment = moment
+
+    def audit_id(self, entry: Document) -> str:
+        return account.entry_id(self._correlation_id, self.key, entry["step"])
 
     def copy_of(self, document: Document, time_field: str) -> Document:
         return {

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from casebridge.correlation_id import new_correlation_id
 from casebridge.errors import CaseError
 from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.message import Message, NewMessage
@@ -34,6 +35,9 @@ class NoOpFlow:
     def audit_fields(self, _message: Message) -> dict[str, Any]:
         return {}
 
+    def conclude(self, messages: Sequence[Message]) -> None:
+        """There is no case."""
+
     def set_aside(self, message: Message, error: CaseError) -> None:
         """There is no case to mark."""
 
@@ -58,6 +62,6 @@ def no_op_messages(count: int) -> Iterator[NewMessage]:
             env="bench",
             exam_system="NONE",
             ordering_key=key,
-            correlation_id=uuid.uuid4().hex,
+            correlation_id=new_correlation_id(),
             payload={},
         )

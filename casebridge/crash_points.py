@@ -20,6 +20,7 @@ CRASH_POINTS: Final = (
     "effect_made",  # the outside system did it; we have not written that down
     "step_recorded",
     "audit_written",  # the audit tells of an outcome that the message does not show yet
+    "concluded",  # the cases say what was done; the messages do not
     "settled",  # the outcome is written; a processed message stands in both collections
     "message_removed",
     "effect_delivered",  # LaaS or the alert has it; the message still owes it

@@ -4,6 +4,7 @@ Here belong the caches, which make a burst of requests for one exam cost one loo
 is in `wiseflow`, the choices are in `casebridge.exams.flow_matching`.
 """
 
+import math
 import time as clock
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
@@ -14,6 +15,7 @@ from casebridge.errors import NotReadyError, PermanentError, TransientError
 from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.flow_matching import (
     SYSTEM,
+    FoundAnswer,
     choose_comment,
     choose_flow,
     find_answer,
@@ -42,6 +44,8 @@ KEPT_SECONDS: Final = 300.0
 KEPT_EXAMS: Final = 2000
 KEPT_PARTICIPANTS: Final = 20_000
 """Bound of the memory: about a kilobyte each."""
+KEPT_CHARACTERS: Final = 1_000_000
+"""Likewise, of comments."""
 SUBMITTED: Final = 2
 STATES: Final = {
     0: ExplanationState.REQUESTED,
@@ -63,6 +67,9 @@ class WiseflowExamSystem:
         self._places: ShortCache[str, ExamPlace] = ShortCache(lambda _: KEPT_SECONDS, KEPT_EXAMS)
         self._participants: ShortCache[int, Sequence[Participant]] = ShortCache(
             lambda _: KEPT_SECONDS, KEPT_PARTICIPANTS, weigh=len
+        )
+        self._comments: ShortCache[int, Sequence[SubmissionComment]] = ShortCache(
+            lambda _: KEPT_SECONDS, KEPT_CHARACTERS, weigh=_characters
         )
 
     def find_exam(self, exam: ExamKey) -> ExamPlace:
@@ -98,12 +105,17 @@ class WiseflowExamSystem:
         """Every request on the flow. Comments are read once, and only if some answer may stand in one."""
         explanations = self.client.explanations(flow_id)
         in_comments = [one for one in explanations if one.state >= SUBMITTED and one.text is None]
-        comments = self._comments(flow_id) if in_comments else ()
+        comments = self._comments_now(flow_id) if in_comments else ()
         submissions = self._submissions(flow_id, in_comments) if comments else {}
         return [_status(flow_id, one, comments, submissions.get(one.explanation_id)) for one in explanations]
 
-    def answer(self, flow_id: int, explanation_request_id: int, candidate: CandidatePlace) -> ExplanationAnswer:
+    def answer(
+        self, flow_id: int, explanation_request_id: int, candidate: CandidatePlace, marker: str | None = None
+    ) -> ExplanationAnswer:
         """The answer's text and WISEflow's own moment for it.
+
+        WISEflow gives comments for a whole flow only, so those of a burst share a list. One that was read before serves if it
+        shows the very answer that the poll saw, by its `marker`.
 
         Raises `NotReadyError` `wiseflow.answer_withdrawn` when the answer was unlocked meanwhile, `TransientError`
         `wiseflow.answer_empty` when there is no text, and `PermanentError` `wiseflow.participant_mismatch` when the
@@ -111,8 +123,7 @@ class WiseflowExamSystem:
         """
         explanation = self.client.explanation(flow_id, explanation_request_id)
         self._check_answered(explanation, candidate)
-        comments = () if explanation.text else self.client.submission_comments(flow_id)
-        found = find_answer(explanation, comments, candidate.submission_id)
+        found = self._find_answer(flow_id, explanation, candidate.submission_id, marker)
         if found is None:
             raise TransientError(
                 "wiseflow.answer_empty",
@@ -160,10 +171,34 @@ class WiseflowExamSystem:
             flow_id, lambda: self.client.participants(flow_id, self._access.participants_endpoint), instead_of
         )
 
-    def _comments(self, flow_id: int) -> Sequence[SubmissionComment]:
-        """The flow's comments; none where the licence hides them, so that the states can still be followed."""
-        try:
+    def _find_answer(
+        self, flow_id: int, explanation: Explanation, submission_id: int | None, marker: str | None
+    ) -> FoundAnswer | None:
+        if explanation.text:
+            return find_answer(explanation, (), submission_id)
+        began = clock.monotonic()
+        comments = self._read_comments(flow_id)
+        if comments.loaded_at < began and _marker(explanation, comments.value, submission_id) == marker:
+            found = find_answer(explanation, comments.value, submission_id)
+            if found is not None:
+                return found
+        return find_answer(explanation, self._read_comments(flow_id, since=began).value, submission_id)
+
+    def _read_comments(self, flow_id: int, *, since: float = -math.inf) -> Entry[Sequence[SubmissionComment]]:
+        """The flow's comments, read by whoever began to after `since`."""
+
+        def load() -> Sequence[SubmissionComment]:
             return self.client.submission_comments(flow_id)
+
+        entry = self._comments.get(flow_id, load)
+        while entry.loaded_at < since:
+            entry = self._comments.get(flow_id, load, instead_of=entry)
+        return entry
+
+    def _comments_now(self, flow_id: int) -> Sequence[SubmissionComment]:
+        """The flow's comments as they are now; none where the licence hides them, so that the states can still be followed."""
+        try:
+            return self._read_comments(flow_id, since=clock.monotonic()).value
         except PermanentError as error:
             if error.code != f"{SYSTEM.lower()}.{COMMENTS_OFF.code}":
                 raise
@@ -205,8 +240,14 @@ def _values(lists: dict[int, Entry[Sequence[Participant]]]) -> dict[int, Sequenc
 def _status(
     flow_id: int, explanation: Explanation, comments: Iterable[SubmissionComment], submission_id: int | None
 ) -> ExplanationStatus:
+    marker = _marker(explanation, comments, submission_id)
+    state = STATES.get(explanation.state, ExplanationState.UNKNOWN)
+    return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker)
+
+
+def _marker(explanation: Explanation, comments: Iterable[SubmissionComment], submission_id: int | None) -> str:
     comment = choose_comment(explanation, comments, submission_id) if explanation.state >= SUBMITTED else None
-    marker = short_hash(
+    return short_hash(
         explanation.state,
         explanation.assign_date,
         explanation.accept_date,
@@ -216,5 +257,7 @@ def _status(
         # times have whole seconds: an edit within the same second shows only here
         comment.content if comment else None,
     )
-    state = STATES.get(explanation.state, ExplanationState.UNKNOWN)
-    return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker)
+
+
+def _characters(comments: Sequence[SubmissionComment]) -> int:
+    return sum(len(comment.content or "") for comment in comments)

@@ -2,13 +2,14 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from casebridge.errors import CaseError, PermanentError
 from casebridge.exams import answer_poller, case_at_hand
+from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
@@ -22,6 +23,7 @@ from casebridge.messaging.message import Message, NewMessage
 logger = logging.getLogger(__name__)
 
 OSLO = ZoneInfo("Europe/Oslo")
+REGISTERED: Final = "registered"
 
 
 class AnswerFlow:
@@ -66,6 +68,9 @@ class AnswerFlow:
             "testId": payload.get("flowId"),
         }
 
+    def conclude(self, messages: Sequence[Message]) -> None:
+        self._cases.advance([advance for message in messages for advance in _advances(message)])
+
     def set_aside(self, message: Message, error: CaseError) -> None:
         if message.payload.get("caseId"):
             self._cases.set_aside(message.payload["caseId"], error.code)
@@ -83,13 +88,16 @@ class AnswerFlow:
             self._accept([_repair(message)])
 
     def _fetch_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        case = self._case(message)
+        case, repairs = self._case(message), bool(message.payload.get("repairs"))
         answer = self._outside.exam_system(self._institution(message)).answer(
-            message.payload["flowId"], message.payload["explanationRequestId"], _candidate(case)
+            message.payload["flowId"],
+            message.payload["explanationRequestId"],
+            _candidate(case),
+            None if repairs else message.payload.get("marker"),
         )
         text_hash = hashlib.sha256(answer.text.encode()).hexdigest()
         values: Result = {"textHash": text_hash, "givenAt": answer.given_at, "source": answer.source}
-        if case.is_registered_by_another(message.key, text_hash) and not message.payload.get("repairs"):
+        if case.is_registered_by_another(message.key, text_hash) and not repairs:
             return StepResult({**values, "outcome": "unchanged"}, last=True)
         return StepResult({**values, "text": answer.text})
 
@@ -111,15 +119,13 @@ class AnswerFlow:
                 text=answer["text"],
             )
         )
-        self._cases.registered(case.id, answer["textHash"], given_at, message.key)
         wants_to_show = self._wants_to_show(message)
-        return StepResult({"outcome": "registered"}, last=not wants_to_show)
+        return StepResult({"outcome": REGISTERED}, last=not wants_to_show)
 
     def _show_explanation(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
         self._outside.exam_system(self._institution(message)).show_explanation(
             message.payload["flowId"], message.payload["explanationRequestId"]
         )
-        self._cases.shown(message.payload["caseId"])
         return StepResult({"shown": True})
 
     def _wants_to_show(self, message: Message) -> bool:
@@ -138,6 +144,16 @@ class AnswerFlow:
                 "Restore the collection from its backup, then replay the message.",
             )
         return case
+
+
+def _advances(message: Message) -> Iterator[CaseAdvance]:
+    case_id, answer = message.payload["caseId"], message.steps.get("fetch_answer")
+    registration, showing = message.steps.get("register_explanation"), message.steps.get("show_explanation")
+    if answer and registration and registration.result.get("outcome") == REGISTERED:
+        found = answer.result
+        yield CaseAdvance.registered(case_id, found["textHash"], found["givenAt"], message.key, registration.at)
+    if showing:
+        yield CaseAdvance.shown(case_id, showing.at)
 
 
 def _repair(message: Message) -> NewMessage:

@@ -151,6 +151,7 @@ def _message(institution: Institution, case: Case, status: ExplanationStatus) ->
             "caseId": case.id,
             "flowId": status.flow_id,
             "explanationRequestId": status.explanation_request_id,
+            "marker": status.marker,
             "vurdId": document["vurdId"],
             "personlopenr": document["personlopenr"],
             "kandidatnr": document["kandidatnr"],

@@ -4,33 +4,22 @@ The queue says what is being done; the case says how far it has come (contract 6
 moves a case forward, so that a repeated or late write changes nothing.
 """
 
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from casebridge.clock import Clock
+from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document, insert_absent
-from casebridge.exams.deadlines import answer_deadline
+from casebridge.exams.case_advance import CaseAdvance
+from casebridge.exams.case_state import OPEN, CaseState
+from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.institution import Institution
-from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest, RequestedExplanation
+from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
 
-
-class CaseState(StrEnum):
-    """How far a case has come. `withdrawn`: finished in FS by hand before we had an answer."""
-
-    REQUESTED = "requested"
-    DISPATCHED = "dispatched"
-    REGISTERED = "registered"
-    SHOWN = "shown"
-    WITHDRAWN = "withdrawn"
-
-
-OPEN: Final = (CaseState.REQUESTED.value, CaseState.DISPATCHED.value)
 DISCARDED: Final = "discarded"
 """Stands in `setAside` when an operator has said that the case is settled without us."""
 
@@ -111,7 +100,7 @@ class Cases:
         return {
             "_id": key,
             "schemaVersion": 1,
-            "correlationId": uuid.uuid4().hex,
+            "correlationId": new_correlation_id(),
             "orgId": institution.org_id,
             "env": institution.env,
             "institution": institution.key,
@@ -128,43 +117,14 @@ class Cases:
             "setAside": None,
         }
 
-    def dispatched(
-        self, key: str, request: ExplanationRequest, candidate: CandidatePlace, requested: RequestedExplanation
-    ) -> None:
-        """The exam system has the request. Also after a change in FS: place and deadline are set anew."""
-        deadline = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
-        place = {
-            "flowId": candidate.flow_id,
-            "participantId": candidate.participant_id,
-            "submissionId": candidate.submission_id,
-            "explanationRequestId": requested.explanation_request_id,
-            "kandidatnr": request.kandidatnr,
-            "kommisjonsId": request.kommisjons_id,
-            "deadline": at_midnight(deadline),
-            "setAside": None,
-        }
-        moved = {"state": CaseState.DISPATCHED.value, "dispatchedAt": self._clock.now()}
-        self._advance(key, (CaseState.REQUESTED.value,), moved, place)
-
-    def registered(self, key: str, text_hash: str, given_at: datetime, message_key: str) -> None:
-        """FS has the answer with this fingerprint. A write that comes later than that of a newer answer changes nothing."""
-        answer = {
-            "registeredHash": text_hash,
-            "registeredBy": message_key,
-            "answerGivenAt": given_at,
-            "registeredAt": self._clock.now(),
-            "setAside": None,
-        }
-        # Not by `$or`: some servers then read every case.
-        not_newer = {"answerGivenAt": {"$not": {"$gt": given_at}}}
-        moved = {"state": CaseState.REGISTERED.value}
-        self._advance(key, (*OPEN, CaseState.WITHDRAWN.value), moved, answer, not_newer)
-
-    def shown(self, key: str) -> None:
-        self._cases.update_one(
-            {"_id": key, "state": CaseState.REGISTERED.value},
-            {"$set": {"state": CaseState.SHOWN.value, "shownAt": self._clock.now()}},
-        )
+    def advance(self, advances: Sequence[CaseAdvance]) -> None:
+        """Move cases forward, with one command for all; one more where some had moved on before."""
+        if not advances:
+            return
+        moved = self._cases.bulk_write([advance.move() for advance in advances])
+        notes = [advance.note() for advance in advances if advance.values]
+        if moved.matched_count < len(advances) and notes:
+            self._cases.bulk_write(notes)
 
     def withdraw(self, keys: Iterable[str]) -> int:
         """FS finished these by hand; those that we had answered stay as they are. Returns how many were still open."""
@@ -205,15 +165,6 @@ class Cases:
             {"_id": key, "state": CaseState.WITHDRAWN.value},
             {"$set": {"state": CaseState.REQUESTED.value, "reopenedAt": self._clock.now()}},
         )
-
-    def _advance(
-        self, key: str, before: Sequence[str], moved: Document, values: Document, only_if: Document | None = None
-    ) -> None:
-        """Set `values`, and `moved` too if the case is still in one of the states `before`."""
-        selection = {"_id": key, **(only_if or {})}
-        advanced = self._cases.update_one({**selection, "state": {"$in": list(before)}}, {"$set": {**values, **moved}})
-        if not advanced.matched_count:
-            self._cases.update_one(selection, {"$set": values})
 
     # What pollers and operators read
 
@@ -291,8 +242,3 @@ class Cases:
             {"state": {"$in": list(OPEN)}, "deadline": {"$lte": until}, "setAside": {"$ne": DISCARDED}}
         ).sort("deadline", 1)
         return [Case.from_document(document) for document in documents]
-
-
-def at_midnight(day: date) -> datetime:
-    """A date as MongoDB can store it: midnight UTC."""
-    return datetime.combine(day, time(), UTC)

@@ -3,7 +3,7 @@
 The lengths are settings (`AnswerSettings`), because the Act was replaced in 2024 and institutions differ (contract 7).
 """
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
 import holidays
@@ -16,6 +16,11 @@ def answer_deadline(asked_on: date, fs_deadline: date | None, days: int) -> date
     A deadline that ends on a Saturday, Sunday or public holiday ends on the next working day (contract 7, "Counting").
     """
     return fs_deadline or next_working_day(asked_on + timedelta(days=days))
+
+
+def at_midnight(day: date) -> datetime:
+    """A date as MongoDB can store it: midnight UTC."""
+    return datetime.combine(day, time(), UTC)
 
 
 def next_working_day(day: date) -> date:

@@ -36,6 +36,9 @@ class ExplanationEventFlow:
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return {"testId": message.payload.get("flowId"), **kafka_fields(message)}
 
+    def conclude(self, messages: Sequence[Message]) -> None:
+        """Nothing: an event changes no case; the answer that it led to will."""
+
     def set_aside(self, message: Message, error: CaseError) -> None:
         """Nothing to mark: the polls look at the case as before."""
 

@@ -59,8 +59,13 @@ class ExamSystem(Protocol):
         """Every explanation request on the flow."""
         ...
 
-    def answer(self, flow_id: int, explanation_request_id: int, candidate: CandidatePlace) -> ExplanationAnswer:
-        """The answer's text, never empty: raises `TransientError` `wiseflow.answer_empty` when there is none (contract 4.8)."""
+    def answer(
+        self, flow_id: int, explanation_request_id: int, candidate: CandidatePlace, marker: str | None = None
+    ) -> ExplanationAnswer:
+        """The answer's text, never empty: raises `TransientError` `wiseflow.answer_empty` when there is none (contract 4.8).
+
+        `marker` is the one under which a poll saw the answer: that version or a later one is given. Without it: as it is now.
+        """
         ...
 
     def show_explanation(self, flow_id: int, explanation_request_id: int) -> None:

@@ -1,11 +1,14 @@
 """The way there: a request from FS becomes a request to the assessor in the exam system, step by step."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import date
+from typing import Any, Final
 
 from casebridge.errors import CaseError, PermanentError
 from casebridge.exams import case_at_hand, request_reader
-from casebridge.exams.cases import Cases, CaseState
+from casebridge.exams.case_advance import CaseAdvance
+from casebridge.exams.case_state import CaseState
+from casebridge.exams.cases import Cases
 from casebridge.exams.deadlines import answer_deadline
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
@@ -14,6 +17,8 @@ from casebridge.exams.ports import Outside
 from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.message import Message
 from casebridge.messaging.record_flow import kafka_fields
+
+REQUESTED: Final = "request_explanation"
 
 
 class RequestFlow:
@@ -33,7 +38,7 @@ class RequestFlow:
         return (
             Step("find_exam", self._find_exam, only_looks=True),
             Step("find_candidate", self._find_candidate, only_looks=True),
-            Step("request_explanation", self._request_explanation),
+            Step(REQUESTED, self._request_explanation),
         )
 
     def look_up(self, messages: Sequence[Message]) -> None:
@@ -50,6 +55,20 @@ class RequestFlow:
             "testId": place.result.get("flowId") if place else None,
             **kafka_fields(message),
         }
+
+    def conclude(self, messages: Sequence[Message]) -> None:
+        self._cases.advance([self._dispatched(message) for message in messages if REQUESTED in message.steps])
+
+    def _dispatched(self, message: Message) -> CaseAdvance:
+        request, done = _request(message), message.steps[REQUESTED]
+        return CaseAdvance.dispatched(
+            message.payload["caseId"],
+            request,
+            _candidate(message.steps["find_candidate"].result),
+            done.result["explanationRequestId"],
+            self._deadline(request),
+            done.at,
+        )
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         if message.payload.get("caseId"):
@@ -82,11 +101,9 @@ class RequestFlow:
 
     def _request_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
         request = _request(message)
-        found = results["find_candidate"]
-        candidate = CandidatePlace(found["flowId"], found["participantId"], found["submissionId"])
-        due = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
-        requested = self._outside.exam_system(self._institution(message)).request_explanation(candidate, due)
-        self._cases.dispatched(message.payload["caseId"], request, candidate, requested)
+        requested = self._outside.exam_system(self._institution(message)).request_explanation(
+            _candidate(results["find_candidate"]), self._deadline(request)
+        )
         return StepResult(
             {
                 "explanationRequestId": requested.explanation_request_id,
@@ -94,6 +111,9 @@ class RequestFlow:
                 "shown": requested.shown,
             }
         )
+
+    def _deadline(self, request: ExplanationRequest) -> date:
+        return answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
 
     def _is_withdrawn(self, message: Message) -> bool:
         case = case_at_hand.of(message, self._cases)
@@ -113,6 +133,11 @@ def institution_of(message: Message, institutions: InstitutionRegister) -> Insti
             "Activate it (docs/adding-an-institution.md), then replay the message.",
         )
     return institution
+
+
+def _candidate(found: Result) -> CandidatePlace:
+    """What `find_candidate` came to."""
+    return CandidatePlace(found["flowId"], found["participantId"], found["submissionId"])
 
 
 def _request(message: Message) -> ExplanationRequest:

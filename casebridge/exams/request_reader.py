@@ -5,7 +5,6 @@ as a message, also one that cannot be read: it dies with a clear error, in sight
 """
 
 import json
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,9 +14,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from casebridge.clock import Clock
+from casebridge.correlation_id import new_correlation_id
 from casebridge.errors import CaseError
 from casebridge.exams import request_intake
-from casebridge.exams.cases import Cases, CaseState, case_id
+from casebridge.exams.case_state import CaseState
+from casebridge.exams.cases import Cases, case_id
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ChangedExam, ExplanationRequest
 from casebridge.exams.polling import Polling, PollOutcome
@@ -196,6 +197,6 @@ def _unreadable_message(institution: Institution, row: dict[str, Any], why: str)
         env=institution.env,
         exam_system=institution.exam_system,
         ordering_key=key,
-        correlation_id=uuid.uuid4().hex,
+        correlation_id=new_correlation_id(),
         payload={"caseId": None, "unreadable": raw, "fields": why},
     )

@@ -20,11 +20,11 @@ def done(message: Message, flow: Flow) -> list[AuditEntry]:
     A step is done once in a message's life, whatever attempts and replays come after, so its name makes its entry unique.
     """
     fields = flow.audit_fields(message)
-    received = _entry(message, f"{message.key}:received", message.enqueued_at, "received", fields)
+    received = _entry(message, _id_of(message, "received"), message.enqueued_at, "received", fields)
     steps = [
         _entry(
             message,
-            f"{message.key}:{name}",
+            _id_of(message, name),
             step.at,
             name,
             fields,
@@ -41,7 +41,7 @@ def failed(message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
     """The entry of one failed attempt; the fence keeps attempts apart that cost nothing and so bear the same number."""
     return _entry(
         message,
-        f"{message.key}:{message.fence}:{failure.step}:failed",
+        _id_of(message, message.fence, failure.step, "failed"),
         failure.at,
         failure.step,
         flow.audit_fields(message) if flow else {},
@@ -50,6 +50,15 @@ def failed(message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
         code=failure.code,
         attempt=message.attempts,
     )
+
+
+def entry_id(correlation_id: str, key: str, *place: object) -> str:
+    """Derived from what the entry tells of; begins with the correlation id, because entries of one time then lie together."""
+    return ":".join((correlation_id, key, *map(str, place)))
+
+
+def _id_of(message: Message, *place: object) -> str:
+    return entry_id(message.correlation_id, message.key, *place)
 
 
 def _entry(

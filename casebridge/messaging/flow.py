@@ -61,6 +61,13 @@ class Flow(Protocol):
         """The fields of contract 2.2 that this flow's messages can tell."""
         ...
 
+    def conclude(self, messages: Sequence[Message]) -> None:
+        """Write down what the steps that these messages have done mean for their cases, for all at once. Idempotent.
+
+        Called before anybody can take their outcome for settled, whatever it is.
+        """
+        ...
+
     def set_aside(self, message: Message, error: CaseError) -> None:
         """The message is about to be dead: mark its case. Idempotent."""
         ...

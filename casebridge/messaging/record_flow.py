@@ -37,6 +37,9 @@ class RecordFlow:
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return kafka_fields(message)
 
+    def conclude(self, messages: Sequence[Message]) -> None:
+        """Nothing: a record that cannot be read has no case."""
+
     def set_aside(self, message: Message, error: CaseError) -> None:
         """Nothing to mark: a record that cannot be read has no case."""
 

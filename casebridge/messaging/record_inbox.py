@@ -5,7 +5,6 @@ Fetching records and committing their offsets is in `resources.kafka`.
 """
 
 import logging
-import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Final
 
 from pymongo.errors import PyMongoError
 
+from casebridge.correlation_id import new_correlation_id
 from casebridge.defect import as_case_error
 from casebridge.errors import PermanentError
 from casebridge.fingerprint import short_hash
@@ -131,7 +131,7 @@ def _poison_message(reading: Reading) -> NewMessage:
         env=reading.env,
         exam_system=UNKNOWN,
         ordering_key=key,
-        correlation_id=uuid.uuid4().hex,
+        correlation_id=new_correlation_id(),
         payload={"tooLarge": reading.error is not None and reading.error.code == "kafka.record_too_large"},
         origin=reading.record.origin(),
     )

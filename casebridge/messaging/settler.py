@@ -1,7 +1,8 @@
-"""Settles what the workers have handled, many messages at a time: writes the audit, then each message's new state.
+"""Settles what the workers have handled, many messages at a time: the audit, then the cases, then each message's new state.
 
 The order never changes: audit first, because the audit may be written twice without harm and a state that nobody can account
-for may not exist. Whatever is ready is settled at once; under load more is ready, so each write is shared by more messages.
+for may not exist; the message last, because whoever finds it settled takes its case for written. Whatever is ready is settled at
+once; under load more is ready, so each write is shared by more messages.
 """
 
 import logging
@@ -74,6 +75,8 @@ class Settler:
         entries += [account.failed(handled.message, handled.flow, what.failure) for handled, what in failed]
         self._audit.add(entries)
         crash_point("audit_written")
+        _conclude(batch)
+        crash_point("concluded")
         settled = self._finish(done) if done else Settled([], [])
         settled.outcomes.extend(self._fail(handled, what) for handled, what in failed)
         return settled
@@ -161,6 +164,12 @@ class _Failed:
             now, message.attempts, handled.step, error.category.value, error.code, error.cause, error.next_action
         )
         return cls(error, failure, verdict)
+
+
+def _conclude(batch: Sequence[Handled]) -> None:
+    flows = {handled.flow.queue: handled.flow for handled in batch if handled.flow}
+    for queue, flow in flows.items():
+        flow.conclude([handled.message for handled in batch if handled.message.queue == queue])
 
 
 def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = False) -> Alert:

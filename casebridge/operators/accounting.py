@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.exams.cases import DISCARDED, Cases, CaseState
+from casebridge.exams.case_state import CaseState
+from casebridge.exams.cases import DISCARDED, Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 
 # A discarded message stays for a while in which it can be brought back; after that its case's mark stands for it.

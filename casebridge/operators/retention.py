@@ -5,7 +5,6 @@ neither a dry run, nor a count for the audit, nor that a key must outlive its me
 """
 
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -17,8 +16,9 @@ from pymongo.collection import Collection
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
+from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document
-from casebridge.exams.cases import OPEN
+from casebridge.exams.case_state import OPEN
 from casebridge.settings import RetentionSettings
 
 SUBMODULE: Final = "casebridge-retention"
@@ -105,7 +105,7 @@ class Retention:
         """
         stop = stop or threading.Event()
         rules = self._rules(self._clock.now())
-        correlation_id = uuid.uuid4().hex
+        correlation_id = new_correlation_id()
         if not dry_run:
             self._tell(
                 correlation_id, "prune_begun", {"askedBy": asked_by, **{rule.what: rule.before for rule in rules}}

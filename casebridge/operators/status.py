@@ -8,7 +8,8 @@ from typing import Any
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.exams.cases import DISCARDED, OPEN, Cases, CaseState
+from casebridge.exams.case_state import OPEN, CaseState
+from casebridge.exams.cases import DISCARDED, Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 from casebridge.messaging.pauses import Pauses
 

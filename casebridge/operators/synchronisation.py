@@ -15,7 +15,7 @@ from typing import Final
 from casebridge.database import Database
 from casebridge.exams import request_reader
 from casebridge.exams.answer_poller import AnswerPoller
-from casebridge.exams.cases import OPEN, CaseState
+from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.institution import Institution
 from casebridge.exams.polling import PollOutcome
 from casebridge.exams.request_reader import RequestReader

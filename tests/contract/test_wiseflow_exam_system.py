@@ -321,6 +321,64 @@ class TestMarker:
         assert caught.value.code == "wiseflow.http_503"
 
 
+class TestSharedComments:
+    """WISEflow gives comments for a whole flow: the answers of a burst share a list, and none gets an older text than its own."""
+
+    @pytest.fixture
+    def two(
+        self, world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
+    ) -> tuple[Answered, Answered]:
+        one = answered(world, exams, institution, answer_text="Den ene")
+        return one, answered(world, exams, institution, examId=one.case["examId"], answer_text="Den andre")
+
+    def markers(self, exams: WiseflowExamSystem, one: Answered) -> dict[int, str]:
+        return {status.explanation_request_id: status.marker for status in exams.explanations(one.candidate.flow_id)}
+
+    def text(self, exams: WiseflowExamSystem, one: Answered, markers: dict[int, str]) -> str:
+        return exams.answer(one.candidate.flow_id, one.request_id, one.candidate, markers[one.request_id]).text
+
+    def test_answers_that_a_poll_saw_are_read_without_reading_the_comments_again(
+        self, exams: WiseflowExamSystem, two: tuple[Answered, Answered]
+    ) -> None:
+        markers = self.markers(exams, two[0])
+        recorded(exams.client).exchanges.clear()
+        assert [self.text(exams, one, markers) for one in two] == ["Den ene", "Den andre"]
+        assert recorded(exams.client).paths() == [
+            f"GET /v1/flow/{one.candidate.flow_id}/explanation/request/{one.request_id}" for one in two
+        ]
+
+    def test_answers_that_another_process_saw_share_one_reading(
+        self, world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, two: tuple[Answered, Answered]
+    ) -> None:
+        markers = self.markers(world.exam_system(institution), two[0])
+        recorded(exams.client).exchanges.clear()
+        assert [self.text(exams, one, markers) for one in two] == ["Den ene", "Den andre"]
+        assert sum("submission-comments" in path for path in recorded(exams.client).paths()) == 1
+
+    @pytest.mark.parametrize("edit", [False, True])
+    def test_a_later_version_than_the_kept_one_is_read(
+        self,
+        world: SimulatedWorld,
+        institution: Institution,
+        exams: WiseflowExamSystem,
+        simulators: RunningSimulators,
+        two: tuple[Answered, Answered],
+        edit: bool,
+    ) -> None:
+        self.markers(exams, two[0])
+        simulators.control.change_answer(two[0].request_id, "En ny tekst", edit=edit)
+        seen_elsewhere = self.markers(world.exam_system(institution), two[0])
+        assert self.text(exams, two[0], seen_elsewhere) == "En ny tekst"
+        assert self.text(exams, two[1], seen_elsewhere) == "Den andre"
+
+    def test_whoever_does_not_say_what_was_seen_gets_it_as_it_is_now(
+        self, exams: WiseflowExamSystem, simulators: RunningSimulators, two: tuple[Answered, Answered]
+    ) -> None:
+        self.markers(exams, two[0])
+        simulators.control.change_answer(two[0].request_id, "En ny tekst", edit=True)
+        assert two[0].text(exams) == "En ny tekst"
+
+
 def test_showing_sends_one_mail(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
 ) -> None:
