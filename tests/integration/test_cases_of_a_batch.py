@@ -1,4 +1,4 @@
-"""The cases of claimed messages are read together; a message whose case was not read finds it by itself."""
+"""Cases are read and written for many messages at once; a message whose case was not read then finds it by itself."""
 
 from collections.abc import Sequence
 from threading import Event
@@ -62,3 +62,21 @@ def test_a_listener_reads_the_cases_of_its_claims_together(world: World) -> None
 
     assert by_single == []
     assert bridge.database.cases.count_documents({"state": "dispatched"}) == 20
+
+
+def test_an_answer_that_fs_has_is_written_down_though_it_cannot_be_shown(world: World) -> None:
+    """The step that failed comes after the one that the case must tell of."""
+    world.populate(institutions=1, courses=1, requests=2, variety=False)
+    world.database.orgs.update_many({}, {"$set": {"wiseflow.showJustification": True}})
+    bridge = world.bridge()
+    world.send(bridge)
+    world.control.wait("answered", 2)
+    world.control.faults({"kind": "status", "status": 403, "system": "wiseflow", "method": "PATCH"})
+
+    bridge.synchronisation.poll_answers(bridge.institutions.active())
+    bridge.synchronisation.run_batch()
+
+    cases = list(world.database.cases.find())
+    assert [(case["state"], case["setAside"]) for case in cases] == [("registered", "wiseflow.show_refused")] * 2
+    assert world.database.messages.count_documents({"status": "dead"}) == 2
+    world.control.clear_faults()
