@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from casebridge.correlation_id import new_correlation_id
@@ -53,6 +54,7 @@ class NoOpFlow:
 
 def no_op_messages(count: int) -> Iterator[NewMessage]:
     """Messages of as many cases, spread over some institutions."""
+    now = datetime.now(UTC)
     for number in range(count):
         key = uuid.uuid4().hex
         yield NewMessage(
@@ -62,6 +64,6 @@ def no_op_messages(count: int) -> Iterator[NewMessage]:
             env="bench",
             exam_system="NONE",
             ordering_key=key,
-            correlation_id=new_correlation_id(),
+            correlation_id=new_correlation_id(now),
             payload={},
         )

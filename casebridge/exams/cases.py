@@ -100,7 +100,7 @@ class Cases:
         return {
             "_id": key,
             "schemaVersion": 1,
-            "correlationId": new_correlation_id(),
+            "correlationId": new_correlation_id(now),
             "orgId": institution.org_id,
             "env": institution.env,
             "institution": institution.key,

@@ -164,7 +164,7 @@ class RequestReader:
         if found.finished:
             self._cases.withdraw([case_id(institution, request) for request in found.finished])
         messages = [request_message(institution, request, cases) for request in found.open]
-        messages += [_unreadable_message(institution, row, why) for row, why in found.unreadable]
+        messages += [_unreadable_message(institution, row, why, self._clock.now()) for row, why in found.unreadable]
         correlation_ids = {message.key: message.correlation_id for message in messages}
         return [correlation_ids[key] for key in self._queue.accept(messages)]
 
@@ -186,7 +186,7 @@ def _sort(rows: Sequence[dict[str, Any]], window: Window | None) -> _Sorted:
     return found
 
 
-def _unreadable_message(institution: Institution, row: dict[str, Any], why: str) -> NewMessage:
+def _unreadable_message(institution: Institution, row: dict[str, Any], why: str, now: datetime) -> NewMessage:
     # As text: a row that no rule has been held against may have names and numbers that MongoDB does not take.
     raw = json.dumps(row, sort_keys=True)
     key = short_hash(QUEUE, institution.key, raw)
@@ -197,6 +197,6 @@ def _unreadable_message(institution: Institution, row: dict[str, Any], why: str)
         env=institution.env,
         exam_system=institution.exam_system,
         ordering_key=key,
-        correlation_id=new_correlation_id(),
+        correlation_id=new_correlation_id(now),
         payload={"caseId": None, "unreadable": raw, "fields": why},
     )

@@ -131,7 +131,7 @@ def _poison_message(reading: Reading) -> NewMessage:
         env=reading.env,
         exam_system=UNKNOWN,
         ordering_key=key,
-        correlation_id=new_correlation_id(),
+        correlation_id=new_correlation_id(reading.record.timestamp),
         payload={"tooLarge": reading.error is not None and reading.error.code == "kafka.record_too_large"},
         origin=reading.record.origin(),
     )

@@ -104,8 +104,9 @@ class Retention:
         The audit is told before the first removal and, with the counts, after the last.
         """
         stop = stop or threading.Event()
-        rules = self._rules(self._clock.now())
-        correlation_id = new_correlation_id()
+        now = self._clock.now()
+        rules = self._rules(now)
+        correlation_id = new_correlation_id(now)
         if not dry_run:
             self._tell(
                 correlation_id, "prune_begun", {"askedBy": asked_by, **{rule.what: rule.before for rule in rules}}

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from casebridge.messaging.account import entry_id
 from casebridge.messaging.message import MessageStatus
 from tests.world import World
 
@@ -75,9 +76,9 @@ def _audit_gaps(world: World) -> dict[str, int]:
     done: set[str] = set()
     failures: Counter[tuple[str, str]] = Counter()
     for collection in (world.database.messages, world.database.processed_messages):
-        for message in collection.find({}, {"steps": 1, "errors": 1, "status": 1, "fence": 1}):
+        for message in collection.find({}, {"steps": 1, "errors": 1, "status": 1, "correlationId": 1}):
             steps = message["steps"] if message["status"] == MessageStatus.PROCESSED.value else {}
-            done |= {f"{message['_id']}:{name}" for name in ("received", *steps)}
+            done |= {entry_id(message["correlationId"], message["_id"], name) for name in ("received", *steps)}
             for error in message["errors"]:
                 failures[message["_id"], error["step"]] += 1
     told: set[str] = set()
@@ -88,7 +89,7 @@ def _audit_gaps(world: World) -> dict[str, int]:
             told.add(entry["_id"])
             registrations[entry["correlationId"]] += entry["detail"].get("outcome") == "registered"
         else:
-            told_failures[entry["_id"].partition(":")[0], entry["step"]] += 1
+            told_failures[entry["_id"].split(":")[1], entry["step"]] += 1
     return {
         "steps without entry": len(done - told),
         "entries without step": len(told - done),

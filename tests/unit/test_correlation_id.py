@@ -10,7 +10,7 @@ MOMENT = datetime(2026, 2, 28, 23, 59, 59, 999_000, tzinfo=UTC)
 
 def test_it_is_a_uuid_of_version_7() -> None:
     for _ in range(100):
-        one = uuid.UUID(new_correlation_id())
+        one = uuid.UUID(new_correlation_id(MOMENT))
         assert (one.version, one.variant) == (7, uuid.RFC_4122)
 
 
@@ -28,3 +28,9 @@ def test_it_sorts_by_time() -> None:
 
 def test_no_two_of_one_moment_are_the_same() -> None:
     assert len({new_correlation_id(MOMENT) for _ in range(10_000)}) == 10_000
+
+
+def test_a_moment_before_1970_is_none_that_breaks_it() -> None:
+    """Kafka says -1 where a record has no time."""
+    one = uuid.UUID(new_correlation_id(datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)))
+    assert (one.int >> 80, one.version) == (0, 7)
