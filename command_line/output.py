@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from rich import box
 from rich.console import Console
@@ -17,6 +17,8 @@ from rich.table import Table
 
 results = Console()
 notes = Console(stderr=True)
+LONGEST_WHOLE: Final = 32
+"""As long as a correlation id; a longer cell in one piece would push other columns out of a narrow terminal."""
 
 
 class ExitCode(IntEnum):
@@ -40,12 +42,17 @@ def print_json(value: Any) -> None:
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
-    """A table with plain cells; numbers to the right."""
-    filled = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE)
+    """A table with plain cells; numbers to the right. In a narrow terminal, what a row is about and times stay in one piece."""
+    filled = Table(
+        title=title, title_justify="left", header_style="bold", box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     materialised = [list(row) for row in rows]
     for position, column in enumerate(columns):
-        numeric = all(isinstance(row[position], int | float) for row in materialised) and bool(materialised)
-        filled.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        cells = [row[position] for row in materialised]
+        numeric = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
+        whole = position == 0 or any(isinstance(cell, datetime) for cell in cells)
+        whole = whole and all(len(show(cell)) <= LONGEST_WHOLE for cell in cells)
+        filled.add_column(column, justify="right" if numeric else "left", overflow="fold", no_wrap=whole)
     for row in materialised:
         filled.add_row(*(show(cell) for cell in row))
     return filled

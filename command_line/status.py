@@ -6,7 +6,7 @@ import typer
 from rich.panel import Panel
 
 from casebridge.messaging.message import MessageStatus
-from casebridge.operators.status import Status
+from casebridge.operators.status import InstitutionStatus, Status
 from command_line.output import ExitCode, print_json, results, table
 from command_line.process import bridge_of_this_process
 
@@ -38,30 +38,17 @@ def show_status(standing: Status) -> None:
             ((row.queue, row.status, row.messages, row.oldest) for row in standing.depths),
         )
     )
-    columns = (
-        "institution",
-        "asked",
-        "sent",
-        "done",
-        "withdrawn",
-        "aside",
-        "discarded",
-        "queued",
-        "dead",
-        "paused",
-    )
+    columns = ("institution", "asked", "sent", "done", "aside", "queued", "dead", "also")
     rows = (
         (
             row.institution,
             row.requested,
             row.dispatched,
             row.registered,
-            row.withdrawn,
             row.set_aside,
-            row.discarded,
             row.waiting,
             row.dead,
-            row.paused,
+            _also(row),
         )
         for row in standing.institutions
     )
@@ -87,6 +74,13 @@ def show_status(standing: Status) -> None:
         f"{standing.pending} pending ({oldest}), {standing.dead} dead, {standing.alerts_owed} alerts owed, "
         f"{standing.listeners} listeners at work."
     )
+
+
+def _also(row: InstitutionStatus) -> str:
+    """What most institutions have none of."""
+    few = {"withdrawn": row.withdrawn, "discarded": row.discarded}
+    told = [f"{count} {what}" for what, count in few.items() if count]
+    return ", ".join([*told, f"paused: {row.paused}"] if row.paused else told)
 
 
 def show_kafka(kafka: "KafkaStanding") -> None:
