@@ -65,6 +65,17 @@ class Finished:
         return Debt(message.key, message.correlation_id, now, self.owed, processed=True, held_until=held_until)
 
 
+@dataclass(frozen=True)
+class Moved:
+    """What became of messages whose flows are done."""
+
+    lost: set[str]
+    """The keys of those that another worker has taken over."""
+    debts: list[Debt]
+    """What those owe that were written by this very call. Of one that stood there already, because the answer to an earlier try
+    was lost, nobody can tell how long ago: another relay may be at it, and finds it by itself."""
+
+
 @dataclass
 class Look:
     """How far one process looks into a lane: the oldest messages first, without reading the whole crowd behind them.
@@ -158,7 +169,7 @@ class MeldingQ:
 
         `looks` are the lanes to serve, each with the same share of `limit`; without them, all lanes there are.
         """
-        now, held_until = self._clock.now(), time.monotonic() + self._lease.total_seconds()
+        held_until, now = time.monotonic() + self._lease.total_seconds(), self._clock.now()
         if looks is None:
             looks = [Look(lane) for lane in sorted(self.lanes.search(), key=str)]
         due: list[Document] = []
@@ -285,21 +296,22 @@ class MeldingQ:
         # The lease is the heartbeat's work: a step's record touches no index, which halves its cost on some servers.
         self._change(message, {"$set": {f"steps.{name}": step.document() for name, step in steps.items()}})
 
-    def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> set[str]:
+    def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> Moved:
         """The flows of these messages are done: written among the processed ones first, removed here after.
 
         The insert is the state change: what is owed stands in the same document. `relay_after` is how long the relay of this
-        process has before any other may deliver it. Returns the keys of those that another worker has taken over.
+        process has before any other may deliver it.
         """
-        now = self._clock.now()
+        held_until, now = time.monotonic() + relay_after.total_seconds(), self._clock.now()
         lost = self._lost([each.message for each in finished])
-        documents = [_processed_document(each, now, relay_after) for each in finished if each.message.key not in lost]
-        if documents:
-            insert_absent(self._processed, documents)
-            crash_point("settled")
-            self._messages.delete_many({"_id": {"$in": [document["_id"] for document in documents]}})
-            crash_point("message_removed")
-        return lost
+        ours = [each for each in finished if each.message.key not in lost]
+        if not ours:
+            return Moved(lost, [])
+        known = insert_absent(self._processed, [_processed_document(each, now, relay_after) for each in ours])
+        crash_point("settled")
+        self._messages.delete_many({"_id": {"$in": [each.message.key for each in ours]}})
+        crash_point("message_removed")
+        return Moved(lost, [each.debt(now, held_until) for each in ours if each.owed and each.message.key not in known])
 
     def _lost(self, messages: Sequence[Message]) -> set[str]:
         """The keys of those that are no longer held under the fence of their claim.

@@ -6,7 +6,6 @@ once; under load more is ready, so each write is shared by more messages.
 """
 
 import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,20 +88,18 @@ class Settler:
             )
             for handled in batch
         ]
-        now, held_until = self._clock.now(), time.monotonic() + self._relay_after.total_seconds()
-        lost = self._queue.finish(finished, self._relay_after)
+        moved = self._queue.finish(finished, self._relay_after)
         for handled in batch:
-            if handled.message.key in lost:
+            if handled.message.key in moved.lost:
                 _tell_lost(handled.message)
                 if handled.flow:
                     handled.flow.late(handled.message)
         return Settled(
-            [handled.outcome(None if handled.message.key in lost else MessageStatus.PROCESSED) for handled in batch],
             [
-                debt
-                for each in finished
-                if each.message.key not in lost and (debt := each.debt(now, held_until)).effects
+                handled.outcome(None if handled.message.key in moved.lost else MessageStatus.PROCESSED)
+                for handled in batch
             ],
+            moved.debts,
         )
 
     def _fail(self, handled: Handled, what: "_Failed") -> Outcome:

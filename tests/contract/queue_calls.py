@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.messaging.meldingq import Finished, MeldingQ
+from casebridge.messaging.meldingq import Finished, MeldingQ, Moved
 from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
 from casebridge.messaging.owed_effects import Debt, OwedEffects
 from tests.manual_clock import ManualClock
@@ -80,8 +80,12 @@ class QueueCalls:
 
     def finish(self, message: Message, *effect_ids: str) -> bool:
         """Finish with a step `last`, and forget what the step `secret` found; false when somebody else has taken over."""
+        return not self.move(message, *effect_ids).lost
+
+    def move(self, message: Message, *effect_ids: str) -> Moved:
+        """Finish likewise; what became of it."""
         message.steps["last"] = self._step(message, "last")
-        return not self._queue.finish([Finished(message, _effects(message, effect_ids), ("secret.result",))], HOLD)
+        return self._queue.finish([Finished(message, _effects(message, effect_ids), ("secret.result",))], HOLD)
 
     def fail(
         self,

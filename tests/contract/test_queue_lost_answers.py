@@ -189,3 +189,28 @@ def test_a_relay_that_did_not_hear_what_it_holds_lets_go_of_it(
 
     assert other.claim_owing() == []
     assert effects_of(queue.relieve()) == {"one": ["effect one"]}
+
+
+@pytest.mark.parametrize("lost", Lost)
+@pytest.mark.parametrize("write", [1, 2], ids=["move", "remove"])
+def test_what_may_be_with_another_relay_by_now_is_not_delivered_here(
+    write: int, lost: Lost, database: Database, proxied: Database, proxy: CuttingProxy
+) -> None:
+    """Who did not hear that its messages were moved may have been cut off for longer than their effects waited for it."""
+    clock = ManualClock()
+    queue, other = QueueCalls(proxied, clock), QueueCalls(database, clock)
+    message = claimed(other)
+    proxy.lose(lost, write)
+    with pytest.raises(ConnectionFailure):
+        queue.move(message, "effect one")
+    assert proxy.heal()
+
+    by_another = effects_of(other.relieve())
+    moved = queue.move(message, "effect one")
+
+    assert moved.lost == set()
+    assert [by_another, effects_of(moved.debts)].count({"one": ["effect one"]}) == 1, (
+        "by one of the two, and by no more"
+    )
+    queue.strike_out(moved.debts)
+    assert other.relieve() == []

@@ -1,9 +1,11 @@
 """Time is the server's; the host's clock may say what it likes."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
+from casebridge import clock as clock_module
 from casebridge.clock import ServerClock
 
 
@@ -32,3 +34,45 @@ def test_a_server_that_was_never_reached_is_an_error() -> None:
 
     with pytest.raises(ConnectionError):
         ServerClock(away).now()
+
+
+class HeldUp:
+    """A server whose time is right, and whose answers are held up on their way back, in the time of `monotonic`."""
+
+    START = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *delays: float) -> None:
+        self.seconds = 100.0
+        self.delays = list(delays)
+        monkeypatch.setattr(clock_module, "time", SimpleNamespace(monotonic=lambda: self.seconds))
+
+    @property
+    def right_time(self) -> datetime:
+        return self.START + timedelta(seconds=self.seconds)
+
+    def answer(self) -> datetime:
+        said = self.right_time
+        self.seconds += self.delays.pop(0)
+        return said
+
+
+def test_an_answer_that_was_held_up_does_not_make_the_clock_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is late writes leases that end early for everybody else."""
+    server = HeldUp(monkeypatch, 5.0, 0.01)
+    clock = ServerClock(server.answer)
+    assert abs(clock.now() - server.right_time) <= timedelta(milliseconds=10)
+    assert server.delays == []
+
+
+def test_of_slow_answers_the_quickest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = HeldUp(monkeypatch, 3.0, 0.5, 0.4, 2.0, 9.0)
+    clock = ServerClock(server.answer)
+    assert abs(clock.now() - server.right_time) <= timedelta(milliseconds=210)
+
+
+def test_a_server_that_goes_away_while_it_is_asked_again_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = HeldUp(monkeypatch, 0.0, 7.0)  # the third question finds no answer
+    clock = ServerClock(server.answer, resync=timedelta(minutes=1))
+    clock.now()
+    server.seconds += 61
+    assert clock.now() == server.right_time
