@@ -76,6 +76,9 @@ class RateLimit:
                 if self._share.may_grow():
                     seconds = min(seconds, self._share.look_seconds)
             if self._monotonic() + seconds > gives_up_at:
+                if self._share is not None and parts is not None and self._share.is_small:
+                    # What is used up is too small a share, and that only for a moment.
+                    seconds = min(seconds, LONGEST_WAIT.total_seconds())
                 raise self._error(
                     "rate_limited",
                     "All calls that the credential allows are used up.",

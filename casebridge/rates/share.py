@@ -52,6 +52,7 @@ class Share:
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._parts = 0
+        self._even = WHOLE
         self._valid_until = -math.inf
         self._written_at = -math.inf
         self._used_at = -math.inf
@@ -94,6 +95,13 @@ class Share:
             return self._parts < WHOLE and now - self._short_since < PATIENT_LOOKS * self.look_seconds
 
     @property
+    def is_small(self) -> bool:
+        """Whether it is less than an even one: others were asked to make room, or are silent and lose theirs soon."""
+        now = self._monotonic()
+        with self._lock:
+            return now >= self._valid_until or self._parts < self._even
+
+    @property
     def is_in_use(self) -> bool:
         with self._lock:
             return self._monotonic() - self._used_at < self._lease_seconds
@@ -113,6 +121,7 @@ class Share:
         wants_more, parts = self._wanted(others, now, leaving=leaving)
         with self._lock:
             self._parts = min(self._parts, parts)
+            self._even = WHOLE // (len(others) + 1)
         # what went out before the share was lowered is still in the vendor's windows: it is given up when it is over
         free = WHOLE - sum(claim.parts for claim in others)
         claimed = min(free, max(parts, self._parts_in_use()))

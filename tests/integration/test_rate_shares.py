@@ -1,15 +1,18 @@
 """How processes share a vendor's rate, step by step: the book on a real server, the clock moved by hand."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 
 from casebridge.database import Database
+from casebridge.errors import RateLimitedError
 from casebridge.rates.division import WHOLE
 from casebridge.rates.share import SLACK_SECONDS
 from casebridge.rates.share_book import ShareBook
 from casebridge.rates.share_keeper import ShareKeeper
+from resources.rate_limit import LONGEST_WAIT
 from tests.manual_clock import ManualSeconds
 from tests.patience import wait_until
 from tests.rate_processes import LEASE_SECONDS, RateProcess
@@ -130,6 +133,48 @@ def test_a_budget_smaller_than_the_crowd_is_kept_all_the_same(
     for _ in range(20):
         time.now += LOOK
         assert sum(process.call(2) for process in crowd) <= 2
+
+
+def sent_away(process: RateProcess, time: ManualSeconds) -> timedelta:
+    """Ask again and again, as a worker that waits does, until it is not worth waiting any more; for how long that will be."""
+    while True:
+        try:
+            process.gate.pass_gate()
+        except RateLimitedError as error:
+            if error.code == "wiseflow.rate_limited":
+                return error.retry_after or timedelta()
+            time.now += LOOK
+
+
+def test_who_waits_for_others_to_make_room_is_not_sent_away_for_the_vendors_window(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    """Its calls of the last minute are too many for a share that is small only until the others have made room."""
+    rates = [(LIMIT, 1.0), (60 * LIMIT, 60.0)]
+    returning, busy = new_process(rates), new_process(rates)
+    for _ in range(20):
+        assert returning.call(LIMIT // 2) == LIMIT // 2
+        time.now += 1.1
+    assert busy.call(1) == 1
+    time.now += LEASE_SECONDS + SLACK_SECONDS + 0.1
+    assert busy.call(LIMIT - 1) == LIMIT - 1, "it has all: the other was silent for too long"
+    assert returning.call(1) == 0, "it is back, and asks"
+    busy.keeper.renew()  # it makes room, as far as its calls are out of the vendor's window
+
+    wait = sent_away(returning, time)
+
+    assert returning.parts_in_force == WHOLE // LIMIT
+    assert wait <= LONGEST_WAIT
+
+
+def test_who_has_used_up_an_even_share_is_sent_away_until_the_vendors_window_is_over(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    rates = [(LIMIT, 60.0)]
+    first, second = new_process(rates), new_process(rates)
+    assert (first.call(LIMIT // 2), second.call(LIMIT // 2)) == (LIMIT // 2, LIMIT // 2)
+
+    assert sent_away(first, time) > timedelta(seconds=50)
 
 
 def test_shares_are_renewed_in_the_background_and_given_up_at_the_end(database: Database) -> None:
