@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.structs import OffsetAndMetadata
 
 from casebridge.settings import KafkaSettings
 from local_servers.child_process import Child, Children
@@ -126,6 +127,28 @@ class Topic:
             return {partition: offset for partition, offset in found.items() if offset is not None}
         finally:
             consumer.close(autocommit=False, timeout_ms=1000)
+
+    def commit(self, group: str, places: Mapping[int, tuple[int, str]]) -> None:
+        """Commit, by partition, an offset and what is noted with it, as a member that is not there any more has."""
+        consumer = KafkaConsumer(bootstrap_servers=self._address, group_id=group, enable_auto_commit=False)
+        try:
+            consumer.assign(self._partitions(consumer))
+            consumer.commit(
+                {
+                    TopicPartition(self.name, partition): OffsetAndMetadata(offset, noted, -1)
+                    for partition, (offset, noted) in places.items()
+                }
+            )
+        finally:
+            consumer.close(autocommit=False, timeout_ms=1000)
+
+    def delete(self) -> None:
+        """As an operator does who means to make it anew."""
+        admin = KafkaAdminClient(bootstrap_servers=self._address)
+        try:
+            admin.delete_topics([self.name])
+        finally:
+            admin.close()
 
     def _partitions(self, consumer: KafkaConsumer) -> list[TopicPartition]:
         return [TopicPartition(self.name, partition) for partition in sorted(consumer.partitions_for_topic(self.name))]

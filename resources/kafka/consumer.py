@@ -5,14 +5,13 @@ Several processes may share one consumer group; Kafka gives each some partitions
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata
 from pymongo.errors import PyMongoError
 
 from casebridge.crash_points import crash_point
@@ -21,6 +20,7 @@ from casebridge.messaging.record import Record
 from casebridge.messaging.record_inbox import Intake, RecordInbox
 from casebridge.settings import KafkaSettings
 from resources.kafka.connection import client_options, connected, say_that_kafka_is_away
+from resources.kafka.places import Batch, Places, named
 from resources.kafka.topics import TopicWatch
 
 logger = logging.getLogger(__name__)
@@ -33,8 +33,7 @@ CLOSE_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 120.0
 """A consumer that asks for nothing this long, because it hangs, loses its partitions."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+NOTHING: Final = "nothing: others have all partitions, or the topics are not there"
 
 
 class InboxConsumer:
@@ -68,8 +67,13 @@ class InboxConsumer:
         try:
             watch.look()
             consumer = self._open()
+            places = Places(consumer, self._settings.request_seconds)
+            consumer.subscribe(list(self._inbox.topics), listener=_Assignment(consumer, places))
+            for topic in self._inbox.topics:
+                # A member that leads its group and does not know the partitions yet would give out none.
+                consumer.partitions_for_topic(topic)
             while not stop.is_set():
-                self._look(consumer, watch, stop)
+                self._look(consumer, places, watch, stop)
         finally:
             watch.close()
             if consumer is not None:
@@ -77,7 +81,7 @@ class InboxConsumer:
 
     def _open(self) -> KafkaConsumer:
         settings = self._settings
-        consumer = connected(
+        return connected(
             KafkaConsumer,
             **client_options(settings),
             group_id=settings.group,
@@ -92,79 +96,58 @@ class InboxConsumer:
             max_poll_records=settings.batch_records,
             max_poll_interval_ms=int(SILENT_SECONDS * 1000),
         )
-        consumer.subscribe(list(self._inbox.topics), listener=_Told())
-        for topic in self._inbox.topics:
-            # A member that leads its group and does not know the partitions yet would give out none.
-            consumer.partitions_for_topic(topic)
-        return consumer
 
-    def _look(self, consumer: KafkaConsumer, watch: TopicWatch, stop: threading.Event) -> None:
+    def _look(self, consumer: KafkaConsumer, places: Places, watch: TopicWatch, stop: threading.Event) -> None:
         batch: Batch = consumer.poll(timeout_ms=int(LOOK_SECONDS * 1000))
-        if changed := watch.look_if_due():
-            # Their first records would be passed over: our place in the old ones says nothing about the new.
-            _go_back(consumer, batch)
-            _go_to_the_beginning(consumer, changed)
-            return
-        if not batch:
-            return
-        try:
-            intake = self._inbox.accept(
-                [_record(record, watch.ids) for records in batch.values() for record in records]
-            )
-        except PyMongoError as error:
-            logger.warning("the database is away (%s): nothing is committed", type(error).__name__)
-            _go_back(consumer, batch)
+        intake = self._accept(batch, watch.ids)
+        if intake is None:
+            places.go_back(batch)
             self._rest(stop)
             return
+        watch.look_if_due()
+        # After the batch was accepted: what was fetched from a topic that is gone comes from nowhere again.
+        anew = places.check(watch.ids)
+        if batch:
+            places.commit({partition: records for partition, records in batch.items() if partition not in anew})
+            crash_point("offsets_committed")
+            self._told(intake)
+
+    def _accept(self, batch: Batch, topic_ids: Mapping[str, str]) -> Intake | None:
+        """None: the database is away, and nothing of the batch may be committed."""
+        if not batch:
+            return Intake()
+        try:
+            intake = self._inbox.accept([_record(record, topic_ids) for found in batch.values() for record in found])
+        except PyMongoError as error:
+            logger.warning("the database is away (%s): nothing is committed", type(error).__name__)
+            return None
         crash_point("records_accepted")
         self._wait = FIRST_WAIT
-        _commit(consumer, batch, self._settings.request_seconds)
-        crash_point("offsets_committed")
-        self._told(intake)
+        return intake
 
     def _rest(self, stop: threading.Event) -> None:
         stop.wait(self._wait)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
 
 
-class _Told(ConsumerRebalanceListener):
-    """Says which partitions are ours. Nothing is to be done: whatever was fetched before is accepted and committed, or not."""
+class _Assignment(ConsumerRebalanceListener):
+    """Says which partitions are ours. Whatever was fetched before is accepted and committed by now, or comes again."""
+
+    def __init__(self, consumer: KafkaConsumer, places: Places) -> None:
+        self._coordinator = consumer._coordinator  # noqa: SLF001
+        self._places = places
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        # A rebalance has begun, and has to be seen to its end. kafka-python 3.0.12 forgets one that it began because the topics
+        # changed and that outlasts a look: such a member gets no partitions ever after, sends no heartbeat and spins.
+        self._coordinator.request_rejoin()
+        self._places.give_back()
         if revoked:
-            logger.info("gave back %s", _named(revoked))
+            logger.info("gave back %s", named(revoked))
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        logger.info("consuming %s", _named(assigned) or "nothing: others have all partitions")
-
-
-def _named(partitions: set[TopicPartition]) -> str:
-    return ", ".join(f"{partition.topic}|{partition.partition}" for partition in sorted(partitions))
-
-
-def _commit(consumer: KafkaConsumer, batch: Batch, seconds: float) -> None:
-    """Explicitly, behind the last record of each partition. What could not be committed comes again, and is known then."""
-    offsets = {
-        partition: OffsetAndMetadata(records[-1].offset + 1, "", -1) for partition, records in batch.items() if records
-    }
-    try:
-        consumer.commit(offsets, timeout_ms=int(seconds * 1000))
-    except KafkaError as error:
-        logger.info("offsets were not committed (%s): these records come again", type(error).__name__)
-
-
-def _go_back(consumer: KafkaConsumer, batch: Batch) -> None:
-    """To where the batch began, in the partitions that are still ours."""
-    for partition, records in batch.items():
-        if partition in consumer.assignment():
-            consumer.seek(partition, records[0].offset)
-
-
-def _go_to_the_beginning(consumer: KafkaConsumer, topics: Collection[str]) -> None:
-    """In those topics, as far as their partitions are ours."""
-    ours = [partition for partition in consumer.assignment() if partition.topic in topics]
-    if ours:
-        consumer.seek_to_beginning(*ours)
+        self._places.take(assigned)
+        logger.info("consuming %s", named(assigned) or NOTHING)
 
 
 def _record(record: ConsumerRecord, topic_ids: Mapping[str, str]) -> Record:

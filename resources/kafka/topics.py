@@ -96,23 +96,21 @@ class TopicWatch:
         self._looked_at = 0.0
         self.ids: Mapping[str, str] = {}
 
-    def look(self) -> frozenset[str]:
-        """Make what is missing; return the topics that are others than at the last look. Raises `KafkaError`."""
+    def look(self) -> None:
+        """Make what is missing, and learn the ids of today. Raises `KafkaError`."""
         self._looked_at = time.monotonic()
         self._topics = self._topics or Topics(self._settings)
-        known, self.ids = self.ids, self._topics.ensure()
-        return frozenset(name for name, topic_id in self.ids.items() if known.get(name, topic_id) != topic_id)
+        self.ids = self._topics.ensure()
 
-    def look_if_due(self) -> frozenset[str]:
+    def look_if_due(self) -> None:
         """The same now and then. When Kafka is away, nothing has changed, as far as one can see."""
         if time.monotonic() - self._looked_at < LOOK_EVERY_SECONDS:
-            return frozenset()
+            return
         try:
-            return self.look()
+            self.look()
         except KafkaError as error:
             say_that_kafka_is_away(error)
             self.close()
-            return frozenset()
 
     def close(self) -> None:
         if self._topics is not None:

@@ -35,6 +35,7 @@ from tests.kafka_broker import BROKERS, Broker, Topic, headers_of, kafka_setting
 from tests.patience import wait_until
 
 EACH = pytest.mark.parametrize("broker", BROKERS, indirect=True)
+APACHE = pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 EACH_OWN = pytest.mark.parametrize("own_broker", BROKERS, indirect=True)
 QUEUE = "of-this-test"
 
@@ -90,9 +91,9 @@ class Bench:
             topics.ensure()
 
     @contextmanager
-    def consuming(self) -> Iterator[InboxConsumer]:
+    def consuming(self, stop: threading.Event | None = None) -> Iterator[InboxConsumer]:
         """A consumer at work, in a thread of this process; it leaves its group at the end."""
-        stop = threading.Event()
+        stop = stop or threading.Event()
         consumer = InboxConsumer(self.settings, self.inbox)
         thread = threading.Thread(target=consumer.run, args=(stop,), daemon=True)
         thread.start()
@@ -281,15 +282,111 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(broker: Broker, b
     bench.requests.send(*words(SEVERAL))
     with bench.consuming():
         wait_until(lambda: bench.committed() == SEVERAL, "all of the first topic is committed")
-        admin = KafkaAdminClient(bootstrap_servers=broker.address)
-        try:
-            admin.delete_topics([bench.requests.name])
-        finally:
-            admin.close()
-        wait_until(lambda: bench.requests.name in ids_of(bench), "the consumer, or we, have made it again")
+        first = ids_of(bench)
+        bench.requests.delete()
+        wait_until(
+            lambda: ids_of(bench).get(bench.requests.name) not in {None, first[bench.requests.name]},
+            "the consumer, or we, have made it again",
+        )
         bench.requests.send(*words(SEVERAL + 1, first=SEVERAL))
 
         wait_until(lambda: bench.said() == texts(words(2 * SEVERAL + 1)), "nothing of the second was passed over", 40.0)
+
+
+@APACHE
+def test_a_member_sees_a_rebalance_to_its_end_that_outlasts_a_look(
+    broker: Broker, bench_on: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The leader begins it because its topic is gone, and is between two looks when the last member joins, slow with its batch.
+
+    Tansu lets nobody feel that a topic is gone.
+    """
+    caplog.set_level("INFO", logger="resources.kafka")
+    caplog.set_level("DEBUG", logger="kafka.cluster")
+    bench = bench_on(broker, partitions=2)
+    bench.make_topics()
+    leader, other = (Bench(bench.database, bench.settings.model_copy(update={"make_topics": False})) for _ in range(2))
+    reader = SlowReader()
+    other.inbox = RecordInbox(other.queue, {bench.requests.name: reader}, bench.settings.maximum_record_bytes)
+    between_looks = PausingEvent()
+    with leader.consuming(between_looks):
+        wait_until(lambda: "|0, " in caplog.text, "the first has all partitions, and leads", 40.0)
+        with other.consuming():
+            wait_until(lambda: caplog.text.count("consuming ") == 3, "each has one", 40.0)
+            for partition in (0, 1):
+                bench.requests.send(*words(1, first=partition), partition=partition)
+            assert reader.pause.reached.wait(20)
+            caplog.clear()
+            bench.requests.delete()
+            wait_until(lambda: "gave back" in caplog.text, "the leader has begun a rebalance", 40.0)
+            bench.make_topics()
+            caplog.clear()
+            wait_until(lambda: "topics: 1," in caplog.text, "the leader knows the new topic", 40.0)
+            between_looks.pause = Pause()
+            assert between_looks.pause.reached.wait(20)
+            reader.pause.over.set()
+            wait_until(lambda: "consuming " in caplog.text, "the other has what the leader gave out", 40.0)
+            between_looks.pause.over.set()
+        for partition in (0, 1):
+            bench.requests.send(*words(1, first=2 + partition), partition=partition)
+
+        wait_until(lambda: bench.said() == texts(words(4)), "the leader carries on alone", 40.0)
+
+
+class Pause:
+    """Somebody reaches a point, and waits there until it is over."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.over = threading.Event()
+
+    def wait(self) -> None:
+        self.reached.set()
+        assert self.over.wait(60)
+
+
+class SlowReader(EveryRecord):
+    """Pauses at its first batch."""
+
+    def __init__(self) -> None:
+        self.pause = Pause()
+
+    def read(self, records: Sequence[Record]) -> list[Reading]:
+        self.pause.wait()
+        return super().read(records)
+
+
+class PausingEvent(threading.Event):
+    """An end that a consumer asks for between its looks: it may have to wait for the answer."""
+
+    pause: Pause | None = None
+
+    def is_set(self) -> bool:
+        if self.pause:
+            self.pause.wait()
+        return super().is_set()
+
+
+@APACHE
+def test_a_place_that_was_committed_in_another_topic_of_the_name_is_not_ours(
+    broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    """Nobody consumed while it was made anew: only what was committed tells one topic from the other. Tansu keeps no notes."""
+    bench = bench_on(broker)
+    bench.make_topics()
+    bench.requests.send(*words(SEVERAL))
+    bench.requests.commit(bench.settings.group, {0: (SEVERAL - 1, "the id of a topic that is gone")})
+
+    with bench.consuming():
+        wait_until(lambda: bench.said() == texts(words(SEVERAL)), "nothing was passed over")
+        wait_until(lambda: bench.committed() == SEVERAL, "and the place is one of this topic")
+
+    bench.database.messages.delete_many({})
+    bench.database.received_keys.delete_many({})
+    bench.requests.send(*words(1, first=SEVERAL))
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == SEVERAL + 1, "the next one is committed")
+    assert bench.said() == texts(words(1, first=SEVERAL)), "only what came after the committed place"
 
 
 def ids_of(bench: Bench) -> dict[str, str]:
