@@ -168,6 +168,24 @@ class KafkaSettings(BaseModel):
     appeal_decisions_topic: str = Field("klage-vedtak", description="Made, not used yet: decisions on appeals.")
     inspera_events_topic: str = Field("inspera-webhook", description="Made, not consumed yet: Inspera's events.")
 
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> Self:
+        login = {"sasl_mechanism": self.sasl_mechanism, "user": self.user, "password": self.password}
+        names = {name: f"CASEBRIDGE_KAFKA__{name.upper()}" for name in login}
+        wanted = self.security_protocol.startswith("SASL_")
+        missing = [names[name] for name, value in login.items() if not value]
+        if wanted and missing:
+            raise ValueError(
+                f"CASEBRIDGE_KAFKA__SECURITY_PROTOCOL is {self.security_protocol}: set {', '.join(missing)}"
+            )
+        if not wanted and len(missing) < len(login):
+            given = ", ".join(names[name] for name, value in login.items() if value)
+            raise ValueError(
+                f"CASEBRIDGE_KAFKA__SECURITY_PROTOCOL is {self.security_protocol}, with which nobody logs in: set it to "
+                f"SASL_SSL, or leave out {given}"
+            )
+        return self
+
 
 class DagsterSettings(BaseModel):
     """Where the listener reports what it did, in aggregate."""

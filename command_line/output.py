@@ -74,8 +74,6 @@ def log_to_standard_error(level: str) -> None:
     )
     for package in ("casebridge", "resources", "command_line"):
         logging.getLogger(package).setLevel(level)
-    # It tells of every connection that it could not make; our consumer and producer say it once.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def _plain(value: Any) -> Any:

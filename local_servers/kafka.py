@@ -33,8 +33,8 @@ PROPERTIES: Final = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listeners},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={listeners}
 controller.listener.names=CONTROLLER
 log.dirs={data}
 offsets.topic.replication.factor=1
@@ -106,9 +106,9 @@ class Kafka:
         self._folder.mkdir()
         self.port = free_port()
         self._properties = self._folder / "server.properties"
-        self._properties.write_text(
-            PROPERTIES.format(port=self.port, controller_port=free_port(), data=self._folder / "log")
-        )
+        listeners = ",".join(f"{protocol}://127.0.0.1:{port}" for protocol, port in self.listeners().items())
+        properties = PROPERTIES.format(listeners=listeners, controller_port=free_port(), data=self._folder / "log")
+        self._properties.write_text(properties + self.more_properties())
         (self._folder / "log4j2.yaml").write_text(LOG_SETTINGS)
         self._format_storage()
         self.child = self._start()
@@ -117,12 +117,24 @@ class Kafka:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def listeners(self) -> dict[str, int]:
+        """The ports by security protocol."""
+        return {"PLAINTEXT": self.port}
+
+    def more_properties(self) -> str:
+        return ""
+
+    def users_of_scram(self) -> list[str]:
+        """Users that are made with the storage, as its tool wants them."""
+        return []
+
     def restart(self) -> None:
         """Start again after `child` was stopped or killed, with the same data and address."""
         self.child = self._start()
 
     def _format_storage(self) -> None:
-        command = self._command("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(self._properties))
+        users = [part for user in self.users_of_scram() for part in ("--add-scram", user)]
+        command = self._command("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(self._properties), *users)
         made = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
         if made.returncode:
             raise KafkaNotFoundError(f"its storage could not be made: {made.stderr.strip()[-500:]}")

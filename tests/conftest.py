@@ -1,7 +1,6 @@
 """What all rings share: the embedded MongoDB server, fresh databases in it, and the simulated world around casebridge."""
 
 import gc
-import logging
 import os
 import uuid
 from collections import Counter, defaultdict
@@ -136,8 +135,6 @@ def processes(children: Children, world: World) -> Iterator[Processes]:
 @pytest.fixture(scope="session")
 def brokers(children: Children) -> Brokers:
     """Kafka's brokers of this run, each started when it is first asked for."""
-    # As in production; its records would also keep alive, for pytest's report, the sockets of refused connections.
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     return Brokers(children)
 
 

@@ -2,12 +2,15 @@
 
 import logging
 import ssl
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from kafka.errors import (
     AuthorizationError,
     IllegalSaslStateError,
+    InvalidReceiveError,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     SaslAuthenticationFailedError,
@@ -15,15 +18,29 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
+from kafka.net.connection import KafkaConnection
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from casebridge.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
 
+# It tells of every connection that it could not make, where our consumer and producer say it once; and of every byte that it
+# sends, passwords among them, where somebody asks for details.
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
 BOOTSTRAP_SECONDS: Final = 5.0
 RECONNECT_SECONDS: Final = 1.0
+UNREACHABLE: Final = "kafka.unreachable"
+ENDS: Final = 100
+"""So many ends of connections are kept, at most."""
 
 Client = TypeVar("Client")
+
+
+class HungUpError(KafkaConnectionError):
+    """Somebody takes connections at the address, and ends them before they are of any use."""
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -51,35 +68,91 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 def connected(client: Callable[..., Client], **options: Any) -> Client:
     """A consumer, producer or administrator that has found its broker. Raises `KafkaError`, and leaves nothing open then.
 
-    kafka-python starts a thread and opens sockets before it looks for the broker, and forgets them when there is none.
+    kafka-python starts a thread and opens sockets before it looks for the broker, and forgets them when there is none. Its
+    error says no more than that there was none; ours is the reason, where a connection ended with one.
     """
-    opened: list[KafkaNetClient] = []
+    opened: list[_NetClient] = []
 
-    def open_one(**given: Any) -> KafkaNetClient:
-        opened.append(KafkaNetClient(**given))
+    def open_one(**given: Any) -> _NetClient:
+        opened.append(_NetClient(**given))
         return opened[-1]
 
     try:
         return client(**options, kafka_client=open_one)
-    except Exception:
+    except Exception as error:  # noqa: BLE001 raised below
         for one in opened:
             one.close()
-        raise
+        reasons = [reason for one in opened if (reason := one.connections.reason())]
+        told = reasons[0] if reasons and cause_of(error) == UNREACHABLE else error
+    # Not where the other error is at hand: it would take the place of the error behind this one.
+    raise told
+
+
+class _Connections(KafkaConnectionManager):
+    """Remembers how connections ended."""
+
+    def __init__(self, net: NetworkSelector, **options: Any) -> None:
+        super().__init__(net, **options)
+        self._ends: deque[BaseException] = deque(maxlen=ENDS)
+        self._taken = False
+
+    def reason(self) -> KafkaError | None:
+        """What tells most of why no connection came about; None if nobody was there."""
+        for end in self._ends:
+            if isinstance(end, KafkaError) and cause_of(end) != UNREACHABLE:
+                return end
+        # kafka-python loses a refusal that the broker sends just before it hangs up, every other time or so.
+        return HungUpError() if self._taken else None
+
+    def get_connection(self, node_id: Any, **options: Any) -> KafkaConnection:
+        known = self._conns.get(node_id)
+        connection = super().get_connection(node_id, **options)
+        if connection is not known:
+            connection.close_future.add_errback(self._ends.append)
+        return connection
+
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        try:
+            transport = await super()._build_transport(node, timeout_at)
+        except KafkaConnectionError as error:
+            self._taken |= isinstance(error.__context__, ssl.SSLError)
+            raise
+        self._taken = True
+        return transport
+
+
+class _NetClient(KafkaNetClient):
+    def __init__(self, **options: Any) -> None:
+        net = NetworkSelector(**options)
+        self.connections = _Connections(net, **options)
+        super().__init__(net, self.connections, **options)
+
+
+CAUSES: Final[Mapping[tuple[type[BaseException], ...], str]] = {
+    (
+        SaslAuthenticationFailedError,
+        UnsupportedSaslMechanismError,
+        IllegalSaslStateError,
+    ): "kafka.credentials_refused",
+    (AuthorizationError,): "kafka.forbidden",
+    (HungUpError, InvalidReceiveError): "kafka.hung_up",
+    (MessageSizeTooLargeError,): "kafka.record_too_large",
+    (UnsupportedCodecError,): "kafka.codec_missing",
+    # Of our own file: what goes wrong with the other end's certificate is a KafkaError.
+    (FileNotFoundError, PermissionError, ssl.SSLError): "kafka.ca_file_unreadable",
+}
 
 
 def cause_of(error: BaseException) -> str:
     """What is the matter, for logs and states; no text of an error, which may quote a request."""
-    if isinstance(error, SaslAuthenticationFailedError | UnsupportedSaslMechanismError | IllegalSaslStateError):
-        return "kafka.credentials_refused"
-    if isinstance(error, AuthorizationError):
-        return "kafka.forbidden"
-    if isinstance(error, MessageSizeTooLargeError):
-        return "kafka.record_too_large"
-    if isinstance(error, UnsupportedCodecError):
-        return "kafka.codec_missing"
+    if isinstance(error.__context__, ssl.SSLCertVerificationError):
+        return "kafka.certificate_refused"
+    for kinds, code in CAUSES.items():
+        if isinstance(error, kinds):
+            return code
     if isinstance(error, KafkaError) and not error.retriable:
         return "kafka.refused"
-    return "kafka.unreachable"
+    return UNREACHABLE
 
 
 def say_that_kafka_is_away(error: Exception) -> None:

@@ -9,9 +9,12 @@ from pydantic import SecretStr
 
 from casebridge.settings import MongoDBSettings
 from local_servers.child_process import Children
+from local_servers.kafka import KafkaNotFoundError
 from local_servers.mongodb import EmbeddedMongoDB
+from local_servers.secured_kafka import SecuredKafka
 from local_servers.secured_mongodb import SecuredMongoDB
 from tests.certificates import CertificateFiles, make_certificate
+from tests.required import required_in_ci
 
 EMBEDDED: Final = "embedded"
 SECURED: Final = "with user, password and TLS"
@@ -29,6 +32,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
 def secured_mongodb(children: Children, certificate: CertificateFiles) -> SecuredMongoDB:
     """Its driver sees a single server, no replica set."""
     return SecuredMongoDB(children, certificate.authority, certificate.certificate, certificate.key)
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(children: Children, certificate: CertificateFiles) -> SecuredKafka:
+    try:
+        return SecuredKafka(children, certificate.certificate, certificate.key)
+    except KafkaNotFoundError as error:
+        required_in_ci(f"kafka: {error}")
 
 
 @pytest.fixture(scope="session")

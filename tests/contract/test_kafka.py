@@ -1,43 +1,39 @@
 """One suite against each Kafka broker: topics, offsets committed after the inbox has the records, groups, restarts, lag.
 
-The reader here makes a message of every record, so that the suite is about Kafka alone; readers of the domain are in
-`tests/integration`.
+Readers of the domain are in `tests/integration`.
 """
 
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from kafka import KafkaAdminClient
 
 from casebridge import crash_points
-from casebridge.clock import ServerClock
 from casebridge.crash_points import CONSUMER_CRASH_POINTS
 from casebridge.database import Database
 from casebridge.messaging.dead_record import announce_dead_record, dead_letter_topic
 from casebridge.messaging.effects import Settlement
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage
+from casebridge.messaging.message import Failure, Message, MessageStatus
 from casebridge.messaging.publication import EFFECT_ID, Publication
 from casebridge.messaging.record import Record
 from casebridge.messaging.record_inbox import RecordInbox
 from casebridge.messaging.record_reader import Reading
 from casebridge.settings import KafkaSettings
-from resources.kafka.consumer import InboxConsumer
 from resources.kafka.lag import LagReader
 from resources.kafka.producer import KafkaChannel
 from resources.kafka.topics import topic_names, topics_of
+from tests.kafka_bench import Bench, EveryRecord, message_from, message_of, texts, words
 from tests.kafka_broker import BROKERS, Broker, Topic, headers_of, kafka_settings
 from tests.patience import wait_until
 
 EACH = pytest.mark.parametrize("broker", BROKERS, indirect=True)
 APACHE = pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 EACH_OWN = pytest.mark.parametrize("own_broker", BROKERS, indirect=True)
-QUEUE = "of-this-test"
 
 # kafka-python leaves the sockets of refused connections to the garbage collector.
 pytestmark = [
@@ -48,84 +44,9 @@ pytestmark = [
 SEVERAL = 12
 
 
-class EveryRecord:
-    """Each record is one message, under the record's own key."""
-
-    def read(self, records: Sequence[Record]) -> list[Reading]:
-        return [Reading(record, _message(record)) for record in records]
-
-
-def _message(record: Record) -> NewMessage:
-    said = (record.value or b"").decode()
-    return NewMessage(
-        key=record.fingerprint,
-        queue=QUEUE,
-        org_id="uis.no",
-        env="test",
-        exam_system="WISEFLOW",
-        ordering_key=record.fingerprint,
-        correlation_id=record.fingerprint,
-        payload={"said": said},
-    )
-
-
-class Bench:
-    """Our side of one broker, with a group and topics of its own."""
-
-    def __init__(self, database: Database, settings: KafkaSettings) -> None:
-        self.database = database
-        self.settings = settings
-        self.queue = MeldingQ(database, ServerClock(database.server_time), timedelta(seconds=60))
-        self.inbox = RecordInbox(self.queue, {self.requests.name: EveryRecord()}, settings.maximum_record_bytes)
-
-    @property
-    def requests(self) -> Topic:
-        return Topic(self.settings.bootstrap_servers or "", self.settings.explanation_requests_topic)
-
-    @property
-    def answers(self) -> Topic:
-        return Topic(self.settings.bootstrap_servers or "", self.settings.explanation_answers_topic)
-
-    def make_topics(self) -> None:
-        with topics_of(self.settings) as topics:
-            topics.ensure()
-
-    @contextmanager
-    def consuming(self, stop: threading.Event | None = None) -> Iterator[InboxConsumer]:
-        """A consumer at work, in a thread of this process; it leaves its group at the end."""
-        stop = stop or threading.Event()
-        consumer = InboxConsumer(self.settings, self.inbox)
-        thread = threading.Thread(target=consumer.run, args=(stop,), daemon=True)
-        thread.start()
-        try:
-            yield consumer
-        finally:
-            stop.set()
-            thread.join(timeout=30)
-            assert not thread.is_alive()
-
-    def said(self) -> list[str]:
-        """What is in the inbox, in order of the words."""
-        return sorted(document["payload"]["said"] for document in self.queue.find({"queue": QUEUE}))
-
-    def lag(self) -> int:
-        return LagReader(self.settings, self.inbox.topics).read().unread
-
-    def committed(self) -> int:
-        return sum(self.requests.committed(self.settings.group).values())
-
-
 @pytest.fixture
 def bench_on(database: Database) -> Callable[..., Bench]:
     return lambda broker, **more: Bench(database, KafkaSettings.model_validate(kafka_settings(broker.address, **more)))
-
-
-def words(count: int, first: int = 0) -> list[bytes]:
-    return [f"word {number:04}".encode() for number in range(first, first + count)]
-
-
-def texts(values: Sequence[bytes]) -> list[str]:
-    return sorted(value.decode() for value in values)
 
 
 @EACH
@@ -408,12 +329,6 @@ def test_a_consumer_starts_before_its_broker_and_makes_the_topics(
         wait_until(lambda: bench.said() == texts(words(1)), "the record is there")
 
 
-def message_of(word: bytes) -> Message:
-    """A claimed message that owes something."""
-    new = NewMessage(word.decode(), "a queue", "uis.no", "test", "WISEFLOW", "case", "correlation", {})
-    return Message.from_document({**new.document(datetime.now(UTC)), "claim": "a token"})
-
-
 @EACH
 def test_a_publication_arrives_with_key_value_and_headers_in_order(
     broker: Broker, bench_on: Callable[..., Bench]
@@ -493,7 +408,7 @@ FAILED_AT = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 def dead_message(bench: Bench, value: bytes) -> tuple[Message, Settlement]:
     """A message that came by Kafka and has just been given up."""
     record = Record(bench.requests.name, "id", 0, 42, FAILED_AT, b"case", value, (("why", b"because"),))
-    document = {**_message(record).document(FAILED_AT), "origin": record.origin(), "generation": 2}
+    document = {**message_from(record).document(FAILED_AT), "origin": record.origin(), "generation": 2}
     document["errors"] = [{"at": FAILED_AT, "code": "wiseflow.timeout"}]
     failure = Failure(
         FAILED_AT + timedelta(minutes=13), 5, "find_exam", "transient", "wiseflow.timeout", "No answer.", "Replay it."

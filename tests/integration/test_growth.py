@@ -61,6 +61,13 @@ class Recorder(pymongo.monitoring.CommandListener):
                 query = Query(str(event.command[event.command_name]), event.command_name, selection)
                 self.queries[query.shape] = query
 
+    def seen(self) -> list[Query]:
+        """Until now: the threads of a bridge may go on asking."""
+        return list(self.queries.values())
+
+    def forget(self) -> None:
+        self.queries.clear()
+
     def succeeded(self, event: pymongo.monitoring.CommandSucceededEvent) -> None: ...
 
     def failed(self, event: pymongo.monitoring.CommandFailedEvent) -> None: ...
@@ -83,11 +90,11 @@ pymongo.monitoring.register(recorder)
 
 
 @pytest.fixture
-def queries(mongodb_settings: MongoDBSettings, world: World) -> Iterator[dict[str, Query]]:
+def queries(mongodb_settings: MongoDBSettings, world: World) -> Iterator[Recorder]:
     """What is sent to this test's database, by shape, from here on; a bridge must be built after this."""
-    recorder.queries = {}
+    recorder.forget()
     recorder.database = mongodb_settings.oai_database
-    yield recorder.queries
+    yield recorder
     recorder.database = None
 
 
@@ -131,9 +138,9 @@ def carry_all_kinds(world: World) -> Bridge:
     return bridge
 
 
-def test_the_way_of_a_message_is_bounded_by_indexes(world: World, queries: dict[str, Query]) -> None:
+def test_the_way_of_a_message_is_bounded_by_indexes(world: World, queries: Recorder) -> None:
     carry_all_kinds(world)
-    seen = [query for query in queries.values() if query.collection in INDEXED]
+    seen = [query for query in queries.seen() if query.collection in INDEXED]
 
     assert {query.collection for query in seen} == INDEXED - {"auditLog"}, (
         "the way looks into each, and the audit is only written"
@@ -141,10 +148,10 @@ def test_the_way_of_a_message_is_bounded_by_indexes(world: World, queries: dict[
     assert [query.shape for query in seen if not bounded(query, world.database)] == [SEARCH_FOR_LANES]
 
 
-def test_no_collection_that_grows_is_read_as_a_whole_for_a_message(world: World, queries: dict[str, Query]) -> None:
+def test_no_collection_that_grows_is_read_as_a_whole_for_a_message(world: World, queries: Recorder) -> None:
     """By the server's own word."""
     carry_all_kinds(world)
-    growing = [query for query in queries.values() if query.collection in GROWING]
+    growing = [query for query in queries.seen() if query.collection in GROWING]
 
     assert len(growing) >= 6
     assert [query.shape for query in growing if scanned(query, world.database)] == []
@@ -160,43 +167,43 @@ def test_the_server_is_asked_and_its_word_counts(world: World) -> None:
     assert not bounded(Query(collection, "find", {"time": {"$nin": []}}), world.database)
 
 
-def test_looking_how_things_stand_reads_nothing_that_only_grows(world: World, queries: dict[str, Query]) -> None:
+def test_looking_how_things_stand_reads_nothing_that_only_grows(world: World, queries: Recorder) -> None:
     bridge = carry_all_kinds(world)
-    queries.clear()
+    queries.forget()
 
     bridge.status.read()
     bridge.status.pending()
 
-    grown = {query.shape for query in queries.values() if query.collection in GROWING}
+    grown = {query.shape for query in queries.seen() if query.collection in GROWING}
     assert grown == {"aggregate begrunnelser {}"}, "the count of cases, and nothing else"
 
 
-def test_a_look_at_one_case_is_bounded(world: World, queries: dict[str, Query]) -> None:
+def test_a_look_at_one_case_is_bounded(world: World, queries: Recorder) -> None:
     bridge = carry_all_kinds(world)
     case = world.database.cases.find_one()
     assert case is not None
-    queries.clear()
+    queries.forget()
 
     assert bridge.roads.by_correlation_id(case["correlationId"])
     assert bridge.roads.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
 
-    assert queries
-    assert [query.shape for query in queries.values() if not bounded(query, world.database)] == []
+    assert queries.seen()
+    assert [query.shape for query in queries.seen() if not bounded(query, world.database)] == []
 
 
-def test_pruning_is_bounded(world: World, queries: dict[str, Query]) -> None:
+def test_pruning_is_bounded(world: World, queries: Recorder) -> None:
     bridge = carry_all_kinds(world)
-    queries.clear()
+    queries.forget()
 
     bridge.retention.prune(dry_run=False, asked_by="a test")
 
-    assert {query.collection for query in queries.values()} >= {
+    assert {query.collection for query in queries.seen()} >= {
         "meldingQProcessed",
         "kafkaMessages",
         "auditLog",
         "alerts",
     }
-    unbounded = {query.shape for query in queries.values() if not bounded(query, world.database)}
+    unbounded = {query.shape for query in queries.seen() if not bounded(query, world.database)}
     assert unbounded == {DISCARDED_BY_AGE, KEYS_BY_AGE}
-    growing = [query for query in queries.values() if query.collection in GROWING and query.shape != KEYS_BY_AGE]
+    growing = [query for query in queries.seen() if query.collection in GROWING and query.shape != KEYS_BY_AGE]
     assert [query.shape for query in growing if scanned(query, world.database)] == []

@@ -32,7 +32,8 @@ VERSIONS_AT_ONCE: Final = 3
 WAITING: Final = 300
 """So many requests wait for their registration at once, at most: those that appear later meet other faults."""
 CODES_OF_CRASHES: Final = frozenset({"casebridge.worker_lost"})
-STANDSTILL_SECONDS: Final = 45.0
+STANDSTILL_SECONDS: Final = 90.0
+"""Longer than a message may rightly wait: a minute, when its process has used up its share of a vendor's rates."""
 
 
 class Day:
