@@ -62,7 +62,7 @@ def kafka_lag(bridge: BridgeResource) -> dg.AssetCheckResult:
     named = ", ".join(f"{lag.topic}|{lag.partition}: {lag.unread}" for lag in late[:ROWS])
     if standing.away:
         description = (
-            f"Kafka cannot be asked ({standing.away}). Next: see that its brokers run; nothing is lost meanwhile."
+            f"Kafka cannot be asked ({standing.away}); nothing is lost meanwhile. Next: {standing.next_action}."
         )
     elif late:
         description = (

@@ -86,7 +86,7 @@ def _also(row: InstitutionStatus) -> str:
 def show_kafka(kafka: "KafkaStanding") -> None:
     """How far the consumers are behind."""
     if kafka.away:
-        results.print(f"Kafka: {kafka.away}. What comes there waits; the rest goes on.")
+        results.print(f"Kafka: {kafka.away}. What comes there waits; the rest goes on. Next: {kafka.next_action}.")
         return
     columns = ("topic", "partition", "unread", "oldest unread (UTC)")
     rows = ((lag.topic, lag.partition, lag.unread, lag.oldest_unread) for lag in kafka.partitions)

@@ -1,30 +1,19 @@
-"""How every client of Kafka connects, from the settings; and what an error of kafka-python is called here."""
+"""How every client of Kafka connects, from the settings. What an error is called here is in `causes`."""
 
 import logging
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from kafka.errors import (
-    AuthorizationError,
-    IllegalSaslStateError,
-    InvalidReceiveError,
-    KafkaConnectionError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    SaslAuthenticationFailedError,
-    UnsupportedCodecError,
-    UnsupportedSaslMechanismError,
-)
+from kafka.errors import KafkaConnectionError, KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.connection import KafkaConnection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from casebridge.settings import KafkaSettings
-
-logger = logging.getLogger(__name__)
+from resources.kafka.causes import UNREACHABLE, HungUpError, cause_of
 
 # It tells of every connection that it could not make, where our consumer and producer say it once; and of every byte that it
 # sends, passwords among them, where somebody asks for details.
@@ -32,15 +21,10 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 BOOTSTRAP_SECONDS: Final = 5.0
 RECONNECT_SECONDS: Final = 1.0
-UNREACHABLE: Final = "kafka.unreachable"
 ENDS: Final = 100
 """So many ends of connections are kept, at most."""
 
 Client = TypeVar("Client")
-
-
-class HungUpError(KafkaConnectionError):
-    """Somebody takes connections at the address, and ends them before they are of any use."""
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -126,35 +110,3 @@ class _NetClient(KafkaNetClient):
         net = NetworkSelector(**options)
         self.connections = _Connections(net, **options)
         super().__init__(net, self.connections, **options)
-
-
-CAUSES: Final[Mapping[tuple[type[BaseException], ...], str]] = {
-    (
-        SaslAuthenticationFailedError,
-        UnsupportedSaslMechanismError,
-        IllegalSaslStateError,
-    ): "kafka.credentials_refused",
-    (AuthorizationError,): "kafka.forbidden",
-    (HungUpError, InvalidReceiveError): "kafka.hung_up",
-    (MessageSizeTooLargeError,): "kafka.record_too_large",
-    (UnsupportedCodecError,): "kafka.codec_missing",
-    # Of our own file: what goes wrong with the other end's certificate is a KafkaError.
-    (FileNotFoundError, PermissionError, ssl.SSLError): "kafka.ca_file_unreadable",
-}
-
-
-def cause_of(error: BaseException) -> str:
-    """What is the matter, for logs and states; no text of an error, which may quote a request."""
-    if isinstance(error.__context__, ssl.SSLCertVerificationError):
-        return "kafka.certificate_refused"
-    for kinds, code in CAUSES.items():
-        if isinstance(error, kinds):
-            return code
-    if isinstance(error, KafkaError) and not error.retriable:
-        return "kafka.refused"
-    return UNREACHABLE
-
-
-def say_that_kafka_is_away(error: Exception) -> None:
-    """Once for each look that found it so: kafka-python's own log, which tells of every connection, is off."""
-    logger.warning("Kafka is away (%s, %s): going on when it is back", cause_of(error), type(error).__name__)

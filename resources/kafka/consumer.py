@@ -19,7 +19,8 @@ from casebridge.defect import log_defect
 from casebridge.messaging.record import Record
 from casebridge.messaging.record_inbox import Intake, RecordInbox
 from casebridge.settings import KafkaSettings
-from resources.kafka.connection import client_options, connected, say_that_kafka_is_away
+from resources.kafka.causes import say_that_kafka_is_away
+from resources.kafka.connection import client_options, connected
 from resources.kafka.places import Batch, Places, named
 from resources.kafka.topics import TopicWatch
 

@@ -14,7 +14,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from casebridge.settings import KafkaSettings
-from resources.kafka.connection import cause_of, client_options, connected
+from resources.kafka.causes import NEXT_ACTIONS, TOPICS_MISSING, cause_of
+from resources.kafka.connection import client_options, connected
 
 LOOK_SECONDS: Final = 2.0
 LOOK_MILLISECONDS: Final = 100
@@ -38,6 +39,11 @@ class KafkaStanding:
 
     partitions: tuple[PartitionLag, ...] = ()
     away: str | None = None
+
+    @property
+    def next_action(self) -> str:
+        """What to do when it is away."""
+        return NEXT_ACTIONS[self.away] if self.away else "nothing"
 
     @property
     def unread(self) -> int:
@@ -84,7 +90,7 @@ class LagReader:
             for partition in sorted(consumer.partitions_for_topic(topic))
         ]
         if not partitions:
-            return KafkaStanding(away="kafka.topics_missing")
+            return KafkaStanding(away=TOPICS_MISSING)
         # By hand: to subscribe would be to join the group, and to take partitions away from those who work.
         consumer.assign(partitions)
         beginnings = consumer.beginning_offsets(partitions)

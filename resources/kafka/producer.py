@@ -19,7 +19,8 @@ from kafka.producer.future import FutureRecordMetadata
 from casebridge.crash_points import crash_point
 from casebridge.messaging.publication import Publication
 from casebridge.settings import KafkaSettings
-from resources.kafka.connection import cause_of, client_options, connected
+from resources.kafka.causes import cause_of
+from resources.kafka.connection import client_options, connected
 from resources.kafka.topics import topics_of
 
 logger = logging.getLogger(__name__)

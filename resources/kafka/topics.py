@@ -12,7 +12,8 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from casebridge.messaging.dead_record import dead_letter_topic
 from casebridge.settings import KafkaSettings
-from resources.kafka.connection import client_options, connected, say_that_kafka_is_away
+from resources.kafka.causes import say_that_kafka_is_away
+from resources.kafka.connection import client_options, connected
 
 logger = logging.getLogger(__name__)
 

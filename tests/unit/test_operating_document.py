@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from resources.kafka.causes import CAUSES, NEXT_ACTIONS
+
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "operating.md").read_text()
 WHOLE_CODE = re.compile(r"[a-z_]+\.[a-z_0-9]+")
@@ -41,3 +43,9 @@ def test_the_search_finds_codes() -> None:
 @pytest.mark.parametrize("code", sorted(codes()))
 def test_each_code_is_explained(code: str) -> None:
     assert f"`{code}`" in DOCUMENT if not code.startswith("….") else f"{code[1:]}`" in DOCUMENT
+
+
+@pytest.mark.parametrize("code", sorted({*NEXT_ACTIONS, *CAUSES.values()}))
+def test_each_cause_why_kafka_is_away_is_explained(code: str) -> None:
+    assert f"`{code}`" in DOCUMENT
+    assert NEXT_ACTIONS[code]
