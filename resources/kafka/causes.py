@@ -20,12 +20,13 @@ from kafka.errors import (
 logger = logging.getLogger(__name__)
 
 UNREACHABLE: Final = "kafka.unreachable"
+HUNG_UP: Final = "kafka.hung_up"
 TOPICS_MISSING: Final = "kafka.topics_missing"
 CERTIFICATE_REFUSED: Final = "kafka.certificate_refused"
 REFUSED: Final = "kafka.refused"
 NEXT_ACTIONS: Final[Mapping[str, str]] = {
     UNREACHABLE: "see that the brokers run, and that CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS names them",
-    "kafka.hung_up": "see that CASEBRIDGE_KAFKA__SECURITY_PROTOCOL, user, password and port are right; a broker that is just "
+    HUNG_UP: "see that CASEBRIDGE_KAFKA__SECURITY_PROTOCOL, user, password and port are right; a broker that is just "
     "starting hangs up, too",
     "kafka.credentials_refused": "renew CASEBRIDGE_KAFKA__USER and CASEBRIDGE_KAFKA__PASSWORD, and start again",
     CERTIFICATE_REFUSED: "set CASEBRIDGE_KAFKA__CA_FILE to the authority of the brokers' certificates",
@@ -38,8 +39,12 @@ NEXT_ACTIONS: Final[Mapping[str, str]] = {
 }
 
 
-class HungUpError(KafkaConnectionError):
-    """Somebody takes connections at the address, and ends them before they are of any use."""
+class NotConnectedError(KafkaConnectionError):
+    """No connection came about, and `code` is why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 CAUSES: Final[Mapping[tuple[type[BaseException], ...], str]] = {
@@ -49,7 +54,7 @@ CAUSES: Final[Mapping[tuple[type[BaseException], ...], str]] = {
         IllegalSaslStateError,
     ): "kafka.credentials_refused",
     (AuthorizationError,): "kafka.forbidden",
-    (HungUpError, InvalidReceiveError): "kafka.hung_up",
+    (InvalidReceiveError,): HUNG_UP,
     (MessageSizeTooLargeError,): "kafka.record_too_large",
     (UnsupportedCodecError,): "kafka.codec_missing",
     # Of our own file: what goes wrong with the other end's certificate is a KafkaError.
@@ -59,6 +64,8 @@ CAUSES: Final[Mapping[tuple[type[BaseException], ...], str]] = {
 
 def cause_of(error: BaseException) -> str:
     """What is the matter, for logs and states; no text of an error, which may quote a request."""
+    if isinstance(error, NotConnectedError):
+        return error.code
     if isinstance(error.__context__, ssl.SSLCertVerificationError):
         return CERTIFICATE_REFUSED
     for kinds, code in CAUSES.items():

@@ -2,18 +2,18 @@
 
 import logging
 import ssl
-from collections import deque
+import traceback
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from kafka.errors import KafkaConnectionError, KafkaError
+from kafka.errors import KafkaConnectionError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.connection import KafkaConnection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from casebridge.settings import KafkaSettings
-from resources.kafka.causes import UNREACHABLE, HungUpError, cause_of
+from resources.kafka.causes import HUNG_UP, UNREACHABLE, NotConnectedError, cause_of
 
 # It tells of every connection that it could not make, where our consumer and producer say it once; and of every byte that it
 # sends, passwords among them, where somebody asks for details.
@@ -21,8 +21,6 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 BOOTSTRAP_SECONDS: Final = 5.0
 RECONNECT_SECONDS: Final = 1.0
-ENDS: Final = 100
-"""So many ends of connections are kept, at most."""
 
 Client = TypeVar("Client")
 
@@ -63,43 +61,46 @@ def connected(client: Callable[..., Client], **options: Any) -> Client:
 
     try:
         return client(**options, kafka_client=open_one)
-    except Exception as error:  # noqa: BLE001 raised below
+    except Exception as error:
         for one in opened:
             one.close()
-        reasons = [reason for one in opened if (reason := one.connections.reason())]
-        told = reasons[0] if reasons and cause_of(error) == UNREACHABLE else error
-    # Not where the other error is at hand: it would take the place of the error behind this one.
-    raise told
+        codes = [code for one in opened if (code := one.connections.why_none())]
+        if codes and cause_of(error) == UNREACHABLE:
+            raise NotConnectedError(codes[0]) from error
+        raise
 
 
 class _Connections(KafkaConnectionManager):
-    """Remembers how connections ended."""
+    """Remembers why connections ended, and leaves no sockets behind."""
 
     def __init__(self, net: NetworkSelector, **options: Any) -> None:
         super().__init__(net, **options)
-        self._ends: deque[BaseException] = deque(maxlen=ENDS)
+        self._codes: set[str] = set()
         self._taken = False
 
-    def reason(self) -> KafkaError | None:
-        """What tells most of why no connection came about; None if nobody was there."""
-        for end in self._ends:
-            if isinstance(end, KafkaError) and cause_of(end) != UNREACHABLE:
-                return end
+    def why_none(self) -> str | None:
+        """The code that tells most of why no connection came about; None if nobody was there."""
+        told = sorted(self._codes - {UNREACHABLE, HUNG_UP})
         # kafka-python loses a refusal that the broker sends just before it hangs up, every other time or so.
-        return HungUpError() if self._taken else None
+        return told[0] if told else HUNG_UP if self._taken else None
 
     def get_connection(self, node_id: Any, **options: Any) -> KafkaConnection:
         known = self._conns.get(node_id)
         connection = super().get_connection(node_id, **options)
         if connection is not known:
-            connection.close_future.add_errback(self._ends.append)
+            connection.close_future.add_errback(lambda error: self._codes.add(cause_of(error)))
         return connection
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         try:
             transport = await super()._build_transport(node, timeout_at)
         except KafkaConnectionError as error:
-            self._taken |= isinstance(error.__context__, ssl.SSLError)
+            behind = error.__context__
+            self._taken |= isinstance(behind, ssl.SSLError)
+            # The frames hold the socket, and the connection holds the error: in a long outage that is a socket a second.
+            for each in (error, behind):
+                if each is not None:
+                    traceback.clear_frames(each.__traceback__)
             raise
         self._taken = True
         return transport

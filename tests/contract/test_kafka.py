@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
+import psutil
 import pytest
 from kafka import KafkaAdminClient
 
@@ -327,6 +328,21 @@ def test_a_consumer_starts_before_its_broker_and_makes_the_topics(
         wait_until(lambda: "consuming " in caplog.text, "it has its partition", 40.0)
         bench.requests.send(*words(1))
         wait_until(lambda: bench.said() == texts(words(1)), "the record is there")
+
+
+def test_a_long_outage_leaves_no_sockets_behind(
+    own_broker: Broker, bench_on: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+) -> None:
+    """kafka-python tries again each second, and leaves each socket to the garbage collector."""
+    caplog.set_level("INFO", logger="resources.kafka")
+    bench = bench_on(own_broker)
+    with bench.consuming():
+        wait_until(lambda: "consuming " in caplog.text, "it has its partition", 40.0)
+        at_work = psutil.Process().num_fds()
+        own_broker.child.kill()
+        wait_until(lambda: caplog.text.count("Kafka is away") == 4, "it has looked for its broker often", 60.0)
+
+        assert psutil.Process().num_fds() < at_work + 10
 
 
 @EACH
