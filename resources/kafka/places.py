@@ -26,6 +26,8 @@ class Places:
         self._timeout_ms = int(seconds * 1000)
         self._topic_ids: dict[TopicPartition, str | None] = {}
         """The topic that our place is known to be one of, by partition that is ours. None: not looked at yet."""
+        self._remembered: dict[TopicPartition, str] = {}
+        """The same of partitions that were ours before: not every broker keeps what is noted with an offset."""
 
     def take(self, partitions: Collection[TopicPartition]) -> None:
         """They are ours now; who had them may have committed anything."""
@@ -45,9 +47,9 @@ class Places:
             today = topic_ids.get(partition.topic)
             if today is None or today == known:
                 continue
-            if (known or self._committed_in(partition)) not in {None, today}:
+            if (known or self._committed_in(partition) or self._remembered.get(partition)) not in {None, today}:
                 anew.append(partition)
-            self._topic_ids[partition] = today
+            self._topic_ids[partition] = self._remembered[partition] = today
         if anew:
             logger.warning("made anew, and read from the beginning: %s", named(anew))
             self._consumer.seek_to_beginning(*anew)
