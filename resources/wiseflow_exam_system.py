@@ -156,7 +156,9 @@ class WiseflowExamSystem:
         """
         explanation = self.client.explanation(flow_id, explanation_request_id)
         self._check_answered(explanation, candidate)
-        found = self._find_answer(flow_id, explanation, candidate.submission_id, seen_at, marker)
+        listed = self._listed(candidate)
+        submission_id = next((one.submission_id for one in listed if _is(one, candidate)), candidate.submission_id)
+        found = self._find_answer(flow_id, explanation, submission_id, seen_at, marker)
         if found is None:
             raise TransientError(
                 "wiseflow.answer_empty",
@@ -164,9 +166,10 @@ class WiseflowExamSystem:
                 "Ask the assessor to write the explanation as a comment that the participant can see; it comes by itself.",
                 system=SYSTEM,
             )
-        if found.source == COMMENT:
-            self._check_shared(explanation, candidate)
-        return ExplanationAnswer(found.text, found.given_at, found.source)
+        if found.source != COMMENT:
+            return ExplanationAnswer(found.text, found.given_at, found.source)
+        self._check_shared(explanation, candidate, listed)
+        return ExplanationAnswer(found.text, found.given_at, found.source, submission_id)
 
     def show_explanation(self, flow_id: int, explanation_request_id: int) -> None:
         """Let the student see the answer in WISEflow, which sends an e-mail the first time.
@@ -241,13 +244,17 @@ class WiseflowExamSystem:
             )
         return found
 
-    def _check_shared(self, explanation: Explanation, candidate: CandidatePlace) -> None:
-        """A comment on a submission of several participants is nobody's when more than one of them asked."""
+    def _listed(self, candidate: CandidatePlace) -> Sequence[Participant]:
+        """The participants of the candidate's flow: a kept list, if the candidate is on it."""
         began = clock.monotonic()
         entry = self._read_participants(candidate.flow_id)
-        if entry.loaded_at < began and all(one.participant_id != candidate.participant_id for one in entry.value):
+        if entry.loaded_at < began and not any(_is(one, candidate) for one in entry.value):
             entry = self._read_participants(candidate.flow_id, entry)
-        others = sharing(self._participant_now(candidate), entry.value)
+        return entry.value
+
+    def _check_shared(self, explanation: Explanation, candidate: CandidatePlace, listed: Sequence[Participant]) -> None:
+        """A comment on a submission of several participants is nobody's when more than one of them asked."""
+        others = sharing(candidate, listed)
         if not others:
             return
         asked = self.client.explanations(candidate.flow_id)
@@ -311,6 +318,10 @@ class WiseflowExamSystem:
                 "Nothing to do: the answer is fetched when the assessor has submitted it again.",
                 system=SYSTEM,
             )
+
+
+def _is(participant: Participant, candidate: CandidatePlace) -> bool:
+    return participant.participant_id == candidate.participant_id
 
 
 def _values(lists: dict[int, Entry[Sequence[Participant]]]) -> dict[int, Sequence[Participant]]:

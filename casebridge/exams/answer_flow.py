@@ -110,7 +110,12 @@ class AnswerFlow:
         # Before it is stored: a text that FS cannot take may be more than a document can hold.
         self._outside.student_registry(institution).check_text(answer.text)
         text_hash = fingerprint(answer.text)
-        values: Result = {"textHash": text_hash, "givenAt": answer.given_at, "source": answer.source}
+        values: Result = {
+            "textHash": text_hash,
+            "givenAt": answer.given_at,
+            "source": answer.source,
+            "submissionId": answer.submission_id,
+        }
         if case.is_registered_by_another(message.key, text_hash) and not repairs:
             return StepResult({**values, "outcome": UNCHANGED}, last=True)
         return StepResult({**values, "text": answer.text})
@@ -125,7 +130,7 @@ class AnswerFlow:
         row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])
         if row is None:
             return StepResult({"outcome": REMOVED}, last=True)
-        if not self._is_same(institution, case, row.request):
+        if not self._is_same(institution, case, row.request, answer.get("submissionId")):
             return StepResult({"outcome": SUPERSEDED}, last=True)
         if row.request.finished_in_fs and row.text is not None and fingerprint(row.text) == answer["textHash"]:
             known = case.is_registered_by_another(message.key, answer["textHash"])
@@ -143,14 +148,16 @@ class AnswerFlow:
         )
         return StepResult({"outcome": REGISTERED}, last=not self._wants_to_show(message))
 
-    def _is_same(self, institution: Institution, case: Case, request: ExplanationRequest) -> bool:
+    def _is_same(
+        self, institution: Institution, case: Case, request: ExplanationRequest, submission_id: int | None = None
+    ) -> bool:
         """Whether the participant is the person of the row. Raises `PermanentError` where that is contradictory.
 
         It is another while a correction of the row is on its way to us: the message of that asks about the right participant, and
         the next poll brings the answer.
         """
         try:
-            self._identities.check(institution, case, request, _candidate(case))
+            self._identities.check(institution, case, request, _candidate(case), submission_id)
         except PermanentError as error:
             is_on_its_way = request.version != case.version and request.kandidatnr != case.document["kandidatnr"]
             if error.code not in IDENTITY or not is_on_its_way or case.set_aside:

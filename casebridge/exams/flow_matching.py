@@ -243,16 +243,15 @@ def find_answer(
     return FoundAnswer(comment.content, max(accepted_at or comment.changed_at, comment.changed_at), COMMENT)
 
 
-def sharing(participant: Participant, everyone: Iterable[Participant]) -> frozenset[int]:
-    """The other participants of the flow that have the participant's submission or group: a comment there is on theirs, too."""
-    listed = [one for one in everyone if one.participant_id == participant.participant_id]
-    own = [participant, *listed]
-    submissions = {one.submission_id for one in own} - {None}
-    groups = {one.group_id for one in own} - {None}
+def sharing(candidate: CandidatePlace, everyone: Sequence[Participant]) -> frozenset[int]:
+    """The other participants of the flow that have the candidate's submission or group: a comment there is on theirs, too."""
+    listed = [one for one in everyone if one.participant_id == candidate.participant_id]
+    submissions = {candidate.submission_id, *(one.submission_id for one in listed)} - {None}
+    groups = {one.group_id for one in listed} - {None}
     return frozenset(
         one.participant_id
         for one in everyone
-        if one.participant_id != participant.participant_id
+        if one.participant_id != candidate.participant_id
         and (one.submission_id in submissions or one.group_id in groups)
     )
 

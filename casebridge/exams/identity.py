@@ -5,6 +5,7 @@ piece of evidence that both sides have is compared, and one that contradicts sto
 """
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -72,9 +73,10 @@ def compare(person: Person, evidence: Evidence) -> Comparison:
     found: dict[Piece, bool] = {}
     if evidence.candidate_number and evidence.candidate_number.strip():
         found[Piece.CANDIDATE_NUMBER] = _number(evidence.candidate_number) == str(person.kandidatnr)
-    if person.user_name and evidence.user_names:
-        wanted = _user_name(person.user_name, person.realm)
-        found[Piece.USER_NAME] = wanted in {_user_name(name, person.realm) for name in evidence.user_names}
+    wanted = _user_names({person.user_name or ""}, person.realm)
+    named = _user_names(evidence.user_names, person.realm)
+    if wanted and named:
+        found[Piece.USER_NAME] = bool(wanted & named)
     if evidence.person_numbers:
         numbers = {_number(number) for number in evidence.person_numbers}
         found[Piece.PERSON_NUMBER] = str(person.personlopenr) in numbers
@@ -90,7 +92,7 @@ def _number(text: str) -> str:
     return str(int(bare)) if bare.isdecimal() and len(bare) < 20 else bare
 
 
-def _user_name(name: str, realm: str) -> tuple[str, str]:
-    """User and realm; a name without realm is the institution's own (contract 3.2 leaves it open)."""
-    user, _, of = unicodedata.normalize("NFKC", name).strip().casefold().partition("@")
-    return user.strip(), of.strip() or realm.strip().casefold()
+def _user_names(names: Iterable[str], realm: str) -> set[tuple[str, str]]:
+    """User and realm of each; a name without realm is the institution's own (contract 3.2 leaves it open)."""
+    split = (unicodedata.normalize("NFKC", name).strip().casefold().partition("@") for name in names)
+    return {(user.strip(), of.strip() or realm.strip().casefold()) for user, _, of in split if user.strip()}

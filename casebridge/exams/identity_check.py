@@ -5,7 +5,7 @@ from typing import Final
 from casebridge.errors import PermanentError
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.flow_matching import contradiction
-from casebridge.exams.identity import Comparison, compare
+from casebridge.exams.identity import compare
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
 from casebridge.exams.ports import Outside
@@ -23,19 +23,25 @@ class IdentityCheck:
         self._cases = cases
 
     def check(
-        self, institution: Institution, case: Case, request: ExplanationRequest, candidate: CandidatePlace
+        self,
+        institution: Institution,
+        case: Case,
+        request: ExplanationRequest,
+        candidate: CandidatePlace,
+        submission_id: int | None = None,
     ) -> None:
-        """Raises `PermanentError` `identity.contradiction` or `identity.shared_participant`; `request` is the fresh row."""
-        comparison = self.look(institution, request, candidate)
+        """`request` is the fresh row; `submission_id` is the submission whose comment is to be handed on, if it is one.
+
+        Raises `PermanentError` `identity.contradiction`, `identity.shared_participant` or `identity.submission_changed`.
+        """
+        now = self._outside.exam_system(institution).candidate(candidate)
+        comparison = compare(request.person(institution.realm), now.evidence)
+        if submission_id is not None and now.place.submission_id != submission_id:
+            raise _submission_changed(candidate)
         if not comparison.is_same:
             raise contradiction(candidate.flow_id, candidate.participant_id, comparison)
         if comparison.is_thin:
             self._check_alone(institution, case, candidate)
-
-    def look(self, institution: Institution, request: ExplanationRequest, candidate: CandidatePlace) -> Comparison:
-        """How far the participant is the person of the row."""
-        now = self._outside.exam_system(institution).candidate(candidate)
-        return compare(request.person(institution.realm), now.evidence)
 
     def _check_alone(self, institution: Institution, case: Case, candidate: CandidatePlace) -> None:
         """With a single piece of evidence, no other person may have the participant: one of the two is mistaken.
@@ -57,3 +63,14 @@ class IdentityCheck:
         document = rival.document
         row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
         return row is not None and row.request.kandidatnr == document["kandidatnr"]
+
+
+def _submission_changed(candidate: CandidatePlace) -> PermanentError:
+    return PermanentError(
+        "identity.submission_changed",
+        f"Participant {candidate.participant_id} of flow {candidate.flow_id} in WISEflow has another submission than the one "
+        "whose comment was read: the comment may be somebody else's.",
+        "Read the comments in WISEflow, decide which text is the student's, and register it in FS by hand; then discard the "
+        "message.",
+        system="WISEflow",
+    )

@@ -137,6 +137,8 @@ class ExplanationAnswer:
     text: Personal[str] = field(repr=False)
     given_at: datetime
     source: str
+    submission_id: int | None = None
+    """The submission whose comment it is, if it is one."""
 
 
 @dataclass(frozen=True)
