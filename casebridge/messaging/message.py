@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from casebridge.database_faults import is_too_large
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
 
@@ -32,6 +33,7 @@ class MessageStatus(StrEnum):
     DISCARDED = "discarded"
 
 
+SHORT: Final = 100
 LARGEST_COUNT: Final = 1_000_000_000
 NEEDED: Final[tuple[str, ...]] = ("queue", "orgId", "env", "payload")
 UNFINISHED: Final = (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageStatus.FAILED)
@@ -193,6 +195,12 @@ class Message:
     """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
 
     @property
+    def not_stored(self) -> str | None:
+        """The code of why the database would not hold what the message says; then nothing can be done for it."""
+        code = self.stored.get("notStored")
+        return code if isinstance(code, str) else None
+
+    @property
     def is_held(self) -> bool:
         """Whether the lease is surely ours still. A process that was frozen learns it here, before it touches anything."""
         return time.monotonic() < self.held_until
@@ -228,6 +236,18 @@ class Message:
             unreadable=tuple(unreadable),
             stored=document,
         )
+
+
+def without_content(document: dict[str, Any], error: BaseException) -> dict[str, Any]:
+    """What is stored of a new message that the database refuses: enough to find its case, and that it was refused (`notStored`)."""
+    payload = {
+        name: value for name, value in document["payload"].items() if isinstance(value, str) and len(value) <= SHORT and value.isascii()
+    }
+    refused = "casebridge.document_too_large" if is_too_large(error) else "casebridge.document_refused"
+    kept = {**document, "payload": payload, "notStored": refused}
+    if "origin" in kept:
+        kept["origin"] = {**kept["origin"], "key": None, "value": None, "headers": []}
+    return kept
 
 
 def status_of(document: Mapping[str, Any]) -> MessageStatus | None:

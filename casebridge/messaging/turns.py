@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import Final
 
 from casebridge.clock import Clock
+from casebridge.messaging.claims import Look
 from casebridge.messaging.lanes import Lane
-from casebridge.messaging.meldingq import Look, MeldingQ
+from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Message
 
 SHARE: Final = 16
