@@ -102,6 +102,8 @@ class Interventions:
             "effectsDueAt": {"$exists": False},
         }
         keys = [row["_id"] for row in self._messages.find(selection, {"_id": 1}, batch_size=limit).limit(limit)]
+        if not keys:
+            return 0
         moved = 0
         batch: list[Document] = []
         size = 0

@@ -30,6 +30,7 @@ from casebridge.messaging.message import (
     NewMessage,
     OwedEffect,
     StepRecord,
+    is_effect,
     moment_of,
     without_content,
 )
@@ -54,11 +55,22 @@ class Finished:
     @property
     def owed(self) -> tuple[Document, ...]:
         """What it owes from now on; what it owed before, such as the alert of its third attempt, it may owe still."""
-        return (*self.message.stored.get("effects", ()), *(effect.document() for effect in self.effects))
+        before = [effect for effect in self.message.stored.get("effects", ()) if is_effect(effect)]
+        return (*before, *(effect.document() for effect in self.effects))
 
     def debt(self, now: datetime, held_until: float) -> Debt:
         message = self.message
-        return Debt(message.key, message.correlation_id, now, self.owed, processed=True, held_until=held_until)
+        return Debt(
+            message.key,
+            message.correlation_id,
+            now,
+            self.owed,
+            processed=True,
+            held_until=held_until,
+            institution=message.institution,
+            org_id=message.org_id,
+            queue=message.queue,
+        )
 
 
 @dataclass(frozen=True)
@@ -332,6 +344,8 @@ def _processed_document(finished: Finished, now: datetime, relay_after: timedelt
         "settledFence": message.fence,
         "effects": list(finished.owed),
     }
+    if odd := [effect for effect in message.stored.get("effects", ()) if not is_effect(effect)]:
+        document["undelivered"] = odd
     if document["effects"]:
         document["effectsDueAt"] = now + relay_after
     return document

@@ -212,7 +212,9 @@ class Message:
         assumed |= {name: value for name, value in _corrections(document).items() if name in document}
         steps = _steps(document.get("steps"))
         unreadable = [name for name in NEEDED if name in assumed]
-        unreadable += [name for name, is_read in (("steps", steps is not None), ("origin", _is_origin(document))) if not is_read]
+        unreadable += [
+            name for name, is_read in (("steps", steps is not None), ("origin", _is_origin(document))) if not is_read
+        ]
         document = {**document, **assumed}
         return cls(
             key=document["_id"],
@@ -241,7 +243,9 @@ class Message:
 def without_content(document: dict[str, Any], error: BaseException) -> dict[str, Any]:
     """What is stored of a new message that the database refuses: enough to find its case, and that it was refused (`notStored`)."""
     payload = {
-        name: value for name, value in document["payload"].items() if isinstance(value, str) and len(value) <= SHORT and value.isascii()
+        name: value
+        for name, value in document["payload"].items()
+        if isinstance(value, str) and len(value) <= SHORT and value.isascii()
     }
     refused = "casebridge.document_too_large" if is_too_large(error) else "casebridge.document_refused"
     kept = {**document, "payload": payload, "notStored": refused}
@@ -260,6 +264,16 @@ def moment_of(document: Mapping[str, Any], name: str) -> datetime | None:
     """A time of a stored document; `None` if it has none, or one that is none."""
     value = document.get(name)
     return value if isinstance(value, datetime) else None
+
+
+def is_effect(value: object) -> bool:
+    """Whether it is an owed effect as it stands in a document."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("id"), str)
+        and isinstance(value.get("kind"), str)
+        and isinstance(value.get("body"), dict)
+    )
 
 
 def is_count(value: object) -> bool:

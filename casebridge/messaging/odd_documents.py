@@ -39,8 +39,7 @@ OTHERS_LEASE: Final = timedelta(minutes=10)
 """How long a program that keeps to contract 11 has for a message in work."""
 COUNTS: Final = ("attempts", "fence", "takenOver")
 CLAIM_FIELDS: Final = {
-    name: 1
-    for name in ("institution", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS)
+    name: 1 for name in ("institution", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS)
 }
 """What a claim reads of each message before it takes it: small, and enough to see whether it can."""
 _TYPES: Final = {"due": {"$type": "$dueAt"}, "institutionIs": {"$type": "$institution"}, "queueIs": {"$type": "$queue"}}
@@ -124,6 +123,72 @@ class OddDocuments:
 
     def set_aside(self, seen: Document, fields: Sequence[str]) -> None:
         """Dead, with an error and an alert, as if it had failed at its first step; `seen` selects the one message."""
+        names = ("orgId", "env", "institution", "queue", "correlationId")
+        stored = self._messages.find_one(seen, dict.fromkeys((*names, "effects"), 1))
+        if stored is None:
+            return
+        error, now = unreadable(fields), self._clock.now()
+        failure = Failure(now, 1, STEP, error.category.value, error.code, error.cause, error.next_action)
+        said = {name: value if isinstance(value := stored.get(name), str) else UNKNOWN for name in names}
+        if said["institution"] == UNKNOWN:
+            said["institution"] = f"{said['orgId']}/{said['env']}"
+        owed = stored.get("effects")
+        alert = _alert(said, error)
+        effect = OwedEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
+        logger.warning("a message is set aside (%s): %s", error.code, error.cause)
+        self._messages.update_one(
+            seen,
+            {
+                "$set": {
+                    # What it lacked, so that nobody who reads it later must assume again.
+                    **{name: said[name] for name in ("institution", "queue", "correlationId")},
+                    "status": MessageStatus.DEAD.value,
+                    "errors": [failure.document()],
+                    "effects": [*(owed if isinstance(owed, list) else ()), effect.document()],
+                    "effectsDueAt": now,
+                },
+                "$unset": {"dueAt": "", "owner": "", "claim": ""},
+            },
+        )
+
+
+_NEVER_FOUND}},
+                    {"$limit": ADOPTED_AT_ONCE},
+                ]
+            )
+        )
+        for document in found:
+            try:
+                self._adopt(document)
+            except OperationFailure as error:
+                if is_away(error):
+                    raise
+                log_defect(error)
+        return len(found)
+
+    def _adopt(self, document: Document) -> None:
+        seen = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
+        wanting = _wanting(document)
+        if wanting:
+            self.set_aside(seen, wanting)
+            return
+        change = _repairs(document)
+        if document["due"] != "date":
+            change["dueAt"] = self._due_at(document)
+        if not isinstance(document.get("institution"), str):
+            change["institution"] = f"{document['orgId']}/{document['env']}"
+        logger.warning("a message is adopted, with %s", ", ".join(sorted(change)))
+        self._messages.update_one(seen, {"$set": change})
+
+    def _due_at(self, document: Document) -> datetime:
+        """Now; what another program has in work, when that has had its time."""
+        now, begun = self._clock.now(), moment_of(document, "processingAt")
+        if status_of(document) is MessageStatus.PROCESSING and begun is not None:
+            return max(now, begun + OTHERS_LEASE)
+        return now
+
+    def set_aside(self, seen: Document, fields: Sequence[str]) -> None:
+        """Dead, with an error and an alert, as if it had failed at its first step; `seen` selects the one message."""
         names = {"orgId": 1, "env": 1, "queue": 1, "correlationId": 1, "effects": 1}
         stored = self._messages.find_one(seen, names)
         if stored is None:
@@ -160,7 +225,9 @@ def is_never_found(group: Mapping[str, Any]) -> bool:
     status = status_of(group)
     if status is None:
         return True
-    is_odd = group.get("due") != "date" or not all(isinstance(group.get(name), str) for name in ("institution", "queue"))
+    is_odd = group.get("due") != "date" or not all(
+        isinstance(group.get(name), str) for name in ("institution", "queue")
+    )
     return status in UNFINISHED and is_odd
 
 
@@ -184,18 +251,13 @@ def _repairs(document: Document) -> Document:
     return repairs
 
 
-def _alert(stored: Document, error: PermanentError, now: datetime) -> OwedEffect:
-    org_id, env, queue, correlation_id = (
-        value if isinstance(value := stored.get(name), str) else UNKNOWN
-        for name in ("orgId", "env", "queue", "correlationId")
-    )
-    alert = Alert.of(
+def _alert(said: Mapping[str, str], error: PermanentError) -> Alert:
+    return Alert.of(
         error,
-        institution=f"{org_id}/{env}",
-        org_id=org_id,
-        submodule=queue,
+        institution=said["institution"],
+        org_id=said["orgId"],
+        submodule=said["queue"],
         step=STEP,
-        correlation_id=None if correlation_id == UNKNOWN else correlation_id,
+        correlation_id=None if said["correlationId"] == UNKNOWN else said["correlationId"],
         set_aside=True,
     )
-    return OwedEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
