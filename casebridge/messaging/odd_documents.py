@@ -152,65 +152,6 @@ class OddDocuments:
         )
 
 
-_NEVER_FOUND}},
-                    {"$limit": ADOPTED_AT_ONCE},
-                ]
-            )
-        )
-        for document in found:
-            try:
-                self._adopt(document)
-            except OperationFailure as error:
-                if is_away(error):
-                    raise
-                log_defect(error)
-        return len(found)
-
-    def _adopt(self, document: Document) -> None:
-        seen = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
-        wanting = _wanting(document)
-        if wanting:
-            self.set_aside(seen, wanting)
-            return
-        change = _repairs(document)
-        if document["due"] != "date":
-            change["dueAt"] = self._due_at(document)
-        if not isinstance(document.get("institution"), str):
-            change["institution"] = f"{document['orgId']}/{document['env']}"
-        logger.warning("a message is adopted, with %s", ", ".join(sorted(change)))
-        self._messages.update_one(seen, {"$set": change})
-
-    def _due_at(self, document: Document) -> datetime:
-        """Now; what another program has in work, when that has had its time."""
-        now, begun = self._clock.now(), moment_of(document, "processingAt")
-        if status_of(document) is MessageStatus.PROCESSING and begun is not None:
-            return max(now, begun + OTHERS_LEASE)
-        return now
-
-    def set_aside(self, seen: Document, fields: Sequence[str]) -> None:
-        """Dead, with an error and an alert, as if it had failed at its first step; `seen` selects the one message."""
-        names = {"orgId": 1, "env": 1, "queue": 1, "correlationId": 1, "effects": 1}
-        stored = self._messages.find_one(seen, names)
-        if stored is None:
-            return
-        error, now = unreadable(fields), self._clock.now()
-        failure = Failure(now, 1, STEP, error.category.value, error.code, error.cause, error.next_action)
-        owed = stored.get("effects")
-        logger.warning("a message is set aside (%s): %s", error.code, error.cause)
-        self._messages.update_one(
-            seen,
-            {
-                "$set": {
-                    "status": MessageStatus.DEAD.value,
-                    "errors": [failure.document()],
-                    "effects": [*(owed if isinstance(owed, list) else ()), _alert(stored, error, now).document()],
-                    "effectsDueAt": now,
-                },
-                "$unset": {"dueAt": "", "owner": "", "claim": ""},
-            },
-        )
-
-
 _NEVER_FOUND: Final[list[Document]] = [
     {"status": {"$nin": [status.value for status in MessageStatus]}},
     *(
