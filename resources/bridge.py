@@ -54,6 +54,7 @@ from casebridge.operators.synchronisation import Synchronisation
 from casebridge.rates.share_book import ShareBook
 from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.secrets import Secrets
+from casebridge.served_environment import ServedEnvironment
 from casebridge.settings import KafkaSettings, Settings
 from resources.laas import LaasClient
 from resources.outside import OutsideWorld
@@ -74,11 +75,14 @@ class Bridge:
         self.clock = clock or ServerClock(self.database.server_time)
         self.keeper = ShareKeeper(ShareBook(self.database), settings.rates.lease_seconds)
         self.outside = OutsideWorld(settings, secrets or Secrets(), self.keeper)
-        self.institutions = InstitutionRegister(self.database, settings.environment)
+        self.served = ServedEnvironment.of(settings.environment)
+        self.institutions = InstitutionRegister(self.database, self.served)
         self.audit = AuditLog(self.database)
-        self.alerts = AlertOutbox(self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes))
-        self.pauses = Pauses(self.database, self.clock, settings.queue)
-        self.queue = MeldingQ(self.database, self.clock, settings.lease)
+        self.alerts = AlertOutbox(
+            self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes), self.served
+        )
+        self.pauses = Pauses(self.database, self.clock, settings.queue, self.served)
+        self.queue = MeldingQ(self.database, self.clock, settings.lease, self.served)
         self.cases = Cases(self.database, self.clock, settings.answers.deadline_days)
         self.watermarks = Watermarks(self.database, self.clock)
         self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
@@ -117,7 +121,7 @@ class Bridge:
             settings.lease,
         )
         self.relay = Relay(
-            OwedEffects(self.database, self.clock),
+            OwedEffects(self.database, self.clock, self.served),
             {ALERT: AlertEffects(self.alerts), LOG_INDEX: LogIndexEffects(self._laas), **self._kafka_channels},
             self.alerts,
             Blacklist(self.database),

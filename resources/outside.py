@@ -54,7 +54,7 @@ class OutsideWorld:
         return self._kept(self._exam_systems, institution, self._new_exam_system)
 
     def call_counts(self) -> dict[str, dict[str, int]]:
-        """Calls so far by institution and system, as `HttpClient.call_counts` has them."""
+        """Calls so far by institution, its exam system, and the system called, as `HttpClient.call_counts` has them."""
         with self._lock:
             clients = [(key, client.http) for key, (_, client) in self._registries.items()]
             clients += [(key, system.client.http) for key, (_, system) in self._exam_systems.items()]
@@ -80,11 +80,11 @@ class OutsideWorld:
     ) -> Client:
         """The institution's client; a new one when its configuration was changed."""
         with self._lock:
-            built_for, client = clients.get(institution.key, (None, None))
+            built_for, client = clients.get(institution.tenant, (None, None))
             if client is not None and built_for == institution:
                 return client
             new = build(institution)
-            clients[institution.key] = (institution, new)
+            clients[institution.tenant] = (institution, new)
         if client is not None:
             # calls under way keep their connection; only idle ones are closed
             client.close()
@@ -104,7 +104,7 @@ class OutsideWorld:
         if institution.exam_system != WISEFLOW or access is None:
             raise PermanentError(
                 "exam_system.not_configured",
-                f"The configuration of {institution.key} names no exam system that casebridge knows.",
+                f"{institution.tenant}: its configuration names no exam system that casebridge can carry.",
                 "Set examSystem in oai.KlageBegrunnelseEnvs and wiseflow in configDB.orgs, then replay the message.",
             )
         settings = self._settings.wiseflow

@@ -1,4 +1,4 @@
-"""The messages that a listener has claimed and not begun, handed out institution by institution."""
+"""The messages that a listener has claimed and not begun, handed out tenant by tenant."""
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from casebridge.messaging.message import Message
 
 
 class Line:
-    """Not thread-safe: it belongs to the thread that claims. `most` is how many one institution may have in work at once."""
+    """Not thread-safe: it belongs to the thread that claims. `most` is how many one tenant may have in work at once."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -15,16 +15,16 @@ class Line:
 
     def add(self, messages: Iterable[Message]) -> None:
         for message in messages:
-            self._waiting.setdefault(message.institution, deque()).append(message)
+            self._waiting.setdefault(message.tenant, deque()).append(message)
 
     def next(self, in_work: Counter[str]) -> Message | None:
-        """The next message of an institution that may begin one more; each institution once a round."""
-        for institution in list(self._waiting):
-            if in_work[institution] < self._most:
-                queue = self._waiting.pop(institution)
+        """The next message of a tenant that may begin one more; each tenant once a round."""
+        for tenant in list(self._waiting):
+            if in_work[tenant] < self._most:
+                queue = self._waiting.pop(tenant)
                 message = queue.popleft()
                 if queue:
-                    self._waiting[institution] = queue
+                    self._waiting[tenant] = queue
                 return message
         return None
 

@@ -76,7 +76,7 @@ class Listener:
         self._held: dict[str, Message] = {}
         """Claimed and not settled: their leases are kept."""
         self._begun: Counter[str] = Counter()
-        """Messages in the hands of a worker, by institution."""
+        """Messages in the hands of a worker, by tenant."""
         self._handled: list[Handled] = []
         self._debts: deque[Debt] = deque()
         self._looked_around_at = float("-inf")
@@ -156,7 +156,7 @@ class Listener:
                 message = self._line.next(self._begun)
                 if message is None:
                     return
-                self._begun[message.institution] += 1
+                self._begun[message.tenant] += 1
             pool.submit(self._handle, message)
 
     def _room(self) -> int:
@@ -188,10 +188,10 @@ class Listener:
         return self._paused
 
     def _busy(self) -> set[str]:
-        """Institutions that hold their share: the rest is kept free for the others."""
+        """Tenants that hold their share: the rest is kept free for the others."""
         with self._lock:
-            held = Counter(message.institution for message in self._held.values())
-        return {institution for institution, messages in held.items() if messages >= self._most_held}
+            held = Counter(message.tenant for message in self._held.values())
+        return {tenant for tenant, messages in held.items() if messages >= self._most_held}
 
     def _hear(self, lanes: Iterable[Lane]) -> None:
         self._turns.wake(lanes)
@@ -206,7 +206,7 @@ class Listener:
     def _handle(self, message: Message) -> None:
         handled = self._worker.handle(message)
         with self._lock:
-            self._begun[message.institution] -= 1
+            self._begun[message.tenant] -= 1
             if handled is None:
                 self._held.pop(message.key, None)
             else:
@@ -253,7 +253,7 @@ class Listener:
         for outcome in settled.outcomes:
             self.tally.add(outcome)
             if outcome.due_at is not None:
-                self._turns.wake_at(Lane(outcome.institution, outcome.queue), outcome.due_at)
+                self._turns.wake_at(Lane(outcome.institution, outcome.queue, outcome.exam_system), outcome.due_at)
         self._debts.extend(settled.debts)
         self._to_deliver.set()
         return True

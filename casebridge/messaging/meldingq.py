@@ -35,13 +35,14 @@ from casebridge.messaging.message import (
     StepRecord,
 )
 from casebridge.messaging.owed_effects import Debt
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
 KEPT_ERRORS: Final = 20
 KEPT_REPLAYS: Final = 20
 BROUGHT_BACK_WITHIN: Final = timedelta(days=30)
 """How long a discarded message can be brought back."""
 BLOCKED_WAIT: Final = timedelta(seconds=1)
-LANE_FIELDS: Final = {"institution": 1, "queue": 1}
+LANE_FIELDS: Final = {"institution": 1, "examSystem": 1, "queue": 1}
 ACCEPTED_AT_ONCE: Final = 500
 """Messages of one write; each such batch has a moment of its own, which keeps looks at the oldest ones short."""
 
@@ -108,13 +109,15 @@ class Look:
 class MeldingQ:
     """The queue. Thread-safe; holds no state but the collections and the clock."""
 
-    def __init__(self, database: Database, clock: Clock, lease: timedelta) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, lease: timedelta, served: ServedEnvironment = EVERY_ENVIRONMENT
+    ) -> None:
         self._messages = database.messages
         self._processed = database.processed_messages
         self._received_keys = database.received_keys
         self._clock = clock
         self._lease = lease
-        self.lanes = Lanes(database, clock)
+        self.lanes = Lanes(database, clock, served)
         self.woken: list[Callable[[Iterable[Lane]], None]] = []
         """Who in this process wants to hear at once when something was put into a lane."""
 
@@ -386,7 +389,7 @@ class MeldingQ:
                 "$inc": {"attempts": -1},
             },
         )
-        self.wake(Lane(message.institution, message.queue) for message in messages)
+        self.wake(Lane.of(message.stored) for message in messages)
 
     def _change(self, message: Message, change: Document) -> None:
         result = self._messages.update_one(_held(message), change)
@@ -486,7 +489,8 @@ class MeldingQ:
     def is_due(self, waited: timedelta, *, passing_over: Iterable[str] = ()) -> bool:
         """Whether some message could be claimed and has waited for that for at least so long."""
         since = {"dueAt": {"$lte": self._clock.now() - waited}}
-        lanes = [lane for lane in self.lanes.search() if lane.institution not in set(passing_over)]
+        keys = frozenset(passing_over)
+        lanes = [lane for lane in self.lanes.search() if not lane.is_among(keys)]
         return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
     def find(self, selection: Document, limit: int = 0) -> list[Document]:

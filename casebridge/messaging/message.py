@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from casebridge import tenant
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
 
 SCHEMA_VERSION: Final = 1
-UNKNOWN: Final = "unknown"
+UNKNOWN: Final = tenant.UNKNOWN
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When a message came that does not say so: before every other of its case."""
 
@@ -60,7 +61,7 @@ class NewMessage:
             "orgId": self.org_id,
             "env": self.env,
             "examSystem": self.exam_system,
-            "institution": f"{self.org_id}/{self.env}",
+            "institution": tenant.institution_name(self.org_id, self.env),
             "orderingKey": self.ordering_key,
             "correlationId": self.correlation_id,
             "payload": self.payload,
@@ -183,6 +184,11 @@ class Message:
     """What was read for this attempt, since the claim, and its steps may use; never stored."""
     held_until: float = math.inf
     """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
+
+    @property
+    def tenant(self) -> str:
+        """The key of whose it is: institution and exam system."""
+        return tenant.tenant_key(self.institution, self.exam_system)
 
     @property
     def is_held(self) -> bool:
