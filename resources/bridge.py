@@ -47,6 +47,7 @@ from casebridge.messaging.turns import Turns
 from casebridge.messaging.worker import Worker
 from casebridge.operators.accounting import Accounting
 from casebridge.operators.dead_letters import DeadLetters
+from casebridge.operators.rekeying import Rekeying
 from casebridge.operators.retention import Retention
 from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
@@ -57,7 +58,7 @@ from casebridge.secrets import Secrets
 from casebridge.served_environment import ServedEnvironment
 from casebridge.settings import KafkaSettings, Settings
 from resources.laas import LaasClient
-from resources.outside import OutsideWorld
+from resources.outside import WISEFLOW, OutsideWorld
 from resources.slack import SlackChannel
 
 if TYPE_CHECKING:  # kafka-python is imported where Kafka is on: it takes 0.15 s and warns on Python 3.11
@@ -76,7 +77,7 @@ class Bridge:
         self.keeper = ShareKeeper(ShareBook(self.database), settings.rates.lease_seconds)
         self.outside = OutsideWorld(settings, secrets or Secrets(), self.keeper)
         self.served = ServedEnvironment.of(settings.environment)
-        self.institutions = InstitutionRegister(self.database, self.served)
+        self.institutions = InstitutionRegister(self.database, self.served, frozenset({WISEFLOW}))
         self.audit = AuditLog(self.database)
         self.alerts = AlertOutbox(
             self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes), self.served
@@ -131,7 +132,10 @@ class Bridge:
             hold=self.settings.lease,
             retry=timedelta(seconds=self.settings.queue.retry_base_seconds),
         )
-        self.status = StatusReader(self.database, self.cases, self.pauses, self.alerts, self.clock)
+        self.status = StatusReader(
+            self.database, self.cases, self.pauses, self.alerts, self.clock, self.institutions.problems
+        )
+        self.rekeying = Rekeying(self.database, self.queue.lanes)
         self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
         self.roads = RoadFinder(self.database, self.cases, self.audit)
         self.dead_letters = DeadLetters(self.database, self.queue, self.cases, self.audit, self.clock)
@@ -192,7 +196,14 @@ class Bridge:
         """Tell operators and sensors that a listener is at work."""
         self.database.listeners.update_one(
             {"_id": listener.owner},
-            {"$set": {"seenAt": self.clock.now(), "host": socket.gethostname(), "pid": os.getpid()}},
+            {
+                "$set": {
+                    "seenAt": self.clock.now(),
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "environment": self.served.env,
+                }
+            },
             upsert=True,
         )
 

@@ -38,6 +38,7 @@ class OutsideWorld:
         self._lock = threading.Lock()
         self._registries: dict[str, tuple[Institution, FsDigexClient]] = {}
         self._exam_systems: dict[str, tuple[Institution, WiseflowExamSystem]] = {}
+        self._limits_by_institution: dict[tuple[str, str], CallLimit] = {}
         self._rate_limits: dict[tuple[str, str], RateLimit] = {}
         self._call_limits = {
             system: CallLimit(system, settings.http.calls_per_system) for system in (fs_digex.SYSTEM, wiseflow.SYSTEM)
@@ -95,7 +96,7 @@ class OutsideWorld:
             fs_digex.SYSTEM,
             institution.fs.base_url,
             self._settings.http,
-            call_limits=self._limits_of_calls(fs_digex.SYSTEM),
+            call_limits=self._limits_of_calls(institution, fs_digex.SYSTEM),
         )
         return FsDigexClient(institution, self._secrets, self._settings.fs, self._settings.http, http)
 
@@ -114,7 +115,7 @@ class OutsideWorld:
             self._settings.http,
             headers={"X-Client-Name": settings.client_name},
             rate_limit=self._rate_limit(access),
-            call_limits=self._limits_of_calls(wiseflow.SYSTEM),
+            call_limits=self._limits_of_calls(institution, wiseflow.SYSTEM),
         )
         client = WiseflowClient(access, self._secrets, settings, http)
         return WiseflowExamSystem(access, client, ask_with_due_date=settings.ask_with_due_date)
@@ -129,6 +130,12 @@ class OutsideWorld:
             self._rate_limits[key] = RateLimit(wiseflow.SYSTEM, rates, share=share)
         return self._rate_limits[key]
 
-    def _limits_of_calls(self, system: str) -> tuple[CallLimit, ...]:
-        """The narrowest first: who waits for a place there takes none from the others."""
-        return CallLimit(system, self._settings.http.calls_per_institution), self._call_limits[system], self.all_calls
+    def _limits_of_calls(self, institution: Institution, system: str) -> tuple[CallLimit, ...]:
+        """The narrowest first: who waits for a place there takes none from the others.
+
+        An institution's own places are shared by the clients of all its exam systems.
+        """
+        own = self._limits_by_institution.setdefault(
+            (institution.key, system), CallLimit(system, self._settings.http.calls_per_institution)
+        )
+        return own, self._call_limits[system], self.all_calls

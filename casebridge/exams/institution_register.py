@@ -25,7 +25,15 @@ class InstitutionRegister:
     exam system of an institution the first by `_id` that can be read counts.
     """
 
-    def __init__(self, database: Database, served: ServedEnvironment, fresh_seconds: float = 15.0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        served: ServedEnvironment,
+        exam_systems: frozenset[str],
+        fresh_seconds: float = 15.0,
+    ) -> None:
+        """`exam_systems` are those that can be carried: requests of any other are set aside, each in sight."""
+        self._exam_systems = exam_systems
         self._orgs = database.orgs
         self._environments = database.environments
         self._served = served
@@ -97,10 +105,12 @@ class InstitutionRegister:
                 self._problems[f"{tenant} again"] = "another row says the same: the first by _id counts"
             elif institution := self._institution(tenant, org, {**row, "written": names}):
                 institutions[tenant] = institution
+                if institution.exam_system not in self._exam_systems:
+                    self._problems[tenant] = "no exam system that this version can carry: its requests are set aside"
         self._institutions, self._known, self._read_at = institutions, frozenset(known), time.monotonic()
         for key, problem in self._problems.items():
             if told.get(key) != problem:
-                logger.error("configuration of %s: %s", key, problem)
+                logger.warning("configuration of %s: %s", key, problem)
 
     def _active_orgs(self) -> dict[str, Document]:
         orgs: dict[str, Document] = {}

@@ -1,4 +1,4 @@
-"""Lanes: the messages of one institution on one exam system in one queue, served in turns, so that a crowd in one starves no other.
+"""Lanes: the messages of one institution on one exam system in one queue. Turns keep a crowd in one from starving the others.
 
 `oai.lanes` has a document for each lane that ever had a message. Its `wokenAt` is the bell between processes: who puts something
 into a lane writes the time there, and whoever waits sees it (`wake_up`). Whose turn it is, is decided in `turns`. Lanes of an

@@ -113,7 +113,8 @@ def test_credentials_that_fail_on_the_way_back_lose_no_answer(system: str, world
     world.control.credentials(org_id, system, valid=False)
 
     run.run_batch()
-    bridge.pauses.lift(f"{org_id}/test")  # as if a trial and a new refusal had come between
+    for pause in bridge.pauses.all():
+        bridge.pauses.lift(pause)  # as if a trial and a new refusal had come between
     run.poll_answers(institutions)
     run.read_requests(institutions)
 
@@ -168,7 +169,7 @@ def test_without_a_listener_the_next_synchronisation_goes_on(system: str, world:
     world.control.credentials(org_id, system, valid=False)
     world.carry(bridge)
     world.control.credentials(org_id, system, valid=True)
-    assert bridge.pauses.paused() == {f"{org_id}/test"}
+    assert bridge.pauses.paused() == {f"{org_id}/test/WISEFLOW"}
 
     clock.pass_time(LONGER_THAN_A_TRIAL)
     world.carry(bridge)
