@@ -7,6 +7,8 @@ import pytest
 
 from casebridge.clock import ServerClock
 from casebridge.messaging.message import MessageStatus
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
 from tests.failures import told_failures
 from tests.ledger import check_everything
@@ -189,3 +191,45 @@ def test_a_poll_that_finds_an_institution_paused_tries_it_when_that_is_due(world
     assert read(institutions).skipped == 1, "not due yet"
     clock.pass_time(LONGER_THAN_A_TRIAL)
     assert read(institutions).skipped == 0
+
+
+@pytest.mark.parametrize("form", ["of this version", "of an earlier version"])
+def test_a_paused_institution_that_is_taken_out_is_set_aside_in_sight(
+    form: str, world: World, clock: ShiftedClock
+) -> None:
+    """Its credentials are of no interest any more, so nothing would ever lift the pause: its messages must not wait for good."""
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    world.control.credentials(org_id, "wiseflow", valid=False)
+    world.carry(bridge)
+    waiting = len(messages_of(world, org_id))
+    if form == "of an earlier version":
+        (row,) = world.database.pauses.find()
+        world.database.pauses.delete_many({})
+        world.database.pauses.insert_one({**row, "_id": f"{org_id}/test"})
+        world.database.pauses.update_many({}, {"$unset": {"institution": "", "examSystem": ""}})
+    world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": False}})
+
+    restarted = world.bridge(clock)
+    world.carry(restarted)
+    assert {message["status"] for message in messages_of(world, org_id)} == {MessageStatus.ENQUEUED}, "not due yet"
+    clock.pass_time(LONGER_THAN_A_TRIAL)
+    world.carry(restarted)
+
+    assert restarted.pauses.paused() == set()
+    dead = messages_of(world, org_id)
+    assert {(message["status"], message["errors"][-1]["code"]) for message in dead} == {
+        (MessageStatus.DEAD, "institution.inactive")
+    }
+    assert len(dead) == waiting
+    told = " ".join(message["message"]["text"] for message in world.control.slack_messages())
+    assert "institution.inactive" in told
+
+    # What the alert says to do next works.
+    world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": True}})
+    world.control.credentials(org_id, "wiseflow", valid=True)
+    again = world.bridge(clock)
+    reason = Order(dry_run=False, reason="activated again", asked_by="a test")
+    assert again.dead_letters.replay(DeadLetterFilter(institution=f"{org_id}/test"), reason).changed == waiting
+    world.carry(again)
+    assert all(registered(world).values())
