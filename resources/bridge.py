@@ -138,8 +138,10 @@ class Bridge:
         self.rekeying = Rekeying(self.database, self.queue.lanes)
         self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
         self.roads = RoadFinder(self.database, self.cases, self.audit)
-        self.dead_letters = DeadLetters(self.database, self.queue, self.cases, self.audit, self.clock)
-        self.retention = Retention(self.database, self.audit, self.clock, settings.retention, self.queue.move_discarded)
+        self.dead_letters = DeadLetters(self.database, self.queue, self.cases, self.audit, self.clock, self.served)
+        self.retention = Retention(
+            self.database, self.audit, self.clock, settings.retention, self.queue.move_discarded, self.served
+        )
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 
     def _wire_kafka(self) -> None:

@@ -13,6 +13,8 @@ from casebridge.errors import AuthBrokenError
 from casebridge.messaging.message import NewMessage
 from casebridge.messaging.publication import KAFKA
 from casebridge.messaging.record import Record
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
 from sensors.backlog import look_at_backlog
 from tests.kafka_requests import request_values
@@ -20,6 +22,8 @@ from tests.ledger import check_everything
 from tests.world import World
 
 REQUESTS = 6
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+ORDER = Order(dry_run=False, reason="the cause is gone", asked_by="a test")
 AT_ONCE = timedelta()
 
 
@@ -179,3 +183,35 @@ def test_a_kafka_record_of_nobodys_environment_is_set_aside_in_sight(world: Worl
     assert other.synchronisation.run_batch().by_code == {"kafka.institution_unknown": 1}
     (dead,) = world.database.messages.find()
     assert (dead["orgId"], dead["env"]) == ("unknown", "unknown"), "what is not configured is not repeated"
+
+
+def test_another_environments_dead_letters_are_not_touched(
+    org_id: str, world: World, prod: Bridge, other: Bridge
+) -> None:
+    world.control.add_request(org_id, oddity="no_flow")
+    world.carry(prod)
+    everything = DeadLetterFilter()
+    assert prod.dead_letters.find(everything, 10).found == 1
+
+    assert other.dead_letters.find(everything, 10).found == 0
+    assert other.dead_letters.discard(everything, ORDER).changed == 0
+    assert other.dead_letters.replay(everything, ORDER).changed == 0
+
+    assert prod.dead_letters.discard(everything, ORDER).changed == 1
+
+
+def test_another_environments_finished_documents_are_not_pruned(world: World, prod: Bridge, other: Bridge) -> None:
+    world.carry(prod)
+    world.database.processed_messages.update_many({}, {"$set": {"finishedAt": LONG_AGO}})
+    world.database.audit_log.update_many({}, {"$set": {"time": LONG_AGO}})
+    world.database.received_keys.update_many({}, {"$set": {"firstSeen": LONG_AGO}})
+    prod.alerts.owe(alert(f"{world.control.cases()[0]['orgId']}/prod"))
+    world.database.alerts.update_many({}, {"$set": {"state": "sent", "settledAt": LONG_AGO}})
+
+    report = other.retention.prune(dry_run=False, asked_by="a test")
+    assert report.removed == 0
+    removed = {
+        removal.what: removal.removed for removal in prod.retention.prune(dry_run=False, asked_by="a test").removals
+    }
+    assert removed["processed_messages"] == removed["received_keys"] == 2 * REQUESTS
+    assert removed["alerts"] == 1
