@@ -11,6 +11,7 @@ from assets.explanation_requests import explanation_requests
 from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
 from assets.standing import standing_metadata
 from casebridge.exams.request_reader import QUEUE
+from casebridge.messaging.lanes import Lane
 from casebridge.messaging.message import UNFINISHED
 from resources.bridge import Bridge
 from resources.bridge_resource import BridgeResource
@@ -73,7 +74,11 @@ def pending_cases(bridge: Bridge, within: timedelta) -> list[str]:
             "queue": QUEUE,
             "status": {"$in": [status.value for status in UNFINISHED]},
             "dueAt": {"$lte": bridge.clock.now() + within},
-            "institution": {"$nin": sorted(bridge.pauses.paused())},
         }
     )
-    return [message["correlationId"] for message in messages]
+    paused = bridge.pauses.paused()
+    return [
+        message["correlationId"]
+        for message in messages
+        if not (lane := Lane.of(message)).is_among(paused) and bridge.queue.lanes.serves(lane)
+    ]

@@ -9,12 +9,17 @@ from resources.bridge import Bridge
 
 
 def chosen_institutions(bridge: Bridge, keys: Sequence[str]) -> list[Institution]:
-    """The active institutions with these keys; without keys all of them. Raises `Failure` for a key that is not active."""
-    active = {institution.key: institution for institution in bridge.institutions.active()}
-    if unknown := [key for key in keys if key not in active]:
+    """The active institutions with these names, on all their exam systems; without names all.
+
+    Raises `Failure` for a name that is not active.
+    """
+    active = bridge.institutions.active()
+    names = sorted({institution.key for institution in active})
+    chosen = {key: bridge.institutions.named(key) for key in keys}
+    if unknown := [key for key, found in chosen.items() if not found]:
         raise dg.Failure(
-            f"Not active: {', '.join(unknown)}. Choose among {', '.join(active) or 'none'}, or activate the institution "
+            f"Not active: {', '.join(unknown)}. Choose among {', '.join(names) or 'none'}, or activate the institution "
             "(docs/adding-an-institution.md).",
             allow_retries=False,
         )
-    return [active[key] for key in keys] if keys else list(active.values())
+    return [institution for found in chosen.values() for institution in found] if keys else active

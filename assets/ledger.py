@@ -4,7 +4,7 @@ Cases move on while FS is read, so the account is drawn up to be right at any mo
 meanwhile can look like a loss, and a real loss is still there when it is read again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from casebridge.exams.case_state import CaseState
@@ -48,14 +48,21 @@ class Ledger:
         return max(0, self.fs_open - self.pending - self.set_aside - self.registered_meanwhile)
 
 
-def draw_up(outcome: PollOutcome, before: Mapping[str, int], after: Mapping[str, int]) -> Ledger:
-    """The account of one reading of FS, with our cases counted `before` and `after` it (`Cases.counts_between`)."""
+def draw_up(outcomes: Sequence[PollOutcome], before: Mapping[str, int], after: Mapping[str, int]) -> Ledger:
+    """The account of one reading of FS, for all exam systems of an institution.
+
+    Our cases were counted `before` and `after` it (`Cases.counts_between`).
+    """
     registered = _sum(after, REGISTERED)
+
+    def counted(name: str) -> int:
+        return sum(outcome.counts.get(name, 0) for outcome in outcomes)
+
     return Ledger(
-        fs_open=outcome.counts.get("open", 0),
-        fs_finished=outcome.counts.get("finished", 0),
-        accepted_now=len(outcome.accepted),
-        unreadable=outcome.counts.get("unreadable", 0),
+        fs_open=counted("open"),
+        fs_finished=counted("finished"),
+        accepted_now=sum(len(outcome.accepted) for outcome in outcomes),
+        unreadable=counted("unreadable"),
         registered=registered,
         registered_meanwhile=max(0, registered - _sum(before, REGISTERED)),
         pending=_sum(after, PENDING),
@@ -64,12 +71,15 @@ def draw_up(outcome: PollOutcome, before: Mapping[str, int], after: Mapping[str,
     )
 
 
-def read_ledger(bridge: Bridge, institution: Institution, window: Window) -> tuple[PollOutcome, Ledger]:
-    """Read FS for the window, accept what was missed, and draw up the account."""
-    before = bridge.cases.counts_between(institution.key, window.start, window.end)
-    (outcome,) = bridge.reader.read_window([institution], window)
-    after = bridge.cases.counts_between(institution.key, window.start, window.end)
-    return outcome, draw_up(outcome, before, after)
+def read_ledger(
+    bridge: Bridge, institutions: Sequence[Institution], window: Window
+) -> tuple[Sequence[PollOutcome], Ledger]:
+    """Read FS for the window, accept what was missed, and draw up the account of one institution on all its exam systems."""
+    (name,) = {institution.key for institution in institutions}
+    before = bridge.cases.counts_between(name, window.start, window.end)
+    outcomes = bridge.reader.read_window(institutions, window)
+    after = bridge.cases.counts_between(name, window.start, window.end)
+    return outcomes, draw_up(outcomes, before, after)
 
 
 def _sum(counts: Mapping[str, int], states: tuple[CaseState, ...]) -> int:

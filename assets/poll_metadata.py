@@ -56,7 +56,7 @@ def _by_code(outcomes: Sequence[PollOutcome]) -> Mapping[str, tuple[CaseError, l
     groups: dict[str, tuple[CaseError, list[str]]] = {}
     for outcome in outcomes:
         if outcome.error is not None:
-            groups.setdefault(outcome.error.code, (outcome.error, []))[1].append(outcome.institution)
+            groups.setdefault(outcome.error.code, (outcome.error, []))[1].append(outcome.tenant)
     return groups
 
 
@@ -76,6 +76,7 @@ def _table(outcomes: Sequence[PollOutcome]) -> dg.TableMetadataValue:
             dg.TableRecord(
                 {
                     "institution": outcome.institution,
+                    "exam_system": outcome.exam_system,
                     "seen": outcome.seen,
                     "accepted": len(outcome.accepted),
                     "known": outcome.known,

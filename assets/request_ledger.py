@@ -45,22 +45,23 @@ def request_ledger(context: dg.AssetExecutionContext, bridge: BridgeResource) ->
     """
     key = cast("dg.MultiPartitionKey", context.partition_key).keys_by_dimension
     wired = bridge.get()
-    (institution,) = chosen_institutions(wired, [key["institution"]])
-    outcome, ledger = read_ledger(wired, institution, Window(*first_days(key["month"])))
-    _raise_if_unread(outcome)
+    institutions = chosen_institutions(wired, [key["institution"]])
+    outcomes, ledger = read_ledger(wired, institutions, Window(*first_days(key["month"])))
+    for outcome in outcomes:
+        _raise_if_unread(outcome)
     return dg.MaterializeResult(metadata=_metadata(ledger), check_results=[_balances(ledger)])
 
 
 def _raise_if_unread(outcome: PollOutcome) -> None:
     if outcome.error is not None:
         raise dg.Failure(
-            f"FS could not be read for {outcome.institution}. [{outcome.error.code}] {outcome.error.cause} "
+            f"FS could not be read for {outcome.tenant}. [{outcome.error.code}] {outcome.error.cause} "
             f"Next: {outcome.error.next_action} Then materialise this partition again.",
             allow_retries=False,
         )
     if outcome.skipped:
         raise dg.Failure(
-            f"{outcome.institution} is paused because its credentials are refused. Next: renew them; it goes on by itself. "
+            f"{outcome.tenant} is paused because its credentials are refused. Next: renew them; it goes on by itself. "
             "Then materialise this partition again.",
             allow_retries=False,
         )

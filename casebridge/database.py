@@ -24,8 +24,8 @@ Document = dict[str, Any]
 DUPLICATE_KEY: Final = 11000
 INDEX_SECONDS: Final = 3600.0
 """An index over what years have left takes minutes, longer than any other operation may."""
-RETIRED_INDEXES: Final = frozenset({"dueAt_1", "status_1_institution_1"})
-"""Of the live queue: each costs something with every claim."""
+RETIRED_INDEXES: Final = frozenset({"dueAt_1", "status_1_institution_1", "institution_1_queue_1_dueAt_1"})
+"""Of the live queue: each costs something with every claim. Dropped when what takes their place is there."""
 
 
 class Database:
@@ -78,8 +78,6 @@ class Database:
 
     def ensure_indexes(self) -> None:
         """Create what is missing, drop what earlier versions needed. Slow on some servers: call it at set-up, not per run."""
-        for name in self.messages.index_information().keys() & RETIRED_INDEXES:
-            self.messages.drop_index(name)
         for collection, indexes in self._indexes():
             present = {_index_key(index["key"]) for index in collection.list_indexes()}
             missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
@@ -87,6 +85,8 @@ class Database:
                 # Around nothing else: a server that is away would be waited for as long.
                 with pymongo.timeout(INDEX_SECONDS):
                     collection.create_indexes(missing)
+        for name in self.messages.index_information().keys() & RETIRED_INDEXES:
+            self.messages.drop_index(name)
 
     def _indexes(self) -> list[tuple[Collection[Document], list[IndexModel]]]:
         return [
@@ -94,7 +94,14 @@ class Database:
                 self.messages,
                 [
                     # Few, because a claim moves a message in each index that it touches; nothing here is kept for reports.
-                    IndexModel([("institution", ASCENDING), ("queue", ASCENDING), ("dueAt", ASCENDING)]),
+                    IndexModel(
+                        [
+                            ("institution", ASCENDING),
+                            ("examSystem", ASCENDING),
+                            ("queue", ASCENDING),
+                            ("dueAt", ASCENDING),
+                        ]
+                    ),
                     IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
                     IndexModel([("correlationId", ASCENDING)]),
                     IndexModel([("orderingKey", ASCENDING), ("enqueuedAt", ASCENDING)]),

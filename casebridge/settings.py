@@ -246,7 +246,10 @@ class Settings(BaseSettings):
         env_prefix="CASEBRIDGE_", env_nested_delimiter="__", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    environment: str | None = Field(None, description="Only institutions of this `env` are carried; empty means all.")
+    environment: str | None = Field(
+        None,
+        description="Only institutions of this `env` are carried, and nothing of another is touched; empty means all.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of our own log.")
     mongodb: MongoDBSettings = MongoDBSettings()
     http: HttpSettings = HttpSettings()

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.panel import Panel
 
 from casebridge.messaging.message import MessageStatus
@@ -53,6 +54,8 @@ def show_status(standing: Status) -> None:
         for row in standing.institutions
     )
     results.print(table("Institutions", columns, rows))
+    for key, problem in sorted(standing.configuration.items()):
+        results.print(f"Configuration of {escape(key)}: {escape(problem)}.")
     for group in standing.failures:
         is_dead = group.status == MessageStatus.DEAD
         waits = "waits for you" if is_dead else "is tried again by itself"

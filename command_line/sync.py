@@ -44,12 +44,14 @@ def sync(
 
 
 def _chosen(bridge: Bridge, keys: list[str]) -> list[Institution]:
-    active = {institution.key: institution for institution in bridge.institutions.active()}
-    if unknown := [key for key in keys if key not in active]:
+    active = bridge.institutions.active()
+    names = sorted({institution.key for institution in active})
+    chosen = {key: bridge.institutions.named(key) for key in keys}
+    if unknown := [key for key, found in chosen.items() if not found]:
         raise typer.BadParameter(
-            f"not active: {', '.join(unknown)}; active are {', '.join(active) or 'none'}", param_hint="--institution"
+            f"not active: {', '.join(unknown)}; active are {', '.join(names) or 'none'}", param_hint="--institution"
         )
-    return [active[key] for key in keys] if keys else list(active.values())
+    return [institution for found in chosen.values() for institution in found] if keys else active
 
 
 def _synchronise(

@@ -47,6 +47,7 @@ from casebridge.messaging.turns import Turns
 from casebridge.messaging.worker import Worker
 from casebridge.operators.accounting import Accounting
 from casebridge.operators.dead_letters import DeadLetters
+from casebridge.operators.rekeying import Rekeying
 from casebridge.operators.retention import Retention
 from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
@@ -54,9 +55,10 @@ from casebridge.operators.synchronisation import Synchronisation
 from casebridge.rates.share_book import ShareBook
 from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.secrets import Secrets
+from casebridge.served_environment import ServedEnvironment
 from casebridge.settings import KafkaSettings, Settings
 from resources.laas import LaasClient
-from resources.outside import OutsideWorld
+from resources.outside import WISEFLOW, OutsideWorld
 from resources.slack import SlackChannel
 
 if TYPE_CHECKING:  # kafka-python is imported where Kafka is on: it takes 0.15 s and warns on Python 3.11
@@ -74,11 +76,14 @@ class Bridge:
         self.clock = clock or ServerClock(self.database.server_time)
         self.keeper = ShareKeeper(ShareBook(self.database), settings.rates.lease_seconds)
         self.outside = OutsideWorld(settings, secrets or Secrets(), self.keeper)
-        self.institutions = InstitutionRegister(self.database, settings.environment)
+        self.served = ServedEnvironment.of(settings.environment)
+        self.institutions = InstitutionRegister(self.database, self.served, frozenset({WISEFLOW}))
         self.audit = AuditLog(self.database)
-        self.alerts = AlertOutbox(self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes))
-        self.pauses = Pauses(self.database, self.clock, settings.queue)
-        self.queue = MeldingQ(self.database, self.clock, settings.lease)
+        self.alerts = AlertOutbox(
+            self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes), self.served
+        )
+        self.pauses = Pauses(self.database, self.clock, settings.queue, self.served)
+        self.queue = MeldingQ(self.database, self.clock, settings.lease, self.served)
         self.cases = Cases(self.database, self.clock, settings.answers.deadline_days)
         self.watermarks = Watermarks(self.database, self.clock)
         self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
@@ -117,7 +122,7 @@ class Bridge:
             settings.lease,
         )
         self.relay = Relay(
-            OwedEffects(self.database, self.clock),
+            OwedEffects(self.database, self.clock, self.served),
             {ALERT: AlertEffects(self.alerts), LOG_INDEX: LogIndexEffects(self._laas), **self._kafka_channels},
             self.alerts,
             Blacklist(self.database),
@@ -127,11 +132,16 @@ class Bridge:
             hold=self.settings.lease,
             retry=timedelta(seconds=self.settings.queue.retry_base_seconds),
         )
-        self.status = StatusReader(self.database, self.cases, self.pauses, self.alerts, self.clock)
+        self.status = StatusReader(
+            self.database, self.cases, self.pauses, self.alerts, self.clock, self.institutions.problems
+        )
+        self.rekeying = Rekeying(self.database, self.queue.lanes)
         self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
         self.roads = RoadFinder(self.database, self.cases, self.audit)
-        self.dead_letters = DeadLetters(self.database, self.queue, self.cases, self.audit, self.clock)
-        self.retention = Retention(self.database, self.audit, self.clock, settings.retention, self.queue.move_discarded)
+        self.dead_letters = DeadLetters(self.database, self.queue, self.cases, self.audit, self.clock, self.served)
+        self.retention = Retention(
+            self.database, self.audit, self.clock, settings.retention, self.queue.move_discarded, self.served
+        )
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 
     def _wire_kafka(self) -> None:
@@ -188,7 +198,14 @@ class Bridge:
         """Tell operators and sensors that a listener is at work."""
         self.database.listeners.update_one(
             {"_id": listener.owner},
-            {"$set": {"seenAt": self.clock.now(), "host": socket.gethostname(), "pid": os.getpid()}},
+            {
+                "$set": {
+                    "seenAt": self.clock.now(),
+                    "host": socket.gethostname(),
+                    "pid": os.getpid(),
+                    "environment": self.served.env,
+                }
+            },
             upsert=True,
         )
 

@@ -39,6 +39,7 @@ class OutsideWorld:
         self._lock = threading.Lock()
         self._registries: dict[str, tuple[Institution, FsDigexClient]] = {}
         self._exam_systems: dict[str, tuple[Institution, WiseflowExamSystem]] = {}
+        self._limits_by_institution: dict[tuple[str, str], CallLimit] = {}
         self._rate_limits: dict[tuple[str, str], RateLimit] = {}
         self._call_limits = {
             system: CallLimit(system, settings.http.calls_per_system) for system in (fs_digex.SYSTEM, wiseflow.SYSTEM)
@@ -55,7 +56,7 @@ class OutsideWorld:
         return self._kept(self._exam_systems, institution, self._new_exam_system)
 
     def call_counts(self) -> dict[str, dict[str, int]]:
-        """Calls so far by institution and system, as `HttpClient.call_counts` has them."""
+        """Calls so far by institution, its exam system, and the system called, as `HttpClient.call_counts` has them."""
         with self._lock:
             clients = [(key, client.http) for key, (_, client) in self._registries.items()]
             clients += [(key, system.client.http) for key, (_, system) in self._exam_systems.items()]
@@ -81,11 +82,11 @@ class OutsideWorld:
     ) -> Client:
         """The institution's client; a new one when its configuration was changed."""
         with self._lock:
-            built_for, client = clients.get(institution.key, (None, None))
+            built_for, client = clients.get(institution.tenant, (None, None))
             if client is not None and built_for == institution:
                 return client
             new = build(institution)
-            clients[institution.key] = (institution, new)
+            clients[institution.tenant] = (institution, new)
         if client is not None:
             # calls under way keep their connection; only idle ones are closed
             client.close()
@@ -96,7 +97,7 @@ class OutsideWorld:
             fs_digex.SYSTEM,
             institution.fs.base_url,
             self._settings.http,
-            call_limits=self._limits_of_calls(fs_digex.SYSTEM),
+            call_limits=self._limits_of_calls(institution, fs_digex.SYSTEM),
         )
         return FsDigexClient(institution, self._secrets, self._settings.fs, self._settings.http, http)
 
@@ -105,7 +106,7 @@ class OutsideWorld:
         if institution.exam_system != WISEFLOW or access is None:
             raise PermanentError(
                 "exam_system.not_configured",
-                f"The configuration of {institution.key} names no exam system that casebridge knows.",
+                f"{institution.tenant}: its configuration names no exam system that casebridge can carry.",
                 "Set examSystem in oai.KlageBegrunnelseEnvs and wiseflow in configDB.orgs, then replay the message.",
             )
         settings = self._settings.wiseflow
@@ -115,7 +116,7 @@ class OutsideWorld:
             self._settings.http,
             headers={"X-Client-Name": settings.client_name},
             rate_limit=self._rate_limit(access),
-            call_limits=self._limits_of_calls(wiseflow.SYSTEM),
+            call_limits=self._limits_of_calls(institution, wiseflow.SYSTEM),
         )
         client = WiseflowClient(access, self._secrets, settings, http)
         names = EvidenceNames.of(settings.user_name_ids, settings.person_number_ids)
@@ -131,6 +132,12 @@ class OutsideWorld:
             self._rate_limits[key] = RateLimit(wiseflow.SYSTEM, rates, share=share)
         return self._rate_limits[key]
 
-    def _limits_of_calls(self, system: str) -> tuple[CallLimit, ...]:
-        """The narrowest first: who waits for a place there takes none from the others."""
-        return CallLimit(system, self._settings.http.calls_per_institution), self._call_limits[system], self.all_calls
+    def _limits_of_calls(self, institution: Institution, system: str) -> tuple[CallLimit, ...]:
+        """The narrowest first: who waits for a place there takes none from the others.
+
+        An institution's own places are shared by the clients of all its exam systems.
+        """
+        own = self._limits_by_institution.setdefault(
+            (institution.key, system), CallLimit(system, self._settings.http.calls_per_institution)
+        )
+        return own, self._call_limits[system], self.all_calls

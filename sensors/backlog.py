@@ -20,7 +20,7 @@ def look_at_backlog(bridge: Bridge) -> Backlog:
     Only what can be handled counts: neither what waits for its next attempt nor what a paused institution has. A run for
     those would do nothing, every minute, for as long as the credentials are refused.
     """
-    listeners, paused = bridge.status.listeners_alive(), bridge.pauses.paused()
+    listeners, paused = bridge.status.listeners_alive(bridge.served), bridge.pauses.paused()
     if listeners:
         patience = timedelta(seconds=bridge.settings.queue.overdue_seconds)
         if bridge.queue.is_due(patience, passing_over=paused):

@@ -110,5 +110,5 @@ def _missing(
 ) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
     """New institutions become partitions of the ledger. None is removed: its history stays, and a run may be using it."""
     known = set(instance.get_dynamic_partitions(str(institutions.name)))
-    new = [institution.key for institution in bridge.institutions.active() if institution.key not in known]
+    new = sorted({institution.key for institution in bridge.institutions.active()} - known)
     return [institutions.build_add_request(new)] if new else []

@@ -47,7 +47,7 @@ def owe_alerts(bridge: Bridge, runs: Sequence[dg.DagsterRun]) -> None:
         if root not in told:
             bridge.alerts.owe(run_alert(run))
             told.add(root)
-    if not bridge.status.listeners_alive():
+    if not bridge.status.listeners_alive(bridge.served):
         bridge.relay.send_alerts()
 
 

@@ -8,8 +8,8 @@ from casebridge.exams.polling import PollOutcome
 
 def in_turn(institutions: Sequence[Institution], first: str | None) -> list[Institution]:
     """All of them, in order of their keys, beginning with `first`, or with the one after it if it is gone."""
-    ordered = sorted(institutions, key=lambda institution: institution.key)
-    later = [institution for institution in ordered if first is None or institution.key >= first]
+    ordered = sorted(institutions, key=lambda institution: institution.tenant)
+    later = [institution for institution in ordered if first is None or institution.tenant >= first]
     return later + ordered[: len(ordered) - len(later)]
 
 
@@ -18,8 +18,8 @@ def next_first(outcomes: Sequence[PollOutcome], paused: Collection[str]) -> str 
 
     So the order moves on with every tick, past an institution that is slow. Paused ones never had a turn to miss.
     """
-    polled = [outcome for outcome in outcomes if outcome.institution not in paused]
+    polled = [outcome for outcome in outcomes if outcome.tenant not in paused and outcome.institution not in paused]
     if not polled:
         return None
     missed = next((outcome for outcome in polled if outcome.skipped), None)
-    return (missed or polled[1 % len(polled)]).institution
+    return (missed or polled[1 % len(polled)]).tenant

@@ -5,11 +5,12 @@ from typing import Any
 
 from casebridge.errors import AuthBrokenError, CaseError
 from casebridge.fingerprint import short_hash
+from casebridge.tenant import UNKNOWN, tenant_key
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Alerts with the same institution, submodule and code are one alert that names several cases.
+    """Alerts with the same institution, exam system, submodule and code are one alert that names several cases.
 
     With `whole_institution` the submodule does not matter: refused credentials are one cause, whoever meets them first. That
     cases were set aside is told apart from failures that are still tried again: the one asks a person to act.
@@ -25,6 +26,8 @@ class Alert:
     correlation_id: str | None = None
     whole_institution: bool = False
     set_aside: bool = False
+    exam_system: str = UNKNOWN
+    """Of what is on one exam system of the institution; `unknown` for what concerns them all, or none."""
 
     @classmethod
     def of(
@@ -37,6 +40,7 @@ class Alert:
         step: str,
         correlation_id: str | None = None,
         set_aside: bool = False,
+        exam_system: str = UNKNOWN,
     ) -> "Alert":
         """What people are told of an error at a step, of one case or of a poll."""
         return cls(
@@ -50,12 +54,13 @@ class Alert:
             correlation_id=correlation_id,
             whole_institution=isinstance(error, AuthBrokenError),
             set_aside=set_aside,
+            exam_system=exam_system,
         )
 
     @property
     def fingerprint(self) -> str:
         submodule = None if self.whole_institution else self.submodule
-        return short_hash(self.institution, submodule, self.code, self.set_aside)
+        return short_hash(tenant_key(self.institution, self.exam_system), submodule, self.code, self.set_aside)
 
     def body(self) -> dict[str, Any]:
         return {
@@ -69,6 +74,7 @@ class Alert:
             "correlationId": self.correlation_id,
             "wholeInstitution": self.whole_institution,
             "setAside": self.set_aside,
+            "examSystem": self.exam_system,
         }
 
     @classmethod
@@ -84,4 +90,5 @@ class Alert:
             correlation_id=body.get("correlationId"),
             whole_institution=body.get("wholeInstitution", False),
             set_aside=body.get("setAside", False),
+            exam_system=body.get("examSystem", UNKNOWN),
         )

@@ -5,6 +5,7 @@ Sending them is the relay's work (`messaging.relay`); which are muted is in `bla
 
 import uuid
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Final
 
 from pymongo.errors import DuplicateKeyError, OperationFailure
@@ -12,6 +13,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from casebridge.alerts.alert import Alert
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
 NAMED_CASES: Final = 50
 
@@ -19,7 +21,11 @@ NAMED_CASES: Final = 50
 class AlertOutbox:
     """Folding: within `fold` of its first alert a cause is only added to; after that it is told anew."""
 
-    def __init__(self, database: Database, clock: Clock, fold: timedelta) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, fold: timedelta, served: ServedEnvironment = EVERY_ENVIRONMENT
+    ) -> None:
+        """Only alerts of the environment that is `served` are claimed; what names none (Dagster's own) is anybody's."""
+        self._served = served
         self._alerts = database.alerts
         self._clock = clock
         self._fold = fold
@@ -60,10 +66,13 @@ class AlertOutbox:
         return added.matched_count > 0
 
     def claim(self, limit: int, hold: timedelta) -> list[Document]:
-        """Alerts that are due, held from other relays for `hold`."""
+        """Served alerts that are due, held from other relays for `hold`."""
         now = self._clock.now()
         token = uuid.uuid4().hex
-        keys = [document["_id"] for document in self._alerts.find({"dueAt": {"$lte": now}}, {"_id": 1}).limit(limit)]
+        due = self._alerts.find({"dueAt": {"$lte": now}}, {"institution": 1})
+        # Picked out here: an alert has no field of its environment, and there are few, one a cause.
+        ours = (document["_id"] for document in due if self._served.serves(document.get("institution")))
+        keys = list(islice(ours, limit))
         if not keys:
             return []
         try:

@@ -58,15 +58,15 @@ class AnswerPoller:
         )
 
     def _failed(self, institution: Institution, _error: CaseError) -> int:
-        self._failures[institution.key] += 1
-        return self._failures[institution.key]
+        self._failures[institution.tenant] += 1
+        return self._failures[institution.tenant]
 
     def _poll(self, institution: Institution, *, also_answered: bool) -> PollOutcome:
         watched_since = self._clock.now() - self._watch if also_answered else None
         cases = self._cases.awaiting_answer(institution.key, watched_since)
         outcome = self._look(institution, cases)
         if cases:
-            self._failures[institution.key] = 0
+            self._failures[institution.tenant] = 0
         return outcome
 
     def look_at(self, institution: Institution, flow_id: int) -> PollOutcome:
@@ -78,6 +78,7 @@ class AnswerPoller:
         return self._look(institution, self._cases.awaiting_answer(institution.key, watched_since, flow_id))
 
     def _look(self, institution: Institution, cases: Sequence[Case]) -> PollOutcome:
+        cases = [case for case in cases if institution.has(case.document)]
         if not cases:
             return PollOutcome(institution.key)
         flow_ids = sorted({case.document["flowId"] for case in cases})

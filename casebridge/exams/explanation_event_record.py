@@ -47,19 +47,22 @@ class ExplanationEventRecords:
         """Events on cases that are not ours (a student may ask in WISEflow as well) come to nothing."""
         told: list[tuple[Record, Institution, ExplanationEventRecord] | Reading] = []
         flows: dict[str, set[int]] = {}
+        institutions: dict[str, Institution] = {}
         for record in records:
             try:
                 event = read_value(ExplanationEventRecord, record)
                 institution = institution_of(record, event.org, event.env, event.exam_system, self._institutions)
             except CaseError as error:
-                told.append(failed(record, error))
+                told.append(failed(record, error, self._institutions))
             else:
                 told.append((record, institution, event))
-                flows.setdefault(institution.key, set()).add(event.flow_id)
+                institutions[institution.tenant] = institution
+                flows.setdefault(institution.tenant, set()).add(event.flow_id)
         cases = {
-            (key, case.document["flowId"], case.document["participantId"]): case
-            for key, flow_ids in flows.items()
-            for case in self._cases.on_flows(key, flow_ids)
+            (tenant, case.document["flowId"], case.document["participantId"]): case
+            for tenant, flow_ids in flows.items()
+            for case in self._cases.on_flows(institutions[tenant].key, flow_ids)
+            if institutions[tenant].has(case.document)
         }
         return [found if isinstance(found, Reading) else _reading(*found, cases) for found in told]
 
@@ -70,7 +73,7 @@ def _reading(
     event: ExplanationEventRecord,
     cases: dict[tuple[str, int, int], Case],
 ) -> Reading:
-    case = cases.get((institution.key, event.flow_id, event.participant_id))
+    case = cases.get((institution.tenant, event.flow_id, event.participant_id))
     if case is None:
         return Reading(record)
     return Reading(record, _message(record, institution, event, case))

@@ -52,10 +52,10 @@ class ExplanationRequestRecords:
             try:
                 institution, request = self._request(record)
             except CaseError as error:
-                readings[position] = failed(record, error)
+                readings[position] = failed(record, error, self._institutions)
             else:
-                institutions[institution.key] = institution
-                found[institution.key].append((position, request))
+                institutions[institution.tenant] = institution
+                found[institution.tenant].append((position, request))
         for key, requests in found.items():
             readings |= self._open(institutions[key], requests, records)
         return [readings[position] for position in range(len(records))]

@@ -3,11 +3,23 @@
 The documents' shapes are contract 11 `[inferred]`; reading them is in `institution_register`.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from casebridge.personal_data import DomainModel
+from casebridge.tenant import institution_name, normal_exam_system, normal_name, tenant_key
+
+
+def _present(text: str) -> str:
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+Name = Annotated[str, AfterValidator(normal_name), AfterValidator(_present)]
+ExamSystemCode = Annotated[str, AfterValidator(normal_exam_system), AfterValidator(_present)]
 
 
 class FsAccess(DomainModel):
@@ -33,16 +45,18 @@ class WiseflowAccess(DomainModel):
 
 
 class Institution(DomainModel):
-    """One institution in one environment on one exam system: the unit that is polled, paused and backfilled."""
+    """One institution in one environment on one exam system: the unit that is polled, paused and served in turn."""
 
-    org_id: str = Field(alias="orgId")
+    org_id: Name = Field(alias="orgId")
     name: str = Field(alias="navn")
     institusjonsnr: int
-    env: str
-    exam_system: str = Field(alias="examSystem")
+    env: Name
+    exam_system: ExamSystemCode = Field(alias="examSystem")
     instance: str | None = None
     fs: FsAccess = Field(alias="digex")
     wiseflow: WiseflowAccess | None = None
+    written: tuple[str, str, str] | None = None
+    """Organisation, environment and exam system as the configuration spells them: earlier versions took them so for keys."""
 
     @property
     def realm(self) -> str:
@@ -51,5 +65,14 @@ class Institution(DomainModel):
 
     @property
     def key(self) -> str:
-        """The name by which operators know it and Dagster partitions it: `uis.no/prod`."""
-        return f"{self.org_id}/{self.env}"
+        """The name by which operators know it and Dagster partitions it, the same for all its exam systems: `uis.no/prod`."""
+        return institution_name(self.org_id, self.env)
+
+    @property
+    def tenant(self) -> str:
+        """The key of what it has for itself on this exam system: pause, lanes, clients, turn. `uis.no/prod/WISEFLOW`."""
+        return tenant_key(self.key, self.exam_system)
+
+    def has(self, document: Mapping[str, Any]) -> bool:
+        """Whether a document of the institution (a case, a message) is of this exam system."""
+        return normal_exam_system(document.get("examSystem", "")) == self.exam_system

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -23,6 +23,7 @@ from casebridge.errors import AuthBrokenError, CaseError, PermanentError
 from casebridge.exams.credential_trials import CredentialTrials
 from casebridge.exams.institution import Institution
 from casebridge.messaging.pauses import Pauses
+from casebridge.tenant import UNKNOWN, tenant_key
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class PollOutcome:
     """What one poll of one institution found. Counts only; ids of what was accepted."""
 
     institution: str
+    """Its name, `uis.no/prod`: each of its exam systems is polled for itself, and has an outcome of its own."""
     seen: int = 0
     accepted: tuple[str, ...] = ()
     """Correlation ids of the cases that got a new message."""
@@ -44,6 +46,11 @@ class PollOutcome:
     error: CaseError | None = None
     skipped: bool = False
     """Paused, or out of time: looked at next time."""
+    exam_system: str = UNKNOWN
+
+    @property
+    def tenant(self) -> str:
+        return tenant_key(self.institution, self.exam_system)
 
 
 class Polling:
@@ -75,16 +82,17 @@ class Polling:
 
         def one(institution: Institution) -> PollOutcome:
             is_late = deadline is not None and time.monotonic() > deadline
-            if is_late or (institution.key in paused and not self._trials.goes_on(institution)):
-                return PollOutcome(institution.key, skipped=True)
+            is_paused = institution.tenant in paused or institution.key in paused
+            if is_late or (is_paused and not self._trials.goes_on(institution)):
+                return PollOutcome(institution.key, skipped=True, exam_system=institution.exam_system)
             try:
-                return poll(institution)
+                return replace(poll(institution), exam_system=institution.exam_system)
             except PyMongoError:
                 raise  # without the database nothing can be told, of no institution
             except Exception as error:  # noqa: BLE001 a defect that one institution's data brings out must not stop the others
                 told = as_case_error(error)
                 self._tell(institution, submodule, told, failed(institution, told))
-                return PollOutcome(institution.key, error=told)
+                return PollOutcome(institution.key, error=told, exam_system=institution.exam_system)
 
         with ThreadPoolExecutor(INSTITUTIONS_AT_ONCE, thread_name_prefix="poll") as pool:
             return list(pool.map(one, institutions))
@@ -95,14 +103,14 @@ class Polling:
         self._audit.add([_entry(institution, submodule, error, now)])
         if isinstance(error, AuthBrokenError):
             self._alerts.owe(_alert(institution, submodule, error))
-            self._pauses.pause(institution.key, error)
+            self._pauses.pause(institution.key, institution.exam_system, error)
         elif isinstance(error, PermanentError) or failures > TOLERATED_FAILURES:
             self._alerts.owe(_alert(institution, submodule, error))
 
 
 def _entry(institution: Institution, submodule: str, error: CaseError, now: datetime) -> AuditEntry:
     return AuditEntry(
-        id=f"{institution.key}:{submodule}:{now.isoformat()}",
+        id=f"{institution.tenant}:{submodule}:{now.isoformat()}",
         time=now,
         correlation_id=institution.key,
         org_id=institution.org_id,
@@ -118,4 +126,11 @@ def _entry(institution: Institution, submodule: str, error: CaseError, now: date
 
 
 def _alert(institution: Institution, submodule: str, error: CaseError) -> Alert:
-    return Alert.of(error, institution=institution.key, org_id=institution.org_id, submodule=submodule, step="poll")
+    return Alert.of(
+        error,
+        institution=institution.key,
+        org_id=institution.org_id,
+        exam_system=institution.exam_system,
+        submodule=submodule,
+        step="poll",
+    )

@@ -1,7 +1,6 @@
 """What the readers of Kafka's records share: a value read into a model, its institution found, and what to say if not."""
 
-import re
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -12,9 +11,7 @@ from casebridge.messaging.message import UNKNOWN
 from casebridge.messaging.record import Record
 from casebridge.messaging.record_reader import Reading
 from casebridge.personal_data import DomainModel
-
-NAME: Final = re.compile(r"[a-z0-9.-]{1,64}")
-"""What an institution or an environment may be called where a record that cannot be read says so."""
+from casebridge.tenant import institution_name, normal_name
 
 Value = TypeVar("Value", bound=DomainModel)
 
@@ -59,8 +56,8 @@ def institution_of(
     record: Record, org_id: str, env: str, exam_system: str, register: InstitutionRegister
 ) -> Institution:
     """Raises `PermanentError` when the institution is not carried, or not on that exam system."""
-    institution = register.get(f"{org_id}/{env}")
-    if institution is None or institution.exam_system != exam_system:
+    institution = register.get(institution_name(org_id, env), exam_system)
+    if institution is None:
         raise PermanentError(
             "kafka.institution_unknown",
             f"The record {record.place} is of an institution that is not active here on that exam system.",
@@ -70,11 +67,13 @@ def institution_of(
     return institution
 
 
-def failed(record: Record, error: CaseError) -> Reading:
-    """The reading of a record that came to an error: whose it is as far as it says so in a form that may be repeated."""
+def failed(record: Record, error: CaseError, register: InstitutionRegister) -> Reading:
+    """The reading of a record that came to an error: whose it is, where the configuration knows that institution.
+
+    One of an environment that this process does not serve is left in the inbox to whoever serves it, and read there.
+    """
     claim = Claim.of(record)
-    return Reading(record, error=error, org_id=_plain(claim.org_id or claim.org), env=_plain(claim.env))
-
-
-def _plain(name: str | None) -> str:
-    return name if name and NAME.fullmatch(name) else UNKNOWN
+    org_id, env = claim.org_id or claim.org or "", claim.env or ""
+    if not register.is_configured(org_id, env):
+        return Reading(record, error=error, org_id=UNKNOWN, env=UNKNOWN)
+    return Reading(record, error=error, org_id=normal_name(org_id), env=normal_name(env))

@@ -146,11 +146,11 @@ class RequestFlow:
 
 def institution_of(message: Message, institutions: InstitutionRegister) -> Institution:
     """The institution that a message belongs to. Raises `PermanentError` when it is no longer carried."""
-    institution = institutions.get(message.institution)
+    institution = institutions.get(message.institution, message.exam_system)
     if institution is None:
         raise PermanentError(
             "institution.inactive",
-            f"{message.institution} is not active in configDB.orgs and oai.KlageBegrunnelseEnvs, or cannot be read there.",
+            f"{message.tenant} is not active in configDB.orgs and oai.KlageBegrunnelseEnvs, or cannot be read there.",
             "Activate it (docs/adding-an-institution.md), then replay the message.",
         )
     return institution

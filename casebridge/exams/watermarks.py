@@ -10,7 +10,7 @@ from typing import Final
 
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
-from casebridge.database import Database, insert_absent
+from casebridge.database import Database, Document, insert_absent
 from casebridge.errors import CaseError
 from casebridge.exams.institution import Institution
 
@@ -33,7 +33,7 @@ class Watermarks:
         self._clock = clock
 
     def get(self, institution: Institution) -> Watermark:
-        row = self._watermarks.find_one({"_id": _key(institution)}) or {}
+        row = self._watermarks.find_one({"_id": _key(institution)}) or self._of_earlier_versions(institution)
         return Watermark(row.get("siden"), row.get("failures", 0))
 
     def read_well(self, institution: Institution, newest: datetime | None) -> None:
@@ -64,8 +64,15 @@ class Watermarks:
         )
         return failures
 
+    def _of_earlier_versions(self, institution: Institution) -> Document:
+        """They took the names as the configuration spelled them."""
+        if institution.written is None:
+            return {}
+        return self._watermarks.find_one({"_id": "|".join((*institution.written, MODULE))}) or {}
+
     def _ensure(self, institution: Institution) -> None:
         if self._watermarks.find_one({"_id": _key(institution)}, {"_id": 1}) is None:
+            earlier = self._of_earlier_versions(institution)
             insert_absent(
                 self._watermarks,
                 [
@@ -75,7 +82,8 @@ class Watermarks:
                         "env": institution.env,
                         "examSystem": institution.exam_system,
                         "module": MODULE,
-                        "siden": None,
+                        "siden": earlier.get("siden"),
+                        "failures": earlier.get("failures", 0),
                         "status": "new",
                     }
                 ],

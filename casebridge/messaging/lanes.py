@@ -1,10 +1,11 @@
-"""Lanes: the messages of one institution in one queue. They are served in turns, so that a crowd in one starves no other.
+"""Lanes: the messages of one institution on one exam system in one queue. Turns keep a crowd in one from starving the others.
 
 `oai.lanes` has a document for each lane that ever had a message. Its `wokenAt` is the bell between processes: who puts something
-into a lane writes the time there, and whoever waits sees it (`wake_up`). Whose turn it is, is decided in `turns`.
+into a lane writes the time there, and whoever waits sees it (`wake_up`). Whose turn it is, is decided in `turns`. Lanes of an
+environment that this process does not serve are left alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from pymongo import UpdateOne
@@ -13,21 +14,41 @@ from pymongo.errors import BulkWriteError
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
 from casebridge.messaging.odd_documents import OddDocuments, is_never_found
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
+from casebridge.tenant import normal_institution, tenant_key
 
 
 @dataclass(frozen=True, order=True)
 class Lane:
-    """One institution's messages in one queue. A field is `None` for documents that lack it."""
+    """One tenant's messages in one queue. A field is `None` for documents that lack it.
+
+    A ring of an earlier version names no exam system: it is heard as one for all of them (`rings`).
+    """
 
     institution: str | None
     queue: str | None
+    exam_system: str | None = None
 
     @classmethod
     def of(cls, document: Document) -> "Lane":
-        return cls(_name(document, "institution"), _name(document, "queue"))
+        return cls(_name(document, "institution"), _name(document, "queue"), _name(document, "examSystem"))
 
     def selection(self) -> Document:
-        return {"institution": self.institution, "queue": self.queue}
+        return {"institution": self.institution, "examSystem": self.exam_system, "queue": self.queue}
+
+    def is_among(self, keys: Collection[str]) -> bool:
+        """Whether these tenants and institutions (`Pauses.paused`, say) include whose lane it is."""
+        return bool(keys) and (
+            tenant_key(self.institution, self.exam_system) in keys
+            or (self.institution is not None and normal_institution(self.institution) in keys)
+        )
+
+    def rings(self, other: "Lane") -> bool:
+        """Whether a ring for this lane may mean the other one."""
+        return (self.institution, self.queue) == (other.institution, other.queue) and self.exam_system in (
+            None,
+            other.exam_system,
+        )
 
 
 def _name(document: Document, field: str) -> str | None:
@@ -38,7 +59,8 @@ def _name(document: Document, field: str) -> str | None:
 class Lanes:
     """Reads and writes `oai.lanes`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, served: ServedEnvironment = EVERY_ENVIRONMENT) -> None:
+        self._served = served
         self._messages = database.messages
         self.collection = database.lanes
         self._clock = clock
@@ -62,20 +84,29 @@ class Lanes:
         return list(self.collection.find())
 
     def search(self) -> set[Lane]:
-        """The lanes of the messages that are there, rung or not; costs a look at each live message on some servers.
+        """The served lanes of the messages that are there, rung or not; costs a look at each live message on some servers.
 
         Messages that no claim would find are adopted, or set aside, on the way.
         """
         groups = self._groups()
         if any(is_never_found(group) for group in groups) and self._odd.adopt():
             groups = self._groups()
-        return {Lane.of(group) for group in groups if _has_a_name(group)}
+        lanes = {Lane.of(group) for group in groups if _has_a_name(group)}
+        return {lane for lane in lanes if self.serves(lane)}
 
     def _groups(self) -> list[Document]:
-        names: Document = {name: f"${name}" for name in ("institution", "queue", "status")}
+        names: Document = {name: f"${name}" for name in ("institution", "examSystem", "queue", "status")}
         pipeline: list[Document] = [{"$group": {"_id": {**names, "due": {"$type": "$dueAt"}}}}]
         return [group["_id"] for group in self._messages.aggregate(pipeline)]
 
+    def serves(self, lane: Lane) -> bool:
+        """Whether this process may take messages from the lane."""
+        return self._served.serves(lane.institution)
+
+    def forget_old(self) -> int:
+        """Remove what earlier versions rang, lanes without an exam system: others are rung by now. Returns how many."""
+        return self.collection.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
+
 
 def _has_a_name(group: Document) -> bool:
-    return all(isinstance(group.get(name), str | None) for name in ("institution", "queue"))
+    return all(isinstance(group.get(name), str | None) for name in ("institution", "examSystem", "queue"))

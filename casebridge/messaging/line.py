@@ -1,4 +1,4 @@
-"""The messages that a listener has claimed and not begun, handed out institution by institution."""
+"""The messages that a listener has claimed and not begun, handed out tenant by tenant."""
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from casebridge.messaging.quarantine import Quarantine
 
 
 class Line:
-    """Not thread-safe: the listener asks under its lock. `most` is how many one institution may have in work at once."""
+    """Not thread-safe: the listener asks under its lock. `most` is how many one tenant may have in work at once."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -20,10 +20,10 @@ class Line:
             if message.alone:
                 self._quarantine.add(message)
                 continue
-            self._waiting.setdefault(message.institution, deque()).append(message)
+            self._waiting.setdefault(message.tenant, deque()).append(message)
 
     def next(self, in_work: Counter[str]) -> Message | None:
-        """The next message of an institution that may begin one more; each institution once a round.
+        """The next message of a tenant that may begin one more; each tenant once a round.
 
         One that is to be run alone begins when nothing is in work, and nothing begins beside it.
         """
@@ -32,12 +32,12 @@ class Line:
         is_idle = in_work.total() == 0
         if self._quarantine.wants_turn:
             return self._quarantine.begin() if is_idle else None
-        for institution in list(self._waiting):
-            if in_work[institution] < self._most:
-                queue = self._waiting.pop(institution)
+        for tenant in list(self._waiting):
+            if in_work[tenant] < self._most:
+                queue = self._waiting.pop(tenant)
                 message = queue.popleft()
                 if queue:
-                    self._waiting[institution] = queue
+                    self._waiting[tenant] = queue
                 return message
         return self._quarantine.begin() if is_idle else None
 

@@ -78,7 +78,7 @@ class Listener:
         self._held: dict[str, Message] = {}
         """Claimed and not settled: their leases are kept."""
         self._begun: Counter[str] = Counter()
-        """Messages in the hands of a worker, by institution."""
+        """Messages in the hands of a worker, by tenant."""
         self._handled: list[Handled] = []
         self._given_back: list[Handled] = []
         self._refused: tuple[float, BaseException] | None = None
@@ -177,7 +177,7 @@ class Listener:
                 message = self._line.next(self._begun)
                 if message is None:
                     return
-                self._begun[message.institution] += 1
+                self._begun[message.tenant] += 1
             pool.submit(self._handle, message)
 
     def _room(self) -> int:
@@ -213,14 +213,14 @@ class Listener:
         return self._paused
 
     def _busy(self) -> set[str]:
-        """Institutions that hold their share: the rest is kept free for the others."""
+        """Tenants that hold their share: the rest is kept free for the others."""
         with self._lock:
             held = self._held_beside_others()
-        return {institution for institution, messages in held.items() if messages >= self._most_held}
+        return {tenant for tenant, messages in held.items() if messages >= self._most_held}
 
     def _held_beside_others(self) -> Counter[str]:
-        """By institution, without those that are to be run alone: after a kill these are many and wait long."""
-        return Counter(message.institution for message in self._held.values() if not message.alone)
+        """By tenant, without those that are to be run alone: after a kill these are many and wait long."""
+        return Counter(message.tenant for message in self._held.values() if not message.alone)
 
     def _hear(self, lanes: Iterable[Lane]) -> None:
         self._turns.wake(lanes)
@@ -238,7 +238,7 @@ class Listener:
             handled = self._worker.handle(message)
         finally:
             with self._lock:
-                self._begun[message.institution] -= 1
+                self._begun[message.tenant] -= 1
                 self._line.ended(message)
                 if handled is None:
                     self._held.pop(message.key, None)
@@ -304,7 +304,7 @@ class Listener:
         for outcome in settled.outcomes:
             self.tally.add(outcome)
             if outcome.due_at is not None:
-                self._turns.wake_at(Lane(outcome.institution, outcome.queue), outcome.due_at)
+                self._turns.wake_at(Lane(outcome.institution, outcome.queue, outcome.exam_system), outcome.due_at)
         self._debts.extend(settled.debts)
         self._to_deliver.set()
         return True

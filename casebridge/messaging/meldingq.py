@@ -35,10 +35,11 @@ from casebridge.messaging.message import (
     without_content,
 )
 from casebridge.messaging.owed_effects import Debt
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
 KEPT_ERRORS: Final = 20
 UNKNOWN_WAIT: Final = timedelta(seconds=5)
-LANE_FIELDS: Final = {"institution": 1, "queue": 1}
+LANE_FIELDS: Final = {"institution": 1, "examSystem": 1, "queue": 1}
 ACCEPTED_AT_ONCE: Final = 500
 """Messages of one write; each such batch has a moment of its own, which keeps looks at the oldest ones short."""
 
@@ -87,14 +88,16 @@ class Moved:
 class MeldingQ:
     """The queue. Thread-safe; holds no state but the collections and the clock."""
 
-    def __init__(self, database: Database, clock: Clock, lease: timedelta) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, lease: timedelta, served: ServedEnvironment = EVERY_ENVIRONMENT
+    ) -> None:
         self._messages = database.messages
         self._processed = database.processed_messages
         self._received_keys = database.received_keys
         self._clock = clock
         self._claims = Claims(database, clock, lease)
         self._interventions = Interventions(database, clock)
-        self.lanes = Lanes(database, clock)
+        self.lanes = Lanes(database, clock, served)
         self.woken: list[Callable[[Iterable[Lane]], None]] = []
         """Who in this process wants to hear at once when something was put into a lane."""
 
@@ -181,7 +184,7 @@ class MeldingQ:
         due_at = self._clock.now() + wait
         self._claims.release(messages, due_at)
         if not wait:
-            self.wake(Lane(message.institution, message.queue) for message in messages)
+            self.wake(Lane.of(message.stored) for message in messages)
 
     # Steps and outcomes, all under the fence
 
@@ -316,7 +319,8 @@ class MeldingQ:
     def is_due(self, waited: timedelta, *, passing_over: Iterable[str] = ()) -> bool:
         """Whether some message could be claimed and has waited for that for at least so long."""
         since = {"dueAt": {"$lte": self._clock.now() - waited}}
-        lanes = [lane for lane in self.lanes.search() if lane.institution not in set(passing_over)]
+        keys = frozenset(passing_over)
+        lanes = [lane for lane in self.lanes.search() if not lane.is_among(keys)]
         return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
     def find(self, selection: Document, limit: int = 0, fields: Document | None = None) -> list[Document]:

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from casebridge import tenant
 from casebridge.database_faults import is_too_large
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
 
 SCHEMA_VERSION: Final = 1
-UNKNOWN: Final = "unknown"
+UNKNOWN: Final = tenant.UNKNOWN
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """When a message came that does not say so: before every other of its case."""
 
@@ -65,7 +66,7 @@ class NewMessage:
             "orgId": self.org_id,
             "env": self.env,
             "examSystem": self.exam_system,
-            "institution": f"{self.org_id}/{self.env}",
+            "institution": tenant.institution_name(self.org_id, self.env),
             "orderingKey": self.ordering_key,
             "correlationId": self.correlation_id,
             "payload": self.payload,
@@ -199,6 +200,11 @@ class Message:
         """The code of why the database would not hold what the message says; then nothing can be done for it."""
         code = self.stored.get("notStored")
         return code if isinstance(code, str) else None
+
+    @property
+    def tenant(self) -> str:
+        """The key of whose it is: institution and exam system."""
+        return tenant.tenant_key(self.institution, self.exam_system)
 
     @property
     def is_held(self) -> bool:

@@ -17,6 +17,7 @@ from pymongo.collection import Collection
 from casebridge.clock import Clock
 from casebridge.database import Database, Document, insert_absent
 from casebridge.messaging.message import LONG_AGO, UNKNOWN, MessageStatus, is_effect, moment_of
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,9 @@ class Debt:
 class OwedEffects:
     """Reads and strikes out owed effects in both collections of the queue."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, served: ServedEnvironment = EVERY_ENVIRONMENT) -> None:
+        """Only what the environment that is `served` owes is claimed."""
+        self._served = served.selection()
         self._messages = database.messages
         self._processed = database.processed_messages
         self._clock = clock
@@ -80,7 +83,8 @@ class OwedEffects:
 
     def _claim(self, collection: Collection[Document], limit: int, hold: timedelta) -> list[Document]:
         now = self._clock.now()
-        keys = [row["_id"] for row in collection.find({"effectsDueAt": {"$lte": now}}, {"_id": 1}).limit(limit)]
+        due = {"effectsDueAt": {"$lte": now}, **self._served}
+        keys = [row["_id"] for row in collection.find(due, {"_id": 1}).limit(limit)]
         if not keys:
             return []
         token = uuid.uuid4().hex

@@ -1,45 +1,80 @@
 """Institutions whose credentials are refused: their messages are passed over until the credentials work again.
 
-One document an institution in `oai.pauses`. A pause is lifted by a trial of the credentials, not by a person.
+One document an institution and exam system in `oai.pauses`, by its tenant key. A trial of the credentials lifts a pause, not a
+person. Earlier versions paused an institution as a whole, `uis.no/prod`: such a pause holds all its exam systems back, until its
+trial says which of them it is about.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document, insert_absent
 from casebridge.errors import AuthBrokenError
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.settings import QueueSettings
+from casebridge.tenant import normal_institution, tenant_key
 
 
 @dataclass(frozen=True)
 class Pause:
-    """One institution that waits for its credentials."""
+    """One institution that waits for its credentials. `exam_system` is `None` in a pause of an earlier version: all of them."""
 
+    key: str
     institution: str
+    exam_system: str | None
     system: str
     code: str
     cause: str
     since: datetime
     trials: int
 
+    @classmethod
+    def of(cls, row: Document, trials: int) -> "Pause":
+        return cls(
+            row["_id"],
+            normal_institution(row.get("institution", row["_id"])),
+            row.get("examSystem"),
+            row["system"],
+            row["code"],
+            row["cause"],
+            row["since"],
+            trials,
+        )
+
+    @property
+    def who(self) -> str:
+        """The key of whose messages it holds back: a tenant, or an institution as a whole."""
+        return self.institution if self.exam_system is None else tenant_key(self.institution, self.exam_system)
+
 
 class Pauses:
     """Thread-safe; the set of paused institutions is small and read before each claim."""
 
-    def __init__(self, database: Database, clock: Clock, settings: QueueSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        settings: QueueSettings,
+        served: ServedEnvironment = EVERY_ENVIRONMENT,
+    ) -> None:
+        """Only pauses of the environment that is `served` are taken for a trial."""
         self._pauses = database.pauses
         self._clock = clock
         self._settings = settings
+        self._served = served
 
-    def pause(self, institution: str, error: AuthBrokenError) -> bool:
-        """Pause an institution; `False` if it was paused already."""
+    def pause(self, institution: str, exam_system: str, error: AuthBrokenError) -> bool:
+        """Pause an institution on one exam system; `False` if it was paused already."""
         now = self._clock.now()
         there = insert_absent(
             self._pauses,
             [
                 {
-                    "_id": institution,
+                    "_id": tenant_key(institution, exam_system),
+                    "institution": normal_institution(institution),
+                    "examSystem": exam_system,
                     "system": error.system or "",
                     "code": error.code,
                     "cause": error.cause,
@@ -52,30 +87,50 @@ class Pauses:
         return not there
 
     def paused(self) -> frozenset[str]:
-        return frozenset(document["_id"] for document in self._pauses.find({}, {"_id": 1}))
+        """Tenant keys, and names of institutions that are paused as a whole: pass both over."""
+        return frozenset(pause.who for pause in self.all())
 
     def all(self) -> list[Pause]:
-        return [
-            Pause(row["_id"], row["system"], row["code"], row["cause"], row["since"], row["trials"])
-            for row in self._pauses.find().sort("_id", 1)
-        ]
+        return [Pause.of(row, row["trials"]) for row in self._pauses.find().sort("_id", 1)]
 
-    def take_due_trials(self, institution: str | None = None) -> list[Pause]:
-        """The pauses (of one institution, or all) whose credentials are to be tried now; each is handed to one caller only."""
+    def take_due_trials(self, institution: str | None = None, exam_system: str | None = None) -> list[Pause]:
+        """The pauses (that hold one institution's exam system back, or all) whose credentials are to be tried now.
+
+        Each is handed to one caller only; those of an environment that is not served to none.
+        """
         now = self._clock.now()
-        selection: Document = {"tryAt": {"$lte": now}}
-        if institution is not None:
-            selection["_id"] = institution
+        wanted = (
+            None if institution is None else {normal_institution(institution), tenant_key(institution, exam_system)}
+        )
         due = []
-        for row in self._pauses.find(selection):
+        for row in self._pauses.find({"tryAt": {"$lte": now}}):
+            pause = Pause.of(row, row["trials"] + 1)
+            if not self._served.serves(pause.institution) or (wanted is not None and pause.who not in wanted):
+                continue
             wait = min(self._settings.probe_cap_seconds, self._settings.probe_seconds * 2 ** (row["trials"] + 1))
             taken = self._pauses.update_one(
                 {"_id": row["_id"], "tryAt": row["tryAt"]},
                 {"$set": {"tryAt": now + timedelta(seconds=wait), "trials": row["trials"] + 1}},
             )
             if taken.modified_count:
-                due.append(Pause(row["_id"], row["system"], row["code"], row["cause"], row["since"], row["trials"] + 1))
+                due.append(pause)
         return due
 
-    def lift(self, institution: str) -> None:
-        self._pauses.delete_one({"_id": institution})
+    def lift(self, pause: Pause) -> None:
+        self._pauses.delete_one({"_id": pause.key})
+
+    def narrow(self, pause: Pause, exam_systems: Iterable[str]) -> None:
+        """A pause of the whole institution turns out to be about these exam systems only. Right when applied twice."""
+        row = self._pauses.find_one({"_id": pause.key})
+        if row is not None:
+            narrowed = [
+                {
+                    **row,
+                    "_id": tenant_key(pause.institution, exam_system),
+                    "institution": pause.institution,
+                    "examSystem": exam_system,
+                }
+                for exam_system in exam_systems
+            ]
+            insert_absent(self._pauses, narrowed)
+            self.lift(pause)

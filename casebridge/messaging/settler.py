@@ -177,7 +177,7 @@ class Settler:
     def _stop_institution(self, message: Message, step: str, error: AuthBrokenError) -> None:
         # The alert first: a pause without an alert would be silence, an alert without a pause is repeated and folded.
         self._alerts.owe(_alert(message, step, error))
-        if self._pauses.pause(message.institution, error):
+        if self._pauses.pause(message.institution, message.exam_system, error):
             logger.warning("%s is paused: %s", message.institution, error.code)
 
     def _owed(self, message: Message, settlement: Settlement) -> list[OwedEffect]:
@@ -221,6 +221,7 @@ def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = F
         error,
         institution=message.institution,
         org_id=message.org_id,
+        exam_system=message.exam_system,
         submodule=message.queue,
         step=step,
         correlation_id=message.correlation_id,

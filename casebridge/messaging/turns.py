@@ -61,7 +61,7 @@ class Turns:
     def take(self, owner: str, room: int, passing_over: Collection[str]) -> list[Message]:
         """Claim up to `room` messages from the lanes whose turn it is; each gets an equal share of it.
 
-        `passing_over` are institutions that are not served now.
+        `passing_over` are tenants, and institutions as a whole, that are not served now.
         """
         self._search_if_due()
         lanes = self._next(passing_over, max(1, room // SHARE))
@@ -83,8 +83,15 @@ class Turns:
         """These lanes may have something due."""
         with self._lock:
             for lane in lanes:
-                if not self._queues or lane.queue in self._queues:
-                    self._state(lane).look_at = float("-inf")
+                if (self._queues and lane.queue not in self._queues) or not self._queue.lanes.serves(lane):
+                    continue
+                self._state(lane).look_at = float("-inf")
+                if lane.exam_system is None:
+                    # As earlier versions ring: any exam system of the institution may be meant, also one not heard of yet.
+                    self._search_at = float("-inf")
+                    for other, state in self._lanes.items():
+                        if lane.rings(other):
+                            state.look_at = float("-inf")
 
     def wake_at(self, lane: Lane, due: datetime) -> None:
         """Something in this lane falls due then."""
@@ -100,7 +107,7 @@ class Turns:
     def seconds_to_wait(self, passing_over: Collection[str]) -> float:
         """How long until some lane is to be looked into, if nobody rings before."""
         with self._lock:
-            moments = [state.look_at for lane, state in self._lanes.items() if lane.institution not in passing_over]
+            moments = [state.look_at for lane, state in self._lanes.items() if not lane.is_among(passing_over)]
         return max(0.0, min([self._search_at, *moments]) - self._monotonic())
 
     def _state(self, lane: Lane) -> _State:
@@ -118,9 +125,7 @@ class Turns:
         now = self._monotonic()
         with self._lock:
             ready = [
-                lane
-                for lane, state in self._lanes.items()
-                if state.look_at <= now and lane.institution not in passing_over
+                lane for lane, state in self._lanes.items() if state.look_at <= now and not lane.is_among(passing_over)
             ][:limit]
             for lane in ready:
                 self._lanes[lane] = self._lanes.pop(lane)

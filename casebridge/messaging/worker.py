@@ -32,6 +32,7 @@ class Outcome:
     code: str | None = None
     due_at: datetime | None = None
     """When it is to be tried again."""
+    exam_system: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Handled:
     given_back: bool = False
 
     def outcome(self, status: MessageStatus | None, code: str | None = None, due_at: datetime | None = None) -> Outcome:
-        return Outcome(self.message.key, self.message.queue, self.message.institution, status, code, due_at)
+        message = self.message
+        return Outcome(message.key, message.queue, message.institution, status, code, due_at, message.exam_system)
 
 
 class Worker:

@@ -21,6 +21,7 @@ from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import UNFINISHED, UNKNOWN, MessageStatus
 from casebridge.operators.dead_letter import CHOOSABLE, LAST, DeadLetter, DeadLetterFilter, LetterStory
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
 BATCH: Final = 500
 NAMED: Final = 20
@@ -85,18 +86,32 @@ class ActionReport:
 class DeadLetters:
     """What operators do with letters. The change of a message's state itself is `MeldingQ`'s."""
 
-    def __init__(self, database: Database, queue: MeldingQ, cases: Cases, audit: AuditLog, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queue: MeldingQ,
+        cases: Cases,
+        audit: AuditLog,
+        clock: Clock,
+        served: ServedEnvironment = EVERY_ENVIRONMENT,
+    ) -> None:
+        """Letters of an environment that is not `served` are neither chosen nor counted."""
+        self._served: list[Document] = [{"$match": selection}] if (selection := served.selection()) else []
         self._messages = database.messages
         self._queue = queue
         self._cases = cases
         self._audit = audit
         self._clock = clock
 
+    def _ours(self, stages: list[Document]) -> list[Document]:
+        """The first stage is answered by an index; what is not ours is left out of what it found."""
+        return [stages[0], *self._served, *stages[1:]]
+
     def find(self, wanted: DeadLetterFilter, limit: int) -> Listing:
         """Oldest first, at most `limit`. Two round trips, however many there are."""
         by_code = self._by_code(wanted)
         # One more than there can be: with the last row the server says that it was the last.
-        rows = self._messages.aggregate(wanted.rows(limit), batchSize=limit + 1)
+        rows = self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=limit + 1)
         return Listing(sum(by_code.values()), by_code, [DeadLetter.from_document(row) for row in rows])
 
     def show(self, correlation_id: str, queue: str | None = None) -> list[LetterStory]:
@@ -154,7 +169,7 @@ class DeadLetters:
         changed = 0
         named: list[str] = []
         limit = min(order.limit, NAMED) if order.dry_run else order.limit
-        for done, batch in _batches(self._messages.aggregate(wanted.rows(limit), batchSize=BATCH)):
+        for done, batch in _batches(self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=BATCH)):
             named += [row.get("correlationId", UNKNOWN) for row in batch[: NAMED - len(named)]]
             if order.dry_run:
                 continue
@@ -166,7 +181,7 @@ class DeadLetters:
 
     def _by_code(self, wanted: DeadLetterFilter) -> dict[str, int]:
         counts: Counter[str] = Counter()
-        for row in self._messages.aggregate(wanted.counts(), batchSize=1000):
+        for row in self._messages.aggregate(self._ours(wanted.counts()), batchSize=1000):
             counts[row["_id"] or UNKNOWN] += row["messages"]
         return dict(counts.most_common())
 

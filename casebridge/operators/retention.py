@@ -19,11 +19,14 @@ from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document
 from casebridge.exams.case_state import OPEN
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.settings import RetentionSettings
+from casebridge.tenant import institution_name
 
 SUBMODULE: Final = "casebridge-retention"
 SETTLED: Final[Document] = {"state": {"$in": ["sent", "muted"]}}
 
+NAMES: Final = dict.fromkeys(("correlationId", "institution", "orgId", "env"), 1)
 Spare = Callable[[list[Document]], set[Any]]
 
 
@@ -83,13 +86,18 @@ class Retention:
         clock: Clock,
         settings: RetentionSettings,
         move_discarded: Callable[[int], int],
+        served: ServedEnvironment = EVERY_ENVIRONMENT,
     ) -> None:
-        """`move_discarded` moves so many discarded messages, which nobody can bring back any more, out of the live queue."""
+        """What belongs to an environment that is not `served` stays: its own processes know how long it is wanted.
+
+        `move_discarded` moves so many discarded messages, which nobody can bring back any more, out of the live queue.
+        """
         self._database = database
         self._audit = audit
         self._clock = clock
         self._settings = settings
         self._move_discarded = move_discarded
+        self._served = served
 
     def prune(
         self,
@@ -169,9 +177,25 @@ class Retention:
         }
         # Picked out here, not by the query: with a second condition some servers no longer use the index.
         names = list({key["correlationId"] for key in keys if key.get("correlationId")})
-        cases = self._database.cases.find({"correlationId": {"$in": names}}, {"correlationId": 1, "state": 1})
-        are_open = {case["correlationId"] for case in cases if case["state"] in OPEN}
-        return needed | {key["_id"] for key in keys if key.get("correlationId") in are_open}
+        cases = self._database.cases.find(
+            {"correlationId": {"$in": names}}, {"correlationId": 1, "state": 1, "institution": 1}
+        )
+        stay = {
+            case["correlationId"]
+            for case in cases
+            if case["state"] in OPEN or not self._served.serves(case.get("institution"))
+        }
+        return needed | {key["_id"] for key in keys if key.get("correlationId") in stay}
+
+    def _of_others(self, documents: list[Document]) -> set[Any]:
+        """What names an environment that this process does not serve; an audit entry names it in two fields."""
+        return {
+            document["_id"]
+            for document in documents
+            if not self._served.serves(
+                document.get("institution") or institution_name(document.get("orgId"), document.get("env"))
+            )
+        }
 
     def _apply(
         self, rule: _Rule, stop: threading.Event, progress: Callable[[Removal], None], *, dry_run: bool
@@ -179,11 +203,11 @@ class Retention:
         found = spared = removed = 0
         removal = Removal(rule.what, rule.before)
         size = self._settings.batch_size
-        with rule.collection.find(rule.selection, {"_id": 1, "correlationId": 1}).batch_size(size) as documents:
+        with rule.collection.find(rule.selection, NAMES).batch_size(size) as documents:
             for batch in _in_batches(documents, size):
                 if stop.is_set():
                     break
-                needed = rule.spare(batch)
+                needed = rule.spare(batch) | self._of_others(batch)
                 found += len(batch)
                 spared += len(needed)
                 if not dry_run:

@@ -1,6 +1,7 @@
 """How things stand: the queue, each institution, what failed and what to do about it."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import DISCARDED, Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 from casebridge.messaging.pauses import Pauses
+from casebridge.served_environment import ServedEnvironment
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Status:
     alerts_owed: int
     listeners: int
     oldest_pending_seconds: float | None
+    configuration: dict[str, str] = field(default_factory=dict)
+    """Rows of the configuration that are not carried, or not as they stand, and why."""
 
     @property
     def pending(self) -> int:
@@ -89,7 +93,17 @@ class StatusReader:
 
     LISTENER_SILENT = timedelta(seconds=20)
 
-    def __init__(self, database: Database, cases: Cases, pauses: Pauses, alerts: AlertOutbox, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        cases: Cases,
+        pauses: Pauses,
+        alerts: AlertOutbox,
+        clock: Clock,
+        problems: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """`problems` tells what is amiss with the configuration (`InstitutionRegister.problems`)."""
+        self._problems = problems
         self._messages = database.messages
         self._listeners = database.listeners
         self._cases = cases
@@ -113,11 +127,14 @@ class StatusReader:
             alerts_owed=self._alerts.owed(),
             listeners=self.listeners_alive(),
             oldest_pending_seconds=(now - min(pending)).total_seconds() if pending else None,
+            configuration=dict(self._problems()),
         )
 
-    def listeners_alive(self) -> int:
-        """How many listeners have been heard of lately."""
-        return self._listeners.count_documents({"seenAt": {"$gte": self._clock.now() - self.LISTENER_SILENT}})
+    def listeners_alive(self, served: ServedEnvironment | None = None) -> int:
+        """How many listeners have been heard of lately; with `served`, only those that take all its messages."""
+        of_env = {} if served is None else {"environment": {"$in": [served.env, None]}}
+        alive = {"seenAt": {"$gte": self._clock.now() - self.LISTENER_SILENT}, **of_env}
+        return self._listeners.count_documents(alive)
 
     def pending(self) -> tuple[int, float | None]:
         """Messages that will be handled without help, and the age in seconds of the oldest; cheaper than `read`."""
@@ -165,7 +182,9 @@ class StatusReader:
             else:
                 row.waiting += group["messages"]
         for pause in self._pauses.all():
-            rows.setdefault(pause.institution, InstitutionStatus(pause.institution)).paused = pause.cause
+            row = rows.setdefault(pause.institution, InstitutionStatus(pause.institution))
+            cause = pause.cause if pause.exam_system is None else f"{pause.exam_system}: {pause.cause}"
+            row.paused = cause if row.paused is None else f"{row.paused} {cause}"
         return rows
 
     def _failures(self) -> list[FailureGroup]:

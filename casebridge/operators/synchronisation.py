@@ -29,6 +29,7 @@ class PollReport:
     """One round over all institutions, in counts; `failed` maps institutions to the code of what went wrong."""
 
     institutions: int
+    """Each exam system of an institution counts for itself."""
     seen: int
     accepted: int
     known: int
@@ -53,10 +54,20 @@ class PollReport:
             accepted=sum(len(outcome.accepted) for outcome in outcomes),
             known=sum(outcome.known for outcome in outcomes),
             skipped=sum(outcome.skipped for outcome in outcomes),
-            failed={outcome.institution: outcome.error.code for outcome in outcomes if outcome.error},
+            failed=_failed(outcomes),
             counts=dict(counts),
             correlation_ids=tuple(key for outcome in outcomes for key in outcome.accepted),
         )
+
+
+def _failed(outcomes: Sequence[PollOutcome]) -> dict[str, str]:
+    """By institution; by its exam system, too, where several were polled."""
+    polled = Counter(outcome.institution for outcome in outcomes)
+    return {
+        outcome.institution if polled[outcome.institution] == 1 else outcome.tenant: outcome.error.code
+        for outcome in outcomes
+        if outcome.error
+    }
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,8 @@ def test_every_call_is_counted(outside: OutsideWorld, world: SimulatedWorld) -> 
     [exam, *_] = outside.student_registry(institution).changed_exams(datetime.now(UTC) - timedelta(days=60))
     outside.exam_system(institution).find_exam(ExamKey.from_vurd_id(exam.vurd_id))
     assert outside.call_counts() == {
-        f"{institution.key} FS": {"GET /begrunnelse/{exam_system} 200": 1},
-        f"{institution.key} WISEflow": {
+        f"{institution.tenant} FS": {"GET /begrunnelse/{exam_system} 200": 1},
+        f"{institution.tenant} WISEflow": {
             "POST /oauth2/token 200": 1,
             "POST /sources/search 200": 1,
             "GET /flow/{flow_id} 200": 1,

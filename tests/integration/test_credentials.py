@@ -7,6 +7,8 @@ import pytest
 
 from casebridge.clock import ServerClock
 from casebridge.messaging.message import MessageStatus
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
 from tests.failures import told_failures
 from tests.ledger import check_everything
@@ -113,7 +115,8 @@ def test_credentials_that_fail_on_the_way_back_lose_no_answer(system: str, world
     world.control.credentials(org_id, system, valid=False)
 
     run.run_batch()
-    bridge.pauses.lift(f"{org_id}/test")  # as if a trial and a new refusal had come between
+    for pause in bridge.pauses.all():
+        bridge.pauses.lift(pause)  # as if a trial and a new refusal had come between
     run.poll_answers(institutions)
     run.read_requests(institutions)
 
@@ -168,7 +171,7 @@ def test_without_a_listener_the_next_synchronisation_goes_on(system: str, world:
     world.control.credentials(org_id, system, valid=False)
     world.carry(bridge)
     world.control.credentials(org_id, system, valid=True)
-    assert bridge.pauses.paused() == {f"{org_id}/test"}
+    assert bridge.pauses.paused() == {f"{org_id}/test/WISEFLOW"}
 
     clock.pass_time(LONGER_THAN_A_TRIAL)
     world.carry(bridge)
@@ -188,3 +191,45 @@ def test_a_poll_that_finds_an_institution_paused_tries_it_when_that_is_due(world
     assert read(institutions).skipped == 1, "not due yet"
     clock.pass_time(LONGER_THAN_A_TRIAL)
     assert read(institutions).skipped == 0
+
+
+@pytest.mark.parametrize("form", ["of this version", "of an earlier version"])
+def test_a_paused_institution_that_is_taken_out_is_set_aside_in_sight(
+    form: str, world: World, clock: ShiftedClock
+) -> None:
+    """Its credentials are of no interest any more, so nothing would ever lift the pause: its messages must not wait for good."""
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    world.control.credentials(org_id, "wiseflow", valid=False)
+    world.carry(bridge)
+    waiting = len(messages_of(world, org_id))
+    if form == "of an earlier version":
+        (row,) = world.database.pauses.find()
+        world.database.pauses.delete_many({})
+        world.database.pauses.insert_one({**row, "_id": f"{org_id}/test"})
+        world.database.pauses.update_many({}, {"$unset": {"institution": "", "examSystem": ""}})
+    world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": False}})
+
+    restarted = world.bridge(clock)
+    world.carry(restarted)
+    assert {message["status"] for message in messages_of(world, org_id)} == {MessageStatus.ENQUEUED}, "not due yet"
+    clock.pass_time(LONGER_THAN_A_TRIAL)
+    world.carry(restarted)
+
+    assert restarted.pauses.paused() == set()
+    dead = messages_of(world, org_id)
+    assert {(message["status"], message["errors"][-1]["code"]) for message in dead} == {
+        (MessageStatus.DEAD, "institution.inactive")
+    }
+    assert len(dead) == waiting
+    told = " ".join(message["message"]["text"] for message in world.control.slack_messages())
+    assert "institution.inactive" in told
+
+    # What the alert says to do next works.
+    world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": True}})
+    world.control.credentials(org_id, "wiseflow", valid=True)
+    again = world.bridge(clock)
+    reason = Order(dry_run=False, reason="activated again", asked_by="a test")
+    assert again.dead_letters.replay(DeadLetterFilter(institution=f"{org_id}/test"), reason).changed == waiting
+    world.carry(again)
+    assert all(registered(world).values())

@@ -82,7 +82,7 @@ def test_a_message_that_waits_too_long_is_reported(world: World, sitting: Operat
 
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
-    assert check.metadata["paused_institutions"].value == institution.key
+    assert check.metadata["paused_institutions"].value == institution.tenant
 
 
 @pytest.mark.parametrize(

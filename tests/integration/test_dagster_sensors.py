@@ -146,7 +146,7 @@ def test_when_nobody_can_be_read_the_tick_fails_with_cause_and_next_action(world
 
 def test_the_turn_moves_on_with_every_tick(world: World, operator: Operators) -> None:
     sitting = operator(institutions=3, courses=3)
-    keys = [institution.key for institution in world.bridge().institutions.active()]
+    keys = [institution.tenant for institution in world.bridge().institutions.active()]
     cursor, firsts = None, []
     for _ in range(3):
         cursor = sitting.tick("fs_requests_sensor", cursor).cursor

@@ -102,7 +102,7 @@ def test_processed_messages_go_and_everything_tells_the_same_of_their_cases(worl
     assert world.database.processed_messages.count_documents({}) == 0
     assert told(carried) == before
     (institution,) = carried.institutions.active()
-    outcome, ledger = read_ledger(carried, institution, ALWAYS)
+    (outcome,), ledger = read_ledger(carried, [institution], ALWAYS)
     assert (ledger.lost, ledger.registered, ledger.set_aside, len(outcome.accepted)) == (0, 3, 1, 0)
     assert read_everything_again(carried) == (0, 0), "the keys are kept longer"
     assert carried.synchronisation.run_batch().handled == 0

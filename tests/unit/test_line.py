@@ -18,7 +18,7 @@ def message(institution: str, number: int) -> Message:
 def hand_out(line: Line, in_work: Counter[str]) -> list[str]:
     keys = []
     while begun := line.next(in_work):
-        in_work[begun.institution] += 1
+        in_work[begun.tenant] += 1
         keys.append(begun.key)
     return keys
 
@@ -38,7 +38,7 @@ def test_an_institution_that_has_its_share_waits_and_the_others_do_not() -> None
     assert hand_out(line, in_work) == ["slow0", "slow1"]
     line.add([message("quick", 0)])
     assert hand_out(line, in_work) == ["quick0"]
-    in_work["slow/test"] -= 1
+    in_work["slow/test/WISEFLOW"] -= 1
     assert hand_out(line, in_work) == ["slow2"]
 
 

@@ -7,7 +7,8 @@ from casebridge.exams.polling import PollOutcome
 
 
 def account(fs: dict[str, int], before: dict[str, int], after: dict[str, int]) -> Ledger:
-    return draw_up(PollOutcome("uis.no/prod", counts={"open": 0, "finished": 0, "unreadable": 0, **fs}), before, after)
+    outcome = PollOutcome("uis.no/prod", counts={"open": 0, "finished": 0, "unreadable": 0, **fs})
+    return draw_up([outcome], before, after)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,10 @@ def institutions(*names: str) -> list[Institution]:
     ]
 
 
+def outcome(institution: str, exam_system: str = "WISEFLOW", *, skipped: bool = False) -> PollOutcome:
+    return PollOutcome(institution, skipped=skipped, exam_system=exam_system)
+
+
 def keys(found: list[Institution]) -> list[str]:
     return [institution.org_id for institution in found]
 
@@ -39,16 +43,24 @@ def test_an_institution_that_is_gone_gives_its_turn_to_the_next() -> None:
 
 
 def test_who_had_no_turn_is_first_next_time() -> None:
-    outcomes = [PollOutcome("a/prod"), PollOutcome("b/prod", skipped=True), PollOutcome("c/prod", skipped=True)]
+    outcomes = [outcome("a/prod"), outcome("b/prod", skipped=True), outcome("c/prod", skipped=True)]
 
-    assert next_first(outcomes, paused=()) == "b/prod"
+    assert next_first(outcomes, paused=()) == "b/prod/WISEFLOW"
 
 
 def test_a_paused_institution_missed_no_turn() -> None:
-    outcomes = [PollOutcome("a/prod", skipped=True), PollOutcome("b/prod"), PollOutcome("c/prod", skipped=True)]
+    outcomes = [outcome("a/prod", skipped=True), outcome("b/prod"), outcome("c/prod", skipped=True)]
 
-    assert next_first(outcomes, paused={"a/prod"}) == "c/prod"
+    assert next_first(outcomes, paused={"a/prod"}) == "c/prod/WISEFLOW"
     assert next_first(outcomes[:1], paused={"a/prod"}) is None
+
+
+def test_a_slow_exam_system_does_not_keep_the_other_from_its_turn() -> None:
+    """Both are of one institution: the cursor tells them apart."""
+    outcomes = [outcome("a/prod", "INSPERA"), outcome("a/prod", skipped=True), outcome("b/prod", skipped=True)]
+
+    assert next_first(outcomes, paused=()) == "a/prod/WISEFLOW"
+    assert next_first(outcomes, paused={"a/prod/WISEFLOW"}) == "b/prod/WISEFLOW"
 
 
 @given(
@@ -65,8 +77,8 @@ def test_everybody_comes_to_a_turn(names: set[str], per_tick: int, paused: set[s
         for institution in in_turn(everybody, first):
             skipped = institution.key in paused_keys or left == 0
             left -= not skipped
-            outcomes.append(PollOutcome(institution.key, skipped=skipped))
-        had_a_turn |= {outcome.institution for outcome in outcomes if not outcome.skipped}
+            outcomes.append(outcome(institution.key, skipped=skipped))
+        had_a_turn |= {polled.institution for polled in outcomes if not polled.skipped}
         first = next_first(outcomes, paused_keys)
 
     assert had_a_turn == {institution.key for institution in everybody} - paused_keys
