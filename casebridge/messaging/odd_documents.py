@@ -39,10 +39,16 @@ OTHERS_LEASE: Final = timedelta(minutes=10)
 """How long a program that keeps to contract 11 has for a message in work."""
 COUNTS: Final = ("attempts", "fence", "takenOver")
 CLAIM_FIELDS: Final = {
-    name: 1 for name in ("institution", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS)
+    name: 1
+    for name in ("institution", "examSystem", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS)
 }
 """What a claim reads of each message before it takes it: small, and enough to see whether it can."""
-_TYPES: Final = {"due": {"$type": "$dueAt"}, "institutionIs": {"$type": "$institution"}, "queueIs": {"$type": "$queue"}}
+_TYPES: Final = {
+    "due": {"$type": "$dueAt"},
+    "institutionIs": {"$type": "$institution"},
+    "queueIs": {"$type": "$queue"},
+    "systemIs": {"$type": "$examSystem"},
+}
 
 
 def unreadable(fields: Sequence[str]) -> PermanentError:
@@ -156,7 +162,12 @@ _NEVER_FOUND: Final[list[Document]] = [
     {"status": {"$nin": [status.value for status in MessageStatus]}},
     *(
         {"status": {"$in": [status.value for status in UNFINISHED]}, **odd}
-        for odd in ({"due": {"$ne": "date"}}, {"institutionIs": {"$ne": "string"}}, {"queueIs": {"$ne": "string"}})
+        for odd in (
+            {"due": {"$ne": "date"}},
+            {"institutionIs": {"$ne": "string"}},
+            {"queueIs": {"$ne": "string"}},
+            {"systemIs": {"$nin": ["string", "missing", "null"]}},
+        )
     ),
 ]
 
@@ -167,7 +178,8 @@ def is_never_found(group: Mapping[str, Any]) -> bool:
     if status is None:
         return True
     is_odd = group.get("due") != "date" or not all(
-        isinstance(group.get(name), str) for name in ("institution", "queue")
+        isinstance(group.get(name), kind)
+        for name, kind in (("institution", str), ("queue", str), ("examSystem", str | None))
     )
     return status in UNFINISHED and is_odd
 
@@ -177,6 +189,8 @@ def _wanting(document: Document) -> list[str]:
     if status_of(document) is None:
         return ["status"]
     wanting = [name for name in ("_id", "queue") if not isinstance(document.get(name), str)]
+    if not isinstance(document.get("examSystem"), str | None):
+        wanting.append("examSystem")
     if not isinstance(document.get("institution"), str):
         wanting += [name for name in ("orgId", "env") if not isinstance(document.get(name), str)]
     return wanting
