@@ -11,7 +11,7 @@ from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import (
     CandidatePlace,
-    ChangedExam,
+    ExamChanges,
     ExamPlace,
     ExplanationAnswer,
     ExplanationRegistration,
@@ -23,7 +23,7 @@ from casebridge.exams.models import (
 class StudentRegistry(Protocol):
     """FS, seen by one institution (contract 3)."""
 
-    def changed_exams(self, since: datetime) -> Sequence[ChangedExam]:
+    def changed_exams(self, since: datetime) -> ExamChanges:
         """What was created or changed since, `since` included."""
         ...
 
