@@ -135,7 +135,9 @@ class FsDigexClient:
         if not isinstance(rows, list):
             raise answer.unreadable("no list of begrunnelser")
         return [
-            {**row, "examId": row.get("examId") or vurd_id} if isinstance(row, dict) else {"examId": vurd_id, "row": row}
+            {**row, "examId": row.get("examId") or vurd_id}
+            if isinstance(row, dict)
+            else {"examId": vurd_id, "row": row}
             for row in rows
         ]
 

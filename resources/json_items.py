@@ -1,4 +1,4 @@
-"""The items of a JSON list that cannot be read as a whole, each read alone: one that breaks the parser costs its neighbours nothing.
+"""The items of a JSON list that cannot be read as a whole, each read alone: one that breaks the parser hides no other.
 
 A parser gives up on a document when one value in it is nested too deeply or is a number of five thousand digits.
 """
@@ -36,21 +36,21 @@ def _spans(text: str, list_depth: int, name: str | None) -> list[tuple[int, int]
     """Where the items of the list begin and end."""
     spans: list[tuple[int, int]] = []
     depth, begin, named, closed = 0, -1, name is None, False
-    for token, start, end in _tokens(text):
-        if token in "[{":
+    for mark, start, end in _tokens(text):
+        if mark in "[{":
             depth += 1
-            if token == "[" and depth == list_depth and named and not closed:
+            if mark == "[" and depth == list_depth and named and not closed:
                 begin = end
-        elif begin >= 0 and depth == list_depth and token in ",]":
+        elif begin >= 0 and depth == list_depth and mark in ",]":
             if text[begin:start].strip():
                 spans.append((begin, start))
-            begin, closed = (end, False) if token == "," else (-1, True)
-            depth -= token == "]"
-        elif token in "]}":
+            begin, closed = (end, False) if mark == "," else (-1, True)
+            depth -= mark == "]"
+        elif mark in "]}":
             depth -= 1
         elif name is not None and depth == 1 and begin < 0:
             # the last text before a list at this depth is its name, or a value that is no name of ours
-            named = token == name if token != "," else False
+            named = mark == name if mark != "," else False
     return spans if depth == 0 and closed else None
 
 

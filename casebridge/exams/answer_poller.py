@@ -4,22 +4,28 @@ One call per flow tells of all its requests. An answer is accepted once for each
 changed; whether the text really did is decided by its fingerprint when it is fetched.
 """
 
-from collections import defaultdict
+import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Final
 
+from pymongo.errors import PyMongoError
+
+from casebridge import time_limit
 from casebridge.clock import Clock
+from casebridge.defect import as_case_error
 from casebridge.errors import CaseError, PermanentError
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState, ExplanationStatus
 from casebridge.exams.polling import Polling, PollOutcome
 from casebridge.exams.ports import ExamSystem, Outside
+from casebridge.exams.watermarks import Watermarks
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import NewMessage
+from casebridge.time_limit import TimeLimit
 
 SUBMODULE: Final = "wiseflow-begrunnelse-poll"
 QUEUE: Final = "wiseflow-begrunnelse-svar"
@@ -30,7 +36,14 @@ class AnswerPoller:
     """The source that the exam system is. Only feeds the inbox; safe to run side by side with itself."""
 
     def __init__(
-        self, outside: Outside, queue: MeldingQ, cases: Cases, polling: Polling, clock: Clock, watch: timedelta
+        self,
+        outside: Outside,
+        queue: MeldingQ,
+        cases: Cases,
+        watermarks: Watermarks,
+        polling: Polling,
+        clock: Clock,
+        watch: timedelta,
     ) -> None:
         self._outside = outside
         self._queue = queue
@@ -38,7 +51,7 @@ class AnswerPoller:
         self._polling = polling
         self._clock = clock
         self._watch = watch
-        self._failures: dict[str, int] = defaultdict(int)
+        self._watermarks = watermarks
 
     def poll(
         self, institutions: Sequence[Institution], *, also_answered: bool = False, budget_seconds: float | None = None
@@ -48,20 +61,16 @@ class AnswerPoller:
             institutions,
             SUBMODULE,
             lambda institution: self._poll(institution, also_answered=also_answered),
-            self._failed,
+            self._watermarks.read_badly,
             budget_seconds,
         )
-
-    def _failed(self, institution: Institution, _error: CaseError) -> int:
-        self._failures[institution.key] += 1
-        return self._failures[institution.key]
 
     def _poll(self, institution: Institution, *, also_answered: bool) -> PollOutcome:
         watched_since = self._clock.now() - self._watch if also_answered else None
         cases = self._cases.awaiting_answer(institution.key, watched_since)
         outcome = self._look(institution, cases)
         if cases:
-            self._failures[institution.key] = 0
+            self._watermarks.recovered(institution)
         return outcome
 
     def look_at(self, institution: Institution, flow_id: int) -> PollOutcome:
@@ -103,8 +112,10 @@ class AnswerPoller:
         exam_system = self._outside.exam_system(institution)
         statuses: list[ExplanationStatus] = []
         failures: list[CaseError] = []
+        limit = time_limit.current()
+        random.shuffle(flow_ids)  # whoever is left for want of time is not always the same
         with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="flow") as pool:
-            for result in pool.map(lambda flow_id: _explanations(exam_system, flow_id), flow_ids):
+            for result in pool.map(lambda flow_id: _explanations(exam_system, flow_id, limit), flow_ids):
                 if isinstance(result, CaseError):
                     failures.append(result)
                 else:
@@ -112,11 +123,19 @@ class AnswerPoller:
         return statuses, failures
 
 
-def _explanations(exam_system: ExamSystem, flow_id: int) -> Sequence[ExplanationStatus] | CaseError:
+def _explanations(
+    exam_system: ExamSystem, flow_id: int, limit: TimeLimit | None
+) -> Sequence[ExplanationStatus] | CaseError:
+    if limit is not None and limit.is_late:
+        return ()  # the next poll looks there
     try:
-        return exam_system.explanations(flow_id)
-    except CaseError as error:
-        return error
+        with time_limit.within(limit):
+            return exam_system.explanations(flow_id)
+    except PyMongoError:
+        raise
+    except BaseException as error:  # noqa: BLE001 whatever one flow brings out hides no other
+        told = as_case_error(error)
+        return () if limit is not None and limit.is_over else told.of(f"flow {flow_id}")
 
 
 def _is_ready(institution: Institution, status: ExplanationStatus) -> bool:

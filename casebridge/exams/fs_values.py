@@ -1,6 +1,7 @@
 """The values of FS's rows as types: each harmless spelling of a value is taken, and nothing that cannot be true.
 
-FS writes `kommisjonsId` as text or number and dates in ISO or Norwegian form, with or without a time (contract 2.2 leaves it open).
+FS writes `kommisjonsId` as text or number and dates in ISO or Norwegian form, with or without a time
+(contract 2.2 leaves it open).
 """
 
 import re
@@ -22,7 +23,7 @@ CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("a truth value is no number")
+        raise ValueError("a truth value is no number")  # noqa: TRY004 see _read_day
     if isinstance(value, str):
         if not DIGITS.fullmatch(value.strip()):
             raise ValueError("not a number")
@@ -32,7 +33,7 @@ def _number(value: Any) -> Any:
 
 def _text(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("a truth value is no text")
+        raise ValueError("a truth value is no text")  # noqa: TRY004 see _read_day
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
     if isinstance(value, str) and CONTROLS.search(value):
