@@ -26,6 +26,7 @@ from casebridge.exams.explanation_event_flow import ExplanationEventFlow
 from casebridge.exams.explanation_event_record import ExplanationEventRecords
 from casebridge.exams.explanation_request_record import ExplanationRequestRecords
 from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.passed_deadlines import PassedDeadlines
 from casebridge.exams.polling import Polling
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
@@ -87,7 +88,15 @@ class Bridge:
         polling = Polling(self.audit, self.alerts, self.pauses, self.trials, self.clock)
         intake = ExamIntake(self.queue, self.cases, self.audit, self.clock, lambda _institution, _cases: ())
         self.reader = RequestReader(
-            self.outside, self.queue, self.cases, self.watermarks, polling, self.clock, settings.fs, intake
+            self.outside,
+            self.queue,
+            self.cases,
+            self.watermarks,
+            polling,
+            self.clock,
+            settings.fs,
+            intake,
+            PassedDeadlines(self.cases, self.alerts, self.clock),
         )
         self.poller = AnswerPoller(
             self.outside,

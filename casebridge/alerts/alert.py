@@ -25,6 +25,8 @@ class Alert:
     correlation_id: str | None = None
     whole_institution: bool = False
     set_aside: bool = False
+    about: str | None = None
+    """What makes this alert another one than an alert with the same code: those are told by themselves, not folded."""
 
     @classmethod
     def of(
@@ -55,7 +57,7 @@ class Alert:
     @property
     def fingerprint(self) -> str:
         submodule = None if self.whole_institution else self.submodule
-        return short_hash(self.institution, submodule, self.code, self.set_aside)
+        return short_hash(self.institution, submodule, self.code, self.set_aside, *([self.about] if self.about else []))
 
     def body(self) -> dict[str, Any]:
         return {

@@ -223,18 +223,6 @@ class Cases:
             )
         )
 
-    def counts_between(self, institution: str, start: date, end: date) -> dict[str, int]:
-        """Cases asked for in [start, end): by state, and `set_aside` for the open ones that wait for a person."""
-        rows = self._cases.find(
-            {"institution": institution, "askedOn": {"$gte": at_midnight(start), "$lt": at_midnight(end)}},
-            {"state": 1, "setAside": 1},
-        )
-        counts: dict[str, int] = {}
-        for row in rows:
-            name = "set_aside" if row.get("setAside") and row["state"] in OPEN else row["state"]
-            counts[name] = counts.get(name, 0) + 1
-        return counts
-
     def near_deadline(self, days: int) -> list[Case]:
         """Open cases whose legal deadline is past or at most `days` away, the most urgent first; not the discarded ones."""
         until = self._clock.now() + timedelta(days=days)
@@ -264,6 +252,16 @@ class Cases:
         ]
         found = (row.get("vurdId") for each in selections for row in self._cases.find({**where, **each}, {"vurdId": 1}))
         return {vurd_id for vurd_id in found if isinstance(vurd_id, str)}
+
+    def standing_of(self, correlation_ids: Iterable[str]) -> dict[str, str]:
+        """Each case's state by its correlation id; `set_aside` for the open ones that wait for a person."""
+        rows = self._cases.find(
+            {"correlationId": {"$in": list(correlation_ids)}}, {"correlationId": 1, "state": 1, "setAside": 1}
+        )
+        return {
+            row["correlationId"]: "set_aside" if row.get("setAside") and row["state"] in OPEN else row["state"]
+            for row in rows
+        }
 
     def past_deadline(self, institution: Institution, today: date, limit: int) -> list[Document]:
         """Open cases whose legal deadline is over and of which nobody was told yet; not the discarded ones."""

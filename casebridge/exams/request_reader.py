@@ -25,6 +25,7 @@ from casebridge.exams.fs_rows import canonical
 from casebridge.exams.fs_values import OSLO
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ChangedExam, ExamChanges
+from casebridge.exams.passed_deadlines import PassedDeadlines
 from casebridge.exams.polling import Polling, PollOutcome
 from casebridge.exams.ports import Outside, StudentRegistry
 from casebridge.exams.watermarks import Watermarks
@@ -63,6 +64,7 @@ class RequestReader:
         clock: Clock,
         settings: FsSettings,
         intake: ExamIntake,
+        deadlines: PassedDeadlines,
     ) -> None:
         self._outside = outside
         self._queue = queue
@@ -72,6 +74,7 @@ class RequestReader:
         self._clock = clock
         self._settings = settings
         self._intake = intake
+        self._deadlines = deadlines
 
     def read_new(
         self,
@@ -114,6 +117,7 @@ class RequestReader:
         self, institution: Institution, since: datetime, window: Window | None, reach_back: timedelta | None
     ) -> PollOutcome:
         began = self._clock.now()
+        overdue = self._deadlines.tell(institution)
         registry = self._outside.student_registry(institution)
         changes = registry.changed_exams(since)
         read = self._exams(institution, registry, changes.exams)
@@ -126,6 +130,7 @@ class RequestReader:
             "exams": len(changes.exams) + len(compared.exams),
             "exams_left": len(read.left),
             "lines_unreadable": len(changes.unreadable),
+            "deadlines_passed": overdue,
         }
         outcome = self._outcome(institution, [*read.exams, *compared.exams], began, window, counts)
         if failure is not None:

@@ -17,7 +17,7 @@ from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
-from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, TransientError
+from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, RateLimitedError, TransientError
 from casebridge.messaging import account
 from casebridge.messaging.effect_channels import ALERT
 from casebridge.messaging.effects import Announcer, Settlement
@@ -111,6 +111,8 @@ class Settler:
             if handled.flow:
                 handled.flow.set_aside(message, what.error)
             effects += self._owed(message, Settlement(MessageStatus.DEAD, handled.step, what.failure))
+        if _is_overdue(message, what, self._retry.overdue):
+            effects.append(OwedEffect.of(message, ALERT, _alert(message, handled.step, _for_long(what.error)).body()))
         if what.is_dead or (what.verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
             alert = _alert(message, handled.step, what.error, set_aside=what.is_dead)
             effects.append(OwedEffect.of(message, ALERT, alert.body()))
@@ -161,6 +163,25 @@ class _Failed:
             now, message.attempts, handled.step, error.category.value, error.code, error.cause, error.next_action
         )
         return cls(error, failure, verdict)
+
+
+def _is_overdue(message: Message, what: "_Failed", overdue: timedelta) -> bool:
+    """Whether a message that is asked to wait, again, has waited for too long: once for each such time."""
+    last = message.errors[-1] if message.errors else {}
+    if not isinstance(what.error, RateLimitedError) or last.get("category") != what.error.category.value:
+        return False
+    waited, before = what.failure.at - message.enqueued_at, last["at"] - message.enqueued_at
+    return bool(waited // overdue > before // overdue)
+
+
+def _for_long(error: CaseError) -> CaseError:
+    """The same error, which has lasted: that changes what is to be done."""
+    return RateLimitedError(
+        error.code,
+        f"{error.cause} Messages have waited for this for too long.",
+        f"Ask the support of {error.system or 'the other end'} why calls are refused for so long; messages go on by themselves.",
+        system=error.system,
+    )
 
 
 def _conclude(batch: Sequence[Handled]) -> None:
