@@ -10,7 +10,7 @@ from assets.batch_metadata import batch_metadata
 from assets.explanation_requests import explanation_requests
 from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
 from assets.standing import standing_metadata
-from casebridge.exams.request_reader import QUEUE
+from casebridge.exams.request_reader import QUEUE, QUEUES
 from casebridge.messaging.lanes import Lane
 from casebridge.messaging.message import UNFINISHED
 from resources.bridge import Bridge
@@ -47,7 +47,7 @@ def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.Ma
     wired = bridge.get()
     within = timedelta(seconds=config.wait_seconds)
     pending = pending_cases(wired, within)
-    batch = wired.synchronisation.run_batch((QUEUE,), limit=config.limit)
+    batch = wired.synchronisation.run_batch(QUEUES, limit=config.limit)
     if config.limit is None:
         # Looked at anew: what the batch had to put off (a pause, a long wait) will not come while we wait.
         wired.synchronisation.wait_for_dispatch(pending_cases(wired, within), config.wait_seconds)

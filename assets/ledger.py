@@ -1,25 +1,25 @@
 """The ledger of one institution and month: what FS holds against what became of it.
 
-Cases move on while FS is read, so the account is drawn up to be right at any moment: nothing that a listener does
-meanwhile can look like a loss, and a real loss is still there when it is read again.
+It follows each request by its case: rows that FS sends twice, a corrected date and what a listener does meanwhile cannot look
+like a loss, and a real loss is still there when it is read again.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from casebridge.exams.case_state import CaseState
+from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.institution import Institution
 from casebridge.exams.polling import PollOutcome
 from casebridge.exams.request_reader import Window
 from resources.bridge import Bridge
 
-REGISTERED = (CaseState.REGISTERED, CaseState.SHOWN)
-PENDING = (CaseState.REQUESTED, CaseState.DISPATCHED)
+REGISTERED = (CaseState.REGISTERED.value, CaseState.SHOWN.value)
+SET_ASIDE = "set_aside"
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Requests asked for in the month. `fs_…` is counted in FS, the rest in our cases."""
+    """Requests asked for in the month. `fs_…` is counted in FS, the rest in the cases of these requests."""
 
     fs_open: int
     fs_finished: int
@@ -27,11 +27,16 @@ class Ledger:
     """Messages that this reading added: what sensors and reconciliations had missed."""
     unreadable: int
     """Rows that FS misstates, of any month, since their month may be what is wrong; each is set aside, in sight."""
+    exams_left: int
+    """Exams that FS refused or had no time for; each is a message of its own, and its rows are not counted here."""
     registered: int
     registered_meanwhile: int
+    """Open in FS as it was read, and registered there by us, just then or before."""
     pending: int
     withdrawn: int
     set_aside: int
+    lost: int
+    """Requests that are open in FS and that no case carries, waits with or has brought to its end. Must be 0."""
 
     @property
     def fs_total(self) -> int:
@@ -42,18 +47,15 @@ class Ledger:
         """Finished in FS by hand before casebridge ever saw them: history, not loss."""
         return max(0, self.fs_finished - self.registered - self.withdrawn)
 
-    @property
-    def lost(self) -> int:
-        """Requests that are open in FS and that no case carries, waits with or has just brought to its end. Must be 0."""
-        return max(0, self.fs_open - self.pending - self.set_aside - self.registered_meanwhile)
 
-
-def draw_up(outcomes: Sequence[PollOutcome], before: Mapping[str, int], after: Mapping[str, int]) -> Ledger:
+def draw_up(outcomes: Sequence[PollOutcome], states: Mapping[str, str]) -> Ledger:
     """The account of one reading of FS, for all exam systems of an institution.
 
-    Our cases were counted `before` and `after` it (`Cases.counts_between`).
+    `states` are those of the cases of its rows, by correlation id (`standing_of`).
     """
-    registered = _sum(after, REGISTERED)
+    carried = [states.get(key) for outcome in outcomes for key in outcome.open_cases]
+    finished = [states.get(key) for outcome in outcomes for key in outcome.finished_cases]
+    held = [state for state in carried if state in (*OPEN, SET_ASIDE, *REGISTERED)]
 
     def counted(name: str) -> int:
         return sum(outcome.counts.get(name, 0) for outcome in outcomes)
@@ -63,11 +65,13 @@ def draw_up(outcomes: Sequence[PollOutcome], before: Mapping[str, int], after: M
         fs_finished=counted("finished"),
         accepted_now=sum(len(outcome.accepted) for outcome in outcomes),
         unreadable=counted("unreadable"),
-        registered=registered,
-        registered_meanwhile=max(0, registered - _sum(before, REGISTERED)),
-        pending=_sum(after, PENDING),
-        withdrawn=after.get(CaseState.WITHDRAWN, 0),
-        set_aside=after.get("set_aside", 0),
+        exams_left=counted("exams_left"),
+        registered=sum(state in REGISTERED for state in finished),
+        registered_meanwhile=sum(state in REGISTERED for state in carried),
+        pending=sum(state in OPEN for state in carried),
+        withdrawn=sum(state == CaseState.WITHDRAWN for state in finished),
+        set_aside=sum(state == SET_ASIDE for state in carried),
+        lost=max(0, counted("open") - len(held)),
     )
 
 
@@ -75,12 +79,6 @@ def read_ledger(
     bridge: Bridge, institutions: Sequence[Institution], window: Window
 ) -> tuple[Sequence[PollOutcome], Ledger]:
     """Read FS for the window, accept what was missed, and draw up the account of one institution on all its exam systems."""
-    (name,) = {institution.key for institution in institutions}
-    before = bridge.cases.counts_between(name, window.start, window.end)
     outcomes = bridge.reader.read_window(institutions, window)
-    after = bridge.cases.counts_between(name, window.start, window.end)
-    return outcomes, draw_up(outcomes, before, after)
-
-
-def _sum(counts: Mapping[str, int], states: tuple[CaseState, ...]) -> int:
-    return sum(counts.get(state, 0) for state in states)
+    keys = [key for outcome in outcomes for key in (*outcome.open_cases, *outcome.finished_cases)]
+    return outcomes, draw_up(outcomes, bridge.cases.standing_of(keys))

@@ -71,7 +71,6 @@ def _metadata(ledger: Ledger) -> dict[str, dg.MetadataValue]:
     counts = {**asdict(ledger), "fs_total": ledger.fs_total, "finished_elsewhere": ledger.finished_elsewhere}
     return {
         **{name: dg.MetadataValue.int(count) for name, count in counts.items()},
-        "lost": dg.MetadataValue.int(ledger.lost),
         "how_to_recover": dg.MetadataValue.md(RECOVERY),
     }
 

@@ -130,7 +130,7 @@ class Database:
                 self.cases,
                 [
                     IndexModel([("correlationId", ASCENDING)], unique=True),
-                    IndexModel([("institution", ASCENDING), ("state", ASCENDING)]),
+                    IndexModel([("institution", ASCENDING), ("state", ASCENDING), ("deadline", ASCENDING)]),
                     IndexModel([("vurdId", ASCENDING), ("kandidatnr", ASCENDING)]),
                     IndexModel([("flowId", ASCENDING)], sparse=True),
                 ],

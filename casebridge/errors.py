@@ -51,6 +51,15 @@ class CaseError(Exception):
         self.system = system
         self.retry_after = retry_after
 
+    def of(self, subject: str) -> "CaseError":
+        """The same error, whose cause says what it befell: an exam or a flow, never a person."""
+        cause = f"Of {subject}: {self.cause}"
+        return type(self)(self.code, cause, self.next_action, system=self.system, retry_after=self.retry_after)
+
+    def doing(self, next_action: str) -> "CaseError":
+        """The same error where something else is to be done."""
+        return type(self)(self.code, self.cause, next_action, system=self.system, retry_after=self.retry_after)
+
 
 class PermanentError(CaseError):
     """Set aside for a person at once."""

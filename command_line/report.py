@@ -10,7 +10,7 @@ from typing import Final
 
 import requests
 
-from casebridge.exams import answer_poller, request_reader
+from casebridge.exams import answer_poller, exam_message, request_reader
 from casebridge.messaging.message import MessageStatus
 from casebridge.messaging.tally import Tally
 from resources.bridge import Bridge
@@ -18,6 +18,7 @@ from resources.bridge import Bridge
 logger = logging.getLogger(__name__)
 
 ASSET_OF_QUEUE: Final = {
+    exam_message.QUEUE: "explanation_requests",
     request_reader.QUEUE: "dispatched_requests",
     answer_poller.QUEUE: "registered_explanations",
 }

@@ -64,7 +64,7 @@ def _synchronise(
         task = progress.add_task("reading FS", total=None)
         requests = run.read_requests(chosen, reach_back=reach_back)
         progress.update(task, description=f"sending {requests.accepted} new requests to the exam system")
-        sent = run.run_batch((request_reader.QUEUE,))
+        sent = run.run_batch(request_reader.QUEUES)
         awaited = run.wait_for_dispatch(requests.correlation_ids, wait)
         progress.update(task, description="looking for answers")
         answers = run.poll_answers(chosen, also_answered=reach_back is not None)

@@ -28,11 +28,11 @@ def handle_batch(context: dg.OpExecutionContext, config: BatchConfig, bridge: Br
     """Requests first, then answers. Reports each queue's share to its asset, so that the lineage tells the truth."""
     wired = bridge.get()
     handled = 0
-    for queue, asset in (
-        (request_reader.QUEUE, dispatched_requests),
-        (answer_poller.QUEUE, registered_explanations),
+    for queues, asset in (
+        (request_reader.QUEUES, dispatched_requests),
+        ((answer_poller.QUEUE,), registered_explanations),
     ):
-        batch = wired.synchronisation.run_batch((queue,), limit=config.limit)
+        batch = wired.synchronisation.run_batch(queues, limit=config.limit)
         handled += batch.handled
         if batch.handled:
             context.log_event(

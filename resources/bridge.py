@@ -20,14 +20,18 @@ from casebridge.exams.answer_flow import AnswerFlow
 from casebridge.exams.answer_poller import AnswerPoller
 from casebridge.exams.cases import Cases
 from casebridge.exams.credential_trials import CredentialTrials
+from casebridge.exams.exam_flow import ExamFlow
+from casebridge.exams.exam_intake import ExamIntake
 from casebridge.exams.explanation_event_flow import ExplanationEventFlow
 from casebridge.exams.explanation_event_record import ExplanationEventRecords
 from casebridge.exams.explanation_request_record import ExplanationRequestRecords
 from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.passed_deadlines import PassedDeadlines
 from casebridge.exams.polling import Polling
+from casebridge.exams.reopened import reopened_messages
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
-from casebridge.exams.watermarks import Watermarks
+from casebridge.exams.watermarks import ANSWERS, Watermarks
 from casebridge.messaging.dead_record import announce_dead_record
 from casebridge.messaging.effect_channels import ALERT, LOG_INDEX, AlertEffects, LogIndexEffects
 from casebridge.messaging.effects import Announcer
@@ -88,13 +92,23 @@ class Bridge:
         self.watermarks = Watermarks(self.database, self.clock)
         self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
         polling = Polling(self.audit, self.alerts, self.pauses, self.trials, self.clock)
+        intake = ExamIntake(self.queue, self.cases, self.audit, self.clock, reopened_messages)
         self.reader = RequestReader(
-            self.outside, self.queue, self.cases, self.watermarks, polling, self.clock, settings.fs
+            self.outside,
+            self.queue,
+            self.cases,
+            self.watermarks,
+            polling,
+            self.clock,
+            settings.fs,
+            intake,
+            PassedDeadlines(self.cases, self.alerts, self.clock),
         )
         self.poller = AnswerPoller(
             self.outside,
             self.queue,
             self.cases,
+            Watermarks(self.database, self.clock, ANSWERS),
             polling,
             self.clock,
             timedelta(days=settings.answers.watch_days),
@@ -102,6 +116,7 @@ class Bridge:
         self.flows: dict[str, Flow] = {
             flow.queue: flow
             for flow in (
+                ExamFlow(self.institutions, self.reader.read_exam),
                 RequestFlow(self.institutions, self.outside, self.cases, settings.answers.deadline_days),
                 AnswerFlow(self.institutions, self.outside, self.cases, self.queue.accept),
             )

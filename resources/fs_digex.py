@@ -15,11 +15,12 @@ from requests.auth import HTTPBasicAuth
 
 from casebridge.errors import AuthBrokenError, PermanentError, TransientError
 from casebridge.exams.institution import Institution
-from casebridge.exams.models import ChangedExam, ExplanationRegistration
+from casebridge.exams.models import ChangedExam, ExamChanges, ExplanationRegistration, UnreadableLine
 from casebridge.secrets import Secrets
 from casebridge.settings import FsSettings, HttpSettings
 from resources.fs_text import carried_text
 from resources.http import HttpAnswer, HttpCall, HttpClient, Refusal
+from resources.json_items import items
 from resources.short_cache import ShortCache
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ SHARED_SECONDS: Final = 5.0
 KEPT_ROWS: Final = 5000
 REQUEST_FIELDS: Final = frozenset({"personlopenr", "kandidatnr", "datoKlageMottat"})
 """Fields that only a request has: a line of the list with one of them is a whole request, not an exam."""
+
+LONGEST_EXAM_ID: Final = 1024
 
 FORBIDDEN: Final = Refusal(
     AuthBrokenError,
@@ -49,6 +52,12 @@ NO_LIST: Final = Refusal(
     "list_unknown",
     "FS has no list of changes at this path.",
     "Correct CASEBRIDGE_FS__LIST_PATH or the examSystem in oai.KlageBegrunnelseEnvs.",
+)
+EXAM_FORBIDDEN: Final = Refusal(
+    PermanentError,
+    "exam_forbidden",
+    "FS does not let the institution's user see this exam.",
+    "Ask the institution to give its API user access to the exam in FS; then replay the message.",
 )
 UNKNOWN_EXAM: Final = Refusal(
     PermanentError,
@@ -96,35 +105,49 @@ class FsDigexClient:
             lambda _: SHARED_SECONDS, KEPT_ROWS, weigh=len
         )
 
-    def changed_exams(self, since: datetime) -> Sequence[ChangedExam]:
+    def changed_exams(self, since: datetime) -> ExamChanges:
         """Exams that were created or changed since, `since` included, oldest change first.
 
-        Raises `PermanentError` `fs.list_unreadable` when one line cannot be read: the poll fails as a whole and its
-        watermark stays, because a line that is passed over would be a student who gets no answer.
+        A line that cannot be read is handed on as such and hides no other. Raises `PermanentError` `fs.list_unreadable` when
+        the answer is no list: the poll fails as a whole and its watermark stays.
         """
         answer = self._get_list(since)
-        lines = answer.json()
+        lines = _items(answer)
         if not isinstance(lines, list):
             raise _unreadable(answer, "it is not a list")
-        changes = [_read_line(answer, line) for line in lines]
-        return sorted(_one_for_each_exam(changes), key=lambda change: (change.changed_at, change.vurd_id))
+        changes: list[ChangedExam] = []
+        unreadable: list[UnreadableLine] = []
+        for line in lines:
+            change, fault = _read_line(line)
+            changes += [change] if change else []
+            unreadable += [UnreadableLine(line, fault)] if fault else []
+        exams = sorted(_one_for_each_exam(changes), key=_by_change)
+        return ExamChanges(tuple(exams), tuple(unreadable))
 
     def explanation_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
-        """The raw rows of one exam, each with its `examId`. Raises `PermanentError` `fs.exam_unknown`."""
+        """The raw rows of one exam, each with its `examId`. Raises `PermanentError` `fs.exam_unknown`, `fs.exam_forbidden`.
+
+        What stands there in place of a row is handed on in one, for whoever reads rows to set aside.
+        """
         answer = self.http.send(
             HttpCall(
                 "GET",
                 self._settings.exam_path,
                 path={"exam_system": self._institution.exam_system, "exam_id": vurd_id},
                 auth=self._basic(),
-                refusals={403: FORBIDDEN, 404: UNKNOWN_EXAM},
+                refusals={403: EXAM_FORBIDDEN, 404: UNKNOWN_EXAM},
             )
         )
-        exam = answer.json()
+        exam = _items(answer, "begrunnelser")
         rows = exam.get("begrunnelser") if isinstance(exam, dict) else exam
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        if not isinstance(rows, list):
             raise answer.unreadable("no list of begrunnelser")
-        return [{**row, "examId": row.get("examId") or vurd_id} for row in rows]
+        return [
+            {**row, "examId": row.get("examId") or vurd_id}
+            if isinstance(row, dict)
+            else {"examId": vurd_id, "row": row}
+            for row in rows
+        ]
 
     def fresh_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
         """The rows as they are now, read by a call that began after this one: callers at one time share it."""
@@ -225,33 +248,47 @@ def _check_taken(answer: HttpAnswer, registration: ExplanationRegistration) -> N
         )
 
 
-def _read_line(answer: HttpAnswer, line: Any) -> ChangedExam:
-    """One line of the list: an exam, or a whole request (contract 3.3 knows both)."""
+def _items(answer: HttpAnswer, name: str | None = None) -> Any:
+    """The JSON of an answer; where it cannot be read as a whole, the items of its list, each read alone."""
+    try:
+        return answer.json()
+    except TransientError:
+        found = items(answer.body, name)
+        if found is None:
+            raise
+        return found
+
+
+def _read_line(line: Any) -> tuple[ChangedExam | None, str | None]:
+    """One line of the list, an exam or a whole request (contract 3.3 knows both), and what is the matter with it."""
     if not isinstance(line, dict):
-        raise _unreadable(answer, "a line is not an object")
+        return None, "the line is not an object"
     vurd_id = line.get("examId")
-    if not isinstance(vurd_id, str) or not vurd_id:
-        raise _unreadable(answer, "a line has no examId")
+    if not isinstance(vurd_id, str) or not vurd_id or len(vurd_id) > LONGEST_EXAM_ID or not vurd_id.isprintable():
+        return None, "the line has no examId"
+    changed_at = _changed_at(line)
     rows = (line,) if REQUEST_FIELDS & line.keys() else None
-    return ChangedExam(vurd_id, _changed_at(answer, line), rows)
+    return ChangedExam(vurd_id, changed_at, rows), None if changed_at else "the line has no sistEndret that is a time"
 
 
-def _changed_at(answer: HttpAnswer, line: Mapping[str, Any]) -> datetime:
+def _changed_at(line: Mapping[str, Any]) -> datetime | None:
     value = line.get("sistEndret")
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise _unreadable(answer, "a line has no sistEndret that is a time")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=OSLO)).astimezone(UTC)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=OSLO)).astimezone(UTC) if moment else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _by_change(exam: ChangedExam) -> tuple[float, str]:
+    return exam.changed_at.timestamp() if exam.changed_at else 0.0, exam.vurd_id
 
 
 def _unreadable(answer: HttpAnswer, what: str) -> PermanentError:
     return PermanentError(
         "fs.list_unreadable",
         f"{answer.where} brought a list of changes that cannot be read: {what}.",
-        "Send the trace of the call to the FS team; the poll starts from the same time again, nothing is passed over.",
+        "Send the trace of the call to the FS team; the poll starts from the same time again, and nothing is passed over.",
         system=SYSTEM,
     )
 
@@ -270,5 +307,6 @@ def _one_for_each_exam(changes: Sequence[ChangedExam]) -> list[ChangedExam]:
         for line in lines:
             rows += [row for row in line.rows or () if row not in rows]
         whole = all(line.rows is not None for line in lines)
-        merged.append(ChangedExam(vurd_id, max(line.changed_at for line in lines), tuple(rows) if whole else None))
+        changed_at = max((line.changed_at for line in lines if line.changed_at), default=None)
+        merged.append(ChangedExam(vurd_id, changed_at, tuple(rows) if whole else None))
     return merged

@@ -32,6 +32,7 @@ from casebridge.errors import (
     TransientError,
 )
 from casebridge.settings import HttpSettings
+from casebridge.time_limit import seconds_left
 from resources.call_limit import CallLimit
 from resources.http_deadline import DeadlineAdapter, deadline
 from resources.rate_limit import WAIT_AFTER_429, RateLimit, retry_after
@@ -184,7 +185,7 @@ class HttpClient:
 
     def _exchange(self, call: HttpCall) -> HttpAnswer:
         try:
-            with deadline(self._settings.total_seconds):
+            with deadline(seconds_left(self._settings.total_seconds)):
                 return self._read(call, self._session().request(**self._arguments(call)))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             self._count(call, "lost")
@@ -200,7 +201,10 @@ class HttpClient:
             "json": call.json,
             "data": call.form,
             "auth": call.auth,
-            "timeout": (settings.connect_seconds, min(settings.read_seconds, settings.total_seconds)),
+            "timeout": (
+                seconds_left(settings.connect_seconds),
+                seconds_left(min(settings.read_seconds, settings.total_seconds)),
+            ),
             # a redirect leads to a log-in or maintenance page; the credentials must not follow it to another host
             "allow_redirects": False,
             "stream": True,

@@ -28,6 +28,8 @@ class Alert:
     set_aside: bool = False
     exam_system: str = UNKNOWN
     """Of what is on one exam system of the institution; `unknown` for what concerns them all, or none."""
+    about: str | None = None
+    """What makes this alert another one than an alert with the same code: those are told by themselves, not folded."""
 
     @classmethod
     def of(
@@ -60,7 +62,8 @@ class Alert:
     @property
     def fingerprint(self) -> str:
         submodule = None if self.whole_institution else self.submodule
-        return short_hash(tenant_key(self.institution, self.exam_system), submodule, self.code, self.set_aside)
+        tenant = tenant_key(self.institution, self.exam_system)
+        return short_hash(tenant, submodule, self.code, self.set_aside, *([self.about] if self.about else []))
 
     def body(self) -> dict[str, Any]:
         return {

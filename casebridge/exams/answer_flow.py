@@ -146,7 +146,22 @@ class AnswerFlow:
                 text=answer["text"],
             )
         )
+        if message.payload.get("reopened"):
+            self._check_kept(institution, case)
         return StepResult({"outcome": REGISTERED}, last=not self._wants_to_show(message))
+
+    def _check_kept(self, institution: Institution, case: Case) -> None:
+        """FS said yes once before and shows the request as open: this time it is looked whether it was kept."""
+        registry = self._outside.student_registry(institution)
+        row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])
+        if row is not None and not row.request.finished_in_fs:
+            raise PermanentError(
+                "fs.not_kept",
+                f"FS took the explanation for exam {case.document['vurdId']} twice and shows the request as open all the same.",
+                "Ask the FS team with the case id why it stays open, or register the explanation in FS by hand; then replay "
+                "the message.",
+                system="FS",
+            )
 
     def _is_same(
         self, institution: Institution, case: Case, request: ExplanationRequest, submission_id: int | None = None

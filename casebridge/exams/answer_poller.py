@@ -4,7 +4,7 @@ One call per flow tells of all its requests. An answer is accepted once for each
 changed; whether the text really did is decided by its fingerprint when it is fetched.
 """
 
-from collections import defaultdict
+import random
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -12,21 +12,25 @@ from typing import Final
 
 from pymongo.errors import PyMongoError
 
+from casebridge import time_limit
 from casebridge.clock import Clock
 from casebridge.defect import as_case_error
-from casebridge.errors import AuthBrokenError, CaseError, PermanentError
+from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, PermanentError
 from casebridge.exams.case_state import CaseState
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState, ExplanationStatus
 from casebridge.exams.polling import Polling, PollOutcome
 from casebridge.exams.ports import ExamSystem, Outside
+from casebridge.exams.watermarks import Watermarks
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import NewMessage
+from casebridge.time_limit import TimeLimit
 
 SUBMODULE: Final = "wiseflow-begrunnelse-poll"
 QUEUE: Final = "wiseflow-begrunnelse-svar"
+LEFT: Final = "case.flow_left"
 FLOWS_AT_ONCE: Final = 6
 NAMED_FLOWS: Final = 5
 
@@ -35,7 +39,14 @@ class AnswerPoller:
     """The source that the exam system is. Only feeds the inbox; safe to run side by side with itself."""
 
     def __init__(
-        self, outside: Outside, queue: MeldingQ, cases: Cases, polling: Polling, clock: Clock, watch: timedelta
+        self,
+        outside: Outside,
+        queue: MeldingQ,
+        cases: Cases,
+        watermarks: Watermarks,
+        polling: Polling,
+        clock: Clock,
+        watch: timedelta,
     ) -> None:
         self._outside = outside
         self._queue = queue
@@ -43,7 +54,7 @@ class AnswerPoller:
         self._polling = polling
         self._clock = clock
         self._watch = watch
-        self._failures: dict[str, int] = defaultdict(int)
+        self._watermarks = watermarks
 
     def poll(
         self, institutions: Sequence[Institution], *, also_answered: bool = False, budget_seconds: float | None = None
@@ -53,20 +64,16 @@ class AnswerPoller:
             institutions,
             SUBMODULE,
             lambda institution: self._poll(institution, also_answered=also_answered),
-            self._failed,
+            self._watermarks.read_badly,
             budget_seconds,
         )
-
-    def _failed(self, institution: Institution, _error: CaseError) -> int:
-        self._failures[institution.tenant] += 1
-        return self._failures[institution.tenant]
 
     def _poll(self, institution: Institution, *, also_answered: bool) -> PollOutcome:
         watched_since = self._clock.now() - self._watch if also_answered else None
         cases = self._cases.awaiting_answer(institution.key, watched_since)
         outcome = self._look(institution, cases)
         if cases:
-            self._failures[institution.tenant] = 0
+            self._watermarks.recovered(institution)
         return outcome
 
     def look_at(self, institution: Institution, flow_id: int) -> PollOutcome:
@@ -92,12 +99,12 @@ class AnswerPoller:
             if status is not None and status.state is ExplanationState.UNKNOWN:
                 unknown.append(status)
             elif status is not None and _is_ready(institution, status):
-                answered.append(_message(institution, case, status.marker))
+                answered.append(answer_message(institution, case, status.marker))
             elif status is None and case.state is CaseState.DISPATCHED and _is_lost(failures.get(flow_id)):
-                answered.append(_message(institution, case, None))
+                answered.append(answer_message(institution, case, None))
         correlation_ids = {message.key: message.correlation_id for message in answered}
         accepted = tuple(correlation_ids[key] for key in self._queue.accept(answered))
-        if failed := {flow_id: error for flow_id, error in failures.items() if not _is_lost(error)}:
+        if failed := {key: error for key, error in failures.items() if not _is_lost(error) and error.code != LEFT}:
             raise _of_flows(failed)
         if unknown:
             raise _unknown_state(unknown)
@@ -116,9 +123,12 @@ class AnswerPoller:
         exam_system = self._outside.exam_system(institution)
         statuses: list[ExplanationStatus] = []
         failures: dict[int, CaseError] = {}
+        limit = time_limit.current()
+        # Whoever is left for want of time is not always the same.
+        order = random.sample(flow_ids, len(flow_ids))
         with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="flow") as pool:
-            results = pool.map(lambda flow_id: _explanations(exam_system, flow_id), flow_ids)
-            for flow_id, result in zip(flow_ids, results, strict=True):
+            results = pool.map(lambda flow_id: _explanations(exam_system, flow_id, limit), order)
+            for flow_id, result in zip(order, results, strict=True):
                 if isinstance(result, CaseError):
                     failures[flow_id] = result
                 else:
@@ -126,14 +136,25 @@ class AnswerPoller:
         return statuses, failures
 
 
-def _explanations(exam_system: ExamSystem, flow_id: int) -> Sequence[ExplanationStatus] | CaseError:
+def _explanations(
+    exam_system: ExamSystem, flow_id: int, limit: TimeLimit | None
+) -> Sequence[ExplanationStatus] | CaseError:
     """The requests of one flow. Whatever it brings out is an error of that flow, and stops none of the others."""
+    if limit is not None and limit.is_late:
+        return _left()
     try:
-        return exam_system.explanations(flow_id)
+        with time_limit.within(limit):
+            return exam_system.explanations(flow_id)
     except PyMongoError:
         raise
-    except Exception as error:  # noqa: BLE001 see above
-        return as_case_error(error)
+    except BaseException as error:  # noqa: BLE001 see above
+        told = as_case_error(error)
+        return _left() if limit is not None and limit.is_over else told
+
+
+def _left() -> CaseError:
+    """A flow that was not looked at for want of time: the next poll does."""
+    return NotReadyError(LEFT, "The time of the poll was over.", "Nothing to do: the next poll looks there.")
 
 
 def _is_lost(failure: CaseError | None) -> bool:
@@ -151,13 +172,7 @@ def _of_flows(failures: Mapping[int, CaseError]) -> CaseError:
     named = ", ".join(map(str, flows[:NAMED_FLOWS])) + (
         f" and {len(flows) - NAMED_FLOWS} more" if flows[NAMED_FLOWS:] else ""
     )
-    return type(error)(
-        error.code,
-        f"{error.cause} Flow {named}: its answers were not looked for.",
-        error.next_action,
-        system=error.system,
-        retry_after=error.retry_after,
-    )
+    return error.of(f"flow {named}")
 
 
 def _is_ready(institution: Institution, status: ExplanationStatus) -> bool:
@@ -178,7 +193,7 @@ def _unknown_state(unknown: list[ExplanationStatus]) -> PermanentError:
     )
 
 
-def _message(institution: Institution, case: Case, marker: str | None) -> NewMessage:
+def answer_message(institution: Institution, case: Case, marker: str | None) -> NewMessage:
     """The message of an answer. Without `marker` it looks for the explanation request itself, which is not listed any more.
 
     After a correction in FS the assessor may have been asked anew for the same request: what was seen before is looked at again.

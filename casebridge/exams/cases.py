@@ -327,18 +327,6 @@ class Cases:
             )
         )
 
-    def counts_between(self, institution: str, start: date, end: date) -> dict[str, int]:
-        """Cases asked for in [start, end): by state, and `set_aside` for the open ones that wait for a person."""
-        rows = self._cases.find(
-            {"institution": institution, "askedOn": {"$gte": at_midnight(start), "$lt": at_midnight(end)}},
-            {"state": 1, "setAside": 1},
-        )
-        counts: dict[str, int] = {}
-        for row in rows:
-            name = "set_aside" if row.get("setAside") and row["state"] in OPEN else row["state"]
-            counts[name] = counts.get(name, 0) + 1
-        return counts
-
     def near_deadline(self, days: int) -> list[Case]:
         """Open cases whose legal deadline is past or at most `days` away, the most urgent first; not the discarded ones."""
         until = self._clock.now() + timedelta(days=days)
@@ -346,3 +334,51 @@ class Cases:
             {"state": {"$in": list(OPEN)}, "deadline": {"$lte": until}, "setAside": {"$ne": DISCARDED}}
         ).sort("deadline", 1)
         return [Case.from_document(document) for document in documents]
+
+    # What a read of FS is compared with
+
+    def documents_on_exams(self, institution: Institution, vurd_ids: Iterable[str]) -> list[Document]:
+        """The raw cases of an institution and exam system on these exams, in whatever spelling the exam's id was stored."""
+        spellings = {spelling for vurd_id in vurd_ids for spelling in _spellings(vurd_id)}
+        if not spellings:
+            return []
+        where = {"vurdId": {"$in": sorted(spellings)}, "institution": institution.key}
+        return list(self._cases.find({**where, "examSystem": institution.exam_system}))
+
+    def exams_to_compare(self, institution: Institution, settled_since: datetime) -> set[str]:
+        """The exams of cases that are open, or were registered or withdrawn since."""
+        where = {"institution": institution.key, "examSystem": institution.exam_system}
+        registered = {"$in": [CaseState.REGISTERED.value, CaseState.SHOWN.value]}
+        selections: list[Document] = [
+            {"state": {"$in": list(OPEN)}},
+            {"state": registered, "registeredAt": {"$gte": settled_since}},
+            {"state": CaseState.WITHDRAWN.value, "withdrawnAt": {"$gte": settled_since}},
+        ]
+        found = (row.get("vurdId") for each in selections for row in self._cases.find({**where, **each}, {"vurdId": 1}))
+        return {vurd_id for vurd_id in found if isinstance(vurd_id, str)}
+
+    def standing_of(self, correlation_ids: Iterable[str]) -> dict[str, str]:
+        """Each case's state by its correlation id; `set_aside` for the open ones that wait for a person."""
+        rows = self._cases.find(
+            {"correlationId": {"$in": list(correlation_ids)}}, {"correlationId": 1, "state": 1, "setAside": 1}
+        )
+        return {
+            row["correlationId"]: "set_aside" if row.get("setAside") and row["state"] in OPEN else row["state"]
+            for row in rows
+        }
+
+    def past_deadline(self, institution: Institution, today: date, limit: int) -> list[Document]:
+        """Open cases whose legal deadline is over and of which nobody was told yet; not the discarded ones."""
+        where = {"institution": institution.key, "examSystem": institution.exam_system, "state": {"$in": list(OPEN)}}
+        unnoticed = {"deadlineToldAt": None, "setAside": {"$ne": DISCARDED}, "deadline": {"$lt": at_midnight(today)}}
+        return list(self._cases.find({**where, **unnoticed}).limit(limit))
+
+    def told_of_deadline(self, keys: Iterable[str]) -> None:
+        """People were told that the deadline of these is over."""
+        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$set": {"deadlineToldAt": self._clock.now()}})
+
+
+def _spellings(vurd_id: str) -> set[str]:
+    """An exam's id as it came, and with and without the padding of its encoding."""
+    bare = vurd_id.rstrip("=")
+    return {vurd_id, bare, bare + "=" * (-len(bare) % 4)}

@@ -5,9 +5,13 @@ The lengths are settings (`AnswerSettings`), because the Act was replaced in 202
 
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
+from typing import Final
 
 import holidays
 from holidays import HolidayBase
+
+LAST_YEAR: Final = 9000
+"""Registries write 9999-12-31 for "never": nothing is counted from such a day."""
 
 
 def answer_deadline(asked_on: date, fs_deadline: date | None, days: int) -> date:
@@ -15,7 +19,11 @@ def answer_deadline(asked_on: date, fs_deadline: date | None, days: int) -> date
 
     A deadline that ends on a Saturday, Sunday or public holiday ends on the next working day (contract 7, "Counting").
     """
-    return fs_deadline or next_working_day(asked_on + timedelta(days=days))
+    if fs_deadline is not None:
+        return fs_deadline
+    if asked_on.year >= LAST_YEAR:
+        return asked_on  # no day of a case; whoever reads FS sees to it
+    return next_working_day(asked_on + timedelta(days=days))
 
 
 def at_midnight(day: date) -> datetime:

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from casebridge.errors import CaseError
 from casebridge.exams.cases import Case, Cases
+from casebridge.exams.fs_values import FsNumber
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
-from casebridge.exams.models import FsNumber
 from casebridge.exams.record_values import failed, institution_of, read_value
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.message import NewMessage

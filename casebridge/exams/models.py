@@ -11,12 +11,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from casebridge.exams.exam_key import ExamKey, plain_vurd_id
+from casebridge.exams.fs_values import FsDate, FsKey, FsNumber, FsText, OptionalFsDate
 from casebridge.exams.identity import Evidence, Person
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import DomainModel, Personal
-
-FsNumber = Annotated[int, Field(ge=0, lt=2**63)]
-"""A number of FS's, no larger than MongoDB can keep."""
 
 
 class CaseType(StrEnum):
@@ -28,14 +26,14 @@ class CaseType(StrEnum):
 class ExplanationRequest(DomainModel):
     """A student's request for an explanation, as FS holds it (contract 2.2 and 3.3; FS's own field names as aliases)."""
 
-    vurd_id: Annotated[str, AfterValidator(plain_vurd_id)] = Field(alias="examId")
+    vurd_id: Annotated[FsKey, AfterValidator(plain_vurd_id)] = Field(alias="examId")
     personlopenr: Personal[FsNumber]
     kandidatnr: Personal[FsNumber]
-    brukernavn: Personal[str | None] = None
-    kommisjons_id: str | None = Field(None, alias="kommisjonsId")
-    dato_klage_mottatt: date = Field(alias="datoKlageMottat")
-    dato_vedtak_formidlet: date | None = Field(None, alias="datoVedtakFormidlet")
-    frist: date | None = None
+    brukernavn: Personal[FsText | None] = None
+    kommisjons_id: FsText | None = Field(None, alias="kommisjonsId")
+    dato_klage_mottatt: FsDate = Field(alias="datoKlageMottat")
+    dato_vedtak_formidlet: OptionalFsDate = Field(None, alias="datoVedtakFormidlet")
+    frist: OptionalFsDate = None
 
     @property
     def exam(self) -> ExamKey:
@@ -62,9 +60,26 @@ class ChangedExam:
     """One line of FS's answer to "what changed since": an exam, and its requests where FS already sent them whole."""
 
     vurd_id: str
-    changed_at: datetime
+    changed_at: datetime | None
+    """`None` where FS does not say when; the exam is read, and the watermark does not move for it."""
     rows: Personal[tuple[dict[str, Any], ...] | None] = field(default=None, repr=False)
     """The raw request rows if the list held them; `None` means that they must be fetched per exam."""
+
+
+@dataclass(frozen=True)
+class UnreadableLine:
+    """One line of that answer that names no exam, or no time; `fault` says what is the matter and quotes nothing."""
+
+    line: Personal[Any] = field(repr=False)
+    fault: str
+
+
+@dataclass(frozen=True)
+class ExamChanges:
+    """FS's answer to "what changed since": the oldest change first, and the lines that cannot be read."""
+
+    exams: tuple[ChangedExam, ...]
+    unreadable: tuple[UnreadableLine, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,32 +4,40 @@ Which source is read and what it yields is the business of `request_reader` and 
 """
 
 import logging
-import time
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, WriteConcernError
 
+from casebridge import time_limit
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.defect import as_case_error
-from casebridge.errors import AuthBrokenError, CaseError, PermanentError
+from casebridge.errors import AuthBrokenError, CaseError, PermanentError, RateLimitedError, TransientError
 from casebridge.exams.credential_trials import CredentialTrials
 from casebridge.exams.institution import Institution
 from casebridge.messaging.pauses import Pauses
 from casebridge.tenant import UNKNOWN, tenant_key
+from casebridge.time_limit import TimeLimit
 
 logger = logging.getLogger(__name__)
 
 INSTITUTIONS_AT_ONCE: Final = 6
 TOLERATED_FAILURES: Final = 2
 """A source that fails twice in a row is no news; the third time people hear of it."""
+
+
+AGAIN: Final = "The poll is made again by itself, and nothing is passed over."
+CLAUSES: Final = re.compile(r"[;.] |, then |, and | and (?=replay)")
+OF_MESSAGES: Final = re.compile(r"\b(messages?|replay(ed)?|poll)\b")
+"""What is to be done with a message does not apply where there is none."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,9 @@ class PollOutcome:
     skipped: bool = False
     """Paused, or out of time: looked at next time."""
     exam_system: str = UNKNOWN
+    open_cases: tuple[str, ...] = field(default=(), repr=False)
+    """Correlation ids of the cases of the rows that are open in FS, each once; and of those that are finished there."""
+    finished_cases: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def tenant(self) -> str:
@@ -75,22 +86,26 @@ class Polling:
     ) -> list[PollOutcome]:
         """Poll every institution that is not paused, or no longer. `failed` returns how many times in a row it has failed now.
 
-        With `budget_seconds`, institutions that did not get their turn in time are `skipped`; callers rotate the order.
+        With `budget_seconds` all is over by then: institutions that did not get their turn in time, or were cut off in it, are
+        `skipped`; callers rotate the order.
         """
-        deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
+        limit = None if budget_seconds is None else TimeLimit.of(budget_seconds)
         paused = self._pauses.paused()
 
         def one(institution: Institution) -> PollOutcome:
-            is_late = deadline is not None and time.monotonic() > deadline
+            skipped = PollOutcome(institution.key, skipped=True, exam_system=institution.exam_system)
             is_paused = institution.tenant in paused or institution.key in paused
-            if is_late or (is_paused and not self._trials.goes_on(institution)):
-                return PollOutcome(institution.key, skipped=True, exam_system=institution.exam_system)
             try:
-                return replace(poll(institution), exam_system=institution.exam_system)
-            except PyMongoError:
+                if (limit and limit.is_late) or (is_paused and not self._trials.goes_on(institution)):
+                    return skipped
+                with time_limit.within(limit):
+                    return replace(poll(institution), exam_system=institution.exam_system)
+            except (ConnectionFailure, WriteConcernError):
                 raise  # without the database nothing can be told, of no institution
-            except Exception as error:  # noqa: BLE001 a defect that one institution's data brings out must not stop the others
-                told = as_case_error(error)
+            except BaseException as error:  # noqa: BLE001 what one institution's data brings out must not stop the others
+                if limit and limit.is_over and isinstance(error, TransientError):
+                    return skipped  # cut off by our own clock
+                told = _in_a_poll(as_case_error(error))
                 self._tell(institution, submodule, told, failed(institution, told))
                 return PollOutcome(institution.key, error=told, exam_system=institution.exam_system)
 
@@ -106,6 +121,20 @@ class Polling:
             self._pauses.pause(institution.key, institution.exam_system, error)
         elif isinstance(error, PermanentError) or failures > TOLERATED_FAILURES:
             self._alerts.owe(_alert(institution, submodule, error))
+
+
+def _in_a_poll(error: CaseError) -> CaseError:
+    """The error as it is told of a poll: there is no message to replay, and the poll is made again by itself."""
+    if isinstance(error, AuthBrokenError):
+        return error
+    if error.code == "casebridge.defect":
+        return error.doing(f"Report it with the name of the institution. {AGAIN}")
+    if isinstance(error, RateLimitedError):
+        system = error.system or "the other end"
+        return error.doing(f"Ask the support of {system} why calls are refused, if it lasts. {AGAIN}")
+    kept = [part for part in CLAUSES.split(error.next_action.rstrip(".")) if not OF_MESSAGES.search(part)]
+    sentence = "; ".join(kept).strip() or f"Ask the support of {error.system or 'the other end'} why"
+    return error.doing(f"{sentence}. {AGAIN}")
 
 
 def _entry(institution: Institution, submodule: str, error: CaseError, now: datetime) -> AuditEntry:

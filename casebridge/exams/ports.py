@@ -13,7 +13,7 @@ from casebridge.exams.institution import Institution
 from casebridge.exams.models import (
     Candidate,
     CandidatePlace,
-    ChangedExam,
+    ExamChanges,
     ExamPlace,
     ExplanationAnswer,
     ExplanationRegistration,
@@ -25,7 +25,7 @@ from casebridge.exams.models import (
 class StudentRegistry(Protocol):
     """FS, seen by one institution (contract 3)."""
 
-    def changed_exams(self, since: datetime) -> Sequence[ChangedExam]:
+    def changed_exams(self, since: datetime) -> ExamChanges:
         """What was created or changed since, `since` included."""
         ...
 

@@ -1,58 +1,54 @@
 """Reads explanation requests from FS into the inbox: the flow's first end.
 
 List what changed since the watermark, fetch each exam once, accept each new or changed request once. Every row that FS sends ends
-as a message, also one that cannot be read: it dies with a clear error, in sight, instead of being skipped.
+as a message, also one that cannot be read: it dies with a clear error, in sight, instead of being skipped. So does a line of the
+list, and an exam that FS refuses: what is one exam's trouble holds up no other, and the watermark passes.
 """
 
-import json
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pymongo.errors import PyMongoError
 
+from casebridge import time_limit
 from casebridge.clock import Clock
-from casebridge.correlation_id import new_correlation_id
-from casebridge.errors import CaseError
-from casebridge.exams import request_intake
-from casebridge.exams.case_state import CaseState
-from casebridge.exams.cases import Cases, case_id
+from casebridge.defect import as_case_error
+from casebridge.errors import AuthBrokenError, CaseError, PermanentError
+from casebridge.exams import exam_message, request_intake
+from casebridge.exams.cases import Cases
+from casebridge.exams.exam_intake import SUBMODULE, ExamIntake, ExamRows, Window
+from casebridge.exams.fs_rows import canonical
+from casebridge.exams.fs_values import OSLO
 from casebridge.exams.institution import Institution
-from casebridge.exams.models import ChangedExam, ExplanationRequest
+from casebridge.exams.models import ChangedExam, ExamChanges
+from casebridge.exams.passed_deadlines import PassedDeadlines
 from casebridge.exams.polling import Polling, PollOutcome
 from casebridge.exams.ports import Outside, StudentRegistry
-from casebridge.exams.request_intake import open_cases, request_message
 from casebridge.exams.watermarks import Watermarks
-from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import NewMessage
 from casebridge.settings import FsSettings
 
-SUBMODULE: Final = "klage-beg-dispatcher"
+__all__ = ["QUEUE", "QUEUES", "SUBMODULE", "RequestReader", "Window"]
+
 QUEUE: Final = request_intake.QUEUE
+QUEUES: Final = (exam_message.QUEUE, QUEUE)
+"""What a batch of requests handles: exams by themselves, and what they bring."""
 EXAMS_AT_ONCE: Final = 6
-
-
-@dataclass(frozen=True)
-class Window:
-    """Which requests of a read are wanted: those asked for in [start, end). For backfills of one month."""
-
-    start: date
-    end: date
-
-    def holds(self, request: ExplanationRequest) -> bool:
-        return self.start <= request.dato_klage_mottatt < self.end
+EXAMS_COMPARED: Final = 1000
+"""Exams of an institution that one reconciliation reads beside those that changed."""
 
 
 @dataclass
-class _Sorted:
-    """The rows of one read, by what is to be done with them."""
+class _Read:
+    """What could be read of a list's exams, and what is left: an exam that could not be, and what it met (`None`: no time)."""
 
-    open: list[ExplanationRequest]
-    finished: list[ExplanationRequest]
-    unreadable: list[tuple[dict[str, Any], str]]
+    exams: list[ExamRows] = field(default_factory=list)
+    left: list[tuple[ChangedExam, CaseError | None]] = field(default_factory=list)
 
 
 class RequestReader:
@@ -67,6 +63,8 @@ class RequestReader:
         polling: Polling,
         clock: Clock,
         settings: FsSettings,
+        intake: ExamIntake,
+        deadlines: PassedDeadlines,
     ) -> None:
         self._outside = outside
         self._queue = queue
@@ -75,6 +73,8 @@ class RequestReader:
         self._polling = polling
         self._clock = clock
         self._settings = settings
+        self._intake = intake
+        self._deadlines = deadlines
 
     def read_new(
         self,
@@ -83,120 +83,157 @@ class RequestReader:
         reach_back: timedelta | None = None,
         budget_seconds: float | None = None,
     ) -> list[PollOutcome]:
-        """What changed since each institution's watermark, with overlap; `reach_back` for a reconciliation."""
+        """What changed since each institution's watermark, with overlap; `reach_back` for a reconciliation.
+
+        A reconciliation also reads the exams of our cases that are open, or were settled within the reach back.
+        """
         overlap = reach_back or timedelta(seconds=self._settings.overlap_seconds)
-        return self._polling.each(
-            institutions,
-            SUBMODULE,
-            lambda institution: self._read(institution, self._since(institution) - overlap, None),
-            self._watermarks.read_badly,
-            budget_seconds,
-        )
+
+        def read(institution: Institution) -> PollOutcome:
+            return self._read(institution, self._since(institution) - overlap, None, reach_back)
+
+        return self._polling.each(institutions, SUBMODULE, read, self._watermarks.read_badly, budget_seconds)
 
     def read_window(self, institutions: Sequence[Institution], window: Window) -> list[PollOutcome]:
-        """Everything asked for in a window, whatever the watermark: a backfill. The watermark stays."""
-        since = datetime.combine(window.start, datetime.min.time(), self._clock.now().tzinfo)
-        return self._polling.each(
-            institutions,
-            SUBMODULE,
-            lambda institution: self._read(institution, since, window),
-            self._watermarks.read_badly,
-        )
+        """Everything asked for in a window, whatever the watermark: a backfill. The watermark stays.
+
+        Days are Norway's: the month begins at midnight there.
+        """
+        since = datetime.combine(window.start, datetime.min.time(), OSLO)
+        read: Callable[[Institution], PollOutcome] = lambda institution: self._read(institution, since, window, None)  # noqa: E731
+        return self._polling.each(institutions, SUBMODULE, read, self._watermarks.read_badly)
+
+    def read_exam(self, institution: Institution, vurd_id: str) -> PollOutcome:
+        """One exam by itself. Raises what FS answers."""
+        began = self._clock.now()
+        rows = self._outside.student_registry(institution).explanation_rows(vurd_id)
+        return self._outcome(institution, [ExamRows(vurd_id, rows, whole=True)], began, None, {})
 
     def _since(self, institution: Institution) -> datetime:
         known = self._watermarks.get(institution).since
         return known or self._clock.now() - timedelta(days=self._settings.first_read_days)
 
-    def _read(self, institution: Institution, since: datetime, window: Window | None) -> PollOutcome:
+    def _read(
+        self, institution: Institution, since: datetime, window: Window | None, reach_back: timedelta | None
+    ) -> PollOutcome:
+        began = self._clock.now()
+        overdue = self._deadlines.tell(institution)
         registry = self._outside.student_registry(institution)
-        changed = registry.changed_exams(since)
-        rows, failure = self._rows(registry, changed)
-        found = _sort(rows, window)
-        accepted = self._accept(institution, found)
+        changes = registry.changed_exams(since)
+        read = self._exams(institution, registry, changes.exams)
+        failure = _of_the_whole(read)
+        messages = self._left(institution, changes, [] if failure else read.left)
+        compared = self._compared(institution, registry, changes, reach_back) if reach_back and not failure else _Read()
+        messages += [self._exam(institution, one) for one, error in compared.left if isinstance(error, PermanentError)]
+        accepted = self._queue.accept(messages)
+        counts = {
+            "exams": len(changes.exams) + len(compared.exams),
+            "exams_left": len(read.left),
+            "lines_unreadable": len(changes.unreadable),
+            "deadlines_passed": overdue,
+        }
+        outcome = self._outcome(institution, [*read.exams, *compared.exams], began, window, counts)
         if failure is not None:
             # What was read is kept; the watermark stays, so the exams that failed are read again.
             raise failure
         if window is None:
-            self._watermarks.read_well(institution, max((exam.changed_at for exam in changed), default=None))
+            moments = [exam.changed_at for exam in changes.exams if exam.changed_at]
+            self._watermarks.read_well(institution, max(moments, default=None))
+        new = set(accepted)
+        told = tuple(message.correlation_id for message in messages if message.key in new)
+        return PollOutcome(**{**vars(outcome), "accepted": (*outcome.accepted, *told)})
+
+    def _exams(self, institution: Institution, registry: StudentRegistry, changed: Sequence[ChangedExam]) -> _Read:
+        """All rows of the changed exams, each exam fetched once, side by side."""
+        read = _Read()
+        to_fetch: list[ChangedExam] = []
+        for exam in changed:
+            if exam.rows is None or self._intake.is_open_here(institution, exam.rows, exam.vurd_id):
+                to_fetch.append(exam)
+            else:
+                read.exams.append(ExamRows(exam.vurd_id, exam.rows, whole=False))
+        return self._fetch(registry, to_fetch, read)
+
+    def _fetch(self, registry: StudentRegistry, exams: Sequence[ChangedExam], read: _Read) -> _Read:
+        limit = time_limit.current()
+
+        def fetch(exam: ChangedExam) -> ExamRows | CaseError | None:
+            if limit is not None and limit.is_late:
+                return None
+            try:
+                with time_limit.within(limit):
+                    return ExamRows(exam.vurd_id, registry.explanation_rows(exam.vurd_id), whole=True)
+            except PyMongoError:
+                raise
+            except BaseException as error:  # noqa: BLE001 whatever one exam brings out stops no other
+                return None if limit is not None and limit.is_over else as_case_error(error)
+
+        if exams:
+            with ThreadPoolExecutor(EXAMS_AT_ONCE, thread_name_prefix="exam") as pool:
+                for exam, fetched in zip(exams, pool.map(fetch, exams), strict=True):
+                    if isinstance(fetched, ExamRows):
+                        read.exams.append(fetched)
+                    else:
+                        read.left.append((exam, fetched))
+        return read
+
+    def _compared(
+        self, institution: Institution, registry: StudentRegistry, changes: ExamChanges, reach_back: timedelta
+    ) -> _Read:
+        """The exams of our cases that FS did not name as changed: what was removed or reopened there shows in no list."""
+        seen = {canonical(exam.vurd_id) for exam in changes.exams}
+        ours = self._cases.exams_to_compare(institution, self._clock.now() - reach_back)
+        others = sorted({canonical(vurd_id) for vurd_id in ours} - seen)
+        if len(others) > EXAMS_COMPARED:
+            others = random.sample(others, EXAMS_COMPARED)  # the rest have their turn in a later one
+        return self._fetch(registry, [ChangedExam(vurd_id, None) for vurd_id in others], _Read())
+
+    def _left(
+        self, institution: Institution, changes: ExamChanges, left: Sequence[tuple[ChangedExam, CaseError | None]]
+    ) -> list[NewMessage]:
+        now = self._clock.now()
+        lines = [exam_message.line_message(institution, line, now) for line in changes.unreadable]
+        return lines + [self._exam(institution, exam) for exam, _ in left]
+
+    def _exam(self, institution: Institution, exam: ChangedExam) -> NewMessage:
+        return exam_message.exam_message(institution, exam.vurd_id, exam.changed_at, self._clock.now())
+
+    def _outcome(
+        self,
+        institution: Institution,
+        exams: Sequence[ExamRows],
+        began: datetime,
+        window: Window | None,
+        counts: dict[str, int],
+    ) -> PollOutcome:
+        taken = self._intake.take(institution, exams, began, window)
         return PollOutcome(
             institution.key,
-            seen=len(rows),
-            accepted=tuple(accepted),
-            known=len(found.open) + len(found.unreadable) - len(accepted),
+            seen=sum(len(exam.rows) for exam in exams),
+            accepted=tuple(taken.accepted),
+            known=max(0, taken.open + taken.unreadable - len(taken.accepted)),
             counts={
-                "exams": len({exam.vurd_id for exam in changed}),
-                "open": len(found.open),
-                "finished": len(found.finished),
-                "unreadable": len(found.unreadable),
+                **counts,
+                **{
+                    name: getattr(taken, name)
+                    for name in ("open", "finished", "unreadable", "merged", "removed", "reopened")
+                },
             },
+            open_cases=taken.open_cases,
+            finished_cases=taken.finished_cases,
         )
 
-    def _rows(
-        self, registry: StudentRegistry, changed: Sequence[ChangedExam]
-    ) -> tuple[list[dict[str, Any]], CaseError | None]:
-        """All rows of the changed exams, each exam fetched once, side by side; and the first failure, if any."""
-        rows = [row for exam in changed for row in exam.rows or ()]
-        to_fetch = sorted({exam.vurd_id for exam in changed if exam.rows is None})
 
-        def fetch(vurd_id: str) -> Sequence[dict[str, Any]] | CaseError:
-            try:
-                return registry.explanation_rows(vurd_id)
-            except CaseError as error:
-                return error
+def _of_the_whole(read: _Read) -> CaseError | None:
+    """The failure that is FS's and no single exam's: refused credentials, or not one exam that could be read.
 
-        if not to_fetch:
-            return rows, None
-        failure: CaseError | None = None
-        with ThreadPoolExecutor(EXAMS_AT_ONCE, thread_name_prefix="exam") as pool:
-            for fetched in pool.map(fetch, to_fetch):
-                if isinstance(fetched, CaseError):
-                    failure = failure or fetched
-                else:
-                    rows.extend(fetched)
-        return rows, failure
-
-    def _accept(self, institution: Institution, found: _Sorted) -> list[str]:
-        """Cases first, then messages. Returns new correlation ids."""
-        cases = open_cases(self._cases, institution, found.open)
-        for case in cases.values():
-            if case.state is CaseState.WITHDRAWN:
-                self._cases.reopen(case.id)
-        if found.finished:
-            self._cases.withdraw([case_id(institution, request) for request in found.finished])
-        messages = [request_message(institution, request, cases) for request in found.open]
-        messages += [_unreadable_message(institution, row, why, self._clock.now()) for row, why in found.unreadable]
-        correlation_ids = {message.key: message.correlation_id for message in messages}
-        return [correlation_ids[key] for key in self._queue.accept(messages)]
-
-
-def _sort(rows: Sequence[dict[str, Any]], window: Window | None) -> _Sorted:
-    found = _Sorted([], [], [])
-    for row in rows:
-        try:
-            request = ExplanationRequest.model_validate(row)
-            _ = request.exam
-        except ValidationError as error:
-            fields = sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})
-            found.unreadable.append((row, ", ".join(fields)))
-        except CaseError:
-            found.unreadable.append((row, "examId"))
-        else:
-            if window is None or window.holds(request):
-                (found.finished if request.finished_in_fs else found.open).append(request)
-    return found
-
-
-def _unreadable_message(institution: Institution, row: dict[str, Any], why: str, now: datetime) -> NewMessage:
-    # As text: a row that no rule has been held against may have names and numbers that MongoDB does not take.
-    raw = json.dumps(row, sort_keys=True)
-    key = short_hash(QUEUE, institution.key, raw)
-    return NewMessage(
-        key=key,
-        queue=QUEUE,
-        org_id=institution.org_id,
-        env=institution.env,
-        exam_system=institution.exam_system,
-        ordering_key=key,
-        correlation_id=new_correlation_id(now),
-        payload={"caseId": None, "unreadable": raw, "fields": why},
-    )
+    An exam that FS refuses for good is its own trouble, even if it is the only one.
+    """
+    errors: list[Any] = [error for _, error in read.left if error is not None]
+    refused = next((error for error in errors if isinstance(error, AuthBrokenError)), None)
+    passing = [error for error in errors if not isinstance(error, PermanentError)]
+    fetched = any(exam.whole for exam in read.exams)
+    if refused is not None or (passing and not fetched and len(passing) == len(read.left)):
+        failure: CaseError = refused or passing[0]
+        return failure
+    return None

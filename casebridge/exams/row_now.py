@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
-from casebridge.errors import CaseError
+from casebridge.exams.fs_rows import chosen_row, read_row
 from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.ports import StudentRegistry
 from casebridge.personal_data import Personal
@@ -20,22 +18,22 @@ class RowNow:
 
 
 def row_now(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> RowNow | None:
-    """The person's row on the exam: the open one, if one is; `None` when FS has none any more."""
-    found = [
-        row for raw in registry.fresh_rows(vurd_id) if (row := _read(raw)) and row.request.personlopenr == personlopenr
-    ]
-    return min(
-        found, key=lambda row: (row.request.finished_in_fs, -row.request.dato_klage_mottatt.toordinal()), default=None
-    )
-
-
-def _read(raw: dict[str, Any]) -> RowNow | None:
-    """`None` for a row that cannot be read: it is set aside where the exam is read for its requests."""
-    try:
-        request = ExplanationRequest.model_validate(raw)
-        _ = request.exam
-    except (ValidationError, CaseError):
+    """The person's row on the exam, by the same choice as when it was read; `None` when FS has none any more."""
+    raws = [(request, raw) for raw in registry.fresh_rows(vurd_id) if (request := _own(raw, personlopenr))]
+    if not raws:
         return None
+    chosen = chosen_row([request for request, _ in raws])
+    return RowNow(chosen, next(text_of(raw) for request, raw in raws if request is chosen))
+
+
+def text_of(raw: dict[str, Any]) -> str | None:
+    """The explanation that a row shows, if it shows one."""
     explanation = raw.get("begrunnelse")
     text = explanation.get("tekst") if isinstance(explanation, dict) else None
-    return RowNow(request, text if isinstance(text, str) else None)
+    return text if isinstance(text, str) else None
+
+
+def _own(raw: dict[str, Any], personlopenr: int) -> ExplanationRequest | None:
+    """`None` also for a row that cannot be read: it is set aside where the exam is read for its requests."""
+    request = read_row(raw)
+    return request if isinstance(request, ExplanationRequest) and request.personlopenr == personlopenr else None

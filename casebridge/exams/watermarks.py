@@ -15,6 +15,8 @@ from casebridge.errors import CaseError
 from casebridge.exams.institution import Institution
 
 MODULE: Final = "begrunnelse"
+ANSWERS: Final = "begrunnelse-svar"
+"""The module of the polls for answers, which have no mark: only their failures in a row are kept."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,15 @@ class Watermark:
 
 
 class Watermarks:
-    """Reads and writes `oai.LastAudit`."""
+    """Reads and writes `oai.LastAudit`, the rows of one module: what is polled, such as FS's requests."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, module: str = MODULE) -> None:
         self._watermarks = database.watermarks
         self._clock = clock
+        self._module = module
 
     def get(self, institution: Institution) -> Watermark:
-        row = self._watermarks.find_one({"_id": _key(institution)}) or self._of_earlier_versions(institution)
+        row = self._watermarks.find_one({"_id": self._key(institution)}) or self._of_earlier_versions(institution)
         return Watermark(row.get("siden"), row.get("failures", 0))
 
     def read_well(self, institution: Institution, newest: datetime | None) -> None:
@@ -44,12 +47,13 @@ class Watermarks:
         self._ensure(institution)
         now = self._clock.now()
         self._watermarks.update_one(
-            {"_id": _key(institution)}, {"$set": {"status": "processed", "updated": now, "failures": 0, "error": None}}
+            {"_id": self._key(institution)},
+            {"$set": {"status": "processed", "updated": now, "failures": 0, "error": None}},
         )
         if newest is not None:
             mark = min(newest, now)
             self._watermarks.update_one(
-                {"_id": _key(institution), "$or": [{"siden": None}, {"siden": {"$lt": mark}}]},
+                {"_id": self._key(institution), "$or": [{"siden": None}, {"siden": {"$lt": mark}}]},
                 {"$set": {"siden": mark}},
             )
         crash_point("watermark_written")
@@ -57,31 +61,39 @@ class Watermarks:
     def read_badly(self, institution: Institution, error: CaseError) -> int:
         """The read failed; the mark stays. Returns how many reads in a row have failed now."""
         self._ensure(institution)
-        failures = self.get(institution).failures + 1
+        # Added to, not set: another process may fail at the same time.
         self._watermarks.update_one(
-            {"_id": _key(institution)},
-            {"$set": {"status": "failed", "updated": self._clock.now(), "failures": failures, "error": error.code}},
+            {"_id": self._key(institution)},
+            {
+                "$set": {"status": "failed", "updated": self._clock.now(), "error": error.code},
+                "$inc": {"failures": 1},
+            },
         )
-        return failures
+        return self.get(institution).failures
+
+    def recovered(self, institution: Institution) -> None:
+        """A poll without a mark came to its end: failures are no longer in a row. Writes only where there were any."""
+        if self.get(institution).failures:
+            self.read_well(institution, None)
 
     def _of_earlier_versions(self, institution: Institution) -> Document:
         """They took the names as the configuration spelled them."""
         if institution.written is None:
             return {}
-        return self._watermarks.find_one({"_id": "|".join((*institution.written, MODULE))}) or {}
+        return self._watermarks.find_one({"_id": "|".join((*institution.written, self._module))}) or {}
 
     def _ensure(self, institution: Institution) -> None:
-        if self._watermarks.find_one({"_id": _key(institution)}, {"_id": 1}) is None:
+        if self._watermarks.find_one({"_id": self._key(institution)}, {"_id": 1}) is None:
             earlier = self._of_earlier_versions(institution)
             insert_absent(
                 self._watermarks,
                 [
                     {
-                        "_id": _key(institution),
+                        "_id": self._key(institution),
                         "orgId": institution.org_id,
                         "env": institution.env,
                         "examSystem": institution.exam_system,
-                        "module": MODULE,
+                        "module": self._module,
                         "siden": earlier.get("siden"),
                         "failures": earlier.get("failures", 0),
                         "status": "new",
@@ -89,6 +101,5 @@ class Watermarks:
                 ],
             )
 
-
-def _key(institution: Institution) -> str:
-    return f"{institution.org_id}|{institution.env}|{institution.exam_system}|{MODULE}"
+    def _key(self, institution: Institution) -> str:
+        return f"{institution.org_id}|{institution.env}|{institution.exam_system}|{self._module}"

@@ -29,6 +29,11 @@ class RetryPolicy:
         self._settings = settings
         self._draw = draw
 
+    @property
+    def overdue(self) -> timedelta:
+        """How long a message may wait before people hear of it."""
+        return max(timedelta(seconds=self._settings.overdue_seconds), timedelta(milliseconds=1))
+
     def decide(self, error: CaseError, attempts: int, now: datetime) -> Verdict:
         """`attempts` includes the one that just failed."""
         match error.category:

@@ -19,7 +19,7 @@ from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database_faults import is_away
 from casebridge.defect import as_case_error, log_defect
-from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, TransientError
+from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, RateLimitedError, TransientError
 from casebridge.messaging import account
 from casebridge.messaging.effect_channels import ALERT
 from casebridge.messaging.effects import Announcer, Settlement
@@ -154,11 +154,12 @@ class Settler:
         return self._write_failure(handled, what, effects)
 
     def _alerts_owed(self, handled: Handled, what: "_Failed") -> list[OwedEffect]:
-        message = handled.message
-        if not what.is_dead and not (what.verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
+        message, error = handled.message, what.error
+        if _is_overdue(message, what, self._retry.overdue):
+            error = _for_long(error)
+        elif not what.is_dead and not (what.verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
             return []
-        alert = _alert(message, handled.step, what.error, set_aside=what.is_dead)
-        return [OwedEffect.of(message, ALERT, alert.body())]
+        return [OwedEffect.of(message, ALERT, _alert(message, handled.step, error, set_aside=what.is_dead).body())]
 
     def _write_failure(self, handled: Handled, what: "_Failed", effects: Sequence[OwedEffect]) -> Outcome:
         message, verdict = handled.message, what.verdict
@@ -208,6 +209,25 @@ class _Failed:
             now, message.attempts, handled.step, error.category.value, error.code, error.cause, error.next_action
         )
         return cls(error, failure, verdict)
+
+
+def _is_overdue(message: Message, what: "_Failed", overdue: timedelta) -> bool:
+    """Whether a message that is asked to wait, again, has waited for too long: once for each such time."""
+    last = message.errors[-1] if message.errors else {}
+    if not isinstance(what.error, RateLimitedError) or last.get("category") != what.error.category.value:
+        return False
+    waited, before = what.failure.at - message.enqueued_at, last["at"] - message.enqueued_at
+    return bool(waited // overdue > before // overdue)
+
+
+def _for_long(error: CaseError) -> CaseError:
+    """The same error, which has lasted: that changes what is to be done."""
+    return RateLimitedError(
+        error.code,
+        f"{error.cause} Messages have waited for this for too long.",
+        f"Ask the support of {error.system or 'the other end'} why calls are refused for so long; messages go on by themselves.",
+        system=error.system,
+    )
 
 
 def _conclude(batch: Sequence[Handled]) -> None:

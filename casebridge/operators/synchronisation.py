@@ -143,7 +143,7 @@ class Synchronisation:
             if not awaited.waiting or time.monotonic() >= deadline:
                 return awaited
             time.sleep(LOOK_EVERY_SECONDS)
-            self.run_batch((request_reader.QUEUE,))
+            self.run_batch(request_reader.QUEUES)
 
     def _awaited(self, correlation_ids: Sequence[str]) -> Awaited:
         found = self._cases.find({"correlationId": {"$in": list(correlation_ids)}}, {"state": 1, "setAside": 1})

@@ -104,7 +104,7 @@ def test_all_clients_of_a_process_share_its_places_for_calls(
 
 def test_every_call_is_counted(outside: OutsideWorld, world: SimulatedWorld) -> None:
     institution = world.institutions()[0]
-    [exam, *_] = outside.student_registry(institution).changed_exams(datetime.now(UTC) - timedelta(days=60))
+    [exam, *_] = outside.student_registry(institution).changed_exams(datetime.now(UTC) - timedelta(days=60)).exams
     outside.exam_system(institution).find_exam(ExamKey.from_vurd_id(exam.vurd_id))
     assert outside.call_counts() == {
         f"{institution.tenant} FS": {"GET /begrunnelse/{exam_system} 200": 1},

@@ -117,7 +117,7 @@ def end_of(exams: WiseflowExamSystem, case: dict[str, Any], brukernavn: str) -> 
 def user_names(world: SimulatedWorld, institution: Institution) -> dict[int, str]:
     """The user names that FS has, by personlopenr."""
     registry = world.registry(institution)
-    changed = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC))
+    changed = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams
     return {
         row["personlopenr"]: row["brukernavn"] for exam in changed for row in registry.explanation_rows(exam.vurd_id)
     }

@@ -268,7 +268,7 @@ def test_a_refusal_without_a_body_says_what_to_do_and_a_replay_goes_on(
 
 
 @pytest.mark.parametrize("status", [400, 404, 418])
-@pytest.mark.parametrize("call", ["list of changes", "rows of an exam", "requests of a flow"])
+@pytest.mark.parametrize("call", ["list of changes", "requests of a flow"])
 def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_place(
     call: str, status: int, world: World
 ) -> None:
@@ -308,17 +308,46 @@ def test_a_list_that_fs_refuses_stops_nobody_for_good(world: World) -> None:
     assert world.control.summary()["registered"] == OTHERS
 
 
-def test_a_list_that_cannot_be_read_keeps_its_watermark(world: World) -> None:
-    world.control.modes(fs_list_shape="requests")
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "fs.http_400"), (403, "fs.exam_forbidden"), (404, "fs.exam_unknown"), (418, "fs.http_418")],
+)
+def test_an_exam_that_is_refused_is_set_aside_alone_and_a_replay_reads_it(status: int, code: str, world: World) -> None:
     org_id = first_org(world.populate(**PLAIN))
-    world.control.add_request(org_id, raw={"sistEndret": "i går"}, expected="unreadable_list")
+    refused = world.control.add_request(org_id)
+    rule = {"system": "fs", "method": "GET", "path": refused["examId"], "kind": "status", "status": status}
+    world.control.faults(rule)
 
     bridge = carry(world)
 
-    assert told_failures(world, "fs.list_unreadable", correlationId=f"{org_id}/test")
-    assert world.control.summary()["registered"] == OTHERS + 1 - requests_of(world, org_id)
+    check_told(world, code, "read_exam")
+    assert not bridge.pauses.paused()
+    assert world.control.summary()["registered"] == OTHERS
     institution = next(one for one in bridge.institutions.active() if one.org_id == org_id)
-    assert bridge.watermarks.get(institution).since is None
+    assert bridge.watermarks.get(institution).since is not None
+    assert bridge.watermarks.get(institution).failures == 0
+    (alert,) = world.database.alerts.find({"code": code})
+    assert "exam " in alert["cause"]
+    assert str(refused["kandidatnr"]) not in alert["cause"]
+
+    world.control.clear_faults()
+    replay_all(bridge)
+    carry(world, bridge)
+
+    assert world.control.summary()["registered"] == OTHERS + 1
+
+
+def test_a_line_without_a_time_is_told_of_and_its_request_is_read(world: World) -> None:
+    world.control.modes(fs_list_shape="requests")
+    org_id = first_org(world.populate(**PLAIN))
+    world.control.add_request(org_id, raw={"sistEndret": "i går"})
+
+    bridge = carry(world)
+
+    check_told(world, "fs.line_unreadable", "read_exam")
+    assert world.control.summary()["registered"] == OTHERS + 1
+    institution = next(one for one in bridge.institutions.active() if one.org_id == org_id)
+    assert bridge.watermarks.get(institution).since is not None
 
 
 @pytest.mark.parametrize("shape", ["exams", "requests"])

@@ -302,4 +302,4 @@ def test_without_a_broker_nothing_is_there(world: World, processes: Processes) -
     assert ended.exit_code == ExitCode.MISUSED
     assert "CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS" in ended.notes
     assert processes.run("status", "--json").json()["kafka"] is None
-    assert set(world.bridge().flows) == {request_reader.QUEUE, answer_poller.QUEUE}
+    assert set(world.bridge().flows) == {*request_reader.QUEUES, answer_poller.QUEUE}

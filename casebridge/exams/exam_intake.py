@@ -1,0 +1,252 @@
+"""Takes the rows of exams into the inbox, and compares them with our cases: what is open, finished, removed or open again in FS.
+
+The source of the rows does not matter: a poll's whole read, or one exam by itself.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final
+
+from pymongo.errors import PyMongoError
+
+from casebridge.audit.entry import AuditEntry
+from casebridge.audit.log import AuditLog
+from casebridge.clock import Clock
+from casebridge.correlation_id import new_correlation_id
+from casebridge.defect import log_defect
+from casebridge.exams import request_intake
+from casebridge.exams.case_state import OPEN, CaseState
+from casebridge.exams.cases import Case, Cases
+from casebridge.exams.fs_rows import UnreadableRow, by_person, canonical, chosen_row, read_row, unreadable
+from casebridge.exams.institution import Institution
+from casebridge.exams.models import ExplanationRequest
+from casebridge.exams.request_intake import open_cases, request_message
+from casebridge.fingerprint import short_hash
+from casebridge.messaging.meldingq import MeldingQ
+from casebridge.messaging.message import NewMessage
+
+logger = logging.getLogger(__name__)
+
+SUBMODULE: Final = "klage-beg-dispatcher"
+REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
+
+Person = tuple[str, int]
+Reopened = Callable[[Institution, Sequence[Case]], Sequence[NewMessage]]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which requests of a read are wanted: those asked for in [start, end). For backfills of one month."""
+
+    start: date
+    end: date
+
+    def holds(self, request: ExplanationRequest) -> bool:
+        return self.start <= request.dato_klage_mottatt < self.end
+
+
+@dataclass(frozen=True)
+class ExamRows:
+    """Raw rows of one exam; `whole` if FS was asked for all of them."""
+
+    vurd_id: str
+    rows: Sequence[Any] = field(repr=False)
+    whole: bool
+
+
+@dataclass
+class Taken:
+    """What became of the rows, in counts; `open_cases` and `finished_cases` are correlation ids of the cases of those rows."""
+
+    accepted: list[str] = field(default_factory=list)
+    open: int = 0
+    finished: int = 0
+    unreadable: int = 0
+    merged: int = 0
+    removed: int = 0
+    reopened: int = 0
+    open_cases: tuple[str, ...] = ()
+    finished_cases: tuple[str, ...] = ()
+
+
+class ExamIntake:
+    """Only feeds the inbox and withdraws cases that FS has settled; safe to run side by side with itself."""
+
+    def __init__(self, queue: MeldingQ, cases: Cases, audit: AuditLog, clock: Clock, reopened: Reopened) -> None:
+        """`reopened` gives the messages for cases that are registered with us, and open again in FS."""
+        self._queue = queue
+        self._cases = cases
+        self._audit = audit
+        self._clock = clock
+        self._reopened = reopened
+
+    def take(
+        self, institution: Institution, exams: Sequence[ExamRows], began: datetime, window: Window | None = None
+    ) -> Taken:
+        """Accept what is open, withdraw what FS has settled. `began` is from before the rows were read."""
+        read = [read_row(row) for exam in exams for row in exam.rows]
+        bad = [row for row in read if isinstance(row, UnreadableRow)]
+        people = {_person(group[0]): group for group in by_person(r for r in read if not isinstance(r, UnreadableRow))}
+        chosen = {person: chosen_row(group) for person, group in people.items()}
+        wanted = {person: row for person, row in chosen.items() if window is None or window.holds(row)}
+        known = self._known(institution, exams)
+        opened = [row for row in wanted.values() if not row.finished_in_fs]
+        finished = [known[person] for person, row in wanted.items() if row.finished_in_fs and person in known]
+        removed = self._removed(exams, bad, chosen, known, began)
+        self._withdraw(institution, [case for case in finished if case.state in OPEN], "finished_in_fs")
+        self._withdraw(institution, removed, "row_removed")
+        again = [
+            known[_person(row)]
+            for row in opened
+            if _person(row) in known and _was_registered(known[_person(row)], began)
+        ]
+        messages, carried, unfit = self._open(institution, opened)
+        messages += [self._unreadable(institution, row) for row in (*bad, *unfit)]
+        if again:
+            messages += self._reopened(institution, again)
+        correlation_ids = {message.key: message.correlation_id for message in messages}
+        accepted = [correlation_ids[key] for key in self._queue.accept(messages)]
+        return Taken(
+            accepted=accepted,
+            open=len(opened),
+            finished=len(wanted) - len(opened),
+            unreadable=len(bad) + len(unfit),
+            merged=sum(max(0, sum(not row.finished_in_fs for row in group) - 1) for group in people.values()),
+            removed=len(removed),
+            reopened=len(again),
+            open_cases=tuple(sorted(carried)),
+            finished_cases=tuple(sorted(case.correlation_id for case in finished)),
+        )
+
+    def is_open_here(self, institution: Institution, rows: Iterable[Any], vurd_id: str) -> bool:
+        """Whether one of these finished rows is of a case that is open with us: its exam must be read whole before a judgment."""
+        read = [row for row in map(read_row, rows) if not isinstance(row, UnreadableRow)]
+        finished = {_person(row) for row in read if row.finished_in_fs}
+        if not finished:
+            return False
+        known = self._known(institution, [ExamRows(vurd_id, (), whole=False)])
+        return any(person in known and known[person].state in OPEN for person in finished)
+
+    def _known(self, institution: Institution, exams: Sequence[ExamRows]) -> dict[Person, Case]:
+        """Our cases on these exams. A document that cannot be read is passed over and told of in the log."""
+        known: dict[Person, Case] = {}
+        for document in self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams}):
+            try:
+                case = Case.from_document(document)
+                known[canonical(document["vurdId"]), document["personlopenr"]] = case
+            except Exception as error:  # noqa: BLE001 one document must not hide the others
+                logger.error("casebridge.case_unreadable: a case of %s cannot be read", institution.key)  # noqa: TRY400
+                log_defect(error)
+        return known
+
+    def _removed(
+        self,
+        exams: Sequence[ExamRows],
+        bad: Sequence[UnreadableRow],
+        rows: dict[Person, ExplanationRequest],
+        known: dict[Person, Case],
+        began: datetime,
+    ) -> list[Case]:
+        """Open cases of exams that were read whole, without a row there. Not while a row's person cannot be read."""
+        if any(row.personlopenr is None for row in bad):
+            return []
+        whole = {canonical(exam.vurd_id) for exam in exams if exam.whole}
+        unread = {row.personlopenr for row in bad}
+        return [
+            case
+            for (exam, person), case in known.items()
+            if exam in whole
+            and case.state in OPEN
+            and (exam, person) not in rows
+            and person not in unread
+            and _opened_at(case) < began
+        ]
+
+    def _withdraw(self, institution: Institution, cases: Sequence[Case], why: str) -> None:
+        """Audit first, then the case."""
+        if not cases:
+            return
+        now = self._clock.now()
+        self._audit.add([_withdrawal(institution, case, why, now) for case in cases])
+        self._cases.withdraw([case.id for case in cases])
+        for case in cases:
+            logger.info("case %s: withdrawn, %s", case.correlation_id, why)
+
+    def _open(
+        self, institution: Institution, requests: Sequence[ExplanationRequest]
+    ) -> tuple[list[NewMessage], set[str], list[UnreadableRow]]:
+        """Messages of open requests, their cases' correlation ids, and the rows that could not be carried.
+
+        All at once; each by itself when something in one of them stops that.
+        """
+        if not requests:
+            return [], set(), []
+        try:
+            messages = self._messages(institution, requests)
+        except PyMongoError:
+            raise
+        except Exception as error:  # noqa: BLE001 found by taking each alone
+            if len(requests) > 1:
+                parts = [self._open(institution, [request]) for request in requests]
+                return (
+                    [message for part in parts for message in part[0]],
+                    {carried for part in parts for carried in part[1]},
+                    [row for part in parts for row in part[2]],
+                )
+            log_defect(error)
+            row = requests[0].model_dump(mode="json", by_alias=True)
+            return [], set(), [unreadable(row, f"something ({type(error).__name__})")]
+        return messages, {message.correlation_id for message in messages}, []
+
+    def _messages(self, institution: Institution, requests: Sequence[ExplanationRequest]) -> list[NewMessage]:
+        """Cases first, then messages."""
+        cases = open_cases(self._cases, institution, requests)
+        for case in cases.values():
+            if case.state is CaseState.WITHDRAWN:
+                self._cases.reopen(case.id)
+        return [request_message(institution, request, cases) for request in requests]
+
+    def _unreadable(self, institution: Institution, row: UnreadableRow) -> NewMessage:
+        key = short_hash(request_intake.QUEUE, institution.key, row.identity)
+        return NewMessage(
+            key=key,
+            queue=request_intake.QUEUE,
+            org_id=institution.org_id,
+            env=institution.env,
+            exam_system=institution.exam_system,
+            ordering_key=key,
+            correlation_id=new_correlation_id(self._clock.now()),
+            payload={"caseId": None, "unreadable": row.raw, "fields": row.fields},
+        )
+
+
+def _person(request: ExplanationRequest) -> Person:
+    return canonical(request.vurd_id), request.personlopenr
+
+
+def _opened_at(case: Case) -> datetime:
+    moment: datetime = max(case.document["openedAt"], case.document.get("reopenedAt") or case.document["openedAt"])
+    return moment
+
+
+def _was_registered(case: Case, began: datetime) -> bool:
+    registered_at = case.document.get("registeredAt")
+    return case.state in REGISTERED and registered_at is not None and registered_at < began
+
+
+def _withdrawal(institution: Institution, case: Case, why: str, now: datetime) -> AuditEntry:
+    return AuditEntry(
+        id=f"{case.correlation_id}:withdrawn:{why}:{_opened_at(case).isoformat()}",
+        time=now,
+        correlation_id=case.correlation_id,
+        org_id=institution.org_id,
+        env=institution.env,
+        exam_system=institution.exam_system,
+        submodule=SUBMODULE,
+        step="compare",
+        success=True,
+        fields={"vurdId": case.document["vurdId"]},
+        detail={"outcome": "withdrawn", "because": why},
+    )

@@ -1,0 +1,81 @@
+"""The values of FS's rows as types: each harmless spelling of a value is taken, and nothing that cannot be true.
+
+FS writes `kommisjonsId` as text or number and dates in ISO or Norwegian form, with or without a time
+(contract 2.2 leaves it open).
+"""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field
+
+OSLO: Final = ZoneInfo("Europe/Oslo")
+FIRST_DAY: Final = date(2000, 1, 1)
+LAST_DAY: Final = date(2099, 12, 31)
+"""A day before the first or after the last stands for "none" or "never" in some registry, and is no day of a case."""
+
+NORWEGIAN: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[T ]+\d{1,2}[:.]\d{2}(?:[:.]\d{2})?)?", re.ASCII)
+DIGITS: Final = re.compile(r"\d{1,30}", re.ASCII)
+CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a truth value is no number")  # noqa: TRY004 see _read_day
+    if isinstance(value, str):
+        if not DIGITS.fullmatch(value.strip()):
+            raise ValueError("not a number")
+        return int(value)
+    return value
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a truth value is no text")  # noqa: TRY004 see _read_day
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return str(int(value))
+    if isinstance(value, str) and CONTROLS.search(value):
+        raise ValueError("a character that no text has")
+    return value
+
+
+def _day(value: Any) -> date:
+    day = _read_day(value)
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError("not a day that a case can have")
+    return day
+
+
+def _day_or_none(value: Any) -> date | None:
+    return None if value is None or value == "" else _day(value)
+
+
+def _read_day(value: Any) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("not a date")  # noqa: TRY004 pydantic reports a ValueError as a field that is misstated
+    text = value.strip()
+    if norwegian := NORWEGIAN.fullmatch(text):
+        day, month, year = map(int, norwegian.groups())
+        return date(year, month, day)
+    moment = datetime.fromisoformat(text)
+    try:
+        # A day in Norway: 22:40 UTC on the last of June is the first of July there.
+        return (moment.astimezone(OSLO) if moment.tzinfo else moment).date()
+    except OverflowError:
+        raise ValueError("not a day that a case can have") from None
+
+
+FsNumber = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**63)]
+"""A number of FS's, no larger than MongoDB can keep."""
+FsText = Annotated[str, BeforeValidator(_text), Field(max_length=256)]
+"""A name or code of FS's; a number is taken for its digits."""
+FsKey = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=1024)]
+"""The encoded key of an exam."""
+FsDate = Annotated[date, BeforeValidator(_day)]
+"""A day in Norway."""
+OptionalFsDate = Annotated[date | None, BeforeValidator(_day_or_none)]
+"""A day in Norway, or none; FS may also write an empty text."""

@@ -1,0 +1,62 @@
+"""Tells people of cases whose legal deadline is over without an answer: once each, whoever finds it first.
+
+Every poll of requests looks, for its institution alone and with one question of the database.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from casebridge.alerts.alert import Alert
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.clock import Clock
+from casebridge.exams.cases import Cases
+from casebridge.exams.fs_values import OSLO
+from casebridge.exams.institution import Institution
+from casebridge.fingerprint import short_hash
+
+AT_ONCE: Final = 200
+NAMED: Final = 10
+SUBMODULE: Final = "deadlines"
+
+
+class PassedDeadlines:
+    """Safe side by side with itself: at worst people are told twice."""
+
+    def __init__(self, cases: Cases, alerts: AlertOutbox, clock: Clock) -> None:
+        self._cases = cases
+        self._alerts = alerts
+        self._clock = clock
+
+    def tell(self, institution: Institution) -> int:
+        """Owe one alert for what is overdue and was not told yet; return how many cases it names or counts."""
+        today = self._clock.now().astimezone(OSLO).date()
+        overdue = self._cases.past_deadline(institution, today, AT_ONCE)
+        named = {
+            str(document["correlationId"]): document["deadline"]
+            for document in overdue
+            if isinstance(document.get("deadline"), datetime) and document.get("correlationId")
+        }
+        if not named:
+            return 0
+        # The alert first: a mark without an alert would be silence.
+        self._alerts.owe(_alert(institution, named))
+        self._cases.told_of_deadline([document["_id"] for document in overdue])
+        return len(named)
+
+
+def _alert(institution: Institution, named: dict[str, datetime]) -> Alert:
+    first = sorted(named, key=lambda key: (named[key], key))
+    shown = ", ".join(f"{key} (deadline {named[key].date().isoformat()})" for key in first[:NAMED])
+    more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
+    return Alert(
+        institution=institution.key,
+        org_id=institution.org_id,
+        submodule=SUBMODULE,
+        step="compare",
+        code="case.deadline_passed",
+        cause=f"The legal deadline for an explanation is over without an answer in FS, of {len(first)} cases: {shown}{more}.",
+        next_action="See with `casebridge where` at which step each one waits, and ask the assessor for the answer, or for a "
+        "case that was set aside do what its code asks; FS gets the answer as soon as there is one.",
+        correlation_id=first[0],
+        about=short_hash(*first),
+    )
