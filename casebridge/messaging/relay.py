@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
+from pymongo.errors import PyMongoError
+
 from casebridge.alerts.blacklist import Blacklist, muted_by
 from casebridge.alerts.channel import AlertChannel, alert_text
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database import Document
+from casebridge.defect import log_defect
 from casebridge.errors import CaseError
 from casebridge.messaging.effects import EffectChannel
 from casebridge.messaging.owed_effects import Debt, Effect, OwedEffects
@@ -110,12 +113,18 @@ class Relay:
         for alert in due:
             if time.monotonic() > held_until:
                 break  # another relay has the rest by now
-            sent += self._send(alert, rows)
+            try:
+                sent += self._send(alert, rows)
+            except PyMongoError:
+                raise
+            except Exception as error:  # noqa: BLE001 one alert that cannot be told must not silence the others
+                log_defect(error)
+                self._alerts.postpone(alert, self._retry)
         return sent
 
     def _send(self, alert: Document, rows: list[Document]) -> bool:
         """Send one alert unless it is muted or was sent before; whether people were told."""
-        name = f"{alert['_id']} {alert['openedAt']}"
+        name = f"{alert['_id']} {alert.get('openedAt')}"
         sent = False
         if name not in self._told:
             is_muted = muted_by(alert, rows, self._clock.now())
@@ -124,7 +133,7 @@ class Relay:
                     self._alert_channel.send(alert_text(alert))
                     sent = True
             except CaseError as error:
-                logger.warning("alert for %s not sent: %s", alert["institution"], error.code)
+                logger.warning("alert for %s not sent: %s", alert.get("institution"), error.code)
                 self._alerts.postpone(alert, error.retry_after or self._retry)
                 return False
             self._told[name] = "muted" if is_muted else "sent"

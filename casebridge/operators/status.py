@@ -3,8 +3,9 @@
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
+from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
 from casebridge.database import Database
@@ -12,6 +13,15 @@ from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import DISCARDED, Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 from casebridge.messaging.pauses import Pauses
+from casebridge.operators import odd
+from casebridge.operators.dead_letter import LOOK_AT_IT
+
+MOST_GROUPS: Final = 2000
+"""Institutions times codes that are read; more would be a fault of its own."""
+NAMED: Final = 5
+SAMPLES: Final = ("$min", "$max", "$first", "$last")
+"""Four ways to name a case of a group; all servers have them, and none reads the others'."""
+STATES: Final = frozenset({CaseState.REQUESTED, CaseState.DISPATCHED, CaseState.REGISTERED, CaseState.WITHDRAWN})
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,8 @@ class Status:
     alerts_owed: int
     listeners: int
     oldest_pending_seconds: float | None
+    unusable_mutes: dict[str, str] = field(default_factory=dict)
+    """Rows of `slack-blacklists` that mute nothing, and why."""
 
     @property
     def pending(self) -> int:
@@ -92,6 +104,7 @@ class StatusReader:
     def __init__(self, database: Database, cases: Cases, pauses: Pauses, alerts: AlertOutbox, clock: Clock) -> None:
         self._messages = database.messages
         self._listeners = database.listeners
+        self._blacklist = Blacklist(database)
         self._cases = cases
         self._pauses = pauses
         self._alerts = alerts
@@ -113,6 +126,7 @@ class StatusReader:
             alerts_owed=self._alerts.owed(),
             listeners=self.listeners_alive(),
             oldest_pending_seconds=(now - min(pending)).total_seconds() if pending else None,
+            unusable_mutes=self._blacklist.unusable(),
         )
 
     def listeners_alive(self) -> int:
@@ -146,53 +160,78 @@ class StatusReader:
 
     def _institutions(self, groups: list[dict[str, Any]], set_aside: Counter[str]) -> dict[str, InstitutionStatus]:
         rows: dict[str, InstitutionStatus] = {}
+
+        def row(group: dict[str, Any]) -> InstitutionStatus:
+            key = odd.text(group.get("_id"), "institution")
+            return rows.setdefault(key, InstitutionStatus(key))
+
         for count in self._cases.counts():
-            row = rows.setdefault(count["_id"]["institution"], InstitutionStatus(count["_id"]["institution"]))
-            state, code = count["_id"]["state"], count["_id"].get("setAside")
-            if code == DISCARDED and state in OPEN:
-                row.discarded += count["cases"]
-            elif code and state in OPEN:
-                row.set_aside += count["cases"]
-                set_aside[code] += count["cases"]
-            elif state == CaseState.SHOWN:
-                row.registered += count["cases"]
-            else:
-                setattr(row, state, getattr(row, state) + count["cases"])
+            _count_cases(row(count), count, set_aside)
         for group in groups:
-            row = rows.setdefault(group["_id"]["institution"], InstitutionStatus(group["_id"]["institution"]))
-            if group["_id"]["status"] == MessageStatus.DEAD:
-                row.dead += group["messages"]
+            if odd.text(group["_id"], "status") == MessageStatus.DEAD:
+                row(group).dead += group["messages"]
             else:
-                row.waiting += group["messages"]
+                row(group).waiting += group["messages"]
         for pause in self._pauses.all():
             rows.setdefault(pause.institution, InstitutionStatus(pause.institution)).paused = pause.cause
         return rows
 
     def _failures(self) -> list[FailureGroup]:
-        groups: dict[tuple[str, str], FailureGroup] = {}
-        fields = {"status": 1, "institution": 1, "correlationId": 1, "errors": {"$slice": -1}}
+        """Grouped by the database: a reply has a row for each institution, status and code, however many messages there are."""
+        last: dict[str, Any] = {
+            "status": 1, "institution": 1, "correlationId": 1, "last": odd.LAST_ERROR,
+        }  # fmt: skip
+        of_group = {
+            "_id": {"status": "$status", "institution": "$institution", "code": "$last.code"},
+            "messages": {"$sum": 1},
+            "cause": {"$first": "$last.cause"},
+            "nextAction": {"$first": "$last.nextAction"},
+            **{f"case{number}": {operator: "$correlationId"} for number, operator in enumerate(SAMPLES)},
+        }
         selection = {"status": {"$in": [MessageStatus.FAILED.value, MessageStatus.DEAD.value]}}
-        for document in self._messages.find(selection, fields):
-            last = (document.get("errors") or [{}])[-1]
-            key = (document["status"], last.get("code", "unknown"))
+        pipeline: list[dict[str, Any]] = [
+            {"$match": selection},
+            {"$project": last},
+            {"$group": of_group},
+            {"$limit": MOST_GROUPS},
+        ]
+        groups: dict[tuple[str, str], FailureGroup] = {}
+        for found in self._messages.aggregate(pipeline, batchSize=MOST_GROUPS + 1):
+            key = (odd.text(found.get("_id"), "status"), odd.text(found.get("_id"), "code"))
             group = groups.setdefault(
-                key, FailureGroup(key[1], key[0], last.get("cause", "unknown"), last.get("nextAction", "look at it"))
+                key, FailureGroup(key[1], key[0], odd.text(found, "cause"), odd.text(found, "nextAction", LOOK_AT_IT))
             )
-            group.messages += 1
-            group.institutions.add(document["institution"])
-            if len(group.correlation_ids) < 5:
-                group.correlation_ids.append(document["correlationId"])
-        return sorted(groups.values(), key=lambda group: (group.status, -group.messages))
+            group.messages += found["messages"]
+            group.institutions.add(odd.text(found.get("_id"), "institution"))
+            cases = [odd.text(found, f"case{number}") for number in range(len(SAMPLES))]
+            for case in dict.fromkeys(cases):
+                if len(group.correlation_ids) < NAMED and case not in group.correlation_ids:
+                    group.correlation_ids.append(case)
+        return sorted(groups.values(), key=lambda group: (group.status, -group.messages, group.code))
+
+
+def _count_cases(row: InstitutionStatus, count: dict[str, Any], set_aside: Counter[str]) -> None:
+    state, code = odd.text(count.get("_id"), "state"), odd.text(count.get("_id"), "setAside", "")
+    if code == DISCARDED and state in OPEN:
+        row.discarded += count["cases"]
+    elif code and state in OPEN:
+        row.set_aside += count["cases"]
+        set_aside[code] += count["cases"]
+    elif state == CaseState.SHOWN:
+        row.registered += count["cases"]
+    elif state in STATES:
+        setattr(row, state, getattr(row, state) + count["cases"])
 
 
 def _depths(groups: list[dict[str, Any]]) -> list[QueueDepth]:
     messages: Counter[tuple[str, str]] = Counter()
     oldest: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     for group in groups:
-        key = (group["_id"]["queue"], group["_id"]["status"])
+        key = (odd.text(group["_id"], "queue"), odd.text(group["_id"], "status"))
         messages[key] += group["messages"]
-        oldest[key].append(group["oldest"])
+        if at := odd.time(group, "oldest"):
+            oldest[key].append(at)
     return [
-        QueueDepth(queue, status, messages[queue, status], min(oldest[queue, status]))
+        QueueDepth(queue, status, messages[queue, status], min(oldest[queue, status], default=None))
         for queue, status in sorted(messages)
     ]
