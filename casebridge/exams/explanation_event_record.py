@@ -48,11 +48,14 @@ class ExplanationEventRecords:
         told: list[tuple[Record, Institution, ExplanationEventRecord] | Reading] = []
         flows: dict[str, set[int]] = {}
         for record in records:
+            if record.value is None:
+                told.append(Reading(record))  # a tombstone tells of no event
+                continue
             try:
                 event = read_value(ExplanationEventRecord, record)
                 institution = institution_of(record, event.org, event.env, event.exam_system, self._institutions)
             except CaseError as error:
-                told.append(failed(record, error))
+                told.append(failed(record, error, self._institutions))
             else:
                 told.append((record, institution, event))
                 flows.setdefault(institution.key, set()).add(event.flow_id)

@@ -1,9 +1,9 @@
 """What the readers of Kafka's records share: a value read into a model, its institution found, and what to say if not."""
 
-import re
 from typing import Final, TypeVar
 
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from casebridge.errors import CaseError, PermanentError
 from casebridge.exams.institution import Institution
@@ -13,8 +13,8 @@ from casebridge.messaging.record import Record
 from casebridge.messaging.record_reader import Reading
 from casebridge.personal_data import DomainModel
 
-NAME: Final = re.compile(r"[a-z0-9.-]{1,64}")
-"""What an institution or an environment may be called where a record that cannot be read says so."""
+BOM: Final = b"\xef\xbb\xbf"
+"""The byte order mark that some senders put before their JSON; RFC 8259 lets a reader pass over it."""
 
 Value = TypeVar("Value", bound=DomainModel)
 
@@ -29,23 +29,27 @@ class Claim(DomainModel):
     @classmethod
     def of(cls, record: Record) -> "Claim":
         try:
-            return cls.model_validate_json(record.value or b"")
+            return cls.model_validate_json(content(record))
         except ValidationError:
             return cls.model_validate({})
+
+
+def content(record: Record) -> bytes:
+    """The value without a byte order mark; nothing for a tombstone, which has no value."""
+    return (record.value or b"").removeprefix(BOM)
 
 
 def read_value(model: type[Value], record: Record) -> Value:
     """Raises `PermanentError` `kafka.record_unreadable`, which names fields and never quotes a value."""
     try:
-        return model.model_validate_json(record.value or b"")
+        return model.model_validate_json(content(record))
     except ValidationError as error:
         raise unreadable(record, error) from None
 
 
 def unreadable(record: Record, error: ValidationError, below: str = "") -> PermanentError:
     """What is wrong with a record; `below` is the field that held what was validated."""
-    fields = {".".join(filter(None, (below, *map(str, problem["loc"])))) for problem in error.errors()}
-    named = ", ".join(sorted(fields - {""}))
+    named = ", ".join(sorted({".".join(filter(None, (below, _field(problem)))) for problem in error.errors()} - {""}))
     cause = f"it lacks or misstates: {named}" if named else "its value is not a JSON object"
     return PermanentError(
         "kafka.record_unreadable",
@@ -53,6 +57,21 @@ def unreadable(record: Record, error: ValidationError, below: str = "") -> Perma
         "Have its sender correct it and send it again; the record as it came is in the message in oai.meldingQ.",
         system="Kafka",
     )
+
+
+def vurd_id_unreadable(record: Record) -> PermanentError:
+    """The `vurdId` of a record cannot be decoded: its sender's fault, not FS's."""
+    return PermanentError(
+        "kafka.record_unreadable",
+        f"The record {record.place} cannot be read: it lacks or misstates: vurdId.",
+        "Have its sender correct it and send it again; the record as it came is in the message in oai.meldingQ.",
+        system="Kafka",
+    )
+
+
+def _field(problem: ErrorDetails) -> str:
+    """The name of a field of ours. Below it a sender chooses the names, and may have chosen a student's."""
+    return next((name for name in problem["loc"] if isinstance(name, str)), "")
 
 
 def institution_of(
@@ -70,11 +89,17 @@ def institution_of(
     return institution
 
 
-def failed(record: Record, error: CaseError) -> Reading:
-    """The reading of a record that came to an error: whose it is as far as it says so in a form that may be repeated."""
+def failed(record: Record, error: CaseError, register: InstitutionRegister) -> Reading:
+    """The reading of a record that came to an error: whose it is, if it names an institution that is active here.
+
+    Any other text in those fields may be a person's number or name that stands in the wrong place: it is not repeated.
+    """
     claim = Claim.of(record)
-    return Reading(record, error=error, org_id=_plain(claim.org_id or claim.org), env=_plain(claim.env))
-
-
-def _plain(name: str | None) -> str:
-    return name if name and NAME.fullmatch(name) else UNKNOWN
+    known = register.active()
+    org_id, env = claim.org_id or claim.org, claim.env
+    return Reading(
+        record,
+        error=error,
+        org_id=org_id if org_id and any(one.org_id == org_id for one in known) else UNKNOWN,
+        env=env if env and any(one.env == env for one in known) else UNKNOWN,
+    )

@@ -11,7 +11,7 @@ from typing import Final
 from casebridge.errors import CaseError
 from casebridge.messaging.effects import Settlement
 from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect
-from casebridge.messaging.publication import Publication
+from casebridge.messaging.publication import EFFECT_ID, Publication
 from casebridge.messaging.record import Record
 
 DEAD_LETTERS: Final = ".DLT"
@@ -28,7 +28,7 @@ def announce_dead_record(message: Message, settlement: Settlement) -> Sequence[O
         return ()
     record = Record.from_origin(message.origin)
     told = {name: value.encode() for name, value in _headers(record, message, settlement.failure).items()}
-    kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
+    kept = [header for header in record.headers if not header[0].startswith(PREFIX) and header[0] != EFFECT_ID]
     headers = (*kept, *told.items())
     # A record with neither key nor value cannot be published: an empty value stands for none.
     value = b"" if record.key is None and record.value is None else record.value
