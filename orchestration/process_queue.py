@@ -38,10 +38,12 @@ def handle_batch(context: dg.OpExecutionContext, config: BatchConfig, bridge: Br
         if batch.handled:
             context.log_event(
                 dg.AssetMaterialization(
-                    asset.key, description="Handled by the job process_queue.", metadata=batch_metadata(batch)
+                    asset.key,
+                    description="Handled by the job process_queue.",
+                    metadata={**batch_metadata(batch), **standing_metadata(wired)},
                 )
             )
-    return dg.Output(None, metadata={"handled": handled, **standing_metadata(wired.status.read())})
+    return dg.Output(None, metadata={"handled": handled, **standing_metadata(wired)})
 
 
 @dg.job(

@@ -20,7 +20,7 @@ BUDGET_SECONDS: Final = 40.0
 """A tick is cut off after 60 s: what is begun within the budget has 20 s to end. What ends later still reached the inbox."""
 
 Poll = Callable[[Bridge, Sequence[Institution]], list[PollOutcome]]
-PollMetadata = Callable[[Sequence[PollOutcome]], Mapping[str, Any]]
+PollMetadata = Callable[[Bridge, Sequence[PollOutcome]], Mapping[str, Any]]
 
 
 class NothingCouldBeReadError(Exception):
@@ -91,7 +91,7 @@ def polling_sensor(
             context.log.info(told)
             events = [
                 dg.AssetMaterialization(
-                    asset.key, description=f"Polled by {name}.", metadata=poll_metadata(done.outcomes)
+                    asset.key, description=f"Polled by {name}.", metadata=poll_metadata(wired, done.outcomes)
                 )
             ]
         return dg.SensorResult(

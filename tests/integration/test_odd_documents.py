@@ -47,9 +47,8 @@ def bridge(world: World) -> Bridge:
 
 
 def read_everything(bridge: Bridge) -> None:
-    status = bridge.status.read()
-    status.plain()
-    standing_metadata(status)
+    bridge.status.read().plain()
+    standing_metadata(bridge)
     for one in (MessageStatus.DEAD, MessageStatus.FAILED, MessageStatus.DISCARDED):
         for wanted in (DeadLetterFilter(one), DeadLetterFilter(one, code="unknown"), DeadLetterFilter(one, since=AT)):
             bridge.dead_letters.find(wanted, 50).plain()
