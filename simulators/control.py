@@ -5,7 +5,6 @@ It is no simulated system: it is not counted, and no fault befalls it.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from starlette.routing import Route
 
 from simulators.added_request import RequestOrder, add_request
 from simulators.assessors import Assessors
+from simulators.bodies import read_json
 from simulators.exam_case import REGISTERED, Case
 from simulators.faults import FaultRule
 from simulators.institution import Institution
@@ -229,7 +229,7 @@ def _taking_json(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         raw = await request.body()
         try:
-            body = json.loads(raw) if raw else {}
+            body = read_json(raw) if raw else {}
             return JSONResponse(handler(body))
         except (ValueError, TypeError) as error:
             return JSONResponse({"error": str(error)}, 400)
