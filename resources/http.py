@@ -132,7 +132,7 @@ class HttpAnswer:
         return TransientError(
             f"{self.system.lower()}.shape_unknown",
             f"{self.where} brought JSON in a shape that casebridge does not know: {what}.",
-            f"If it lasts, compare with {self.system}'s release notes; the message can be replayed after a correction.",
+            f"It is tried again; if it lasts, compare with {self.system}'s release notes and ask its support.",
             system=self.system,
         )
 
@@ -245,7 +245,7 @@ class HttpClient:
             raise PermanentError(
                 self._code("answer_too_large"),
                 f"{answer.where} brought more than {limit} bytes.",
-                "Find out what grew; if it is right, raise CASEBRIDGE_HTTP__MAXIMUM_BYTES and replay the message.",
+                "Find out what grew; if it is right, raise CASEBRIDGE_HTTP__MAXIMUM_BYTES and start the process again.",
                 system=self._system,
             )
         return answer
@@ -310,7 +310,7 @@ class HttpClient:
         return PermanentError(
             self._code(f"http_{status}"),
             f"{answer.where} refused the call.",
-            f"Ask the support of {self._system} why, with the trace id; replay the message when it is put right.",
+            f"Ask the support of {self._system} why, with the trace id, and have it put right.",
             system=self._system,
         )
 

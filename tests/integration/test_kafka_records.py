@@ -17,6 +17,8 @@ TOPIC = "begrunnelse-forespoersel"
 EVENTS = "wiseflow-webhook"
 IDENTITY_NUMBER = "01017012345"
 NAME = "kari.nordmann"
+# kafka-python leaves the sockets of refused connections to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 ACCEPTED = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 
 
