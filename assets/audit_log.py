@@ -12,6 +12,8 @@ from assets.explanation_requests import explanation_requests
 from assets.ownership import FRESHNESS, GROUP, OWNERS
 from assets.poll_metadata import ROWS
 from assets.registered_explanations import registered_explanations
+from assets.standing import standing_metadata
+from casebridge.operators.odd import text
 from resources.bridge_resource import BridgeResource
 
 
@@ -29,13 +31,15 @@ def audit_log(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.M
     The entries themselves stay in MongoDB, which is inside the fence; `casebridge where CORRELATION_ID` shows those of a case.
     """
     since = _last_counted(context)
-    counts = bridge.get().audit.counts_since(since)
+    wired = bridge.get()
+    counts = wired.audit.counts_since(since)
     return dg.MaterializeResult(
         metadata={
             "since": dg.MetadataValue.timestamp(since),
             "entries": sum(count["entries"] for count in counts),
-            "failures": sum(count["entries"] for count in counts if not count["_id"]["success"]),
+            "failures": sum(count["entries"] for count in counts if not count["_id"].get("success")),
             "by_step": _table(counts),
+            **standing_metadata(wired),
         }
     )
 
@@ -51,14 +55,14 @@ def _last_counted(context: dg.AssetExecutionContext) -> datetime:
 
 def _table(counts: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     """The failures first, then the most frequent."""
-    ordered = sorted(counts, key=lambda count: (count["_id"]["success"], -count["entries"]))
+    ordered = sorted(counts, key=lambda count: (count["_id"].get("success") is True, -count["entries"]))
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
                 {
-                    "submodule": count["_id"]["submodule"],
-                    "step": count["_id"]["step"],
-                    "outcome": "done" if count["_id"]["success"] else "failed",
+                    "submodule": text(count["_id"], "submodule"),
+                    "step": text(count["_id"], "step"),
+                    "outcome": "done" if count["_id"].get("success") else "failed",
                     "entries": count["entries"],
                 }
             )

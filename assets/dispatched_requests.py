@@ -13,11 +13,14 @@ from assets.standing import standing_metadata
 from casebridge.exams.request_reader import QUEUE, QUEUES
 from casebridge.messaging.lanes import Lane
 from casebridge.messaging.message import UNFINISHED
+from casebridge.operators.odd import text
 from resources.bridge import Bridge
 from resources.bridge_resource import BridgeResource
 
 WAIT_SECONDS: Final = 120.0
 """The seed's two minutes for the outcome of a synchronisation."""
+MOST_AWAITED: Final = 5000
+"""Cases whose outcome one run waits for; the numbers of `pending_before` are of these."""
 
 
 class DispatchConfig(dg.Config):
@@ -59,7 +62,7 @@ def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.Ma
             "pending_before_dispatched": outcome.dispatched,
             "pending_before_set_aside": outcome.set_aside,
             "pending_before_waiting": outcome.waiting,
-            **standing_metadata(wired.status.read()),
+            **standing_metadata(wired),
         }
     )
 
@@ -67,18 +70,20 @@ def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.Ma
 def pending_cases(bridge: Bridge, within: timedelta) -> list[str]:
     """Correlation ids of the cases whose request can reach the exam system `within` this time.
 
+    At most `MOST_AWAITED`; of more, a batch does not see the end in two minutes.
     Paused institutions are left out: their credentials will not mend in two minutes, and waiting for them would be in vain.
     """
-    messages = bridge.queue.find(
-        {
-            "queue": QUEUE,
-            "status": {"$in": [status.value for status in UNFINISHED]},
-            "dueAt": {"$lte": bridge.clock.now() + within},
-        }
-    )
+    selection = {
+        "queue": QUEUE,
+        "status": {"$in": [status.value for status in UNFINISHED]},
+        "dueAt": {"$lte": bridge.clock.now() + within},
+    }
     paused = bridge.pauses.paused()
+    # Names only, and a bounded number of them: a message may hold a whole record of Kafka.
+    fields = {"_id": 0, "correlationId": 1, "institution": 1, "examSystem": 1, "queue": 1}
+    found = bridge.database.messages.find(selection, fields, batch_size=MOST_AWAITED).limit(MOST_AWAITED)
     return [
-        message["correlationId"]
-        for message in messages
+        text(message, "correlationId")
+        for message in found
         if not (lane := Lane.of(message)).is_among(paused) and bridge.queue.lanes.serves(lane)
     ]

@@ -7,8 +7,8 @@ from assets.dispatched_requests import dispatched_requests
 from assets.institutions import chosen_institutions
 from assets.outside_systems import WISEFLOW_EXPLANATIONS
 from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
-from assets.poll_metadata import poll_metadata, raise_if_all_failed
-from assets.standing import standing_metadata
+from assets.poll_metadata import raise_if_all_failed
+from assets.standing import polled_metadata
 from resources.bridge_resource import BridgeResource
 
 
@@ -41,4 +41,4 @@ def explanation_answers(config: PollConfig, bridge: BridgeResource) -> dg.Materi
     institutions = chosen_institutions(wired, config.institutions)
     outcomes = wired.poller.poll(institutions, also_answered=config.also_answered)
     raise_if_all_failed("WISEflow", outcomes)
-    return dg.MaterializeResult(metadata={**poll_metadata(outcomes), **standing_metadata(wired.status.read())})
+    return dg.MaterializeResult(metadata=polled_metadata(wired, outcomes))

@@ -8,8 +8,8 @@ from pydantic import Field
 from assets.institutions import chosen_institutions
 from assets.outside_systems import FS_REQUESTS
 from assets.ownership import FRESHNESS, FS_POOL, GROUP, OWNERS
-from assets.poll_metadata import poll_metadata, raise_if_all_failed
-from assets.standing import standing_metadata
+from assets.poll_metadata import raise_if_all_failed
+from assets.standing import polled_metadata
 from casebridge.settings import FsSettings
 from resources.bridge_resource import BridgeResource
 
@@ -51,4 +51,4 @@ def explanation_requests(config: ReadConfig, bridge: BridgeResource) -> dg.Mater
     institutions = chosen_institutions(wired, config.institutions)
     outcomes = wired.reader.read_new(institutions, reach_back=config.reach_back(wired.settings.fs))
     raise_if_all_failed("FS", outcomes)
-    return dg.MaterializeResult(metadata={**poll_metadata(outcomes), **standing_metadata(wired.status.read())})
+    return dg.MaterializeResult(metadata=polled_metadata(wired, outcomes))

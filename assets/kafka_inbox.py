@@ -12,6 +12,7 @@ import dagster as dg
 from assets.outside_systems import KAFKA_RECORDS
 from assets.ownership import GROUP, OWNERS
 from assets.poll_metadata import ROWS
+from assets.standing import standing_metadata
 from resources.bridge_resource import BridgeResource
 
 if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
@@ -35,13 +36,16 @@ HOW_TO_RECOVER: Final = dg.MetadataValue.md(
 )
 def kafka_inbox(bridge: BridgeResource) -> dg.MaterializeResult[None]:
     """Unread records of the topics that are consumed, by partition, and since when the oldest waits."""
-    standing = bridge.get().kafka_standing()
+    wired = bridge.get()
+    standing = wired.kafka_standing()
+    now = standing_metadata(wired)
     if standing is None:
-        return dg.MaterializeResult(metadata={"kafka": OFF})
+        return dg.MaterializeResult(metadata={**now, "kafka": OFF})
     if standing.away:
-        return dg.MaterializeResult(metadata={"kafka": standing.away, "how_to_recover": HOW_TO_RECOVER})
+        return dg.MaterializeResult(metadata={**now, "kafka": standing.away, "how_to_recover": HOW_TO_RECOVER})
     return dg.MaterializeResult(
         metadata={
+            **now,
             "kafka": "there",
             "unread": standing.unread,
             "partitions": _table(standing),

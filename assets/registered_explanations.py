@@ -33,4 +33,4 @@ def registered_explanations(config: RegisterConfig, bridge: BridgeResource) -> d
     """
     wired = bridge.get()
     batch = wired.synchronisation.run_batch((QUEUE,), limit=config.limit)
-    return dg.MaterializeResult(metadata={**batch_metadata(batch), **standing_metadata(wired.status.read())})
+    return dg.MaterializeResult(metadata={**batch_metadata(batch), **standing_metadata(wired)})

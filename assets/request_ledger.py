@@ -11,7 +11,7 @@ from assets.outside_systems import FS_REQUESTS
 from assets.ownership import FS_POOL, GROUP, OWNERS
 from assets.partitioned_check import partitioned_check
 from assets.partitions import LEDGER, first_days
-from assets.standing import RECOVERY
+from assets.standing import standing_metadata
 from casebridge.exams.polling import PollOutcome
 from casebridge.exams.request_reader import Window
 from resources.bridge_resource import BridgeResource
@@ -49,7 +49,9 @@ def request_ledger(context: dg.AssetExecutionContext, bridge: BridgeResource) ->
     outcomes, ledger = read_ledger(wired, institutions, Window(*first_days(key["month"])))
     for outcome in outcomes:
         _raise_if_unread(outcome)
-    return dg.MaterializeResult(metadata=_metadata(ledger), check_results=[_balances(ledger)])
+    return dg.MaterializeResult(
+        metadata={**_metadata(ledger), **standing_metadata(wired)}, check_results=[_balances(ledger)]
+    )
 
 
 def _raise_if_unread(outcome: PollOutcome) -> None:
@@ -61,7 +63,7 @@ def _raise_if_unread(outcome: PollOutcome) -> None:
         )
     if outcome.skipped:
         raise dg.Failure(
-            f"{outcome.tenant} is paused because its credentials are refused. Next: renew them; it goes on by itself. "
+            f"{outcome.tenant} is paused: `casebridge status` says why. Next: mend that; it goes on by itself. "
             "Then materialise this partition again.",
             allow_retries=False,
         )
@@ -71,7 +73,6 @@ def _metadata(ledger: Ledger) -> dict[str, dg.MetadataValue]:
     counts = {**asdict(ledger), "fs_total": ledger.fs_total, "finished_elsewhere": ledger.finished_elsewhere}
     return {
         **{name: dg.MetadataValue.int(count) for name, count in counts.items()},
-        "how_to_recover": dg.MetadataValue.md(RECOVERY),
     }
 
 

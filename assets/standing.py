@@ -1,10 +1,15 @@
 """How things stand, as metadata: what waits, what was set aside and why, and how to recover."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
-from assets.poll_metadata import ROWS, Metadata
+from assets.poll_metadata import ROWS, Metadata, poll_metadata
+from casebridge.exams.polling import PollOutcome
 from casebridge.messaging.message import MessageStatus
-from casebridge.operators.status import FailureGroup, InstitutionStatus, Status
+from casebridge.operators.status import FailureGroup, InstitutionStatus
+from casebridge.operators.totals import totals
+from resources.bridge import Bridge
 
 RECOVERY = """\
 - **How do things stand?** `casebridge status`
@@ -14,17 +19,16 @@ RECOVERY = """\
   `--for-real --reason "…"`. What was done is not done again.
 - **It is settled without us:** job `discard_dead_letters`, or `casebridge dead discard`, likewise.
 - **Read again now:** job `sync_now`. **A past month:** backfill `request_ledger` by institution and month.
-- **A paused institution** goes on by itself when its credentials work again.
+- **A paused institution** goes on by itself when its credentials, address and certificate work again.
 - What each code means: `docs/operating.md`.
 """
 
 
-def standing_metadata(status: Status) -> Metadata:
-    """Pending, oldest, set aside by code with the next action, the institutions that need attention, and how to recover."""
+def standing_metadata(bridge: Bridge) -> Metadata:
+    """Totals, today's numbers, the oldest pending, set aside by code with the next action, and how to recover."""
+    status = bridge.status.read()
     metadata: Metadata = {
-        "pending": dg.MetadataValue.int(status.pending),
-        "dead": dg.MetadataValue.int(status.dead),
-        "oldest_pending_seconds": dg.MetadataValue.float(round(status.oldest_pending_seconds or 0.0, 1)),
+        **{name: _number(value) for name, value in totals(status, bridge.audit).items()},
         "listeners": dg.MetadataValue.int(status.listeners),
         "how_to_recover": dg.MetadataValue.md(RECOVERY),
     }
@@ -33,6 +37,15 @@ def standing_metadata(status: Status) -> Metadata:
     if status.institutions:
         metadata["institutions_now"] = _institution_table(status.institutions)
     return metadata
+
+
+def polled_metadata(bridge: Bridge, outcomes: Sequence[PollOutcome]) -> Metadata:
+    """What a poll came to, and how things stand after it."""
+    return {**poll_metadata(outcomes), **standing_metadata(bridge)}
+
+
+def _number(value: float) -> dg.MetadataValue:
+    return dg.MetadataValue.float(value) if isinstance(value, float) else dg.MetadataValue.int(value)
 
 
 def failure_table(groups: list[FailureGroup]) -> dg.TableMetadataValue:

@@ -24,7 +24,7 @@ def as_case_error(error: BaseException) -> CaseError:
     return TransientError(
         "casebridge.defect",
         f"A defect in casebridge: {type(error).__name__}.",
-        "Report it with the case id; the message is tried again and can be replayed after a fix.",
+        "Report it with the time, and the case id if there is one; it is tried again.",
     )
 
 

@@ -22,7 +22,7 @@ class ErrorCategory(StrEnum):
     RATE_LIMITED = "rate_limited"
     """The other end asked us to slow down: wait as long as it says; costs no attempt."""
     AUTH_BROKEN = "auth_broken"
-    """The institution's credentials are refused: pause the institution; costs no attempt."""
+    """The institution's access is broken (credentials, address, certificate): pause the institution; costs no attempt."""
 
 
 class CaseError(Exception):
@@ -86,7 +86,7 @@ class RateLimitedError(CaseError):
 
 
 class AuthBrokenError(CaseError):
-    """Pauses the institution until its credentials work again."""
+    """Pauses the institution until its access works again: refused credentials, a wrong address or certificate."""
 
     category = ErrorCategory.AUTH_BROKEN
 

@@ -29,6 +29,10 @@ class HttpSettings(BaseModel):
     total_seconds: float = Field(40.0, description="Longest time for one call; must be shorter than the lease.")
     maximum_bytes: int = Field(32 * 1024 * 1024, description="Largest answer that is read.")
     connections: int = Field(32, description="Kept connections per institution and system.")
+    ca_file: str | None = Field(
+        None,
+        description="PEM file of the authorities that are trusted instead of the usual ones; else that of REQUESTS_CA_BUNDLE.",
+    )
     calls_per_institution: int = Field(
         16, ge=1, description="Calls that one process has under way to one system of one institution."
     )

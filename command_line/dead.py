@@ -6,16 +6,15 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
 from casebridge.clock import Clock
 from casebridge.messaging.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetter, DeadLetterFilter, LetterStory
-from casebridge.operators.dead_letters import ActionReport, Order, Progress
+from casebridge.operators.dead_letters import ActionReport, Order, Progress, UnknownChoiceError
 from casebridge.operators.moment import moment
-from command_line.output import ExitCode, notes, print_json, results, show, table
+from command_line.output import ExitCode, notes, panel, print_json, results, show, styled, table
 from command_line.process import bridge_of_this_process
 
 dead = typer.Typer(
@@ -53,7 +52,8 @@ def list_letters(
     """List the oldest, and count all by code. Exit code 3: there are none."""
     with bridge_of_this_process() as bridge:
         wanted = _wanted(bridge.clock, status, institution, queue, code, case, since, before)
-        listing = bridge.dead_letters.find(wanted, limit)
+        with _choices_explained():
+            listing = bridge.dead_letters.find(wanted, limit)
     if as_json:
         print_json(listing.plain())
     else:
@@ -181,8 +181,17 @@ def _order(limit: int, reason: str, asked_by: str | None, *, for_real: bool) -> 
 def _act(
     action: Callable[[DeadLetterFilter, Order, Progress], ActionReport], wanted: DeadLetterFilter, order: Order
 ) -> ActionReport:
-    with _progress_bar() as progress:
+    with _choices_explained(), _progress_bar() as progress:
         return action(wanted, order, progress)
+
+
+@contextmanager
+def _choices_explained() -> Iterator[None]:
+    """What is chosen by and is nowhere was mistyped: said at once, as of any bad argument."""
+    try:
+        yield
+    except UnknownChoiceError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 @contextmanager
@@ -212,26 +221,32 @@ def _show_story(story: LetterStory) -> None:
     letter = story.letter
     origin = ", ".join(f"{name} {value}" for name, value in story.origin.items())
     results.print(
-        f"[bold]{letter.correlation_id}[/] · {letter.institution} · {letter.queue} · [bold]{letter.status}[/] at "
-        f"{letter.step} after {letter.attempts} attempts and {letter.replays} replays\n"
-        f"Came by {letter.came_by}{f' ({origin})' if origin else ''} on {letter.enqueued_at:%Y-%m-%d %H:%M:%S} UTC"
+        styled(
+            "[bold]{case}[/] · {institution} · {queue} · [bold]{status}[/] at {step} after {attempts} attempts and {replays} "
+            "replays\nCame by {came_by}{origin} on {at} UTC",
+            case=letter.correlation_id,
+            institution=letter.institution,
+            queue=letter.queue,
+            status=letter.status,
+            step=letter.step,
+            attempts=letter.attempts,
+            replays=letter.replays,
+            came_by=letter.came_by,
+            origin=f" ({origin})" if origin else "",
+            at=show(letter.enqueued_at),
+        )
     )
     done = ((step.at, step.name, step.milliseconds) for step in story.steps_done)
     results.print(table("Done, and not to be done again", ("time (UTC)", "step", "ms"), done))
     errors = ((error.at, error.attempt, error.step, error.category, error.code, error.cause) for error in story.errors)
     results.print(table("Errors", ("time (UTC)", "attempt", "step", "class", "code", "cause"), errors))
     for word in story.replayed:
-        results.print(f"Replayed by {word.by} on {show(word.at)} UTC: {word.reason}", markup=False)
+        results.print(f"Replayed by {word.by} on {show(word.at)} UTC: {word.reason}")
     if story.discarded:
         word = story.discarded
-        results.print(f"Discarded by {word.by} on {show(word.at)} UTC: {word.reason}", markup=False)
-    results.print(
-        Panel(
-            f"{letter.next_action}\nThen: {_commands(letter)}\nThe whole road: casebridge where {letter.correlation_id}",
-            title="Next",
-            title_align="left",
-        )
-    )
+        results.print(f"Discarded by {word.by} on {show(word.at)} UTC: {word.reason}")
+    then = f"Then: {_commands(letter)}\nThe whole road: casebridge where {letter.correlation_id}"
+    results.print(panel("Next", f"{letter.next_action}\n{then}"))
 
 
 def _commands(letter: DeadLetter) -> str:

@@ -11,7 +11,7 @@ from command_line.consume import consume
 from command_line.dead import dead
 from command_line.demo.command import demo
 from command_line.listen import listen
-from command_line.output import ExitCode, notes
+from command_line.output import ExitCode, notes, styled
 from command_line.prepare import prepare
 from command_line.prune import prune
 from command_line.simulate import simulate
@@ -37,12 +37,17 @@ def main() -> None:
         application()
     except ValidationError as error:
         told = "; ".join(sorted({_told(problem) for problem in error.errors()}))
-        notes.print(f"[red]These settings cannot be used:[/] {told}. See docs/settings.md.", soft_wrap=True)
+        notes.print(
+            styled("[red]These settings cannot be used:[/] {told}. See docs/settings.md.", told=told), soft_wrap=True
+        )
         sys.exit(ExitCode.MISUSED)
     except PyMongoError as error:
         notes.print(
-            f"[red]The database cannot be reached[/] ({type(error).__name__}). "
-            "Check CASEBRIDGE_MONGODB__URI and that the server answers; nothing was lost."
+            styled(
+                "[red]The database cannot be reached[/] ({kind}). "
+                "Check CASEBRIDGE_MONGODB__URI and that the server answers; nothing was lost.",
+                kind=type(error).__name__,
+            )
         )
         sys.exit(ExitCode.UNREACHABLE)
 

@@ -13,10 +13,19 @@ from typing import Any, Final
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
-results = Console()
-notes = Console(stderr=True)
+
+def console(**options: Any) -> Console:
+    """A console that shows texts as they are: one from outside, such as `[/sak/4711]`, is no markup, in no cell of any table."""
+    return Console(markup=False, emoji=False, **options)
+
+
+results = console()
+notes = console(stderr=True)
 LONGEST_WHOLE: Final = 32
 """As long as a correlation id; a longer cell in one piece would push other columns out of a narrow terminal."""
 
@@ -56,6 +65,18 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> 
     for row in materialised:
         filled.add_row(*(show(cell) for cell in row))
     return filled
+
+
+def styled(template: str, **values: object) -> Text:
+    """Markup of our own, as in `[bold]{case}[/] is late`; the values in braces are shown as they are."""
+    return Text.from_markup(
+        template.format_map({name: escape(str(value)) for name, value in values.items()}), emoji=False
+    )
+
+
+def panel(title: str, body: str | Text) -> Panel:
+    """A frame with a heading; `rich` would read markup in a heading that is no `Text`."""
+    return Panel(body, title=Text(title), title_align="left")
 
 
 def show(value: Any) -> str:

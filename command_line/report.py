@@ -6,13 +6,16 @@ A report that cannot be delivered is dropped: it is news, not state; the next ma
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 import requests
+from pymongo.errors import PyMongoError
 
 from casebridge.exams import answer_poller, exam_message, request_reader
 from casebridge.messaging.message import MessageStatus
 from casebridge.messaging.tally import Tally
+from casebridge.operators.totals import totals
 from resources.bridge import Bridge
 
 logger = logging.getLogger(__name__)
@@ -23,6 +26,7 @@ ASSET_OF_QUEUE: Final = {
     answer_poller.QUEUE: "registered_explanations",
 }
 ANSWER_SECONDS: Final = 5.0
+COUNTED_SECONDS: Final = 30.0
 
 
 class DagsterReport:
@@ -35,7 +39,10 @@ class DagsterReport:
         self._url = bridge.settings.dagster.url
         self._seconds = bridge.settings.dagster.report_seconds
         self._tally = tally
+        self._bridge = bridge
         self._sent_at = time.monotonic()
+        self._counted_at = float("-inf")
+        self._totals: Mapping[str, int | float] = {}
 
     def send_if_due(self) -> None:
         if time.monotonic() - self._sent_at >= self._seconds:
@@ -49,13 +56,23 @@ class DagsterReport:
             return
         for queue, asset in ASSET_OF_QUEUE.items():
             if metadata := _metadata(outcomes, queue):
-                self._post(asset, metadata)
+                self._post(asset, {**metadata, **self._standing()})
 
-    def _post(self, asset: str, metadata: dict[str, int | str]) -> None:
+    def _standing(self) -> Mapping[str, int | float]:
+        """How things stand, counted at most once in `COUNTED_SECONDS`: counting reads all cases."""
+        if time.monotonic() - self._counted_at >= COUNTED_SECONDS:
+            try:
+                self._totals = totals(self._bridge.status.read(), self._bridge.audit)
+            except PyMongoError:
+                return self._totals  # the database is away: what was done is told all the same
+            self._counted_at = time.monotonic()
+        return self._totals
+
+    def _post(self, asset: str, metadata: Mapping[str, int | float | str]) -> None:
         body = {
             "asset_key": asset,
-            "metadata": metadata,
-            "description": "Handled by a listener since its last report.",
+            "metadata": dict(metadata),
+            "description": "Handled by a listener since its last report, and how things stand.",
         }
         try:
             requests.post(

@@ -3,12 +3,10 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.panel import Panel
 
 from casebridge.messaging.message import MessageStatus
 from casebridge.operators.status import InstitutionStatus, Status
-from command_line.output import ExitCode, print_json, results, table
+from command_line.output import ExitCode, panel, print_json, results, styled, table
 from command_line.process import bridge_of_this_process
 
 if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
@@ -55,19 +53,22 @@ def show_status(standing: Status) -> None:
     )
     results.print(table("Institutions", columns, rows))
     for key, problem in sorted(standing.configuration.items()):
-        results.print(f"Configuration of {escape(key)}: {escape(problem)}.")
+        results.print(f"Configuration of {key}: {problem}.")
     for group in standing.failures:
         is_dead = group.status == MessageStatus.DEAD
         waits = "waits for you" if is_dead else "is tried again by itself"
         commands = f"\nThen: casebridge dead replay --code {group.code} (a dry run first)" if is_dead else ""
-        results.print(
-            Panel(
-                f"{group.cause}\n[bold]Next:[/] {group.next_action}\n"
-                f"{', '.join(sorted(group.institutions))}\nCases: {', '.join(group.correlation_ids)}{commands}",
-                title=f"{group.code}: {group.messages} {group.status}, {waits}",
-                title_align="left",
-            )
+        body = styled(
+            "{cause}\n[bold]Next:[/] {action}\n{institutions}\nCases: {cases}{commands}",
+            cause=group.cause,
+            action=group.next_action,
+            institutions=", ".join(sorted(group.institutions)),
+            cases=", ".join(group.correlation_ids),
+            commands=commands,
         )
+        results.print(panel(f"{group.code}: {group.messages} {group.status}, {waits}", body))
+    for row_id, why in standing.unusable_mutes.items():
+        results.print(f"slack-blacklists: the row {row_id} mutes nothing: {why}. Next: correct it or remove it.")
     oldest = (
         "nothing waits"
         if standing.oldest_pending_seconds is None

@@ -7,7 +7,7 @@ import typer
 from casebridge.errors import PermanentError
 from casebridge.exams.exam_key import ExamKey
 from casebridge.operators.road import Road, RoadFinder
-from command_line.output import ExitCode, notes, print_json, results, table
+from command_line.output import ExitCode, notes, print_json, results, styled, table
 from command_line.process import bridge_of_this_process
 
 
@@ -61,7 +61,14 @@ def show_road(road: Road) -> None:
     """State first, then the steps in order of time."""
     deadline = f", to be answered by {road.deadline:%Y-%m-%d}" if road.deadline else ""
     results.print(
-        f"[bold]{road.correlation_id}[/] · {road.institution} · {road.exam_system} · [bold]{road.state}[/]{deadline}"
+        styled(
+            "[bold]{case}[/] · {institution} · {exam_system} · [bold]{state}[/]{deadline}",
+            case=road.correlation_id,
+            institution=road.institution,
+            exam_system=road.exam_system,
+            state=road.state,
+            deadline=deadline,
+        )
     )
     columns = ("time (UTC)", "submodule", "step", "", "what", "ms")
     rows = (
@@ -72,9 +79,9 @@ def show_road(road: Road) -> None:
     for message in road.waiting:
         results.print(f"In the queue: {message}")
     if road.set_aside:
-        results.print(f"[red]Set aside:[/] {road.set_aside}")
+        results.print(styled("[red]Set aside:[/] {code}", code=road.set_aside))
     if road.discarded:
         word = road.discarded
-        results.print(f"Discarded by {word.by} on {word.at:%Y-%m-%d %H:%M:%S} UTC: {word.reason}", markup=False)
+        results.print(f"Discarded by {word.by} on {word.at:%Y-%m-%d %H:%M:%S} UTC: {word.reason}")
     if road.next_action:
-        results.print(f"[bold]Next:[/] {road.next_action}")
+        results.print(styled("[bold]Next:[/] {action}", action=road.next_action))

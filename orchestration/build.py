@@ -12,9 +12,9 @@ from assets.explanation_requests import explanation_requests
 from assets.kafka_inbox import kafka_inbox, kafka_lag
 from assets.outside_systems import outside_systems
 from assets.partitions import INSTITUTIONS
-from assets.poll_metadata import poll_metadata
 from assets.registered_explanations import registered_explanations
 from assets.request_ledger import request_ledger
+from assets.standing import polled_metadata
 from orchestration.clean_up import clean_up
 from orchestration.dead_letter_jobs import DEAD_LETTER_JOBS
 from orchestration.jobs import reconcile, sync_now
@@ -47,8 +47,8 @@ def build_defs(resource_overrides: Mapping[str, object] | None = None) -> dg.Def
         jobs=[sync_now, reconcile, process_queue, *DEAD_LETTER_JOBS, clean_up],
         schedules=[reconcile_every_two_hours, clean_up_every_night],
         sensors=[
-            fs_requests_sensor(explanation_requests, poll_metadata, process_queue.name, INSTITUTIONS),
-            wiseflow_answers_sensor(explanation_answers, poll_metadata, process_queue.name),
+            fs_requests_sensor(explanation_requests, polled_metadata, process_queue.name, INSTITUTIONS),
+            wiseflow_answers_sensor(explanation_answers, polled_metadata, process_queue.name),
             backlog_sensor(process_queue.name),
             run_failure_alerts(),
         ],

@@ -4,7 +4,8 @@ An action is a dry run unless said otherwise, and for real it wants a reason and
 output; none of it is personal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
@@ -16,8 +17,9 @@ from assets.poll_metadata import ROWS, Metadata
 from casebridge.clock import Clock
 from casebridge.messaging.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter, LetterStory
-from casebridge.operators.dead_letters import ActionReport, Order, Progress
+from casebridge.operators.dead_letters import ActionReport, Order, Progress, UnknownChoiceError
 from casebridge.operators.moment import moment
+from orchestration.at_least_one import AtLeastOne
 from orchestration.job_tags import job_tags
 from resources.bridge_resource import BridgeResource
 
@@ -50,16 +52,22 @@ class LetterConfig(dg.Config):
             since, before = (moment(text, now) if text else None for text in (self.since, self.before))
         except ValueError as error:
             raise dg.Failure(f"{error}.", allow_retries=False) from None
-        return DeadLetterFilter(
-            status, self.institution, self.queue, self.code, self.correlation_id, since=since, before=before
-        )
+        return self._filter(status, since, before)
+
+    def _filter(self, status: MessageStatus, since: datetime | None, before: datetime | None) -> DeadLetterFilter:
+        try:
+            return DeadLetterFilter(
+                status, self.institution, self.queue, self.code, self.correlation_id, since=since, before=before
+            )
+        except ValueError as error:
+            raise dg.Failure(f"{error}.", allow_retries=False) from None
 
 
 class ActionConfig(LetterConfig):
     """Which messages, and whether for real."""
 
     dry_run: bool = Field(default=True, description="Only show what would be done.")
-    limit: int = Field(default=100, gt=0, description="At most so many, oldest first.")
+    limit: AtLeastOne = Field(default=100, description="At most so many, oldest first.")
     reason: str = Field(
         default="", description="Why; kept in the audit. Needed unless it is a dry run. No personal data."
     )
@@ -83,7 +91,7 @@ class ListConfig(LetterConfig):
         default=Choosable.DEAD,
         description="DEAD waits for a person; FAILED is tried again later; DISCARDED is settled.",
     )
-    limit: int = Field(default=20, gt=0, le=ROWS, description="At most so many, oldest first.")
+    limit: AtLeastOne = Field(default=20, description=f"At most so many, oldest first; {ROWS} are shown at most.")
 
 
 class ShowConfig(dg.Config):
@@ -107,7 +115,8 @@ def list_letters(config: ListConfig, bridge: BridgeResource) -> dg.Output[None]:
     """The oldest of them, and how many there are of each code."""
     wired = bridge.get()
     wanted = config.wanted(MessageStatus(config.status.value), wired.clock)
-    listing = wired.dead_letters.find(wanted, config.limit)
+    with _choices_explained():
+        listing = wired.dead_letters.find(wanted, min(config.limit, ROWS))
     rows = [
         {
             "case": row.correlation_id,
@@ -154,7 +163,8 @@ def replay(context: dg.OpExecutionContext, config: ReplayConfig, bridge: BridgeR
     """Begin the chosen messages anew, with all their attempts; the steps that are done are not done again."""
     wired = bridge.get()
     wanted = config.wanted(MessageStatus(config.status.value), wired.clock)
-    report = wired.dead_letters.replay(wanted, config.order(), _told_to(context))
+    with _choices_explained():
+        report = wired.dead_letters.replay(wanted, config.order(), _told_to(context))
     return dg.Output(
         None,
         metadata=_action(
@@ -167,15 +177,24 @@ def replay(context: dg.OpExecutionContext, config: ReplayConfig, bridge: BridgeR
 def discard(context: dg.OpExecutionContext, config: ActionConfig, bridge: BridgeResource) -> dg.Output[None]:
     """Declare the chosen messages settled without us."""
     wired = bridge.get()
-    report = wired.dead_letters.discard(
-        config.wanted(MessageStatus.DEAD, wired.clock), config.order(), _told_to(context)
-    )
+    wanted = config.wanted(MessageStatus.DEAD, wired.clock)
+    with _choices_explained():
+        report = wired.dead_letters.discard(wanted, config.order(), _told_to(context))
     return dg.Output(
         None,
         metadata=_action(
             report, "For 30 days `replay_dead_letters` with status DISCARDED brings back what was discarded by mistake."
         ),
     )
+
+
+@contextmanager
+def _choices_explained() -> Iterator[None]:
+    """What is chosen by and is nowhere was mistyped: the run fails and says so, instead of finding nothing."""
+    try:
+        yield
+    except UnknownChoiceError as error:
+        raise dg.Failure(f"{error}.", allow_retries=False) from None
 
 
 def _told_to(context: dg.OpExecutionContext) -> Progress:

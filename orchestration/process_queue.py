@@ -10,6 +10,7 @@ from assets.dispatched_requests import dispatched_requests
 from assets.registered_explanations import registered_explanations
 from assets.standing import standing_metadata
 from casebridge.exams import answer_poller, request_reader
+from orchestration.at_least_one import AtLeastOne
 from orchestration.job_tags import job_tags
 from resources.bridge_resource import BridgeResource
 
@@ -20,7 +21,7 @@ LIMIT = 2000
 class BatchConfig(dg.Config):
     """How much one run handles."""
 
-    limit: int = Field(default=LIMIT, gt=0, description="At most so many messages of each queue.")
+    limit: AtLeastOne = Field(default=LIMIT, description="At most so many messages of each queue.")
 
 
 @dg.op(out=dg.Out(dg.Nothing))
@@ -37,10 +38,12 @@ def handle_batch(context: dg.OpExecutionContext, config: BatchConfig, bridge: Br
         if batch.handled:
             context.log_event(
                 dg.AssetMaterialization(
-                    asset.key, description="Handled by the job process_queue.", metadata=batch_metadata(batch)
+                    asset.key,
+                    description="Handled by the job process_queue.",
+                    metadata={**batch_metadata(batch), **standing_metadata(wired)},
                 )
             )
-    return dg.Output(None, metadata={"handled": handled, **standing_metadata(wired.status.read())})
+    return dg.Output(None, metadata={"handled": handled, **standing_metadata(wired)})
 
 
 @dg.job(

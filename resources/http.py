@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import quote
@@ -33,7 +34,9 @@ from casebridge.errors import (
 )
 from casebridge.settings import HttpSettings
 from casebridge.time_limit import seconds_left
+from resources import http_causes
 from resources.call_limit import CallLimit
+from resources.http_causes import Cause, cause_of
 from resources.http_deadline import DeadlineAdapter, deadline
 from resources.rate_limit import WAIT_AFTER_429, RateLimit, retry_after
 
@@ -43,6 +46,16 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 TRACE_HEADER: Final = "X-Trace-Id"
 TRACE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,80}")
+MAY_RAISE: Final = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    HTTPException,
+    OSError,
+    ValueError,
+    Warning,
+)
+"""What `requests` and all below it raise; an address, a header or a value that cannot be written is a `ValueError`."""
+MOVED: Final = frozenset({301, 308})
 PASSING: Final = frozenset({408, 425})
 """4xx that say "not now" rather than "never"."""
 
@@ -111,7 +124,7 @@ class HttpAnswer:
             raise TransientError(
                 f"{self.system.lower()}.body_not_json",
                 f"{self.where} brought {kind}.",
-                f"Nothing to do unless it lasts: then a proxy or a maintenance page stands in front of {self.system}.",
+                f"It is tried again; if it lasts, see which proxy or maintenance page stands in front of {self.system}.",
                 system=self.system,
             ) from None
 
@@ -120,7 +133,7 @@ class HttpAnswer:
         return TransientError(
             f"{self.system.lower()}.shape_unknown",
             f"{self.where} brought JSON in a shape that casebridge does not know: {what}.",
-            f"If it lasts, compare with {self.system}'s release notes; the message can be replayed after a correction.",
+            f"It is tried again; if it lasts, compare with {self.system}'s release notes and ask its support.",
             system=self.system,
         )
 
@@ -187,9 +200,9 @@ class HttpClient:
         try:
             with deadline(seconds_left(self._settings.total_seconds)):
                 return self._read(call, self._session().request(**self._arguments(call)))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        except MAY_RAISE as error:
             self._count(call, "lost")
-            raise self._lost(call, error) from None
+            raise self._told(cause_of(error), call, type(error).__name__) from None
 
     def _arguments(self, call: HttpCall) -> dict[str, Any]:
         settings = self._settings
@@ -208,6 +221,8 @@ class HttpClient:
             # a redirect leads to a log-in or maintenance page; the credentials must not follow it to another host
             "allow_redirects": False,
             "stream": True,
+            # None: as REQUESTS_CA_BUNDLE says, else the usual authorities
+            "verify": str(settings.ca_file) if settings.ca_file else None,
         }
 
     def _session(self) -> requests.Session:
@@ -234,7 +249,7 @@ class HttpClient:
             raise PermanentError(
                 self._code("answer_too_large"),
                 f"{answer.where} brought more than {limit} bytes.",
-                "Find out what grew; if it is right, raise CASEBRIDGE_HTTP__MAXIMUM_BYTES and replay the message.",
+                "Find out what grew; if it is right, raise CASEBRIDGE_HTTP__MAXIMUM_BYTES and start the process again.",
                 system=self._system,
             )
         return answer
@@ -256,10 +271,12 @@ class HttpClient:
             return RateLimitedError(
                 self._code("rate_limited"),
                 f"{answer.where} says that too many calls were made.",
-                "Nothing to do: the message waits without losing an attempt.",
+                f"It is tried again at no cost when {self._system} allows it; if it lasts, ask its support for a higher rate.",
                 system=self._system,
                 retry_after=retry_after(answer.headers) or WAIT_AFTER_429,
             )
+        if misled := self._of_address(answer):
+            return http_causes.error_of(misled, self._system, answer.where)
         refusal = call.refusals.get(status)
         if refusal is not None:
             cause = f"{refusal.cause} {answer.where}."
@@ -273,38 +290,36 @@ class HttpClient:
             )
         return self._unexpected(answer)
 
+    def _of_address(self, answer: HttpAnswer) -> Cause | None:
+        """What is wrong with the address or the way there, where the answer's status says so."""
+        if 300 <= answer.status < 400:
+            return http_causes.MOVED if answer.status in MOVED else http_causes.REDIRECTED
+        if answer.status == 407:
+            return http_causes.PROXY_REFUSED
+        is_plain = self._base_url.lower().startswith("http://")
+        if answer.status == 400 and is_plain and http_causes.speaks_tls(answer.body):
+            return http_causes.SCHEME_WRONG
+        return None
+
     def _unexpected(self, answer: HttpAnswer) -> CaseError:
         status = answer.status
-        if 300 <= status < 400:
-            return TransientError(
-                self._code("redirected"),
-                f"{answer.where} points to another address.",
-                f"If it lasts, correct the base address of {self._system} in configDB.orgs.",
-                system=self._system,
-            )
         if status >= 500 or status in PASSING:
             return TransientError(
                 self._code(f"http_{status}"),
                 f"{answer.where} failed.",
-                f"Nothing to do unless it lasts: then give the trace id to the support of {self._system}.",
+                f"It is tried again; if it lasts, give the trace id to the support of {self._system}.",
                 system=self._system,
                 retry_after=retry_after(answer.headers),
             )
         return PermanentError(
             self._code(f"http_{status}"),
             f"{answer.where} refused the call.",
-            f"Ask the support of {self._system} why, with the trace id; replay the message when it is put right.",
+            f"Ask the support of {self._system} why, with the trace id, and have it put right.",
             system=self._system,
         )
 
-    def _lost(self, call: HttpCall, error: Exception) -> TransientError:
-        code, what = _loss(error)
-        return TransientError(
-            self._code(code),
-            f"{self._system} {call.method} {call.template} {what} ({type(error).__name__}).",
-            f"Nothing to do unless it lasts: then check the network and whether {self._system} is up.",
-            system=self._system,
-        )
+    def _told(self, cause: Cause, call: HttpCall, detail: str) -> CaseError:
+        return http_causes.error_of(cause, self._system, f"{self._system} {call.method} {call.template}", detail)
 
     def _code(self, code: str) -> str:
         return f"{self._system.lower()}.{code}"
@@ -312,21 +327,6 @@ class HttpClient:
     def _count(self, call: HttpCall, outcome: str) -> None:
         with self._lock:
             self._calls[f"{call.method} {call.template} {outcome}"] += 1
-
-
-def _loss(error: Exception) -> tuple[str, str]:
-    """The code and the words for a call without a whole answer."""
-    if isinstance(error, requests.ConnectTimeout) or _says(error, urllib3.exceptions.NewConnectionError):
-        return "unreachable", "could not be reached"
-    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        return "timeout", "took longer than a call may take"
-    return "connection_lost", "lost the connection before the whole answer was there"
-
-
-def _says(error: Exception, reason: type[Exception]) -> bool:
-    """Whether `requests` wrapped a `reason` of urllib3."""
-    wrapped = error.args[0] if error.args else None
-    return isinstance(getattr(wrapped, "reason", wrapped), reason)
 
 
 def _error_code(body: bytes) -> int | None:

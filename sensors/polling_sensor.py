@@ -22,7 +22,7 @@ BUDGET_SECONDS: Final = 50.0
 What it leaves is the next tick's, or a message of its own."""
 
 Poll = Callable[[Bridge, Sequence[Institution]], list[PollOutcome]]
-PollMetadata = Callable[[Sequence[PollOutcome]], Mapping[str, Any]]
+PollMetadata = Callable[[Bridge, Sequence[PollOutcome]], Mapping[str, Any]]
 
 
 class NothingCouldBeReadError(Exception):
@@ -96,7 +96,7 @@ def polling_sensor(
             context.log.info(told)
             events = [
                 dg.AssetMaterialization(
-                    asset.key, description=f"Polled by {name}.", metadata=poll_metadata(done.outcomes)
+                    asset.key, description=f"Polled by {name}.", metadata=poll_metadata(wired, done.outcomes)
                 )
             ]
         return dg.SensorResult(

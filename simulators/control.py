@@ -5,7 +5,6 @@ It is no simulated system: it is not counted, and no fault befalls it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +16,7 @@ from starlette.routing import Route
 
 from simulators.added_request import RequestOrder, add_request
 from simulators.assessors import Assessors
+from simulators.bodies import read_json
 from simulators.case_changes import CaseChanges
 from simulators.faults import FaultRule
 from simulators.institution import Institution
@@ -183,7 +183,7 @@ def _taking_json(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         raw = await request.body()
         try:
-            body = json.loads(raw) if raw else {}
+            body = read_json(raw) if raw else {}
             return JSONResponse(handler(body))
         except (ValueError, TypeError) as error:
             return JSONResponse({"error": str(error)}, 400)

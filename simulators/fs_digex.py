@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from simulators.bodies import read_json
 from simulators.exam_case import Case, Exam, Registration
 from simulators.front_door import ExternalSystem
 from simulators.institution import Institution
@@ -97,7 +99,7 @@ class FsDigex:
 
     async def _changed_since(self, request: Request, institution: Institution) -> Response:
         number = request.query_params.get("institusjonsnr")
-        if number is None or not number.isdigit():
+        if number is None or not re.fullmatch("[0-9]{1,9}", number):
             raise RefusedError(400, "institusjonsnr mangler eller er ugyldig")
         since = self._since(request.query_params.get("siden"))
         if int(number) != institution.institusjonsnr:
@@ -208,7 +210,7 @@ def _local(moment: float) -> str:
 async def _read_registration(request: Request) -> dict[str, Any]:
     """The body of a registration, with every rule checked that needs no look at the case."""
     try:
-        body = json.loads(await request.body())
+        body = read_json(await request.body())
     except ValueError as error:
         raise RefusedError(400, "Innholdet er ikke JSON") from error
     if not isinstance(body, dict) or not isinstance(body.get("examId"), str):

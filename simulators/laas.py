@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from simulators.bodies import read_json
 from simulators.front_door import ExternalSystem
 from simulators.state import World
 
@@ -26,7 +26,7 @@ class Laas:
     async def _index(self, request: Request) -> Response:
         index = request.path_params["index"]
         try:
-            document = json.loads(await request.body())
+            document = read_json(await request.body())
         except ValueError:
             document = None
         if not isinstance(document, dict):

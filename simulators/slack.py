@@ -5,15 +5,14 @@ Any token of Slack's form is taken; the channel must be named, and it need not e
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from simulators.bodies import media_type, read_form, read_json
 from simulators.front_door import ExternalSystem
 from simulators.state import World
 
@@ -57,7 +56,7 @@ class Slack:
     async def _webhook(self, request: Request) -> Response:
         """An incoming webhook answers in plain text."""
         try:
-            message = json.loads(await request.body())
+            message = read_json(await request.body())
         except ValueError:
             return PlainTextResponse("invalid_payload", 400)
         if not isinstance(message, dict) or not (message.get("text") or message.get("blocks")):
@@ -74,13 +73,16 @@ class Slack:
 async def _read(request: Request) -> dict[str, Any]:
     """The arguments of a method: JSON or a form, as slack-sdk sends either."""
     body = await request.body()
-    if request.headers.get("content-type", "").startswith("application/json"):
+    if media_type(request) == "application/json":
         try:
-            arguments = json.loads(body)
+            arguments = read_json(body)
         except ValueError:
             return {}
         return arguments if isinstance(arguments, dict) else {}
-    return {name: values[-1] for name, values in parse_qs(body.decode()).items()}
+    try:
+        return dict(read_form(body))
+    except ValueError:
+        return {}
 
 
 def _token_error(request: Request, arguments: dict[str, Any]) -> str | None:

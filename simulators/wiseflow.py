@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +18,7 @@ from starlette.routing import Route
 
 from simulators import wiseflow_json
 from simulators.assessors import Assessors
+from simulators.bodies import media_type, read_json
 from simulators.flow import ExplanationRequest, Flow, Participant, Source
 from simulators.front_door import ExternalSystem
 from simulators.institution import Institution
@@ -55,9 +55,9 @@ class Wiseflow:
 
     def system(self) -> ExternalSystem:
         old, new = self._old, self._new
-        flow, flows = f"{BASE}/flow/{{flowId:int}}", f"{BASE}/flows/{{flowId:int}}"
+        flow, flows = f"{BASE}/flow/{{flowId:id}}", f"{BASE}/flows/{{flowId:id}}"
         request_path = f"{flow}/explanation/request"
-        one_request = f"{request_path}/{{explanationRequestId:int}}"
+        one_request = f"{request_path}/{{explanationRequestId:id}}"
         routes = [
             Route(f"{BASE}/oauth2/token", self._access.issue_token, methods=["POST"]),
             Route(f"{BASE}/sources/search", new(self._search_sources), methods=["POST"]),
@@ -280,10 +280,10 @@ def _is_int(value: object) -> bool:
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if media_type(request) != "application/json":
         raise RefusedError(415, "The body must be application/json")
     try:
-        body = json.loads(await request.body())
+        body = read_json(await request.body())
     except ValueError as error:
         raise RefusedError(400, "The body is not JSON") from error
     if not isinstance(body, dict):
@@ -329,6 +329,8 @@ def _error(status: int, message: str) -> dict[str, Any]:
 
 
 def _refusal_envelope(refusal: RefusedError) -> Response:
+    if refusal.status == 400:
+        return _error_without_data(refusal.status, refusal.message)
     body = {"success": False, "data": None, "error": _error(refusal.status, refusal.message)}
     return JSONResponse(body, refusal.status)
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from simulators.bodies import media_type, read_form
 from simulators.institution import Institution
 from simulators.rate_limit import RateLimit
 from simulators.state import IssuedToken, World
@@ -44,9 +44,12 @@ class Access:
 
     async def issue_token(self, request: Request) -> Response:
         """``POST /oauth2/token``, client secret in the form."""
-        if request.headers.get("content-type", "").partition(";")[0].strip() != FORM:
+        if media_type(request) != FORM:
             return _token_error("invalid_request", "the body must be a form")
-        form = {name: values[-1] for name, values in parse_qs((await request.body()).decode()).items()}
+        try:
+            form = read_form(await request.body())
+        except ValueError:
+            return _token_error("invalid_request", "the body is no text")
         if form.get("grant_type") != "client_credentials":
             return _token_error("unsupported_grant_type", "grant_type must be client_credentials")
         for institution in self._world.institutions.values():

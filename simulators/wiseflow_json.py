@@ -180,7 +180,11 @@ def _utc(moment: float) -> str:
     return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _parts(code: str) -> list[str]:
+    return code.rstrip("|").split("||")
+
+
 def matches_code(pattern: str, code: str) -> bool:
-    """Whether a search pattern fits a source code: part by part, ``*`` fits any part."""
-    wanted, parts = pattern.split("||"), code.split("||")
+    """Whether a search pattern fits a source code: part by part, ``*`` fits any part, and separators at the end say nothing."""
+    wanted, parts = _parts(pattern), _parts(code)
     return len(wanted) == len(parts) and all(want in {"*", part} for want, part in zip(wanted, parts, strict=True))

@@ -39,6 +39,8 @@ Read where they are needed, before or without the settings.
 a Celery task. |
 | `CASEBRIDGE_CELERY_BROKER`, `CASEBRIDGE_CELERY_BACKEND` | Dagster's processes, Celery workers | Addresses of broker \
 (Redis or RabbitMQ) and result back end (Redis or a database), where runs are Celery tasks. |
+| `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` | calls over HTTP | The proxy to the outside, and the hosts that are reached without. |
+| `REQUESTS_CA_BUNDLE` | calls over HTTP | The file of trusted authorities where `CASEBRIDGE_HTTP__CA_FILE` is not set. |
 | `CASEBRIDGE_MONGODB_URI` | tests | A server to test against, not only the embedded one; databases `test_…` come and go. |
 | `CASEBRIDGE_TEST_DATA` | contract tests | The folder of the vendor's OpenAPI file, where it is not beside the repository. |
 | `CASEBRIDGE_WRITE_IMAGES` | tests | `1` writes the pictures of `docs/images` anew. |

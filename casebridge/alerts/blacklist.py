@@ -1,12 +1,36 @@
 """Which alerts are known noise and muted: `configDB.slack-blacklists` (contract 11 and 12).
 
-For developers and testers of an installation: muting an alert changes nothing for the case, and the audit keeps it.
+For developers and testers of an installation: muting an alert changes nothing for the case, and the audit keeps it. People write
+these rows by hand: one that cannot be used mutes nothing, says so once in the log, and stands in the way of no alert.
 """
 
+import logging
 import re
-from datetime import datetime
+import threading
+from datetime import UTC, datetime
+from typing import Final
+
+from bson import Regex
 
 from casebridge.database import Database, Document
+
+logger = logging.getLogger(__name__)
+
+MOST_ROWS: Final = 1000
+LONGEST_PATTERN: Final = 300
+LONGEST_TEXT: Final = 500
+"""Characters of code and cause that a pattern sees."""
+NESTED: Final = re.compile(r"[*+?}]\)*[*+{]|\)[*+{]|\\[1-9]|\(\?P=|\(\?\(")
+"""A repeated group, a repetition of a repetition, or a look back at a group: Python may need longer than the world stands."""
+REPETITION: Final = re.compile(r"(?<![\\(])(?:[*+?]|\{)[?+]?")
+MOST_REPETITIONS: Final = 2
+"""Each multiplies the time by the length of the text; two on 500 characters are a fraction of a second at worst."""
+AROUND: Final = re.compile(r"^\^?\.\*|(?<!\\)\.\*\$?$")
+"""What is looked for may stand anywhere all the same."""
+
+
+class UnusableRowError(ValueError):
+    """A row that mutes nothing; the text says why and quotes none of its values."""
 
 
 class Blacklist:
@@ -14,28 +38,103 @@ class Blacklist:
 
     def __init__(self, database: Database) -> None:
         self._rows = database.slack_blacklists
+        self._lock = threading.Lock()
+        self._told: set[str] = set()
 
     def rows(self) -> list[Document]:
-        return list(self._rows.find())
+        """Those that can be used; of the others each is logged once."""
+        usable = []
+        for row in self._rows.find().limit(MOST_ROWS):
+            try:
+                _check(row)
+            except UnusableRowError as error:
+                self._tell(row, error)
+            else:
+                usable.append(row)
+        return usable
+
+    def unusable(self) -> dict[str, str]:
+        """The rows that mute nothing, by `_id`, and why: for `status`."""
+        found = {}
+        for row in self._rows.find().limit(MOST_ROWS):
+            try:
+                _check(row)
+            except UnusableRowError as error:
+                found[str(row["_id"])] = str(error)
+        return found
+
+    def _tell(self, row: Document, error: UnusableRowError) -> None:
+        key = f"{row['_id']}: {error}"
+        with self._lock:
+            if key in self._told:
+                return
+            self._told.add(key)
+        logger.warning("the row %s of slack-blacklists mutes nothing: %s", row["_id"], error)
 
 
 def muted_by(alert: Document, rows: list[Document], now: datetime) -> Document | None:
-    """The row that mutes the alert, if any. A row with an unreadable pattern mutes nothing: better noise than silence."""
+    """The row that mutes the alert, if any. A row that cannot be used mutes nothing: better noise than silence."""
     return next((row for row in rows if _matches(alert, row, now)), None)
 
 
 def _matches(alert: Document, row: Document, now: datetime) -> bool:
-    expires = row.get("expires")
-    if isinstance(expires, str):
-        try:
-            expires = datetime.fromisoformat(expires)
-        except ValueError:
-            return False
-    if isinstance(expires, datetime) and (expires if expires.tzinfo else expires.replace(tzinfo=now.tzinfo)) <= now:
-        return False
-    if row.get("orgId") not in (None, "", alert["orgId"]) or row.get("submodule") not in (None, "", alert["submodule"]):
-        return False
     try:
-        return re.search(row.get("pattern") or "", f"{alert['code']} {alert['cause']}") is not None
-    except re.error:
+        expires = _check(row)
+        pattern = _pattern(row)
+    except UnusableRowError:
         return False
+    if expires is not None and expires <= now:
+        return False
+    if row.get("orgId") not in (None, "", alert.get("orgId")):
+        return False
+    if row.get("submodule") not in (None, "", alert.get("submodule")):
+        return False
+    return pattern.search(f"{alert.get('code')} {alert.get('cause')}"[:LONGEST_TEXT]) is not None
+
+
+def _check(row: Document) -> datetime | None:
+    """When the row expires. Raises `UnusableRowError`."""
+    for name in ("orgId", "submodule"):
+        if not isinstance(row.get(name), str | None):
+            raise UnusableRowError(f"{name} is no text")
+    _pattern(row)
+    return _expires(row.get("expires"))
+
+
+def _expires(told: object) -> datetime | None:
+    if told is None:
+        return None
+    if isinstance(told, str):
+        try:
+            told = datetime.fromisoformat(told)
+        except ValueError:
+            raise UnusableRowError("expires is no time") from None
+    if not isinstance(told, datetime):
+        raise UnusableRowError("expires is no time")
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
+
+
+def _pattern(row: Document) -> re.Pattern[str]:
+    told = row.get("pattern")
+    flags = 0
+    if isinstance(told, Regex | re.Pattern):
+        told, flags = told.pattern, told.flags & (re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE)
+    if told is None:
+        told = ""
+    if not isinstance(told, str):
+        raise UnusableRowError("pattern is neither a text nor a regular expression")
+    _bound(told)
+    try:
+        return re.compile(told, flags)
+    except (re.error, OverflowError, RecursionError, ValueError):
+        raise UnusableRowError("pattern is no regular expression") from None
+
+
+def _bound(pattern: str) -> None:
+    """Refuse what may take for ever on some text: Python's expressions cannot be broken off."""
+    if len(pattern) > LONGEST_PATTERN:
+        raise UnusableRowError(f"pattern is longer than {LONGEST_PATTERN} characters")
+    if NESTED.search(pattern) or len(REPETITION.findall(AROUND.sub("", pattern))) > MOST_REPETITIONS:
+        raise UnusableRowError(
+            f"pattern may take too long: it repeats a group, or has more than {MOST_REPETITIONS} of * + ? {{}}"
+        )

@@ -23,15 +23,16 @@ class LogIndex(Protocol):
 
 def alert_text(alert: Document) -> str:
     """Which cases, which step, why, and what to do next: what a person needs at three in the morning."""
-    cases = alert.get("correlationIds", [])
-    named = ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
+    institution, code = alert.get("institution", "unknown"), alert.get("code", "unknown")
+    cases = alert.get("correlationIds") or []
+    named = ", ".join(map(str, cases[:3])) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
     lines = [
-        f"*{alert['institution']}* · {alert['submodule']} · {alert['step']}: {alert['code']}",
-        alert["cause"],
-        f"Next: {alert['nextAction']}",
+        f"*{institution}* · {alert.get('submodule', 'unknown')} · {alert.get('step', 'unknown')}: {code}",
+        str(alert.get("cause", "The alert does not say why.")),
+        f"Next: {alert.get('nextAction', 'look at `casebridge status`')}",
     ]
     if alert.get("setAside"):
-        letters = f"--code {alert['code']} --institution {alert['institution']}"
+        letters = f"--code {code} --institution {institution}"
         lines.append(f"Then: `casebridge dead replay {letters}` (a dry run first), or `casebridge dead discard`")
     if named:
         lines.append(f"Cases: {named} (`casebridge where {cases[0]}`)")

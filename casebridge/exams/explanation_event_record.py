@@ -49,6 +49,9 @@ class ExplanationEventRecords:
         flows: dict[str, set[int]] = {}
         institutions: dict[str, Institution] = {}
         for record in records:
+            if record.value is None:
+                told.append(Reading(record))  # a tombstone tells of no event
+                continue
             try:
                 event = read_value(ExplanationEventRecord, record)
                 institution = institution_of(record, event.org, event.env, event.exam_system, self._institutions)

@@ -15,7 +15,7 @@ from casebridge.exams.cases import Cases, case_id
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.models import ExplanationRequest
-from casebridge.exams.record_values import failed, institution_of, read_value, unreadable
+from casebridge.exams.record_values import failed, institution_of, read_value, unreadable, vurd_id_unreadable
 from casebridge.exams.request_intake import open_cases, request_message
 from casebridge.messaging.record import Record
 from casebridge.messaging.record_reader import Reading
@@ -49,6 +49,10 @@ class ExplanationRequestRecords:
         found: dict[str, list[tuple[int, ExplanationRequest]]] = defaultdict(list)
         institutions: dict[str, Institution] = {}
         for position, record in enumerate(records):
+            if record.value is None:
+                # A tombstone lets a compacted topic forget what it held. Nothing is asked for, and a record closes no case.
+                readings[position] = Reading(record)
+                continue
             try:
                 institution, request = self._request(record)
             except CaseError as error:
@@ -80,7 +84,11 @@ class ExplanationRequestRecords:
             request = told.request()
         except ValidationError as error:
             raise unreadable(record, error, "begrunnelse") from None
-        if request.exam.institusjonsnr != institution.institusjonsnr:
+        try:
+            institusjonsnr = request.exam.institusjonsnr
+        except PermanentError:
+            raise vurd_id_unreadable(record) from None
+        if institusjonsnr != institution.institusjonsnr:
             raise PermanentError(
                 "kafka.exam_of_another_institution",
                 f"The record {record.place} names an exam (vurdId) of another institution than its orgId.",

@@ -1,8 +1,9 @@
 """What the readers of Kafka's records share: a value read into a model, its institution found, and what to say if not."""
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from casebridge.errors import CaseError, PermanentError
 from casebridge.exams.institution import Institution
@@ -12,6 +13,9 @@ from casebridge.messaging.record import Record
 from casebridge.messaging.record_reader import Reading
 from casebridge.personal_data import DomainModel
 from casebridge.tenant import institution_name, normal_name
+
+BOM: Final = b"\xef\xbb\xbf"
+"""The byte order mark that some senders put before their JSON; RFC 8259 lets a reader pass over it."""
 
 Value = TypeVar("Value", bound=DomainModel)
 
@@ -26,23 +30,27 @@ class Claim(DomainModel):
     @classmethod
     def of(cls, record: Record) -> "Claim":
         try:
-            return cls.model_validate_json(record.value or b"")
+            return cls.model_validate_json(content(record))
         except ValidationError:
             return cls.model_validate({})
+
+
+def content(record: Record) -> bytes:
+    """The value without a byte order mark; nothing for a tombstone, which has no value."""
+    return (record.value or b"").removeprefix(BOM)
 
 
 def read_value(model: type[Value], record: Record) -> Value:
     """Raises `PermanentError` `kafka.record_unreadable`, which names fields and never quotes a value."""
     try:
-        return model.model_validate_json(record.value or b"")
+        return model.model_validate_json(content(record))
     except ValidationError as error:
         raise unreadable(record, error) from None
 
 
 def unreadable(record: Record, error: ValidationError, below: str = "") -> PermanentError:
     """What is wrong with a record; `below` is the field that held what was validated."""
-    fields = {".".join(filter(None, (below, *map(str, problem["loc"])))) for problem in error.errors()}
-    named = ", ".join(sorted(fields - {""}))
+    named = ", ".join(sorted({".".join(filter(None, (below, _field(problem)))) for problem in error.errors()} - {""}))
     cause = f"it lacks or misstates: {named}" if named else "its value is not a JSON object"
     return PermanentError(
         "kafka.record_unreadable",
@@ -50,6 +58,21 @@ def unreadable(record: Record, error: ValidationError, below: str = "") -> Perma
         "Have its sender correct it and send it again; the record as it came is in the message in oai.meldingQ.",
         system="Kafka",
     )
+
+
+def vurd_id_unreadable(record: Record) -> PermanentError:
+    """The `vurdId` of a record cannot be decoded: its sender's fault, not FS's."""
+    return PermanentError(
+        "kafka.record_unreadable",
+        f"The record {record.place} cannot be read: it lacks or misstates: vurdId.",
+        "Have its sender correct it and send it again; the record as it came is in the message in oai.meldingQ.",
+        system="Kafka",
+    )
+
+
+def _field(problem: ErrorDetails) -> str:
+    """The name of a field of ours. Below it a sender chooses the names, and may have chosen a student's."""
+    return next((name for name in problem["loc"] if isinstance(name, str)), "")
 
 
 def institution_of(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from casebridge.exams.exam_key import plain_vurd_id
 from casebridge.exams.fs_rows import chosen_row, read_row
 from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.ports import StudentRegistry
@@ -19,7 +20,9 @@ class RowNow:
 
 def row_now(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> RowNow | None:
     """The person's row on the exam, by the same choice as when it was read; `None` when FS has none any more."""
-    raws = [(request, raw) for raw in registry.fresh_rows(vurd_id) if (request := _own(raw, personlopenr))]
+    raws = [
+        (request, raw) for raw in registry.fresh_rows(plain_vurd_id(vurd_id)) if (request := _own(raw, personlopenr))
+    ]
     if not raws:
         return None
     chosen = chosen_row([request for request, _ in raws])

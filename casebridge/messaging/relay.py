@@ -192,7 +192,7 @@ class Relay:
 
     def _send(self, alert: Document, rows: list[Document]) -> bool:
         """Send one alert unless it is muted or was sent before; whether people were told."""
-        name = f"{alert['_id']} {alert['openedAt']}"
+        name = f"{alert['_id']} {alert.get('openedAt')}"
         sent = False
         if name not in self._told:
             is_muted = muted_by(alert, rows, self._clock.now())
@@ -201,7 +201,7 @@ class Relay:
                     self._alert_channel.send(alert_text(alert))
                     sent = True
             except CaseError as error:
-                logger.warning("alert for %s not sent: %s", alert["institution"], error.code)
+                logger.warning("alert for %s not sent: %s", alert.get("institution"), error.code)
                 self._alerts.postpone(alert, error.retry_after or self._retry)
                 return False
             self._told[name] = "muted" if is_muted else "sent"

@@ -5,9 +5,11 @@ poll looks for dispatched cases), when it is set aside with its dead message the
 discarded it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
+from typing import Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database
@@ -15,6 +17,7 @@ from casebridge.exams.case_state import CaseState
 from casebridge.exams.cases import DISCARDED, Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 
+AT_ONCE: Final = 1000
 # A discarded message stays for a while in which it can be brought back; after that its case's mark stands for it.
 PRESENT = tuple(status.value for status in (*UNFINISHED, MessageStatus.DEAD, MessageStatus.DISCARDED))
 
@@ -41,27 +44,33 @@ class Accounting:
         self._settling = settling
 
     def account(self) -> Account:
-        suspects = self._without_message(self._requested())
-        still_requested = [case for case in self._cases.by_ids(suspects) if case.state is CaseState.REQUESTED]
-        undriven = set(self._without_message([case.id for case in still_requested]))
+        lost: list[str] = []
+        for requested in self._requested():
+            suspects = self._without_message(requested)
+            still_requested = [case for case in self._cases.by_ids(suspects) if case.state is CaseState.REQUESTED]
+            undriven = set(self._without_message([case.id for case in still_requested]))
+            lost += [case.correlation_id for case in still_requested if case.id in undriven]
         return Account(
             cases=sum(count["cases"] for count in self._cases.counts()),
-            unaccounted=tuple(sorted(case.correlation_id for case in still_requested if case.id in undriven)),
+            unaccounted=tuple(sorted(lost)),
         )
 
-    def _requested(self) -> list[str]:
+    def _requested(self) -> Iterator[list[str]]:
+        """In parts, so that neither a query nor this process holds them all."""
         selection = {
             "state": CaseState.REQUESTED.value,
             "openedAt": {"$lt": self._clock.now() - self._settling},
             "setAside": {"$ne": DISCARDED},
         }
-        return [document["_id"] for document in self._cases_collection.find(selection, {"_id": 1})]
+        found = iter(self._cases_collection.find(selection, {"_id": 1}, batch_size=AT_ONCE))
+        while part := [document["_id"] for document in islice(found, AT_ONCE)]:
+            yield part
 
     def _without_message(self, case_ids: Sequence[str]) -> list[str]:
         if not case_ids:
             return []
         carried = self._messages.find(
-            {"orderingKey": {"$in": list(case_ids)}, "status": {"$in": list(PRESENT)}}, {"orderingKey": 1}
+            {"orderingKey": {"$in": list(case_ids)}, "status": {"$in": list(PRESENT)}}, {"_id": 0, "orderingKey": 1}
         )
         present = {document["orderingKey"] for document in carried}
         return [key for key in case_ids if key not in present]

@@ -5,12 +5,14 @@ discarded ones are shown in the same way. What is shown holds no payload, no res
 key is a fingerprint of a person's data. Reading and acting is in `dead_letters`.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from casebridge.database import Document
 from casebridge.messaging.message import LONG_AGO, UNKNOWN, MessageStatus
+from casebridge.operators import odd
 
 CHOOSABLE: Final = (MessageStatus.DEAD, MessageStatus.FAILED, MessageStatus.DISCARDED)
 LAST: Final = "lastError"
@@ -20,6 +22,7 @@ SHOWN: Final = (
     "generation", *(f"origin.{name}" for name in COORDINATES),
 )  # fmt: skip
 """The fields of a message that a list reads. A payload stays where it is."""
+LOOK_AT_IT: Final = "Look at the document in oai.meldingQ: it says neither why it failed nor what to do."
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,10 @@ class DeadLetterFilter:
             raise ValueError(
                 "only dead, failed or discarded messages can be chosen; the others go on by themselves or are done"
             )
+        if self.since and self.before and self.since >= self.before:
+            raise ValueError(
+                f"since ({self.since:%Y-%m-%d %H:%M} UTC) is not before {self.before:%Y-%m-%d %H:%M} UTC: nothing can be between"
+            )
 
     def rows(self, limit: int) -> list[Document]:
         """The stages of an aggregation that finds the oldest, each with its last error under `LAST`.
@@ -46,7 +53,7 @@ class DeadLetterFilter:
         The first stage is answered by an index: a message whose last error has a code has it among its errors. The last error
         itself is compared after that, so no message needs a field of its own for it, whichever release wrote it.
         """
-        last: Document = {LAST: {"$arrayElemAt": ["$errors", -1]}}
+        last: Document = {LAST: odd.LAST_ERROR}
         narrow: list[Document] = [{"$match": self._narrow()}, {"$sort": {"enqueuedAt": 1, "_id": 1}}]
         shown: Document = {"$project": {**dict.fromkeys(SHOWN, 1), **last}}
         if exact := self._exact():
@@ -55,7 +62,7 @@ class DeadLetterFilter:
 
     def counts(self) -> list[Document]:
         """The stages of an aggregation that counts all of them by code, as `_id` and `messages`."""
-        last: Document = {"$project": {LAST: {"$arrayElemAt": ["$errors", -1]}}}
+        last: Document = {"$project": {LAST: odd.LAST_ERROR}}
         exact = self._exact()
         group: Document = {"$group": {"_id": f"${LAST}.code", "messages": {"$sum": 1}}}
         return [{"$match": self._narrow()}, last, *([{"$match": exact}] if exact else []), group]
@@ -105,22 +112,22 @@ class DeadLetter:
     @classmethod
     def from_document(cls, document: Document) -> "DeadLetter":
         """Never fails for a missing field: an operator must see what no release can read."""
-        last = document.get(LAST) or (document.get("errors") or [{}])[-1]
+        last = odd.mapping(document, LAST) or next(reversed(odd.mappings(document, "errors")), {})
         return cls(
-            correlation_id=document.get("correlationId", UNKNOWN),
-            institution=document.get("institution", UNKNOWN),
-            queue=document.get("queue", UNKNOWN),
-            exam_system=document.get("examSystem", UNKNOWN),
-            status=document["status"],
+            correlation_id=odd.text(document, "correlationId"),
+            institution=odd.text(document, "institution"),
+            queue=odd.text(document, "queue"),
+            exam_system=odd.text(document, "examSystem"),
+            status=odd.text(document, "status"),
             came_by="kafka" if origin_of(document) else "poll",
-            enqueued_at=document.get("enqueuedAt", LONG_AGO),
-            failed_at=last.get("at"),
-            attempts=document.get("attempts", 0),
-            replays=document.get("generation", 1) - 1,
-            step=last.get("step", UNKNOWN),
-            code=last.get("code", UNKNOWN),
-            cause=last.get("cause", UNKNOWN),
-            next_action=last.get("nextAction", "look at it"),
+            enqueued_at=odd.time(document, "enqueuedAt") or LONG_AGO,
+            failed_at=odd.time(last, "at"),
+            attempts=odd.number(document, "attempts"),
+            replays=odd.number(document, "generation", 1) - 1,
+            step=odd.text(last, "step"),
+            code=odd.text(last, "code"),
+            cause=odd.text(last, "cause"),
+            next_action=odd.text(last, "nextAction", LOOK_AT_IT),
         )
 
 
@@ -169,13 +176,13 @@ class LetterStory:
     @classmethod
     def from_document(cls, document: Document) -> "LetterStory":
         steps = [
-            LetterStep(name, step.get("at"), step.get("milliseconds", 0))
-            for name, step in document.get("steps", {}).items()
+            LetterStep(str(name), odd.time(step, "at"), odd.number(step, "milliseconds"))
+            for name, step in odd.mapping(document, "steps").items()
         ]
         return cls(
             letter=DeadLetter.from_document(document),
             origin=origin_of(document),
-            errors=[_error(error) for error in document.get("errors", [])],
+            errors=[_error(error) for error in odd.mappings(document, "errors")],
             steps_done=sorted(steps, key=lambda step: step.at or LONG_AGO),
             replayed=_replays(document),
             discarded=discarded_of(document),
@@ -187,7 +194,7 @@ class LetterStory:
 
 def origin_of(document: Document) -> dict[str, str | int]:
     """Where the message stood before it came here, if it came by Kafka: coordinates, never its value."""
-    origin = document.get("origin") or {}
+    origin = odd.mapping(document, "origin")
     return {name: origin[name] for name in COORDINATES if isinstance(origin.get(name), str | int)}
 
 
@@ -195,21 +202,25 @@ def discarded_of(document: Document) -> Instruction | None:
     """By whom a message or a case was discarded, if it is."""
     if "discardedAt" not in document:
         return None
-    return Instruction(document["discardedAt"], document["discardedBy"], document["discardReason"])
+    return _instruction(document, "discardedAt", "discardedBy", "discardReason")
 
 
-def _error(error: Document) -> LetterError:
+def _instruction(document: Mapping[str, Any], at: str, by: str, reason: str) -> Instruction:
+    return Instruction(odd.time(document, at) or LONG_AGO, odd.text(document, by, ""), odd.text(document, reason, ""))
+
+
+def _error(error: Mapping[str, Any]) -> LetterError:
+    attempt = odd.number(error, "attempt", -1)
     return LetterError(
-        error.get("at"),
-        error.get("attempt"),
-        *(error.get(name, UNKNOWN) for name in ("step", "category", "code", "cause", "nextAction")),
+        odd.time(error, "at"),
+        None if attempt < 0 else attempt,
+        *(odd.text(error, name) for name in ("step", "category", "code", "cause", "nextAction")),
     )
 
 
 def _replays(document: Document) -> list[Instruction]:
     """The last replays, oldest first. The first release kept only the last one, in fields of its own."""
-    replays = [Instruction(replay["at"], replay["by"], replay["reason"]) for replay in document.get("replays", [])]
+    replays = [_instruction(replay, "at", "by", "reason") for replay in odd.mappings(document, "replays")]
     if "replayedAt" in document:
-        first = Instruction(document["replayedAt"], document.get("replayedBy", ""), document.get("replayReason", ""))
-        return [first, *replays]
+        return [_instruction(document, "replayedAt", "replayedBy", "replayReason"), *replays]
     return replays

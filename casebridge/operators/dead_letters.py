@@ -5,6 +5,7 @@ broken off and repeated at any moment: what was done is not done again. Messages
 the database.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -16,10 +17,13 @@ from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database import Database, Document
+from casebridge.exams import answer_poller, explanation_event_record, request_intake
 from casebridge.exams.cases import Cases
 from casebridge.fingerprint import short_hash
+from casebridge.messaging import record_inbox
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import UNFINISHED, UNKNOWN, MessageStatus
+from casebridge.operators import odd
 from casebridge.operators.dead_letter import CHOOSABLE, LAST, DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
@@ -27,6 +31,11 @@ BATCH: Final = 500
 NAMED: Final = 20
 """How many cases a report names."""
 SHOWN_AT_ONCE: Final = 50
+HIDDEN: Final = {"payload": 0, "effects": 0, "origin.key": 0, "origin.value": 0, "origin.headers": 0}
+"""What is never shown, and may be large: a message as it came by Kafka."""
+MOST_NAMED: Final = 200
+QUEUES: Final = (request_intake.QUEUE, answer_poller.QUEUE, explanation_event_record.QUEUE, record_inbox.QUEUE)
+CODE: Final = re.compile(r"[a-z_]{1,40}\.[a-z0-9_]{1,60}")
 REPLAYED: Final = "replayed"
 DISCARDED: Final = "discarded"
 
@@ -83,6 +92,10 @@ class ActionReport:
         return asdict(self)
 
 
+class UnknownChoiceError(ValueError):
+    """What an operator chose by is nowhere: most likely mistyped. The text says what there is."""
+
+
 class DeadLetters:
     """What operators do with letters. The change of a message's state itself is `MeldingQ`'s."""
 
@@ -98,6 +111,8 @@ class DeadLetters:
         """Letters of an environment that is not `served` are neither chosen nor counted."""
         self._served: list[Document] = [{"$match": selection}] if (selection := served.selection()) else []
         self._messages = database.messages
+        self._known_by = (database.messages, database.cases)
+        self._environments = database.environments
         self._queue = queue
         self._cases = cases
         self._audit = audit
@@ -109,6 +124,7 @@ class DeadLetters:
 
     def find(self, wanted: DeadLetterFilter, limit: int) -> Listing:
         """Oldest first, at most `limit`. Two round trips, however many there are."""
+        self._see_that_known(wanted)
         by_code = self._by_code(wanted)
         # One more than there can be: with the last row the server says that it was the last.
         rows = self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=limit + 1)
@@ -123,7 +139,7 @@ class DeadLetters:
         if queue:
             selection["queue"] = queue
         # What is left out cannot be shown by mistake.
-        found = self._messages.find(selection, {"payload": 0, "effects": 0}).sort("enqueuedAt", 1).limit(SHOWN_AT_ONCE)
+        found = self._messages.find(selection, HIDDEN).sort("enqueuedAt", 1).limit(SHOWN_AT_ONCE)
         return [LetterStory.from_document(document) for document in found]
 
     def replay(self, wanted: DeadLetterFilter, order: Order, progress: Progress = _silent) -> ActionReport:
@@ -163,6 +179,7 @@ class DeadLetters:
         change: Callable[[list[Document]], int],
         progress: Progress,
     ) -> ActionReport:
+        self._see_that_known(wanted)
         by_code = self._by_code(wanted)
         found = sum(by_code.values())
         chosen = min(found, order.limit)
@@ -170,7 +187,7 @@ class DeadLetters:
         named: list[str] = []
         limit = min(order.limit, NAMED) if order.dry_run else order.limit
         for done, batch in _batches(self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=BATCH)):
-            named += [row.get("correlationId", UNKNOWN) for row in batch[: NAMED - len(named)]]
+            named += [odd.text(row, "correlationId") for row in batch[: NAMED - len(named)]]
             if order.dry_run:
                 continue
             self._audit.add(self._entry(row, action, order) for row in batch)
@@ -179,10 +196,39 @@ class DeadLetters:
             progress(done, max(done, chosen))
         return ActionReport(action, found, chosen, changed, order.dry_run, by_code, named)
 
+    def _see_that_known(self, wanted: DeadLetterFilter) -> None:
+        """Raises `UnknownChoiceError`. An institution that is carried no more stays known as long as it has messages or cases."""
+        if wanted.institution and not self._knows_institution(wanted.institution):
+            there = ", ".join(self._configured()) or "none"
+            raise UnknownChoiceError(
+                f"institution {_quoted(wanted.institution)} is unknown: it is written as in uis.no/prod; there are {there}"
+            )
+        if wanted.queue and wanted.queue not in QUEUES and not self._has({"queue": wanted.queue}):
+            raise UnknownChoiceError(f"queue {_quoted(wanted.queue)} is unknown; there are {', '.join(QUEUES)}")
+        if wanted.code and wanted.code != UNKNOWN and not CODE.fullmatch(wanted.code):
+            raise UnknownChoiceError(
+                f"code {_quoted(wanted.code)} is none: they are written as in wiseflow.flow_missing (docs/operating.md)"
+            )
+
+    def _knows_institution(self, key: str) -> bool:
+        org_id, _, env = key.partition("/")
+        if self._environments.find_one({"orgId": org_id, "env": env}, {"_id": 1}) is not None:
+            return True
+        return any(collection.find_one({"institution": key}, {"_id": 1}) for collection in self._known_by)
+
+    def _configured(self) -> list[str]:
+        rows = self._environments.find({}, {"orgId": 1, "env": 1}).limit(MOST_NAMED)
+        return sorted({f"{odd.text(row, 'orgId')}/{odd.text(row, 'env')}" for row in rows})
+
+    def _has(self, selection: Document) -> bool:
+        return self._messages.find_one(selection, {"_id": 1}) is not None
+
     def _by_code(self, wanted: DeadLetterFilter) -> dict[str, int]:
         counts: Counter[str] = Counter()
         for row in self._messages.aggregate(self._ours(wanted.counts()), batchSize=1000):
-            counts[row["_id"] or UNKNOWN] += row["messages"]
+            # Some servers leave a field out of `_id` that a document has not.
+            code = row.get("_id")
+            counts[code if isinstance(code, str) and code else UNKNOWN] += row["messages"]
         return dict(counts.most_common())
 
     def _left_without_message(self, batch: list[Document]) -> list[str]:
@@ -193,7 +239,7 @@ class DeadLetters:
         siblings = self._messages.find(
             {"orderingKey": {"$in": list(cases)}, "status": {"$in": alive}}, {"orderingKey": 1}, batch_size=10 * BATCH
         )
-        return sorted(cases - {sibling["orderingKey"] for sibling in siblings if sibling["_id"] not in keys})
+        return sorted(cases - {odd.text(sibling, "orderingKey") for sibling in siblings if sibling["_id"] not in keys})
 
     def _bring_cases_back(self, batch: list[Document]) -> None:
         by_code: dict[str, list[str]] = {}
@@ -208,11 +254,11 @@ class DeadLetters:
         return AuditEntry(
             id=f"{row['_id']}:{_generation(row)}:{action}:{word}",
             time=self._clock.now(),
-            correlation_id=row.get("correlationId", UNKNOWN),
-            org_id=row.get("orgId", UNKNOWN),
-            env=row.get("env", UNKNOWN),
-            exam_system=row.get("examSystem", UNKNOWN),
-            submodule=row.get("queue", UNKNOWN),
+            correlation_id=odd.text(row, "correlationId"),
+            org_id=odd.text(row, "orgId"),
+            env=odd.text(row, "env"),
+            exam_system=odd.text(row, "examSystem"),
+            submodule=odd.text(row, "queue"),
             step=action,
             success=True,
             detail={"reason": order.reason, "askedBy": order.asked_by},
@@ -228,17 +274,22 @@ def _batches(rows: Iterable[Document]) -> Iterator[tuple[int, list[Document]]]:
         yield done, batch
 
 
+def _quoted(told: str) -> str:
+    """What an operator typed, cut where it is longer than any name."""
+    return repr(told[:100])
+
+
 def _generations(batch: list[Document]) -> dict[str, int]:
     return {row["_id"]: _generation(row) for row in batch}
 
 
 def _generation(row: Document) -> int:
-    return int(row.get("generation", 1))
+    return odd.number(row, "generation", 1)
 
 
 def _case(row: Document) -> str:
-    return str(row.get("orderingKey", row["_id"]))
+    return odd.text(row, "orderingKey", str(row["_id"]))
 
 
 def _code(row: Document) -> str:
-    return str((row.get(LAST) or {}).get("code", UNKNOWN))
+    return odd.text(row.get(LAST), "code")

@@ -2,13 +2,23 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from casebridge.audit.log import AuditLog
 from casebridge.database import Database, Document
 from casebridge.exams.cases import DISCARDED, Case, Cases
-from casebridge.messaging.message import MessageStatus
-from casebridge.operators.dead_letter import Instruction, discarded_of
+from casebridge.messaging.message import LONG_AGO, MessageStatus
+from casebridge.operators import odd
+from casebridge.operators.dead_letter import LOOK_AT_IT, Instruction, discarded_of
+
+MOST_MESSAGES: Final = 100
+SHOWN: Final = {
+    **dict.fromkeys(
+        ("queue", "status", "orgId", "env", "institution", "examSystem", "enqueuedAt", "dueAt", "attempts"), 1
+    ),
+    **dict.fromkeys(("discardedAt", "discardedBy", "discardReason"), 1),
+    "errors": {"$slice": -1},
+}
 
 
 @dataclass(frozen=True)
@@ -58,40 +68,46 @@ class RoadFinder:
         return [road for case in found if (road := self._road(case.correlation_id, case))]
 
     def _road(self, correlation_id: str, case: Case | None) -> Road | None:
-        messages = list(self._messages.find({"correlationId": correlation_id}).sort("enqueuedAt", 1))
+        messages = list(
+            self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES)
+        )
         entries = self._audit.of_case(correlation_id)
         if case is None and not messages and not entries:
             return None
         any_document: Document = case.document if case else (messages or entries)[0]
         return Road(
             correlation_id=correlation_id,
-            institution=case.institution if case else f"{any_document['orgId']}/{any_document['env']}",
-            exam_system=any_document.get("examSystem") or any_document.get("examSys", ""),
-            state=case.state.value if case else "no case",
-            deadline=case.document.get("deadline") if case else None,
+            institution=_institution(any_document),
+            exam_system=odd.text(any_document, "examSystem", odd.text(any_document, "examSys", "")),
+            state=odd.text(any_document, "state") if case else "no case",
+            deadline=odd.time(any_document, "deadline") if case else None,
             set_aside=_set_aside(case),
             discarded=_discarded(case, messages),
             milestones=[_milestone(entry) for entry in entries],
-            waiting=[_waiting(message) for message in messages if message["status"] != MessageStatus.PROCESSED],
+            waiting=[_waiting(message) for message in messages if message.get("status") != MessageStatus.PROCESSED],
             next_action=_next_action(messages),
         )
 
 
+def _institution(document: Document) -> str:
+    return odd.text(document, "institution", f"{odd.text(document, 'orgId')}/{odd.text(document, 'env')}")
+
+
 def _milestone(entry: Document) -> Milestone:
-    detail = ", ".join(f"{name}={value}" for name, value in entry.get("detail", {}).items() if name != "textHash")
+    detail = ", ".join(f"{name}={value}" for name, value in odd.mapping(entry, "detail").items() if name != "textHash")
     return Milestone(
-        entry["time"],
-        entry["submodule"],
-        entry["step"],
-        entry["success"],
-        entry.get("errorMessage") or detail,
-        entry.get("durationMs"),
+        odd.time(entry, "time") or LONG_AGO,
+        odd.text(entry, "submodule"),
+        odd.text(entry, "step"),
+        entry.get("success") is True,
+        odd.text(entry, "errorMessage", detail),
+        odd.number(entry, "durationMs") if "durationMs" in entry else None,
     )
 
 
 def _set_aside(case: Case | None) -> str | None:
-    code = case.document.get("setAside") if case else None
-    return None if code == DISCARDED else code
+    code = odd.text(case.document, "setAside", "") if case else None
+    return None if not code or code == DISCARDED else code
 
 
 def _discarded(case: Case | None, messages: list[Document]) -> Instruction | None:
@@ -102,13 +118,15 @@ def _discarded(case: Case | None, messages: list[Document]) -> Instruction | Non
 
 
 def _waiting(message: Document) -> str:
-    due = message.get("dueAt")
+    due = odd.time(message, "dueAt")
     when = f", due {due:%Y-%m-%d %H:%M:%S} UTC" if due else ""
-    return f"{message['queue']}: {message['status']} after {message.get('attempts', 0)} attempts{when}"
+    attempts = odd.number(message, "attempts")
+    return f"{odd.text(message, 'queue')}: {odd.text(message, 'status')} after {attempts} attempts{when}"
 
 
 def _next_action(messages: list[Document]) -> str | None:
     for message in reversed(messages):
-        if message["status"] in (MessageStatus.DEAD, MessageStatus.FAILED) and message.get("errors"):
-            return str(message["errors"][-1]["nextAction"])
+        errors = odd.mappings(message, "errors")
+        if message.get("status") in (MessageStatus.DEAD, MessageStatus.FAILED) and errors:
+            return odd.text(errors[-1], "nextAction", LOOK_AT_IT)
     return None

@@ -4,8 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
+from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
 from casebridge.database import Database
@@ -13,7 +14,16 @@ from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import DISCARDED, Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 from casebridge.messaging.pauses import Pauses
+from casebridge.operators import odd
+from casebridge.operators.dead_letter import LOOK_AT_IT
 from casebridge.served_environment import ServedEnvironment
+
+MOST_GROUPS: Final = 2000
+"""Institutions times codes that are read; more would be a fault of its own."""
+NAMED: Final = 5
+SAMPLES: Final = ("$min", "$max", "$first", "$last")
+"""Four ways to name a case of a group; all servers have them, and none reads the others'."""
+STATES: Final = frozenset({CaseState.REQUESTED, CaseState.DISPATCHED, CaseState.REGISTERED, CaseState.WITHDRAWN})
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,8 @@ class Status:
     oldest_pending_seconds: float | None
     configuration: dict[str, str] = field(default_factory=dict)
     """Rows of the configuration that are not carried, or not as they stand, and why."""
+    unusable_mutes: dict[str, str] = field(default_factory=dict)
+    """Rows of `slack-blacklists` that mute nothing, and why."""
 
     @property
     def pending(self) -> int:
@@ -106,6 +118,7 @@ class StatusReader:
         self._problems = problems
         self._messages = database.messages
         self._listeners = database.listeners
+        self._blacklist = Blacklist(database)
         self._cases = cases
         self._pauses = pauses
         self._alerts = alerts
@@ -128,6 +141,7 @@ class StatusReader:
             listeners=self.listeners_alive(),
             oldest_pending_seconds=(now - min(pending)).total_seconds() if pending else None,
             configuration=dict(self._problems()),
+            unusable_mutes=self._blacklist.unusable(),
         )
 
     def listeners_alive(self, served: ServedEnvironment | None = None) -> int:
@@ -163,55 +177,80 @@ class StatusReader:
 
     def _institutions(self, groups: list[dict[str, Any]], set_aside: Counter[str]) -> dict[str, InstitutionStatus]:
         rows: dict[str, InstitutionStatus] = {}
+
+        def row(group: dict[str, Any]) -> InstitutionStatus:
+            key = odd.text(group.get("_id"), "institution")
+            return rows.setdefault(key, InstitutionStatus(key))
+
         for count in self._cases.counts():
-            row = rows.setdefault(count["_id"]["institution"], InstitutionStatus(count["_id"]["institution"]))
-            state, code = count["_id"]["state"], count["_id"].get("setAside")
-            if code == DISCARDED and state in OPEN:
-                row.discarded += count["cases"]
-            elif code and state in OPEN:
-                row.set_aside += count["cases"]
-                set_aside[code] += count["cases"]
-            elif state == CaseState.SHOWN:
-                row.registered += count["cases"]
-            else:
-                setattr(row, state, getattr(row, state) + count["cases"])
+            _count_cases(row(count), count, set_aside)
         for group in groups:
-            row = rows.setdefault(group["_id"]["institution"], InstitutionStatus(group["_id"]["institution"]))
-            if group["_id"]["status"] == MessageStatus.DEAD:
-                row.dead += group["messages"]
+            if odd.text(group["_id"], "status") == MessageStatus.DEAD:
+                row(group).dead += group["messages"]
             else:
-                row.waiting += group["messages"]
+                row(group).waiting += group["messages"]
         for pause in self._pauses.all():
-            row = rows.setdefault(pause.institution, InstitutionStatus(pause.institution))
+            paused = rows.setdefault(pause.institution, InstitutionStatus(pause.institution))
             cause = pause.cause if pause.exam_system is None else f"{pause.exam_system}: {pause.cause}"
-            row.paused = cause if row.paused is None else f"{row.paused} {cause}"
+            paused.paused = cause if paused.paused is None else f"{paused.paused} {cause}"
         return rows
 
     def _failures(self) -> list[FailureGroup]:
-        groups: dict[tuple[str, str], FailureGroup] = {}
-        fields = {"status": 1, "institution": 1, "correlationId": 1, "errors": {"$slice": -1}}
+        """Grouped by the database: a reply has a row for each institution, status and code, however many messages there are."""
+        last: dict[str, Any] = {
+            "status": 1, "institution": 1, "correlationId": 1, "last": odd.LAST_ERROR,
+        }  # fmt: skip
+        of_group = {
+            "_id": {"status": "$status", "institution": "$institution", "code": "$last.code"},
+            "messages": {"$sum": 1},
+            "cause": {"$first": "$last.cause"},
+            "nextAction": {"$first": "$last.nextAction"},
+            **{f"case{number}": {operator: "$correlationId"} for number, operator in enumerate(SAMPLES)},
+        }
         selection = {"status": {"$in": [MessageStatus.FAILED.value, MessageStatus.DEAD.value]}}
-        for document in self._messages.find(selection, fields):
-            last = (document.get("errors") or [{}])[-1]
-            key = (document["status"], last.get("code", "unknown"))
+        pipeline: list[dict[str, Any]] = [
+            {"$match": selection},
+            {"$project": last},
+            {"$group": of_group},
+            {"$limit": MOST_GROUPS},
+        ]
+        groups: dict[tuple[str, str], FailureGroup] = {}
+        for found in self._messages.aggregate(pipeline, batchSize=MOST_GROUPS + 1):
+            key = (odd.text(found.get("_id"), "status"), odd.text(found.get("_id"), "code"))
             group = groups.setdefault(
-                key, FailureGroup(key[1], key[0], last.get("cause", "unknown"), last.get("nextAction", "look at it"))
+                key, FailureGroup(key[1], key[0], odd.text(found, "cause"), odd.text(found, "nextAction", LOOK_AT_IT))
             )
-            group.messages += 1
-            group.institutions.add(document["institution"])
-            if len(group.correlation_ids) < 5:
-                group.correlation_ids.append(document["correlationId"])
-        return sorted(groups.values(), key=lambda group: (group.status, -group.messages))
+            group.messages += found["messages"]
+            group.institutions.add(odd.text(found.get("_id"), "institution"))
+            cases = [odd.text(found, f"case{number}") for number in range(len(SAMPLES))]
+            for case in dict.fromkeys(cases):
+                if len(group.correlation_ids) < NAMED and case not in group.correlation_ids:
+                    group.correlation_ids.append(case)
+        return sorted(groups.values(), key=lambda group: (group.status, -group.messages, group.code))
+
+
+def _count_cases(row: InstitutionStatus, count: dict[str, Any], set_aside: Counter[str]) -> None:
+    state, code = odd.text(count.get("_id"), "state"), odd.text(count.get("_id"), "setAside", "")
+    if code == DISCARDED and state in OPEN:
+        row.discarded += count["cases"]
+    elif code and state in OPEN:
+        row.set_aside += count["cases"]
+        set_aside[code] += count["cases"]
+    elif state == CaseState.SHOWN:
+        row.registered += count["cases"]
+    elif state in STATES:
+        setattr(row, state, getattr(row, state) + count["cases"])
 
 
 def _depths(groups: list[dict[str, Any]]) -> list[QueueDepth]:
     messages: Counter[tuple[str, str]] = Counter()
     oldest: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     for group in groups:
-        key = (group["_id"]["queue"], group["_id"]["status"])
+        key = (odd.text(group["_id"], "queue"), odd.text(group["_id"], "status"))
         messages[key] += group["messages"]
-        oldest[key].append(group["oldest"])
+        if at := odd.time(group, "oldest"):
+            oldest[key].append(at)
     return [
-        QueueDepth(queue, status, messages[queue, status], min(oldest[queue, status]))
+        QueueDepth(queue, status, messages[queue, status], min(oldest[queue, status], default=None))
         for queue, status in sorted(messages)
     ]

@@ -17,7 +17,7 @@ from command_line.demo.memory import MemoryMeter
 from command_line.demo.platform import Platform, Size, looking_bridge, running_platform
 from command_line.demo.round import Picture, Round
 from command_line.demo.summary import as_table, live_view, reached_the_right_end, summary_of
-from command_line.output import ExitCode, notes, print_json, results
+from command_line.output import ExitCode, notes, print_json, results, styled
 from local_servers.child_process import ServerNotStartedError
 
 PLAIN_LINE_SECONDS = 5.0
@@ -45,7 +45,7 @@ def demo(
             MemoryMeter(platform.processes) as meter,
             looking_bridge(platform) as bridge,
         ):
-            notes.print(f"Dagster's UI: [bold]{platform.ui}[/]")
+            notes.print(styled("Dagster's UI: [bold]{ui}[/]", ui=platform.ui))
             with _view(requests) as show:
                 picture = Round(platform, bridge, began_at, requests).run(show)
             summary = summary_of(picture, platform, meter, began_at_unix)
@@ -57,13 +57,13 @@ def demo(
             if not once:
                 _stay(platform)
     except ServerNotStartedError as error:
-        notes.print(f"[red]A server of the demo did not start:[/] {error}")
+        notes.print(styled("[red]A server of the demo did not start:[/] {error}", error=error))
         raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
         notes.print("Stopped; everything the demo started is gone.")
         raise typer.Exit(ExitCode.DONE if not once else ExitCode.FAILED) from None
     if not right:
-        notes.print("[red]Not every request reached its right end[/]: see the figures above.")
+        notes.print(styled("[red]Not every request reached its right end[/]: see the figures above."))
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -114,7 +114,7 @@ def _view(requests: int) -> Iterator[Callable[[Picture], None]]:
 def _stay(platform: Platform) -> None:
     """Let people look around; a reconciliation gives the UI a run with its checks to look at."""
     platform.dagster.launch("reconcile")
-    notes.print(f"\nLook around: [bold]{platform.ui}[/] (assets, sensors, runs, checks)")
+    notes.print(styled("\nLook around: [bold]{ui}[/] (assets, sensors, runs, checks)", ui=platform.ui))
     notes.print(f"In a second terminal: . {platform.folder / 'environment'} && .venv/bin/casebridge status")
     notes.print("Ctrl-C ends the demo and leaves nothing behind.")
     threading.Event().wait()

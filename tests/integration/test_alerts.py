@@ -4,7 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from bson import Regex
 
+from casebridge.alerts.blacklist import Blacklist
 from casebridge.clock import ServerClock
 from resources.bridge import Bridge
 from tests.shifted_clock import ShiftedClock
@@ -168,7 +170,7 @@ def test_a_failure_that_may_mend_itself_is_told_at_the_third_attempt_and_when_it
 
     assert told == [0, 0, 1, 1, 2]
     first, second = texts(world)
-    assert "Next: Nothing to do unless it lasts" in first
+    assert "Next: It is tried again; if it lasts" in first
     assert "The message has had its 5 attempts: replay it when the cause is gone." in second
     (message,) = world.database.messages.find()
     assert (message["status"], message["attempts"]) == ("dead", 5)
@@ -188,3 +190,70 @@ def test_nothing_is_sent_where_no_channel_is_set_and_nothing_is_forgotten(world:
     world.bridge().relay.send_alerts()
 
     assert len(texts(world)) == 1
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"pattern": 404},
+        {"pattern": Regex("x404")},
+        {"pattern": Regex("(")},
+        {"pattern": "/participant/"},
+        {"pattern": "(a+)+$"},
+        {"pattern": ["participant"]},
+        {"pattern": "participant", "expires": 4711},
+        {"pattern": "participant", "orgId": ["x"]},
+        {"pattern": "participant", "submodule": 1},
+    ],
+)
+def test_a_row_that_cannot_be_used_mutes_nothing(row: dict[str, Any], world: World) -> None:
+    org_id = populate(world)
+    mute(world, **row)
+
+    fail(world, world.bridge(), org_id, "no_candidate")
+
+    assert len(texts(world)) == 1
+
+
+def test_a_row_that_cannot_be_used_is_logged_once_and_shown(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    populate(world)
+    mute(world, _id="odd", pattern=404)
+    mute(world, _id="good", pattern="x")
+    blacklist = Blacklist(world.database)
+
+    assert [[row["_id"] for row in blacklist.rows()] for _ in range(3)] == [["good"]] * 3
+
+    assert [record.getMessage() for record in caplog.records if "odd" in record.getMessage()] == [
+        "the row odd of slack-blacklists mutes nothing: pattern is neither a text nor a regular expression"
+    ]
+    assert world.bridge().status.read().unusable_mutes == {"odd": "pattern is neither a text nor a regular expression"}
+
+
+def test_a_regular_expression_of_the_database_mutes(world: World) -> None:
+    org_id = populate(world)
+    mute(world, pattern=Regex("PARTICIPANT_missing", "i"))
+
+    fail(world, world.bridge(), org_id, "no_candidate")
+
+    assert texts(world) == []
+    assert world.database.alerts.count_documents({"state": "muted"}) == 1
+
+
+@pytest.mark.parametrize(
+    "poor",
+    [
+        {},
+        {"institution": None, "orgId": 5, "code": {"a": 1}, "cause": 7, "correlationIds": None},
+        {"correlationIds": 12, "setAside": "yes"},
+        {"openedAt": "yesterday", "correlationIds": [None, 3]},
+    ],
+)
+def test_an_alert_that_lacks_fields_does_not_silence_the_others(poor: dict[str, Any], world: World) -> None:
+    org_id = populate(world)
+    bridge = world.bridge()
+    due = bridge.clock.now() - HOUR
+    world.database.alerts.insert_one({"_id": "poor", "state": "owed", "dueAt": due, **poor})
+
+    fail(world, bridge, org_id, "no_candidate")
+
+    assert any("wiseflow.participant_missing" in text for text in texts(world))

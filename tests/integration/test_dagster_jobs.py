@@ -13,6 +13,7 @@ import pytest
 
 from assets.dispatched_requests import WAIT_SECONDS
 from casebridge.exams import request_reader
+from orchestration.build import build_defs
 from tests.integration.conftest import Operator, checks_of, failures_of, metadata_of
 from tests.world import World
 
@@ -282,3 +283,72 @@ def test_nothing_personal_reaches_dagsters_event_log(world: World, set_aside: Op
     # whole numbers only: a part of a time stamp is nobody's number
     assert [person for person in people if re.search(rf"(?<![\d.]){person}(?![\d.])", logged)] == []
     assert text not in logged
+
+
+@pytest.mark.parametrize(
+    ("job", "name"),
+    [("list_dead_letters", "list_letters"), ("replay_dead_letters", "replay"), ("discard_dead_letters", "discard")],
+)
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        ({"institution": "mistyped.no/test"}, "'mistyped.no/test' is unknown"),
+        ({"queue": "wiseflow-begrunelse"}, "'wiseflow-begrunelse' is unknown"),
+        ({"code": "no code"}, "'no code' is none"),
+        ({"since": "1h", "before": "2h"}, "is not before"),
+    ],
+)
+def test_what_is_mistyped_fails_and_is_named(
+    job: str, name: str, choice: dict[str, Any], told: str, set_aside: Operator
+) -> None:
+    result = set_aside.run(job, op(name, **choice))
+
+    assert not result.success
+    assert told in failures_of(result)[name]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+@pytest.mark.parametrize(
+    ("job", "name"),
+    [
+        ("list_dead_letters", "list_letters"),
+        ("replay_dead_letters", "replay"),
+        ("discard_dead_letters", "discard"),
+        ("process_queue", "handle_batch"),
+    ],
+)
+def test_a_limit_below_one_is_refused_before_there_is_a_run(job: str, name: str, limit: int) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match="must be at least 1"):
+        dg.validate_run_config(build_defs().resolve_job_def(job), op(name, limit=limit))
+
+
+def test_an_institution_that_is_gone_stays_known_as_long_as_it_has_messages(world: World, set_aside: Operator) -> None:
+    institution = world.database.messages.find_one({"status": "dead"}, {"institution": 1})["institution"]
+    world.database.orgs.delete_many({})
+    world.database.environments.delete_many({})
+
+    assert told(set_aside.run("list_dead_letters", op("list_letters", institution=institution)))["found"] > 0
+
+
+def test_each_asset_tells_the_state_and_not_only_its_last_batch(operator: Operators) -> None:
+    sitting = operator(institutions=1, courses=1, requests=3)
+    assert sitting.run("sync_now").success
+    again = sitting.run("sync_now")
+
+    reports = {
+        asset: metadata_of(again, asset)
+        for asset in (
+            "explanation_requests",
+            "dispatched_requests",
+            "explanation_answers",
+            "registered_explanations",
+            "audit_log",
+        )
+    }
+    for asset, report in reports.items():
+        done = report["total_dispatched"] + report["total_registered"]
+        assert (done, report["pending"], report["dead"]) == (3, 0, 0), asset
+        assert report["today_dispatched"] == 3, asset
+        for name, value in report.items():
+            if name.startswith(("total_", "today_", "pending", "dead", "oldest_", "paused_")):
+                assert isinstance(value, int | float), (asset, name)

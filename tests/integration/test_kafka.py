@@ -173,7 +173,7 @@ POISON: dict[str, tuple[Change, str]] = {
         lambda value: as_record(value, begrunnelse={**value["begrunnelse"], "personlopenr": 10**30}),
         "kafka.record_unreadable",
     ),
-    "an exam that is none": (lambda value: as_record(value, vurdId=MARK), "fs.vurd_id_unreadable"),
+    "an exam that is none": (lambda value: as_record(value, vurdId=MARK), "kafka.record_unreadable"),
     "a foreign exam": (lambda value: as_record(value, vurdId=FOREIGN_EXAM), "kafka.exam_of_another_institution"),
     "nobody's": (lambda value: as_record(value, orgId="nobody.no"), "kafka.institution_unknown"),
     "another exam system's": (lambda value: as_record(value, examSys="INSPERA"), "kafka.institution_unknown"),

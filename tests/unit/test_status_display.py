@@ -4,10 +4,10 @@ import io
 from datetime import UTC, datetime
 
 import pytest
-from rich.console import Console
 
 import command_line.status as status_command
 from casebridge.operators.status import InstitutionStatus, QueueDepth, Status
+from command_line.output import console
 
 AT = datetime(2026, 11, 2, 8, 30, 15, tzinfo=UTC)
 PLAIN = InstitutionStatus("hsunnfjorden.no/prod", registered=1030, set_aside=1, dead=1)
@@ -19,7 +19,7 @@ UNUSUAL = InstitutionStatus(
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     written = io.StringIO()
-    monkeypatch.setattr(status_command, "results", Console(width=80, file=written))
+    monkeypatch.setattr(status_command, "results", console(width=80, file=written))
     depths = [QueueDepth("wiseflow-begrunnelse", "dead", 15, AT)]
     status_command.show_status(Status(AT, depths, [PLAIN, UNUSUAL], [], {}, 0, 1, None))
     return written.getvalue().splitlines()

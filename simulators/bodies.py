@@ -1,0 +1,47 @@
+"""Bodies of requests as anybody may send them: whatever cannot be read is the sender's fault, never a failure of the server."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.requests import Request
+
+LONGEST_NUMBER = 18
+"""Digits of an id in a path: longer ones are no id, and no number that Python would read."""
+
+
+class IdConvertor(Convertor[int]):
+    """``{flowId:id}``: a whole number of a length that ids have; any other path is not found."""
+
+    regex = f"[0-9]{{1,{LONGEST_NUMBER}}}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("id", IdConvertor())
+
+
+def media_type(request: Request) -> str:
+    """The media type of the body, which is the same in capitals, without its parameters."""
+    return str(request.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def read_json(body: bytes) -> Any:
+    """:raises ValueError: not JSON, not UTF-8, or nested deeper than anybody means it"""
+    try:
+        return json.loads(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def read_form(body: bytes) -> dict[str, str]:
+    """The last value of each field.
+
+    :raises ValueError: not text
+    """
+    return {name: values[-1] for name, values in parse_qs(body.decode()).items()}
