@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from casebridge.audit.entry import AuditEntry
+from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.message import Failure, Message
@@ -59,7 +60,9 @@ def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
         return {}
     try:
         return flow.audit_fields(message)
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:
+        if is_away(error):
+            raise
         log_defect(error)
         return {}
 

@@ -153,7 +153,8 @@ class Claims:
 
         Raises `LeaseLostError`.
         """
-        attempts = message.attempts + (1 if message.stored.get("alone") is True else 0)
+        # What the claim found: once for each claim, also if this is called again.
+        attempts = message.attempts + (1 if message.stored.pop("alone", None) is True else 0)
         result = self._messages.update_one(
             {"_id": message.key, "fence": message.fence, "status": MessageStatus.PROCESSING.value},
             {"$set": {"alone": True, "attempts": attempts}},

@@ -141,7 +141,10 @@ class MeldingQ:
                 raise
             problem = error
         if len(documents) > 1:
-            return set().union(*(self._store([document]) for document in documents))
+            known = set().union(*(self._store([document]) for document in documents))
+            # What the first try wrote was not there before.
+            ours = {"_id": {"$in": list(known)}, "enqueuedAt": documents[0]["enqueuedAt"]}
+            return known - {document["_id"] for document in self._messages.find(ours, {"_id": 1})}
         return insert_absent(self._messages, [without_content(documents[0], problem)])
 
     def wake(self, lanes: Iterable[Lane]) -> None:

@@ -102,7 +102,7 @@ class Settler:
         effects += self._alerts_owed(failed, what)
         try:
             return Settled([self._write_failure(failed, what, effects)], [])
-        except Exception as error:
+        except BaseException as error:
             if is_away(error):
                 raise
             log_defect(error)
@@ -114,7 +114,7 @@ class Settler:
         """What a defective message's failure can do without."""
         try:
             write()
-        except Exception as error:
+        except BaseException as error:
             if is_away(error):
                 raise
             log_defect(error)
