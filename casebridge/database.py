@@ -178,8 +178,8 @@ def server_moment(local_time: object) -> datetime:
 def insert_absent(collection: Collection[Document], documents: list[Document]) -> set[str]:
     """Insert what is not there; return the ids that were. On return all of it will outlive the server's primary.
 
-    Any other refusal is raised as the driver's `OperationFailure` or `WriteConcernError`, without documents. Some may be there by then:
-    do it again.
+    Any other refusal is raised as the driver's `OperationFailure` or `WriteConcernError`, without documents. Some may be
+    there by then: do it again.
     """
     if not documents:
         return set()

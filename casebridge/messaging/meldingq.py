@@ -162,8 +162,8 @@ class MeldingQ:
     def claim(self, owner: str, limit: int, looks: Sequence[Look] | None = None) -> list[Message]:
         """Take up to `limit` due messages for `owner`, oldest first, one a case.
 
-        A fresh claim charges each an attempt before work starts; a message that is taken over costs none (`claims`). `looks` are the
-        lanes to serve, each with the same share of `limit`; without them, all lanes there are.
+        A fresh claim charges each an attempt before work starts; a message that is taken over costs none (`claims`).
+        `looks` are the lanes to serve, each with the same share of `limit`; without them, all lanes there are.
         """
         if looks is None:
             looks = [Look(lane) for lane in sorted(self.lanes.search(), key=str)]

@@ -1,7 +1,8 @@
 """Stored messages that no release of ours wrote as they are: adopted where that is safe, else set aside in sight.
 
-Another program may have written them (contract 11 has neither `dueAt` nor `institution`), or a hand. Three rules: whatever stands in
-a field, nobody else's message is held up; nothing is guessed of which the right student depends; what cannot go on is dead, with an alert.
+Another program may have written them (contract 11 has neither `dueAt` nor `institution`), or a hand. Three rules:
+whatever stands in a field, nobody else's message is held up; nothing is guessed of which the right student depends; what
+cannot go on is dead, with an alert.
 """
 
 import logging

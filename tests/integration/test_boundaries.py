@@ -1,7 +1,7 @@
 """Whatever is raised at a boundary of the queue: each message ends in sight, its neighbours are handled, the listener lives.
 
-One listener run for each boundary. Each message there meets another error; five neighbours meet none. A new boundary gets a line in
-`BOUNDARIES`, a new kind of error one in `ERRORS`.
+One listener run for each boundary. Each message there meets another error; five neighbours meet none. A new boundary gets
+a line in `BOUNDARIES`, a new kind of error one in `ERRORS`.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""The database answers, and refuses: what it took without a majority does not count, and what it does not take costs no attempt."""
+"""The database answers, and refuses: what it took without a majority does not count, and what it does not take costs no
+attempt."""
 
 import threading
 import uuid
@@ -32,14 +33,14 @@ def faulty_server(children: Children) -> Iterator[EmbeddedMongoDB]:
 
 
 @pytest.fixture
-def mongodb_settings(faulty_server: EmbeddedMongoDB, uses_server: Callable[[str], None]) -> Iterator[MongoDBSettings]:
+def mongodb_settings(faulty_server: EmbeddedMongoDB, uses_server: Callable[[str], None]) -> MongoDBSettings:
     name = f"refuses_{uuid.uuid4().hex[:8]}"
     settings = MongoDBSettings(uri=faulty_server.uri, config_database=f"{name}_config", oai_database=f"{name}_oai")
     database = Database(settings)
     database.ensure_indexes()
     uses_server(f"{database.server_name()} that refuses")
     database.close()
-    yield settings
+    return settings
 
 
 @pytest.fixture
