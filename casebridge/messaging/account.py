@@ -55,7 +55,7 @@ def failed(message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
 
 
 def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
-    """What the flow's messages can tell; nothing of one whose payload it does not understand: its failure is told all the same."""
+    """What the flow's messages can tell; nothing of one that it does not understand: it must be told."""
     if flow is None:
         return {}
     try:
