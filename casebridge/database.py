@@ -67,7 +67,7 @@ class Database:
 
     def server_time(self) -> datetime:
         """The server's own clock: the one that leases are measured by."""
-        return _moment(self._client.admin.command("hello").get("localTime"))
+        return server_moment(self._client.admin.command("hello").get("localTime"))
 
     def server_name(self) -> str:
         """Which server answers, for summaries: its product and version as far as it tells."""
@@ -173,7 +173,7 @@ def _index_key(key: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     return tuple((name, int(direction)) for name, direction in key.items())
 
 
-def _moment(local_time: object) -> datetime:
+def server_moment(local_time: object) -> datetime:
     """A date on MongoDB and the embedded server; a 64-bit number of milliseconds since 1970 on DocumentDB."""
     if isinstance(local_time, datetime):
         return local_time if local_time.tzinfo else local_time.replace(tzinfo=UTC)
@@ -185,8 +185,8 @@ def _moment(local_time: object) -> datetime:
 def insert_absent(collection: Collection[Document], documents: list[Document]) -> set[str]:
     """Insert what is not there; return the ids that were. On return all of it will outlive the server's primary.
 
-    Any other refusal is raised as the driver's `OperationFailure` or `WriteConcernError`, without documents. Some may be there by then:
-    do it again.
+    Any other refusal is raised as the driver's `OperationFailure` or `WriteConcernError`, without documents. Some may be
+    there by then: do it again.
     """
     if not documents:
         return set()

@@ -1,8 +1,8 @@
 """What an error of the database means: whose fault it is. The one place where the driver's many errors are told apart.
 
-Three kinds. The server is away, or takes no write now (no primary, disk full, rights revoked, no majority): nobody's fault, the same
-write works later. A document is what no server takes (too large, a value that has no BSON): its own fault, whenever it is tried. All
-else is a defect like any other.
+Three kinds. The server is away, or takes no write now (no primary, disk full, rights revoked, no majority): nobody's
+fault, the same write works later. A document is what no server takes (too large, a value that has no BSON): its own
+fault, whenever it is tried. All else is a defect like any other.
 """
 
 from typing import Final

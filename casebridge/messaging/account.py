@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from casebridge.audit.entry import AuditEntry
+from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.message import Failure, Message
@@ -54,12 +55,14 @@ def failed(message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
 
 
 def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
-    """What the flow's messages can tell; nothing of one whose payload it does not understand: its failure must be told all the same."""
+    """What the flow's messages can tell; nothing of one that it does not understand: it must be told."""
     if flow is None:
         return {}
     try:
         return flow.audit_fields(message)
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:
+        if is_away(error):
+            raise
         log_defect(error)
         return {}
 

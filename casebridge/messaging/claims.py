@@ -1,9 +1,9 @@
 """Claims: taking due messages for a worker, oldest first, one a case; and the leases of what was taken.
 
-A fresh claim charges an attempt. Taking over a message whose worker was lost costs none: it had not failed, and most of what a process
-has in hand when it dies was only waiting there. Whatever was lost twice in a row is run alone (`Message.alone`), and only what is lost
-while it was alone is charged (`begin_alone`): so a message that kills its process uses up its own attempts and nobody else's, and
-no claim costs a write more.
+A fresh claim charges an attempt. Taking over a message whose worker was lost costs none: it had not failed, and most of
+what a process has in hand when it dies was only waiting there. Whatever was lost twice in a row is run alone
+(`Message.alone`), and only what is lost while it was alone is charged (`begin_alone`): so a message that kills its
+process uses up its own attempts and nobody else's, and no claim costs a write more.
 """
 
 import math
@@ -27,7 +27,8 @@ from casebridge.messaging.odd_documents import CLAIM_FIELDS, OddDocuments
 
 BLOCKED_WAIT: Final = timedelta(seconds=1)
 ALONE_FROM: Final = 2
-"""So often in a row a message is taken over before it is run alone: a kill of its worker is most often no fault of any message."""
+"""So often in a row a message is taken over before it is run alone: a kill of its worker is most often no fault of any
+message."""
 
 
 @dataclass
@@ -153,7 +154,8 @@ class Claims:
 
         Raises `LeaseLostError`.
         """
-        attempts = message.attempts + (1 if message.stored.get("alone") is True else 0)
+        # What the claim found: once for each claim, also if this is called again.
+        attempts = message.attempts + (1 if message.stored.pop("alone", None) is True else 0)
         result = self._messages.update_one(
             {"_id": message.key, "fence": message.fence, "status": MessageStatus.PROCESSING.value},
             {"$set": {"alone": True, "attempts": attempts}},

@@ -120,7 +120,7 @@ class Listener:
             "settle": self._settle_until_ended,
             "relay": self._deliver_until_ended,
             "lease": lambda: self._repeat(self._keep_leases, self._settings.lease_seconds / 3),
-            "alerts": lambda: self._repeat(self._send_alerts, 1.0),
+            "alerts": lambda: self._repeat(self._relay.send_alerts, 1.0),
             "care": lambda: self._repeat(self._care, 1.0),
         }
         if patient:
@@ -137,7 +137,7 @@ class Listener:
             try:
                 work()
             except BaseException as error:  # noqa: BLE001
-                logger.error("the helper %s broke off, and begins anew", name)
+                logger.warning("the helper %s broke off, and begins anew", name)
                 log_defect(error)
                 self._ended.wait(AWAY_PAUSE)
 
@@ -219,7 +219,7 @@ class Listener:
         return {tenant for tenant, messages in held.items() if messages >= self._most_held}
 
     def _held_beside_others(self) -> Counter[str]:
-        """By tenant, without those that are to be run alone: after a kill these are many and wait long."""
+        """Without those that are to be run alone: after a kill these are many and wait long."""
         return Counter(message.tenant for message in self._held.values() if not message.alone)
 
     def _hear(self, lanes: Iterable[Lane]) -> None:
@@ -351,15 +351,12 @@ class Listener:
             self._looked_around_at = time.monotonic()
             self._relay.deliver_left_behind()
 
-    def _send_alerts(self) -> None:
-        self._relay.send_alerts()
-
-    def _repeat(self, work: Callable[[], None], seconds: float) -> None:
+    def _repeat(self, work: Callable[[], object], seconds: float) -> None:
         while not self._ended.wait(seconds):
             if not self._try(work):
                 self._ended.wait(AWAY_PAUSE)
 
-    def _try(self, work: Callable[[], None]) -> bool:
+    def _try(self, work: Callable[[], object]) -> bool:
         """Whether a helper's work came to its end; what it left is done the next time, or by another process."""
         try:
             work()
@@ -398,4 +395,4 @@ class Listener:
         """What this process settled is delivered before it goes, as far as the channels take it."""
         self._looked_around_at = float("-inf")
         self._try(self._deliver)
-        self._try(self._send_alerts)
+        self._try(self._relay.send_alerts)

@@ -144,7 +144,10 @@ class MeldingQ:
                 raise
             problem = error
         if len(documents) > 1:
-            return set().union(*(self._store([document]) for document in documents))
+            known = set().union(*(self._store([document]) for document in documents))
+            # What the first try wrote was not there before.
+            ours = {"_id": {"$in": list(known)}, "enqueuedAt": documents[0]["enqueuedAt"]}
+            return known - {document["_id"] for document in self._messages.find(ours, {"_id": 1})}
         return insert_absent(self._messages, [without_content(documents[0], problem)])
 
     def wake(self, lanes: Iterable[Lane]) -> None:
@@ -162,8 +165,8 @@ class MeldingQ:
     def claim(self, owner: str, limit: int, looks: Sequence[Look] | None = None) -> list[Message]:
         """Take up to `limit` due messages for `owner`, oldest first, one a case.
 
-        A fresh claim charges each an attempt before work starts; a message that is taken over costs none (`claims`). `looks` are the
-        lanes to serve, each with the same share of `limit`; without them, all lanes there are.
+        A fresh claim charges each an attempt before work starts; a message that is taken over costs none (`claims`).
+        `looks` are the lanes to serve, each with the same share of `limit`; without them, all lanes there are.
         """
         if looks is None:
             looks = [Look(lane) for lane in sorted(self.lanes.search(), key=str)]

@@ -247,7 +247,7 @@ class Message:
 
 
 def without_content(document: dict[str, Any], error: BaseException) -> dict[str, Any]:
-    """What is stored of a new message that the database refuses: enough to find its case, and that it was refused (`notStored`)."""
+    """What is stored of a new message that the database refuses: enough to find its case, and why (`notStored`)."""
     payload = {
         name: value
         for name, value in document["payload"].items()

@@ -1,7 +1,8 @@
 """Stored messages that no release of ours wrote as they are: adopted where that is safe, else set aside in sight.
 
-Another program may have written them (contract 11 has neither `dueAt` nor `institution`), or a hand. Three rules: whatever stands in
-a field, nobody else's message is held up; nothing is guessed of which the right student depends; what cannot go on is dead, with an alert.
+Another program may have written them (contract 11 has neither `dueAt` nor `institution`), or a hand. Three rules:
+whatever stands in a field, nobody else's message is held up; nothing is guessed of which the right student depends; what
+cannot go on is dead, with an alert.
 """
 
 import logging
@@ -38,7 +39,9 @@ ADOPTED_AT_ONCE: Final = 500
 OTHERS_LEASE: Final = timedelta(minutes=10)
 """How long a program that keeps to contract 11 has for a message in work."""
 COUNTS: Final = ("attempts", "fence", "takenOver")
-CLAIM_FIELDS: Final = dict.fromkeys(("institution", "examSystem", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS), 1)
+CLAIM_FIELDS: Final = dict.fromkeys(
+    ("institution", "examSystem", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS), 1
+)
 """What a claim reads of each message before it takes it: small, and enough to see whether it can."""
 _TYPES: Final = {
     "due": {"$type": "$dueAt"},

@@ -1,7 +1,8 @@
 """The messages that are run with nothing beside them, because their worker was lost more than once in a row (`Message.alone`).
 
-One of them may be what kills the process. Run alone it kills nobody's work, and shows that it was the one. While it runs nothing else
-is begun here; afterwards ordinary work has as long as it took, so that a crowd of them after a kill stops nobody for long.
+One of them may be what kills the process. Run alone it kills nobody's work, and shows that it was the one. While it runs
+nothing else is begun here; afterwards ordinary work has as long as it took, so that a crowd of them after a kill stops
+nobody for long.
 """
 
 import time

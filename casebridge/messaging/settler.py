@@ -85,9 +85,9 @@ class Settler:
     def settle_defective(self, handled: Handled, problem: BaseException) -> Settled:
         """One message that could not be settled with what it came to: its attempt failed, and that is written with less.
 
-        What cannot be written is left out: the audit's entries, the case's mark, what announcers want told, the new steps' results (a
-        document has its limit). The message must not stay in nobody's hands, and people must hear of it. Raises the driver's errors
-        while the database is away.
+        What cannot be written is left out: the audit's entries, the case's mark, what announcers want told, the new
+        steps' results (a document has its limit). The message must not stay in nobody's hands, and people must hear of
+        it. Raises the driver's errors while the database is away.
         """
         message = handled.message
         failed = Handled(message, handled.flow, handled.error or as_case_error(problem), "settle")
@@ -102,7 +102,7 @@ class Settler:
         effects += self._alerts_owed(failed, what)
         try:
             return Settled([self._write_failure(failed, what, effects)], [])
-        except Exception as error:
+        except BaseException as error:
             if is_away(error):
                 raise
             log_defect(error)
@@ -114,7 +114,7 @@ class Settler:
         """What a defective message's failure can do without."""
         try:
             write()
-        except Exception as error:
+        except BaseException as error:
             if is_away(error):
                 raise
             log_defect(error)

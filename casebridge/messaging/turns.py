@@ -14,6 +14,7 @@ from typing import Final
 from pymongo.errors import PyMongoError
 
 from casebridge.clock import Clock
+from casebridge.defect import log_defect
 from casebridge.messaging.claims import Look
 from casebridge.messaging.lanes import Lane
 from casebridge.messaging.meldingq import MeldingQ
@@ -77,6 +78,9 @@ class Turns:
                 self._looked(lane)
             except PyMongoError:
                 self.wake([lane])  # what was claimed is in hand all the same
+            except Exception as error:  # noqa: BLE001 nor must one lane's document keep the others from their turn
+                log_defect(error)
+                self._look_after(lane, WAITING_SECONDS)
         return messages
 
     def wake(self, lanes: Iterable[Lane]) -> None:

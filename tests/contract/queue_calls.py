@@ -72,6 +72,9 @@ class QueueCalls:
         assert list(claimed) == [key]
         return claimed[key]
 
+    def begin_alone(self, message: Message) -> None:
+        self._queue.begin_alone(message)
+
     def keep(self, owner: str, *messages: Message) -> None:
         self._queue.keep(owner, messages)
 
@@ -113,6 +116,13 @@ class QueueCalls:
     def discard(self, *keys: str) -> int:
         """As an operator who sees the messages as they are now."""
         return self._queue.discard(self._generations(keys), reason="settled by telephone", asked_by="an operator")
+
+    def replay_as(self, key: str, generation: Any, from_status: MessageStatus) -> int:
+        """As an operator whose listing says this of the message's generation, whatever that is."""
+        return self._queue.replay({key: generation}, from_status=from_status, reason="a try", asked_by="an operator")
+
+    def discard_as(self, key: str, generation: Any) -> int:
+        return self._queue.discard({key: generation}, reason="a try", asked_by="an operator")
 
     def _generations(self, keys: Sequence[str]) -> dict[str, int]:
         found = self.database.messages.find({"_id": {"$in": list(keys)}}, {"generation": 1})

@@ -17,6 +17,7 @@ from kafka import KafkaAdminClient
 from casebridge import crash_points
 from casebridge.crash_points import CONSUMER_CRASH_POINTS
 from casebridge.database import Database
+from casebridge.errors import PermanentError
 from casebridge.messaging.dead_record import announce_dead_record, dead_letter_topic
 from casebridge.messaging.effects import Settlement
 from casebridge.messaging.message import Failure, Message, MessageStatus
@@ -480,3 +481,25 @@ def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
     assert "casebridge_value-withheld" in headers_of(letter)
     assert headers_of(letter)["kafka_dlt-original-offset"] == "42"
     assert [record.value for record in bench.answers.read(1)] == [b"small"]
+
+
+@EACH
+def test_one_that_the_client_will_not_send_is_named_and_holds_up_no_other(
+    broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    """A header without a value is sent as an empty one; a header that is none at all is the record's own fault."""
+    bench = bench_on(broker)
+    channel = KafkaChannel(bench.settings)
+    topic = bench.answers.name
+    null = Publication(topic, b"null", b"1", (("empty", None),)).owed_by(message_of(b"1")).document()
+    impossible = Publication(topic, b"impossible", b"2").owed_by(message_of(b"2")).document()
+    impossible["body"]["headers"] = [[7, b"x"]]
+    good = Publication(topic, b"good", b"3").owed_by(message_of(b"3")).document()
+
+    assert channel.deliver([null]) == {}
+    with pytest.raises(PermanentError) as raised:
+        channel.deliver([impossible])
+    assert raised.value.code == "kafka.record_refused"
+    assert channel.deliver([good]) == {}
+    channel.close()
+    assert [record.value for record in bench.answers.read(2)] == [b"1", b"3"]

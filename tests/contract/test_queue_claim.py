@@ -10,7 +10,7 @@ import pytest
 
 from casebridge.clock import ServerClock
 from casebridge.database import Database
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.message import Message, MessageStatus
 from casebridge.settings import MongoDBSettings
 from tests.contract.queue_calls import LEASE, QueueCalls, new_message
 
@@ -57,6 +57,58 @@ def test_what_is_in_work_is_nobody_elses_until_its_lease_has_run_out(queue: Queu
     queue.pass_time(MOMENT)
     taken = queue.claim_one("one", owner="second")
     assert (taken.attempts, taken.fence, taken.taken_over) == (1, 2, True)
+
+
+def lose(queue: QueueCalls, key: str, times: int) -> Message:
+    """Claimed by one worker after the other, each of which dies."""
+    message = queue.claim_one(key, owner="worker 0")
+    for number in range(1, times + 1):
+        queue.pass_time(LEASE)
+        message = queue.claim_one(key, owner=f"worker {number}")
+    return message
+
+
+def test_what_is_taken_over_twice_in_a_row_is_to_be_run_alone(queue: QueueCalls) -> None:
+    queue.accept(new_message("one"))
+    assert not lose(queue, "one", 0).alone
+    queue.pass_time(LEASE)
+    assert not queue.claim_one("one", owner="another").alone
+    queue.pass_time(LEASE)
+    third = queue.claim_one("one", owner="a third")
+    assert (third.attempts, third.fence, third.alone) == (1, 3, True)
+
+
+def test_only_what_was_lost_alone_is_charged(queue: QueueCalls) -> None:
+    """Claimed beside it and lost with it costs nothing, however often."""
+    queue.accept(new_message("culprit"))
+    message = lose(queue, "culprit", 2)
+    for attempts in (1, 2, 3):
+        queue.begin_alone(message)
+        queue.begin_alone(message)  # its answer was lost
+        assert (message.attempts, queue.document("culprit")["attempts"]) == (attempts, attempts)
+        queue.pass_time(LEASE)
+        message = queue.claim_one("culprit", owner=f"after {attempts}")
+    assert queue.document("culprit")["attempts"] == 3
+
+
+def test_its_own_worker_takes_it_over_at_no_cost(queue: QueueCalls) -> None:
+    """A process that lost its lease and lives could not reach the database: that is no message's fault."""
+    queue.accept(new_message("one"))
+    for fence in range(1, 9):
+        message = queue.claim_one("one", owner="the same")
+        assert (message.attempts, message.fence, message.alone) == (1, fence, False)
+        queue.pass_time(LEASE)
+
+
+def test_after_an_ordinary_outcome_it_is_under_no_suspicion(queue: QueueCalls) -> None:
+    queue.accept(new_message("one"))
+    message = lose(queue, "one", 3)
+    queue.begin_alone(message)
+    queue.fail(message, MessageStatus.FAILED, A_WHILE)
+    queue.pass_time(A_WHILE)
+    again = queue.claim_one("one")
+    assert (again.attempts, again.alone) == (2, False)
+    assert {"alone", "takenOver"}.isdisjoint(queue.document("one"))
 
 
 def test_a_heartbeat_keeps_the_lease_of_its_owner_alone(queue: QueueCalls) -> None:
