@@ -229,7 +229,7 @@ def _assumptions(document: dict[str, Any]) -> dict[str, Any]:
         "orgId": UNKNOWN,
         "env": UNKNOWN,
         "examSystem": UNKNOWN,
-        "institution": f"{document.get('orgId', UNKNOWN)}/{document.get('env', UNKNOWN)}",
+        "institution": tenant.institution_name(document.get("orgId"), document.get("env")),
         "orderingKey": document["_id"],
         "correlationId": UNKNOWN,
         "payload": {},

@@ -9,6 +9,7 @@ from casebridge.database import Database, Document
 from casebridge.exams.cases import DISCARDED, Case, Cases
 from casebridge.messaging.message import MessageStatus
 from casebridge.operators.dead_letter import Instruction, discarded_of
+from casebridge.tenant import institution_name
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class RoadFinder:
         any_document: Document = case.document if case else (messages or entries)[0]
         return Road(
             correlation_id=correlation_id,
-            institution=case.institution if case else f"{any_document['orgId']}/{any_document['env']}",
+            institution=case.institution
+            if case
+            else institution_name(any_document.get("orgId"), any_document.get("env")),
             exam_system=any_document.get("examSystem") or any_document.get("examSys", ""),
             state=case.state.value if case else "no case",
             deadline=case.document.get("deadline") if case else None,
