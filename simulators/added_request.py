@@ -16,6 +16,8 @@ from simulators.population import ODDITIES, Population, PopulationOrder
 from simulators.state import World
 
 OTHER_CANDIDATES = 5
+SHARED_SUBMISSION = "shared_submission"
+"""Expected end of those who handed in together and both ask."""
 NEEDED_FIELDS = frozenset({"personlopenr", "kandidatnr", "datoKlageMottat"})
 """Fields without which no case can be carried on; a row that lacks one is expected to be set aside."""
 
@@ -36,6 +38,9 @@ class RequestOrder:
     kommisjonsId: str | None = None  # noqa: N815
     datoKlageMottat: str | None = None  # noqa: N815
     frist: str | None = None
+    groupWith: int | None = None  # noqa: N815
+    """A case whose participant shall have handed in the same submission; the new request is on its exam."""
+    externalIds: list[dict[str, str]] | None = None  # noqa: N815
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> RequestOrder:
@@ -73,11 +78,17 @@ def add_request(world: World, order: RequestOrder) -> dict[str, Any]:
     if institution is None:
         raise ValueError(f"no such institution: {order.orgId}")
     making = Population(world, PopulationOrder(seed=world.seed, days=1, variety=False), world.random)
-    if order.examId is None:
+    if order.groupWith is not None:
+        case, flow = _in_a_group(world, making, order)
+    elif order.examId is None:
         case, flow = _on_a_new_exam(making, order, making.add_exam(institution, len(world.exams)))
     else:
         case, flow = _on_an_exam(world, making, order)
     case.expected = order.expected_end()
+    if order.groupWith is not None:
+        _expect_of_group(world, case, order)
+    if order.externalIds is not None:
+        _rename(world, case, order.externalIds)
     case.answer_text = order.answer_text
     case.raw, case.omit = order.raw, frozenset(order.omit)
     _override(case, order)
@@ -125,6 +136,43 @@ def _on_an_exam(world: World, making: Population, order: RequestOrder) -> tuple[
             making.add_comments_made_while_marking(case, flow, participant)
             return case, flow
     raise ValueError("nobody is left on this exam who has not asked")
+
+
+def _in_a_group(world: World, making: Population, order: RequestOrder) -> tuple[Case, Flow]:
+    """Somebody of the same flow who has not asked yet, and who handed in together with the one who has."""
+    first = world.cases.get(order.groupWith or 0)
+    member = world.participant_of_case(first) if first is not None else None
+    if first is None or member is None or first.institution.org_id != order.orgId:
+        raise ValueError("no such case at this institution, or it has no participant")
+    flow = next(flow for flow in world.flows.values() if member in flow.participants)
+    asking = {case.student.personlopenr for case in world.cases_of_exam[first.exam.exam_id]}
+    for participant in flow.participants:
+        if participant.student.personlopenr not in asking and participant.group_id is None:
+            if member.group_id is None:
+                member.group_id, member.json = next(world.numbers.group), None
+            participant.group_id, participant.submission_id = member.group_id, member.submission_id
+            participant.json = None
+            case = making.add_case(
+                first.exam, participant.student, int(participant.unique_exam_id), participant, order.oddity
+            )
+            return case, flow
+    raise ValueError("nobody is left on this flow who has not asked")
+
+
+def _expect_of_group(world: World, case: Case, order: RequestOrder) -> None:
+    """Comments are on the submission, so nobody can tell whose they are; a text on the request is its own."""
+    for one in (case, world.cases[order.groupWith or 0]):
+        one.data_faults.append("groupWith")
+        if world.modes.justification == "comment" and order.expected is None:
+            one.expected = SHARED_SUBMISSION
+
+
+def _rename(world: World, case: Case, external_ids: list[dict[str, str]]) -> None:
+    participant = world.participant_of_case(case)
+    if participant is None:
+        raise ValueError("the case has no participant in WISEflow")
+    participant.external_ids, participant.json = external_ids, None
+    case.data_faults.append("externalIds")
 
 
 def _plain_flow(world: World, exam: Exam) -> Flow:

@@ -110,7 +110,8 @@ class Assessors:
         if text is None and version == 1 and case is not None:
             text = case.answer_text
         if text is None:
-            text = compose(participant.submission_id or 0, version, seed=self._world.seed)
+            member = None if participant.group_id is None else participant.participant_id
+            text = compose(participant.submission_id or 0, version, seed=self._world.seed, member=member)
         self._assign(explanation)
         explanation.versions.append(AnswerVersion(now, text))
         unknown = case is not None and case.oddity == "unknown_state"
@@ -151,7 +152,8 @@ class Assessors:
         for other in flow.participants:
             same_assessor = other.assessor is participant.assessor
             asks = other.participant_id in self._world.case_of_participant
-            if same_assessor and not asks and other.submission_id is not None:
+            has_its_own = other.submission_id not in {None, participant.submission_id}
+            if same_assessor and not asks and has_its_own:
                 self._world.add_comment(flow, other, "Fin disposisjon.", ShareType.PARTICIPANTS, now)
                 return
 

@@ -6,10 +6,8 @@ It is no simulated system: it is not counted, and no fault befalls it.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import date
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,7 +17,7 @@ from starlette.routing import Route
 
 from simulators.added_request import RequestOrder, add_request
 from simulators.assessors import Assessors
-from simulators.exam_case import REGISTERED, Case
+from simulators.case_changes import CaseChanges
 from simulators.faults import FaultRule
 from simulators.institution import Institution
 from simulators.population import PopulationOrder, populate
@@ -38,6 +36,7 @@ class Control:
     def __init__(self, world: World, assessors: Assessors) -> None:
         self._world = world
         self._assessors = assessors
+        self._changes = CaseChanges(world)
 
     def application(self) -> Starlette:
         def post(path: str, handler: Handler) -> Route:
@@ -52,8 +51,8 @@ class Control:
                 post("/population", self._population),
                 post("/release", self._release),
                 post("/requests", self._add_request),
-                post("/withdraw", self._withdraw),
-                post("/change", self._change),
+                post("/withdraw", self._changes.withdraw),
+                post("/change", self._changes.change),
                 post("/assessors", self._set_pace),
                 post("/answers/change", self._change_answer),
                 post("/credentials", self._credentials),
@@ -87,51 +86,6 @@ class Control:
 
     def _add_request(self, body: dict[str, Any]) -> dict[str, Any]:
         return add_request(self._world, RequestOrder.from_json(body))
-
-    def _withdraw(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Finish a case by hand in FS, or remove its row."""
-        case = self._case(body)
-        if body.get("how", "finished") == "removed":
-            case.removed = True
-        else:
-            case.finished_by_hand = True
-            case.communicated = date.today().isoformat()  # noqa: DTZ011 - an officer's calendar
-            if body.get("text") is not None:
-                case.explanation = {"tekst": body["text"], "sensor": "FS", "format": "text/plain"}
-        if not case.registered and case.expected == REGISTERED:
-            case.expected = "withdrawn"
-        return self._changed(case)
-
-    def _change(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Change a row in FS; WISEflow follows only if asked to."""
-        case = self._case(body)
-        if "frist" in body:
-            case.deadline = date.fromisoformat(body["frist"])
-        if "kommisjonsId" in body:
-            case.kommisjons_id = body["kommisjonsId"]
-        if "kandidatnr" in body:
-            case.kandidatnr = int(body["kandidatnr"])
-            if body.get("in_wiseflow"):
-                self._renumber(case)
-        return self._changed(case)
-
-    def _renumber(self, case: Case) -> None:
-        for flow in self._world.flows.values():
-            for participant in flow.participants:
-                if participant.participant_id == case.participant_id:
-                    participant.unique_exam_id = str(case.kandidatnr)
-                    participant.json = None
-
-    def _changed(self, case: Case) -> dict[str, Any]:
-        case.changed_at = time.time()
-        self._world.waiting.changed()
-        return {"caseId": case.case_id, "expected": case.expected}
-
-    def _case(self, body: dict[str, Any]) -> Case:
-        case = self._world.cases.get(body.get("caseId", 0))
-        if case is None:
-            raise ValueError("no such caseId")
-        return case
 
     def _institution(self, body: dict[str, Any]) -> Institution:
         institution = self._world.institutions.get(body.get("orgId", ""))

@@ -29,15 +29,15 @@ class ControlClient:
         return self._object("POST", "/release", {"count": count})
 
     def add_request(self, org_id: str, **order: Any) -> dict[str, Any]:
-        """Add one request: ``oddity, examId, answer_text, hold, raw, omit, expected`` and FS's own fields."""
+        """Add one request: ``oddity, examId, answer_text, hold, raw, omit, expected, groupWith, externalIds``, FS's fields."""
         return self._object("POST", "/requests", {"orgId": org_id} | order)
 
     def withdraw(self, case_id: int, *, how: str = "finished", text: str | None = None) -> dict[str, Any]:
-        """Finish a case by hand in FS, or remove its row (``how="removed"``)."""
+        """Finish a case by hand in FS, remove its row (``how="removed"``) or open it again (``how="reopened"``)."""
         return self._object("POST", "/withdraw", {"caseId": case_id, "how": how, "text": text})
 
     def change(self, case_id: int, **fields: Any) -> dict[str, Any]:
-        """Change ``frist``, ``kandidatnr`` (with ``in_wiseflow``) or ``kommisjonsId`` of a row in FS."""
+        """Change a row in FS and its participant in WISEflow; the README has the fields."""
         return self._object("POST", "/change", {"caseId": case_id} | fields)
 
     def assessors(self, **pace: Any) -> dict[str, Any]:

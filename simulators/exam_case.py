@@ -92,6 +92,10 @@ class Case:
     removed: bool = False
     last_body: str | None = None
     registrations: list[Registration] = field(default_factory=list)
+    reopenings: list[int] = field(default_factory=list)
+    """How many registrations there were each time the row was opened again."""
+    data_faults: list[str] = field(default_factory=list)
+    """What was done to the row or the participant on purpose, by the control interface."""
 
     @property
     def institution(self) -> Institution:
@@ -108,12 +112,19 @@ class Case:
 
     @property
     def registered(self) -> bool:
-        return bool(self.registrations)
+        """Registered, and not opened again since."""
+        return len(self.registrations) > (self.reopenings[-1] if self.reopenings else 0)
 
     @property
     def outstanding(self) -> bool:
         """Visible in FS, expected to be registered, and not registered yet."""
-        return self.in_fs and self.expected == REGISTERED and not self.registrations
+        return self.in_fs and self.expected == REGISTERED and not self.registered
+
+    def reopen(self) -> None:
+        """The row is there, open and without a result, whatever became of it before."""
+        self.removed = self.finished_by_hand = False
+        self.explanation = self.communicated = self.last_body = None
+        self.reopenings.append(len(self.registrations))
 
 
 def deadline_after(received: date) -> date:

@@ -1,7 +1,7 @@
 """What the simulated assessors write: plausible explanations of a grade, in Norwegian, all invented.
 
-Each text names the submission it is about, so that a text that reached the wrong candidate can never be mistaken for
-the right one.
+Each text names the submission it is about, and within a group the participant, so that a text that reached the wrong
+candidate can never be mistaken for the right one.
 """
 
 from __future__ import annotations
@@ -34,9 +34,12 @@ _ENDINGS = (
 )
 
 
-def compose(submission_id: int, version: int, *, seed: int) -> str:
-    """The text of one version of the answer on one submission: the same arguments give the same text."""
-    choice = Random(f"{seed}:text:{submission_id}:{version}")
+def compose(submission_id: int, version: int, *, seed: int, member: int | None = None) -> str:
+    """The text of one version of the answer on one submission: the same arguments give the same text.
+
+    :param member: the participant, where several handed in the submission together
+    """
+    choice = Random(f"{seed}:text:{submission_id}:{version}" + (f":{member}" if member else ""))
     first, second = choice.sample(range(1, 7), 2)
     sentences = [
         choice.choice(_OPENINGS),
@@ -45,6 +48,8 @@ def compose(submission_id: int, version: int, *, seed: int) -> str:
         choice.choice(_ENDINGS),
     ]
     note = f"Begrunnelsen gjelder besvarelse {submission_id}."
+    if member:
+        note += f" Deltaker {member}."
     if version > 1:
         note += f" Rettet utgave {version}."
     return " ".join(sentences) + "\n\n" + note

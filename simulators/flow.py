@@ -74,6 +74,10 @@ class Participant:
     activated: bool
     submission_id: int | None
     assessor: Assessor
+    group_id: int | None = None
+    """Members of a group hand in one submission together."""
+    external_ids: list[dict[str, str]] | None = None
+    """In place of the usual names of the user in other systems; an empty list leaves the field out."""
     json: dict[str, Any] | None = None
     """The rendered participant: flows are read page by page some thousand times, and participants rarely change."""
 

@@ -34,6 +34,7 @@ class Numbers:
         self.flow = itertools.count(770_001)
         self.participant = itertools.count(3_300_001)
         self.submission = itertools.count(5_000_001)
+        self.group = itertools.count(640_001)
         self.assessor = itertools.count(810_001)
         self.source = itertools.count(20_001)
         self.explanation = itertools.count(90_001)
@@ -127,6 +128,14 @@ class World:
         if case.participant_id is None:
             return None
         return self.explanation_of_participant.get(case.participant_id)
+
+    def participant_of_case(self, case: Case) -> Participant | None:
+        """The one participant in WISEflow whose assessor must answer."""
+        for flow in self.flows.values():
+            for participant in flow.participants:
+                if participant.participant_id == case.participant_id:
+                    return participant
+        return None
 
     def add_comment(
         self, flow: Flow, participant: Participant, content: str, share_type: ShareType, at: float

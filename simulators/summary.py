@@ -10,7 +10,7 @@ import math
 from itertools import pairwise
 from typing import Any
 
-from simulators.exam_case import Case
+from simulators.exam_case import REGISTERED, Case, Registration
 from simulators.population import expected_ends
 from simulators.state import World
 
@@ -43,7 +43,7 @@ def conditions(world: World) -> dict[str, int]:
 def summary(world: World) -> dict[str, Any]:
     """Everything counted, as ``GET /summary`` answers it."""
     counts: dict[str, Any] = dict(conditions(world))
-    registered = [case for case in world.cases.values() if case.registered]
+    registered = [case for case in world.cases.values() if case.registrations]
     first = [case.registrations[0].at for case in registered]
     latencies = sorted(seconds for case in registered if (seconds := _latency(world, case)) is not None)
     return counts | {
@@ -81,6 +81,7 @@ def _case_row(world: World, case: Case) -> dict[str, Any]:
         "datoKlageMottat": case.received.isoformat(),
         "frist": case.deadline.isoformat(),
         "oddity": case.oddity,
+        "dataFaults": case.data_faults,
         "expected": case.expected,
         "state": _state(world, case),
         "participantId": case.participant_id,
@@ -91,6 +92,7 @@ def _case_row(world: World, case: Case) -> dict[str, Any]:
         "showJustification": explanation.show_justification if explanation else None,
         "answerVersions": len(explanation.versions) if explanation else 0,
         "registrations": len(case.registrations),
+        "textIsRight": case.registered and not _is_wrong(world, case, case.registrations[-1]),
         "datoVedtakFormidlet": case.communicated,
         "visibleAt": case.visible_at,
         "dispatchedAt": explanation.created_at if explanation else None,
@@ -121,12 +123,17 @@ def _latency(world: World, case: Case) -> float | None:
 
 
 def _registered_twice(world: World, case: Case) -> int:
-    """Registrations beyond the versions that WISEflow holds, or that repeat the text of the one before."""
+    """Registrations beyond the versions that WISEflow holds, or that repeat the text of the one before.
+
+    A row that was opened again may be registered once more each time.
+    """
     explanation = world.explanation_of_case(case)
     versions = len(explanation.versions) if explanation else 0
     texts = [registration.text for registration in case.registrations]
-    same_again = sum(text == before for before, text in pairwise(texts))
-    return max(len(texts) - max(1, versions), same_again)
+    same_again = sum(
+        text == before for place, (before, text) in enumerate(pairwise(texts), start=1) if place not in case.reopenings
+    )
+    return max(len(texts) - max(1, versions) - len(case.reopenings), same_again)
 
 
 def _registered_out_of_order(world: World, case: Case) -> int:
@@ -139,16 +146,19 @@ def _registered_out_of_order(world: World, case: Case) -> int:
 
 def _wrong_texts(world: World, case: Case) -> int:
     """Registrations whose text the assessor of the case's participant had not written by then."""
+    return sum(_is_wrong(world, case, registration) for registration in case.registrations)
+
+
+def _is_wrong(world: World, case: Case, registration: Registration) -> bool:
     explanation = world.explanation_of_case(case)
     versions = explanation.versions if explanation else []
-    return sum(
-        all(version.text != registration.text or version.at > registration.at for version in versions)
-        for registration in case.registrations
-    )
+    return all(version.text != registration.text or version.at > registration.at for version in versions)
 
 
 def _is_stale(world: World, case: Case) -> bool:
-    """Whether a newer answer exists than the one in FS."""
+    """Whether a newer answer exists than the one in FS, of a case that is to have it."""
+    if not case.registered or case.expected != REGISTERED:
+        return False
     explanation = world.explanation_of_case(case)
     return bool(explanation and explanation.versions and explanation.versions[-1].text != case.registrations[-1].text)
 

@@ -69,6 +69,7 @@ class Wiseflow:
             Route(flow, old(self._basic_flow), methods=["GET"]),
             Route(f"{flow}/participants", old(self._participants_of_old_endpoint), methods=["GET"]),
             Route(f"{flows}/participants", new(self._participants), methods=["GET"]),
+            Route(f"{flows}/participants/{{participantId:int}}", new(self._participant), methods=["GET"]),
             Route(f"{flows}/assessors/submission-comments", new(self._comments), methods=["GET"]),
             Route(f"{flows}/sources", new(self._flow_sources), methods=["GET"]),
         ]
@@ -172,6 +173,16 @@ class Wiseflow:
             wiseflow_json.participant(one, institution.org_id) for one in flow.participants[offset : offset + limit]
         ]
         return _envelope(page, offset, limit, total=len(flow.participants))
+
+    async def _participant(self, request: Request, institution: Institution) -> Response:
+        """One participant, as it is at this moment."""
+        if institution.settings.participants_endpoint != "new":
+            raise RefusedError(404, "Not found")
+        flow, wanted = self._flow(request, institution), request.path_params["participantId"]
+        found = next((one for one in flow.participants if one.participant_id == wanted), None)
+        if found is None:
+            raise RefusedError(404, "Participant not found")
+        return JSONResponse({"success": True, "data": wiseflow_json.participant(found, institution.org_id)})
 
     async def _participants_of_old_endpoint(self, request: Request, institution: Institution) -> Response:
         """All participants at once; the endpoint is older than 1.34 and not in the description (contract 4.3)."""

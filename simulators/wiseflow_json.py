@@ -74,7 +74,7 @@ def flow_source(source: Source) -> dict[str, Any]:
 
 
 def participant(one: Participant, org_id: str) -> dict[str, Any]:
-    """A participant. Rendered once and kept: nothing but ``uniqueExamId`` ever changes, and that clears it."""
+    """A participant. Rendered once and kept: whoever changes a participant clears it."""
     if one.json is None:
         one.json = {
             "participantId": one.participant_id,
@@ -83,10 +83,10 @@ def participant(one: Participant, org_id: str) -> dict[str, Any]:
             "number": one.number,
             "activated": one.activated,
             "submissionId": one.submission_id,
-            "groupId": None,
+            "groupId": one.group_id,
             "assessorIds": [one.assessor.assessor_id],
             "assessorGroupIds": [],
-            "user": user(one.student, org_id),
+            "user": participating_user(one, org_id),
         }
     return one.json
 
@@ -94,6 +94,16 @@ def participant(one: Participant, org_id: str) -> dict[str, Any]:
 def participant_of_old_endpoint(one: Participant, org_id: str) -> dict[str, Any]:
     """A participant before 1.34: no ``uniqueExamId`` (contract 4.3)."""
     return {name: value for name, value in participant(one, org_id).items() if name != "uniqueExamId"}
+
+
+def participating_user(one: Participant, org_id: str) -> dict[str, Any]:
+    """The user of a participant, with the names in other systems that the control interface gave it, if any."""
+    body = user(one.student, org_id)
+    if one.external_ids is not None:
+        body["externalIds"] = one.external_ids
+        if not one.external_ids:
+            del body["externalIds"]
+    return body
 
 
 def user(student: Student, org_id: str) -> dict[str, Any]:
@@ -124,7 +134,7 @@ def explanation(request: ExplanationRequest, org_id: str, *, with_text: bool) ->
         "dueDate": request.due_date,
         "state": int(request.state),
         "showJustification": request.show_justification,
-        "participant": {"participantId": one.participant_id, "user": user(one.student, org_id)},
+        "participant": {"participantId": one.participant_id, "user": participating_user(one, org_id)},
     }
     if request.assign_date is not None:
         body["assignDate"] = request.assign_date

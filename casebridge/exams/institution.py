@@ -59,6 +59,11 @@ class Institution(DomainModel):
     """Organisation, environment and exam system as the configuration spells them: earlier versions took them so for keys."""
 
     @property
+    def realm(self) -> str:
+        """The realm of user names that FS writes without one: the institution's domain, which is its `orgId` (contract 11)."""
+        return self.org_id
+
+    @property
     def key(self) -> str:
         """The name by which operators know it and Dagster partitions it, the same for all its exam systems: `uis.no/prod`."""
         return institution_name(self.org_id, self.env)

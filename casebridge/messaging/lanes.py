@@ -7,14 +7,19 @@ environment that this process does not serve are left alone.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
+from casebridge.messaging.odd_documents import OddDocuments, is_never_found
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import normal_institution, tenant_key
+
+NAMES: Final = ("institution", "queue", "examSystem")
+"""The fields of a message that say in which lane it is."""
 
 
 @dataclass(frozen=True, order=True)
@@ -30,7 +35,7 @@ class Lane:
 
     @classmethod
     def of(cls, document: Document) -> "Lane":
-        return cls(document.get("institution"), document.get("queue"), document.get("examSystem"))
+        return cls(*(_name(document, field) for field in NAMES))
 
     def selection(self) -> Document:
         return {"institution": self.institution, "examSystem": self.exam_system, "queue": self.queue}
@@ -50,6 +55,11 @@ class Lane:
         )
 
 
+def _name(document: Document, field: str) -> str | None:
+    value = document.get(field)
+    return value if isinstance(value, str) else None
+
+
 class Lanes:
     """Reads and writes `oai.lanes`."""
 
@@ -58,6 +68,7 @@ class Lanes:
         self._messages = database.messages
         self.collection = database.lanes
         self._clock = clock
+        self._odd = OddDocuments(database, clock)
 
     def ring(self, lanes: Iterable[Lane]) -> None:
         """Tell every process that something waits in these lanes. Losing a ring costs time and never a message."""
@@ -77,10 +88,14 @@ class Lanes:
         return list(self.collection.find())
 
     def search(self) -> set[Lane]:
-        """The served lanes of the messages that are there, rung or not; costs a look at each live message on some servers."""
-        fields = {"institution": "$institution", "examSystem": "$examSystem", "queue": "$queue"}
-        groups = self._messages.aggregate([{"$group": {"_id": fields}}])
-        return {lane for group in groups if self.serves(lane := Lane.of(group["_id"]))}
+        """The served lanes of the messages that are there, rung or not; costs a look at each live message on some servers.
+
+        Messages that no claim would find are adopted, or set aside, on the way, whosever they are.
+        """
+        groups = self._groups()
+        if any(is_never_found(group) for group in groups) and self._odd.adopt():
+            groups = self._groups()
+        return {lane for group in groups if _has_a_name(group) and self.serves(lane := Lane.of(group))}
 
     def serves(self, lane: Lane) -> bool:
         """Whether this process may take messages from the lane."""
@@ -89,3 +104,12 @@ class Lanes:
     def forget_old(self) -> int:
         """Remove what earlier versions rang, lanes without an exam system: others are rung by now. Returns how many."""
         return self.collection.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
+
+    def _groups(self) -> list[Document]:
+        names: Document = {name: f"${name}" for name in (*NAMES, "status")}
+        pipeline: list[Document] = [{"$group": {"_id": {**names, "due": {"$type": "$dueAt"}}}}]
+        return [group["_id"] for group in self._messages.aggregate(pipeline)]
+
+
+def _has_a_name(group: Document) -> bool:
+    return all(isinstance(group.get(name), str | None) for name in NAMES)

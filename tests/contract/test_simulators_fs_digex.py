@@ -208,6 +208,28 @@ class TestRegistering:
         assert fs.rows(case["examId"]) == []
         assert fs.register(registration(case["examId"], row, "Tekst.")).status_code == 404
 
+    def test_a_row_that_was_finished_by_hand_carries_its_text(
+        self, simulators: RunningSimulators, fs: FsCaller, case: dict[str, Any]
+    ) -> None:
+        simulators.control.withdraw(case["caseId"], text="Gitt muntlig.")
+        assert only_row(fs, case)["begrunnelse"]["tekst"] == "Gitt muntlig."
+
+    @pytest.mark.parametrize("before", ["registered", "finished", "removed"])
+    def test_a_row_that_was_opened_again_is_open_and_new(
+        self, simulators: RunningSimulators, fs: FsCaller, case: dict[str, Any], before: str
+    ) -> None:
+        row = only_row(fs, case)
+        body = registration(case["examId"], row, "Tekst.")
+        if before == "registered":
+            fs.register(body)
+        else:
+            simulators.control.withdraw(case["caseId"], how=before, text="Gitt muntlig.")
+        simulators.control.withdraw(case["caseId"], how="reopened")
+        assert only_row(fs, case) == row
+        assert simulators.control.summary()["registered"] == 0
+        assert fs.register(body).status_code == 200
+        assert only_row(fs, case)["begrunnelse"]["tekst"] == "Tekst."
+
     @pytest.mark.parametrize("text", ["", "  \n\t", None, 7])
     def test_an_empty_text_is_refused(self, fs: FsCaller, case: dict[str, Any], text: Any) -> None:
         assert fs.register(registration(case["examId"], only_row(fs, case), text)).status_code == 400
@@ -243,3 +265,27 @@ class TestBadRows:
         assert "personlopenr" not in only_row(fs, missing)
         assert only_row(fs, strange)["kandidatnr"] == "A-17"
         assert missing["expected"] == strange["expected"] == "invalid_row"
+
+    def test_a_good_row_can_become_odd_and_good_again(
+        self, simulators: RunningSimulators, fs: FsCaller, case: dict[str, Any]
+    ) -> None:
+        row = only_row(fs, case)
+        simulators.control.change(case["caseId"], raw={"frist": "når det passer"}, omit=["kandidatnr"])
+        odd = only_row(fs, case)
+        assert (odd["frist"], "kandidatnr" in odd) == ("når det passer", False)
+        simulators.control.change(case["caseId"], raw={}, omit=[])
+        assert only_row(fs, case) == row
+
+    def test_a_user_name_changes_in_fs_alone(
+        self, simulators: RunningSimulators, fs: FsCaller, case: dict[str, Any]
+    ) -> None:
+        row = only_row(fs, case)
+        simulators.control.change(case["caseId"], brukernavn="ola.n")
+        assert only_row(fs, case) == row | {"brukernavn": "ola.n"}
+
+    @pytest.mark.parametrize("order", [{"colour": "red"}, {"swapWith": 0}])
+    def test_a_change_that_makes_no_sense_is_refused(
+        self, simulators: RunningSimulators, case: dict[str, Any], order: dict[str, Any]
+    ) -> None:
+        with pytest.raises(ValueError, match="no "):
+            simulators.control.change(case["caseId"], **order)

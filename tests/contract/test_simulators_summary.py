@@ -171,6 +171,41 @@ def test_a_withdrawn_case_is_no_longer_expected(simulators: RunningSimulators, f
     assert (numbers["outstanding"], numbers["expected"]["set_aside"]) == (0, {"withdrawn": 1})
 
 
+def test_a_registered_row_that_is_opened_again_may_be_registered_once_more(
+    simulators: RunningSimulators, fs: FsCaller
+) -> None:
+    case = answered(simulators, fs, answer_text="Svar.")
+    register(fs, case, "Svar.")
+    simulators.control.withdraw(case["caseId"], how="reopened")
+    numbers = simulators.control.summary()
+    assert (numbers["registered"], numbers["registrations"], numbers["outstanding"]) == (0, 1, 0)
+    assert numbers["expected"]["set_aside"] == {"reopened": 1}
+    register(fs, case, "Svar.")
+    assert (simulators.control.summary()["registered"], mistakes(simulators)) == (1, {})
+    register(fs, case, "Svar.", "2026-01-16")
+    assert mistakes(simulators) == {"registered_twice": 1}
+
+
+def test_a_withdrawn_row_that_is_opened_again_is_expected_again(simulators: RunningSimulators, fs: FsCaller) -> None:
+    case = simulators.control.add_request(fs.institution["orgId"])
+    simulators.control.withdraw(case["caseId"], how="removed")
+    simulators.control.withdraw(case["caseId"], how="reopened")
+    numbers = simulators.control.summary()
+    assert (numbers["outstanding"], numbers["expected"]["registered"]) == (1, 1)
+    (row,) = simulators.control.cases()
+    assert (row["dataFaults"], row["state"]) == (["removed", "reopened"], "visible")
+
+
+def test_a_newer_answer_is_no_loss_for_a_case_that_must_not_have_it(
+    simulators: RunningSimulators, fs: FsCaller
+) -> None:
+    case = answered(simulators, fs, answer_text="Første.")
+    register(fs, case, "Første.")
+    simulators.control.change_answer(case["explanationRequestId"], "Andre.")
+    simulators.control.change(case["caseId"], kandidatnr=4711, expected="identity")
+    assert mistakes(simulators) == {}
+
+
 def test_a_wait_that_is_not_met_says_so(simulators: RunningSimulators, fs: FsCaller) -> None:
     with pytest.raises(TimeoutError, match="registered is 0, not 1"):
         simulators.control.wait("registered", 1, timeout_s=0.05)

@@ -237,5 +237,6 @@ def test_a_case_under_a_padded_id_is_the_same_case(padded: bool, world: World) -
     }
     carried = world.database.cases.find_one({"_id": case["_id"]})
     assert carried is not None
+    assert bridge.dead_letters.find(DeadLetterFilter(correlation_id=case["correlationId"]), 1).by_code == {}
     assert (carried["state"], carried["correlationId"]) == ("registered", case["correlationId"])
     check_no_mistakes(world, registered=12)

@@ -1,0 +1,138 @@
+"""What happens to a case after it appeared: its row or its participant is changed, its row is finished, removed or opened again.
+
+The control interface asks for it; nothing here is part of a simulated system. A participant in WISEflow changes only
+where the order says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from simulators.exam_case import REGISTERED, Case
+from simulators.flow import Participant
+from simulators.state import World
+
+WITHDRAWN = "withdrawn"
+REOPENED = "reopened"
+"""Expected end of a row that was opened again after it was registered: somebody is told, or it is registered anew."""
+IN_ROW = frozenset({"kandidatnr", "swapWith", "brukernavn", "raw", "omit"})
+IN_WISEFLOW = frozenset({"uniqueExamId", "externalIds", "in_wiseflow"})
+FIELDS = IN_ROW | IN_WISEFLOW | {"caseId", "frist", "kommisjonsId", "expected"}
+
+
+class CaseChanges:
+    """Changes to the cases of one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def change(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Change a row in FS, and its participant in WISEflow where the order names that.
+
+        :raises ValueError: an unknown field, no such case, or a case without participant that must have one
+        """
+        if unknown := set(order) - FIELDS:
+            raise ValueError(f"a case has no {sorted(unknown)}; choices: {sorted(FIELDS)}")
+        case = self._case(order["caseId"])
+        other = self._case(order["swapWith"]) if "swapWith" in order else None
+        for one in (case, other):
+            if one is not None and "expected" in order:
+                one.expected = order["expected"]
+        if "frist" in order:
+            case.deadline = date.fromisoformat(order["frist"])
+        if "kommisjonsId" in order:
+            case.kommisjons_id = order["kommisjonsId"]
+        self._change_row(case, order)
+        self._change_participant(case, order)
+        if other is not None:
+            case.kandidatnr, other.kandidatnr = other.kandidatnr, case.kandidatnr
+            self._changed(other, ["swapWith"])
+        if order.get("in_wiseflow"):
+            for one in (case, other):
+                if one is not None:
+                    self._set_number(one, str(one.kandidatnr))
+        return self._changed(case, sorted((IN_ROW | IN_WISEFLOW) & set(order)))
+
+    def withdraw(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Finish a case by hand in FS, remove its row, or open it again.
+
+        :raises ValueError: no such case, or no such way
+        """
+        case, how = self._case(order.get("caseId", 0)), order.get("how", "finished")
+        ways: dict[str, Callable[[Case, str | None], None]] = {
+            "finished": _finish,
+            "removed": _remove,
+            "reopened": _reopen,
+        }
+        if how not in ways:
+            raise ValueError(f"a case cannot be withdrawn so: {how}; choices: {sorted(ways)}")
+        ways[how](case, order.get("text"))
+        return self._changed(case, [how])
+
+    def _change_row(self, case: Case, order: dict[str, Any]) -> None:
+        if "kandidatnr" in order:
+            case.kandidatnr = int(order["kandidatnr"])
+        if "raw" in order:
+            case.raw = dict(order["raw"])
+        if "brukernavn" in order:
+            case.raw = case.raw | {"brukernavn": order["brukernavn"]}
+        if "omit" in order:
+            case.omit = frozenset(order["omit"])
+
+    def _change_participant(self, case: Case, order: dict[str, Any]) -> None:
+        if "externalIds" in order:
+            participant = self._participant(case)
+            participant.external_ids, participant.json = order["externalIds"], None
+        if "uniqueExamId" in order:
+            self._set_number(case, str(order["uniqueExamId"]))
+
+    def _set_number(self, case: Case, number: str) -> None:
+        participant = self._participant(case)
+        participant.unique_exam_id, participant.json = number, None
+
+    def _participant(self, case: Case) -> Participant:
+        participant = self._world.participant_of_case(case)
+        if participant is None:
+            raise ValueError("the case has no participant in WISEflow")
+        return participant
+
+    def _case(self, case_id: object) -> Case:
+        case = self._world.cases.get(case_id) if isinstance(case_id, int) else None
+        if case is None:
+            raise ValueError("no such caseId")
+        return case
+
+    def _changed(self, case: Case, faults: list[str]) -> dict[str, Any]:
+        case.data_faults += faults
+        case.changed_at = time.time()
+        self._world.waiting.changed()
+        return {"caseId": case.case_id, "expected": case.expected}
+
+
+def _finish(case: Case, text: str | None) -> None:
+    case.finished_by_hand = True
+    case.communicated = date.today().isoformat()  # noqa: DTZ011 - an officer's calendar
+    if text is not None:
+        case.explanation = {"tekst": text, "sensor": "FS", "format": "text/plain"}
+    _expect_withdrawal(case)
+
+
+def _remove(case: Case, _text: str | None) -> None:
+    case.removed = True
+    _expect_withdrawal(case)
+
+
+def _expect_withdrawal(case: Case) -> None:
+    if not case.registered and case.expected == REGISTERED:
+        case.expected = WITHDRAWN
+
+
+def _reopen(case: Case, _text: str | None) -> None:
+    if case.registered and case.expected == REGISTERED:
+        case.expected = REOPENED
+    elif case.expected == WITHDRAWN:
+        case.expected = REGISTERED
+    case.reopen()
