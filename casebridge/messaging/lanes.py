@@ -7,6 +7,7 @@ environment that this process does not serve are left alone.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
@@ -16,6 +17,9 @@ from casebridge.database import Database, Document
 from casebridge.messaging.odd_documents import OddDocuments, is_never_found
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import normal_institution, tenant_key
+
+NAMES: Final = ("institution", "queue", "examSystem")
+"""The fields of a message that say in which lane it is."""
 
 
 @dataclass(frozen=True, order=True)
@@ -31,7 +35,7 @@ class Lane:
 
     @classmethod
     def of(cls, document: Document) -> "Lane":
-        return cls(_name(document, "institution"), _name(document, "queue"), _name(document, "examSystem"))
+        return cls(*(_name(document, field) for field in NAMES))
 
     def selection(self) -> Document:
         return {"institution": self.institution, "examSystem": self.exam_system, "queue": self.queue}
@@ -86,18 +90,12 @@ class Lanes:
     def search(self) -> set[Lane]:
         """The served lanes of the messages that are there, rung or not; costs a look at each live message on some servers.
 
-        Messages that no claim would find are adopted, or set aside, on the way.
+        Messages that no claim would find are adopted, or set aside, on the way, whosever they are.
         """
         groups = self._groups()
         if any(is_never_found(group) for group in groups) and self._odd.adopt():
             groups = self._groups()
-        lanes = {Lane.of(group) for group in groups if _has_a_name(group)}
-        return {lane for lane in lanes if self.serves(lane)}
-
-    def _groups(self) -> list[Document]:
-        names: Document = {name: f"${name}" for name in ("institution", "examSystem", "queue", "status")}
-        pipeline: list[Document] = [{"$group": {"_id": {**names, "due": {"$type": "$dueAt"}}}}]
-        return [group["_id"] for group in self._messages.aggregate(pipeline)]
+        return {lane for group in groups if _has_a_name(group) and self.serves(lane := Lane.of(group))}
 
     def serves(self, lane: Lane) -> bool:
         """Whether this process may take messages from the lane."""
@@ -107,6 +105,11 @@ class Lanes:
         """Remove what earlier versions rang, lanes without an exam system: others are rung by now. Returns how many."""
         return self.collection.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
 
+    def _groups(self) -> list[Document]:
+        names: Document = {name: f"${name}" for name in (*NAMES, "status")}
+        pipeline: list[Document] = [{"$group": {"_id": {**names, "due": {"$type": "$dueAt"}}}}]
+        return [group["_id"] for group in self._messages.aggregate(pipeline)]
+
 
 def _has_a_name(group: Document) -> bool:
-    return all(isinstance(group.get(name), str | None) for name in ("institution", "examSystem", "queue"))
+    return all(isinstance(group.get(name), str | None) for name in NAMES)

@@ -196,15 +196,15 @@ class Message:
     """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
 
     @property
+    def tenant(self) -> str:
+        """The key of whose it is: institution and exam system."""
+        return tenant.tenant_key(self.institution, self.exam_system)
+
+    @property
     def not_stored(self) -> str | None:
         """The code of why the database would not hold what the message says; then nothing can be done for it."""
         code = self.stored.get("notStored")
         return code if isinstance(code, str) else None
-
-    @property
-    def tenant(self) -> str:
-        """The key of whose it is: institution and exam system."""
-        return tenant.tenant_key(self.institution, self.exam_system)
 
     @property
     def is_held(self) -> bool:
@@ -289,13 +289,12 @@ def is_count(value: object) -> bool:
 
 def _assumptions(document: dict[str, Any]) -> dict[str, Any]:
     """What a document may lack, and what is taken for it."""
-    org_id, env = (document.get(name) if isinstance(document.get(name), str) else UNKNOWN for name in ("orgId", "env"))
     return {
         "queue": UNKNOWN,
         "orgId": UNKNOWN,
         "env": UNKNOWN,
         "examSystem": UNKNOWN,
-        "institution": f"{org_id}/{env}",
+        "institution": tenant.institution_name(document.get("orgId"), document.get("env")),
         "orderingKey": document["_id"],
         "correlationId": UNKNOWN,
         "payload": {},

@@ -31,6 +31,7 @@ from casebridge.messaging.message import (
     moment_of,
     status_of,
 )
+from casebridge.tenant import institution_name
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ _TYPES: Final = {
     "due": {"$type": "$dueAt"},
     "institutionIs": {"$type": "$institution"},
     "queueIs": {"$type": "$queue"},
-    "systemIs": {"$type": "$examSystem"},
+    "examSystemIs": {"$type": "$examSystem"},
 }
 
 
@@ -116,7 +117,9 @@ class OddDocuments:
         if document["due"] != "date":
             change["dueAt"] = self._due_at(document)
         if not isinstance(document.get("institution"), str):
-            change["institution"] = f"{document['orgId']}/{document['env']}"
+            change["institution"] = institution_name(document["orgId"], document["env"])
+        if not isinstance(document.get("examSystem"), str | None):
+            change["examSystem"] = UNKNOWN
         logger.warning("a message is adopted, with %s", ", ".join(sorted(change)))
         self._messages.update_one(seen, {"$set": change})
 
@@ -137,7 +140,7 @@ class OddDocuments:
         failure = Failure(now, 1, STEP, error.category.value, error.code, error.cause, error.next_action)
         said = {name: value if isinstance(value := stored.get(name), str) else UNKNOWN for name in names}
         if said["institution"] == UNKNOWN:
-            said["institution"] = f"{said['orgId']}/{said['env']}"
+            said["institution"] = institution_name(said["orgId"], said["env"])
         owed = stored.get("effects")
         alert = _alert(said, error)
         effect = OwedEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
@@ -166,14 +169,15 @@ _NEVER_FOUND: Final[list[Document]] = [
             {"due": {"$ne": "date"}},
             {"institutionIs": {"$ne": "string"}},
             {"queueIs": {"$ne": "string"}},
-            {"systemIs": {"$nin": ["string", "missing", "null"]}},
+            # Whoever has only one exam system needs not say which.
+            {"examSystemIs": {"$nin": ["string", "null", "missing"]}},
         )
     ),
 ]
 
 
 def is_never_found(group: Mapping[str, Any]) -> bool:
-    """Whether messages of this status, institution, queue and type of `dueAt` (`due`) are none that a claim would find."""
+    """Whether no claim would find messages of this status, institution, exam system, queue and type of `dueAt` (`due`)."""
     status = status_of(group)
     if status is None:
         return True

@@ -10,6 +10,7 @@ from casebridge.exams.cases import DISCARDED, Case, Cases
 from casebridge.messaging.message import LONG_AGO, MessageStatus
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import LOOK_AT_IT, Instruction, discarded_of
+from casebridge.tenant import institution_name
 
 MOST_MESSAGES: Final = 100
 SHOWN: Final = {
@@ -90,7 +91,7 @@ class RoadFinder:
 
 
 def _institution(document: Document) -> str:
-    return odd.text(document, "institution", f"{odd.text(document, 'orgId')}/{odd.text(document, 'env')}")
+    return odd.text(document, "institution", institution_name(document.get("orgId"), document.get("env")))
 
 
 def _milestone(entry: Document) -> Milestone:

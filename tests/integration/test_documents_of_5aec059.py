@@ -151,6 +151,7 @@ def test_open_and_finished_cases_are_carried_on_once(world: World) -> None:
     assert states(world) == {"registered": 3 + 3 + 2, "shown": 3, "withdrawn": 1, "requested": 1 + 2}
     assert world.control.summary()["dispatched"] == ASKED_BEFORE + 2, "no second request"
     check_no_mistakes(world, registered=11)
+    assert world.database.messages.count_documents({"status": "dead"}) == 2, "what is dead is not set aside once more"
     assert bridge.accounting.account().unaccounted == ()
     for case in world.database.cases.find({"state": {"$in": ["registered", "shown"]}}):
         known = before[case["_id"]]
@@ -236,5 +237,6 @@ def test_a_case_under_a_padded_id_is_the_same_case(padded: bool, world: World) -
     }
     carried = world.database.cases.find_one({"_id": case["_id"]})
     assert carried is not None
+    assert bridge.dead_letters.find(DeadLetterFilter(correlation_id=case["correlationId"]), 1).by_code == {}
     assert (carried["state"], carried["correlationId"]) == ("registered", case["correlationId"])
     check_no_mistakes(world, registered=12)

@@ -3,8 +3,10 @@
 A new key gets its line in `KEYS`: the parts that make two things different, and how the key is built of them.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,3 +178,19 @@ def test_the_environment_can_be_read_from_the_name(org_id: str, env: str) -> Non
     made = institution(org_id, env, "WISEFLOW")
     if made.env != "unknown" and "/" not in made.env and "%" not in made.env:
         assert environment_of(made.key) == made.env
+
+
+BY_HAND = re.compile(r"""org(_id|Id)[^"\n]{0,12}\}/\{""")
+"""An f-string that joins an organisation and something else by a slash."""
+
+
+def test_names_are_built_in_one_place() -> None:
+    root = Path(__file__).parents[2]
+    files = [
+        path
+        for folder in ("casebridge", "resources", "assets", "sensors", "orchestration")
+        for path in (root / folder).rglob("*.py")
+    ]
+    assert len(files) > 100
+    assert [path.name for path in files if BY_HAND.search(path.read_text())] == []
+    assert BY_HAND.search("""f"{row['orgId']}/{row['env']}" """)
