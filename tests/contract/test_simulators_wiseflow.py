@@ -324,7 +324,7 @@ class TestExplanations:
         assert len(comments) > len(about_it) > 1
         assert about_it[-1]["shareType"] == "ASSESSORS"
 
-    def test_every_comment_can_be_html(self, simulators: RunningSimulators, wiseflow: WiseflowCaller) -> None:
+    def test_an_assessor_can_write_html(self, simulators: RunningSimulators, wiseflow: WiseflowCaller) -> None:
         simulators.control.modes(comment_format="html")
         case = added(simulators, wiseflow, answer_text="Drøfter R&D,  a < b\nog mer.\n\nGodt.")
         wiseflow.request_explanation(case["flowId"], case["participantId"])
@@ -332,7 +332,7 @@ class TestExplanations:
         comments = wiseflow.call("GET", f"/flows/{case['flowId']}/assessors/submission-comments").json()["data"]
         contents = [one["content"] for one in comments]
         assert "<p>Dr&oslash;fter R&amp;D,  a &lt; b<br>og mer.</p><p>Godt.</p>" in contents
-        assert all(content.startswith("<p>") and content.endswith("</p>") for content in contents)
+        assert "<p>Notat til medsensor: se over poengsummen.</p>" in contents
 
     def test_the_text_can_stand_on_the_request_instead(
         self, simulators: RunningSimulators, wiseflow: WiseflowCaller, case: dict[str, Any]
