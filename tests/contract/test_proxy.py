@@ -30,6 +30,8 @@ pytestmark = pytest.mark.contract
 RULES = (Path(__file__).parents[2] / "deploy" / "Caddyfile").read_text()
 LOGIN = ("operator", "a password")
 EVIL = "https://evil.example"
+GATEWAY = "https://casebridge.uis.no"
+"""The address under which the institution's own gateway shows the UI."""
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -88,10 +90,8 @@ def hashed() -> str:
 def started(children: Children, port: int, hashed: str) -> Caddy:
     """The rules as they are; only what is behind them, and the address, are the test's."""
     rules = RULES.replace("webserver:3000", f"127.0.0.1:{port}")
-    own = rules.replace("{$UI_ORIGIN}", "{$UI_ADDRESS}")
     assert rules != RULES
-    assert own != rules
-    return Caddy(children, own, {"UI_USER": LOGIN[0], "UI_PASSWORD_HASH": hashed})
+    return Caddy(children, rules, {"UI_USER": LOGIN[0], "UI_PASSWORD_HASH": hashed, "UI_ORIGIN": GATEWAY})
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,7 @@ def ask(proxy: Caddy, method: str, path: str, headers: dict[str, str], **options
         ("POST", "/graphql", JSON),
         ("POST", "/graphql", {"Content-Type": "Application/JSON; charset=utf-8"}),
         ("POST", "/graphql", {**JSON, "Origin": "OWN", "Sec-Fetch-Site": "same-origin"}),
+        ("POST", "/graphql", {**JSON, "Origin": GATEWAY, "Sec-Fetch-Site": "same-origin"}),
         ("GET", "/download_debug/1", {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}),
     ],
 )

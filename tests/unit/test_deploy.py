@@ -136,7 +136,7 @@ def test_only_the_proxy_has_a_port_and_only_on_loopback() -> None:
 def test_the_proxy_is_the_one_that_the_tests_run() -> None:
     """What its rules do is in tests/contract/test_proxy.py."""
     assert SERVICES["proxy"]["image"] == f"caddy:{CADDY_VERSION}"
-    asked = set(re.findall(r"\{\$([A-Z_]+)\}", (DEPLOY / "Caddyfile").read_text()))
+    asked = set(re.findall(r"\{\$([A-Z_]+)", (DEPLOY / "Caddyfile").read_text()))
     assert asked == SERVICES["proxy"]["environment"].keys()
 
 
