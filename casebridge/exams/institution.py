@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from casebridge.exams.source_code import DEFAULT_SOURCE_CODE, SourceCodeTemplate
 from casebridge.personal_data import DomainModel
 
 
@@ -30,6 +31,8 @@ class WiseflowAccess(DomainModel):
     """Whether the student may see the answer in WISEflow once FS has it; WISEflow then sends an e-mail."""
     participants_endpoint: Literal["new", "old"] = Field("new", alias="participantsEndpoint")
     flow_search: Literal["sources", "sis_flows"] = Field("sources", alias="flowSearch")
+    source_code: SourceCodeTemplate = Field(DEFAULT_SOURCE_CODE, alias="sourceCode")
+    """How the source codes of the institution's flows are built."""
 
 
 class Institution(DomainModel):
