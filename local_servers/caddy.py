@@ -55,7 +55,7 @@ def fetch_caddy() -> None:
     try:
         built = subprocess.run(  # noqa: S603 - fixed names
             [go, "install", f"github.com/caddyserver/caddy/v2/cmd/caddy@v{VERSION}"],
-            env={**os.environ, "GOBIN": str(BUILT.parent), "CGO_ENABLED": "0"},
+            env={**os.environ, "GOBIN": str(BUILT.parent)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
