@@ -19,6 +19,7 @@ from casebridge.personal_data import DomainModel
 from casebridge.secrets import Secrets
 from casebridge.settings import WiseflowSettings
 from resources.http import HttpAnswer, HttpCall, HttpClient, Refusal
+from resources.readable_text import readable_text
 from resources.wiseflow_token import ApiKey, Credential, OAuth2Token
 
 SYSTEM: Final = "WISEflow"
@@ -286,7 +287,17 @@ def _records(answer: HttpAnswer, rows: Any, kind: type[Record]) -> list[Record]:
         records: list[Record] = _LISTS[kind].validate_python(rows)
     except ValidationError as error:
         raise _shape(answer, error) from None
-    return records
+    return [_readable(record) for record in records]
+
+
+def _readable(record: Record) -> Record:
+    """The record with its text as a person reads it: WISEflow writes plain text or HTML (contract 4.4)."""
+    if isinstance(record, SubmissionComment) and record.content:
+        return record.model_copy(update={"content": readable_text(record.content)})
+    if isinstance(record, Explanation) and record.justification and record.justification.text:
+        text = readable_text(record.justification.text)
+        return record.model_copy(update={"justification": record.justification.model_copy(update={"text": text})})
+    return record
 
 
 def _created(answer: HttpAnswer, data: Any) -> CreatedExplanation:

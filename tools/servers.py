@@ -22,6 +22,8 @@ from rich.table import Table
 
 from casebridge.database import Database
 from casebridge.settings import MongoDBSettings
+from local_servers.caddy import CaddyNotFoundError, fetch_caddy, installed_caddy
+from local_servers.caddy import version_of as version_of_caddy
 from local_servers.chromium import installed_chromium, version_of
 from local_servers.kafka import KafkaNotFoundError, fetch_kafka, installed_kafka
 from local_servers.postgresql import PostgreSQLNotFoundError, installed_binaries
@@ -57,6 +59,7 @@ def main() -> None:
         "Apache Kafka": apache_kafka,
         "PostgreSQL": lambda: _look_or_install(postgresql, "postgresql"),
         "Redis": lambda: _look_or_install(redis, "redis-server"),
+        "Caddy": caddy,
         "Chromium": lambda: _look_or_install(chromium, "chromium", "fonts-liberation", "fonts-noto-color-emoji"),
     }
     for server, look in rows.items():
@@ -120,6 +123,20 @@ def redis() -> Found:
     except RedisNotFoundError as error:
         raise NotToBeHadError(str(error)) from error
     return Found(version_of_redis(binary), str(binary))
+
+
+def caddy() -> Found:
+    """The proxy of deploy/, built from its module where there is Go."""
+    try:
+        binary = installed_caddy()
+    except CaddyNotFoundError:
+        sys.stderr.write("servers: building Caddy\n")
+        try:
+            fetch_caddy()
+            binary = installed_caddy()
+        except CaddyNotFoundError as error:
+            raise NotToBeHadError(str(error)) from error
+    return Found(version_of_caddy(binary), str(binary))
 
 
 def chromium() -> Found:

@@ -13,6 +13,7 @@ from typing import Final
 from casebridge.errors import PermanentError
 from casebridge.exams.identity import Comparison, Person, compare
 from casebridge.exams.models import CandidatePlace, ExamPlace
+from casebridge.exams.visible_text import says_something
 from casebridge.exams.wiseflow_records import (
     ACCEPTED,
     MARKED_STATES,
@@ -207,7 +208,7 @@ def choose_comment(
         and comment.created_at >= explanation.request_date
         and _by_assigned_assessor(explanation, comment)
         and comment.content is not None
-        and comment.content.strip()
+        and says_something(comment.content)
     ]
     return max(candidates, key=lambda comment: (comment.changed_at, comment.comment_id), default=None)
 

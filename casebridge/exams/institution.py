@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from casebridge.exams.source_code import DEFAULT_SOURCE_CODE, SourceCodeTemplate
 from casebridge.personal_data import DomainModel
 from casebridge.tenant import institution_name, normal_exam_system, normal_name, tenant_key
 
@@ -42,6 +43,8 @@ class WiseflowAccess(DomainModel):
     """Whether the student may see the answer in WISEflow once FS has it; WISEflow then sends an e-mail."""
     participants_endpoint: Literal["new", "old"] = Field("new", alias="participantsEndpoint")
     flow_search: Literal["sources", "sis_flows"] = Field("sources", alias="flowSearch")
+    source_code: SourceCodeTemplate = Field(DEFAULT_SOURCE_CODE, alias="sourceCode")
+    """How the source codes of the institution's flows are built."""
 
 
 class Institution(DomainModel):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
 
 from casebridge.exams.identity import Evidence
+from casebridge.exams.visible_text import says_something
 from casebridge.personal_data import DomainModel, Personal
 
 NOT_ACTIVATED: Final = 0
@@ -165,7 +166,7 @@ class Explanation(DomainModel):
     def text(self) -> str | None:
         """The text on the request itself, if there is one that says something."""
         text = self.justification.text if self.justification else None
-        return text if text and text.strip() else None
+        return text if text and says_something(text) else None
 
 
 class SubmissionComment(DomainModel):

@@ -19,7 +19,7 @@ from tests.contract.clients import SimulatedWorld, check_exchanges, recorded
 from tests.contract.openapi import wiseflow_contract
 
 SEEN = datetime(2026, 3, 2, 12, tzinfo=UTC)
-MODES = {"justification": "comment", "patch_data": "array", "sis_flows_shape": "list"}
+MODES = {"justification": "comment", "comment_format": "plain", "patch_data": "array", "sis_flows_shape": "list"}
 ODD_ENDS = {
     "no_candidate": "wiseflow.participant_missing",
     "no_flow": "wiseflow.flow_missing",
@@ -178,6 +178,7 @@ def test_the_deadline_is_the_end_of_the_day_in_oslo_and_the_answer_starts_hidden
     assert row["showJustification"] is False
 
 
+@pytest.mark.parametrize("comment_format", ["plain", "html"])
 @pytest.mark.parametrize("justification", ["comment", "justification"])
 def test_the_answer_is_the_text_of_this_participants_assessor(
     world: SimulatedWorld,
@@ -185,12 +186,13 @@ def test_the_answer_is_the_text_of_this_participants_assessor(
     exams: WiseflowExamSystem,
     simulators: RunningSimulators,
     justification: str,
+    comment_format: str,
 ) -> None:
-    simulators.control.modes(justification=justification)
-    one = answered(world, exams, institution, answer_text="Én 👍 tekst\nmed æøå")
+    simulators.control.modes(justification=justification, comment_format=comment_format)
+    one = answered(world, exams, institution, answer_text="Én 👍 tekst\nmed æøå, a < b & <p>\n\nGodt")
     other = answered(world, exams, institution, examId=one.case["examId"], answer_text="En annens tekst")
     assert one.candidate.flow_id == other.candidate.flow_id
-    assert one.text(exams) == "Én 👍 tekst\nmed æøå"
+    assert one.text(exams) == "Én 👍 tekst\nmed æøå, a < b & <p>\n\nGodt"
     assert other.text(exams) == "En annens tekst"
 
 

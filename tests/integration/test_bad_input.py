@@ -135,6 +135,18 @@ def test_a_document_in_the_queue_that_nobody_can_read_stops_nobody(missing: str,
 
 
 @pytest.mark.parametrize("justification", ["comment", "justification"])
+def test_answers_in_html_are_registered_as_a_person_reads_them(justification: str, world: World) -> None:
+    world.control.modes(justification=justification, comment_format="html")
+    org_id = first_org(world.populate(**PLAIN))
+    world.control.add_request(org_id, answer_text="Drøfter R&D, a < b og <p>:\n- én\n- to\n\nKarakter: C\xa0(god)")
+
+    carry(world)
+
+    check_nothing_is_lost(world)
+    assert world.control.summary()["registered"] == OTHERS + 1
+
+
+@pytest.mark.parametrize("justification", ["comment", "justification"])
 def test_a_text_of_a_megabyte_is_registered_whole(justification: str, world: World) -> None:
     world.control.modes(justification=justification)
     org_id = first_org(world.populate(**PLAIN))
@@ -160,9 +172,24 @@ def test_control_characters_go_and_everything_readable_stays(world: World) -> No
     assert row["begrunnelse"]["tekst"] == text.replace("\x00", "").replace("\x07", "").replace("\x1b", "")
 
 
-def test_an_answer_without_text_is_never_registered(world: World) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        " \n ",
+        "<p><br></p>",
+        "<p>&nbsp;</p>",
+        "\u200b\u200c\ufeff",
+        "\u00ad\u2060",
+        "<p>&shy;&#8203;</p>",
+        "\u0301",
+        "\u3164",
+    ],
+)
+@pytest.mark.parametrize("justification", ["comment", "justification"])
+def test_an_answer_without_anything_to_see_is_never_registered(justification: str, text: str, world: World) -> None:
+    world.control.modes(justification=justification)
     org_id = first_org(world.populate(**PLAIN))
-    world.control.add_request(org_id, answer_text=" \n ")
+    world.control.add_request(org_id, answer_text=text)
 
     carry(world)
 

@@ -3,6 +3,7 @@
 There is no container engine in the tests. So this checks what a renamed command or setting would break without anybody seeing it.
 """
 
+import copy
 import importlib
 import re
 import tomllib
@@ -10,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from command_line.main import application
+from local_servers.caddy import VERSION as CADDY_VERSION
 from orchestration import run_launcher
 
 ROOT = Path(__file__).parents[2]
@@ -132,11 +135,11 @@ def test_only_the_proxy_has_a_port_and_only_on_loopback() -> None:
     assert all(port.startswith("127.0.0.1:") for ports in open_ports.values() for port in ports)
 
 
-def test_the_proxy_asks_for_a_login_and_lets_nobody_report() -> None:
-    rules = (DEPLOY / "Caddyfile").read_text()
-    assert "basic_auth" in rules
-    assert re.search(r"@reports path /report_asset_\*\n\s+respond @reports 404", rules)
-    assert "reverse_proxy webserver:3000" in rules
+def test_the_proxy_is_the_one_that_the_tests_run() -> None:
+    """What its rules do is in tests/contract/test_proxy.py."""
+    assert SERVICES["proxy"]["image"] == f"caddy:{CADDY_VERSION}"
+    asked = set(re.findall(r"\{\$([A-Z_]+)", (DEPLOY / "Caddyfile").read_text()))
+    assert asked == SERVICES["proxy"]["environment"].keys()
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -179,27 +182,159 @@ def test_the_launcher_that_the_chart_names_exists() -> None:
     assert getattr(importlib.import_module(named["module"]), named["class"]) is run_launcher.LauncherFromEnvironment
 
 
-def test_limits_on_kubernetes_are_those_of_the_instance() -> None:
+KUBERNETES_VERSION = "1.32"
+"""The oldest that the manifests are held against; the newest is whatever the library knows."""
+USER = "10001"
+CHART = {
+    "concurrency.runs.max_concurrent_runs": "concurrency.runs.maxConcurrentRuns",
+    "concurrency.runs.tag_concurrency_limits": "concurrency.runs.tagConcurrencyLimits",
+    "concurrency.pools.default_limit": "concurrency.pools.defaultLimit",
+    "concurrency.pools.granularity": "concurrency.pools.granularity",
+    "run_queue.dequeue_interval_seconds": (
+        "dagsterDaemon.runCoordinator.config.queuedRunCoordinator.dequeueIntervalSeconds"
+    ),
+    "run_monitoring.enabled": "dagsterDaemon.runMonitoring.enabled",
+    "run_monitoring.start_timeout_seconds": "dagsterDaemon.runMonitoring.startTimeoutSeconds",
+    "run_monitoring.max_runtime_seconds": "dagsterDaemon.runMonitoring.maxRuntimeSeconds",
+    "run_monitoring.poll_interval_seconds": "dagsterDaemon.runMonitoring.pollIntervalSeconds",
+    "run_monitoring.free_slots_after_run_end_seconds": "dagsterDaemon.runMonitoring.freeSlotsAfterRunEndSeconds",
+    "run_retries.enabled": "dagsterDaemon.runRetries.enabled",
+    "run_retries.max_retries": "dagsterDaemon.runRetries.maxRetries",
+    "run_retries.retry_on_asset_or_op_failure": "dagsterDaemon.runRetries.retryOnAssetOrOpFailure",
+    "sensors.use_threads": "dagsterDaemon.sensors.useThreads",
+    "sensors.num_workers": "dagsterDaemon.sensors.numWorkers",
+    "schedules.use_threads": "dagsterDaemon.schedules.useThreads",
+    "schedules.num_workers": "dagsterDaemon.schedules.numWorkers",
+    "python_logs.managed_python_loggers": "pythonLogs.managedPythonLoggers",
+    "python_logs.python_log_level": "pythonLogs.pythonLogLevel",
+    "retention.schedule.purge_after_days": "retention.schedule.purgeAfterDays",
+    "retention.sensor.purge_after_days.skipped": "retention.sensor.purgeAfterDays.skipped",
+    "retention.sensor.purge_after_days.success": "retention.sensor.purgeAfterDays.success",
+    "retention.sensor.purge_after_days.failure": "retention.sensor.purgeAfterDays.failure",
+    "retention.sensor.purge_after_days.started": "retention.sensor.purgeAfterDays.started",
+    "telemetry.enabled": "telemetry.enabled",
+}
+"""Each setting of the instance, and where it stands in the chart's values."""
+NOT_OF_THE_CHART = {
+    "storage": "the chart writes it from `postgresql`",
+    "run_launcher": "the chart's own by `runLauncher`",
+    "compute_logs": "by `computeLogManager.type`, another test",
+    "run_queue.max_user_code_failure_retries": "the chart has no value for it",
+    "run_queue.user_code_failure_retry_delay": "the chart has no value for it",
+    "run_monitoring.cancel_timeout_seconds": "Dagster's default, 180; the chart has no value for it",
+    "nux.enabled": "the chart has no value for it",
+}
+SHARED_BLOCKS = (
+    "concurrency.", "dagsterDaemon.runMonitoring.", "dagsterDaemon.runRetries.", "dagsterDaemon.schedules.",
+    "dagsterDaemon.sensors.", "pythonLogs.", "retention.", "telemetry.",
+)  # fmt: skip
+VALUES_ONLY = {
+    "concurrency.enabled": "without it the chart writes none of the block",
+    "dagsterDaemon.runMonitoring.maxResumeRunAttempts": "of jobs on Kubernetes only",
+    "retention.enabled": "without it the chart writes none of the block",
+}
+"""Values beside the instance's, in the blocks that both have."""
+
+
+def leaves(node: Any, above: str = "") -> dict[str, Any]:
+    """Each setting by its path; a list is one setting."""
+    if not isinstance(node, dict):
+        return {above: node}
+    return {
+        path: value
+        for name, child in node.items()
+        for path, value in leaves(child, f"{above}.{name}".strip(".")).items()
+    }
+
+
+def test_each_setting_of_the_instance_is_the_charts_too() -> None:
+    """A setting that is added to one stands in the other, or here with the reason."""
+    instance = leaves(yaml.safe_load((ROOT / "dagster.yaml").read_text()))
+    values = leaves(VALUES["values.yaml"])
+    left_out = tuple(NOT_OF_THE_CHART)
+    compared = {path: value for path, value in instance.items() if not path.startswith(left_out)}
+    assert compared.keys() == CHART.keys()
+    assert {path: values.get(CHART[path]) for path in compared} == compared
+    assert {path for path in left_out if not any(one.startswith(path) for one in instance)} == set()
+
+
+def test_each_value_of_the_blocks_that_both_have_is_the_instances_too() -> None:
+    values = leaves(VALUES["values.yaml"])
+    there = {path for path in values if path.startswith(SHARED_BLOCKS)}
+    assert there - set(CHART.values()) == VALUES_ONLY.keys()
+
+
+def test_no_output_of_a_run_is_kept() -> None:
+    assert VALUES["values.yaml"]["computeLogManager"] == {"type": "NoOpComputeLogManager"}
     instance = yaml.safe_load((ROOT / "dagster.yaml").read_text())
-    daemon = VALUES["values.yaml"]["dagsterDaemon"]
-    coordinator = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
-    runs, monitoring = instance["concurrency"]["runs"], instance["run_monitoring"]
-    assert coordinator["maxConcurrentRuns"] == runs["max_concurrent_runs"]
-    assert coordinator["tagConcurrencyLimits"] == runs["tag_concurrency_limits"]
-    assert daemon["runMonitoring"]["maxRuntimeSeconds"] == monitoring["max_runtime_seconds"]
-    assert daemon["runRetries"]["maxRetries"] == instance["run_retries"]["max_retries"]
-    assert (
-        VALUES["values.yaml"]["retention"]["sensor"]["purgeAfterDays"]
-        == instance["retention"]["sensor"]["purge_after_days"]
-    )
+    assert instance["compute_logs"]["class"] == "NoOpComputeLogManager"
+
+
+def test_limits_stand_in_one_place_of_the_chart() -> None:
+    """The chart refuses both, as Dagster does."""
+    coordinator = VALUES["values.yaml"]["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert coordinator.keys() == {"dequeueIntervalSeconds"}
+
+
+MANIFEST_NAMES = [f"{one['kind']}/{one['metadata']['name']}" for one in MANIFESTS if "metadata" in one]
+
+
+@pytest.mark.parametrize("version", [KUBERNETES_VERSION, kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("name", MANIFEST_NAMES)
+def test_each_manifest_is_one_that_kubernetes_takes(name: str, version: str) -> None:
+    """`strict`: a field that the schema does not know is a mistake, too."""
+    (manifest,) = (one for one in MANIFESTS if "metadata" in one and f"{one['kind']}/{one['metadata']['name']}" == name)
+    kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_schemas_refuse_a_field_that_does_not_exist() -> None:
+    (listener,) = (one for one in MANIFESTS if one["kind"] == "Deployment" and "listener" in one["metadata"]["name"])
+    wrong = copy.deepcopy(listener)
+    wrong["spec"]["template"]["spec"]["containers"][0]["securityContext"]["runAsuser"] = 10001
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, KUBERNETES_VERSION, strict=True)
 
 
 def test_every_container_takes_the_settings_and_secrets_and_no_privilege() -> None:
     for name, container in containers():
         sources = [next(iter(source.values()))["name"] for source in container["envFrom"]]
         assert sources == ["casebridge-settings", "casebridge-secrets"], name
-        assert container["securityContext"]["runAsNonRoot"], name
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "runAsNonRoot": True,
+            "runAsUser": int(USER),
+            "runAsGroup": int(USER),
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }, name
     assert "casebridge-settings" in {one["metadata"]["name"] for one in MANIFESTS if one["kind"] == "ConfigMap"}
+
+
+def test_the_image_names_its_user_by_number() -> None:
+    """Kubelet refuses `runAsNonRoot` for a name: it cannot tell that the name is not root's."""
+    recipe = (DEPLOY / "Dockerfile").read_text()
+    assert re.findall(r"^USER (.+)$", recipe, re.MULTILINE) == [f"{USER}:{USER}"]
+    assert f"--gid {USER} casebridge" in recipe
+    assert f"--uid {USER} --gid {USER}" in recipe
+    assert set(re.findall(r"--chown=(\S+)", recipe)) == {f"{USER}:{USER}"}
+    assert set(re.findall(r"--(?:owner|group)=(\S+)", recipe)) == {USER}
+
+
+def test_both_ways_to_deploy_set_the_same() -> None:
+    """The example for Compose and the ConfigMap; what is secret stands in `casebridge-secrets`."""
+    lines = (DEPLOY / "casebridge.env.example").read_text().splitlines()
+    example = {line.partition("=")[0]: line.partition("=")[2] for line in lines if line and line[0] != "#"}
+    by_compose = set(SERVICES["listener"]["environment"])
+    (settings,) = (one["data"] for one in MANIFESTS if one["kind"] == "ConfigMap")
+    open_ones = {name for name in example if not re.search(r"SECRET|TOKEN|PASSWORD", name)}
+    assert open_ones <= settings.keys() <= open_ones | by_compose
+    assert {name: settings[name] for name in open_ones} == {name: example[name] for name in open_ones}
+
+
+def test_no_service_of_compose_names_a_user() -> None:
+    assert [
+        name for name, service in SERVICES.items() if not re.fullmatch(r"\d*(:\d+)?", service.get("user", ""))
+    ] == []
 
 
 def test_all_manifests_are_listed() -> None:
