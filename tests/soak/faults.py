@@ -90,7 +90,8 @@ class Faults:
                 (cable.drop if fault.kind is Kind.DROP else cable.stall)()
                 return name, cable.mend
             case Kind.SERVER_RESTART:
-                server = self._installation.mongodb
+                server = self._installation.server.embedded
+                assert server is not None, "a server by address is not planned to be killed"
                 server.child.kill()
                 return "MongoDB", lambda: None if server.child.process.poll() is None else server.restart()
             case Kind.CLOCK_JUMP:
