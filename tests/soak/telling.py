@@ -2,13 +2,15 @@
 
 A difference is a case that the world says ought not to be registered (odd row, contradiction of identity, group with one
 submission, withdrawn, opened again after it was registered) and whose right text is not registered in FS either. It is settled
-when the case is withdrawn with us as it is in FS, and told when a Slack message names its correlation id, or its institution and the
-code for which it was set aside. A row so odd that it has no case is told of by an alert of its institution about such a row.
+when the case is withdrawn with us as it is in FS, and told when a Slack message names its correlation id, or its institution and
+the code for which it was set aside. Rows so odd that they have no case are told of by as many messages of their institution that
+are set aside, have no case either, and were told of.
 A message set aside, and one that somebody else put into the queue, must be told of as well.
 """
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any, Final
 
@@ -51,7 +53,7 @@ class Telling:
 
     def untold(self, planted: Collection[str]) -> dict[str, list[str]]:
         return {
-            "cases": [f"case {row['caseId']}" for row in self._rows if self._is_untold(row)],
+            "cases": [f"case {row['caseId']}" for row in self._untold_cases(planted)],
             "messages set aside": sorted(
                 key
                 for key, message in self._messages.items()
@@ -60,25 +62,31 @@ class Telling:
             "messages of others": sorted(key for key in planted if not self._has_ended_in_sight(key)),
         }
 
-    def _is_untold(self, row: dict[str, Any]) -> bool:
-        if row["expected"] == REGISTERED or row["state"] == "held" or row["textIsRight"]:
-            return False
-        document = self.document(row)
-        if document is None:
-            # a row that was gone again before anybody could read it leaves nothing to tell
-            return row["expected"] != WITHDRAWN and not self._is_told_of_rows(row["orgId"])
+    def _untold_cases(self, planted: Collection[str]) -> Iterator[dict[str, Any]]:
+        rows_told = Counter(
+            one.get("orgId")
+            for key, one in self._messages.items()
+            if one.get("status") in ENDED and key not in planted and not _case_id(one) and self._is_told_of(one)
+        )
+        for row in self._rows:
+            if row["expected"] == REGISTERED or row["state"] == "held" or row["textIsRight"]:
+                continue
+            document = self.document(row)
+            if document is not None:
+                if self._is_untold(row, document):
+                    yield row
+            elif row["expected"] != WITHDRAWN:  # that one was gone before anybody could read it
+                rows_told[row["orgId"]] -= 1
+                if rows_told[row["orgId"]] < 0:
+                    yield row
+
+    def _is_untold(self, row: dict[str, Any], document: dict[str, Any]) -> bool:
         if row["state"] == WITHDRAWN and document["state"] == CaseState.WITHDRAWN.value:
             return False
         codes = {document.get("setAside"), *self._codes(document["correlationId"])} - {None}
         return not self._names(document["correlationId"]) and not any(
             self._names(row["orgId"], str(code)) for code in codes
         )
-
-    def _is_told_of_rows(self, org_id: str) -> bool:
-        """Whether a row of the institution that has no case, or FS itself, was told of."""
-        aside = [one for one in self._messages.values() if one.get("orgId") == org_id and one.get("status") in ENDED]
-        caseless = [one for one in aside if not _case_id(one)]
-        return any(self._is_told_of(one) for one in caseless) or self._names(org_id, ": fs.")
 
     def _codes(self, correlation_id: str) -> Iterator[str]:
         for message in self._messages.values():
