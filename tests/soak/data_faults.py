@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from simulators.control_client import ControlClient
 
-FIRST, LAST = 0.0, 0.7
+EARLY: Final = 0.35
+"""Until then, of the work, many requests wait for their answer."""
+LATE: Final = 0.7
 """Early enough that a correction, and what comes after it, is still part of the bad day."""
 REQUESTS_FOR_ONE: Final = 250
 FEWEST: Final = 2
@@ -54,6 +56,10 @@ AT_FIRST: Final = frozenset({
     DataFault.GROUP,
 })  # fmt: skip
 """What is wrong before FS shows the request at all: the others happen in the course of the day."""
+EARLY_ONES: Final = frozenset({
+    DataFault.SWAPPED_IN_BOTH, DataFault.THERE_AND_BACK, DataFault.REMOVED, DataFault.REMOVED_AND_BACK,
+})  # fmt: skip
+"""What needs somebody whose request is under way."""
 ODD_ROWS: Final[tuple[dict[str, Any], ...]] = (
     {"raw": {"kandidatnr": "A-17"}},
     {"raw": {"datoKlageMottat": "9999-12-31"}, "omit": ["frist"]},
@@ -87,7 +93,7 @@ class DataFaults:
         self._without_numbers = without_numbers
         self._draws = random.Random(f"{seed}:data")  # noqa: S311 - a seed must repeat it
         self._planned = self._plan(requests)
-        self._to_correct: list[_Correction] = []
+        self._corrections: list[_Correction] = []
         self._odd_rows = 0
         self.done: Counter[DataFault] = Counter()
         self.corrected: set[int] = set()
@@ -95,7 +101,7 @@ class DataFaults:
 
     def _plan(self, requests: int) -> list[_Planned]:
         planned = [
-            _Planned(0.0 if kind in AT_FIRST else self._draws.uniform(FIRST, LAST), kind)
+            _Planned(0.0 if kind in AT_FIRST else self._draws.uniform(0.0, EARLY if kind in EARLY_ONES else LATE), kind)
             for kind in DataFault
             for _ in range(1 if kind in ONLY_ONE else max(FEWEST, requests // REQUESTS_FOR_ONE))
         ]
@@ -103,7 +109,12 @@ class DataFaults:
 
     @property
     def are_over(self) -> bool:
-        return not self._planned and not self._to_correct
+        return not self._planned and not self.to_correct
+
+    @property
+    def to_correct(self) -> int:
+        """How many wait for their correction. What is planned may find nobody, and then does not happen."""
+        return len(self._corrections)
 
     def go_on(self, done: float) -> None:
         """`done` is the part of the work that is done. What finds nobody to happen to waits."""
@@ -115,19 +126,13 @@ class DataFaults:
                 self._planned.remove(planned)
                 self.done[planned.kind] += 1
         held = {row["caseId"] for row in rows if row["state"] == "held"}
-        for correction in [one for one in self._to_correct if one.case_id not in held]:
+        for correction in [one for one in self._corrections if one.case_id not in held]:
             correction.looks -= 1
             if correction.looks < 0:
                 self._correct(correction)
 
-    def finish(self) -> None:
-        """The day is over: nothing more goes wrong, and whatever was to be corrected is."""
-        self._planned.clear()
-        for correction in list(self._to_correct):
-            self._correct(correction)
-
     def _correct(self, correction: _Correction) -> None:
-        self._to_correct.remove(correction)
+        self._corrections.remove(correction)
         correction.make()
         self.corrected.add(correction.case_id)
 
@@ -192,7 +197,7 @@ class DataFaults:
             case_id, number = one["caseId"], one["kandidatnr"]
             self._control.change(case_id, kandidatnr=other["kandidatnr"], expected=IDENTITY)
             back = partial(self._control.change, case_id, kandidatnr=number, expected=REGISTERED)
-            self._to_correct.append(_Correction(case_id, back))
+            self._corrections.append(_Correction(case_id, back))
             return [one, other]
         return None
 
@@ -221,7 +226,7 @@ class DataFaults:
     def _add_huge_row(self, rows: Sequence[Row]) -> list[Row] | None:
         case_id = self._add(rows, raw={"merknad": "x" * HUGE})["caseId"]
         back = partial(self._control.change, case_id, raw={}, expected=REGISTERED)
-        self._to_correct.append(_Correction(case_id, back))
+        self._corrections.append(_Correction(case_id, back))
         return []
 
     def _add(self, rows: Sequence[Row], **order: Any) -> dict[str, Any]:
@@ -243,7 +248,7 @@ class DataFaults:
         for row in self._untouched(rows, "visible", "dispatched"):
             case_id = row["caseId"]
             self._control.withdraw(case_id, how="removed")
-            self._to_correct.append(_Correction(case_id, partial(self._control.withdraw, case_id, how="reopened")))
+            self._corrections.append(_Correction(case_id, partial(self._control.withdraw, case_id, how="reopened")))
             return [row]
         return None
 

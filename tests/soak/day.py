@@ -69,7 +69,7 @@ class Day:
         began = time.monotonic()
         done = 0.0
         while not self._is_over(done) and (passed := time.monotonic() - began) < seconds:
-            done = self._work()
+            done = self._work(passed / seconds)
             self.faults.go_on(max(done, passed / seconds))
             time.sleep(LOOK_EVERY_SECONDS)
         self.faults.mend_everything()
@@ -77,15 +77,13 @@ class Day:
             (rule["system"], rule["kind"]) for rule in self._control.faults_in_force() if rule["struck"]
         }
         self._control.clear_faults()
-        self.data.finish()
-        self._plant(1.0)
         self._carry_to_the_end()
 
     def _is_over(self, done: float) -> bool:
         return done >= ALMOST_ALL and self.faults.are_over and self.data.are_over
 
-    def _work(self) -> float:
-        """Let the day go on as far as the work has come; returns the part that is done."""
+    def _work(self, passed: float) -> float:
+        """Let the day go on as far as the work has come, or as much of its time has passed; returns the part that is done."""
         counted = self._control.summary()
         room = WAITING - (counted["requests"] - counted["registered"])
         if counted["held"] and room > 0:
@@ -94,8 +92,8 @@ class Day:
         if time.monotonic() - self._operated_at > OPERATE_EVERY_SECONDS:
             self._operated_at = time.monotonic()
             self._change_cases(done)
-            self.data.go_on(done)
-            self._plant(done)
+            self.data.go_on(max(done, passed))
+            self._plant(max(done, passed))
             self._replay()
             sys.stderr.write(
                 f"  {done:4.0%} registered {counted['registered']} of {self._requests}, "
@@ -171,13 +169,14 @@ class Day:
                     return
                 if done - left > best:
                     better_at, best = time.monotonic(), done - left
-            self._work()
+            self._work(1.0)
             time.sleep(LOOK_EVERY_SECONDS)
 
     def _left_and_done(self) -> tuple[int, int]:
         """How much is still to be done, and how much has been done, by everybody's count."""
         counted, database = self._control.summary(), self._installation.world.database
-        left = counted["outstanding"] + counted["held"] + counted["stale_text"]
+        left = self.data.to_correct + (not self.planted)
+        left += counted["outstanding"] + counted["held"] + counted["stale_text"]
         left += database.messages.count_documents({"status": {"$nin": ENDED}})
         left += sum(map(_died_of_the_day, database.messages.find({"status": MessageStatus.DEAD.value}, {"errors": 1})))
         left += database.alerts.count_documents({"state": "owed"})

@@ -7,7 +7,7 @@ their keys only.
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from casebridge.database import Database
+from casebridge.database import Database, insert_absent
 
 CONTRACT_11: Final = "of-contract-11"
 
@@ -41,8 +41,8 @@ def odd_documents(institution: str) -> list[dict[str, Any]]:
 
 
 def plant(database: Database, institution: str) -> list[str]:
-    """Put them into the queue; returns their keys."""
+    """Put them into the queue, once; returns their keys."""
     documents = odd_documents(institution)
     del next(one for one in documents if one["_id"] == CONTRACT_11)["orderingKey"]
-    database.messages.insert_many(documents)
+    insert_absent(database.messages, documents)
     return [one["_id"] for one in documents]
