@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from casebridge.exams.models import ExplanationRegistration
@@ -94,7 +95,7 @@ class PreparedEvents:
 
 
 class BareCalls:
-    """What must at least be done for an answer: fetch it, and register it."""
+    """What must at least be done for an answer: fetch it, look at both ends again, and register it."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
@@ -108,8 +109,10 @@ class BareCalls:
             raise RuntimeError("the case of an answer is not there, or was never sent")
         exam_system = self._bridge.outside.exam_system(institution)
         registry = self._bridge.outside.student_registry(institution)
-        began = time.perf_counter()
-        found = exam_system.answer(*answer.place, case.candidate)
+        began_on, began = datetime.now(UTC), time.perf_counter()
+        found = exam_system.answer(*answer.place, case.candidate, began_on)
+        registry.fresh_rows(case.document["vurdId"])
+        exam_system.candidate(case.candidate)
         registry.register_explanation(
             ExplanationRegistration(
                 vurd_id=case.document["vurdId"],

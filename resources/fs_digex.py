@@ -5,6 +5,7 @@ requests are handed on raw: parsing them is the flow's, so that a bad row is a f
 """
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -12,18 +13,22 @@ from zoneinfo import ZoneInfo
 
 from requests.auth import HTTPBasicAuth
 
-from casebridge.errors import AuthBrokenError, PermanentError
+from casebridge.errors import AuthBrokenError, PermanentError, TransientError
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ChangedExam, ExplanationRegistration
 from casebridge.secrets import Secrets
 from casebridge.settings import FsSettings, HttpSettings
 from resources.fs_text import carried_text
 from resources.http import HttpAnswer, HttpCall, HttpClient, Refusal
+from resources.short_cache import ShortCache
 
 logger = logging.getLogger(__name__)
 
 SYSTEM: Final = "FS"
 OSLO: Final = ZoneInfo("Europe/Oslo")
+SHARED_SECONDS: Final = 5.0
+"""How long rows stay in memory for those who wait for the same look; nobody who asks later is given them."""
+KEPT_ROWS: Final = 5000
 REQUEST_FIELDS: Final = frozenset({"personlopenr", "kandidatnr", "datoKlageMottat"})
 """Fields that only a request has: a line of the list with one of them is a whole request, not an exam."""
 
@@ -87,6 +92,9 @@ class FsDigexClient:
         self._secrets = secrets
         self._settings = settings
         self.http = http or HttpClient(SYSTEM, institution.fs.base_url, http_settings)
+        self._fresh: ShortCache[str, Sequence[dict[str, Any]]] = ShortCache(
+            lambda _: SHARED_SECONDS, KEPT_ROWS, weigh=len
+        )
 
     def changed_exams(self, since: datetime) -> Sequence[ChangedExam]:
         """Exams that were created or changed since, `since` included, oldest change first.
@@ -118,6 +126,14 @@ class FsDigexClient:
             raise answer.unreadable("no list of begrunnelser")
         return [{**row, "examId": row.get("examId") or vurd_id} for row in rows]
 
+    def fresh_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
+        """The rows as they are now, read by a call that began after this one: callers at one time share it."""
+        return self._fresh.get_since(vurd_id, lambda: self.explanation_rows(vurd_id), time.monotonic()).value
+
+    def check_text(self, text: str) -> None:
+        """Raises `PermanentError` `fs.text_empty` or `fs.text_too_long`."""
+        carried_text(text, self._settings.maximum_text_bytes)
+
     def register_explanation(self, registration: ExplanationRegistration) -> None:
         """Register an explanation (contract 3.3). FS keys it by exam and person: twice has one effect.
 
@@ -141,7 +157,7 @@ class FsDigexClient:
         )
         if answer.status == 200 or answer.body.strip():
             # a maintenance page with status 200 must not pass for a registration
-            answer.json()
+            _check_taken(answer, registration)
 
     def check_credentials(self) -> None:
         """Ask for the changes since now: an authorised call, unlike `/versjon`, and an empty answer."""
@@ -194,6 +210,19 @@ def _registration_json(registration: ExplanationRegistration, text: str) -> dict
         "datoVedtakFormidlet": registration.communicated_on.isoformat(),
         "begrunnelse": {"tekst": text, "format": "text/plain"},
     }
+
+
+def _check_taken(answer: HttpAnswer, registration: ExplanationRegistration) -> None:
+    """FS answers with the row (contract 3.3 `[inferred]`): one that is still open was not taken, whatever the status says."""
+    row = answer.json()
+    if isinstance(row, dict) and "datoVedtakFormidlet" in row and not row["datoVedtakFormidlet"]:
+        raise TransientError(
+            "fs.row_still_open",
+            f"{answer.where} took the explanation and shows the request as open all the same.",
+            f"Look the request up in FS (exam {registration.vurd_id}) and ask the FS team if it stays open; then replay the "
+            "message.",
+            system=SYSTEM,
+        )
 
 
 def _read_line(answer: HttpAnswer, line: Any) -> ChangedExam:

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from casebridge.errors import PermanentError
 from casebridge.exams.institution import Institution, WiseflowAccess
+from casebridge.exams.wiseflow_records import EvidenceNames
 from casebridge.fingerprint import short_hash
 from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.secrets import Secrets
@@ -117,7 +118,8 @@ class OutsideWorld:
             call_limits=self._limits_of_calls(wiseflow.SYSTEM),
         )
         client = WiseflowClient(access, self._secrets, settings, http)
-        return WiseflowExamSystem(access, client, ask_with_due_date=settings.ask_with_due_date)
+        names = EvidenceNames.of(settings.user_name_ids, settings.person_number_ids)
+        return WiseflowExamSystem(access, client, ask_with_due_date=settings.ask_with_due_date, evidence_names=names)
 
     def _rate_limit(self, access: WiseflowAccess) -> RateLimit:
         """One gate per credential, even where institutions share one: the vendor counts per credential set."""

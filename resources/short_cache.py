@@ -66,6 +66,13 @@ class ShortCache(Generic[Key, Value]):
             self._load(key, load, pending)
         return pending.result()
 
+    def get_since(self, key: Key, load: Callable[[], Value], since: float) -> Entry[Value]:
+        """The value of `key`, whose loading began at `since` or later: a fresh look, which those who ask at one time share."""
+        entry = self.get(key, load)
+        while entry.loaded_at < since:
+            entry = self.get(key, load, instead_of=entry)
+        return entry
+
     def forget(self, key: Key) -> None:
         with self._lock:
             self._drop(key)

@@ -147,6 +147,18 @@ class WiseflowClient:
         call = HttpCall("GET", template, path={"flow_id": flow_id}, refusals={404: NO_PARTICIPANTS})
         return self._pages(call, self._settings.participants_page, Participant, lambda one: one.participant_id)
 
+    def participant(self, flow_id: int, participant_id: int) -> Participant:
+        """`GET /flows/{flowId}/participants/{participantId}`. Raises `PermanentError` `wiseflow.participant_unknown`."""
+        call = HttpCall(
+            "GET",
+            "/flows/{flow_id}/participants/{participant_id}",
+            path={"flow_id": flow_id, "participant_id": participant_id},
+            refusals={404: NO_PARTICIPANT},
+        )
+        answer = self._send(call)
+        data, _ = _envelope(answer)
+        return _records(answer, data if isinstance(data, list) else [data], Participant)[0]
+
     def request_explanation(
         self, flow_id: int, participant_id: int, *, show: bool, due: datetime | None
     ) -> CreatedExplanation:

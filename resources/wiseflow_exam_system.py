@@ -7,6 +7,7 @@ is in `wiseflow`, the choices are in `casebridge.exams.flow_matching`.
 import math
 import time as clock
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,17 +15,22 @@ from zoneinfo import ZoneInfo
 from casebridge.errors import NotReadyError, PermanentError, TransientError
 from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.flow_matching import (
+    COMMENT,
     SYSTEM,
     FoundAnswer,
     choose_comment,
     choose_flow,
     find_answer,
+    group_text,
     main_flows_wanted,
     match_candidate,
     same_source_code,
+    sharing,
 )
+from casebridge.exams.identity import Person
 from casebridge.exams.institution import WiseflowAccess
 from casebridge.exams.models import (
+    Candidate,
     CandidatePlace,
     ExamPlace,
     ExplanationAnswer,
@@ -32,10 +38,19 @@ from casebridge.exams.models import (
     ExplanationStatus,
     RequestedExplanation,
 )
-from casebridge.exams.wiseflow_records import Explanation, Flow, Participant, SubmissionComment
+from casebridge.exams.wiseflow_records import (
+    ACCEPTED,
+    SUBMITTED,
+    USUAL_NAMES,
+    EvidenceNames,
+    Explanation,
+    Flow,
+    Participant,
+    SubmissionComment,
+)
 from casebridge.fingerprint import short_hash
 from resources.short_cache import Entry, ShortCache
-from resources.wiseflow import COMMENTS_OFF, WiseflowClient
+from resources.wiseflow import COMMENTS_OFF, NO_PARTICIPANT, NOT_SHOWN, WiseflowClient
 
 OSLO: Final = ZoneInfo("Europe/Oslo")
 LAST_SECOND: Final = time(23, 59, 59)
@@ -46,12 +61,12 @@ KEPT_PARTICIPANTS: Final = 20_000
 """Bound of the memory: about a kilobyte each."""
 KEPT_CHARACTERS: Final = 1_000_000
 """Likewise, of comments."""
-SUBMITTED: Final = 2
+NOT_SHOWN_CODE: Final = f"{SYSTEM.lower()}.{NOT_SHOWN.code}"
 STATES: Final = {
     0: ExplanationState.REQUESTED,
     1: ExplanationState.ASSIGNED,
     SUBMITTED: ExplanationState.SUBMITTED,
-    3: ExplanationState.ACCEPTED,
+    ACCEPTED: ExplanationState.ACCEPTED,
 }
 CREDENTIAL_CHECK_CODE: Final = "casebridge||credentials"
 """A source code that no exam has: searching for it tells only whether the caller may search."""
@@ -60,9 +75,17 @@ CREDENTIAL_CHECK_CODE: Final = "casebridge||credentials"
 class WiseflowExamSystem:
     """Thread-safe; every method may raise `casebridge.errors`."""
 
-    def __init__(self, access: WiseflowAccess, client: WiseflowClient, *, ask_with_due_date: bool = True) -> None:
+    def __init__(
+        self,
+        access: WiseflowAccess,
+        client: WiseflowClient,
+        *,
+        ask_with_due_date: bool = True,
+        evidence_names: EvidenceNames = USUAL_NAMES,
+    ) -> None:
         self._access = access
         self._ask_with_due_date = ask_with_due_date
+        self._evidence_names = evidence_names
         self.client = client
         self._places: ShortCache[str, ExamPlace] = ShortCache(lambda _: KEPT_SECONDS, KEPT_EXAMS)
         self._participants: ShortCache[int, Sequence[Participant]] = ShortCache(
@@ -76,21 +99,26 @@ class WiseflowExamSystem:
         """The exam's flow. Raises `PermanentError` `wiseflow.flow_missing` or `wiseflow.flow_ambiguous`."""
         return self._places.get(exam.source_code, lambda: self._look_exam_up(exam.source_code)).value
 
-    def find_candidate(self, place: ExamPlace, kandidatnr: int, brukernavn: str | None) -> CandidatePlace:
-        """The candidate's participant. Kept lists that do not have it are read again once.
+    def find_candidate(self, place: ExamPlace, person: Person) -> CandidatePlace:
+        """The person's participant. Kept lists in which it is not surely found are read again once.
 
-        Raises `PermanentError` `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
+        Raises `PermanentError` `identity.contradiction`, `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
         """
         began = clock.monotonic()
         lists = {flow_id: self._read_participants(flow_id) for flow_id in place.flow_ids}
         try:
-            return match_candidate(place, _values(lists), kandidatnr, brukernavn)
+            return match_candidate(place, _values(lists), person, self._evidence_names)
         except PermanentError:
             stale = {flow_id: entry for flow_id, entry in lists.items() if entry.loaded_at < began}
             if not stale:
                 raise
         lists.update({flow_id: self._read_participants(flow_id, entry) for flow_id, entry in stale.items()})
-        return match_candidate(place, _values(lists), kandidatnr, brukernavn)
+        return match_candidate(place, _values(lists), person, self._evidence_names)
+
+    def candidate(self, place: CandidatePlace) -> Candidate:
+        """The participant as WISEflow has it now. Raises `PermanentError` `wiseflow.participant_unknown`."""
+        one = self._participant_now(place)
+        return Candidate(replace(place, submission_id=one.submission_id), one.evidence(self._evidence_names))
 
     def request_explanation(self, candidate: CandidatePlace, due: date | None) -> RequestedExplanation:
         """Ask the assessor; 201 and 200 are both success. The deadline is the end of the day `due` in Oslo.
@@ -110,38 +138,60 @@ class WiseflowExamSystem:
         return [_status(flow_id, one, comments, submissions.get(one.explanation_id)) for one in explanations]
 
     def answer(
-        self, flow_id: int, explanation_request_id: int, candidate: CandidatePlace, marker: str | None = None
+        self,
+        flow_id: int,
+        explanation_request_id: int,
+        candidate: CandidatePlace,
+        seen_at: datetime,
+        marker: str | None = None,
     ) -> ExplanationAnswer:
-        """The answer's text and WISEflow's own moment for it.
+        """The answer's text and the moment from which the student could have it.
 
         WISEflow gives comments for a whole flow only, so those of a burst share a list. One that was read before serves if it
         shows the very answer that the poll saw, by its `marker`.
 
         Raises `NotReadyError` `wiseflow.answer_withdrawn` when the answer was unlocked meanwhile, `TransientError`
-        `wiseflow.answer_empty` when there is no text, and `PermanentError` `wiseflow.participant_mismatch` when the
-        request belongs to somebody else.
+        `wiseflow.answer_empty` when there is no text, `PermanentError` `wiseflow.participant_mismatch` when the request
+        belongs to somebody else and `identity.group_text` when nobody can tell whose the comment is.
         """
         explanation = self.client.explanation(flow_id, explanation_request_id)
         self._check_answered(explanation, candidate)
-        found = self._find_answer(flow_id, explanation, candidate.submission_id, marker)
+        listed = self._listed(candidate)
+        submission_id = next((one.submission_id for one in listed if _is(one, candidate)), candidate.submission_id)
+        found = self._find_answer(flow_id, explanation, submission_id, seen_at, marker)
         if found is None:
             raise TransientError(
                 "wiseflow.answer_empty",
                 f"Explanation request {explanation_request_id} on flow {flow_id} counts as answered but has no text.",
-                "Ask the assessor to write the explanation as a comment that the participant can see.",
+                "Ask the assessor to write the explanation as a comment that the participant can see; it comes by itself.",
                 system=SYSTEM,
             )
-        return ExplanationAnswer(found.text, found.given_at, found.source)
+        if found.source != COMMENT:
+            return ExplanationAnswer(found.text, found.given_at, found.source)
+        self._check_shared(explanation, candidate, listed)
+        return ExplanationAnswer(found.text, found.given_at, found.source, submission_id)
 
     def show_explanation(self, flow_id: int, explanation_request_id: int) -> None:
-        """Let the student see the answer in WISEflow, which sends an e-mail the first time."""
-        if not self.client.show_explanation(flow_id, explanation_request_id).show_justification:
+        """Let the student see the answer in WISEflow, which sends an e-mail the first time.
+
+        A refusal is none where somebody has shown it by hand. Raises `TransientError` `wiseflow.not_shown`.
+        """
+        try:
+            shown = self.client.show_explanation(flow_id, explanation_request_id).show_justification
+        except PermanentError as error:
+            if error.code != NOT_SHOWN_CODE or not self._is_shown(flow_id, explanation_request_id):
+                raise
+            return
+        if not shown:
             raise TransientError(
                 "wiseflow.not_shown",
                 f"WISEflow took the order to show request {explanation_request_id} on flow {flow_id}, and hides it still.",
-                "Nothing to do unless it lasts: then show it in WISEflow by hand.",
+                "Nothing to do unless it lasts: then show it in WISEflow by hand and replay the message.",
                 system=SYSTEM,
             )
+
+    def _is_shown(self, flow_id: int, explanation_request_id: int) -> bool:
+        return self.client.explanation(flow_id, explanation_request_id).show_justification
 
     def check_credentials(self) -> None:
         """Get a fresh token; with a static key, search for nothing."""
@@ -165,24 +215,64 @@ class WiseflowExamSystem:
         return [self.client.flow(flow_id) for flow_id in sorted(flow_ids)]
 
     def _read_participants(
-        self, flow_id: int, instead_of: Entry[Sequence[Participant]] | None = None
+        self,
+        flow_id: int,
+        instead_of: Entry[Sequence[Participant]] | None = None,
+        *,
+        since: float = -math.inf,
     ) -> Entry[Sequence[Participant]]:
-        return self._participants.get(
-            flow_id, lambda: self.client.participants(flow_id, self._access.participants_endpoint), instead_of
-        )
+        def load() -> Sequence[Participant]:
+            return self.client.participants(flow_id, self._access.participants_endpoint)
+
+        if instead_of is not None:
+            return self._participants.get(flow_id, load, instead_of)
+        return self._participants.get_since(flow_id, load, since)
+
+    def _participant_now(self, place: CandidatePlace) -> Participant:
+        """A fresh look at one participant; licences before 1.34 have only the list."""
+        if self._access.participants_endpoint == "new":
+            return self.client.participant(place.flow_id, place.participant_id)
+        began = clock.monotonic()
+        everyone = self._read_participants(place.flow_id, since=began).value
+        found = next((one for one in everyone if one.participant_id == place.participant_id), None)
+        if found is None:
+            raise PermanentError(
+                f"{SYSTEM.lower()}.{NO_PARTICIPANT.code}",
+                f"{NO_PARTICIPANT.cause} Flow {place.flow_id}, participant {place.participant_id}.",
+                NO_PARTICIPANT.next_action,
+                system=SYSTEM,
+            )
+        return found
+
+    def _listed(self, candidate: CandidatePlace) -> Sequence[Participant]:
+        """The participants of the candidate's flow: a kept list, if the candidate is on it."""
+        began = clock.monotonic()
+        entry = self._read_participants(candidate.flow_id)
+        if entry.loaded_at < began and not any(_is(one, candidate) for one in entry.value):
+            entry = self._read_participants(candidate.flow_id, entry)
+        return entry.value
+
+    def _check_shared(self, explanation: Explanation, candidate: CandidatePlace, listed: Sequence[Participant]) -> None:
+        """A comment on a submission of several participants is nobody's when more than one of them asked."""
+        others = sharing(candidate, listed)
+        if not others:
+            return
+        asked = self.client.explanations(candidate.flow_id)
+        if any(one.participant is None or one.participant.participant_id in others for one in asked):
+            raise group_text(explanation.explanation_id, candidate.flow_id)
 
     def _find_answer(
-        self, flow_id: int, explanation: Explanation, submission_id: int | None, marker: str | None
+        self, flow_id: int, explanation: Explanation, submission_id: int | None, seen_at: datetime, marker: str | None
     ) -> FoundAnswer | None:
         if explanation.text:
-            return find_answer(explanation, (), submission_id)
+            return find_answer(explanation, (), submission_id, seen_at)
         began = clock.monotonic()
         comments = self._read_comments(flow_id)
         if comments.loaded_at < began and _marker(explanation, comments.value, submission_id) == marker:
-            found = find_answer(explanation, comments.value, submission_id)
+            found = find_answer(explanation, comments.value, submission_id, seen_at)
             if found is not None:
                 return found
-        return find_answer(explanation, self._read_comments(flow_id, since=began).value, submission_id)
+        return find_answer(explanation, self._read_comments(flow_id, since=began).value, submission_id, seen_at)
 
     def _read_comments(self, flow_id: int, *, since: float = -math.inf) -> Entry[Sequence[SubmissionComment]]:
         """The flow's comments, read by whoever began to after `since`."""
@@ -190,10 +280,7 @@ class WiseflowExamSystem:
         def load() -> Sequence[SubmissionComment]:
             return self.client.submission_comments(flow_id)
 
-        entry = self._comments.get(flow_id, load)
-        while entry.loaded_at < since:
-            entry = self._comments.get(flow_id, load, instead_of=entry)
-        return entry
+        return self._comments.get_since(flow_id, load, since)
 
     def _comments_now(self, flow_id: int) -> Sequence[SubmissionComment]:
         """The flow's comments as they are now; none where the licence hides them, so that the states can still be followed."""
@@ -231,6 +318,10 @@ class WiseflowExamSystem:
                 "Nothing to do: the answer is fetched when the assessor has submitted it again.",
                 system=SYSTEM,
             )
+
+
+def _is(participant: Participant, candidate: CandidatePlace) -> bool:
+    return participant.participant_id == candidate.participant_id
 
 
 def _values(lists: dict[int, Entry[Sequence[Participant]]]) -> dict[int, Sequence[Participant]]:

@@ -11,11 +11,13 @@ from casebridge.errors import CaseError, PermanentError
 from casebridge.exams import answer_poller, case_at_hand
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.cases import Case, Cases
+from casebridge.exams.identity_check import IDENTITY, IdentityCheck
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
-from casebridge.exams.models import CandidatePlace, ExplanationRegistration
+from casebridge.exams.models import CandidatePlace, ExplanationRegistration, ExplanationRequest
 from casebridge.exams.ports import Outside
-from casebridge.exams.request_flow import institution_of
+from casebridge.exams.request_flow import REMOVED, SUPERSEDED, case_missing, institution_of
+from casebridge.exams.row_now import row_now
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.message import Message, NewMessage
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 OSLO = ZoneInfo("Europe/Oslo")
 REGISTERED: Final = "registered"
+UNCHANGED: Final = "unchanged"
+"""The outcome of a message whose text FS has by another message."""
 
 
 class AnswerFlow:
@@ -45,6 +49,7 @@ class AnswerFlow:
         self._outside = outside
         self._cases = cases
         self._accept = accept
+        self._identities = IdentityCheck(outside, cases)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -70,6 +75,9 @@ class AnswerFlow:
 
     def conclude(self, messages: Sequence[Message]) -> None:
         self._cases.advance([advance for message in messages for advance in _advances(message)])
+        gone = [message.payload["caseId"] for message in messages if _outcome(message) == REMOVED]
+        if gone:
+            self._cases.withdraw(gone)
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         if message.payload.get("caseId"):
@@ -88,42 +96,86 @@ class AnswerFlow:
             self._accept([_repair(message)])
 
     def _fetch_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        case, repairs = self._case(message), bool(message.payload.get("repairs"))
-        answer = self._outside.exam_system(self._institution(message)).answer(
+        institution, case = self._institution(message), self._case(message)
+        if not _carries(message, case):
+            return StepResult({"outcome": SUPERSEDED}, last=True)
+        repairs = bool(message.payload.get("repairs"))
+        answer = self._outside.exam_system(institution).answer(
             message.payload["flowId"],
             message.payload["explanationRequestId"],
             _candidate(case),
+            message.enqueued_at,
             None if repairs else message.payload.get("marker"),
         )
-        text_hash = hashlib.sha256(answer.text.encode()).hexdigest()
-        values: Result = {"textHash": text_hash, "givenAt": answer.given_at, "source": answer.source}
+        # Before it is stored: a text that FS cannot take may be more than a document can hold.
+        self._outside.student_registry(institution).check_text(answer.text)
+        text_hash = fingerprint(answer.text)
+        values: Result = {
+            "textHash": text_hash,
+            "givenAt": answer.given_at,
+            "source": answer.source,
+            "submissionId": answer.submission_id,
+        }
         if case.is_registered_by_another(message.key, text_hash) and not repairs:
-            return StepResult({**values, "outcome": "unchanged"}, last=True)
+            return StepResult({**values, "outcome": UNCHANGED}, last=True)
         return StepResult({**values, "text": answer.text})
 
     def _register_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
-        answer = results["fetch_answer"]
-        case = self._case(message)
+        """FS gets the text only after both ends were looked at again: whose it is may have been corrected meanwhile."""
+        institution, case, answer = self._institution(message), self._case(message), results["fetch_answer"]
         given_at: datetime = answer["givenAt"]
-        if case.has_newer_answer(given_at):
+        if case.has_newer_answer(message.enqueued_at, given_at):
             return StepResult({"outcome": "overtaken"}, last=True)
-        request = case.document
-        self._outside.student_registry(self._institution(message)).register_explanation(
+        registry = self._outside.student_registry(institution)
+        row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])
+        if row is None:
+            return StepResult({"outcome": REMOVED}, last=True)
+        if not self._is_same(institution, case, row.request, answer.get("submissionId")):
+            return StepResult({"outcome": SUPERSEDED}, last=True)
+        if row.request.finished_in_fs and row.text is not None and fingerprint(row.text) == answer["textHash"]:
+            known = case.is_registered_by_another(message.key, answer["textHash"])
+            return StepResult({"outcome": UNCHANGED if known else REGISTERED}, last=not self._wants_to_show(message))
+        registry.register_explanation(
             ExplanationRegistration(
-                vurd_id=request["vurdId"],
-                personlopenr=request["personlopenr"],
-                kandidatnr=request["kandidatnr"],
-                kommisjons_id=request.get("kommisjonsId"),
+                vurd_id=row.request.vurd_id,
+                personlopenr=row.request.personlopenr,
+                kandidatnr=row.request.kandidatnr,
+                kommisjons_id=row.request.kommisjons_id,
                 # The appeal's three weeks begin here: the day the answer was given, not the day we got round to it.
                 communicated_on=given_at.astimezone(OSLO).date(),
                 text=answer["text"],
             )
         )
-        wants_to_show = self._wants_to_show(message)
-        return StepResult({"outcome": REGISTERED}, last=not wants_to_show)
+        return StepResult({"outcome": REGISTERED}, last=not self._wants_to_show(message))
+
+    def _is_same(
+        self, institution: Institution, case: Case, request: ExplanationRequest, submission_id: int | None = None
+    ) -> bool:
+        """Whether the participant is the person of the row. Raises `PermanentError` where that is contradictory.
+
+        It is another while a correction of the row is on its way to us: the message of that asks about the right participant, and
+        the next poll brings the answer.
+        """
+        try:
+            self._identities.check(institution, case, request, _candidate(case), submission_id)
+        except PermanentError as error:
+            is_on_its_way = request.version != case.version and request.kandidatnr != case.document["kandidatnr"]
+            if error.code not in IDENTITY or not is_on_its_way or case.set_aside:
+                raise
+            return False
+        return True
 
     def _show_explanation(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        self._outside.exam_system(self._institution(message)).show_explanation(
+        institution, case = self._institution(message), self._case(message)
+        if not self._wants_to_show(message):
+            return StepResult({"outcome": "the institution does not show answers"})
+        if message.steps["register_explanation"].fence != message.fence:
+            # An earlier attempt registered it, which may be days ago.
+            document = case.document
+            row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
+            if row is None or not self._is_same(institution, case, row.request):
+                return StepResult({"outcome": SUPERSEDED})
+        self._outside.exam_system(institution).show_explanation(
             message.payload["flowId"], message.payload["explanationRequestId"]
         )
         return StepResult({"shown": True})
@@ -138,12 +190,23 @@ class AnswerFlow:
     def _case(self, message: Message) -> Case:
         case = case_at_hand.of(message, self._cases)
         if case is None:
-            raise PermanentError(
-                "casebridge.case_missing",
-                "The case of this answer is not in oai.begrunnelser.",
-                "Restore the collection from its backup, then replay the message.",
-            )
+            raise case_missing("answer")
         return case
+
+
+def fingerprint(text: str) -> str:
+    """By which a text is known again, without being kept."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _carries(message: Message, case: Case) -> bool:
+    """Whether the message's explanation request is still the case's: after a correction it may be another participant's."""
+    return case.explanation_request_id in (None, message.payload["explanationRequestId"])
+
+
+def _outcome(message: Message) -> str | None:
+    done = message.steps.get("register_explanation")
+    return done.result.get("outcome") if done else None
 
 
 def _advances(message: Message) -> Iterator[CaseAdvance]:
@@ -151,8 +214,10 @@ def _advances(message: Message) -> Iterator[CaseAdvance]:
     registration, showing = message.steps.get("register_explanation"), message.steps.get("show_explanation")
     if answer and registration and registration.result.get("outcome") == REGISTERED:
         found = answer.result
-        yield CaseAdvance.registered(case_id, found["textHash"], found["givenAt"], message.key, registration.at)
-    if showing:
+        yield CaseAdvance.registered(
+            case_id, found["textHash"], message.enqueued_at, found["givenAt"], message.key, registration.at
+        )
+    if showing and showing.result.get("shown"):
         yield CaseAdvance.shown(case_id, showing.at)
 
 
@@ -175,6 +240,6 @@ def _candidate(case: Case) -> CandidatePlace:
         raise PermanentError(
             "casebridge.case_not_dispatched",
             "The case of this answer does not say where its candidate is in the exam system.",
-            "Replay the case's request first, then this message.",
+            "Look with `casebridge where` what became of the case's request; replay that first, then this message.",
         )
     return candidate

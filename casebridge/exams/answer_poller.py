@@ -5,13 +5,17 @@ changed; whether the text really did is decided by its fingerprint when it is fe
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Final
 
+from pymongo.errors import PyMongoError
+
 from casebridge.clock import Clock
-from casebridge.errors import CaseError, PermanentError
+from casebridge.defect import as_case_error
+from casebridge.errors import AuthBrokenError, CaseError, PermanentError
+from casebridge.exams.case_state import CaseState
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState, ExplanationStatus
@@ -24,6 +28,7 @@ from casebridge.messaging.message import NewMessage
 SUBMODULE: Final = "wiseflow-begrunnelse-poll"
 QUEUE: Final = "wiseflow-begrunnelse-svar"
 FLOWS_AT_ONCE: Final = 6
+NAMED_FLOWS: Final = 5
 
 
 class AnswerPoller:
@@ -75,48 +80,83 @@ class AnswerPoller:
     def _look(self, institution: Institution, cases: Sequence[Case]) -> PollOutcome:
         if not cases:
             return PollOutcome(institution.key)
-        statuses, failures = self._statuses(institution, sorted({case.document["flowId"] for case in cases}))
-        by_request = {(case.document["flowId"], case.document["explanationRequestId"]): case for case in cases}
+        flow_ids = sorted({case.document["flowId"] for case in cases})
+        statuses, failures = self._statuses(institution, flow_ids)
+        found = {(status.flow_id, status.explanation_request_id): status for status in statuses}
         answered, unknown = [], []
-        for status in statuses:
-            case = by_request.get((status.flow_id, status.explanation_request_id))
-            if case is not None and status.state is ExplanationState.UNKNOWN:
+        # By case, not by request: two cases may claim one, and whose the answer is, is judged for each before FS gets it.
+        for case in cases:
+            flow_id = case.document["flowId"]
+            status = found.get((flow_id, case.document["explanationRequestId"]))
+            if status is not None and status.state is ExplanationState.UNKNOWN:
                 unknown.append(status)
-            elif case is not None and _is_ready(institution, status):
-                answered.append(_message(institution, case, status))
+            elif status is not None and _is_ready(institution, status):
+                answered.append(_message(institution, case, status.marker))
+            elif status is None and case.state is CaseState.DISPATCHED and _is_lost(failures.get(flow_id)):
+                answered.append(_message(institution, case, None))
         correlation_ids = {message.key: message.correlation_id for message in answered}
         accepted = tuple(correlation_ids[key] for key in self._queue.accept(answered))
-        if failures or unknown:
-            raise failures[0] if failures else _unknown_state(unknown)
+        if failed := {flow_id: error for flow_id, error in failures.items() if not _is_lost(error)}:
+            raise _of_flows(failed)
+        if unknown:
+            raise _unknown_state(unknown)
         return PollOutcome(
             institution.key,
             seen=len(statuses),
             accepted=accepted,
             known=len(answered) - len(accepted),
-            counts={"flows": len({case.document["flowId"] for case in cases}), "awaiting": len(cases)},
+            counts={"flows": len(flow_ids), "awaiting": len(cases)},
         )
 
     def _statuses(
         self, institution: Institution, flow_ids: list[int]
-    ) -> tuple[list[ExplanationStatus], list[CaseError]]:
-        """The requests of all flows, side by side. A flow that fails does not hide the others."""
+    ) -> tuple[list[ExplanationStatus], dict[int, CaseError]]:
+        """The requests of all flows, side by side, and what went wrong by flow. A flow that fails does not hide the others."""
         exam_system = self._outside.exam_system(institution)
         statuses: list[ExplanationStatus] = []
-        failures: list[CaseError] = []
+        failures: dict[int, CaseError] = {}
         with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="flow") as pool:
-            for result in pool.map(lambda flow_id: _explanations(exam_system, flow_id), flow_ids):
+            results = pool.map(lambda flow_id: _explanations(exam_system, flow_id), flow_ids)
+            for flow_id, result in zip(flow_ids, results, strict=True):
                 if isinstance(result, CaseError):
-                    failures.append(result)
+                    failures[flow_id] = result
                 else:
                     statuses.extend(result)
         return statuses, failures
 
 
 def _explanations(exam_system: ExamSystem, flow_id: int) -> Sequence[ExplanationStatus] | CaseError:
+    """The requests of one flow. Whatever it brings out is an error of that flow, and stops none of the others."""
     try:
         return exam_system.explanations(flow_id)
-    except CaseError as error:
-        return error
+    except PyMongoError:
+        raise
+    except Exception as error:  # noqa: BLE001 see above
+        return as_case_error(error)
+
+
+def _is_lost(failure: CaseError | None) -> bool:
+    """Whether a request that is not listed is gone, rather than out of sight: its flow was read, or is refused for good.
+
+    The case's own message then looks for it alone, and is set aside with the case's name if it is gone.
+    """
+    return failure is None or isinstance(failure, PermanentError)
+
+
+def _of_flows(failures: Mapping[int, CaseError]) -> CaseError:
+    """What went wrong first, with the flows that it went wrong for. What stops the whole institution goes before the rest."""
+    error = next((one for one in failures.values() if isinstance(one, AuthBrokenError)), next(iter(failures.values())))
+    flows = sorted(failures)
+    named = ", ".join(map(str, flows[:NAMED_FLOWS])) + (
+        f" and {len(flows) - NAMED_FLOWS} more" if flows[NAMED_FLOWS:] else ""
+    )
+    return type(error)(
+        error.code,
+        f"{error.cause} Flow {named}: its answers were not looked for.",
+        error.next_action,
+        system=error.system,
+        retry_after=error.retry_after,
+    )
 
 
 def _is_ready(institution: Institution, status: ExplanationStatus) -> bool:
@@ -137,10 +177,15 @@ def _unknown_state(unknown: list[ExplanationStatus]) -> PermanentError:
     )
 
 
-def _message(institution: Institution, case: Case, status: ExplanationStatus) -> NewMessage:
+def _message(institution: Institution, case: Case, marker: str | None) -> NewMessage:
+    """The message of an answer. Without `marker` it looks for the explanation request itself, which is not listed any more.
+
+    After a correction in FS the assessor may have been asked anew for the same request: what was seen before is looked at again.
+    """
     document = case.document
+    request_id = document["explanationRequestId"]
     return NewMessage(
-        key=short_hash(QUEUE, case.id, status.explanation_request_id, status.marker),
+        key=short_hash(QUEUE, case.id, request_id, marker or "not listed", *([case.revision] if case.revision else [])),
         queue=QUEUE,
         org_id=institution.org_id,
         env=institution.env,
@@ -149,9 +194,9 @@ def _message(institution: Institution, case: Case, status: ExplanationStatus) ->
         correlation_id=case.correlation_id,
         payload={
             "caseId": case.id,
-            "flowId": status.flow_id,
-            "explanationRequestId": status.explanation_request_id,
-            "marker": status.marker,
+            "flowId": document["flowId"],
+            "explanationRequestId": request_id,
+            "marker": marker,
             "vurdId": document["vurdId"],
             "personlopenr": document["personlopenr"],
             "kandidatnr": document["kandidatnr"],

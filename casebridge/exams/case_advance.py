@@ -54,18 +54,28 @@ class CaseAdvance:
 
     @classmethod
     def registered(
-        cls, case_id: str, text_hash: str, given_at: datetime, message_key: str, at: datetime
+        cls,
+        case_id: str,
+        text_hash: str,
+        seen_at: datetime,
+        given_at: datetime,
+        message_key: str,
+        at: datetime,
     ) -> "CaseAdvance":
-        """FS has the answer with this fingerprint. A write that comes later than that of a newer answer changes nothing."""
+        """FS has the answer with this fingerprint, which we saw at `seen_at`.
+
+        A write that comes later than that of an answer that was seen after it changes nothing.
+        """
         values = {
             "registeredHash": text_hash,
             "registeredBy": message_key,
+            "answerSeenAt": seen_at,
             "answerGivenAt": given_at,
             "registeredAt": at,
             "setAside": None,
         }
         # Not by `$or`: some servers then read every case.
-        not_newer = {"answerGivenAt": {"$not": {"$gt": given_at}}}
+        not_newer = {"answerSeenAt": {"$not": {"$gt": seen_at}}}
         moved = {"state": CaseState.REGISTERED.value}
         return cls(case_id, (*OPEN, CaseState.WITHDRAWN.value), moved, values, not_newer)
 

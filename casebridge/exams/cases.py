@@ -4,7 +4,7 @@ The queue says what is being done; the case says how far it has come (contract 6
 moves a case forward, so that a repeated or late write changes nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -15,11 +15,22 @@ from casebridge.database import Database, Document, insert_absent
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.deadlines import answer_deadline, at_midnight
+from casebridge.exams.exam_key import spellings
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
 
+KEPT_VERSIONS: Final = 20
+"""Versions of a row that a case remembers: a record of Kafka that comes again must not pass for a change."""
+PROGRESS: Final = (
+    CaseState.REQUESTED,
+    CaseState.WITHDRAWN,
+    CaseState.DISPATCHED,
+    CaseState.REGISTERED,
+    CaseState.SHOWN,
+)
+"""The states, by how far a case has come."""
 DISCARDED: Final = "discarded"
 """Stands in `setAside` when an operator has said that the case is settled without us."""
 
@@ -49,6 +60,35 @@ class Case:
         )
 
     @property
+    def explanation_request_id(self) -> int | None:
+        """The exam system's request that carries the case now."""
+        return self.document.get("explanationRequestId")
+
+    @property
+    def version(self) -> str | None:
+        """The version of FS's row that was accepted last; `None` in a case of an earlier release."""
+        return self.document.get("version")
+
+    @property
+    def revision(self) -> int:
+        """How often the row had changed by then."""
+        return self.stored_revision or 0
+
+    @property
+    def stored_revision(self) -> int | None:
+        return self.document.get("revision")
+
+    def has_seen(self, version: str) -> bool:
+        """Whether the row had this version before, as far as is kept."""
+        return version in self.document.get("versions", ())
+
+    @property
+    def set_aside(self) -> str | None:
+        """The code for which a person must look at the case, if one must."""
+        code: str | None = self.document.get("setAside")
+        return None if code == DISCARDED else code
+
+    @property
     def registered_hash(self) -> str | None:
         return self.document.get("registeredHash")
 
@@ -56,22 +96,31 @@ class Case:
         """Whether FS has this very text already, and not because the same message came this far before its worker died."""
         return text_hash == self.registered_hash and self.document.get("registeredBy") != message_key
 
-    def has_newer_answer(self, given_at: datetime) -> bool:
-        """Whether FS has an answer that was given later: an older one, replayed or delayed, must not take its place."""
-        registered: datetime | None = self.document.get("answerGivenAt")
-        return registered is not None and registered > given_at
+    def has_newer_answer(self, seen_at: datetime, given_at: datetime) -> bool:
+        """Whether FS has an answer that we saw later: an older one, replayed or delayed, must not take its place.
+
+        By our own order, not by WISEflow's dates: an answer that is unlocked and submitted anew may bear an earlier one. A case
+        of an earlier release knows only those.
+        """
+        seen: datetime | None = self.document.get("answerSeenAt")
+        given: datetime | None = self.document.get("answerGivenAt")
+        return seen > seen_at if seen else given is not None and given > given_at
 
 
 def case_id(institution: Institution, request: ExplanationRequest) -> str:
     """The same case for ever: system, institution, exam, person and type, whatever else changes in FS."""
-    return short_hash(
-        institution.exam_system,
-        institution.org_id,
-        institution.env,
-        request.vurd_id,
-        request.personlopenr,
-        CaseType.EXPLANATION,
-    )
+    return _case_id(institution, request.exam.vurd_id, request.personlopenr)
+
+
+def _case_id(institution: Institution, vurd_id: str, personlopenr: int) -> str:
+    system, org_id, env = institution.exam_system, institution.org_id, institution.env
+    return short_hash(system, org_id, env, vurd_id, personlopenr, CaseType.EXPLANATION)
+
+
+def _former_ids(institution: Institution, request: ExplanationRequest) -> frozenset[str]:
+    """The ids under which versions up to 5aec059 opened the case: they took FS's spelling of the exam as it came."""
+    names = spellings(request.vurd_id) - {request.exam.vurd_id}
+    return frozenset(_case_id(institution, name, request.personlopenr) for name in names)
 
 
 class Cases:
@@ -85,15 +134,48 @@ class Cases:
     # What the flows write
 
     def open(self, institution: Institution, requests: Sequence[ExplanationRequest]) -> dict[str, Case]:
-        """See to it that each request has its case; return the cases by id. One insert and one find for all of them."""
+        """See to it that each request has its case. One insert and one find for all of them.
+
+        The cases by `case_id`; the id in a case of an earlier version may be another.
+        """
         now = self._clock.now()
         wanted = {case_id(institution, request): request for request in requests}
-        existing = {case.id: case for case in self.by_ids(wanted)}
+        existing = self._existing(institution, wanted)
         absent = [self._document(key, institution, wanted[key], now) for key in wanted if key not in existing]
         if absent:
             insert_absent(self._cases, absent)
             existing |= {case.id: case for case in self.by_ids([document["_id"] for document in absent])}
         return existing
+
+    def _existing(self, institution: Institution, wanted: Mapping[str, ExplanationRequest]) -> dict[str, Case]:
+        """The cases that are there, under today's id or a former one; of two, the one that has come further."""
+        keys = {former: key for key, request in wanted.items() for former in _former_ids(institution, request)}
+        keys |= {key: key for key in wanted}
+        found: dict[str, Case] = {}
+        for case in self.by_ids(keys):
+            key = keys[case.id]
+            found[key] = max(found.get(key, case), case, key=lambda one: (PROGRESS.index(one.state), one.id == key))
+        return found
+
+    def revise(self, case: Case, request: ExplanationRequest) -> Case:
+        """The case with the request's version. A version that differs from the last makes a new revision, also one seen before.
+
+        A case of an earlier release does not say its version: it takes the request's for its last. Of several processes that
+        see the same change one makes the revision, and the others find it.
+        """
+        while case.version != request.version:
+            self._cases.update_one(
+                {"_id": case.id, "version": case.version, "revision": case.stored_revision},
+                {
+                    "$set": {
+                        "version": request.version,
+                        "revision": case.revision + 1 if case.version else case.revision,
+                    },
+                    "$push": {"versions": {"$each": [request.version], "$slice": -KEPT_VERSIONS}},
+                },
+            )
+            (case,) = self.by_ids([case.id])
+        return case
 
     def _document(self, key: str, institution: Institution, request: ExplanationRequest, now: datetime) -> Document:
         deadline = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
@@ -112,6 +194,9 @@ class Cases:
             "kommisjonsId": request.kommisjons_id,
             "askedOn": at_midnight(request.dato_klage_mottatt),
             "deadline": at_midnight(deadline),
+            "version": request.version,
+            "versions": [request.version],
+            "revision": 0,
             "state": CaseState.REQUESTED.value,
             "openedAt": now,
             "setAside": None,
@@ -135,8 +220,13 @@ class Cases:
         return result.modified_count
 
     def set_aside(self, key: str, code: str) -> None:
-        """A person must look at it: the case's message is dead. Cleared by the next success."""
-        self._cases.update_one({"_id": key}, {"$set": {"setAside": code, "setAsideAt": self._clock.now()}})
+        """A person must look at it: the case's message is dead. Cleared by the next success.
+
+        A case that is registered or withdrawn stays so: a message of its past that dies again says nothing of it.
+        """
+        self._cases.update_one(
+            {"_id": key, "state": {"$in": list(OPEN)}}, {"$set": {"setAside": code, "setAsideAt": self._clock.now()}}
+        )
 
     def discard(self, keys: Iterable[str], *, by: str, reason: str) -> None:
         """An operator has discarded what set these aside. Cleared by the next success, if FS asks again."""
@@ -194,6 +284,20 @@ class Cases:
             )
         return [Case.from_document(document) for document in documents]
 
+    def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Case]:
+        """Other cases of the institution that are asked, or answered, of the same participant of its exam system."""
+        documents = self._cases.find(
+            {
+                "flowId": candidate.flow_id,
+                "participantId": candidate.participant_id,
+                "institution": case.institution,
+                "examSystem": case.document.get("examSystem"),
+                "_id": {"$ne": case.id},
+                "state": {"$ne": CaseState.WITHDRAWN.value},
+            }
+        )
+        return [Case.from_document(document) for document in documents]
+
     def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""
         documents = self._cases.find({"flowId": {"$in": list(flow_ids)}, "institution": institution})
@@ -204,9 +308,9 @@ class Cases:
         return Case.from_document(document) if document else None
 
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Case]:
-        return [
-            Case.from_document(document) for document in self._cases.find({"vurdId": vurd_id, "kandidatnr": kandidatnr})
-        ]
+        """The exam in any spelling."""
+        documents = self._cases.find({"vurdId": {"$in": sorted(spellings(vurd_id))}, "kandidatnr": kandidatnr})
+        return [Case.from_document(document) for document in documents]
 
     def counts(self) -> list[dict[str, Any]]:
         """How many cases each institution has in each state, and set aside for which code."""

@@ -5,12 +5,16 @@ Only the key and its codecs belong here; which flow a source code leads to is in
 
 import base64
 import binascii
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from casebridge.errors import PermanentError
 
 SEPARATOR: Final = "||"
+STANDARD_ALPHABET: Final = str.maketrans("+/", "-_")
+URL_ALPHABET: Final = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True, order=True)
@@ -38,7 +42,7 @@ class ExamKey:
     @property
     def vurd_id(self) -> str:
         """The encoded key as it stands in URLs and messages: base64url without padding (contract 3.2 `[inferred]`)."""
-        return base64.urlsafe_b64encode(SEPARATOR.join(self.parts).encode()).rstrip(b"=").decode()
+        return _encoded(SEPARATOR.join(self.parts).encode())
 
     @property
     def source_code(self) -> str:
@@ -47,10 +51,13 @@ class ExamKey:
 
     @classmethod
     def from_vurd_id(cls, vurd_id: str) -> "ExamKey":
-        """Decode a `vurdId`. Raises `PermanentError` `fs.vurd_id_unreadable` when it is not one."""
+        """Decode a `vurdId` in any spelling; the parts are in Unicode's composed form, without white space around them.
+
+        Raises `PermanentError` `fs.vurd_id_unreadable` when it is not one.
+        """
         try:
-            decoded = base64.urlsafe_b64decode(vurd_id + "=" * (-len(vurd_id) % 4)).decode()
-            institusjonsnr, emnekode, versjonskode, vurdkombkode, arstall, vurdtidkode = decoded.split(SEPARATOR)
+            parts = [unicodedata.normalize("NFC", part.strip()) for part in _decoded(vurd_id).split(SEPARATOR)]
+            institusjonsnr, emnekode, versjonskode, vurdkombkode, arstall, vurdtidkode = parts
             return cls(int(institusjonsnr), emnekode, versjonskode, vurdkombkode, int(arstall), vurdtidkode)
         except (binascii.Error, UnicodeError, ValueError) as error:
             raise PermanentError(
@@ -59,3 +66,34 @@ class ExamKey:
                 "Ask the FS team for the vurderingsenhet; the raw row is in the message in oai.meldingQ.",
                 system="FS",
             ) from None
+
+
+def plain_vurd_id(vurd_id: str) -> str:
+    """A `vurdId` as it is sent to FS: base64url without padding, whatever spelling it came in (contract 3.2 `[inferred]`).
+
+    What it says is kept byte for byte, because FS knows its exams by that. One that cannot be decoded stays as it is.
+    """
+    try:
+        return _encoded(_decoded(vurd_id).encode())
+    except (binascii.Error, UnicodeError, ValueError):
+        return vurd_id
+
+
+def spellings(vurd_id: str) -> frozenset[str]:
+    """The spellings of a `vurdId` under which documents of earlier versions may stand: either alphabet, padded or not."""
+    try:
+        names = {plain_vurd_id(vurd_id), ExamKey.from_vurd_id(vurd_id).vurd_id}
+    except PermanentError:
+        names = {vurd_id}
+    padded = names | {name + "=" * (-len(name) % 4) for name in names}
+    return frozenset(padded | {name.translate(URL_ALPHABET) for name in padded} | {vurd_id})
+
+
+def _encoded(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def _decoded(vurd_id: str) -> str:
+    """Raises `binascii.Error`, `UnicodeError` or `ValueError`."""
+    name = "".join(unquote(vurd_id).split()).translate(STANDARD_ALPHABET).rstrip("=")
+    return base64.b64decode(name + "=" * (-len(name) % 4), altchars=b"-_", validate=True).decode()

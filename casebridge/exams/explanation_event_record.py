@@ -77,12 +77,15 @@ def _reading(
 
 
 def _message(record: Record, institution: Institution, event: ExplanationEventRecord, case: Case) -> NewMessage:
-    # WISEflow's sequence number is an event's own and the same in every re-delivery (contract 4.7).
-    told_apart = (event.sequence_number, event.timestamp)
-    if told_apart == (None, None):
-        told_apart = (None, record.fingerprint)
     return NewMessage(
-        key=short_hash(QUEUE, institution.key, event.flow_id, event.explanation_request_id, *told_apart),
+        key=short_hash(
+            QUEUE,
+            institution.key,
+            institution.exam_system,
+            event.flow_id,
+            event.explanation_request_id,
+            *_told_apart(record, event),
+        ),
         queue=QUEUE,
         org_id=institution.org_id,
         env=institution.env,
@@ -91,3 +94,12 @@ def _message(record: Record, institution: Institution, event: ExplanationEventRe
         correlation_id=case.correlation_id,
         payload={"caseId": case.id, "flowId": event.flow_id, "explanationRequestId": event.explanation_request_id},
     )
+
+
+def _told_apart(record: Record, event: ExplanationEventRecord) -> tuple[object, ...]:
+    """What makes an event: its sequence number, the same in every re-delivery whatever time stands on it (contract 4.7)."""
+    if event.sequence_number is not None:
+        return ("sequence", event.sequence_number)
+    if event.timestamp is not None:
+        return ("time", event.timestamp)
+    return ("record", record.fingerprint)

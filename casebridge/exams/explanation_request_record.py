@@ -63,7 +63,8 @@ class ExplanationRequestRecords:
     def _open(
         self, institution: Institution, found: Sequence[tuple[int, ExplanationRequest]], records: Sequence[Record]
     ) -> dict[int, Reading]:
-        cases = open_cases(self._cases, institution, [request for _, request in found if not request.finished_in_fs])
+        still_open = [request for _, request in found if not request.finished_in_fs]
+        cases = open_cases(self._cases, institution, still_open, from_record=True)
         readings = {}
         for position, request in found:
             case = cases.get(case_id(institution, request))

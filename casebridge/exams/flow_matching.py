@@ -11,11 +11,15 @@ from datetime import datetime
 from typing import Final
 
 from casebridge.errors import PermanentError
+from casebridge.exams.identity import Comparison, Person, compare
 from casebridge.exams.models import CandidatePlace, ExamPlace
 from casebridge.exams.wiseflow_records import (
+    ACCEPTED,
     MARKED_STATES,
     NOT_ACTIVATED,
     REPEATED_VARIANTS,
+    USUAL_NAMES,
+    EvidenceNames,
     Explanation,
     Flow,
     Participant,
@@ -24,6 +28,9 @@ from casebridge.exams.wiseflow_records import (
 from casebridge.personal_data import Personal
 
 SYSTEM: Final = "WISEflow"
+COMMENT: Final = "submission-comment"
+SURE: Final = 2
+"""So many pieces of evidence for one participant outweigh another that is contradictory."""
 SHARED_WITH_PARTICIPANT: Final = frozenset({"PARTICIPANTS", "ALL"})
 
 
@@ -96,47 +103,55 @@ def _flow_ambiguous(flows: Iterable[Flow]) -> PermanentError:
 def match_candidate(
     place: ExamPlace,
     participants: Mapping[int, Sequence[Participant]],
-    kandidatnr: int,
-    brukernavn: str | None,
+    person: Person,
+    names: EvidenceNames = USUAL_NAMES,
 ) -> CandidatePlace:
-    """The participant that is the candidate, over the exam's flow and its sub-flows (contract 4.3 `[inferred]`).
+    """The participant that is the person, over the exam's flow and its sub-flows (contract 4.3 `[inferred]`).
 
-    The candidate number decides; only if nobody has it, the Feide name does. Found on the main flow and on a sub-flow, the main
-    flow counts. Raises `PermanentError` `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
+    Candidate number, user name and FS number are held against each participant by the rule of `identity`. Who agrees in most is
+    chosen; found on the main flow and on a sub-flow, the main flow counts. Raises `PermanentError` `identity.contradiction`,
+    `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
     """
     everyone = [
-        _Located(flow_id, participant) for flow_id in place.flow_ids for participant in participants.get(flow_id, ())
+        _Located(flow_id, participant, compare(person, participant.evidence(names)))
+        for flow_id in place.flow_ids
+        for participant in participants.get(flow_id, ())
     ]
-    matches = [one for one in everyone if _has_candidate_number(one.participant, kandidatnr)]
-    if not matches and brukernavn:
-        matches = [one for one in everyone if _has_user_name(one.participant, brukernavn)]
-    if not matches:
+    same = [one for one in everyone if one.comparison.is_same]
+    contradictory = [one for one in everyone if one.comparison.is_contradictory]
+    most = max((len(one.comparison.agreeing) for one in same), default=0)
+    if contradictory and most < SURE:
+        one = contradictory[0]
+        raise contradiction(one.flow_id, one.participant.participant_id, one.comparison)
+    if not same:
         raise _participant_missing(place)
-    chosen = _only_person(matches, place)
-    return CandidatePlace(chosen.flow_id, chosen.participant.participant_id, chosen.participant.submission_id)
+    chosen = _only_person([one for one in same if len(one.comparison.agreeing) == most], place)
+    return chosen.place
+
+
+def contradiction(flow_id: int, participant_id: int, comparison: Comparison) -> PermanentError:
+    """The evidence says two things of one participant: nobody is asked and nothing is handed on."""
+    return PermanentError(
+        "identity.contradiction",
+        f"Participant {participant_id} of flow {flow_id} in {SYSTEM} is and is not the person of the request in FS "
+        f"({comparison.told}).",
+        f"Compare candidate number, user name and FS number in FS and {SYSTEM} and correct what is wrong. A row that is "
+        "corrected in FS comes by itself; after a correction in the exam system, replay the message.",
+        system=SYSTEM,
+    )
 
 
 @dataclass(frozen=True)
 class _Located:
-    """A participant and the flow on which it was found."""
+    """A participant, the flow on which it was found, and how far it is the person."""
 
     flow_id: int
     participant: Participant
+    comparison: Comparison
 
-
-def _has_candidate_number(participant: Participant, kandidatnr: int) -> bool:
-    return participant.unique_exam_id is not None and participant.unique_exam_id.strip() == str(kandidatnr)
-
-
-def _has_user_name(participant: Participant, brukernavn: str) -> bool:
-    return any(same_user_name(name, brukernavn) for name in participant.external_names)
-
-
-def same_user_name(one: str, other: str) -> bool:
-    """Whether two Feide names are one; a realm counts only where both have one (contract 3.2 leaves it open)."""
-    local, _, realm = one.strip().casefold().partition("@")
-    other_local, _, other_realm = other.strip().casefold().partition("@")
-    return bool(local) and local == other_local and (not realm or not other_realm or realm == other_realm)
+    @property
+    def place(self) -> CandidatePlace:
+        return CandidatePlace(self.flow_id, self.participant.participant_id, self.participant.submission_id)
 
 
 def _only_person(matches: Sequence[_Located], place: ExamPlace) -> _Located:
@@ -208,17 +223,45 @@ def _by_assigned_assessor(explanation: Explanation, comment: SubmissionComment) 
 
 
 def find_answer(
-    explanation: Explanation, comments: Iterable[SubmissionComment], submission_id: int | None
+    explanation: Explanation,
+    comments: Iterable[SubmissionComment],
+    submission_id: int | None,
+    seen_at: datetime,
 ) -> FoundAnswer | None:
     """The answer in the order of contract 4.8: the text on the request, else the assessor's comment, else none.
 
-    Its moment is WISEflow's own and stays the same however often it is read: accepted, else commented, else assigned, else
-    requested.
+    Its moment is the one from which the student could have had it, and never before the text existed: when it was accepted, or
+    when the comment was written. A date of an earlier acceptance says nothing of a text that was submitted since. Where WISEflow
+    dates a text not at all, it is `seen_at`, when we first saw it.
     """
+    accepted_at = explanation.accept_date if explanation.state == ACCEPTED else None
     if explanation.text is not None:
-        given_at = explanation.accept_date or explanation.assign_date or explanation.request_date
-        return FoundAnswer(explanation.text, given_at, "justification")
+        return FoundAnswer(explanation.text, accepted_at or seen_at, "justification")
     comment = choose_comment(explanation, comments, submission_id)
     if comment is None or comment.content is None:
         return None
-    return FoundAnswer(comment.content, explanation.accept_date or comment.changed_at, "submission-comment")
+    return FoundAnswer(comment.content, max(accepted_at or comment.changed_at, comment.changed_at), COMMENT)
+
+
+def sharing(candidate: CandidatePlace, everyone: Sequence[Participant]) -> frozenset[int]:
+    """The other participants of the flow that have the candidate's submission or group: a comment there is on theirs, too."""
+    listed = [one for one in everyone if one.participant_id == candidate.participant_id]
+    submissions = {candidate.submission_id, *(one.submission_id for one in listed)} - {None}
+    groups = {one.group_id for one in listed} - {None}
+    return frozenset(
+        one.participant_id
+        for one in everyone
+        if one.participant_id != candidate.participant_id
+        and (one.submission_id in submissions or one.group_id in groups)
+    )
+
+
+def group_text(explanation_request_id: int, flow_id: int) -> PermanentError:
+    """Several students asked about one submission: whose a comment on it is, nobody but a person can tell."""
+    return PermanentError(
+        "identity.group_text",
+        f"Explanation request {explanation_request_id} on flow {flow_id} is about a submission that several participants "
+        "handed in together, and more than one of them asked: WISEflow does not say whose the comment is.",
+        "Read the comments in WISEflow, decide which text is whose, and register it in FS by hand; then discard the message.",
+        system=SYSTEM,
+    )

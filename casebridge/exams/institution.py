@@ -45,6 +45,11 @@ class Institution(DomainModel):
     wiseflow: WiseflowAccess | None = None
 
     @property
+    def realm(self) -> str:
+        """The realm of user names that FS writes without one: the institution's domain, which is its `orgId` (contract 11)."""
+        return self.org_id
+
+    @property
     def key(self) -> str:
         """The name by which operators know it and Dagster partitions it: `uis.no/prod`."""
         return f"{self.org_id}/{self.env}"

@@ -8,9 +8,10 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from casebridge.exams.exam_key import ExamKey
+from casebridge.exams.exam_key import ExamKey, plain_vurd_id
+from casebridge.exams.identity import Evidence, Person
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import DomainModel, Personal
 
@@ -27,7 +28,7 @@ class CaseType(StrEnum):
 class ExplanationRequest(DomainModel):
     """A student's request for an explanation, as FS holds it (contract 2.2 and 3.3; FS's own field names as aliases)."""
 
-    vurd_id: str = Field(alias="examId")
+    vurd_id: Annotated[str, AfterValidator(plain_vurd_id)] = Field(alias="examId")
     personlopenr: Personal[FsNumber]
     kandidatnr: Personal[FsNumber]
     brukernavn: Personal[str | None] = None
@@ -39,6 +40,10 @@ class ExplanationRequest(DomainModel):
     @property
     def exam(self) -> ExamKey:
         return ExamKey.from_vurd_id(self.vurd_id)
+
+    def person(self, realm: str) -> Person:
+        """The student who asked; `realm` is that of the institution's user names."""
+        return Person(self.kandidatnr, self.personlopenr, self.brukernavn, realm)
 
     @property
     def finished_in_fs(self) -> bool:
@@ -84,6 +89,14 @@ class CandidatePlace:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A participant as the exam system has it now: where, and the evidence of who it is."""
+
+    place: CandidatePlace
+    evidence: Personal[Evidence] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class RequestedExplanation:
     """The exam system's receipt. `created` is false when the request was there already: both are success."""
 
@@ -119,11 +132,13 @@ class ExplanationStatus:
 
 @dataclass(frozen=True)
 class ExplanationAnswer:
-    """The assessor's text and the moment from which the student could have it (WISEflow's own dates, never ours)."""
+    """The assessor's text and the moment from which the student could have it (`flow_matching.find_answer`)."""
 
     text: Personal[str] = field(repr=False)
     given_at: datetime
     source: str
+    submission_id: int | None = None
+    """The submission whose comment it is, if it is one."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 from casebridge.exams.exam_key import ExamKey
+from casebridge.exams.identity import Person
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import (
+    Candidate,
     CandidatePlace,
     ChangedExam,
     ExamPlace,
@@ -31,8 +33,19 @@ class StudentRegistry(Protocol):
         """The raw rows of one exam, each with its `examId`; parsing is the caller's, so that no row is lost."""
         ...
 
+    def fresh_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
+        """The same as they are now. Callers that ask at one time share a look, which began after each of them had asked."""
+        ...
+
+    def check_text(self, text: str) -> None:
+        """Raise `PermanentError` `fs.text_empty` or `fs.text_too_long` for a text that FS cannot take."""
+        ...
+
     def register_explanation(self, registration: ExplanationRegistration) -> None:
-        """Register an explanation. The same registration twice has one effect at FS."""
+        """Register an explanation. The same registration twice has one effect at FS.
+
+        Raises `TransientError` `fs.row_still_open` when FS says yes and shows the request as open all the same.
+        """
         ...
 
     def check_credentials(self) -> None:
@@ -47,8 +60,12 @@ class ExamSystem(Protocol):
         """Raises `PermanentError` when there is none, or more than one that is equally good."""
         ...
 
-    def find_candidate(self, place: ExamPlace, kandidatnr: int, brukernavn: str | None) -> CandidatePlace:
-        """Raises `PermanentError` when the candidate is not there."""
+    def find_candidate(self, place: ExamPlace, person: Person) -> CandidatePlace:
+        """Raises `PermanentError` when the person is not there, or when the evidence of who it is contradicts itself."""
+        ...
+
+    def candidate(self, place: CandidatePlace) -> Candidate:
+        """The candidate as it is now: a fresh look. Raises `PermanentError` when it is not there any more."""
         ...
 
     def request_explanation(self, candidate: CandidatePlace, due: date | None) -> RequestedExplanation:
@@ -60,11 +77,17 @@ class ExamSystem(Protocol):
         ...
 
     def answer(
-        self, flow_id: int, explanation_request_id: int, candidate: CandidatePlace, marker: str | None = None
+        self,
+        flow_id: int,
+        explanation_request_id: int,
+        candidate: CandidatePlace,
+        seen_at: datetime,
+        marker: str | None = None,
     ) -> ExplanationAnswer:
         """The answer's text, never empty: raises `TransientError` `wiseflow.answer_empty` when there is none (contract 4.8).
 
-        `marker` is the one under which a poll saw the answer: that version or a later one is given. Without it: as it is now.
+        `marker` is the one under which a poll saw the answer, at `seen_at`: that version or a later one is given. Without it:
+        as it is now. Raises `PermanentError` `identity.group_text` where nobody can tell whose the text is.
         """
         ...
 

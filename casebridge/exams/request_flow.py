@@ -8,17 +8,23 @@ from casebridge.errors import CaseError, PermanentError
 from casebridge.exams import case_at_hand, request_reader
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_state import CaseState
-from casebridge.exams.cases import Cases
+from casebridge.exams.cases import Case, Cases
 from casebridge.exams.deadlines import answer_deadline
+from casebridge.exams.identity_check import IdentityCheck
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
 from casebridge.exams.ports import Outside
+from casebridge.exams.row_now import RowNow, row_now
 from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.message import Message
 from casebridge.messaging.record_flow import kafka_fields
 
 REQUESTED: Final = "request_explanation"
+FINISHED: Final = "finished in FS by hand"
+REMOVED: Final = "removed in FS"
+SUPERSEDED: Final = "superseded"
+"""The outcome of a message that is not its case's newest: a later one carries what FS says now."""
 
 
 class RequestFlow:
@@ -31,6 +37,7 @@ class RequestFlow:
         self._institutions = institutions
         self._outside = outside
         self._cases = cases
+        self._identities = IdentityCheck(outside, cases)
         self._deadline_days = deadline_days
 
     @property
@@ -57,16 +64,21 @@ class RequestFlow:
         }
 
     def conclude(self, messages: Sequence[Message]) -> None:
-        self._cases.advance([self._dispatched(message) for message in messages if REQUESTED in message.steps])
+        self._cases.advance([self._dispatched(message) for message in messages if _was_requested(message)])
+        gone = [message.payload["caseId"] for message in messages if _outcome(message) == REMOVED]
+        if gone:
+            self._cases.withdraw(gone)
 
     def _dispatched(self, message: Message) -> CaseAdvance:
-        request, done = _request(message), message.steps[REQUESTED]
+        done = message.steps[REQUESTED]
+        request = _request(message)
+        told = done.result.get("deadline")
         return CaseAdvance.dispatched(
             message.payload["caseId"],
             request,
             _candidate(message.steps["find_candidate"].result),
             done.result["explanationRequestId"],
-            self._deadline(request),
+            date.fromisoformat(told) if told else self._deadline(request),
             done.at,
         )
 
@@ -78,19 +90,19 @@ class RequestFlow:
         """Nothing to mend: WISEflow takes a request once, whoever asks last."""
 
     def _find_exam(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        request = _request(message)
-        if request.finished_in_fs or self._is_withdrawn(message):
-            return StepResult({"outcome": "finished in FS by hand"}, last=True)
+        request, case = _request(message), case_at_hand.of(message, self._cases)
+        if request.finished_in_fs or (case is not None and case.state is CaseState.WITHDRAWN):
+            return StepResult({"outcome": FINISHED}, last=True)
+        if case is not None and case.version not in (None, request.version):
+            return StepResult({"outcome": SUPERSEDED}, last=True)
         place = self._outside.exam_system(self._institution(message)).find_exam(request.exam)
         return StepResult({"flowId": place.flow_id, "subFlowIds": list(place.sub_flow_ids)})
 
     def _find_candidate(self, message: Message, results: Mapping[str, Result]) -> StepResult:
-        request = _request(message)
-        found = results["find_exam"]
+        institution, found = self._institution(message), results["find_exam"]
         place = ExamPlace(found["flowId"], tuple(found["subFlowIds"]))
-        candidate = self._outside.exam_system(self._institution(message)).find_candidate(
-            place, request.kandidatnr, request.brukernavn
-        )
+        person = _request(message).person(institution.realm)
+        candidate = self._outside.exam_system(institution).find_candidate(place, person)
         return StepResult(
             {
                 "flowId": candidate.flow_id,
@@ -100,24 +112,33 @@ class RequestFlow:
         )
 
     def _request_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
-        request = _request(message)
-        requested = self._outside.exam_system(self._institution(message)).request_explanation(
-            _candidate(results["find_candidate"]), self._deadline(request)
-        )
+        """Nobody is asked before both ends were looked at again: a correction may have come since the message did."""
+        institution, request = self._institution(message), _request(message)
+        row = row_now(self._outside.student_registry(institution), request.vurd_id, request.personlopenr)
+        if outcome := _overtaken_in_fs(row, request):
+            return StepResult({"outcome": outcome}, last=True)
+        current = row.request if row else request
+        candidate = _candidate(results["find_candidate"])
+        self._identities.check(institution, self._case(message), current, candidate)
+        deadline = self._deadline(current)
+        requested = self._outside.exam_system(institution).request_explanation(candidate, deadline)
         return StepResult(
             {
                 "explanationRequestId": requested.explanation_request_id,
                 "created": requested.created,
                 "shown": requested.shown,
+                "deadline": deadline.isoformat(),
             }
         )
 
     def _deadline(self, request: ExplanationRequest) -> date:
         return answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
 
-    def _is_withdrawn(self, message: Message) -> bool:
+    def _case(self, message: Message) -> Case:
         case = case_at_hand.of(message, self._cases)
-        return case is not None and case.state is CaseState.WITHDRAWN
+        if case is None:
+            raise case_missing("request")
+        return case
 
     def _institution(self, message: Message) -> Institution:
         return institution_of(message, self._institutions)
@@ -133,6 +154,35 @@ def institution_of(message: Message, institutions: InstitutionRegister) -> Insti
             "Activate it (docs/adding-an-institution.md), then replay the message.",
         )
     return institution
+
+
+def case_missing(what: str) -> PermanentError:
+    """The case of a message is gone."""
+    return PermanentError(
+        "casebridge.case_missing",
+        f"The case of this {what} is not in oai.begrunnelser.",
+        "Restore the collection from its backup, then replay the message.",
+    )
+
+
+def _outcome(message: Message) -> str | None:
+    done = message.steps.get(REQUESTED)
+    return done.result.get("outcome") if done else None
+
+
+def _was_requested(message: Message) -> bool:
+    return REQUESTED in message.steps and _outcome(message) is None
+
+
+def _overtaken_in_fs(row: RowNow | None, request: ExplanationRequest) -> str | None:
+    """Why the request is not to be carried as it is; what FS has instead comes as a message of its own."""
+    if row is None:
+        return REMOVED
+    if row.request.finished_in_fs:
+        return FINISHED
+    if (row.request.kandidatnr, row.request.brukernavn) != (request.kandidatnr, request.brukernavn):
+        return SUPERSEDED
+    return None
 
 
 def _candidate(found: Result) -> CandidatePlace:

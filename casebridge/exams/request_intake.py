@@ -16,19 +16,35 @@ from casebridge.messaging.message import NewMessage
 QUEUE: Final = "wiseflow-begrunnelse"
 
 
-def open_cases(cases: Cases, institution: Institution, requests: Sequence[ExplanationRequest]) -> dict[str, Case]:
-    """Cases first: a message without its case could not be told of. By case id."""
+def open_cases(
+    cases: Cases, institution: Institution, requests: Sequence[ExplanationRequest], *, from_record: bool = False
+) -> dict[str, Case]:
+    """Cases first: a message without its case could not be told of. By case id, each with the version of its request.
+
+    FS tells what is, so that each change there is a revision. A record of Kafka (`from_record`) tells what was once, and may come
+    again: it is a change only if the case never had that version.
+    """
     opened = cases.open(institution, requests)
+    for request in requests:
+        key = case_id(institution, request)
+        case = opened[key]
+        if case.version != request.version and not (from_record and case.has_seen(request.version)):
+            opened[key] = cases.revise(case, request)
     crash_point("cases_written")
     return opened
 
 
 def request_message(institution: Institution, request: ExplanationRequest, cases: dict[str, Case]) -> NewMessage:
-    """The message for a request, with its case among `cases`."""
+    """The message for a request, with its case among `cases`.
+
+    A row that changes from one version to another and back has three revisions, and so three messages. The first revision has the
+    key of earlier releases.
+    """
     case = cases[case_id(institution, request)]
     reopened = case.document.get("withdrawnAt")
+    revision = case.revision if case.version == request.version else 0
     return NewMessage(
-        key=short_hash(QUEUE, case.id, request.version, reopened),
+        key=short_hash(QUEUE, case.id, request.version, reopened, *([revision] if revision else [])),
         queue=QUEUE,
         org_id=institution.org_id,
         env=institution.env,

@@ -4,17 +4,23 @@ Only the fields that a rule of ours reads: names of students and assessors are n
 record is the right one is in `flow_matching`; how records are fetched is in `resources.wiseflow`.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
 
+from casebridge.exams.identity import Evidence
 from casebridge.personal_data import DomainModel, Personal
 
 NOT_ACTIVATED: Final = 0
 """Flow state of a flow that nobody can take part in yet."""
 MARKED_STATES: Final = frozenset({3, 4, 5})
 """Flow states PARTICIPATION_ENDED, CONCLUDED and ARCHIVED: there can be a grade to explain."""
+SUBMITTED: Final = 2
+ACCEPTED: Final = 3
+"""States of an explanation request (contract 4.2): the assessor has answered; the answer was accepted."""
 REPEATED_VARIANTS: Final = frozenset({1, 2})
 """Flow variants REEXAMINATION and REMARKING."""
 
@@ -63,10 +69,26 @@ class SourceHit(DomainModel):
     )
 
 
-class ExternalId(DomainModel):
-    """A name of a person in another system: the Feide name, FS's person number."""
+@dataclass(frozen=True)
+class EvidenceNames:
+    """What a licence calls the systems whose names of a person are evidence, in lower case (contract 4.3 `[inferred]`)."""
 
-    value: Personal[str | None] = None
+    user_names: frozenset[str] = frozenset({"feide"})
+    person_numbers: frozenset[str] = frozenset({"fs"})
+
+    @classmethod
+    def of(cls, user_names: Iterable[str], person_numbers: Iterable[str]) -> "EvidenceNames":
+        return cls(*(frozenset(name.strip().casefold() for name in names) for names in (user_names, person_numbers)))
+
+
+USUAL_NAMES: Final = EvidenceNames()
+
+
+class ExternalId(DomainModel):
+    """A name of a person in another system: the Feide name, FS's person number. `name` says which."""
+
+    name: str | None = None
+    value: Personal[str | None] = Field(None, coerce_numbers_to_str=True)
 
 
 class ParticipantUser(DomainModel):
@@ -83,6 +105,8 @@ class Participant(DomainModel):
     unique_exam_id: Personal[str | None] = Field(None, alias="uniqueExamId", coerce_numbers_to_str=True)
     user_id: int | None = Field(None, alias="userId")
     submission_id: int | None = Field(None, alias="submissionId")
+    group_id: int | str | None = Field(None, alias="groupId")
+    """Participants with one group have handed in one submission together."""
     user: Personal[ParticipantUser | None] = None
 
     @property
@@ -90,11 +114,15 @@ class Participant(DomainModel):
         """WISEflow's id of the person, the same on every flow."""
         return self.user_id if self.user_id is not None else (self.user.user_id if self.user else None)
 
-    @property
-    def external_names(self) -> frozenset[str]:
-        """The person's names in other systems. Personal data."""
-        values = (external.value for external in self.user.external_ids) if self.user else ()
-        return frozenset(value.strip() for value in values if value and value.strip())
+    def evidence(self, names: EvidenceNames) -> Evidence:
+        """What WISEflow says of who this is. Personal data."""
+        return Evidence(self.unique_exam_id, self._external(names.user_names), self._external(names.person_numbers))
+
+    def _external(self, names: frozenset[str]) -> frozenset[str]:
+        """The person's names in the systems that are called so."""
+        external = self.user.external_ids if self.user else ()
+        found = (one.value.strip() for one in external if one.value and (one.name or "").strip().casefold() in names)
+        return frozenset(value for value in found if value)
 
 
 class ExplanationParticipant(DomainModel):

@@ -39,7 +39,7 @@ def dispatched(key: str) -> CaseAdvance:
 
 
 def registered(key: str, text: str = "a", given_at: datetime = GIVEN) -> CaseAdvance:
-    return CaseAdvance.registered(key, text, given_at, f"message of {text}", given_at)
+    return CaseAdvance.registered(key, text, given_at, given_at, f"message of {text}", given_at)
 
 
 def told(database: Database, key: str, *names: str) -> list[Any]:
@@ -91,6 +91,15 @@ def test_an_older_answer_does_not_take_the_place_of_a_newer_one(
     cases.advance([registered(keys[0], "older", GIVEN), registered(keys[1], "another", GIVEN)])
     assert told(database, keys[0], "registeredHash", "answerGivenAt") == ["newer", LATER]
     assert told(database, keys[1], "state", "registeredHash") == ["registered", "another"]
+
+
+def test_a_correction_that_bears_an_earlier_date_than_the_text_before_is_still_the_newer_one(
+    cases: Cases, keys: list[str], database: Database
+) -> None:
+    """Unlocked and submitted anew, an answer may be dated before the acceptance of the first: we saw it later."""
+    cases.advance([CaseAdvance.registered(keys[0], "first", GIVEN, LATER, "m1", GIVEN)])
+    cases.advance([CaseAdvance.registered(keys[0], "corrected", LATER, GIVEN, "m2", LATER)])
+    assert told(database, keys[0], "registeredHash", "answerGivenAt") == ["corrected", GIVEN]
 
 
 def test_what_is_not_registered_is_not_shown(cases: Cases, keys: list[str], database: Database) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, PermanentError, TransientError
 from casebridge.exams.exam_key import ExamKey
+from casebridge.exams.identity import Person
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationState
 from resources.wiseflow_exam_system import WiseflowExamSystem
@@ -17,6 +18,7 @@ from simulators.process import RunningSimulators
 from tests.contract.clients import SimulatedWorld, check_exchanges, recorded
 from tests.contract.openapi import wiseflow_contract
 
+SEEN = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MODES = {"justification": "comment", "patch_data": "array", "sis_flows_shape": "list"}
 ODD_ENDS = {
     "no_candidate": "wiseflow.participant_missing",
@@ -52,7 +54,13 @@ def exams(world: SimulatedWorld, institution: Institution) -> WiseflowExamSystem
 
 def find(exams: WiseflowExamSystem, case: dict[str, Any]) -> CandidatePlace:
     place = exams.find_exam(ExamKey.from_vurd_id(case["examId"]))
-    return exams.find_candidate(place, case["kandidatnr"], None)
+    return exams.find_candidate(place, person(case))
+
+
+def person(case: dict[str, Any], user_name: str | None = None, **changes: int) -> Person:
+    """What FS says of a case's student."""
+    numbers = {name: case[name] for name in ("kandidatnr", "personlopenr")} | changes
+    return Person(**numbers, user_name=user_name, realm="uis.no")
 
 
 def answered(world: SimulatedWorld, exams: WiseflowExamSystem, institution: Institution, **order: Any) -> "Answered":
@@ -73,7 +81,7 @@ class Answered:
         self.request_id = request_id
 
     def text(self, exams: WiseflowExamSystem) -> str:
-        return exams.answer(self.candidate.flow_id, self.request_id, self.candidate).text
+        return exams.answer(self.candidate.flow_id, self.request_id, self.candidate, SEEN).text
 
 
 def test_every_case_of_a_varied_world_reaches_its_own_participant_or_a_person(
@@ -99,7 +107,7 @@ def end_of(exams: WiseflowExamSystem, case: dict[str, Any], brukernavn: str) -> 
     """The participant who was asked about, or the code of the error that a person sees."""
     try:
         place = exams.find_exam(ExamKey.from_vurd_id(case["examId"]))
-        candidate = exams.find_candidate(place, case["kandidatnr"], brukernavn)
+        candidate = exams.find_candidate(place, person(case, f"{brukernavn}@{case['orgId']}"))
         exams.request_explanation(candidate, date.fromisoformat(case["frist"]))
     except PermanentError as error:
         return error.code
@@ -124,7 +132,7 @@ def test_a_burst_for_one_exam_costs_one_look_up(
 
     def place_candidate(_: int) -> int:
         together.wait(10)
-        return exams.find_candidate(exams.find_exam(exam), case["kandidatnr"], None).participant_id
+        return exams.find_candidate(exams.find_exam(exam), person(case)).participant_id
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(place_candidate, range(8))) == {case["participantId"]}
@@ -143,9 +151,9 @@ def test_a_candidate_who_came_later_forces_one_fresh_list(
 ) -> None:
     case = world.add_request(institution)
     place = exams.find_exam(ExamKey.from_vurd_id(case["examId"]))
-    exams.find_candidate(place, case["kandidatnr"], None)
+    exams.find_candidate(place, person(case))
     simulators.control.change(case["caseId"], kandidatnr=7777, in_wiseflow=True)
-    assert exams.find_candidate(place, 7777, None).participant_id == case["participantId"]
+    assert exams.find_candidate(place, person(case, kandidatnr=7777)).participant_id == case["participantId"]
     assert sum(path.endswith("/participants") for path in recorded(exams.client).paths()) == 2
 
 
@@ -154,7 +162,7 @@ def test_a_candidate_who_is_not_there_costs_one_list_when_nothing_was_kept(
 ) -> None:
     case = world.add_request(institution)
     with pytest.raises(PermanentError) as caught:
-        exams.find_candidate(ExamPlace(case["flowId"]), 7777, None)
+        exams.find_candidate(ExamPlace(case["flowId"]), person(case, kandidatnr=7777, personlopenr=7777))
     assert caught.value.code == "wiseflow.participant_missing"
     assert sum(path.endswith("/participants") for path in recorded(exams.client).paths()) == 1
 
@@ -190,8 +198,8 @@ def test_the_moment_of_an_answer_is_wiseflows_and_stays(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
 ) -> None:
     one = answered(world, exams, institution)
-    first = exams.answer(one.candidate.flow_id, one.request_id, one.candidate)
-    second = exams.answer(one.candidate.flow_id, one.request_id, one.candidate)
+    first = exams.answer(one.candidate.flow_id, one.request_id, one.candidate, SEEN)
+    second = exams.answer(one.candidate.flow_id, one.request_id, one.candidate, SEEN)
     explanation = exams.client.explanation(one.candidate.flow_id, one.request_id)
     assert first == second
     assert first.given_at == explanation.accept_date
@@ -222,7 +230,7 @@ def test_an_answer_is_only_given_to_its_own_case(
     one = answered(world, exams, institution)
     other = find(exams, world.add_request(institution, examId=one.case["examId"]))
     with pytest.raises(PermanentError) as caught:
-        exams.answer(one.candidate.flow_id, one.request_id, other)
+        exams.answer(one.candidate.flow_id, one.request_id, other, SEEN)
     assert caught.value.code == "wiseflow.participant_mismatch"
 
 
@@ -239,7 +247,7 @@ def test_a_state_that_wiseflow_does_not_describe_is_no_answer(
             break
     assert [(one.state, one.raw_state) for one in statuses] == [(ExplanationState.UNKNOWN, 9)]
     with pytest.raises(NotReadyError):
-        exams.answer(candidate.flow_id, requested.explanation_request_id, candidate)
+        exams.answer(candidate.flow_id, requested.explanation_request_id, candidate, SEEN)
 
 
 class TestMarker:
@@ -335,7 +343,7 @@ class TestSharedComments:
         return {status.explanation_request_id: status.marker for status in exams.explanations(one.candidate.flow_id)}
 
     def text(self, exams: WiseflowExamSystem, one: Answered, markers: dict[int, str]) -> str:
-        return exams.answer(one.candidate.flow_id, one.request_id, one.candidate, markers[one.request_id]).text
+        return exams.answer(one.candidate.flow_id, one.request_id, one.candidate, SEEN, markers[one.request_id]).text
 
     def test_answers_that_a_poll_saw_are_read_without_reading_the_comments_again(
         self, exams: WiseflowExamSystem, two: tuple[Answered, Answered]

@@ -15,9 +15,10 @@ from casebridge.exams.flow_matching import (
     main_flows_wanted,
     match_candidate,
     same_source_code,
-    same_user_name,
+    sharing,
 )
-from casebridge.exams.models import ExamPlace
+from casebridge.exams.identity import Person
+from casebridge.exams.models import CandidatePlace, ExamPlace
 from casebridge.exams.wiseflow_records import Explanation, Flow, Participant, SubmissionComment
 
 ASKED = 1_767_863_700
@@ -37,6 +38,7 @@ def participant(
     person: int | None = None,
     submission_id: int | None = 500,
     names: tuple[str, ...] = (),
+    number: str | None = None,
 ) -> Participant:
     return Participant.model_validate(
         {
@@ -44,7 +46,13 @@ def participant(
             "uniqueExamId": exam_id,
             "userId": person if person is not None else participant_id * 10,
             "submissionId": submission_id,
-            "user": {"id": 1, "externalIds": [{"name": "Feide", "value": name} for name in names]},
+            "user": {
+                "id": 1,
+                "externalIds": [
+                    *({"name": "Feide", "value": name} for name in names),
+                    *([{"name": "FS", "value": number}] if number else []),
+                ],
+            },
         }
     )
 
@@ -150,26 +158,53 @@ class TestSourceCode:
         assert same_source_code("VA\u030aR", "V\u00c5R")
 
 
+PERSON_NUMBER = 481223
+
+
+def match(
+    place: ExamPlace,
+    listed: dict[int, list[Participant]],
+    kandidatnr: int = 1042,
+    user_name: str | None = None,
+) -> CandidatePlace:
+    return match_candidate(place, listed, Person(kandidatnr, PERSON_NUMBER, user_name, "uis.no"))
+
+
 class TestMatchCandidate:
     place = ExamPlace(1, (2, 3))
 
-    def test_the_candidate_number_decides_over_the_name(self) -> None:
+    def test_number_and_name_that_belong_to_two_people_are_told_and_not_chosen_between(self) -> None:
         listed = {1: [participant(5, "1042", names=("other",)), participant(6, "1043", names=("kari.n",))]}
-        found = match_candidate(ExamPlace(1), listed, 1042, "kari.n")
+        with pytest.raises(PermanentError) as caught:
+            match(ExamPlace(1), listed, user_name="kari.n")
+        assert caught.value.code == "identity.contradiction"
+        assert not {"1042", "1043", "kari", "other"} & set(str(caught.value).split())
+
+    def test_two_pieces_outweigh_another_participant_with_one(self) -> None:
+        listed = {1: [participant(5, "1042", names=("kari.n",)), participant(6, "1042", names=("ola.s",))]}
+        found = match(ExamPlace(1), listed, user_name="kari.n")
         assert (found.participant_id, found.submission_id) == (5, 500)
+
+    def test_fs_number_and_user_name_find_who_has_no_candidate_number(self) -> None:
+        listed = {1: [participant(5, None, names=("kari.n",), number="481223"), participant(6, None, number="1")]}
+        assert match(ExamPlace(1), listed, user_name="kari.n").participant_id == 5
 
     def test_a_number_within_a_number_is_no_match(self) -> None:
         with pytest.raises(PermanentError) as caught:
-            match_candidate(ExamPlace(1), {1: [participant(5, "10421"), participant(6, "01042")]}, 1042, None)
+            match(ExamPlace(1), {1: [participant(5, "10421"), participant(6, "11042")]})
         assert caught.value.code == "wiseflow.participant_missing"
 
+    @pytest.mark.parametrize("spelling", ["1042", " 1042 ", "01042", "\uff11\uff10\uff14\uff12"])
+    def test_spellings_of_a_number_are_one(self, spelling: str) -> None:
+        assert match(ExamPlace(1), {1: [participant(5, spelling)]}).participant_id == 5
+
     def test_a_sub_flow_may_hold_the_candidate(self) -> None:
-        found = match_candidate(self.place, {1: [], 2: [participant(5, "1")], 3: [participant(6, "1042")]}, 1042, None)
+        found = match(self.place, {1: [], 2: [participant(5, "1")], 3: [participant(6, "1042")]})
         assert (found.flow_id, found.participant_id) == (3, 6)
 
     def test_the_main_flow_goes_before_the_same_person_on_a_sub_flow(self) -> None:
         listed = {1: [participant(5, "1042", person=70)], 2: [participant(6, "1042", person=70)]}
-        assert match_candidate(self.place, listed, 1042, None).flow_id == 1
+        assert match(self.place, listed).flow_id == 1
 
     @pytest.mark.parametrize(
         "listed",
@@ -182,7 +217,7 @@ class TestMatchCandidate:
     )
     def test_two_candidates_are_named_and_not_guessed(self, listed: dict[int, list[Participant]]) -> None:
         with pytest.raises(PermanentError) as caught:
-            match_candidate(self.place, listed, 1042, None)
+            match(self.place, listed)
         assert caught.value.code == "wiseflow.participant_ambiguous"
         assert "5 on flow" in caught.value.cause
         assert "1042" not in str(caught.value)
@@ -190,23 +225,19 @@ class TestMatchCandidate:
     @pytest.mark.parametrize("listed_as", ["kari.n", "KARI.N", "kari.n@uis.no"])
     @pytest.mark.parametrize("asked_as", ["kari.n", "kari.n@uis.no", "Kari.N"])
     def test_the_user_name_is_found_with_and_without_realm(self, listed_as: str, asked_as: str) -> None:
-        listed = {1: [participant(5, None, names=(listed_as, "481223")), participant(6, None, names=("ola.s",))]}
-        assert match_candidate(ExamPlace(1), listed, 1042, asked_as).participant_id == 5
+        listed = {1: [participant(5, None, names=(listed_as,)), participant(6, None, names=("ola.s",))]}
+        assert match(ExamPlace(1), listed, user_name=asked_as).participant_id == 5
 
-    def test_another_realm_is_another_person(self) -> None:
-        assert not same_user_name("kari.n@uis.no", "kari.n@uio.no")
-        assert not same_user_name("@uis.no", "@uis.no")
-
-    def test_two_with_the_name_are_ambiguous_and_nobody_is_named(self) -> None:
-        listed = {1: [participant(5, None, names=("kari.n@uis.no",)), participant(6, None, names=("kari.n@uio.no",))]}
+    def test_a_name_without_realm_is_the_institutions_own(self) -> None:
+        listed = {1: [participant(5, None, names=("kari.n@annen.no",))]}
         with pytest.raises(PermanentError) as caught:
-            match_candidate(ExamPlace(1), listed, 1042, "kari.n")
-        assert caught.value.code == "wiseflow.participant_ambiguous"
-        assert "kari" not in str(caught.value)
+            match(ExamPlace(1), listed, user_name="kari.n")
+        assert caught.value.code == "wiseflow.participant_missing"
+        assert match(ExamPlace(1), listed, user_name="kari.n@annen.no").participant_id == 5
 
     def test_nobody_is_an_error_without_personal_data(self) -> None:
         with pytest.raises(PermanentError) as caught:
-            match_candidate(self.place, {1: [participant(5, "7", names=("ola",))]}, 1042, "kari.n")
+            match(self.place, {1: [participant(5, "7", names=("ola",))]}, user_name="kari.n")
         assert caught.value.code == "wiseflow.participant_missing"
         assert "1042" not in str(caught.value)
         assert "kari" not in str(caught.value)
@@ -215,13 +246,36 @@ class TestMatchCandidate:
     def test_a_match_always_has_the_number_and_is_the_only_one(self, numbers: list[int], kandidatnr: int) -> None:
         listed = {1: [participant(100 + place, str(number)) for place, number in enumerate(numbers)]}
         if numbers.count(kandidatnr) == 1:
-            found = match_candidate(ExamPlace(1), listed, kandidatnr, None)
+            found = match(ExamPlace(1), listed, kandidatnr)
             assert numbers[found.participant_id - 100] == kandidatnr
             return
         with pytest.raises(PermanentError) as caught:
-            match_candidate(ExamPlace(1), listed, kandidatnr, None)
+            match(ExamPlace(1), listed, kandidatnr)
         kind = "missing" if kandidatnr not in numbers else "ambiguous"
         assert caught.value.code == f"wiseflow.participant_{kind}"
+
+
+class TestSharing:
+    def test_one_submission_or_one_group_is_shared(self) -> None:
+        everyone = [
+            participant(1, submission_id=500),
+            participant(2, submission_id=500),
+            participant(3, submission_id=501),
+            participant(4, submission_id=None),
+            participant(5, submission_id=None),
+        ]
+        assert sharing(CandidatePlace(1, 1, 500), everyone) == {2}
+        assert sharing(CandidatePlace(1, 3, 501), everyone) == frozenset()
+        assert sharing(CandidatePlace(1, 4, None), everyone) == frozenset(), (
+            "nothing was handed in, so nothing is shared"
+        )
+        grouped = [one.model_copy(update={"group_id": 7}) if one.participant_id in (1, 3) else one for one in everyone]
+        assert sharing(CandidatePlace(1, 3, 501), grouped) == {1}
+
+    def test_what_the_list_says_counts_beside_what_the_case_says(self) -> None:
+        assert sharing(
+            CandidatePlace(1, 2, 501), [participant(1, submission_id=500), participant(2, submission_id=500)]
+        ) == {1}
 
 
 class TestChooseComment:
@@ -267,17 +321,19 @@ class TestChooseComment:
         assert chosen.comment_id == 2
 
 
+SEEN = datetime.fromtimestamp(ANSWERED + 7200, UTC)
+
+
 class TestFindAnswer:
     def test_the_text_on_the_request_goes_before_a_comment(self) -> None:
-        found = find_answer(
-            explanation(justification={"text": "on the request"}, acceptDate=ANSWERED), [comment()], 500
-        )
+        answered = explanation(justification={"text": "on the request"}, acceptDate=ANSWERED)
+        found = find_answer(answered, [comment()], 500, SEEN)
         assert found is not None
         assert (found.text, found.source) == ("on the request", "justification")
         assert found.given_at == datetime.fromtimestamp(ANSWERED, UTC)
 
     def test_a_blank_text_on_the_request_is_no_text(self) -> None:
-        found = find_answer(explanation(justification={"text": " "}), [comment()], 500)
+        found = find_answer(explanation(justification={"text": " "}), [comment()], 500, SEEN)
         assert found is not None
         assert found.source == "submission-comment"
 
@@ -287,18 +343,25 @@ class TestFindAnswer:
             ({"acceptDate": ANSWERED + 5}, ANSWERED + 5),
             ({"acceptDate": 0}, ANSWERED + 3),
             ({}, ANSWERED + 3),
+            ({"acceptDate": ANSWERED}, ANSWERED + 3),  # before the text was written
+            ({"acceptDate": ANSWERED + 5, "state": 2}, ANSWERED + 3),  # of an earlier text: this one is not accepted
         ],
     )
-    def test_the_moment_is_wiseflows_own(self, request_changes: dict[str, Any], expected: int) -> None:
+    def test_a_comment_is_dated_by_wiseflow_and_never_before_it_was_written(
+        self, request_changes: dict[str, Any], expected: int
+    ) -> None:
         written = comment(updatedAt=iso(ANSWERED + 3))
-        found = find_answer(explanation(**request_changes), [written], 500)
+        found = find_answer(explanation(**request_changes), [written], 500, SEEN)
         assert found is not None
         assert found.given_at == datetime.fromtimestamp(expected, UTC)
 
-    def test_without_an_acceptance_the_assignment_dates_a_text_on_the_request(self) -> None:
-        found = find_answer(explanation(justification={"text": "x"}), (), None)
+    @pytest.mark.parametrize("request_changes", [{"state": 2}, {"state": 2, "acceptDate": ANSWERED}, {"state": 3}])
+    def test_a_text_on_the_request_without_a_date_of_its_own_is_dated_when_it_was_seen(
+        self, request_changes: dict[str, Any]
+    ) -> None:
+        found = find_answer(explanation(justification={"text": "x"}, **request_changes), (), None, SEEN)
         assert found is not None
-        assert found.given_at == datetime.fromtimestamp(ASKED + 60, UTC)
+        assert found.given_at == SEEN
 
     def test_no_text_anywhere_is_no_answer(self) -> None:
-        assert find_answer(explanation(), [comment(containerId=501)], 500) is None
+        assert find_answer(explanation(), [comment(containerId=501)], 500, SEEN) is None

@@ -1,0 +1,98 @@
+"""Whether a person in FS and a participant of an exam system are the same: one rule, for every exam system.
+
+A text that reaches the wrong student cannot be taken back. So a number alone decides nothing when there is more to compare: each
+piece of evidence that both sides have is compared, and one that contradicts stops the case for a person.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from casebridge.personal_data import Personal
+
+
+@dataclass(frozen=True)
+class Person:
+    """What FS says of the student who asked. `realm` is the institution's own, for a user name that has none."""
+
+    kandidatnr: Personal[int] = field(repr=False)
+    personlopenr: Personal[int] = field(repr=False)
+    user_name: Personal[str | None] = field(repr=False)
+    realm: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the exam system says of a participant; what it does not say is absent, and neither agrees nor contradicts."""
+
+    candidate_number: Personal[str | None] = field(default=None, repr=False)
+    user_names: Personal[frozenset[str]] = field(default=frozenset(), repr=False)
+    person_numbers: Personal[frozenset[str]] = field(default=frozenset(), repr=False)
+
+
+class Piece(StrEnum):
+    """What is compared. The names may be shown; the values never are."""
+
+    CANDIDATE_NUMBER = "candidate number"
+    USER_NAME = "user name"
+    PERSON_NUMBER = "FS number"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which pieces of evidence agree and which contradict."""
+
+    agreeing: frozenset[Piece]
+    contradicting: frozenset[Piece]
+
+    @property
+    def is_same(self) -> bool:
+        """Nothing contradicts, and at least one piece agrees: two where two exist, the only one where there is one."""
+        return bool(self.agreeing) and not self.contradicting
+
+    @property
+    def is_contradictory(self) -> bool:
+        """Something speaks for the participant and something against."""
+        return bool(self.agreeing) and bool(self.contradicting)
+
+    @property
+    def is_thin(self) -> bool:
+        """A single piece: another person may bear it by mistake, and nothing here would show it."""
+        return self.is_same and len(self.agreeing) == 1
+
+    @property
+    def told(self) -> str:
+        """Which pieces say what, in words for an operator."""
+        agreeing, contradicting = (", ".join(sorted(pieces)) for pieces in (self.agreeing, self.contradicting))
+        return f"agreeing: {agreeing or 'nothing'}; contradicting: {contradicting or 'nothing'}"
+
+
+def compare(person: Person, evidence: Evidence) -> Comparison:
+    """Hold each piece that both sides have against the other."""
+    found: dict[Piece, bool] = {}
+    if evidence.candidate_number and evidence.candidate_number.strip():
+        found[Piece.CANDIDATE_NUMBER] = _number(evidence.candidate_number) == str(person.kandidatnr)
+    wanted = _user_names({person.user_name or ""}, person.realm)
+    named = _user_names(evidence.user_names, person.realm)
+    if wanted and named:
+        found[Piece.USER_NAME] = bool(wanted & named)
+    if evidence.person_numbers:
+        numbers = {_number(number) for number in evidence.person_numbers}
+        found[Piece.PERSON_NUMBER] = str(person.personlopenr) in numbers
+    return Comparison(
+        frozenset(piece for piece, agrees in found.items() if agrees),
+        frozenset(piece for piece, agrees in found.items() if not agrees),
+    )
+
+
+def _number(text: str) -> str:
+    """Without white space and leading zeros, as FS counts; anything else stays what it is."""
+    bare = unicodedata.normalize("NFKC", text).strip()
+    return str(int(bare)) if bare.isdecimal() and len(bare) < 20 else bare
+
+
+def _user_names(names: Iterable[str], realm: str) -> set[tuple[str, str]]:
+    """User and realm of each; a name without realm is the institution's own (contract 3.2 leaves it open)."""
+    split = (unicodedata.normalize("NFKC", name).strip().casefold().partition("@") for name in names)
+    return {(user.strip(), of.strip() or realm.strip().casefold()) for user, _, of in split if user.strip()}
