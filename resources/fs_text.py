@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from casebridge.errors import PermanentError
+from casebridge.exams.visible_text import says_something
 
 UNCARRIED: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """C0 controls but tab and line ends, lone surrogates and non-characters: XML 1.0 and UTF-8 have no place for them."""
@@ -25,7 +26,7 @@ class CarriedText:
 def carried_text(text: str, maximum_bytes: int) -> CarriedText:
     """`text` without what cannot be carried. Raises `PermanentError` `fs.text_empty` or `fs.text_too_long`."""
     carried, removed = UNCARRIED.subn("", text)
-    if not carried.strip():
+    if not says_something(carried):
         raise PermanentError(
             "fs.text_empty",
             "The explanation is empty, and an empty explanation is never registered in FS.",

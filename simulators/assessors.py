@@ -23,6 +23,7 @@ from simulators.flow import (
     ShareType,
 )
 from simulators.state import World
+from simulators.written_text import read, written
 
 ASSIGNED_AFTER = 0.3
 """Part of the whole delay after which an assessor is assigned; the answer is submitted just before its end."""
@@ -113,14 +114,19 @@ class Assessors:
             member = None if participant.group_id is None else participant.participant_id
             text = compose(participant.submission_id or 0, version, seed=self._world.seed, member=member)
         self._assign(explanation)
-        explanation.versions.append(AnswerVersion(now, text))
+        answer = self._in_the_format(now, text)
+        explanation.versions.append(answer)
         unknown = case is not None and case.oddity == "unknown_state"
         explanation.state = UNKNOWN_STATE if unknown else ExplanationState.SUBMITTED
         if self._world.modes.justification == "comment":
-            self._write(explanation.flow, participant, text, now, edit=edit)
+            self._write(explanation.flow, participant, answer.written, now, edit=edit)
         if not explanation.flow.institution.settings.accepts_by_itself:
             self._ready(explanation, now)
         self._world.waiting.changed()
+
+    def _in_the_format(self, now: float, text: str) -> AnswerVersion:
+        comment_format = self._world.modes.comment_format
+        return AnswerVersion(now, read(text, comment_format), written(text, comment_format))
 
     def _accept(self, explanation: ExplanationRequest) -> None:
         if explanation.state != ExplanationState.SUBMITTED:
@@ -147,14 +153,15 @@ class Assessors:
 
     def _write_what_is_no_answer(self, flow: Flow, participant: Participant, now: float) -> None:
         """A newer note to the co-assessors, and a newer comment by the same assessor for another participant."""
-        note = "Notat til medsensor: se over poengsummen."
-        self._world.add_comment(flow, participant, note, ShareType.ASSESSORS, now)
+        note = self._in_the_format(now, "Notat til medsensor: se over poengsummen.")
+        self._world.add_comment(flow, participant, note.written, ShareType.ASSESSORS, now)
         for other in flow.participants:
             same_assessor = other.assessor is participant.assessor
             asks = other.participant_id in self._world.case_of_participant
             has_its_own = other.submission_id not in {None, participant.submission_id}
             if same_assessor and not asks and has_its_own:
-                self._world.add_comment(flow, other, "Fin disposisjon.", ShareType.PARTICIPANTS, now)
+                praise = self._in_the_format(now, "Fin disposisjon.")
+                self._world.add_comment(flow, other, praise.written, ShareType.PARTICIPANTS, now)
                 return
 
 

@@ -111,6 +111,9 @@ class AnswerVersion:
 
     at: float
     text: str
+    """As a person reads it."""
+    written: str
+    """As it stands in WISEflow: the same, or HTML."""
 
 
 @dataclass(slots=True)

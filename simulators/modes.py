@@ -13,6 +13,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "fs_siden": ("normal", "date", "unparsable"),
     "fs_duplicates": (False, True),
     "justification": ("comment", "justification"),
+    "comment_format": ("plain", "html"),
     "patch_data": ("array", "object"),
     "sis_flows_shape": ("list", "object"),
 }
@@ -30,6 +31,8 @@ class Modes:
     """Every exam and every row comes twice."""
     justification: str = "comment"
     """``comment``: the text is a submission comment; ``justification``: it stands on the request object."""
+    comment_format: str = "plain"
+    """How assessors' texts are stored from now on: as ``plain`` text, or as ``html`` paragraphs of the same text."""
     patch_data: str = "array"
     """``data`` of the answer to PATCH: an array as in the vendor's schema, or an object as in its example."""
     sis_flows_shape: str = "list"

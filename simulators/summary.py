@@ -1,7 +1,7 @@
 """What happened in the world, counted: the numbers that tests, the demo and the benchmarks judge by.
 
 The judgement is strict on purpose: a text that differs by one character from what the assessor of exactly that
-participant wrote is a wrong text.
+participant wrote, or from what a person reads of it where it is HTML, is a wrong text.
 """
 
 from __future__ import annotations

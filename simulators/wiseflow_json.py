@@ -143,7 +143,7 @@ def explanation(request: ExplanationRequest, org_id: str, *, with_text: bool) ->
     if request.accept_date is not None:
         body["acceptDate"] = request.accept_date
     if with_text and request.versions and request.state >= ExplanationState.SUBMITTED:
-        body["justification"] = {"text": request.versions[-1].text}
+        body["justification"] = {"text": request.versions[-1].written}
     return body
 
 

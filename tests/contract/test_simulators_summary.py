@@ -245,3 +245,24 @@ def test_the_log_of_calls_keeps_no_secret(simulators: RunningSimulators, fs: FsC
     (call,) = simulators.control.requests_log("fs")
     assert (call["route"], call["status"], call["orgId"]) == ("GET /versjon", 200, fs.institution["orgId"])
     assert call["headers"]["authorization"] == "***"
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("Drøfter R&D, a < b\nog mer.\n\nGodt.", 0),
+        ("<p>Dr&oslash;fter R&amp;D,  a &lt; b<br>og mer.</p><p>Godt.</p>", 1),
+        ("Drøfter R&D, a < b og mer.\n\nGodt.", 1),
+        ("Drøfter R&amp;D, a < b\nog mer.\n\nGodt.", 1),
+    ],
+)
+def test_of_an_answer_in_html_only_what_a_person_reads_is_right(
+    text: str, wrong: int, simulators: RunningSimulators, fs: FsCaller
+) -> None:
+    simulators.control.modes(comment_format="html")
+    try:
+        case = answered(simulators, fs, answer_text="Drøfter R&D,  a < b\r\nog mer. \n\n\nGodt.\n")
+        register(fs, case, text)
+        assert simulators.control.summary()["wrong_text"] == wrong
+    finally:
+        simulators.control.modes(comment_format="plain")

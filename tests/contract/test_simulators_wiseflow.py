@@ -31,7 +31,9 @@ def simulators() -> Iterator[RunningSimulators]:
 
 @pytest.fixture
 def world(simulators: RunningSimulators) -> dict[str, Any]:
-    simulators.control.modes(justification="comment", patch_data="array", sis_flows_shape="list")
+    simulators.control.modes(
+        justification="comment", comment_format="plain", patch_data="array", sis_flows_shape="list"
+    )
     simulators.control.assessors(minimum_delay_s=0, maximum_delay_s=0, paused=False)
     return simulators.control.population(institutions=12, courses=24, requests=96, seed=11, hold=False)
 
@@ -321,6 +323,16 @@ class TestExplanations:
         about_it = [one for one in comments if one["containerId"] == participant["submissionId"]]
         assert len(comments) > len(about_it) > 1
         assert about_it[-1]["shareType"] == "ASSESSORS"
+
+    def test_every_comment_can_be_html(self, simulators: RunningSimulators, wiseflow: WiseflowCaller) -> None:
+        simulators.control.modes(comment_format="html")
+        case = added(simulators, wiseflow, answer_text="Drøfter R&D,  a < b\nog mer.\n\nGodt.")
+        wiseflow.request_explanation(case["flowId"], case["participantId"])
+        simulators.control.wait("answered", 1)
+        comments = wiseflow.call("GET", f"/flows/{case['flowId']}/assessors/submission-comments").json()["data"]
+        contents = [one["content"] for one in comments]
+        assert "<p>Dr&oslash;fter R&amp;D,  a &lt; b<br>og mer.</p><p>Godt.</p>" in contents
+        assert all(content.startswith("<p>") and content.endswith("</p>") for content in contents)
 
     def test_the_text_can_stand_on_the_request_instead(
         self, simulators: RunningSimulators, wiseflow: WiseflowCaller, case: dict[str, Any]

@@ -22,7 +22,9 @@ def test_control_characters_go_and_are_counted() -> None:
     assert (carried.text, carried.removed) == ("abcde", 5)
 
 
-@pytest.mark.parametrize("text", ["", " \n\t", "\x00\x01", "\u00a0"])
+@pytest.mark.parametrize(
+    "text", ["", " \n\t", "\x00\x01", "\u00a0", "\u200b\u200c", "\u00ad\u2060", "\u0301", "\u3164\u2800"]
+)
 def test_an_empty_explanation_is_never_registered(text: str) -> None:
     with pytest.raises(PermanentError) as caught:
         carried_text(text, 1000)
