@@ -37,6 +37,7 @@ WAITING: Final = 300
 """So many requests wait for their registration at once, at most: those that appear later meet other faults."""
 CODES_OF_CRASHES: Final = frozenset({"casebridge.worker_lost"})
 PLANTED_AT: Final = 0.5
+PLAIN_FROM: Final = 0.5
 REACH_BACK: Final = timedelta(days=2)
 TRIES_AFTER_CORRECTION: Final = 3
 """An operator's, for a case whose data are right again: the first may come before the corrected row was read."""
@@ -58,6 +59,7 @@ class Day:
         self.faults = Faults(installation, plan(seed, messages, without))
         self.data = DataFaults(self._control, seed, requests, installation.without_numbers)
         self.planted: list[str] = []
+        self._format = "html"
         self.replayed = Counter[str]()
         self._tried = Counter[str]()
         self.bad_answers: set[tuple[str, str]] = set()
@@ -94,12 +96,18 @@ class Day:
             self._change_cases(done)
             self.data.go_on(max(done, passed))
             self._plant(max(done, passed))
+            self._change_the_format(max(done, passed))
             self._replay()
             sys.stderr.write(
                 f"  {done:4.0%} registered {counted['registered']} of {self._requests}, "
                 f"faults {sum(self.faults.struck.values())}, replayed {sum(self.replayed.values())}\n"
             )
         return done
+
+    def _change_the_format(self, passed: float) -> None:
+        """Assessors' comments are HTML in the first half of the day, and plain text in the second."""
+        if passed >= PLAIN_FROM and self._format == "html":
+            self._format = self._control.modes(comment_format="plain")["comment_format"]
 
     def _change_cases(self, done: float) -> None:
         """As many changes as belong to this point of the work: to answers that were given, to requests that wait."""

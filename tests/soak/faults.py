@@ -106,6 +106,9 @@ class Faults:
         return LISTENERS if what in self._installation.cables else 1
 
     def _one_of(self, processes: list[Process], fault: Fault) -> Process:
+        if not processes:
+            logs = "".join(f"{one.name}:\n{one.child.log_end()}\n" for one in self._installation.processes)
+            raise RuntimeError(f"every process has ended by itself:\n{logs}")
         return processes[int(fault.lot * len(processes))]
 
     def _cable(self, fault: Fault) -> tuple[str, Cable]:

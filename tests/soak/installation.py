@@ -19,7 +19,6 @@ from casebridge.database import Database
 from local_servers.cables import Cable, Cables
 from local_servers.child_process import Child, Children
 from resources.bridge import Bridge
-from simulators.modes import CHOICES
 from simulators.process import RunningSimulators, running
 from tests.soak import poller, wandering_clock
 from tests.soak.server import Server, server_of_this_run
@@ -125,19 +124,13 @@ def running_installation(seed: int, requests: int) -> Iterator[Installation]:
                     hold=True, seed=seed,
                 )  # fmt: skip
                 world.control.assessors(minimum_delay_s=0.2, maximum_delay_s=3.0, paused=False)
-                _choose_modes(world)
+                world.control.modes(comment_format="html")
                 processes = [
                     _start(name, children, cables.lay(server.port, server.host), server, world) for name in PROCESSES
                 ]
                 yield Installation(world, world.bridge(), server, processes, neighbours, _without_numbers(population))
         finally:
             database.close()
-
-
-def _choose_modes(world: World) -> None:
-    """Comments are HTML, where the simulators know the difference."""
-    if "html" in CHOICES.get("comment_format", ()):
-        world.control.modes(comment_format="html")
 
 
 def _without_numbers(population: dict[str, Any]) -> frozenset[str]:
