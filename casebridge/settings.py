@@ -74,11 +74,12 @@ class WiseflowSettings(BaseModel):
     ask_with_due_date: bool = Field(True, description="Send FS's deadline as `dueDate` with the request.")
     participants_page: int = Field(100, ge=1, le=100, description="Page size of participants.")
     comments_page: int = Field(1000, ge=1, le=1000, description="Page size of submission comments.")
-    user_name_ids: tuple[str, ...] = Field(
-        ("Feide",), description="Names of the `externalIds` that hold a user name: evidence of who a participant is."
+    user_name_ids: str = Field(
+        "Feide",
+        description="Names of the `externalIds` that hold a user name, with commas: evidence of who a participant is.",
     )
-    person_number_ids: tuple[str, ...] = Field(
-        ("FS",), description="Names of the `externalIds` that hold FS's `personlopenr`: likewise."
+    person_number_ids: str = Field(
+        "FS", description="Names of the `externalIds` that hold FS's `personlopenr`, with commas: likewise."
     )
 
 

@@ -4,7 +4,6 @@ Only the fields that a rule of ours reads: names of students and assessors are n
 record is the right one is in `flow_matching`; how records are fetched is in `resources.wiseflow`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -77,8 +76,13 @@ class EvidenceNames:
     person_numbers: frozenset[str] = frozenset({"fs"})
 
     @classmethod
-    def of(cls, user_names: Iterable[str], person_numbers: Iterable[str]) -> "EvidenceNames":
-        return cls(*(frozenset(name.strip().casefold() for name in names) for names in (user_names, person_numbers)))
+    def of(cls, user_names: str, person_numbers: str) -> "EvidenceNames":
+        """From settings: names with commas between them."""
+        return cls(_names(user_names), _names(person_numbers))
+
+
+def _names(with_commas: str) -> frozenset[str]:
+    return frozenset(name.strip().casefold() for name in with_commas.split(",") if name.strip())
 
 
 USUAL_NAMES: Final = EvidenceNames()
