@@ -6,17 +6,18 @@ documents belongs to the module of each noun.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NoReturn, cast
 
 import pymongo
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ASCENDING, IndexModel, MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database as MongoDatabase
-from pymongo.errors import BulkWriteError, ConfigurationError, PyMongoError
+from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure, PyMongoError, WriteConcernError
 from pymongo.uri_parser import split_options
 
+from casebridge.database_faults import DATA_CODES
 from casebridge.settings import MongoDBSettings
 
 Document = dict[str, Any]
@@ -52,7 +53,13 @@ class Database:
     def _open(self, name: str) -> MongoDatabase[Document]:
         return self._client.get_database(
             name,
-            codec_options=CodecOptions(document_class=cast("type[Document]", dict), tz_aware=True),
+            # One document with a date that Python has no name for, or with half a character, must not end a look at many.
+            codec_options=CodecOptions(
+                document_class=cast("type[Document]", dict),
+                tz_aware=True,
+                datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+                unicode_decode_error_handler="replace",
+            ),
             # An acknowledged write must survive a kill of the server.
             write_concern=WriteConcern(w="majority", j=True),
             read_preference=ReadPreference.PRIMARY,
@@ -60,7 +67,7 @@ class Database:
 
     def server_time(self) -> datetime:
         """The server's own clock: the one that leases are measured by."""
-        return cast("datetime", self._client.admin.command("hello")["localTime"])
+        return _moment(self._client.admin.command("hello").get("localTime"))
 
     def server_name(self) -> str:
         """Which server answers, for summaries: its product and version as far as it tells."""
@@ -159,16 +166,39 @@ def _index_key(key: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     return tuple((name, int(direction)) for name, direction in key.items())
 
 
+def _moment(local_time: object) -> datetime:
+    """A date on MongoDB and the embedded server; a 64-bit number of milliseconds since 1970 on DocumentDB."""
+    if isinstance(local_time, datetime):
+        return local_time if local_time.tzinfo else local_time.replace(tzinfo=UTC)
+    if isinstance(local_time, int | float) and not isinstance(local_time, bool):
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=local_time)
+    raise ConfigurationError(f"The database does not tell its time (localTime is a {type(local_time).__name__}).")
+
+
 def insert_absent(collection: Collection[Document], documents: list[Document]) -> set[str]:
-    """Insert what is not there; return the ids that were. An error other than a duplicate key is raised without documents."""
+    """Insert what is not there; return the ids that were. On return all of it will outlive the server's primary.
+
+    Any other refusal is raised as the driver's `OperationFailure` or `WriteConcernError`, without documents. Some may be there by then:
+    do it again.
+    """
     if not documents:
         return set()
     try:
         collection.insert_many(documents, ordered=False)
     except BulkWriteError as error:
-        problems = (error.details or {}).get("writeErrors", [])
+        details = error.details or {}
+        problems = details.get("writeErrors", [])
         if any(problem.get("code") != DUPLICATE_KEY for problem in problems):
-            codes = sorted({problem.get("code") for problem in problems})
-            raise RuntimeError(f"MongoDB refused an insert into {collection.name} with codes {codes}") from None
+            _refuse(collection, [problem for problem in problems if problem.get("code") != DUPLICATE_KEY])
+        if details.get("writeConcernErrors"):
+            # The primary has it, and nobody knows yet whether it will last.
+            codes = sorted({problem.get("code", 0) for problem in details["writeConcernErrors"]})
+            raise WriteConcernError(f"An insert into {collection.name} is not durable yet: codes {codes}") from None
         return {documents[problem["index"]]["_id"] for problem in problems}
     return set()
+
+
+def _refuse(collection: Collection[Document], problems: list[Document]) -> NoReturn:
+    codes = sorted({problem.get("code", 0) for problem in problems})
+    worst = min(codes, key=lambda code: code not in DATA_CODES)
+    raise OperationFailure(f"MongoDB refused an insert into {collection.name} with codes {codes}", worst) from None

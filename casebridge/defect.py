@@ -5,15 +5,21 @@ The text of an exception may quote a value, and the value may be personal data; 
 
 import logging
 
+from casebridge.database_faults import is_too_large, too_large
 from casebridge.errors import CaseError, TransientError
 
 logger = logging.getLogger(__name__)
 
 
 def as_case_error(error: BaseException) -> CaseError:
-    """`error` itself if it is one of ours to handle; else a defect, logged and retried like an outage: a release may mend it."""
+    """`error` itself if it is one of ours to handle; else a defect, logged and retried like an outage: a release may mend it.
+
+    Also of what is no `Exception`: a library's panic or `SystemExit` in a step is a failure of that step, like any other.
+    """
     if isinstance(error, CaseError):
         return error
+    if is_too_large(error):
+        return too_large("What was to be stored")
     log_defect(error)
     return TransientError(
         "casebridge.defect",

@@ -13,6 +13,12 @@ REFUSED: Final = Refusal(
     "LaaS does not take the document or the index.",
     "Check CASEBRIDGE_LAAS__URL and …__INDEX with the people who run LaaS; the cases themselves are not affected.",
 )
+DOCUMENT_REFUSED: Final = Refusal(
+    PermanentError,
+    "document_refused",
+    "LaaS does not take one document.",
+    "Show it to the people who run LaaS: it stands in the message's field undelivered; the case itself is not affected.",
+)
 
 
 class LaasClient:
@@ -33,7 +39,10 @@ class LaasClient:
                 "/{index}/_doc",
                 path={"index": self._index},
                 json=document,
-                refusals=dict.fromkeys((400, 403, 404, 413, 422), REFUSED),
+                refusals={
+                    **dict.fromkeys((403, 404), REFUSED),
+                    **dict.fromkeys((400, 413, 422), DOCUMENT_REFUSED),
+                },
             )
         ).json()
 

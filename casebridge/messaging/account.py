@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from casebridge.audit.entry import AuditEntry
+from casebridge.defect import log_defect
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.message import Failure, Message
 
@@ -19,7 +20,7 @@ def done(message: Message, flow: Flow) -> list[AuditEntry]:
 
     A step is done once in a message's life, whatever attempts and replays come after, so its name makes its entry unique.
     """
-    fields = flow.audit_fields(message)
+    fields = fields_of(flow, message)
     received = _entry(message, _id_of(message, "received"), message.enqueued_at, "received", fields)
     steps = [
         _entry(
@@ -44,12 +45,23 @@ def failed(message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
         _id_of(message, message.fence, failure.step, "failed"),
         failure.at,
         failure.step,
-        flow.audit_fields(message) if flow else {},
+        fields_of(flow, message),
         success=False,
         error_message=f"{failure.cause} {failure.next_action}",
         code=failure.code,
         attempt=message.attempts,
     )
+
+
+def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
+    """What the flow's messages can tell; nothing of one whose payload it does not understand: its failure must be told all the same."""
+    if flow is None:
+        return {}
+    try:
+        return flow.audit_fields(message)
+    except Exception as error:  # noqa: BLE001
+        log_defect(error)
+        return {}
 
 
 def entry_id(correlation_id: str, key: str, *place: object) -> str:

@@ -11,11 +11,13 @@ from typing import Final
 from casebridge.errors import CaseError
 from casebridge.messaging.effects import Settlement
 from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect
-from casebridge.messaging.publication import Publication
+from casebridge.messaging.publication import OURS, WITHHELD, Publication
 from casebridge.messaging.record import Record
 
 DEAD_LETTERS: Final = ".DLT"
 PREFIX: Final = "kafka_dlt-"
+PARTS: Final = ("value", "key", "headers")
+LEFT_IN_KAFKA: Final = b"larger than casebridge takes: look at its place in Kafka"
 
 
 def dead_letter_topic(topic: str) -> str:
@@ -27,11 +29,14 @@ def announce_dead_record(message: Message, settlement: Settlement) -> Sequence[O
     if settlement.status is not MessageStatus.DEAD or message.origin is None or settlement.failure is None:
         return ()
     record = Record.from_origin(message.origin)
+    left_out = [part for part in message.payload.get("withheld", ()) if part in PARTS]
     told = {name: value.encode() for name, value in _headers(record, message, settlement.failure).items()}
-    kept = [header for header in record.headers if not header[0].startswith(PREFIX)]
+    told |= {WITHHELD.format(part=part): LEFT_IN_KAFKA for part in left_out}
+    kept = [header for header in record.headers if not header[0].lower().startswith(OURS)]
     headers = (*kept, *told.items())
-    # A record with neither key nor value cannot be published: an empty value stands for none.
-    value = b"" if record.key is None and record.value is None else record.value
+    # A record with neither key nor value cannot be published, and one whose value was left out is no tombstone.
+    is_empty = bool(left_out) or (record.key is None and record.value is None)
+    value = b"" if is_empty else record.value
     return (Publication(dead_letter_topic(record.topic), record.key, value, headers).owed_by(message),)
 
 

@@ -10,6 +10,8 @@ from casebridge.errors import CaseError
 
 ALERT: Final = "alert"
 LOG_INDEX: Final = "log_index"
+DOCUMENT_REFUSED: Final = "laas.document_refused"
+"""The index is there and takes others: it does not take this entry."""
 
 
 class AlertEffects:
@@ -42,5 +44,7 @@ class LogIndexEffects:
             try:
                 self._log_index.index({"id": effect["id"], **effect["body"]})
             except CaseError as error:
+                if error.code == DOCUMENT_REFUSED:
+                    raise
                 left[effect["id"]] = error.code
         return left

@@ -33,8 +33,10 @@ class EffectChannel(Protocol):
         ...
 
     def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
-        """Deliver effects (`id`, `kind`, `body`); never raises a `CaseError`.
+        """Deliver effects (`id`, `kind`, `body`); the relay hands over one at a time.
 
-        Returns the ids of those that are still owed, each with the code of what went wrong.
+        Returns the ids of those that are still owed because the channel is away, each with the code of what went wrong: then nothing
+        else of this kind is tried for a while. Raises `PermanentError` where one effect is what the channel can never take, whoever
+        asks and whenever: that one is set aside, and the others go on.
         """
         ...

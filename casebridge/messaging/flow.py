@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
+from casebridge.database_faults import check_storable
 from casebridge.errors import CaseError, LeaseLostError
 from casebridge.messaging.message import Message, StepRecord
 
@@ -119,7 +120,9 @@ def _run(step: Step, message: Message, results: Mapping[str, Result], clock: Clo
     began = time.monotonic()
     try:
         outcome = step.run(message, results)
-    except Exception as error:
+        check_storable(f"What the step {step.name} came to", outcome.values)
+    except BaseException as error:
+        # Also SystemExit, or a library's panic: here it ends one step of one message, never a worker's thread.
         raise StepFailedError(step.name) from error
     crash_point("effect_made")
     milliseconds = int((time.monotonic() - began) * 1000)

@@ -12,6 +12,7 @@ from pymongo.errors import BulkWriteError
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
+from casebridge.messaging.odd_documents import OddDocuments, is_never_found
 
 
 @dataclass(frozen=True, order=True)
@@ -23,10 +24,15 @@ class Lane:
 
     @classmethod
     def of(cls, document: Document) -> "Lane":
-        return cls(document.get("institution"), document.get("queue"))
+        return cls(_name(document, "institution"), _name(document, "queue"))
 
     def selection(self) -> Document:
         return {"institution": self.institution, "queue": self.queue}
+
+
+def _name(document: Document, field: str) -> str | None:
+    value = document.get(field)
+    return value if isinstance(value, str) else None
 
 
 class Lanes:
@@ -36,6 +42,7 @@ class Lanes:
         self._messages = database.messages
         self.collection = database.lanes
         self._clock = clock
+        self._odd = OddDocuments(database, clock)
 
     def ring(self, lanes: Iterable[Lane]) -> None:
         """Tell every process that something waits in these lanes. Losing a ring costs time and never a message."""
@@ -55,6 +62,20 @@ class Lanes:
         return list(self.collection.find())
 
     def search(self) -> set[Lane]:
-        """The lanes of the messages that are there, rung or not; costs a look at each live message on some servers."""
-        groups = self._messages.aggregate([{"$group": {"_id": {"institution": "$institution", "queue": "$queue"}}}])
-        return {Lane.of(group["_id"]) for group in groups}
+        """The lanes of the messages that are there, rung or not; costs a look at each live message on some servers.
+
+        Messages that no claim would find are adopted, or set aside, on the way.
+        """
+        groups = self._groups()
+        if any(is_never_found(group) for group in groups) and self._odd.adopt():
+            groups = self._groups()
+        return {Lane.of(group) for group in groups if _has_a_name(group)}
+
+    def _groups(self) -> list[Document]:
+        names: Document = {name: f"${name}" for name in ("institution", "queue", "status")}
+        pipeline: list[Document] = [{"$group": {"_id": {**names, "due": {"$type": "$dueAt"}}}}]
+        return [group["_id"] for group in self._messages.aggregate(pipeline)]
+
+
+def _has_a_name(group: Document) -> bool:
+    return all(isinstance(group.get(name), str | None) for name in ("institution", "queue"))

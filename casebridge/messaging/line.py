@@ -4,21 +4,34 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 
 from casebridge.messaging.message import Message
+from casebridge.messaging.quarantine import Quarantine
 
 
 class Line:
-    """Not thread-safe: it belongs to the thread that claims. `most` is how many one institution may have in work at once."""
+    """Not thread-safe: the listener asks under its lock. `most` is how many one institution may have in work at once."""
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._quarantine = Quarantine()
         self._waiting: OrderedDict[str, deque[Message]] = OrderedDict()
 
     def add(self, messages: Iterable[Message]) -> None:
         for message in messages:
+            if message.alone:
+                self._quarantine.add(message)
+                continue
             self._waiting.setdefault(message.institution, deque()).append(message)
 
     def next(self, in_work: Counter[str]) -> Message | None:
-        """The next message of an institution that may begin one more; each institution once a round."""
+        """The next message of an institution that may begin one more; each institution once a round.
+
+        One that is to be run alone begins when nothing is in work, and nothing begins beside it.
+        """
+        if self._quarantine.in_work:
+            return None
+        is_idle = in_work.total() == 0
+        if self._quarantine.wants_turn:
+            return self._quarantine.begin() if is_idle else None
         for institution in list(self._waiting):
             if in_work[institution] < self._most:
                 queue = self._waiting.pop(institution)
@@ -26,13 +39,18 @@ class Line:
                 if queue:
                     self._waiting[institution] = queue
                 return message
-        return None
+        return self._quarantine.begin() if is_idle else None
+
+    def ended(self, message: Message) -> None:
+        """No worker has it in hand any more."""
+        self._quarantine.ended(message)
 
     def take_all(self) -> list[Message]:
         """Everything that was not begun, for giving it back."""
         messages = [message for queue in self._waiting.values() for message in queue]
         self._waiting.clear()
-        return messages
+        return [*messages, *self._quarantine.take_all()]
 
     def __len__(self) -> int:
+        """Without those that are to be run alone: they are many after a kill, and must keep nobody from being claimed."""
         return sum(len(queue) for queue in self._waiting.values())

@@ -12,10 +12,12 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Final
 
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
+from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.lanes import Lane
 from casebridge.messaging.line import Line
@@ -24,7 +26,7 @@ from casebridge.messaging.message import Message
 from casebridge.messaging.owed_effects import Debt
 from casebridge.messaging.pauses import Pauses
 from casebridge.messaging.relay import Relay
-from casebridge.messaging.settler import Settler
+from casebridge.messaging.settler import Settled, Settler
 from casebridge.messaging.tally import Tally
 from casebridge.messaging.turns import Turns
 from casebridge.messaging.wake_up import WakeUp
@@ -78,6 +80,9 @@ class Listener:
         self._begun: Counter[str] = Counter()
         """Messages in the hands of a worker, by institution."""
         self._handled: list[Handled] = []
+        self._given_back: list[Handled] = []
+        self._refused: tuple[float, BaseException] | None = None
+        """Since when the database takes no settlement, and what it says."""
         self._debts: deque[Debt] = deque()
         self._looked_around_at = float("-inf")
         self._wake = threading.Event()
@@ -121,7 +126,20 @@ class Listener:
         if patient:
             bell = WakeUp(self._queue.lanes, self._hear, self._missed, self._settings.idle_poll_seconds)
             work["bell"] = lambda: bell.run(self._ended)
-        return [threading.Thread(target=target, name=name, daemon=True) for name, target in work.items()]
+        return [
+            threading.Thread(target=self._until_ended, args=(name, target), name=name, daemon=True)
+            for name, target in work.items()
+        ]
+
+    def _until_ended(self, name: str, work: Callable[[], None]) -> None:
+        """A helper that a defect threw out of its loop begins anew: without it the process would live and do nothing."""
+        while not self._ended.is_set():
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001
+                logger.error("the helper %s broke off, and begins anew", name)
+                log_defect(error)
+                self._ended.wait(AWAY_PAUSE)
 
     # Claiming and handing out
 
@@ -133,11 +151,14 @@ class Listener:
             self._hand_out(pool)
             room = self._room() if limit is None else min(self._room(), limit - claimed)
             messages, pause = self._claim(room, patient=not until_idle)
-            self._line.add(messages)
+            with self._lock:
+                self._line.add(messages)
             claimed += len(messages)
             if messages:
                 sure = False
                 continue
+            if until_idle and self._refused and time.monotonic() - self._refused[0] > self._settings.lease_seconds:
+                raise self._refused[1]  # a batch does not wait for the database for ever
             if until_idle and not self._held:
                 if sure or claimed == limit:
                     return
@@ -161,8 +182,9 @@ class Listener:
 
     def _room(self) -> int:
         """How many more to claim: nothing, while there is enough at hand that a claim would hardly pay."""
-        room = min(self._settings.group_size, self._capacity - len(self._held))
-        return 0 if len(self._line) > self._settings.workers else room
+        with self._lock:
+            room = min(self._settings.group_size, self._capacity - self._held_beside_others().total())
+            return 0 if len(self._line) > self._settings.workers else room
 
     def _claim(self, room: int, *, patient: bool) -> tuple[list[Message], float]:
         """Claim, or nothing; and how long to wait before the next look. Only a `patient` one waits for the database."""
@@ -174,7 +196,10 @@ class Listener:
         except PyMongoError as error:
             if not patient:
                 raise
-            logger.warning("the database is away (%s): claiming again soon", type(error).__name__)
+            if is_away(error):
+                logger.warning("the database is away (%s): claiming again soon", type(error).__name__)
+            else:
+                log_defect(error)
             return [], AWAY_PAUSE
         with self._lock:
             self._held.update({message.key: message for message in messages})
@@ -190,8 +215,12 @@ class Listener:
     def _busy(self) -> set[str]:
         """Institutions that hold their share: the rest is kept free for the others."""
         with self._lock:
-            held = Counter(message.institution for message in self._held.values())
+            held = self._held_beside_others()
         return {institution for institution, messages in held.items() if messages >= self._most_held}
+
+    def _held_beside_others(self) -> Counter[str]:
+        """By institution, without those that are to be run alone: after a kill these are many and wait long."""
+        return Counter(message.institution for message in self._held.values() if not message.alone)
 
     def _hear(self, lanes: Iterable[Lane]) -> None:
         self._turns.wake(lanes)
@@ -204,25 +233,46 @@ class Listener:
     # Handling and settling
 
     def _handle(self, message: Message) -> None:
-        handled = self._worker.handle(message)
-        with self._lock:
-            self._begun[message.institution] -= 1
+        handled: Handled | None = None
+        try:
+            handled = self._worker.handle(message)
+        finally:
+            with self._lock:
+                self._begun[message.institution] -= 1
+                self._line.ended(message)
+                if handled is None:
+                    self._held.pop(message.key, None)
+                elif handled.given_back:
+                    self._given_back.append(handled)
+                else:
+                    self._handled.append(handled)
             if handled is None:
-                self._held.pop(message.key, None)
-            else:
-                self._handled.append(handled)
-        if handled is None:
-            self.tally.add(Handled(message, None).outcome(None))
-        self._to_settle.set()
-        self._wake.set()
+                self.tally.add(Handled(message, None).outcome(None))
+            self._to_settle.set()
+            self._wake.set()
 
     def _settle_until_ended(self) -> None:
         while not self._ended.is_set():
-            self._to_settle.wait()
+            self._to_settle.wait(LOOK_AROUND_SECONDS if self._given_back else None)
             self._to_settle.clear()
             while batch := self._next_batch():
                 if not self._settle(batch):
                     self._ended.wait(AWAY_PAUSE)
+            if self._given_back and not self._try(self._give_back):
+                self._ended.wait(AWAY_PAUSE)
+
+    def _give_back(self) -> None:
+        """What the database did not take the steps of: due again in a while, with its attempt, as soon as it takes that."""
+        with self._lock:
+            batch = list(self._given_back)
+        self._queue.release(
+            [handled.message for handled in batch], timedelta(seconds=self._settings.retry_base_seconds)
+        )
+        with self._lock:
+            del self._given_back[: len(batch)]
+        self._let_go(batch)
+        for handled in batch:
+            self.tally.add(handled.outcome(None))
 
     def _next_batch(self) -> list[Handled]:
         with self._lock:
@@ -234,21 +284,22 @@ class Listener:
         """Whether it is known what became of the batch. While the database is away it waits, as long as its leases last."""
         try:
             settled = self._settler.settle(batch)
-        except ConnectionFailure as error:
-            logger.warning("the database is away (%s): settling again soon", type(error).__name__)
-            with self._lock:
-                if not self._ended.is_set():
-                    self._handled = [*batch, *self._handled]
-            return False
-        except Exception as error:  # noqa: BLE001 one message's defect must not hold up the others
+        except BaseException as error:  # noqa: BLE001 one message's defect must not hold up the others, nor end this thread
+            if is_away(error):
+                return self._wait_with(batch, error)
             log_defect(error)
             if len(batch) > 1:
                 singly = [self._settle([handled]) for handled in batch]
                 return all(singly)
-            logger.warning("case %s: not settled, left to its lease", batch[0].message.correlation_id)
-            self._let_go(batch)
-            self.tally.add(batch[0].outcome(None))
-            return True
+            try:
+                settled = self._settler.settle_defective(batch[0], error)
+            except BaseException as worse:  # noqa: BLE001
+                if is_away(worse):
+                    return self._wait_with(batch, worse)
+                log_defect(worse)
+                logger.warning("case %s: not settled, left to its lease", batch[0].message.correlation_id)
+                settled = Settled([batch[0].outcome(None)], [])
+        self._refused = None
         self._let_go(batch)
         for outcome in settled.outcomes:
             self.tally.add(outcome)
@@ -257,6 +308,15 @@ class Listener:
         self._debts.extend(settled.debts)
         self._to_deliver.set()
         return True
+
+    def _wait_with(self, batch: list[Handled], error: BaseException) -> bool:
+        """Keep what cannot be settled now: whatever the database does not take, no message is at fault."""
+        logger.warning("the database is away (%s): settling again soon", type(error).__name__)
+        self._refused = self._refused or (time.monotonic(), error)
+        with self._lock:
+            if not self._ended.is_set():
+                self._handled = [*batch, *self._handled]
+        return False
 
     def _let_go(self, batch: Iterable[Handled]) -> None:
         with self._lock:
@@ -303,17 +363,19 @@ class Listener:
         """Whether a helper's work came to its end; what it left is done the next time, or by another process."""
         try:
             work()
-        except PyMongoError as error:
-            logger.warning("the database is away (%s)", type(error).__name__)
-        except Exception as error:  # noqa: BLE001 a helper thread must outlive any defect
-            log_defect(error)
+        except BaseException as error:  # noqa: BLE001 a helper thread must outlive any defect
+            if is_away(error):
+                logger.warning("the database is away (%s)", type(error).__name__)
+            else:
+                log_defect(error)
         else:
             return True
         return False
 
     def _shut_down(self, pool: ThreadPoolExecutor) -> None:
         """Finish what was begun, give back the rest."""
-        unbegun = self._line.take_all()
+        with self._lock:
+            unbegun = self._line.take_all()
         try:
             self._queue.release(unbegun)
         except PyMongoError as error:

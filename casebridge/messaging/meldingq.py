@@ -8,39 +8,36 @@ What a message means, which steps it takes and what is owed afterwards is decide
 in `turns`; effects that are owed are delivered by `relay`.
 """
 
-import contextlib
-import math
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from pymongo.errors import DuplicateKeyError
-
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database import Database, Document, insert_absent
+from casebridge.database_faults import is_away
 from casebridge.errors import LeaseLostError
+from casebridge.messaging.claims import Claims, Look
+from casebridge.messaging.interventions import Interventions
 from casebridge.messaging.lanes import Lane, Lanes
 from casebridge.messaging.message import (
     LONG_AGO,
-    UNFINISHED,
     Failure,
     Message,
     MessageStatus,
     NewMessage,
     OwedEffect,
     StepRecord,
+    is_effect,
+    moment_of,
+    without_content,
 )
 from casebridge.messaging.owed_effects import Debt
 
 KEPT_ERRORS: Final = 20
-KEPT_REPLAYS: Final = 20
-BROUGHT_BACK_WITHIN: Final = timedelta(days=30)
-"""How long a discarded message can be brought back."""
-BLOCKED_WAIT: Final = timedelta(seconds=1)
+UNKNOWN_WAIT: Final = timedelta(seconds=5)
 LANE_FIELDS: Final = {"institution": 1, "queue": 1}
 ACCEPTED_AT_ONCE: Final = 500
 """Messages of one write; each such batch has a moment of its own, which keeps looks at the oldest ones short."""
@@ -58,11 +55,22 @@ class Finished:
     @property
     def owed(self) -> tuple[Document, ...]:
         """What it owes from now on; what it owed before, such as the alert of its third attempt, it may owe still."""
-        return (*self.message.stored.get("effects", ()), *(effect.document() for effect in self.effects))
+        before = [effect for effect in self.message.stored.get("effects", ()) if is_effect(effect)]
+        return (*before, *(effect.document() for effect in self.effects))
 
     def debt(self, now: datetime, held_until: float) -> Debt:
         message = self.message
-        return Debt(message.key, message.correlation_id, now, self.owed, processed=True, held_until=held_until)
+        return Debt(
+            message.key,
+            message.correlation_id,
+            now,
+            self.owed,
+            processed=True,
+            held_until=held_until,
+            institution=message.institution,
+            org_id=message.org_id,
+            queue=message.queue,
+        )
 
 
 @dataclass(frozen=True)
@@ -76,35 +84,6 @@ class Moved:
     was lost, nobody can tell how long ago: another relay may be at it, and finds it by itself."""
 
 
-@dataclass
-class Look:
-    """How far one process looks into a lane: the oldest messages first, without reading the whole crowd behind them.
-
-    Some servers read all that matches before they sort; a bound on `dueAt` keeps what matches near to what is wanted.
-    """
-
-    lane: Lane
-    front: datetime | None = None
-    reach: timedelta = timedelta(seconds=1)
-    seen: int = 0
-    """How many due messages the last look found."""
-    drained: bool = False
-    """Whether it found fewer than were wanted: nothing more is due."""
-
-    def until(self, now: datetime) -> datetime:
-        return now if self.front is None else min(now, self.front + self.reach)
-
-    def found(self, documents: Sequence[Document], wanted: int) -> None:
-        """Learn from what was found how far to look the next time."""
-        self.seen, self.drained = len(documents), len(documents) < wanted
-        if self.drained:
-            self.front = None
-            return
-        self.front = documents[-1]["dueAt"]
-        span: timedelta = documents[-1]["dueAt"] - documents[0]["dueAt"]
-        self.reach = max(span * 2, self.reach / 4, timedelta(milliseconds=1))
-
-
 class MeldingQ:
     """The queue. Thread-safe; holds no state but the collections and the clock."""
 
@@ -113,7 +92,8 @@ class MeldingQ:
         self._processed = database.processed_messages
         self._received_keys = database.received_keys
         self._clock = clock
-        self._lease = lease
+        self._claims = Claims(database, clock, lease)
+        self._interventions = Interventions(database, clock)
         self.lanes = Lanes(database, clock)
         self.woken: list[Callable[[Iterable[Lane]], None]] = []
         """Who in this process wants to hear at once when something was put into a lane."""
@@ -139,7 +119,7 @@ class MeldingQ:
             return []
         now = self._clock.now()
         documents = [message.document(now) for message in candidates.values()]
-        refused = insert_absent(self._messages, documents)
+        refused = self._store(documents)
         crash_point("messages_written")
         insert_absent(
             self._received_keys,
@@ -151,6 +131,18 @@ class MeldingQ:
         crash_point("keys_written")
         self.wake(Lane.of(document) for document in documents)
         return [key for key in candidates if key not in refused]
+
+    def _store(self, documents: list[Document]) -> set[str]:
+        """Return the ids that were there. One that the database cannot hold is stored without what it says: it fails in sight."""
+        try:
+            return insert_absent(self._messages, documents)
+        except Exception as error:
+            if is_away(error):
+                raise
+            problem = error
+        if len(documents) > 1:
+            return set().union(*(self._store([document]) for document in documents))
+        return insert_absent(self._messages, [without_content(documents[0], problem)])
 
     def wake(self, lanes: Iterable[Lane]) -> None:
         """Something may be due in these lanes: tell those who wait, here and in other processes."""
@@ -165,128 +157,31 @@ class MeldingQ:
     # Claim and keep
 
     def claim(self, owner: str, limit: int, looks: Sequence[Look] | None = None) -> list[Message]:
-        """Take up to `limit` due messages for `owner`, oldest first, one a case; charge each an attempt before work starts.
+        """Take up to `limit` due messages for `owner`, oldest first, one a case.
 
-        `looks` are the lanes to serve, each with the same share of `limit`; without them, all lanes there are.
+        A fresh claim charges each an attempt before work starts; a message that is taken over costs none (`claims`). `looks` are the
+        lanes to serve, each with the same share of `limit`; without them, all lanes there are.
         """
-        held_until, now = time.monotonic() + self._lease.total_seconds(), self._clock.now()
         if looks is None:
             looks = [Look(lane) for lane in sorted(self.lanes.search(), key=str)]
-        due: list[Document] = []
-        for place, look in enumerate(looks):
-            share = -(-(limit - len(due)) // (len(looks) - place))
-            due += self._due(look, share, now) if share > 0 else []
-        messages = self._take(owner, self._first_of_each_case(due, now), now)
-        for message in messages:
-            message.held_until = held_until
-        return messages
+        return self._claims.claim(owner, limit, looks)
 
-    def _due(self, look: Look, wanted: int, now: datetime) -> list[Document]:
-        fields = {"orderingKey": 1, "status": 1, "enqueuedAt": 1, "dueAt": 1}
-        while True:
-            until = look.until(now)
-            selection = {**look.lane.selection(), "dueAt": {"$lte": until}}
-            found = list(self._messages.find(selection, fields).sort("dueAt", 1).limit(wanted))
-            if len(found) == wanted or until == now:
-                break
-            look.reach *= 4
-        look.found(found, wanted)
-        return [{"orderingKey": document["_id"], **document} for document in found]
-
-    def _take(self, owner: str, free: list[Document], now: datetime) -> list[Message]:
-        if not free:
-            return []
-        token = uuid.uuid4().hex
-        keys = [document["_id"] for document in free]
-        # Another worker may get a message of the same case first; what we did get bears our token.
-        with contextlib.suppress(DuplicateKeyError):
-            self._messages.update_many(
-                {"_id": {"$in": keys}, "dueAt": {"$lte": now}},
-                {
-                    "$set": {
-                        "status": MessageStatus.PROCESSING.value,
-                        "owner": owner,
-                        "claim": token,
-                        "startedAt": now,
-                        "dueAt": now + self._lease,
-                    },
-                    # Right when applied twice: the second application finds `dueAt` in the future.
-                    "$inc": {"fence": 1, "attempts": 1},
-                },
-            )
-        abandoned = {document["_id"] for document in free if document.get("status") == MessageStatus.PROCESSING.value}
-        claimed = self._without_resurrected(list(self._messages.find({"_id": {"$in": keys}, "claim": token})))
-        if claimed:
-            crash_point("claimed")
-        messages = [Message.from_document(document) for document in claimed]
-        for message in messages:
-            message.taken_over = message.key in abandoned
-        return messages
-
-    def _first_of_each_case(self, due: list[Document], now: datetime) -> list[Document]:
-        """The due messages that no earlier unfinished message of their case holds back; the others look again later."""
-        if not due:
-            return []
-        siblings = self._messages.find(
-            {
-                "orderingKey": {"$in": list({document["orderingKey"] for document in due})},
-                "status": {"$in": [status.value for status in UNFINISHED]},
-            },
-            {"orderingKey": 1, "enqueuedAt": 1, "dueAt": 1, "status": 1},
-        )
-        first: dict[str, Document] = {}
-        for document in siblings:
-            current = first.get(document["orderingKey"])
-            if current is None or _precedence(document) < _precedence(current):
-                first[document["orderingKey"]] = document
-        free: list[Document] = []
-        blocked: list[Document] = []
-        for document in due:
-            head = first.get(document["orderingKey"], document)
-            (free if head["_id"] == document["_id"] else blocked).append(document)
-        self._put_behind(blocked, first, now)
-        return free
-
-    def _put_behind(self, blocked: list[Document], first: Mapping[str, Document], now: datetime) -> None:
-        """Let blocked messages wait, so that they do not crowd the front of the queue.
-
-        One in work may be done in a moment, whatever its lease; one that waits for its next attempt is waited for.
-        """
-        for document in blocked:
-            until = now + BLOCKED_WAIT
-            head = first[document["orderingKey"]]
-            if head["status"] != MessageStatus.PROCESSING.value:
-                until = max(until, head["dueAt"])
-            self._messages.update_one(
-                {"_id": document["_id"], "status": document.get("status"), "dueAt": {"$lte": now}},
-                {"$set": {"dueAt": until}},
-            )
-
-    def _without_resurrected(self, claimed: list[Document]) -> list[Document]:
-        """Drop messages that were finished before: a slow source may write a copy after the original has moved on."""
-        finished = {
-            document["_id"]
-            for document in self._processed.find(
-                {"_id": {"$in": [document["_id"] for document in claimed]}}, {"_id": 1}
-            )
-        }
-        if finished:
-            self._messages.delete_many({"_id": {"$in": list(finished)}})
-        return [document for document in claimed if document["_id"] not in finished]
+    def begin_alone(self, message: Message) -> None:
+        """Before a message with `alone` is run: charge it what its last run alone cost. Raises `LeaseLostError`."""
+        self._claims.begin_alone(message)
 
     def keep(self, owner: str, messages: Sequence[Message]) -> None:
         """Heartbeat: the lease of what `owner` still holds runs anew."""
+        self._claims.keep(owner, messages)
+
+    def release(self, messages: Sequence[Message], wait: timedelta = timedelta()) -> None:
+        """Give back what was claimed, at no cost; it is due after `wait`. For a clean shutdown, and when the database is away."""
         if not messages:
             return
-        held_until = time.monotonic() + self._lease.total_seconds()
-        keys = [message.key for message in messages]
-        self._messages.update_many(
-            {"_id": {"$in": keys}, "owner": owner, "status": MessageStatus.PROCESSING.value},
-            {"$set": {"dueAt": self._clock.now() + self._lease}},
-        )
-        still_ours = {row["_id"] for row in self._messages.find({"_id": {"$in": keys}, "owner": owner}, {"_id": 1})}
-        for message in messages:
-            message.held_until = held_until if message.key in still_ours else -math.inf
+        due_at = self._clock.now() + wait
+        self._claims.release(messages, due_at)
+        if not wait:
+            self.wake(Lane(message.institution, message.queue) for message in messages)
 
     # Steps and outcomes, all under the fence
 
@@ -320,7 +215,7 @@ class MeldingQ:
         are done. Whoever holds the message by then finds it among the processed ones.
         """
         held = {
-            document["_id"]: document["fence"]
+            document["_id"]: document.get("fence")
             for document in self._messages.find(
                 {"_id": {"$in": [message.key for message in messages]}, "status": MessageStatus.PROCESSING.value},
                 {"fence": 1},
@@ -346,17 +241,17 @@ class MeldingQ:
 
         The steps that it did stay done. Raises `LeaseLostError`.
         """
-        if status is MessageStatus.DEAD and self._without_resurrected([message.stored]) == []:
+        if status is MessageStatus.DEAD and self._claims.without_resurrected([message.stored]) == []:
             raise LeaseLostError(message.correlation_id)  # a worker that had been frozen has finished it meanwhile
         now = self._clock.now()
         change: Document = {
             "$set": {
+                **message.assumed,
                 "status": status.value,
                 "attempts": message.attempts if counts else message.attempts - 1,
                 "errors": [*message.errors, failure.document()][-KEPT_ERRORS:],
                 "settledFence": message.fence,
                 **{f"steps.{name}": step.document() for name, step in message.steps.items()},
-                **message.assumed,
             },
             "$unset": {"owner": "", "claim": ""},
         }
@@ -366,27 +261,12 @@ class MeldingQ:
             change["$set"]["dueAt"] = due_at
         if effects:
             change["$set"]["effectsDueAt"] = now
-            change["$push"] = {"effects": {"$each": [effect.document() for effect in effects]}}
+            owed = [effect.document() for effect in effects]
+            if "effects" in message.assumed:
+                change["$set"]["effects"] = owed  # what stands there is no list
+            else:
+                change["$push"] = {"effects": {"$each": owed}}
         self._change(message, change)
-
-    def release(self, messages: Sequence[Message]) -> None:
-        """Give back what was claimed and not begun, at no cost: a clean shutdown."""
-        if not messages:
-            return
-        self._messages.update_many(
-            {
-                "_id": {"$in": [message.key for message in messages]},
-                "claim": {"$in": list({message.stored["claim"] for message in messages})},
-                "status": MessageStatus.PROCESSING.value,
-            },
-            {
-                "$set": {"status": MessageStatus.ENQUEUED.value, "dueAt": self._clock.now()},
-                "$unset": {"owner": "", "claim": ""},
-                # Right when applied twice: the first application leaves the state that the filter asks for.
-                "$inc": {"attempts": -1},
-            },
-        )
-        self.wake(Lane(message.institution, message.queue) for message in messages)
 
     def _change(self, message: Message, change: Document) -> None:
         result = self._messages.update_one(_held(message), change)
@@ -407,81 +287,31 @@ class MeldingQ:
 
         `chosen` says which generation of each message is meant: one that was begun anew meanwhile is left alone.
         """
-        now = self._clock.now()
-        replayed = 0
-        for generation, keys in _by_generation(chosen).items():
-            selection: Document = {
-                "_id": {"$in": keys},
-                "status": from_status.value,
-                "generation": _as_stored(generation),
-            }
-            if from_status is MessageStatus.DISCARDED:
-                selection["discardedAt"] = {"$gte": now - BROUGHT_BACK_WITHIN}
-            result = self._messages.update_many(
-                selection,
-                {
-                    "$set": {
-                        "status": MessageStatus.ENQUEUED.value,
-                        "attempts": 0,
-                        "dueAt": now,
-                        "generation": generation + 1,
-                    },
-                    # Right when applied twice: the first application leaves the generation that the filter asks for.
-                    "$push": {
-                        "replays": {"$each": [{"at": now, "by": asked_by, "reason": reason}], "$slice": -KEPT_REPLAYS}
-                    },
-                    "$unset": {"discardedAt": "", "discardedBy": "", "discardReason": "", "finishedAt": ""},
-                },
-            )
-            replayed += result.modified_count
+        replayed = self._interventions.replay(chosen, from_status=from_status, reason=reason, asked_by=asked_by)
         began = self._messages.find({"_id": {"$in": list(chosen)}}, LANE_FIELDS, batch_size=len(chosen) + 1)
         self.wake({Lane.of(document) for document in began})
         return replayed
 
     def discard(self, chosen: Mapping[str, int], *, reason: str, asked_by: str) -> int:
         """Take dead messages out of every worker's and operator's way; return how many. They stay here to be brought back."""
-        now = self._clock.now()
-        discarded = 0
-        for generation, keys in _by_generation(chosen).items():
-            result = self._messages.update_many(
-                {"_id": {"$in": keys}, "status": MessageStatus.DEAD.value, "generation": _as_stored(generation)},
-                {
-                    "$set": {
-                        "status": MessageStatus.DISCARDED.value,
-                        "discardedAt": now,
-                        "discardedBy": asked_by,
-                        "discardReason": reason,
-                        "finishedAt": now,
-                    }
-                },
-            )
-            discarded += result.modified_count
-        return discarded
+        return self._interventions.discard(chosen, reason=reason, asked_by=asked_by)
 
     def move_discarded(self, limit: int) -> int:
         """Move out of the live queue what nobody can bring back any more and what owes nothing; return how many.
 
         A day later than that, so that no replay can be on its way to a message that is being moved.
         """
-        before = self._clock.now() - BROUGHT_BACK_WITHIN - timedelta(days=1)
-        selection = {
-            "status": MessageStatus.DISCARDED.value,
-            "discardedAt": {"$lt": before},
-            "effectsDueAt": {"$exists": False},
-        }
-        documents = list(self._messages.find(selection, batch_size=limit).limit(limit))
-        if not documents:
-            return 0
-        insert_absent(self._processed, documents)
-        result = self._messages.delete_many({"_id": {"$in": [document["_id"] for document in documents]}, **selection})
-        return result.deleted_count
+        return self._interventions.move_discarded(limit)
 
     def next_due(self, lane: Lane) -> datetime | None:
         """When the next message of a lane is due, or the lease of one in work runs out; `None` if there is none."""
         found = self._messages.find_one(
             {**lane.selection(), "dueAt": {"$gt": LONG_AGO}}, {"dueAt": 1}, sort=[("dueAt", 1)]
         )
-        return found["dueAt"] if found else None
+        if found is None:
+            return None
+        # What is no time is never due: then nobody knows, and it is looked again in a while.
+        return moment_of(found, "dueAt") or self._clock.now() + UNKNOWN_WAIT
 
     def is_due(self, waited: timedelta, *, passing_over: Iterable[str] = ()) -> bool:
         """Whether some message could be claimed and has waited for that for at least so long."""
@@ -489,31 +319,16 @@ class MeldingQ:
         lanes = [lane for lane in self.lanes.search() if lane.institution not in set(passing_over)]
         return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
-    def find(self, selection: Document, limit: int = 0) -> list[Document]:
-        """Live messages, oldest first: for operators, not for workers."""
-        return list(self._messages.find(selection).sort("enqueuedAt", 1).limit(limit))
+    def find(self, selection: Document, limit: int = 0, fields: Document | None = None) -> list[Document]:
+        """Live messages, oldest first: for operators, not for workers.
 
-
-def _by_generation(chosen: Mapping[str, int]) -> dict[int, list[str]]:
-    keys: dict[int, list[str]] = {}
-    for key, generation in chosen.items():
-        keys.setdefault(generation, []).append(key)
-    return keys
-
-
-def _as_stored(generation: int) -> Document | int:
-    """A message that does not say is in its first generation."""
-    return generation if generation > 1 else {"$in": [1, None]}
+        `fields` is the driver's projection. Whoever does not bound the number names the fields: a message may hold a megabyte.
+        """
+        return list(self._messages.find(selection, fields).sort("enqueuedAt", 1).limit(limit))
 
 
 def _held(message: Message) -> Document:
     return {"_id": message.key, "fence": message.fence, "status": MessageStatus.PROCESSING.value}
-
-
-def _precedence(document: Document) -> tuple[bool, datetime, str]:
-    """The one in work first, even before an older one that was replayed meanwhile; else the oldest."""
-    is_waiting = document["status"] != MessageStatus.PROCESSING.value
-    return is_waiting, document.get("enqueuedAt", LONG_AGO), document["_id"]
 
 
 def _processed_document(finished: Finished, now: datetime, relay_after: timedelta) -> Document:
@@ -529,6 +344,8 @@ def _processed_document(finished: Finished, now: datetime, relay_after: timedelt
         "settledFence": message.fence,
         "effects": list(finished.owed),
     }
+    if odd := [effect for effect in message.stored.get("effects", ()) if not is_effect(effect)]:
+        document["undelivered"] = odd
     if document["effects"]:
         document["effectsDueAt"] = now + relay_after
     return document

@@ -6,11 +6,13 @@ lacks get their defaults here and nowhere else.
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from casebridge.database_faults import is_too_large
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
 
@@ -31,6 +33,9 @@ class MessageStatus(StrEnum):
     DISCARDED = "discarded"
 
 
+SHORT: Final = 100
+LARGEST_COUNT: Final = 1_000_000_000
+NEEDED: Final[tuple[str, ...]] = ("queue", "orgId", "env", "payload")
 UNFINISHED: Final = (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageStatus.FAILED)
 """The statuses that hold back later messages of the same case."""
 
@@ -175,14 +180,25 @@ class Message:
     errors: list[dict[str, Any]] = field(default_factory=list)
     origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
     taken_over: bool = False
+    """Whoever had it is gone, or lost its lease: this claim costs no attempt."""
     assumed: dict[str, Any] = field(default_factory=dict)
     """What the document lacked: written down with its failure, so that nobody who reads it later must assume again."""
     stored: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
     """The document as it was claimed."""
     at_hand: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
     """What was read for this attempt, since the claim, and its steps may use; never stored."""
+    unreadable: tuple[str, ...] = ()
+    """Fields without which no flow can do anything, and which the document lacks or has in another form."""
+    alone: bool = False
+    """To be run with nothing else beside it: its worker was lost more than once in a row."""
     held_until: float = math.inf
     """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
+
+    @property
+    def not_stored(self) -> str | None:
+        """The code of why the database would not hold what the message says; then nothing can be done for it."""
+        code = self.stored.get("notStored")
+        return code if isinstance(code, str) else None
 
     @property
     def is_held(self) -> bool:
@@ -191,13 +207,19 @@ class Message:
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Message":
-        """Never fails for a missing field: a document that nobody can read must not kill its worker, but fail in sight."""
+        """Never fails: a document that nobody can read must not kill its worker, but fail in sight (`unreadable`)."""
         assumed = {name: value for name, value in _assumptions(document).items() if name not in document}
-        document = {**assumed, **document}
+        assumed |= {name: value for name, value in _corrections(document).items() if name in document}
+        steps = _steps(document.get("steps"))
+        unreadable = [name for name in NEEDED if name in assumed]
+        unreadable += [
+            name for name, is_read in (("steps", steps is not None), ("origin", _is_origin(document))) if not is_read
+        ]
+        document = {**document, **assumed}
         return cls(
             key=document["_id"],
             queue=document["queue"],
-            status=MessageStatus(document["status"]),
+            status=status_of(document) or MessageStatus.ENQUEUED,
             org_id=document["orgId"],
             env=document["env"],
             exam_system=document["examSystem"],
@@ -206,26 +228,120 @@ class Message:
             correlation_id=document["correlationId"],
             payload=document["payload"],
             enqueued_at=document["enqueuedAt"],
-            attempts=document.get("attempts", 0),
-            generation=document.get("generation", 1),
-            fence=document.get("fence", 0),
-            steps={name: StepRecord.from_document(step) for name, step in document.get("steps", {}).items()},
+            attempts=int(document.get("attempts", 0)),
+            generation=int(document.get("generation", 1)),
+            fence=int(document.get("fence", 0)),
+            steps=steps or {},
             errors=list(document.get("errors", [])),
-            origin=document.get("origin"),
+            origin=document.get("origin") if _is_origin(document) else None,
             assumed=assumed,
+            unreadable=tuple(unreadable),
             stored=document,
         )
 
 
+def without_content(document: dict[str, Any], error: BaseException) -> dict[str, Any]:
+    """What is stored of a new message that the database refuses: enough to find its case, and that it was refused (`notStored`)."""
+    payload = {
+        name: value
+        for name, value in document["payload"].items()
+        if isinstance(value, str) and len(value) <= SHORT and value.isascii()
+    }
+    refused = "casebridge.document_too_large" if is_too_large(error) else "casebridge.document_refused"
+    kept = {**document, "payload": payload, "notStored": refused}
+    if "origin" in kept:
+        kept["origin"] = {**kept["origin"], "key": None, "value": None, "headers": []}
+    return kept
+
+
+def status_of(document: Mapping[str, Any]) -> MessageStatus | None:
+    """`None`: it says none that we know."""
+    status = document.get("status")
+    return MessageStatus(status) if isinstance(status, str) and status in set(MessageStatus) else None
+
+
+def moment_of(document: Mapping[str, Any], name: str) -> datetime | None:
+    """A time of a stored document; `None` if it has none, or one that is none."""
+    value = document.get(name)
+    return value if isinstance(value, datetime) else None
+
+
+def is_effect(value: object) -> bool:
+    """Whether it is an owed effect as it stands in a document."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("id"), str)
+        and isinstance(value.get("kind"), str)
+        and isinstance(value.get("body"), dict)
+    )
+
+
+def is_count(value: object) -> bool:
+    """Whether it is a number that counts something; other programs write whole numbers as floating point."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
+
+
 def _assumptions(document: dict[str, Any]) -> dict[str, Any]:
+    """What a document may lack, and what is taken for it."""
+    org_id, env = (document.get(name) if isinstance(document.get(name), str) else UNKNOWN for name in ("orgId", "env"))
     return {
         "queue": UNKNOWN,
         "orgId": UNKNOWN,
         "env": UNKNOWN,
         "examSystem": UNKNOWN,
-        "institution": f"{document.get('orgId', UNKNOWN)}/{document.get('env', UNKNOWN)}",
+        "institution": f"{org_id}/{env}",
         "orderingKey": document["_id"],
         "correlationId": UNKNOWN,
         "payload": {},
         "enqueuedAt": LONG_AGO,
     }
+
+
+def _corrections(document: dict[str, Any]) -> dict[str, Any]:
+    """What stands in a document and is not of the kind that it must be, with what is taken for it."""
+    wanted: dict[str, tuple[Any, Callable[[object], bool]]] = {
+        name: (value, _is_like(value)) for name, value in _assumptions(document).items()
+    } | {
+        "attempts": (0, is_count),
+        "fence": (0, is_count),
+        "generation": (1, is_count),
+        "errors": ([], _is_list_of_documents),
+        "effects": ([], _is_list),
+    }
+    return {
+        name: value for name, (value, is_right) in wanted.items() if name in document and not is_right(document[name])
+    }
+
+
+def _is_like(value: object) -> Callable[[object], bool]:
+    return lambda other: isinstance(other, type(value))
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
+
+
+def _is_list_of_documents(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
+def _is_origin(document: Mapping[str, Any]) -> bool:
+    return isinstance(document.get("origin", {}), dict) or document["origin"] is None
+
+
+def _steps(stored: object) -> dict[str, StepRecord] | None:
+    """`None`: they cannot be read. Those that a document lacks are none."""
+    if stored is None:
+        return {}
+    if not isinstance(stored, dict) or not all(_is_step(step) for step in stored.values()):
+        return None
+    return {name: StepRecord.from_document(step) for name, step in stored.items()}
+
+
+def _is_step(step: object) -> bool:
+    return (
+        isinstance(step, dict)
+        and isinstance(step.get("at"), datetime)
+        and isinstance(step.get("result", {}), dict)
+        and isinstance(step.get("milliseconds", 0), int)
+    )

@@ -4,18 +4,26 @@ They stand in the message's own document, live (an alert of a failed or dead mes
 are delivered is the business of `effects` and `relay`.
 """
 
+import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from pymongo.collection import Collection
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document, insert_absent
-from casebridge.messaging.message import LONG_AGO, UNKNOWN, MessageStatus
+from casebridge.messaging.message import LONG_AGO, UNKNOWN, MessageStatus, is_effect, moment_of
+
+logger = logging.getLogger(__name__)
+
+DEBT_FIELDS: Final = dict.fromkeys(
+    ("effects", "relay", "status", "finishedAt", "enqueuedAt", "correlationId", "institution", "orgId", "queue"), 1
+)
+"""Not its payload and origin, which may be a megabyte each."""
 
 Effect = Mapping[str, Any]
 """An owed effect as it stands in the document: `id`, `kind`, `body`."""
@@ -32,6 +40,10 @@ class Debt:
     processed: bool
     held_until: float
     """Until when it is this relay's, on the process's monotonic clock; another may deliver it after that."""
+    institution: str = UNKNOWN
+    org_id: str = UNKNOWN
+    queue: str = UNKNOWN
+    """Whose it is, for people who must hear that an effect cannot be delivered."""
 
     @property
     def is_held(self) -> bool:
@@ -39,9 +51,13 @@ class Debt:
 
     @classmethod
     def of(cls, document: Document, held_until: float, *, processed: bool) -> "Debt":
-        since = document.get("finishedAt") or document.get("enqueuedAt", LONG_AGO)
-        correlation_id = document.get("correlationId", UNKNOWN)
-        return cls(document["_id"], correlation_id, since, tuple(document.get("effects", ())), processed, held_until)
+        since = moment_of(document, "finishedAt") or moment_of(document, "enqueuedAt") or LONG_AGO
+        correlation_id, institution, org_id, queue = (
+            value if isinstance(value := document.get(name), str) else UNKNOWN
+            for name in ("correlationId", "institution", "orgId", "queue")
+        )
+        effects = tuple(effect for effect in _listed(document) if is_effect(effect))
+        return cls(document["_id"], correlation_id, since, effects, processed, held_until, institution, org_id, queue)
 
 
 class OwedEffects:
@@ -72,28 +88,64 @@ class OwedEffects:
             {"_id": {"$in": keys}, "effectsDueAt": {"$lte": now}},
             {"$set": {"effectsDueAt": now + hold, "relay": token}},
         )
-        return list(collection.find({"_id": {"$in": keys}, "relay": token}))
+        rows = list(collection.find({"_id": {"$in": keys}, "relay": token}, DEBT_FIELDS))
+        for row in rows:
+            if not isinstance(row.get("effects", []), list) or not all(is_effect(effect) for effect in _listed(row)):
+                self._set_odd_aside(collection, row)
+        return rows
+
+    @staticmethod
+    def _set_odd_aside(collection: Collection[Document], row: Document) -> None:
+        """What no release of ours owes cannot be delivered, and must not be in the way of what can."""
+        was = row.get("effects")
+        odd = [effect for effect in _listed(row) if not is_effect(effect)]
+        if not isinstance(row.get("effects"), list):
+            odd = [row.get("effects")]
+        logger.warning("%d effects of a message cannot be read, and are set aside", len(odd))
+        row["effects"] = [effect for effect in _listed(row) if is_effect(effect)]
+        collection.update_one(
+            {"_id": row["_id"], "effects": {"$eq": was}},  # nobody has added to it meanwhile
+            {"$set": {"effects": row["effects"], "undelivered": odd}},
+        )
 
     def _move_processed(self, rows: list[Document]) -> list[Document]:
         """Earlier versions left processed messages in the live collection until they owed nothing."""
-        if rows:
-            insert_absent(self._processed, rows)
-            self._messages.delete_many({"_id": {"$in": [row["_id"] for row in rows]}})
+        for row in rows:
+            whole = self._messages.find_one({"_id": row["_id"]})
+            if whole is not None:
+                insert_absent(self._processed, [whole])
+                self._messages.delete_one({"_id": row["_id"]})
         return rows
 
-    def strike_out(self, debt: Debt, still_owed: frozenset[str], retry_at: datetime) -> None:
-        """Strike out what was delivered. `still_owed` are the ids of the rest, which is tried again at `retry_at`."""
+    def strike_out(
+        self, debt: Debt, still_owed: frozenset[str], retry_at: datetime, undeliverable: Sequence[Effect] = ()
+    ) -> None:
+        """Strike out what was delivered. `still_owed` are the ids of the rest, which is tried again at `retry_at`.
+
+        `undeliverable` is what no channel can ever take: it is owed no more, and stays in sight in the message's `undelivered`.
+        """
         gone = [effect["id"] for effect in debt.effects if effect["id"] not in still_owed]
+        aside: Document = (
+            {"$addToSet": {"undelivered": {"$each": [dict(effect) for effect in undeliverable]}}}
+            if undeliverable
+            else {}
+        )
         collection = self._processed if debt.processed else self._messages
+        change: Document
         if still_owed:
             change = {"$pull": {"effects": {"id": {"$in": gone}}}, "$set": {"effectsDueAt": retry_at}}
-            collection.update_one({"_id": debt.key}, change)
+            collection.update_one({"_id": debt.key}, {**change, **aside})
         elif debt.processed:
             # Nothing is added to a processed message any more.
             change = {"$set": {"effects": []}, "$unset": {"effectsDueAt": "", "relay": ""}}
-            collection.update_one({"_id": debt.key}, change)
+            collection.update_one({"_id": debt.key}, {**change, **aside})
         else:
             # A live message may owe something new by now: only one that owes nothing is at rest.
-            collection.update_one({"_id": debt.key}, {"$pull": {"effects": {"id": {"$in": gone}}}})
+            collection.update_one({"_id": debt.key}, {"$pull": {"effects": {"id": {"$in": gone}}}, **aside})
             at_rest = {"_id": debt.key, "effects": {"$size": 0}}
             collection.update_one(at_rest, {"$unset": {"effectsDueAt": "", "relay": ""}})
+
+
+def _listed(document: Document) -> list[Any]:
+    effects = document.get("effects")
+    return effects if isinstance(effects, list) else []

@@ -3,10 +3,13 @@
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
+
+KEPT_BYTES: Final = 16 * 1024
+"""Of key and headers of a record that is larger than we take."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,26 @@ class Record:
         named = sum(len(name) + len(value or b"") for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + named
 
-    def without_content(self) -> "Record":
-        """Its place alone."""
-        return replace(self, key=None, value=None, headers=())
+    def without_value(self) -> tuple["Record", tuple[str, ...]]:
+        """Its place, with its key and those of its headers that are small; and which parts were left out.
+
+        For one that is larger than we take: a reader of its dead letter knows by the key whose it is.
+        """
+        left_out = ["value"] if self.value else []
+        key, room = self.key, KEPT_BYTES
+        if len(key or b"") > room:
+            key = None
+            left_out.append("key")
+        room -= len(key or b"")
+        headers = []
+        for name, value in self.headers:
+            size = len(name.encode()) + len(value or b"")
+            if size <= room:
+                headers.append((name, value))
+                room -= size
+        if len(headers) < len(self.headers):
+            left_out.append("headers")
+        return replace(self, key=key, value=None, headers=tuple(headers)), tuple(left_out)
 
     def origin(self) -> dict[str, Any]:
         """The record as a message keeps it."""

@@ -8,11 +8,10 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
-
-from pymongo.errors import PyMongoError
+from typing import Any, Final
 
 from casebridge.correlation_id import new_correlation_id
+from casebridge.database_faults import is_away
 from casebridge.defect import as_case_error
 from casebridge.errors import PermanentError
 from casebridge.fingerprint import short_hash
@@ -61,10 +60,10 @@ class RecordInbox:
         """All of them are in the inbox when this returns. Raises `PyMongoError` when the database is away."""
         try:
             return self._accept(records)
-        except PyMongoError:
-            raise
-        except Exception as error:  # noqa: BLE001 whatever one record brings out must not hold up the others
-            told = as_case_error(error)
+        except BaseException as error:
+            if is_away(error):
+                raise
+            told = as_case_error(error)  # whatever one record brings out must not hold up the others
         if len(records) > 1:
             return sum((self.accept([record]) for record in records), Intake())
         (record,) = records
@@ -89,7 +88,7 @@ class RecordInbox:
         for record in records:
             if record.size > self._maximum_bytes:
                 error = too_large(record.place, self._maximum_bytes)
-                refused.append(Reading(record.without_content(), error=error))
+                refused.append(Reading(record, error=error))
             else:
                 by_topic[record.topic].append(record)
         readings = [reading for topic, found in by_topic.items() for reading in self._readers[topic].read(found)]
@@ -123,7 +122,12 @@ def _with_origin(message: NewMessage, record: Record) -> NewMessage:
 
 
 def _poison_message(reading: Reading) -> NewMessage:
-    key = short_hash(QUEUE, reading.record.fingerprint)
+    record = reading.record
+    payload: dict[str, Any] = {"tooLarge": False}
+    if reading.error is not None and reading.error.code == "kafka.record_too_large":
+        record, left_out = record.without_value()
+        payload = {"tooLarge": True, "withheld": list(left_out)}
+    key = short_hash(QUEUE, record.fingerprint)
     return NewMessage(
         key=key,
         queue=QUEUE,
@@ -131,7 +135,7 @@ def _poison_message(reading: Reading) -> NewMessage:
         env=reading.env,
         exam_system=UNKNOWN,
         ordering_key=key,
-        correlation_id=new_correlation_id(reading.record.timestamp),
-        payload={"tooLarge": reading.error is not None and reading.error.code == "kafka.record_too_large"},
-        origin=reading.record.origin(),
+        correlation_id=new_correlation_id(record.timestamp),
+        payload=payload,
+        origin=record.origin(),
     )

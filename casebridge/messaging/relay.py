@@ -6,24 +6,33 @@ channel that is away costs nothing but the wait of its own effects.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
+from casebridge.alerts.alert import Alert
 from casebridge.alerts.blacklist import Blacklist, muted_by
 from casebridge.alerts.channel import AlertChannel, alert_text
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database import Document
-from casebridge.errors import CaseError
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
+from casebridge.errors import CaseError, PermanentError
 from casebridge.messaging.effects import EffectChannel
+from casebridge.messaging.message import UNKNOWN
 from casebridge.messaging.owed_effects import Debt, Effect, OwedEffects
 
 logger = logging.getLogger(__name__)
 
 GROUP: Final = 100
+AT_ONCE: Final = 20
+"""Debts read at once: each may hold a record of Kafka."""
 ALERTS_AT_ONCE: Final = 5
+DEFECTS: Final = 3
+"""So often a channel may break on one effect before that is set aside."""
 
 
 class Relay:
@@ -54,39 +63,74 @@ class Relay:
         self._retry = retry
         self._delivered: set[str] = set()
         """Ids of effects that are delivered and not struck out, because the database was away."""
+        self._defects: Counter[str] = Counter()
         self._away_until: dict[str, float] = {}
         self._told: dict[str, str] = {}
         """Alerts that are sent or muted and not settled, for the same reason: their last state."""
 
     def deliver_left_behind(self) -> int:
         """Deliver what other processes left, or what a channel could not take; return how many messages owed something."""
-        debts = self._owed.claim(GROUP, self._hold)
-        for debt in debts:
-            self.deliver(debt)
-        return len(debts)
+        owing = 0
+        while owing < GROUP:
+            debts = self._owed.claim(AT_ONCE, self._hold)
+            for debt in debts:
+                self.deliver(debt)
+            owing += len(debts)
+            if len(debts) < AT_ONCE:
+                break
+        return owing
 
     def deliver(self, debt: Debt) -> None:
-        """Deliver what one message owes, and strike it out before anything else is delivered.
+        """Deliver what one message owes, and strike it out before anything else is delivered. Raises while the database is away.
 
         So a process that dies leaves at most one message's effects in doubt. One that was frozen for longer than it holds the
         debt leaves it to the relay that has it by now.
         """
         if not debt.is_held:
             return
-        still_owed = frozenset(effect["id"] for effect in debt.effects if not self._is_settled(debt, effect))
+        try:
+            self._deliver(debt)
+        except BaseException as error:
+            if is_away(error):
+                raise
+            log_defect(error)  # it is owed still; the others must not wait for it
+
+    def _deliver(self, debt: Debt) -> None:
+        undeliverable: list[Effect] = []
+        still_owed: set[str] = set()
+        for effect in debt.effects:
+            try:
+                if not self._is_settled(debt, effect):
+                    still_owed.add(effect["id"])
+            except PermanentError as error:
+                self._tell_undeliverable(debt, effect, error)
+                undeliverable.append(effect)
         crash_point("effect_delivered")
-        self._owed.strike_out(debt, still_owed, self._clock.now() + self._retry)
+        self._owed.strike_out(debt, frozenset(still_owed), self._clock.now() + self._retry, undeliverable)
         self._delivered.difference_update(effect["id"] for effect in debt.effects)
 
     def _is_settled(self, debt: Debt, effect: Effect) -> bool:
-        """Deliver one effect, unless this process has done so and could not strike it out; whether nothing is owed any more."""
+        """Deliver one effect, unless this process has done so and could not strike it out; whether nothing is owed any more.
+
+        Raises `PermanentError` if it can never be delivered.
+        """
         if effect["id"] in self._delivered:
             return True
         kind = effect["kind"]
         if time.monotonic() < self._away_until.get(kind, 0.0):
             return self._given_up(debt, effect)
         channel = self._channels.get(kind)
-        left = channel.deliver([effect]) if channel else {effect["id"]: "casebridge.no_channel"}
+        try:
+            left = channel.deliver([effect]) if channel else {effect["id"]: "casebridge.no_channel"}
+        except PermanentError:
+            raise
+        except CaseError as error:
+            left = {effect["id"]: error.code}
+        except BaseException as error:
+            if is_away(error):
+                raise
+            return self._met_a_defect(effect, error)
+        self._defects.pop(effect["id"], None)
         if not left:
             self._delivered.add(effect["id"])
             return True
@@ -94,6 +138,33 @@ class Relay:
         self._away_until[kind] = time.monotonic() + self._retry.total_seconds()
         logger.info("case %s: %s not delivered: %s", debt.correlation_id, kind, left[effect["id"]])
         return self._given_up(debt, effect)
+
+    def _met_a_defect(self, effect: Effect, error: BaseException) -> bool:
+        """Of the channel with this effect: tried a few times, alone. Raises `PermanentError` in the end."""
+        log_defect(error)
+        self._defects[effect["id"]] += 1
+        if self._defects[effect["id"]] < DEFECTS:
+            return False
+        del self._defects[effect["id"]]
+        raise PermanentError(
+            "casebridge.effect_undeliverable",
+            f"What is owed to the outside ({effect['kind']}) cannot be delivered: {type(error).__name__}.",
+            "Report it with the case id: it stands in the message's field undelivered, and the case itself goes on.",
+        )
+
+    def _tell_undeliverable(self, debt: Debt, effect: Effect, error: PermanentError) -> None:
+        """Log and alert, before it is struck out."""
+        logger.warning("case %s: %s is set aside: %s", debt.correlation_id, effect["kind"], error.code)
+        self._alerts.owe(
+            Alert.of(
+                error,
+                institution=debt.institution,
+                org_id=debt.org_id,
+                submodule=debt.queue,
+                step="deliver_effect",
+                correlation_id=None if debt.correlation_id == UNKNOWN else debt.correlation_id,
+            )
+        )
 
     def _given_up(self, debt: Debt, effect: Effect) -> bool:
         channel = self._channels.get(effect["kind"])
@@ -110,7 +181,13 @@ class Relay:
         for alert in due:
             if time.monotonic() > held_until:
                 break  # another relay has the rest by now
-            sent += self._send(alert, rows)
+            try:
+                sent += self._send(alert, rows)
+            except BaseException as error:
+                if is_away(error):
+                    raise
+                log_defect(error)  # the others must not wait for it
+                self._alerts.postpone(alert, self._retry)
         return sent
 
     def _send(self, alert: Document, rows: list[Document]) -> bool:

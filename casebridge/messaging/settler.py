@@ -6,7 +6,7 @@ once; under load more is ready, so each write is shared by more messages.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -17,6 +17,8 @@ from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
+from casebridge.database_faults import is_away
+from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, TransientError
 from casebridge.messaging import account
 from casebridge.messaging.effect_channels import ALERT
@@ -80,6 +82,43 @@ class Settler:
         settled.outcomes.extend(self._fail(handled, what) for handled, what in failed)
         return settled
 
+    def settle_defective(self, handled: Handled, problem: BaseException) -> Settled:
+        """One message that could not be settled with what it came to: its attempt failed, and that is written with less.
+
+        What cannot be written is left out: the audit's entries, the case's mark, what announcers want told, the new steps' results (a
+        document has its limit). The message must not stay in nobody's hands, and people must hear of it. Raises the driver's errors
+        while the database is away.
+        """
+        message = handled.message
+        failed = Handled(message, handled.flow, handled.error or as_case_error(problem), "settle")
+        what = _Failed.of(failed, self._retry, self._clock)
+        self._attempt(lambda: self._audit.add(account.done(message, failed.flow) if failed.flow else []))
+        self._attempt(lambda: self._audit.add([account.failed(message, failed.flow, what.failure)]))
+        effects: list[OwedEffect] = []
+        if what.is_dead:
+            self._attempt(lambda: failed.flow.set_aside(message, what.error) if failed.flow else None)
+            settlement = Settlement(MessageStatus.DEAD, failed.step, what.failure)
+            self._attempt(lambda: effects.extend(self._owed(message, settlement)))
+        effects += self._alerts_owed(failed, what)
+        try:
+            return Settled([self._write_failure(failed, what, effects)], [])
+        except Exception as error:
+            if is_away(error):
+                raise
+            log_defect(error)
+        message.steps = Message.from_document(message.stored).steps
+        return Settled([self._write_failure(failed, what, self._alerts_owed(failed, what))], [])
+
+    @staticmethod
+    def _attempt(write: Callable[[], None]) -> None:
+        """What a defective message's failure can do without."""
+        try:
+            write()
+        except Exception as error:
+            if is_away(error):
+                raise
+            log_defect(error)
+
     def _finish(self, batch: Sequence[Handled]) -> Settled:
         settlement = Settlement(MessageStatus.PROCESSED, "finished")
         finished = [
@@ -111,10 +150,18 @@ class Settler:
             if handled.flow:
                 handled.flow.set_aside(message, what.error)
             effects += self._owed(message, Settlement(MessageStatus.DEAD, handled.step, what.failure))
-        if what.is_dead or (what.verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
-            alert = _alert(message, handled.step, what.error, set_aside=what.is_dead)
-            effects.append(OwedEffect.of(message, ALERT, alert.body()))
-        verdict = what.verdict
+        effects += self._alerts_owed(handled, what)
+        return self._write_failure(handled, what, effects)
+
+    def _alerts_owed(self, handled: Handled, what: "_Failed") -> list[OwedEffect]:
+        message = handled.message
+        if not what.is_dead and not (what.verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
+            return []
+        alert = _alert(message, handled.step, what.error, set_aside=what.is_dead)
+        return [OwedEffect.of(message, ALERT, alert.body())]
+
+    def _write_failure(self, handled: Handled, what: "_Failed", effects: Sequence[OwedEffect]) -> Outcome:
+        message, verdict = handled.message, what.verdict
         try:
             self._queue.fail(message, verdict.status, verdict.due_at, what.failure, effects, counts=verdict.counts)
         except LeaseLostError:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pymongo.errors import PyMongoError
+
 from casebridge.clock import Clock
+from casebridge.messaging.claims import Look
 from casebridge.messaging.lanes import Lane
-from casebridge.messaging.meldingq import Look, MeldingQ
+from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Message
 
 SHARE: Final = 16
@@ -70,7 +73,10 @@ class Turns:
             self.wake(lanes)
             raise
         for lane in lanes:
-            self._looked(lane)
+            try:
+                self._looked(lane)
+            except PyMongoError:
+                self.wake([lane])  # what was claimed is in hand all the same
         return messages
 
     def wake(self, lanes: Iterable[Lane]) -> None:

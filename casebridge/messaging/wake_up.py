@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Final
 
 from pymongo.errors import OperationFailure, PyMongoError
@@ -42,7 +41,7 @@ class WakeUp:
         self._hear = hear
         self._missed = missed
         self._longest_pause = longest_pause
-        self._heard: dict[Lane, datetime] = {}
+        self._heard: dict[Lane, object] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Listen until `stop` is set; a database that is away is waited for."""
@@ -65,7 +64,7 @@ class WakeUp:
                 asked_at = time.monotonic()
                 change = changes.try_next()
                 if change and "documentKey" in change:
-                    self._hear([Lane.of(change["documentKey"]["_id"])])
+                    self._hear(_lane(change["documentKey"]["_id"]))
                     continue
                 early = early + 1 if time.monotonic() - asked_at < EARLY_SECONDS else 0
                 if early > EARLY_ANSWERS:
@@ -86,8 +85,13 @@ class WakeUp:
         """The lanes that were rung since they were read last."""
         rung = []
         for document in documents:
-            lane = Lane.of(document["_id"])
-            if self._heard.get(lane) != document["wokenAt"]:
-                self._heard[lane] = document["wokenAt"]
-                rung.append(lane)
+            for lane in _lane(document["_id"]):
+                if self._heard.get(lane) != document.get("wokenAt"):
+                    self._heard[lane] = document.get("wokenAt")
+                    rung.append(lane)
         return rung
+
+
+def _lane(name: object) -> list[Lane]:
+    """None, if another program's document stands among the lanes."""
+    return [Lane.of(name)] if isinstance(name, dict) else []

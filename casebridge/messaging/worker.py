@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pymongo.errors import PyMongoError
-
 from casebridge.clock import Clock
+from casebridge.database_faults import is_away
 from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import CaseError, LeaseLostError, PermanentError
 from casebridge.messaging.flow import Flow, StepFailedError, run_steps
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Message, MessageStatus
+from casebridge.messaging.odd_documents import STEP, unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +36,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Handled:
-    """A message whose steps were run, and the error that stopped them, if one did. It is still ours and not yet settled."""
+    """A message whose steps were run, and the error that stopped them, if one did. It is still ours and not yet settled.
+
+    `given_back`: the database did not take what the steps had to write. That is no attempt, and what was done is done again.
+    """
 
     message: Message
     flow: Flow | None
     error: CaseError | None = None
     step: str = "finished"
+    given_back: bool = False
 
     def outcome(self, status: MessageStatus | None, code: str | None = None, due_at: datetime | None = None) -> Outcome:
         return Outcome(self.message.key, self.message.queue, self.message.institution, status, code, due_at)
@@ -65,38 +69,48 @@ class Worker:
             try:
                 if flow := self._flows.get(queue):
                     flow.look_up(its_messages)
-            except PyMongoError as error:
-                logger.warning("%s: the database is away (%s)", queue, type(error).__name__)
-            except Exception as error:  # noqa: BLE001 one message's defect must not hold up the others
-                log_defect(error)
+            except BaseException as error:  # noqa: BLE001 one message's defect must not hold up the others
+                if is_away(error):
+                    logger.warning("%s: the database is away (%s)", queue, type(error).__name__)
+                else:
+                    log_defect(error)
 
     def handle(self, message: Message) -> Handled | None:
-        """Run the message's steps. Never raises: `None` says that the message is left to its lease, or to its new owner."""
+        """Run the message's steps. Never raises, whatever a step or a library does: a defect is a failed attempt like any other.
+
+        `None` says that the message is its new owner's by now.
+        """
+        flow = self._flows.get(message.queue)
         try:
-            return self._handle(message)
+            return self._handle(message, flow)
         except LeaseLostError:
             logger.warning("case %s: another worker has taken over %s", message.correlation_id, message.queue)
-        except PyMongoError as error:
-            # What was done stays in the message; when the lease runs out, another worker resumes there.
+        except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
+            if not is_away(error):
+                return Handled(message, flow, as_case_error(error), "handle")
+            # What was written down stays in the message; whoever claims it later resumes there.
             logger.warning("case %s: the database is away (%s)", message.correlation_id, type(error).__name__)
-        except Exception as error:  # noqa: BLE001 a defect outside the steps; the lease brings the message back
-            logger.warning("case %s: left to its lease", message.correlation_id)
-            log_defect(error)
+            return Handled(message, flow, given_back=True)
         return None
 
-    def _handle(self, message: Message) -> Handled:
-        flow = self._flows.get(message.queue)
+    def _handle(self, message: Message, flow: Flow | None) -> Handled:
+        if message.unreadable:
+            return Handled(message, flow, unreadable(message.unreadable), STEP)
         if flow is None:
             return Handled(message, None, _no_flow(message), "choose_flow")
+        if message.not_stored:
+            return Handled(message, flow, _not_stored(message.not_stored), "accept")
+        if message.alone:
+            self._queue.begin_alone(message)
         if message.attempts > self._maximum_attempts:
             return Handled(message, flow, _crashed_too_often(self._maximum_attempts), next_step(flow, message))
         try:
             run_steps(flow, message, self._clock, lambda steps: self._queue.record_steps(message, steps))
         except StepFailedError as failed:
-            cause = failed.__cause__
-            if isinstance(cause, LeaseLostError | PyMongoError):
+            cause = failed.__cause__ or failed
+            if isinstance(cause, LeaseLostError) or is_away(cause):
                 raise cause from None
-            return Handled(message, flow, as_case_error(cause or failed), failed.step)
+            return Handled(message, flow, as_case_error(cause), failed.step)
         return Handled(message, flow)
 
 
@@ -110,6 +124,14 @@ def _crashed_too_often(maximum: int) -> PermanentError:
         "casebridge.worker_lost",
         f"The worker was lost {maximum} times while it handled this message.",
         "Look for crashes of the listener at those times (memory, kills), then replay the message.",
+    )
+
+
+def _not_stored(code: str) -> PermanentError:
+    return PermanentError(
+        code,
+        "What came with this message is more than the database takes, or nothing that it can store: only its place was kept.",
+        "Have its sender correct it: that comes as a message of its own. Then discard this one.",
     )
 
 

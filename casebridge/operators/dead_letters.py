@@ -114,7 +114,7 @@ class DeadLetters:
     def replay(self, wanted: DeadLetterFilter, order: Order, progress: Progress = _silent) -> ActionReport:
         """Begin letters anew, oldest first, with all their attempts; the steps that are done are not done again.
 
-        A discarded one can be brought back so for `meldingq.BROUGHT_BACK_WITHIN`.
+        A discarded one can be brought back so for `interventions.BROUGHT_BACK_WITHIN`.
         """
 
         def begin_anew(batch: list[Document]) -> int:

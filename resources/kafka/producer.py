@@ -13,11 +13,20 @@ from dataclasses import replace
 from typing import Any, Final
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import (
+    InvalidTimestampError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
 from kafka.producer.future import FutureRecordMetadata
 
 from casebridge.crash_points import crash_point
-from casebridge.messaging.publication import Publication
+from casebridge.defect import log_defect
+from casebridge.errors import PermanentError
+from casebridge.messaging.publication import OURS, WITHHELD, Publication
 from casebridge.settings import KafkaSettings
 from resources.kafka.causes import cause_of
 from resources.kafka.connection import client_options, connected
@@ -29,7 +38,28 @@ AWAY_SECONDS: Final = 10.0
 """How long nobody looks for a broker that was not there: the relay has other channels to serve."""
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 """Of a record that we send: the broker has the word, and refuses what it will not have."""
-WITHHELD: Final = ("casebridge_value-withheld", b"larger than the broker takes")
+
+
+class RecordRefusedError(Exception):
+    """The client will not send this record: what it holds is nothing that Kafka knows."""
+
+
+NEVER_TAKEN: Final = (RecordRefusedError, MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
+"""It is the record's fault: any other may be sent."""
+
+
+def _withheld(part: str) -> tuple[str, bytes]:
+    return WITHHELD.format(part=part), b"larger than the broker takes"
+
+
+def _never_taken(error: Exception) -> PermanentError:
+    code = "kafka.record_refused" if isinstance(error, RecordRefusedError) else cause_of(error)
+    return PermanentError(
+        code,
+        "A record that is owed to Kafka is one that it does not take.",
+        "Look at the message's field undelivered; a replay of the message owes it anew. The other records go on.",
+        system="Kafka",
+    )
 
 
 class KafkaChannel:
@@ -44,7 +74,7 @@ class KafkaChannel:
         self._away_until = 0.0
 
     def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
-        """Send all, then wait once for all."""
+        """Send all, then wait once for all. Raises `PermanentError` for a single one that no broker will ever take."""
         publications = {effect["id"]: Publication.from_body(effect["body"]) for effect in effects}
         left = self._publish(publications)
         for key in [key for key, error in left.items() if isinstance(error, MessageSizeTooLargeError)]:
@@ -53,13 +83,22 @@ class KafkaChannel:
             left |= self._publish_alone(key, publications[key])
         if len(left) < len(publications):
             crash_point("record_published")
+        if len(effects) == 1 and any(isinstance(error, NEVER_TAKEN) for error in left.values()):
+            (error,) = left.values()
+            raise _never_taken(error)
         return {key: cause_of(error) for key, error in left.items()}
 
     def _publish_alone(self, key: str, publication: Publication) -> dict[str, Exception]:
-        """Without its value if that is what is too large: it is in the message, and its place and its error must be told."""
-        left = self._publish({key: publication})
-        if isinstance(left.get(key), MessageSizeTooLargeError):
-            left = self._publish({key: replace(publication, value=b"", headers=(*publication.headers, WITHHELD))})
+        """With less and less of it, if it is too large: it is in the message, and its place and its error must be told."""
+        ours = tuple(header for header in publication.headers if header[0].startswith(OURS))
+        no_value = replace(publication, value=b"", headers=(*publication.headers, _withheld("value")))
+        no_headers = replace(no_value, headers=(*ours, _withheld("value"), _withheld("headers")))
+        no_key = replace(no_headers, key=None, headers=(*no_headers.headers, _withheld("key")))
+        left: dict[str, Exception] = {}
+        for smaller in (publication, no_value, no_headers, no_key):
+            left = self._publish({key: smaller})
+            if not isinstance(left.get(key), MessageSizeTooLargeError):
+                break
         return left
 
     def _publish(self, publications: Mapping[str, Publication]) -> dict[str, Exception]:
@@ -81,15 +120,19 @@ class KafkaChannel:
                     publication.topic,
                     key=publication.key,
                     value=publication.value,
-                    headers=list(publication.headers),
+                    # The client takes no header without a value, though Kafka does.
+                    headers=[(name, value or b"") for name, value in publication.headers],
                 )
             except KafkaTimeoutError as error:
                 # Nobody leads the topic, or it is gone: waiting once for it is enough.
                 failed[key] = away[publication.topic] = error
-            except (KafkaError, ValueError, TypeError) as error:
+            except KafkaError as error:
                 failed[key] = error
+            except Exception as error:  # noqa: BLE001 the client refuses a record in many ways, and the others must be sent
+                log_defect(error)
+                failed[key] = RecordRefusedError()
         failed |= self._await(producer, sent)
-        if failed:
+        if any(not isinstance(error, RecordRefusedError) for error in failed.values()):
             # A producer that failed may have lost its place (a broker without memory knows it no longer), and must not
             # send later what is owed still.
             self._drop(producer)

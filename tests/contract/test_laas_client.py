@@ -36,7 +36,8 @@ def test_without_an_address_nothing_is_sent() -> None:
     [
         ({"kind": "drop"}, TransientError, "laas.connection_lost"),
         ({"kind": "status", "status": 500}, TransientError, "laas.http_500"),
-        ({"kind": "status", "status": 400}, PermanentError, "laas.refused"),
+        ({"kind": "status", "status": 400}, PermanentError, "laas.document_refused"),
+        ({"kind": "status", "status": 404}, PermanentError, "laas.refused"),
         ({"kind": "status", "status": 429, "retry_after": 2}, RateLimitedError, "laas.rate_limited"),
         ({"kind": "html"}, TransientError, "laas.body_not_json"),
     ],

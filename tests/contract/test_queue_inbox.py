@@ -7,7 +7,7 @@ from threading import Barrier
 import pytest
 
 from casebridge.database import Database
-from casebridge.messaging.message import LONG_AGO, UNKNOWN, MessageStatus
+from casebridge.messaging.message import MessageStatus
 from tests.contract.queue_calls import QUEUE, QueueCalls, new_message
 
 SOURCES = 6
@@ -133,9 +133,11 @@ def test_a_document_of_the_first_version_is_carried_on(queue: QueueCalls, databa
 def test_a_document_that_lacks_almost_everything_fails_in_sight(queue: QueueCalls, database: Database) -> None:
     database.messages.insert_one({"_id": "bare", "status": "enqueued", "dueAt": WRITTEN})
 
-    message = queue.claim_one("bare")
-    assert (message.ordering_key, message.correlation_id, message.enqueued_at) == ("bare", UNKNOWN, LONG_AGO)
-    queue.fail(message, MessageStatus.DEAD)
+    assert queue.claim() == {}
 
     document = queue.document("bare")
-    assert (document["status"], document["correlationId"], len(document["errors"])) == ("dead", UNKNOWN, 1)
+    (error,) = document["errors"]
+    assert (document["status"], error["code"]) == ("dead", "casebridge.message_unreadable")
+    assert "queue, orgId, env is missing" in error["cause"]
+    assert [effect["kind"] for effect in document["effects"]] == ["alert"]
+    assert "dueAt" not in document

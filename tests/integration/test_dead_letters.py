@@ -9,7 +9,8 @@ import pytest
 
 from casebridge.audit.log import AuditLog
 from casebridge.exams.cases import Cases
-from casebridge.messaging.meldingq import BROUGHT_BACK_WITHIN, KEPT_REPLAYS, MeldingQ
+from casebridge.messaging.interventions import BROUGHT_BACK_WITHIN, KEPT_REPLAYS
+from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import BATCH, NAMED, DeadLetters, Order
