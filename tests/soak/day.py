@@ -37,7 +37,7 @@ WAITING: Final = 300
 """So many requests wait for their registration at once, at most: those that appear later meet other faults."""
 CODES_OF_CRASHES: Final = frozenset({"casebridge.worker_lost"})
 PLANTED_AT: Final = 0.5
-PLAIN_FROM: Final = 0.5
+PLAIN_FROM: Final = 0.75
 REACH_BACK: Final = timedelta(days=2)
 TRIES_AFTER_CORRECTION: Final = 3
 """An operator's, for a case whose data are right again: the first may come before the corrected row was read."""
@@ -105,7 +105,7 @@ class Day:
         return done
 
     def _change_the_format(self, passed: float) -> None:
-        """Assessors' comments are HTML in the first half of the day, and plain text in the second."""
+        """Assessors' comments are HTML for most of the day, and plain text at its end."""
         if passed >= PLAIN_FROM and self._format == "html":
             self._format = self._control.modes(comment_format="plain")["comment_format"]
 
