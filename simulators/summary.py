@@ -18,6 +18,10 @@ FEWER_IS_REACHED = frozenset({"outstanding", "held"})
 """Conditions that are waited for on their way down; all others are waited for on their way up."""
 
 
+SHOWN = 1_000
+"""So many characters of a text that was not the participant's; all texts of the world are invented."""
+
+
 def conditions(world: World) -> dict[str, int]:
     """The numbers that can be waited for."""
     cases = world.cases.values()
@@ -105,10 +109,13 @@ def _case_row(world: World, case: Case) -> dict[str, Any]:
 
 
 def _registered_versions(world: World, case: Case) -> list[dict[str, Any]]:
-    """When FS took which version of the answer; None for a text that was not the participant's."""
+    """When FS took which version of the answer; none, but its beginning, for a text that was not the participant's."""
     explanation = world.explanation_of_case(case)
     places = {version.text: place for place, version in enumerate(explanation.versions if explanation else (), start=1)}
-    return [{"at": one.at, "version": places.get(one.text)} for one in case.registrations]
+    return [
+        {"at": one.at, "version": places.get(one.text)} | ({} if one.text in places else {"text": one.text[:SHOWN]})
+        for one in case.registrations
+    ]
 
 
 def _mistakes(world: World, case: Case) -> dict[str, int]:

@@ -38,9 +38,9 @@ ADOPTED_AT_ONCE: Final = 500
 OTHERS_LEASE: Final = timedelta(minutes=10)
 """How long a program that keeps to contract 11 has for a message in work."""
 COUNTS: Final = ("attempts", "fence", "takenOver")
-CLAIM_FIELDS: Final = {
-    name: 1 for name in ("institution", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS)
-}
+CLAIM_FIELDS: Final = dict.fromkeys(
+    ("institution", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS), 1
+)
 """What a claim reads of each message before it takes it: small, and enough to see whether it can."""
 _TYPES: Final = {"due": {"$type": "$dueAt"}, "institutionIs": {"$type": "$institution"}, "queueIs": {"$type": "$queue"}}
 
