@@ -1,4 +1,4 @@
-"""Network cables that can be cut: loopback proxies that carry bytes, drop connections or stand still.
+"""Network cables that can be cut: proxies on the loopback that carry bytes, drop connections or stand still.
 
 A cable is an address in front of another. What runs over it, and when it is cut, is its user's affair.
 """
@@ -70,11 +70,12 @@ class _End(asyncio.Protocol):
 
 
 class Cable:
-    """An address, `port`, before `target_port`. Its methods may be called from any thread."""
+    """An address, `port`, before another. Its methods may be called from any thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, target_port: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, target_port: int, target_host: str) -> None:
         self._loop = loop
         self._target_port = target_port
+        self._target_host = target_host
         self._ends: set[_End] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._is_cut = False
@@ -122,7 +123,7 @@ class Cable:
         far = _End(self)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._loop.create_connection(lambda: far, "127.0.0.1", self._target_port)
+                await self._loop.create_connection(lambda: far, self._target_host, self._target_port)
         except OSError:  # `TimeoutError` is one
             near.abort()
             return
@@ -152,9 +153,9 @@ class Cables:
         self._thread.start()
         return self
 
-    def lay(self, target_port: int) -> Cable:
-        """A new cable to a loopback port."""
-        cable = Cable(self._loop, target_port)
+    def lay(self, target_port: int, target_host: str = "127.0.0.1") -> Cable:
+        """A new cable to a port, of this machine or of another."""
+        cable = Cable(self._loop, target_port, target_host)
         asyncio.run_coroutine_threadsafe(cable.open(), self._loop).result()
         self._laid.append(cable)
         return cable

@@ -77,6 +77,7 @@ def add_request(world: World, order: RequestOrder) -> dict[str, Any]:
     institution = world.institutions.get(order.orgId)
     if institution is None:
         raise ValueError(f"no such institution: {order.orgId}")
+    flow: Flow | None
     making = Population(world, PopulationOrder(seed=world.seed, days=1, variety=False), world.random)
     if order.groupWith is not None:
         case, flow = _in_a_group(world, making, order)
@@ -151,6 +152,7 @@ def _in_a_group(world: World, making: Population, order: RequestOrder) -> tuple[
             if member.group_id is None:
                 member.group_id, member.json = next(world.numbers.group), None
             participant.group_id, participant.submission_id = member.group_id, member.submission_id
+            participant.assessor = member.assessor
             participant.json = None
             case = making.add_case(
                 first.exam, participant.student, int(participant.unique_exam_id), participant, order.oddity

@@ -18,6 +18,10 @@ FEWER_IS_REACHED = frozenset({"outstanding", "held"})
 """Conditions that are waited for on their way down; all others are waited for on their way up."""
 
 
+SHOWN = 1_000
+"""So many characters of a text that was not the participant's; all texts of the world are invented."""
+
+
 def conditions(world: World) -> dict[str, int]:
     """The numbers that can be waited for."""
     cases = world.cases.values()
@@ -92,6 +96,8 @@ def _case_row(world: World, case: Case) -> dict[str, Any]:
         "showJustification": explanation.show_justification if explanation else None,
         "answerVersions": len(explanation.versions) if explanation else 0,
         "registrations": len(case.registrations),
+        "mistakes": _mistakes(world, case),
+        "registeredVersions": _registered_versions(world, case),
         "textIsRight": case.registered and not _is_wrong(world, case, case.registrations[-1]),
         "datoVedtakFormidlet": case.communicated,
         "visibleAt": case.visible_at,
@@ -100,6 +106,30 @@ def _case_row(world: World, case: Case) -> dict[str, Any]:
         "registeredAt": case.registrations[0].at if case.registrations else None,
         "latencyS": _latency(world, case),
     }
+
+
+def _registered_versions(world: World, case: Case) -> list[dict[str, Any]]:
+    """When FS took which version of the answer; none, but its beginning, for a text that was not the participant's."""
+    explanation = world.explanation_of_case(case)
+    places = {version.text: place for place, version in enumerate(explanation.versions if explanation else (), start=1)}
+    return [
+        {"at": one.at, "version": places.get(one.text)} | ({} if one.text in places else {"text": one.text[:SHOWN]})
+        for one in case.registrations
+    ]
+
+
+def _mistakes(world: World, case: Case) -> dict[str, int]:
+    """What of this case the summary counts under the same names; only what is not 0."""
+    if not case.registrations:
+        return {}
+    counted = {
+        "registered_twice": _registered_twice(world, case),
+        "registered_out_of_order": _registered_out_of_order(world, case),
+        "registered_too_early": int(not case.registrations[0].answer_was_ready),
+        "wrong_text": _wrong_texts(world, case),
+        "stale_text": int(_is_stale(world, case)),
+    }
+    return {name: count for name, count in counted.items() if count}
 
 
 def _state(world: World, case: Case) -> str:

@@ -3,8 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from pymongo import monitoring
+
+OF_THE_DRIVER: Final = frozenset({"saslStart", "saslContinue", "authenticate", "logout", "endSessions"})
+"""What the driver sends for each connection, on a server with users: nobody asked for it."""
 
 
 class _Count(monitoring.CommandListener):
@@ -14,6 +18,8 @@ class _Count(monitoring.CommandListener):
         self.counting: list[Counter[str]] = []
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name in OF_THE_DRIVER:
+            return
         for commands in self.counting:
             commands[event.command_name] += 1
 

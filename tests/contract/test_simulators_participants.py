@@ -126,6 +126,7 @@ class TestGroups:
         assert members[0]["participantId"] != members[1]["participantId"]
         assert members[0]["groupId"] == members[1]["groupId"] is not None
         assert members[0]["submissionId"] == members[1]["submissionId"]
+        assert members[0]["assessorIds"] == members[1]["assessorIds"]
         assert [one["groupId"] for one in wiseflow.participants(flow_id)].count(members[0]["groupId"]) == 2
 
         for one in (case, other):

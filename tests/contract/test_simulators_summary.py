@@ -125,6 +125,8 @@ def test_a_text_that_differs_in_anything_is_wrong(simulators: RunningSimulators,
     case = answered(simulators, fs, answer_text="Svar.")
     register(fs, case, text)
     assert mistakes(simulators)["wrong_text"] == 1
+    (row,) = simulators.control.cases()
+    assert (row["mistakes"], row["textIsRight"]) == (mistakes(simulators), False)
 
 
 def test_an_answer_that_is_not_accepted_yet_is_too_early(simulators: RunningSimulators, fs: FsCaller) -> None:

@@ -81,6 +81,37 @@ def test_a_frozen_listener_whose_registration_arrives_after_a_newer_answer(world
     assert world.control.summary()["stale_text"] == 0, "the newest was registered anew"
 
 
+def test_a_registration_that_arrived_in_time_is_not_told_of_once_more(world: World, processes: Processes) -> None:
+    """FS took the frozen listener's call at once, before the newer answer; only the listener hears of it late.
+
+    Its repair finds the newest answer in FS already: FS counts no change, and the audit must not tell of one.
+    """
+    world.configure(queue={"lease_seconds": 1.0})
+    world.populate(institutions=1, courses=1, requests=1, variety=False)
+    bridge = world.bridge()
+    world.send(bridge)
+    world.control.wait("answered", 1)
+    world.control.faults({**REGISTRATION, "kind": "slow_body", "seconds": 6.0, "times": 1})
+    poll(bridge)
+    frozen = processes.listener()
+    wait_until(lambda: world.control.summary()["registrations"], "FS has taken its call")
+    frozen.process.send_signal(signal.SIGSTOP)
+
+    wait_until(lambda: bridge.synchronisation.run_batch().handled, "the lease has run out")
+    change_the_answer(world)
+    poll(bridge)
+    bridge.synchronisation.run_batch()
+    assert_fs_has_the_newest_answer(world)
+    frozen.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: "another worker has taken over" in frozen.log.read_text(), "the frozen one has tried to write")
+    frozen.stop()
+    wait_until(lambda: world.synchronise(bridge, also_answered=True) == 0, "nothing is left to do")
+
+    assert_fs_has_the_newest_answer(world)
+    told = [entry["detail"]["outcome"] for entry in world.audit(step="register_explanation", success=True)]
+    assert told.count("registered") == world.control.summary()["registrations"] == 2
+
+
 def test_the_audit_tells_of_an_answer_that_was_changed_after_its_registrar_died(
     world: World, processes: Processes
 ) -> None:

@@ -5,8 +5,13 @@ given wrong clocks, the database server is killed, the neighbours answer badly; 
 
     plan          what happens, and at which point of the work: decided by the seed
     installation  the processes and servers, and the cables between them
+    server        the database server: embedded, or given by address
     faults        how each kind of fault is done and undone
+    data_faults   what FS and WISEflow get wrong, and how it ought to end
+    odd_documents what others write into the queue
     day           the work itself: requests appear, answers change, faults strike, operators replay
     books         what is counted at the end, in the simulators first
+    telling       who was told of what
+    evidence      what is kept of a soak that falls short
     poller, wandering_clock   programs that run in processes of their own
 """

@@ -2,10 +2,15 @@
 
 import argparse
 import json
+import os
 import random
 import sys
+from pathlib import Path
+from typing import Final
 
-from tests.soak.soak import soak
+from tests.soak.soak import EVIDENCE, soak
+
+VARIABLE: Final = "CASEBRIDGE_SOAK_EVIDENCE"
 
 
 def main() -> None:
@@ -13,9 +18,13 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=20_000, help="messages of the queue, at least")
     parser.add_argument("--seconds", type=float, default=900.0, help="longest time of the bad part")
     parser.add_argument("--seed", type=int, default=None, help="repeats the world, the faults and their order")
+    parser.add_argument(
+        "--evidence", type=Path, default=os.environ.get(VARIABLE) or EVIDENCE,
+        help=f"folder for what a soak that falls short leaves; by default that of {VARIABLE}, or .casebridge/soak",
+    )  # fmt: skip
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(2**31)
-    result = soak(messages=asked.messages, seconds=asked.seconds, seed=seed).result
+    result = soak(messages=asked.messages, seconds=asked.seconds, seed=seed, evidence=asked.evidence).result
     sys.stdout.write(json.dumps(result.plain()) + "\n")
     sys.exit(0 if result.is_good else 1)
 

@@ -90,7 +90,8 @@ class Faults:
                 (cable.drop if fault.kind is Kind.DROP else cable.stall)()
                 return name, cable.mend
             case Kind.SERVER_RESTART:
-                server = self._installation.mongodb
+                server = self._installation.server.embedded
+                assert server is not None, "a server by address is not planned to be killed"
                 server.child.kill()
                 return "MongoDB", lambda: None if server.child.process.poll() is None else server.restart()
             case Kind.CLOCK_JUMP:
@@ -105,6 +106,9 @@ class Faults:
         return LISTENERS if what in self._installation.cables else 1
 
     def _one_of(self, processes: list[Process], fault: Fault) -> Process:
+        if not processes:
+            logs = "".join(f"{one.name}:\n{one.child.log_end()}\n" for one in self._installation.processes)
+            raise RuntimeError(f"every process has ended by itself:\n{logs}")
         return processes[int(fault.lot * len(processes))]
 
     def _cable(self, fault: Fault) -> tuple[str, Cable]:

@@ -16,13 +16,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from casebridge.database import Database
-from casebridge.settings import MongoDBSettings
 from local_servers.cables import Cable, Cables
 from local_servers.child_process import Child, Children
-from local_servers.mongodb import EmbeddedMongoDB
 from resources.bridge import Bridge
 from simulators.process import RunningSimulators, running
 from tests.soak import poller, wandering_clock
+from tests.soak.server import Server, server_of_this_run
 from tests.soak.wandering_clock import set_wrong
 from tests.world import World, settings_for_tests
 
@@ -99,38 +98,45 @@ class Installation:
 
     world: World
     bridge: Bridge
-    mongodb: EmbeddedMongoDB
+    server: Server
     processes: list[Process]
     cables: dict[str, Cable]
     """By what is at their far end; those to the database are the processes' own."""
+    without_numbers: frozenset[str]
+    """Institutions whose list of participants has no candidate numbers."""
 
 
 @contextmanager
 def running_installation(seed: int, requests: int) -> Iterator[Installation]:
     """Everything is started, the requests are held back until they are released."""
-    with Children("casebridge-soak") as children, Cables() as cables, running(seed=seed) as simulators:
-        mongodb = EmbeddedMongoDB(children)
-        direct = MongoDBSettings(uri=_direct(mongodb.port))
-        database = Database(direct)
+    with (
+        Children("casebridge-soak") as children, Cables() as cables, running(seed=seed) as simulators,
+        server_of_this_run(children) as server,
+    ):  # fmt: skip
+        database = Database(server.settings)
         try:
             database.ensure_indexes()
             neighbours, cabled = _lay_cables(cables, simulators)
-            with World(database, partial(settings_for_tests, direct, cabled.addresses), cabled) as world:
+            with World(database, partial(settings_for_tests, server.settings, cabled.addresses), cabled) as world:
                 world.configure(**{name: dict(values) for name, values in SETTINGS.items()})
-                world.populate(
+                population = world.populate(
                     institutions=max(6, min(24, requests // 40)), courses=max(12, requests // 17), requests=requests,
                     hold=True, seed=seed,
                 )  # fmt: skip
                 world.control.assessors(minimum_delay_s=0.2, maximum_delay_s=3.0, paused=False)
-                processes = [_start(name, children, cables.lay(mongodb.port), world) for name in PROCESSES]
-                yield Installation(world, world.bridge(), mongodb, processes, neighbours)
+                world.control.modes(comment_format="html")
+                processes = [
+                    _start(name, children, cables.lay(server.port, server.host), server, world) for name in PROCESSES
+                ]
+                yield Installation(world, world.bridge(), server, processes, neighbours, _without_numbers(population))
         finally:
             database.close()
 
 
-def _direct(port: int) -> str:
-    """Without `directConnection` the driver would ask the server for its address, and go round the cable."""
-    return f"mongodb://127.0.0.1:{port}/?directConnection=true"
+def _without_numbers(population: dict[str, Any]) -> frozenset[str]:
+    return frozenset(
+        one["orgId"] for one in population["institutions"] if one["settings"]["participants_endpoint"] == "old"
+    )
 
 
 def _lay_cables(cables: Cables, simulators: RunningSimulators) -> tuple[dict[str, Cable], RunningSimulators]:
@@ -145,10 +151,10 @@ def _lay_cables(cables: Cables, simulators: RunningSimulators) -> tuple[dict[str
     return laid, replace(simulators, addresses=addresses)
 
 
-def _start(name: str, children: Children, cable: Cable, world: World) -> Process:
+def _start(name: str, children: Children, cable: Cable, server: Server, world: World) -> Process:
     environment = {
         **world.environment(),
-        "CASEBRIDGE_MONGODB__URI": _direct(cable.port),
+        "CASEBRIDGE_MONGODB__URI": server.uri_by(cable.port),
         "CASEBRIDGE_MONGODB__SOCKET_SECONDS": "3",
         "CASEBRIDGE_MONGODB__SERVER_SELECTION_SECONDS": "1",
         "CASEBRIDGE_LOG_LEVEL": "WARNING",

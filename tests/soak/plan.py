@@ -59,8 +59,8 @@ LONGEST_SECONDS: Final = {
 }
 
 
-def plan(seed: int, messages: int) -> list[Fault]:
-    """The day's faults, in order."""
+def plan(seed: int, messages: int, without: frozenset[Kind] = frozenset()) -> list[Fault]:
+    """The day's faults, in order. Those `without` are drawn as well, so that the others are the same."""
     draws = random.Random(f"{seed}:faults")  # noqa: S311 - a seed must repeat it
     faults = [
         Fault(
@@ -73,4 +73,4 @@ def plan(seed: int, messages: int) -> list[Fault]:
         for kind in Kind
         for _ in range(max(FEWEST[kind], messages // MESSAGES_FOR_ONE[kind]))
     ]
-    return sorted(faults, key=lambda fault: fault.at)
+    return sorted((fault for fault in faults if fault.kind not in without), key=lambda fault: fault.at)

@@ -4,32 +4,41 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from tests.soak.books import Books, balance
+from tests.soak.data_faults import DataFault
 from tests.soak.day import Day
-from tests.soak.installation import Installation, running_installation
+from tests.soak.evidence import keep
+from tests.soak.installation import ROOT, Installation, running_installation
 from tests.soak.plan import Kind
 
-FAILURES: Final = ("lost", "twice", "out_of_order", "audit_gaps")
+FAILURES: Final = ("lost", "twice", "out_of_order", "audit_gaps", "wrong_text", "untold")
+
+EVIDENCE: Final = ROOT / ".casebridge" / "soak"
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the soak came to: the four counts that must be 0, and what it took."""
+    """What the soak came to: the counts that must be 0, what it took, and where the evidence is of one that fell short."""
 
     messages: int
     lost: int
     twice: int
     out_of_order: int
     audit_gaps: int
+    wrong_text: int
+    untold: int
     redelivered: int
     kills: int
     freezes: int
     cuts: int
     server_restarts: int
+    data_faults: int
     seed: int
     wall_s: float
+    evidence: str | None = None
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -49,23 +58,35 @@ class Report:
     faults: Counter[Kind]
     bad_answers: set[tuple[str, str]]
     """Which neighbours answered badly, and how."""
+    data_faults: Counter[DataFault]
     exit_codes: dict[str, int]
     """How the last processes ended when they were asked to."""
 
 
-def soak(*, messages: int, seconds: float, seed: int) -> Report:
-    """At least so many messages: a request and an answer for each case, and later versions of some."""
+def soak(*, messages: int, seconds: float, seed: int, evidence: Path = EVIDENCE) -> Report:
+    """At least so many messages: a request and an answer for each case, and later versions of some.
+
+    One that falls short leaves what it knows below `evidence`.
+    """
+    kept: Path | None = None
     began = time.monotonic()
     requests = -(-messages // 2)
     sys.stderr.write(f"soak: {requests} requests, the bad part at most {seconds:.0f} s, seed {seed}\n")
     with running_installation(seed, requests) as installation:
+        if installation.server.embedded is None:
+            sys.stderr.write(
+                "  the server is given by address: it is not killed, and its databases are dropped at the end\n"
+            )
         day = Day(installation, seed, messages, requests)
         day.run(seconds)
         exit_codes = _stop(installation)
-        books = balance(installation.world)
+        books = balance(installation.world, day.planted)
         if any(getattr(books, name) for name in FAILURES):
             _tell_of_processes(installation)
+            kept = keep(installation, books, evidence, seed)
     _tell(books, day)
+    if kept:
+        sys.stderr.write(f"  kept for looking up: {kept}\n")
     struck = day.faults.struck
     result = Result(
         messages=books.messages,
@@ -73,15 +94,19 @@ def soak(*, messages: int, seconds: float, seed: int) -> Report:
         twice=books.twice,
         out_of_order=books.out_of_order,
         audit_gaps=books.audit_gaps,
+        wrong_text=books.wrong_text,
+        untold=books.untold,
         redelivered=books.redelivered,
         kills=struck[Kind.KILL],
         freezes=struck[Kind.FREEZE],
         cuts=day.faults.severed,
         server_restarts=struck[Kind.SERVER_RESTART],
+        data_faults=day.data.done.total(),
         seed=seed,
         wall_s=round(time.monotonic() - began, 1),
+        evidence=str(kept) if kept else None,
     )
-    return Report(result, struck, day.bad_answers, exit_codes)
+    return Report(result, struck, day.bad_answers, day.data.done, exit_codes)
 
 
 def _stop(installation: Installation) -> dict[str, int]:
@@ -103,7 +128,7 @@ def _tell_of_processes(installation: Installation) -> None:
 def _tell(books: Books, day: Day) -> None:
     """What the counts are made of, for whoever must find out why."""
     for name, parts in books.why.items():
-        found = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+        found = ", ".join(f"{len(names)} {what}" for what, names in parts.items() if names)
         sys.stderr.write(f"  {name}: {found or 'none'}\n")
     replayed = ", ".join(f"{count} {code}" for code, count in sorted(day.replayed.items()))
     sys.stderr.write(f"  replayed as an operator would: {replayed or 'none'}\n")

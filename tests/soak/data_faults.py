@@ -1,0 +1,284 @@
+"""Bad data: what FS, WISEflow and whoever else writes to the queue get wrong, beside all that goes wrong with processes.
+
+Numbers are swapped, given twice, mistyped and corrected, rows are odd, removed and opened again, groups hand in together. How
+each case ought to end is told to the simulators (`expected`), and the books find out who got another's text, and who is left
+untold. The seed decides what happens and when; whom it happens to is the next that can be had.
+"""
+
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+from simulators.control_client import ControlClient
+
+EARLY: Final = 0.35
+"""Until then, of the work, many requests wait for their answer."""
+LATE: Final = 0.7
+"""Early enough that a correction, and what comes after it, is still part of the bad day."""
+REQUESTS_FOR_ONE: Final = 250
+FEWEST: Final = 2
+LOOKS_UNTIL_CORRECTED: Final = 2
+"""Looks at the work, some three seconds apart: long enough that a wrong number can be taken for the right one."""
+IDENTITY: Final = "identity"
+ODD_ROW: Final = "odd_row"
+REGISTERED: Final = "registered"
+HUGE: Final = 17_000_000
+"""More characters than a document of MongoDB holds bytes."""
+Row = dict[str, Any]
+
+
+class DataFault(StrEnum):
+    """The ways in which data is wrong."""
+
+    SWAPPED_IN_FS = "numbers swapped in FS"
+    SWAPPED_IN_BOTH = "numbers swapped in both systems"
+    GIVEN_TWICE = "one number for two persons"
+    MISTYPED = "number mistyped, then corrected"
+    THERE_AND_BACK = "number changed after the request was sent, and changed back"
+    OTHER_NAMES = "names of another in WISEflow"
+    NO_NAMES = "no names of other systems in WISEflow"
+    ODD_ROW = "odd row"
+    HUGE_ROW = "huge row, then corrected"
+    REMOVED = "row removed"
+    REMOVED_AND_BACK = "row removed, then back"
+    REOPENED = "row opened again after it was registered"
+    GROUP = "group with one submission"
+
+
+ONLY_ONE: Final = frozenset({DataFault.HUGE_ROW})
+AT_FIRST: Final = frozenset({
+    DataFault.SWAPPED_IN_FS, DataFault.GIVEN_TWICE, DataFault.MISTYPED, DataFault.OTHER_NAMES, DataFault.NO_NAMES,
+    DataFault.GROUP,
+})  # fmt: skip
+"""What is wrong before FS shows the request at all: the others happen in the course of the day."""
+EARLY_ONES: Final = frozenset({
+    DataFault.SWAPPED_IN_BOTH, DataFault.THERE_AND_BACK, DataFault.REMOVED, DataFault.REMOVED_AND_BACK,
+})  # fmt: skip
+"""What needs somebody whose request is under way."""
+ODD_ROWS: Final[tuple[dict[str, Any], ...]] = (
+    {"raw": {"kandidatnr": "A-17"}},
+    {"raw": {"datoKlageMottat": "9999-12-31"}, "omit": ["frist"]},
+    {"omit": ["personlopenr"]},
+    {"raw": {"datoKlageMottat": "i fjor"}},
+    {"raw": {"kandidatnr": None, "kommisjonsId": ["1"]}},
+)
+
+
+@dataclass(frozen=True)
+class _Planned:
+    at: float
+    kind: DataFault
+
+
+@dataclass
+class _Correction:
+    """What is made right once the row has stood in FS for so many more looks."""
+
+    case_id: int
+    make: Callable[[], object]
+    looks: int = LOOKS_UNTIL_CORRECTED
+
+
+class DataFaults:
+    """Does what is due at this point of the work, and corrects what was to be corrected."""
+
+    def __init__(self, control: ControlClient, seed: int, requests: int, without_numbers: frozenset[str]) -> None:
+        """`without_numbers`: institutions whose list of participants has no candidate numbers."""
+        self._control = control
+        self._without_numbers = without_numbers
+        self._draws = random.Random(f"{seed}:data")  # noqa: S311 - a seed must repeat it
+        self._planned = self._plan(requests)
+        self._corrections: list[_Correction] = []
+        self._odd_rows = 0
+        self.done: Counter[DataFault] = Counter()
+        self.corrected: set[int] = set()
+        """Cases whose data are right again: what was set aside for them is an operator's to replay."""
+
+    def _plan(self, requests: int) -> list[_Planned]:
+        planned = [
+            _Planned(0.0 if kind in AT_FIRST else self._draws.uniform(0.0, EARLY if kind in EARLY_ONES else LATE), kind)
+            for kind in DataFault
+            for _ in range(1 if kind in ONLY_ONE else max(FEWEST, requests // REQUESTS_FOR_ONE))
+        ]
+        return sorted(planned, key=lambda one: one.at)
+
+    @property
+    def are_over(self) -> bool:
+        return not self._planned and not self.to_correct
+
+    @property
+    def to_correct(self) -> int:
+        """How many wait for their correction. What is planned may find nobody, and then does not happen."""
+        return len(self._corrections)
+
+    def go_on(self, done: float) -> None:
+        """`done` is the part of the work that is done. What finds nobody to happen to waits."""
+        if self.are_over:
+            return
+        rows = self._control.cases()
+        for planned in [one for one in self._planned if one.at <= done]:
+            if self._do(planned.kind, rows):
+                self._planned.remove(planned)
+                self.done[planned.kind] += 1
+        held = {row["caseId"] for row in rows if row["state"] == "held"}
+        for correction in [one for one in self._corrections if one.case_id not in held]:
+            correction.looks -= 1
+            if correction.looks < 0:
+                self._correct(correction)
+
+    def _correct(self, correction: _Correction) -> None:
+        self._corrections.remove(correction)
+        correction.make()
+        self.corrected.add(correction.case_id)
+
+    def _do(self, kind: DataFault, rows: Sequence[Row]) -> bool:
+        """Whether somebody was there to whom it could happen."""
+        done = self._ways[kind](self, rows)
+        if done is None:
+            return False
+        for row in done:
+            row["dataFaults"] = [*row["dataFaults"], kind]
+        sys.stderr.write(f"       data: {kind}\n")
+        return True
+
+    # Who it can happen to
+
+    def _untouched(self, rows: Sequence[Row], *states: str) -> list[Row]:
+        found = [
+            row
+            for row in rows
+            if row["state"] in states and row["expected"] == REGISTERED and not row["dataFaults"]
+            and row["participantId"] is not None
+        ]  # fmt: skip
+        self._draws.shuffle(found)
+        return found
+
+    def _pairs(self, rows: Sequence[Row], first: tuple[str, ...], second: tuple[str, ...]) -> Iterator[tuple[Row, Row]]:
+        """Two of the same exam that nothing has happened to; a case is in such a state."""
+        others = self._untouched(rows, *second)
+        for one in self._untouched(rows, *first):
+            for other in others:
+                if other is not one and other["examId"] == one["examId"]:
+                    yield one, other
+
+    # What happens. Each returns those it happened to, or `None`
+
+    def _swap_in_fs(self, rows: Sequence[Row]) -> list[Row] | None:
+        for one, other in self._pairs(rows, ("held",), ("held",)):
+            self._control.change(one["caseId"], swapWith=other["caseId"], expected=IDENTITY)
+            return [one, other]
+        return None
+
+    def _swap_in_both(self, rows: Sequence[Row]) -> list[Row] | None:
+        for one, other in self._pairs(rows, ("dispatched", "visible", "held"), ("dispatched", "visible", "held")):
+            self._control.change(one["caseId"], swapWith=other["caseId"], in_wiseflow=True)
+            return [one, other]
+        return None
+
+    def _give_twice(self, rows: Sequence[Row]) -> list[Row] | None:
+        for one, other in self._pairs(rows, ("held",), ("held", "visible", "dispatched")):
+            self._control.change(one["caseId"], kandidatnr=other["kandidatnr"], expected=IDENTITY)
+            return [one, other]
+        return None
+
+    def _mistype(self, rows: Sequence[Row]) -> list[Row] | None:
+        return self._mistype_and_correct(self._pairs(rows, ("held",), ("held", "visible", "dispatched")))
+
+    def _there_and_back(self, rows: Sequence[Row]) -> list[Row] | None:
+        return self._mistype_and_correct(self._pairs(rows, ("dispatched",), ("held", "visible", "dispatched")))
+
+    def _mistype_and_correct(self, pairs: Iterator[tuple[Row, Row]]) -> list[Row] | None:
+        for one, other in pairs:
+            case_id, number = one["caseId"], one["kandidatnr"]
+            self._control.change(case_id, kandidatnr=other["kandidatnr"], expected=IDENTITY)
+            back = partial(self._control.change, case_id, kandidatnr=number, expected=REGISTERED)
+            self._corrections.append(_Correction(case_id, back))
+            return [one, other]
+        return None
+
+    def _give_other_names(self, rows: Sequence[Row]) -> list[Row] | None:
+        for row in self._untouched(rows, "held"):
+            names = [
+                {"name": "Feide", "value": f"ingen{row['caseId']}@{row['orgId']}"},
+                {"name": "FS", "value": str(row["caseId"])},
+            ]
+            self._control.change(row["caseId"], externalIds=names, expected=IDENTITY)
+            return [row]
+        return None
+
+    def _take_names(self, rows: Sequence[Row]) -> list[Row] | None:
+        for row in self._untouched(rows, "held"):
+            if row["orgId"] not in self._without_numbers:
+                self._control.change(row["caseId"], externalIds=[])
+                return [row]
+        return None
+
+    def _add_odd_row(self, rows: Sequence[Row]) -> list[Row] | None:
+        self._add(rows, **ODD_ROWS[self._odd_rows % len(ODD_ROWS)])
+        self._odd_rows += 1
+        return []
+
+    def _add_huge_row(self, rows: Sequence[Row]) -> list[Row] | None:
+        case_id = self._add(rows, raw={"merknad": "x" * HUGE})["caseId"]
+        back = partial(self._control.change, case_id, raw={}, expected=REGISTERED)
+        self._corrections.append(_Correction(case_id, back))
+        return []
+
+    def _add(self, rows: Sequence[Row], **order: Any) -> dict[str, Any]:
+        """On an exam of others where there is room, so that it has neighbours."""
+        for row in self._untouched(rows, "held", "visible")[:5]:
+            try:
+                return self._control.add_request(row["orgId"], examId=row["examId"], expected=ODD_ROW, **order)
+            except ValueError:
+                continue  # its exam has several flows, or everybody asks already
+        return self._control.add_request(rows[0]["orgId"], expected=ODD_ROW, **order)
+
+    def _remove(self, rows: Sequence[Row]) -> list[Row] | None:
+        for row in self._untouched(rows, "visible", "dispatched"):
+            self._control.withdraw(row["caseId"], how="removed")
+            return [row]
+        return None
+
+    def _remove_and_bring_back(self, rows: Sequence[Row]) -> list[Row] | None:
+        for row in self._untouched(rows, "visible", "dispatched"):
+            case_id = row["caseId"]
+            self._control.withdraw(case_id, how="removed")
+            self._corrections.append(_Correction(case_id, partial(self._control.withdraw, case_id, how="reopened")))
+            return [row]
+        return None
+
+    def _reopen(self, rows: Sequence[Row]) -> list[Row] | None:
+        for row in self._untouched(rows, REGISTERED):
+            self._control.withdraw(row["caseId"], how="reopened")
+            return [row]
+        return None
+
+    def _make_group(self, rows: Sequence[Row]) -> list[Row] | None:
+        for row in self._untouched(rows, "held")[:5]:
+            try:
+                self._control.add_request(row["orgId"], groupWith=row["caseId"])
+            except ValueError:
+                continue  # everybody on its flow asks already
+            return [row]
+        return None
+
+    _ways: Final[dict[DataFault, Callable[["DataFaults", Sequence[Row]], list[Row] | None]]] = {
+        DataFault.SWAPPED_IN_FS: _swap_in_fs,
+        DataFault.SWAPPED_IN_BOTH: _swap_in_both,
+        DataFault.GIVEN_TWICE: _give_twice,
+        DataFault.MISTYPED: _mistype,
+        DataFault.THERE_AND_BACK: _there_and_back,
+        DataFault.OTHER_NAMES: _give_other_names,
+        DataFault.NO_NAMES: _take_names,
+        DataFault.ODD_ROW: _add_odd_row,
+        DataFault.HUGE_ROW: _add_huge_row,
+        DataFault.REMOVED: _remove,
+        DataFault.REMOVED_AND_BACK: _remove_and_bring_back,
+        DataFault.REOPENED: _reopen,
+        DataFault.GROUP: _make_group,
+    }
