@@ -30,6 +30,8 @@ OSLO: Final = ZoneInfo("Europe/Oslo")
 SHARED_SECONDS: Final = 5.0
 """How long rows stay in memory for those who wait for the same look; nobody who asks later is given them."""
 KEPT_ROWS: Final = 5000
+EXAM_FIELDS: Final = ("vurderingsordning", "tid")
+"""What FS may say of the exam itself, for all its rows."""
 REQUEST_FIELDS: Final = frozenset({"personlopenr", "kandidatnr", "datoKlageMottat"})
 """Fields that only a request has: a line of the list with one of them is a whole request, not an exam."""
 
@@ -142,8 +144,9 @@ class FsDigexClient:
         rows = exam.get("begrunnelser") if isinstance(exam, dict) else exam
         if not isinstance(rows, list):
             raise answer.unreadable("no list of begrunnelser")
+        of_exam = {name: exam[name] for name in EXAM_FIELDS if name in exam} if isinstance(exam, dict) else {}
         return [
-            {**row, "examId": row.get("examId") or vurd_id}
+            {**of_exam, **row, "examId": row.get("examId") or vurd_id}
             if isinstance(row, dict)
             else {"examId": vurd_id, "row": row}
             for row in rows

@@ -95,9 +95,13 @@ class WiseflowExamSystem:
             lambda _: KEPT_SECONDS, KEPT_CHARACTERS, weigh=_characters
         )
 
-    def find_exam(self, exam: ExamKey) -> ExamPlace:
-        """The exam's flow. Raises `PermanentError` `wiseflow.flow_missing` or `wiseflow.flow_ambiguous`."""
-        return self._places.get(exam.source_code, lambda: self._look_exam_up(exam.source_code)).value
+    def find_exam(self, exam: ExamKey, *, vurderingsordning: str | None = None, tid: str | None = None) -> ExamPlace:
+        """The exam's flow, by the source code that the institution's template makes of the exam.
+
+        Raises `PermanentError` `wiseflow.flow_missing`, `wiseflow.flow_ambiguous` or `fs.source_code_part_missing`.
+        """
+        code = self._access.source_code.render(exam, vurderingsordning=vurderingsordning, tid=tid)
+        return self._places.get(code, lambda: self._look_exam_up(code)).value
 
     def find_candidate(self, place: ExamPlace, person: Person) -> CandidatePlace:
         """The person's participant. Kept lists in which it is not surely found are read again once.

@@ -17,6 +17,7 @@ LAST_DAY: Final = date(2099, 12, 31)
 """A day before the first or after the last stands for "none" or "never" in some registry, and is no day of a case."""
 
 NORWEGIAN: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[T ]+\d{1,2}[:.]\d{2}(?:[:.]\d{2})?)?", re.ASCII)
+LONGEST_TEXT: Final = 256
 DIGITS: Final = re.compile(r"\d{1,30}", re.ASCII)
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -71,7 +72,7 @@ def _read_day(value: Any) -> date:
 
 FsNumber = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**63)]
 """A number of FS's, no larger than MongoDB can keep."""
-FsText = Annotated[str, BeforeValidator(_text), Field(max_length=256)]
+FsText = Annotated[str, BeforeValidator(_text), Field(max_length=LONGEST_TEXT)]
 """A name or code of FS's; a number is taken for its digits."""
 FsKey = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=1024)]
 """The encoded key of an exam."""
@@ -79,3 +80,12 @@ FsDate = Annotated[date, BeforeValidator(_day)]
 """A day in Norway."""
 OptionalFsDate = Annotated[date | None, BeforeValidator(_day_or_none)]
 """A day in Norway, or none; FS may also write an empty text."""
+
+
+def _of_exam(value: Any) -> str | None:
+    """A text of the exam, or the one in an object such as `tid: {reel: …}`. What is neither is as good as not sent."""
+    text = value.get("reel") if isinstance(value, dict) else value
+    return text if isinstance(text, str) and len(text) <= LONGEST_TEXT and not CONTROLS.search(text) else None
+
+
+ExamText = Annotated[str | None, BeforeValidator(_of_exam)]

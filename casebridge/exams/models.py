@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from casebridge.exams.exam_key import ExamKey, plain_vurd_id
-from casebridge.exams.fs_values import FsDate, FsKey, FsNumber, FsText, OptionalFsDate
+from casebridge.exams.fs_values import ExamText, FsDate, FsKey, FsNumber, FsText, OptionalFsDate
 from casebridge.exams.identity import Evidence, Person
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import DomainModel, Personal
@@ -34,6 +34,9 @@ class ExplanationRequest(DomainModel):
     dato_klage_mottatt: FsDate = Field(alias="datoKlageMottat")
     dato_vedtak_formidlet: OptionalFsDate = Field(None, alias="datoVedtakFormidlet")
     frist: OptionalFsDate = None
+    vurderingsordning: ExamText = None
+    tid: ExamText = None
+    """Of the exam, where FS sends them: some institutions' source codes are built of them (`source_code`)."""
 
     @property
     def exam(self) -> ExamKey:

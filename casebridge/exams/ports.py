@@ -56,8 +56,10 @@ class StudentRegistry(Protocol):
 class ExamSystem(Protocol):
     """The exam system, seen by one institution: WISEflow today (contract 4), Inspera next (contract 5)."""
 
-    def find_exam(self, exam: ExamKey) -> ExamPlace:
-        """Raises `PermanentError` when there is none, or more than one that is equally good."""
+    def find_exam(self, exam: ExamKey, *, vurderingsordning: str | None = None, tid: str | None = None) -> ExamPlace:
+        """The further two are what FS says of the exam beside its key, where it says so.
+
+        Raises `PermanentError` when there is none, or more than one that is equally good."""
         ...
 
     def find_candidate(self, place: ExamPlace, person: Person) -> CandidatePlace:

@@ -10,6 +10,7 @@ from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_state import CaseState
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.deadlines import answer_deadline
+from casebridge.exams.fs_rows import UnreadableRow, read_row
 from casebridge.exams.identity_check import IdentityCheck
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
@@ -95,7 +96,9 @@ class RequestFlow:
             return StepResult({"outcome": FINISHED}, last=True)
         if case is not None and case.version not in (None, request.version):
             return StepResult({"outcome": SUPERSEDED}, last=True)
-        place = self._outside.exam_system(self._institution(message)).find_exam(request.exam)
+        place = self._outside.exam_system(self._institution(message)).find_exam(
+            request.exam, vurderingsordning=request.vurderingsordning, tid=request.tid
+        )
         return StepResult({"flowId": place.flow_id, "subFlowIds": list(place.sub_flow_ids)})
 
     def _find_candidate(self, message: Message, results: Mapping[str, Result]) -> StepResult:
@@ -156,6 +159,15 @@ def institution_of(message: Message, institutions: InstitutionRegister) -> Insti
     return institution
 
 
+def _unreadable(fields: str) -> PermanentError:
+    return PermanentError(
+        "fs.row_unreadable",
+        f"FS sent a request that lacks or misstates: {fields}.",
+        "Have the row corrected in FS: the corrected one comes by itself; then discard this one. The raw row is in the message.",
+        system="FS",
+    )
+
+
 def case_missing(what: str) -> PermanentError:
     """The case of a message is gone."""
     return PermanentError(
@@ -193,10 +205,8 @@ def _candidate(found: Result) -> CandidatePlace:
 def _request(message: Message) -> ExplanationRequest:
     """The request in the message. Raises `PermanentError` for a row that FS sent in a form that nobody can read."""
     if "unreadable" in message.payload:
-        raise PermanentError(
-            "fs.row_unreadable",
-            f"FS sent a request that lacks or misstates: {message.payload['fields']}.",
-            "Have the row corrected in FS: the corrected one comes by itself. The raw row is in the message.",
-            system="FS",
-        )
-    return ExplanationRequest.model_validate(message.payload["request"])
+        raise _unreadable(message.payload["fields"])
+    request = read_row(message.payload["request"])
+    if isinstance(request, UnreadableRow):
+        raise _unreadable(request.fields)
+    return request
