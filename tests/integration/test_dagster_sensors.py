@@ -1,14 +1,20 @@
 """What the sensors do in a tick, and what they ask of Dagster."""
 
 import json
+import time
 from collections.abc import Callable
 
 import dagster as dg
 import pytest
 from pymongo.errors import PyMongoError
 
+from casebridge import time_limit
+from casebridge.errors import TransientError
+from casebridge.exams.polling import PollOutcome
+from casebridge.time_limit import TimeLimit
 from resources.bridge import Bridge
-from sensors.polling_sensor import NothingCouldBeReadError
+from sensors.cursor import Cursor
+from sensors.polling_sensor import BUDGET_SECONDS, NothingCouldBeReadError, poll_round
 from tests.integration.conftest import DYNAMIC_PARTITIONS, Operator
 from tests.world import World
 
@@ -142,6 +148,33 @@ def test_when_nobody_can_be_read_the_tick_fails_with_cause_and_next_action(world
 
     with pytest.raises(NothingCouldBeReadError, match="Next:"):
         sitting.tick("fs_requests_sensor")
+
+
+def test_an_outage_that_leaves_no_turn_for_some_moves_the_cursor_to_them(world: World, operator: Operators) -> None:
+    """With an error the cursor stays: whoever comes late in the order would never be polled."""
+    operator(institutions=3, courses=3)
+    bridge = world.bridge()
+    keys = [institution.key for institution in bridge.institutions.active()]
+    failed = TransientError("fs.timeout", "FS took longer than a call may take.", "Nothing to do unless it lasts.")
+    outcomes = [
+        PollOutcome(keys[0], error=failed),
+        PollOutcome(keys[1], error=failed),
+        PollOutcome(keys[2], skipped=True),
+    ]
+
+    done = poll_round(bridge, "FS", lambda _bridge, _institutions: outcomes, Cursor())
+
+    assert done.cursor.first == keys[2]
+    with pytest.raises(NothingCouldBeReadError):
+        poll_round(bridge, "FS", lambda _bridge, _institutions: outcomes[:2], Cursor())
+
+
+def test_a_tick_is_over_before_it_is_cut_off() -> None:
+    limit = TimeLimit.of(BUDGET_SECONDS)
+    assert limit.end - time.monotonic() <= BUDGET_SECONDS < 60
+    with time_limit.within(limit):
+        assert time_limit.seconds_left(1000.0) <= BUDGET_SECONDS
+    assert time_limit.seconds_left(1000.0) == 1000.0
 
 
 def test_the_turn_moves_on_with_every_tick(world: World, operator: Operators) -> None:
