@@ -72,11 +72,7 @@ class Case:
     @property
     def revision(self) -> int:
         """How often the row had changed by then."""
-        return self.stored_revision or 0
-
-    @property
-    def stored_revision(self) -> int | None:
-        return self.document.get("revision")
+        return self.document.get("revision") or 0
 
     def has_seen(self, version: str) -> bool:
         """Whether the row had this version before, as far as is kept."""
@@ -165,7 +161,7 @@ class Cases:
         """
         while case.version != request.version:
             self._cases.update_one(
-                {"_id": case.id, "version": case.version, "revision": case.stored_revision},
+                {"_id": case.id, "version": case.version, "revision": case.document.get("revision")},
                 {
                     "$set": {
                         "version": request.version,
@@ -339,11 +335,11 @@ class Cases:
 
     def documents_on_exams(self, institution: Institution, vurd_ids: Iterable[str]) -> list[Document]:
         """The raw cases of an institution and exam system on these exams, in whatever spelling the exam's id was stored."""
-        spellings = {spelling for vurd_id in vurd_ids for spelling in _spellings(vurd_id)}
-        if not spellings:
+        names = {spelling for vurd_id in vurd_ids for spelling in spellings(vurd_id)}
+        if not names:
             return []
         # By the index alone, what is left is chosen here: with a further field some servers read every case.
-        found = self._cases.find({"vurdId": {"$in": sorted(spellings)}})
+        found = self._cases.find({"vurdId": {"$in": sorted(names)}})
         return [document for document in found if _is_of(document, institution)]
 
     def exams_to_compare(self, institution: Institution, settled_since: datetime) -> set[str]:
@@ -370,23 +366,16 @@ class Cases:
 
     def past_deadline(self, institution: Institution, today: date, limit: int) -> list[Document]:
         """Open cases whose legal deadline is over and of which nobody was told yet; not the discarded ones."""
-        fields = {
-            "correlationId": 1,
-            "deadline": 1,
-            "deadlineToldAt": 1,
-            "setAside": 1,
-            "institution": 1,
-            "examSystem": 1,
-        }
+        fields = dict.fromkeys(
+            ("correlationId", "deadline", "deadlineToldAt", "setAside", "institution", "examSystem"), 1
+        )
         overdue: list[Document] = []
         for state in OPEN:
             where = {"institution": institution.key, "state": state, "deadline": {"$lt": at_midnight(today)}}
             overdue += [
                 document
                 for document in self._cases.find(where, fields)
-                if not document.get("deadlineToldAt")
-                and document.get("setAside") != DISCARDED
-                and _is_of(document, institution)
+                if _is_news(document) and document.get("setAside") != DISCARDED and _is_of(document, institution)
             ]
         return overdue[:limit]
 
@@ -395,10 +384,10 @@ class Cases:
         self._cases.update_many({"_id": {"$in": list(keys)}}, {"$set": {"deadlineToldAt": self._clock.now()}})
 
 
-def _spellings(vurd_id: str) -> set[str]:
-    """An exam's id as it came, and with and without the padding of its encoding."""
-    bare = vurd_id.rstrip("=")
-    return {vurd_id, bare, bare + "=" * (-len(bare) % 4)}
+def _is_news(document: Document) -> bool:
+    """Whether nobody was told since the deadline was over: one that FS has moved since is told of anew."""
+    told: datetime | None = document.get("deadlineToldAt")
+    return told is None or told < document["deadline"]
 
 
 def _is_of(document: Document, institution: Institution) -> bool:

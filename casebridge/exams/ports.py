@@ -59,7 +59,8 @@ class ExamSystem(Protocol):
     def find_exam(self, exam: ExamKey, *, vurderingsordning: str | None = None, tid: str | None = None) -> ExamPlace:
         """The further two are what FS says of the exam beside its key, where it says so.
 
-        Raises `PermanentError` when there is none, or more than one that is equally good."""
+        Raises `PermanentError` when there is none, or more than one that is equally good.
+        """
         ...
 
     def find_candidate(self, place: ExamPlace, person: Person) -> CandidatePlace:
