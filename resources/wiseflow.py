@@ -69,19 +69,20 @@ BAD_REQUEST: Final = Refusal(
     PermanentError,
     "request_refused",
     "WISEflow does not accept the request for an explanation.",
-    "Check the deadline (frist) of the request in FS, then replay the message.",
+    "Correct the deadline (frist) of the request in FS: the changed row comes by itself. Then replay the message.",
 )
 NO_EXPLANATION: Final = Refusal(
     PermanentError,
     "explanation_unknown",
     "WISEflow does not know the request for an explanation, or no longer.",
-    "Check whether the flow or the request was deleted in WISEflow; replay the case's dispatch if it must be asked again.",
+    "Find out in WISEflow who deleted the flow or the request. If it must be asked again, set the row's frist anew in FS: the "
+    "changed row comes by itself; else finish it in FS by hand. Then discard the message.",
 )
 NOT_SHOWN: Final = Refusal(
     PermanentError,
     "show_refused",
     "WISEflow does not let the student see the explanation.",
-    "Show it in WISEflow by hand, or set wiseflow.showJustification of the institution to false.",
+    "Show it in WISEflow by hand, or set wiseflow.showJustification of the institution to false; then replay the message.",
 )
 COMMENTS_OFF: Final = Refusal(
     PermanentError,

@@ -91,20 +91,20 @@ class RequestFlow:
         """Nothing to mend: WISEflow takes a request once, whoever asks last."""
 
     def _find_exam(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        request, case = _request(message), case_at_hand.of(message, self._cases)
-        if request.finished_in_fs or (case is not None and case.state is CaseState.WITHDRAWN):
-            return StepResult({"outcome": FINISHED}, last=True)
-        if case is not None and case.version not in (None, request.version):
-            return StepResult({"outcome": SUPERSEDED}, last=True)
+        request = _request(message)
+        if outcome := self._overtaken(message, request):
+            return StepResult({"outcome": outcome}, last=True)
         place = self._outside.exam_system(self._institution(message)).find_exam(
             request.exam, vurderingsordning=request.vurderingsordning, tid=request.tid
         )
         return StepResult({"flowId": place.flow_id, "subFlowIds": list(place.sub_flow_ids)})
 
     def _find_candidate(self, message: Message, results: Mapping[str, Result]) -> StepResult:
-        institution, found = self._institution(message), results["find_exam"]
+        institution, request, found = self._institution(message), _request(message), results["find_exam"]
+        if outcome := self._overtaken(message, request):  # a replay begins here, maybe long after the exam was found
+            return StepResult({"outcome": outcome}, last=True)
         place = ExamPlace(found["flowId"], tuple(found["subFlowIds"]))
-        person = _request(message).person(institution.realm)
+        person = request.person(institution.realm)
         candidate = self._outside.exam_system(institution).find_candidate(place, person)
         return StepResult(
             {
@@ -133,6 +133,15 @@ class RequestFlow:
                 "deadline": deadline.isoformat(),
             }
         )
+
+    def _overtaken(self, message: Message, request: ExplanationRequest) -> str | None:
+        """Why the message is not its case's newest, as far as we know without asking FS."""
+        case = case_at_hand.of(message, self._cases)
+        if request.finished_in_fs or (case is not None and case.state is CaseState.WITHDRAWN):
+            return FINISHED
+        if case is not None and case.version not in (None, request.version):
+            return SUPERSEDED
+        return None
 
     def _deadline(self, request: ExplanationRequest) -> date:
         return answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)

@@ -36,7 +36,7 @@ MESSAGES: list[dict[str, Any]] = [
     {"status": "failed", "dueAt": "soon", "errors": [{}]},
     {"status": "discarded"},
     {"status": "discarded", "discardedAt": AT},
-    {"status": "enqueued", "institution": ObjectId(), "enqueuedAt": None},
+    {"status": "enqueued", "institution": ObjectId("6b0a66580b47904605880aeb"), "enqueuedAt": None},
 ]
 
 
@@ -107,7 +107,22 @@ VALUES = (
     | st.integers(-(2**40), 2**40)
     | st.floats(allow_nan=True)
     | st.sampled_from(
-        ["", "x", "dead", "[/x]", AT, Regex("a"), b"x", [], {}, [1], {"a": 1}, [{"code": "a.b"}], [[]], ObjectId()]
+        [
+            "",
+            "x",
+            "dead",
+            "[/x]",
+            AT,
+            Regex("a"),
+            b"x",
+            [],
+            {},
+            [1],
+            {"a": 1},
+            [{"code": "a.b"}],
+            [[]],
+            ObjectId("6b0a66580b47904605880aeb"),
+        ]
     )
 )
 FIELDS = (
