@@ -21,6 +21,7 @@ from casebridge.exams.row_now import row_now
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.message import Message, NewMessage
+from casebridge.messaging.odd_documents import check_payload
 
 logger = logging.getLogger(__name__)
 
@@ -203,6 +204,7 @@ class AnswerFlow:
         return institution_of(message, self._institutions)
 
     def _case(self, message: Message) -> Case:
+        check_payload(message, {"caseId": str, "flowId": int, "explanationRequestId": int})
         case = case_at_hand.of(message, self._cases)
         if case is None:
             raise case_missing("answer")

@@ -165,7 +165,10 @@ class ExamIntake:
         ]
 
     def _withdraw(self, institution: Institution, cases: Sequence[Case], why: str) -> None:
-        """Audit first, then the case."""
+        """Audit first, then the case. What a message of the case is at work on is left to it: the next look decides."""
+        busy = self._queue.at_work([case.id for case in cases]) if cases else set()
+        # Read again after that: a message writes what it means for its case before it is done.
+        cases = [case for case in self._cases.by_ids({case.id for case in cases} - busy) if case.state in OPEN]
         if not cases:
             return
         now = self._clock.now()

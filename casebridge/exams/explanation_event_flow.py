@@ -13,6 +13,7 @@ from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.request_flow import institution_of
 from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.message import Message
+from casebridge.messaging.odd_documents import check_payload
 from casebridge.messaging.record_flow import kafka_fields
 
 
@@ -46,6 +47,7 @@ class ExplanationEventFlow:
         """Nothing to mend: it only looks, and the inbox takes each answer once."""
 
     def _look_for_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+        check_payload(message, {"flowId": int})
         institution = institution_of(message, self._institutions)
         outcome = self._poller.look_at(institution, message.payload["flowId"])
         return StepResult({"seen": outcome.seen, "accepted": len(outcome.accepted), "known": outcome.known})

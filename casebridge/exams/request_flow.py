@@ -18,7 +18,8 @@ from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationReques
 from casebridge.exams.ports import Outside
 from casebridge.exams.row_now import RowNow, row_now
 from casebridge.messaging.flow import Result, Step, StepResult
-from casebridge.messaging.message import Message
+from casebridge.messaging.message import UNKNOWN, Message
+from casebridge.messaging.odd_documents import check_payload
 from casebridge.messaging.record_flow import kafka_fields
 
 REQUESTED: Final = "request_explanation"
@@ -66,7 +67,7 @@ class RequestFlow:
 
     def conclude(self, messages: Sequence[Message]) -> None:
         self._cases.advance([self._dispatched(message) for message in messages if _was_requested(message)])
-        gone = [message.payload["caseId"] for message in messages if _outcome(message) == REMOVED]
+        gone = [message.payload["caseId"] for message in messages if _outcome(message) in (REMOVED, FINISHED)]
         if gone:
             self._cases.withdraw(gone)
 
@@ -214,7 +215,8 @@ def _candidate(found: Result) -> CandidatePlace:
 def _request(message: Message) -> ExplanationRequest:
     """The request in the message. Raises `PermanentError` for a row that FS sent in a form that nobody can read."""
     if "unreadable" in message.payload:
-        raise _unreadable(message.payload["fields"])
+        raise _unreadable(str(message.payload.get("fields", UNKNOWN)))
+    check_payload(message, {"caseId": str, "request": dict})
     request = read_row(message.payload["request"])
     if isinstance(request, UnreadableRow):
         raise _unreadable(request.fields)

@@ -24,6 +24,7 @@ from casebridge.messaging.interventions import Interventions
 from casebridge.messaging.lanes import Lane, Lanes
 from casebridge.messaging.message import (
     LONG_AGO,
+    UNFINISHED,
     Failure,
     Message,
     MessageStatus,
@@ -325,6 +326,12 @@ class MeldingQ:
         keys = frozenset(passing_over)
         lanes = [lane for lane in self.lanes.search() if not lane.is_among(keys)]
         return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
+
+    def at_work(self, ordering_keys: Sequence[str]) -> set[str]:
+        """Those of these cases of which a message waits or is in work."""
+        unfinished = {"$in": [status.value for status in UNFINISHED]}
+        where = {"orderingKey": {"$in": list(ordering_keys)}, "status": unfinished}
+        return {document["orderingKey"] for document in self._messages.find(where, {"orderingKey": 1})}
 
     def find(self, selection: Document, limit: int = 0, fields: Document | None = None) -> list[Document]:
         """Live messages, oldest first: for operators, not for workers.

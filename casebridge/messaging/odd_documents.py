@@ -25,6 +25,7 @@ from casebridge.messaging.message import (
     UNFINISHED,
     UNKNOWN,
     Failure,
+    Message,
     MessageStatus,
     OwedEffect,
     is_count,
@@ -59,6 +60,13 @@ def unreadable(fields: Sequence[str]) -> PermanentError:
         f"A stored message cannot be read: {', '.join(fields)} is missing, or not what it must be.",
         "Find it in oai.meldingQ by this code among its errors, correct it there and replay it, or discard it.",
     )
+
+
+def check_payload(message: Message, fields: Mapping[str, type]) -> None:
+    """What a flow cannot do without. Raises `PermanentError` `casebridge.message_unreadable` where that is wanting."""
+    wanting = [f"payload.{name}" for name, kind in fields.items() if not isinstance(message.payload.get(name), kind)]
+    if wanting:
+        raise unreadable(wanting)
 
 
 class OddDocuments:

@@ -124,7 +124,7 @@ def _audit_gaps(world: World, rows: list[dict[str, Any]], telling: Telling, plan
     told: set[str] = set()
     told_failures: Counter[tuple[str, str]] = Counter()
     registrations: Counter[str] = Counter()
-    for entry in world.database.audit_log.find({"step": {"$nin": ["replayed", "poll"]}}):
+    for entry in world.database.audit_log.find({"step": {"$nin": ["replayed", "poll", "compare"]}}):
         message_key = entry["_id"].split(":")[1] if entry["_id"].count(":") > 1 else ""
         if message_key in planted:
             continue
