@@ -15,6 +15,7 @@ from tests.world import World
 
 WRITTEN = datetime(2026, 1, 8, 9, 14, 22, 345000, tzinfo=UTC)
 Document = dict[str, Any]
+USER_NAME = "kari.nordmann17"
 
 
 class Living:
@@ -22,6 +23,11 @@ class Living:
 
     def __init__(self, world: World, org_id: str, number: int) -> None:
         added = world.control.add_request(org_id)
+        names = [
+            {"name": "Feide", "value": f"{USER_NAME}@{org_id}"},
+            {"name": "FS", "value": str(added["personlopenr"])},
+        ]
+        world.control.change(added["caseId"], brukernavn=USER_NAME, externalIds=names)
         self.org_id = org_id
         self.exam_id: str = added["examId"]
         self.personlopenr: int = added["personlopenr"]
@@ -71,7 +77,7 @@ class Living:
                     "examId": self.exam_id,
                     "personlopenr": self.personlopenr,
                     "kandidatnr": self.kandidatnr,
-                    "brukernavn": "kari.nordmann17",
+                    "brukernavn": USER_NAME,
                     "kommisjonsId": "1",
                     "datoKlageMottat": "2026-01-08",
                     "datoVedtakFormidlet": None,
