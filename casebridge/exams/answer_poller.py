@@ -154,7 +154,7 @@ def _explanations(
 
 def _left() -> CaseError:
     """A flow that was not looked at for want of time: the next poll does."""
-    return NotReadyError(LEFT, "The time of the poll was over.", "Nothing to do: the next poll looks there.")
+    return NotReadyError(LEFT, "The time of the poll was over.", "Wait: the next poll looks there.")
 
 
 def _is_lost(failure: CaseError | None) -> bool:

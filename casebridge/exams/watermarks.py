@@ -102,4 +102,9 @@ class Watermarks:
             )
 
     def _key(self, institution: Institution) -> str:
-        return f"{institution.org_id}|{institution.env}|{institution.exam_system}|{self._module}"
+        return row_key(institution, self._module)
+
+
+def row_key(institution: Institution, module: str) -> str:
+    """The name of one module's row of an institution on one exam system."""
+    return f"{institution.org_id}|{institution.env}|{institution.exam_system}|{module}"

@@ -13,12 +13,14 @@ from typing import Any, Final
 from pymongo.errors import OperationFailure
 
 from casebridge.alerts.alert import Alert
+from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.errors import PermanentError
 from casebridge.fingerprint import short_hash
+from casebridge.messaging import account
 from casebridge.messaging.effect_channels import ALERT
 from casebridge.messaging.message import (
     LONG_AGO,
@@ -74,6 +76,7 @@ class OddDocuments:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._messages = database.messages
+        self._audit = AuditLog(database)
         self._clock = clock
 
     def claimable(self, found: Sequence[Document], now: datetime) -> list[Document]:
@@ -153,6 +156,8 @@ class OddDocuments:
         alert = _alert(said, error)
         effect = OwedEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
         logger.warning("a message is set aside (%s): %s", error.code, error.cause)
+        told = Message.from_document({"_id": str(stored["_id"]), **said})
+        self._audit.add([account.failed(told, None, failure)])
         self._messages.update_one(
             seen,
             {

@@ -26,6 +26,7 @@ from casebridge.messaging.message import UNFINISHED, UNKNOWN, MessageStatus
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import CHOOSABLE, LAST, DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
+from casebridge.tenant import institution_name
 
 BATCH: Final = 500
 NAMED: Final = 20
@@ -218,7 +219,7 @@ class DeadLetters:
 
     def _configured(self) -> list[str]:
         rows = self._environments.find({}, {"orgId": 1, "env": 1}).limit(MOST_NAMED)
-        return sorted({f"{odd.text(row, 'orgId')}/{odd.text(row, 'env')}" for row in rows})
+        return sorted({institution_name(row.get("orgId"), row.get("env")) for row in rows})
 
     def _has(self, selection: Document) -> bool:
         return self._messages.find_one(selection, {"_id": 1}) is not None

@@ -16,6 +16,8 @@ from casebridge.settings import MongoDBSettings
 
 CASE = "the case"
 
+LANE_INDEX = "institution_1_examSystem_1_queue_1_dueAt_1"
+
 
 def message(number: int, status: str) -> dict[str, Any]:
     return {"_id": number, "orderingKey": CASE, "enqueuedAt": number, "status": status, "institution": "uis.no/test"}
@@ -52,9 +54,9 @@ def test_the_servers_clock_is_the_one_that_counts(database: Database, mongodb_se
     before = database.server_time()
     read = [first.now(), second.now()]
     after = database.server_time()
-    assert all(before <= moment.replace(tzinfo=None) for moment in read)
+    assert all(before <= moment for moment in read)
     assert read[0] <= read[1]
-    assert to_milliseconds(read[1]).replace(tzinfo=None) <= after
+    assert to_milliseconds(read[1]) <= after
 
 
 def test_a_time_comes_back_as_it_was_written(database: Database) -> None:
@@ -99,7 +101,7 @@ def test_an_index_that_is_no_longer_needed_is_dropped(database: Database) -> Non
     database.messages.create_index([("dueAt", 1)], sparse=True)
     database.ensure_indexes()
     assert "dueAt_1" not in database.messages.index_information()
-    assert "institution_1_queue_1_dueAt_1" in database.messages.index_information()
+    assert LANE_INDEX in database.messages.index_information()
 
 
 def test_indexes_over_many_documents_may_take_their_time(
@@ -116,5 +118,5 @@ def test_indexes_over_many_documents_may_take_their_time(
 
     monkeypatch.setattr(Collection, "create_indexes", noted)
     database.ensure_indexes()
-    assert "institution_1_queue_1_dueAt_1" in database.messages.index_information()
+    assert LANE_INDEX in database.messages.index_information()
     assert [seconds is not None and seconds > mongodb_settings.socket_seconds for seconds in waited] == [True]

@@ -295,7 +295,7 @@ def test_a_refusal_without_a_body_says_what_to_do_and_a_replay_goes_on(
 
 
 @pytest.mark.parametrize("status", [400, 404, 418])
-@pytest.mark.parametrize("call", ["list of changes", "requests of a flow"])
+@pytest.mark.parametrize("call", ["list of changes"])
 def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_place(
     call: str, status: int, world: World
 ) -> None:
@@ -313,6 +313,17 @@ def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_pl
     world.control.clear_faults()
     carry(world, bridge)
 
+    assert world.control.summary()["registered"] == OTHERS
+
+
+@pytest.mark.parametrize("status", [400, 404, 418])
+def test_a_list_of_a_flow_that_is_refused_stops_no_answer(status: int, world: World) -> None:
+    """Each case's own message looks for its request alone."""
+    system, method, path = CALLS["requests of a flow"]
+    org_id = first_org(world.populate(**PLAIN))
+    refusal = {"system": system, "method": method, "path": path, "kind": "status", "status": status, "orgId": org_id}
+    world.control.faults(refusal)
+    carry(world)
     assert world.control.summary()["registered"] == OTHERS
 
 

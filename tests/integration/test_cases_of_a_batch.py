@@ -77,6 +77,9 @@ def test_an_answer_that_fs_has_is_written_down_though_it_cannot_be_shown(world: 
     bridge.synchronisation.run_batch()
 
     cases = list(world.database.cases.find())
-    assert [(case["state"], case["setAside"]) for case in cases] == [("registered", "wiseflow.show_refused")] * 2
+    assert [(case["state"], case["setAside"]) for case in cases] == [("registered", None)] * 2
+    assert world.database.messages.count_documents({"status": "dead"}) == 2, (
+        "that it is not shown is told by its message"
+    )
     assert world.database.messages.count_documents({"status": "dead"}) == 2
     world.control.clear_faults()

@@ -157,14 +157,14 @@ def test_an_outage_that_leaves_no_turn_for_some_moves_the_cursor_to_them(world: 
     keys = [institution.key for institution in bridge.institutions.active()]
     failed = TransientError("fs.timeout", "FS took longer than a call may take.", "Nothing to do unless it lasts.")
     outcomes = [
-        PollOutcome(keys[0], error=failed),
-        PollOutcome(keys[1], error=failed),
-        PollOutcome(keys[2], skipped=True),
+        PollOutcome(keys[0], error=failed, exam_system="WISEFLOW"),
+        PollOutcome(keys[1], error=failed, exam_system="WISEFLOW"),
+        PollOutcome(keys[2], skipped=True, exam_system="WISEFLOW"),
     ]
 
     done = poll_round(bridge, "FS", lambda _bridge, _institutions: outcomes, Cursor())
 
-    assert done.cursor.first == keys[2]
+    assert done.cursor.first == f"{keys[2]}/WISEFLOW"
     with pytest.raises(NothingCouldBeReadError):
         poll_round(bridge, "FS", lambda _bridge, _institutions: outcomes[:2], Cursor())
 

@@ -102,12 +102,14 @@ def observed(persons: World, processes: Processes) -> Observed:
 
 
 def plant_a_defect(world: World) -> None:
-    """A message that no release of ours would write: the step that reads it fails with an error that may quote it."""
+    """A case that no release of ours would write: the step that reads it fails with an error that quotes it."""
     readable = {"payload.request": {"$exists": True}, "status": "dead"}
     message = wait_until(lambda: world.database.messages.find_one(readable), "a request is set aside")
-    request = {**message["payload"]["request"], "kandidatnr": f"{MARK}-defekt", "brukernavn": [MARK]}
+    case = world.database.cases.find_one({"_id": message["payload"]["caseId"]}) or {}
+    odd = {"_id": "broken", "correlationId": "broken", "state": f"{MARK}-defekt", "institution": "broken"}
+    world.database.cases.insert_one({**case, **odd})
     broken = {**message, "_id": "broken", "orderingKey": "broken", "steps": {}, "status": "enqueued", "attempts": 0}
-    broken |= {"payload": {**message["payload"], "request": request}, "dueAt": message["enqueuedAt"]}
+    broken |= {"payload": {**message["payload"], "caseId": "broken"}, "dueAt": message["enqueuedAt"]}
     world.database.messages.insert_one(broken)
     world.bridge().queue.wake([Lane.of(broken)])
 

@@ -88,7 +88,7 @@ KEYS: dict[str, tuple[dict[str, Any], Key]] = {
     "institution": (INSTITUTION, institution_name),
     "partition and --institution": (INSTITUTION, lambda **parts: institution(**parts, exam_system="WISEFLOW").key),
     "clients": (TENANT, lambda **parts: institution(**parts).tenant),
-    "watermark": (TENANT, lambda **parts: watermarks._key(institution(**parts))),
+    "watermark": (TENANT, lambda **parts: watermarks.row_key(institution(**parts), watermarks.MODULE)),
     "pause": (TENANT, pause),
     "message in turn": (TENANT, lambda **parts: message(**parts).tenant),
     "turn of a poll": (
