@@ -191,6 +191,7 @@ class ExamIntake:
         except PyMongoError:
             raise
         except Exception as error:  # noqa: BLE001 found by taking each alone
+            log_defect(error)
             if len(requests) > 1:
                 parts = [self._open(institution, [request]) for request in requests]
                 return (
@@ -198,7 +199,6 @@ class ExamIntake:
                     {carried for part in parts for carried in part[1]},
                     [row for part in parts for row in part[2]],
                 )
-            log_defect(error)
             row = requests[0].model_dump(mode="json", by_alias=True)
             return [], set(), [unreadable(row, f"something ({type(error).__name__})")]
         return messages, {message.correlation_id for message in messages}, []
