@@ -19,6 +19,7 @@ from casebridge.defect import log_defect
 from casebridge.exams import request_intake
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import Case, Cases
+from casebridge.exams.exam_message import exam_message
 from casebridge.exams.fs_rows import UnreadableRow, by_person, canonical, chosen_row, read_row, unreadable
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
@@ -33,6 +34,8 @@ SUBMODULE: Final = "klage-beg-dispatcher"
 REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 
 Person = tuple[str, int]
+Unfit = tuple[ExplanationRequest, str]
+"""A request that a defect kept from being carried, and the defect's type."""
 Reopened = Callable[[Institution, Sequence[Case]], Sequence[NewMessage]]
 
 
@@ -83,9 +86,19 @@ class ExamIntake:
         self._reopened = reopened
 
     def take(
-        self, institution: Institution, exams: Sequence[ExamRows], began: datetime, window: Window | None = None
+        self,
+        institution: Institution,
+        exams: Sequence[ExamRows],
+        began: datetime,
+        window: Window | None = None,
+        *,
+        by_itself: bool = False,
     ) -> Taken:
-        """Accept what is open, withdraw what FS has settled. `began` is from before the rows were read."""
+        """Accept what is open, withdraw what FS has settled. `began` is from before the rows were read.
+
+        A row that a defect kept from being carried has its exam read again by a message, which is retried; where that is what
+        reads now (`by_itself`), the row is set aside.
+        """
         read = [read_row(row) for exam in exams for row in exam.rows]
         bad = [row for row in read if isinstance(row, UnreadableRow)]
         people = {_person(group[0]): group for group in by_person(r for r in read if not isinstance(r, UnreadableRow))}
@@ -103,7 +116,8 @@ class ExamIntake:
             if _person(row) in known and _was_registered(known[_person(row)], began)
         ]
         messages, carried, unfit = self._open(institution, opened)
-        messages += [self._unreadable(institution, row) for row in (*bad, *unfit)]
+        messages += [self._unreadable(institution, row) for row in bad]
+        messages += [self._unfit(institution, row, by_itself=by_itself) for row in unfit]
         if again:
             messages += self._reopened(institution, again)
         correlation_ids = {message.key: message.correlation_id for message in messages}
@@ -179,7 +193,7 @@ class ExamIntake:
 
     def _open(
         self, institution: Institution, requests: Sequence[ExplanationRequest]
-    ) -> tuple[list[NewMessage], set[str], list[UnreadableRow]]:
+    ) -> tuple[list[NewMessage], set[str], list[Unfit]]:
         """Messages of open requests, their cases' correlation ids, and the rows that could not be carried.
 
         All at once; each by itself when something in one of them stops that.
@@ -199,8 +213,7 @@ class ExamIntake:
                     {carried for part in parts for carried in part[1]},
                     [row for part in parts for row in part[2]],
                 )
-            row = requests[0].model_dump(mode="json", by_alias=True)
-            return [], set(), [unreadable(row, f"something ({type(error).__name__})")]
+            return [], set(), [(requests[0], type(error).__name__)]
         return messages, {message.correlation_id for message in messages}, []
 
     def _messages(self, institution: Institution, requests: Sequence[ExplanationRequest]) -> list[NewMessage]:
@@ -210,6 +223,13 @@ class ExamIntake:
             if case.state is CaseState.WITHDRAWN:
                 self._cases.reopen(case.id)
         return [request_message(institution, request, cases) for request in requests]
+
+    def _unfit(self, institution: Institution, unfit: Unfit, *, by_itself: bool) -> NewMessage:
+        request, why = unfit
+        if by_itself:
+            row = request.model_dump(mode="json", by_alias=True)
+            return self._unreadable(institution, unreadable(row, f"something ({why})"))
+        return exam_message(institution, request.vurd_id, None, self._clock.now())
 
     def _unreadable(self, institution: Institution, row: UnreadableRow) -> NewMessage:
         key = short_hash(request_intake.QUEUE, institution.key, row.identity)

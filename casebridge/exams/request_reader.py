@@ -107,7 +107,8 @@ class RequestReader:
         """One exam by itself. Raises what FS answers."""
         began = self._clock.now()
         rows = self._outside.student_registry(institution).explanation_rows(vurd_id)
-        return self._outcome(institution, [ExamRows(vurd_id, rows, whole=True)], began, None, {})
+        exam = ExamRows(vurd_id, rows, whole=True)
+        return self._outcome(institution, [exam], began, None, {}, by_itself=True)
 
     def _since(self, institution: Institution) -> datetime:
         known = self._watermarks.get(institution).since
@@ -205,8 +206,10 @@ class RequestReader:
         began: datetime,
         window: Window | None,
         counts: dict[str, int],
+        *,
+        by_itself: bool = False,
     ) -> PollOutcome:
-        taken = self._intake.take(institution, exams, began, window)
+        taken = self._intake.take(institution, exams, began, window, by_itself=by_itself)
         return PollOutcome(
             institution.key,
             seen=sum(len(exam.rows) for exam in exams),

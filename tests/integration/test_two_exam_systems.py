@@ -66,7 +66,7 @@ def test_what_cannot_be_carried_is_set_aside_and_stops_nothing(world: World) -> 
     bridge.synchronisation.read_requests(bridge.institutions.active())
     some = world.database.messages.find_one()
     assert some is not None
-    bridge.queue.accept([replace(of_inspera(org_id), payload={**some["payload"], "caseId": None})])
+    bridge.queue.accept([replace(of_inspera(org_id), payload={**some["payload"], "caseId": "of nobody"})])
 
     world.carry(bridge)
 
