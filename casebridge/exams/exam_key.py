@@ -7,12 +7,15 @@ import base64
 import binascii
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
 from casebridge.errors import PermanentError
 
 SEPARATOR: Final = "||"
+KEPT_EXAMS: Final = 2048
+"""Decoded keys that are kept in memory: each row of an exam repeats the same one."""
 STANDARD_ALPHABET: Final = str.maketrans("+/", "-_")
 URL_ALPHABET: Final = str.maketrans("-_", "+/")
 
@@ -50,6 +53,7 @@ class ExamKey:
         return SEPARATOR.join(self.parts)
 
     @classmethod
+    @lru_cache(maxsize=KEPT_EXAMS)
     def from_vurd_id(cls, vurd_id: str) -> "ExamKey":
         """Decode a `vurdId` in any spelling; the parts are in Unicode's composed form, without white space around them.
 
@@ -68,6 +72,7 @@ class ExamKey:
             ) from None
 
 
+@lru_cache(maxsize=KEPT_EXAMS)
 def plain_vurd_id(vurd_id: str) -> str:
     """A `vurdId` as it is sent to FS: base64url without padding, whatever spelling it came in (contract 3.2 `[inferred]`).
 

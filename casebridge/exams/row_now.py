@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from casebridge.exams.exam_key import plain_vurd_id
-from casebridge.exams.fs_rows import chosen_row, read_row
+from casebridge.exams.fs_rows import chosen_row, personlopenr_of, read_row
 from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.ports import StudentRegistry
 from casebridge.personal_data import Personal
@@ -38,5 +38,7 @@ def text_of(raw: dict[str, Any]) -> str | None:
 
 def _own(raw: dict[str, Any], personlopenr: int) -> ExplanationRequest | None:
     """`None` also for a row that cannot be read: it is set aside where the exam is read for its requests."""
+    if personlopenr_of(raw) not in (personlopenr, None):
+        return None  # most rows of an exam are other people's, and reading one whole costs more than this
     request = read_row(raw)
     return request if isinstance(request, ExplanationRequest) and request.personlopenr == personlopenr else None
