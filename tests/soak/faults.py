@@ -54,12 +54,17 @@ class Faults:
 
     def go_on(self, done: float) -> None:
         """`done` is the part of the work that is done."""
-        while self._planned and self._planned[0].at <= done:
+        while self._planned and self._planned[0].at <= done and not self._must_wait(self._planned[0]):
             self._strike(self._planned.pop(0))
         now = time.monotonic()
         for when, mend in [each for each in self._to_mend if each[0] <= now]:
             self._to_mend.remove((when, mend))
             mend()
+
+    def _must_wait(self, fault: Fault) -> bool:
+        """Whether nobody is there to be killed, because all were killed just now and start again soon."""
+        is_alive = any(process.is_alive() for process in self._installation.processes)
+        return fault.kind is Kind.KILL and not is_alive and bool(self._to_mend)
 
     def mend_everything(self) -> None:
         """No more faults, and none that lasts; the clocks stay as they are."""
