@@ -96,9 +96,5 @@ class AlertOutbox:
             {"$set": {"dueAt": self._clock.now() + wait}, "$unset": {"relay": ""}},
         )
 
-    def recent(self, since: datetime) -> list[Document]:
-        """Alerts opened since, newest first, for `status`."""
-        return list(self._alerts.find({"openedAt": {"$gte": since}}).sort("openedAt", -1))
-
     def owed(self) -> int:
         return self._alerts.count_documents({"state": "owed"})

@@ -2,9 +2,11 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from casebridge.audit.log import AuditLog
+from casebridge.bounded import bounded
 from casebridge.database import Database, Document
 from casebridge.exams.cases import DISCARDED, Case, Cases
 from casebridge.messaging.message import LONG_AGO, MessageStatus
@@ -13,6 +15,8 @@ from casebridge.operators.dead_letter import LOOK_AT_IT, Instruction, discarded_
 from casebridge.tenant import institution_name
 
 MOST_MESSAGES: Final = 100
+MOST_DETAILS: Final = 20
+LONGEST_DETAIL: Final = 200
 SHOWN: Final = {
     **dict.fromkeys(
         ("queue", "status", "orgId", "env", "institution", "examSystem", "enqueuedAt", "dueAt", "attempts"), 1
@@ -46,6 +50,8 @@ class Road:
     set_aside: str | None
     discarded: Instruction | None
     milestones: list[Milestone]
+    milestones_found: int
+    """How many there are; of more than are shown, the newest are."""
     waiting: list[str]
     next_action: str | None
 
@@ -61,18 +67,18 @@ class RoadFinder:
         self._cases = cases
         self._audit = audit
 
-    def by_correlation_id(self, correlation_id: str) -> Road | None:
-        return self._road(correlation_id, self._cases.by_correlation_id(correlation_id))
+    def by_correlation_id(self, correlation_id: str, before: datetime | None = None) -> Road | None:
+        """With `before`, only steps before that: for a road whose older steps are not shown."""
+        return self._road(correlation_id, self._cases.by_correlation_id(correlation_id), before)
 
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Road]:
         found = self._cases.by_exam_and_candidate(vurd_id, kandidatnr)
         return [road for case in found if (road := self._road(case.correlation_id, case))]
 
-    def _road(self, correlation_id: str, case: Case | None) -> Road | None:
-        messages = list(
-            self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES)
-        )
-        entries = self._audit.of_case(correlation_id)
+    def _road(self, correlation_id: str, case: Case | None, before: datetime | None = None) -> Road | None:
+        found = self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES)
+        messages = bounded(found, MOST_MESSAGES)
+        entries, entries_found = self._audit.of_case(correlation_id, before)
         if case is None and not messages and not entries:
             return None
         any_document: Document = case.document if case else (messages or entries)[0]
@@ -85,6 +91,7 @@ class RoadFinder:
             set_aside=_set_aside(case),
             discarded=_discarded(case, messages),
             milestones=[_milestone(entry) for entry in entries],
+            milestones_found=entries_found,
             waiting=[_waiting(message) for message in messages if message.get("status") != MessageStatus.PROCESSED],
             next_action=_next_action(messages),
         )
@@ -95,7 +102,11 @@ def _institution(document: Document) -> str:
 
 
 def _milestone(entry: Document) -> Milestone:
-    detail = ", ".join(f"{name}={value}" for name, value in odd.mapping(entry, "detail").items() if name != "textHash")
+    detail = ", ".join(
+        f"{name}={str(value)[:LONGEST_DETAIL]}"
+        for name, value in islice(odd.mapping(entry, "detail").items(), MOST_DETAILS)
+        if name != "textHash"
+    )
     return Milestone(
         odd.time(entry, "time") or LONG_AGO,
         odd.text(entry, "submodule"),

@@ -160,20 +160,9 @@ class StatusReader:
     def _message_groups(self) -> list[dict[str, Any]]:
         # Processed messages that still owe an index entry are done for the operator: not in these numbers.
         statuses = [status.value for status in (*UNFINISHED, MessageStatus.DEAD)]
-        return list(
-            self._messages.aggregate(
-                [
-                    {"$match": {"status": {"$in": statuses}}},
-                    {
-                        "$group": {
-                            "_id": {"queue": "$queue", "status": "$status", "institution": "$institution"},
-                            "messages": {"$sum": 1},
-                            "oldest": {"$min": "$enqueuedAt"},
-                        }
-                    },
-                ]
-            )
-        )
+        names = {"queue": "$queue", "status": "$status", "institution": "$institution"}
+        group = {"_id": names, "messages": {"$sum": 1}, "oldest": {"$min": "$enqueuedAt"}}
+        return list(self._messages.aggregate([{"$match": {"status": {"$in": statuses}}}, {"$group": group}]))
 
     def _institutions(self, groups: list[dict[str, Any]], set_aside: Counter[str]) -> dict[str, InstitutionStatus]:
         rows: dict[str, InstitutionStatus] = {}
