@@ -15,6 +15,7 @@ from assets.poll_metadata import ROWS, cut
 from assets.registered_explanations import registered_explanations
 from assets.standing import standing_metadata
 from casebridge.operators import odd
+from resources.bridge import Bridge
 from resources.bridge_resource import BridgeResource
 
 Step = tuple[bool, str, str]
@@ -38,14 +39,7 @@ def audit_log(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.M
     """
     since = _last_counted(context)
     wired = bridge.get()
-    counts, entries, failures = Counter[Step](), 0, 0
-    for count in wired.audit.counts_since(since):
-        success = odd.mapping(count, "_id").get("success") is True
-        step = (success, odd.text(count["_id"], "submodule"), odd.text(count["_id"], "step"))
-        entries += count["entries"]
-        failures += 0 if success else count["entries"]
-        # What our releases write are some dozens; odd documents may have any number.
-        counts[step if step in counts or len(counts) < MOST_STEPS else (success, OTHER, OTHER)] += count["entries"]
+    counts, entries, failures = counted(wired, since)
     return dg.MaterializeResult(
         metadata={
             "since": dg.MetadataValue.timestamp(since),
@@ -56,6 +50,19 @@ def audit_log(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.M
             **standing_metadata(wired),
         }
     )
+
+
+def counted(bridge: Bridge, since: datetime) -> tuple[Mapping[Step, int], int, int]:
+    """The entries of each step, of all, and of those that failed. What our releases write are some dozens of steps."""
+    counts, entries, failures = Counter[Step](), 0, 0
+    for count in bridge.audit.counts_since(since):
+        key = odd.mapping(count, "_id")
+        success = key.get("success") is True
+        step = (success, bridge.names.submodule(key.get("submodule")), odd.text(key, "step"))
+        entries += count["entries"]
+        failures += 0 if success else count["entries"]
+        counts[step if step in counts or len(counts) < MOST_STEPS else (success, OTHER, OTHER)] += count["entries"]
+    return counts, entries, failures
 
 
 def _last_counted(context: dg.AssetExecutionContext) -> datetime:

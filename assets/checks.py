@@ -16,6 +16,7 @@ from casebridge.database import Document
 from casebridge.messaging.message import LONG_AGO, MessageStatus
 from casebridge.operators.near_deadlines import near_deadlines
 from casebridge.operators.odd import text, time
+from casebridge.told_names import ToldNames
 from resources.bridge_resource import BridgeResource
 
 HOW_TO_RECOVER: Final = dg.MetadataValue.md(RECOVERY)
@@ -49,7 +50,7 @@ def oldest_pending(bridge: BridgeResource) -> dg.AssetCheckResult:
     wired = bridge.get()
     pending, seconds = wired.status.pending()
     allowed = wired.settings.queue.overdue_seconds
-    paused = sorted(wired.pauses.paused())
+    paused = sorted({wired.names.institution(pause.institution) for pause in wired.pauses.all()})
     late = seconds is not None and seconds > allowed
     return dg.AssetCheckResult(
         passed=not late,
@@ -108,20 +109,20 @@ def deadline_overdue(bridge: BridgeResource) -> dg.AssetCheckResult:
         metadata={
             "past": found.past,
             "near": found.near,
-            **({"most_urgent": _deadline_table(found.most_urgent)} if is_any else {}),
+            **({"most_urgent": _deadline_table(found.most_urgent, wired.names)} if is_any else {}),
             "shown": f"{len(found.most_urgent)} of {found.past + found.near}, the most urgent first",
             "how_to_recover": HOW_TO_RECOVER,
         },
     )
 
 
-def _deadline_table(cases: Sequence[Document]) -> dg.TableMetadataValue:
+def _deadline_table(cases: Sequence[Document], names: ToldNames) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
                 {
                     "correlation_id": text(case, "correlationId"),
-                    "institution": text(case, "institution"),
+                    "institution": names.institution(case.get("institution")),
                     "deadline": f"{time(case, 'deadline') or LONG_AGO:%Y-%m-%d}",
                     "state": text(case, "state"),
                     "set_aside": text(case, "setAside", ""),

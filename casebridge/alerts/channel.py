@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from casebridge.database import Document
+from casebridge.tenant import UNKNOWN
 
 
 class AlertChannel(Protocol):
@@ -32,7 +33,8 @@ def alert_text(alert: Document) -> str:
         f"Next: {alert.get('nextAction', 'look at `casebridge status`')}",
     ]
     if alert.get("setAside"):
-        letters = f"--code {code} --institution {institution}"
+        whose = "" if UNKNOWN in str(institution).split("/") else f" --institution {institution}"
+        letters = f"--code {code}{whose}"
         lines.append(f"Then: `casebridge dead replay {letters}` (a dry run first), or `casebridge dead discard`")
     if named:
         lines.append(f"Cases: {named} (`casebridge where {cases[0]}`)")

@@ -8,7 +8,7 @@ the database.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from casebridge.operators import odd
 from casebridge.operators.dead_letter import CHOOSABLE, LAST, SHOWN, DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import institution_name
+from casebridge.told_names import ALL_NAMES, ToldNames
 
 BATCH: Final = 500
 NAMED: Final = 20
@@ -114,8 +115,10 @@ class DeadLetters:
         audit: AuditLog,
         clock: Clock,
         served: ServedEnvironment = EVERY_ENVIRONMENT,
+        names: ToldNames = ALL_NAMES,
     ) -> None:
-        """Letters of an environment that is not `served` are neither chosen nor counted."""
+        """Letters of an environment that is not `served` are neither chosen nor counted; `names` says whom may be named."""
+        self._names = names
         self._served: list[Document] = [{"$match": selection}] if (selection := served.selection()) else []
         self._messages = database.messages
         self._known_by = (database.messages, database.cases)
@@ -135,7 +138,7 @@ class DeadLetters:
         by_code = self._by_code(wanted)
         # One more than there can be: with the last row the server says that it was the last.
         rows = self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=limit + 1)
-        return Listing(sum(by_code.values()), by_code, [DeadLetter.from_document(row) for row in rows])
+        return Listing(sum(by_code.values()), by_code, [self._told(DeadLetter.from_document(row)) for row in rows])
 
     def show(self, correlation_id: str, queue: str | None = None) -> list[LetterStory]:
         """The letters of one case, oldest first: usually one."""
@@ -146,7 +149,20 @@ class DeadLetters:
         if queue:
             selection["queue"] = queue
         found = self._messages.find(selection, STORY).sort("enqueuedAt", 1).limit(SHOWN_AT_ONCE)
-        return [LetterStory.from_document(document) for document in bounded(found, SHOWN_AT_ONCE)]
+        stories = [LetterStory.from_document(document) for document in bounded(found, SHOWN_AT_ONCE)]
+        return [replace(story, letter=self._told(story.letter), origin=self._origin(story)) for story in stories]
+
+    def _told(self, letter: DeadLetter) -> DeadLetter:
+        return replace(
+            letter,
+            institution=self._names.institution(letter.institution),
+            queue=self._names.submodule(letter.queue),
+            exam_system=self._names.exam_system(letter.exam_system),
+        )
+
+    def _origin(self, story: LetterStory) -> dict[str, str | int]:
+        numbers = {name: value for name, value in story.origin.items() if isinstance(value, int)}
+        return {**({"topic": self._names.topic(story.origin["topic"])} if "topic" in story.origin else {}), **numbers}
 
     def replay(self, wanted: DeadLetterFilter, order: Order, progress: Progress = _silent) -> ActionReport:
         """Begin letters anew, oldest first, with all their attempts; the steps that are done are not done again.

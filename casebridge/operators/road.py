@@ -13,6 +13,7 @@ from casebridge.messaging.message import LONG_AGO, MessageStatus
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import LOOK_AT_IT, Instruction, discarded_of
 from casebridge.tenant import institution_name
+from casebridge.told_names import ALL_NAMES, ToldNames
 
 MOST_MESSAGES: Final = 100
 MOST_DETAILS: Final = 20
@@ -62,7 +63,9 @@ class Road:
 class RoadFinder:
     """Finds roads by correlation id, or by exam and candidate. The answer never repeats the candidate."""
 
-    def __init__(self, database: Database, cases: Cases, audit: AuditLog) -> None:
+    def __init__(self, database: Database, cases: Cases, audit: AuditLog, names: ToldNames = ALL_NAMES) -> None:
+        """`names` says which names of institutions and queues may be told."""
+        self._names = names
         self._messages = database.messages
         self._cases = cases
         self._audit = audit
@@ -84,15 +87,19 @@ class RoadFinder:
         any_document: Document = case.document if case else (messages or entries)[0]
         return Road(
             correlation_id=correlation_id,
-            institution=_institution(any_document),
-            exam_system=odd.text(any_document, "examSystem", odd.text(any_document, "examSys", "")),
+            institution=self._names.institution(_institution(any_document)),
+            exam_system=self._names.exam_system(any_document.get("examSystem", any_document.get("examSys"))),
             state=odd.text(any_document, "state") if case else "no case",
             deadline=odd.time(any_document, "deadline") if case else None,
             set_aside=_set_aside(case),
             discarded=_discarded(case, messages),
-            milestones=[_milestone(entry) for entry in entries],
+            milestones=[_milestone(self._names.of_document(entry)) for entry in entries],
             milestones_found=entries_found,
-            waiting=[_waiting(message) for message in messages if message.get("status") != MessageStatus.PROCESSED],
+            waiting=[
+                _waiting(message, self._names)
+                for message in messages
+                if message.get("status") != MessageStatus.PROCESSED
+            ],
             next_action=_next_action(messages),
         )
 
@@ -129,11 +136,11 @@ def _discarded(case: Case | None, messages: list[Document]) -> Instruction | Non
     return next(filter(None, map(discarded_of, messages)), None)
 
 
-def _waiting(message: Document) -> str:
+def _waiting(message: Document, names: ToldNames) -> str:
     due = odd.time(message, "dueAt")
     when = f", due {due:%Y-%m-%d %H:%M:%S} UTC" if due else ""
     attempts = odd.number(message, "attempts")
-    return f"{odd.text(message, 'queue')}: {odd.text(message, 'status')} after {attempts} attempts{when}"
+    return f"{names.submodule(message.get('queue'))}: {odd.text(message, 'status')} after {attempts} attempts{when}"
 
 
 def _next_action(messages: list[Document]) -> str | None:

@@ -17,6 +17,7 @@ from casebridge.messaging.pauses import Pauses
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import LOOK_AT_IT
 from casebridge.served_environment import ServedEnvironment
+from casebridge.told_names import ALL_NAMES, ToldNames
 
 MOST_GROUPS: Final = 2000
 """Institutions times codes that are read; more would be a fault of its own."""
@@ -113,8 +114,10 @@ class StatusReader:
         alerts: AlertOutbox,
         clock: Clock,
         problems: Callable[[], Mapping[str, str]] = dict,
+        names: ToldNames = ALL_NAMES,
     ) -> None:
-        """`problems` tells what is amiss with the configuration (`InstitutionRegister.problems`)."""
+        """`problems` tells what is amiss with the configuration (`InstitutionRegister.problems`), `names` whom may be named."""
+        self._names = names
         self._problems = problems
         self._messages = database.messages
         self._listeners = database.listeners
@@ -162,13 +165,14 @@ class StatusReader:
         statuses = [status.value for status in (*UNFINISHED, MessageStatus.DEAD)]
         names = {"queue": "$queue", "status": "$status", "institution": "$institution"}
         group = {"_id": names, "messages": {"$sum": 1}, "oldest": {"$min": "$enqueuedAt"}}
-        return list(self._messages.aggregate([{"$match": {"status": {"$in": statuses}}}, {"$group": group}]))
+        found = self._messages.aggregate([{"$match": {"status": {"$in": statuses}}}, {"$group": group}])
+        return [_told(row, self._names) for row in found]
 
     def _institutions(self, groups: list[dict[str, Any]], set_aside: Counter[str]) -> dict[str, InstitutionStatus]:
         rows: dict[str, InstitutionStatus] = {}
 
         def row(group: dict[str, Any]) -> InstitutionStatus:
-            key = odd.text(group.get("_id"), "institution")
+            key = self._names.institution(odd.text(group.get("_id"), "institution"))
             return rows.setdefault(key, InstitutionStatus(key))
 
         for count in self._cases.counts():
@@ -179,7 +183,8 @@ class StatusReader:
             else:
                 row(group).waiting += group["messages"]
         for pause in self._pauses.all():
-            paused = rows.setdefault(pause.institution, InstitutionStatus(pause.institution))
+            name = self._names.institution(pause.institution)
+            paused = rows.setdefault(name, InstitutionStatus(name))
             cause = pause.cause if pause.exam_system is None else f"{pause.exam_system}: {pause.cause}"
             paused.paused = cause if paused.paused is None else f"{paused.paused} {cause}"
         return rows
@@ -210,12 +215,18 @@ class StatusReader:
                 key, FailureGroup(key[1], key[0], odd.text(found, "cause"), odd.text(found, "nextAction", LOOK_AT_IT))
             )
             group.messages += found["messages"]
-            group.institutions.add(odd.text(found.get("_id"), "institution"))
+            group.institutions.add(self._names.institution(odd.text(found.get("_id"), "institution")))
             cases = [odd.text(found, f"case{number}") for number in range(len(SAMPLES))]
             for case in dict.fromkeys(cases):
                 if len(group.correlation_ids) < NAMED and case not in group.correlation_ids:
                     group.correlation_ids.append(case)
         return sorted(groups.values(), key=lambda group: (group.status, -group.messages, group.code))
+
+
+def _told(group: dict[str, Any], names: ToldNames) -> dict[str, Any]:
+    key = odd.mapping(group, "_id")
+    queue = names.submodule(key.get("queue"))
+    return {**group, "_id": {**key, "queue": queue, "institution": names.institution(key.get("institution"))}}
 
 
 def _count_cases(row: InstitutionStatus, count: dict[str, Any], set_aside: Counter[str]) -> None:
