@@ -112,7 +112,7 @@ class Bridge:
         self.watermarks = Watermarks(self.database, self.clock)
         self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
         polling = Polling(self.audit, self.alerts, self.pauses, self.trials, self.clock)
-        intake = ExamIntake(self.queue, self.cases, self.audit, self.clock, reopened_messages)
+        intake = ExamIntake(self.queue, self.cases, self.audit, self.clock, reopened_messages, self.alerts)
         self.reader = RequestReader(
             self.outside,
             self.queue,

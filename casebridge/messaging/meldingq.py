@@ -356,7 +356,7 @@ def _processed_document(finished: Finished, now: datetime, relay_after: timedelt
         "effects": list(finished.owed),
     }
     if odd := [effect for effect in message.stored.get("effects", ()) if not is_effect(effect)]:
-        document["undelivered"] = odd
+        document |= {"undelivered": odd, "undeliveredAt": now}
     if document["effects"]:
         document["effectsDueAt"] = now + relay_after
     return document

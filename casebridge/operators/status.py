@@ -12,7 +12,7 @@ from casebridge.clock import Clock
 from casebridge.database import Database
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import DISCARDED, Cases
-from casebridge.messaging.message import UNFINISHED, MessageStatus
+from casebridge.messaging.message import LONG_AGO, UNFINISHED, MessageStatus
 from casebridge.messaging.pauses import Pauses
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import LOOK_AT_IT
@@ -22,6 +22,8 @@ from casebridge.told_names import ALL_NAMES, ToldNames
 MOST_GROUPS: Final = 2000
 """Institutions times codes that are read; more would be a fault of its own."""
 NAMED: Final = 5
+UNDELIVERED: Final[dict[str, Any]] = {"undeliveredAt": {"$gte": LONG_AGO}}
+"""By a time and not by the field itself, which may be too large for an index."""
 SAMPLES: Final = ("$min", "$max", "$first", "$last")
 """Four ways to name a case of a group; all servers have them, and none reads the others'."""
 STATES: Final = frozenset({CaseState.REQUESTED, CaseState.DISPATCHED, CaseState.REGISTERED, CaseState.WITHDRAWN})
@@ -82,6 +84,8 @@ class Status:
     """Rows of the configuration that are not carried, or not as they stand, and why."""
     unusable_mutes: dict[str, str] = field(default_factory=dict)
     """Rows of `slack-blacklists` that mute nothing, and why."""
+    undelivered: int = 0
+    """Messages that owed something to the outside which can never be delivered: it stands in their field `undelivered`."""
 
     @property
     def pending(self) -> int:
@@ -120,6 +124,7 @@ class StatusReader:
         self._names = names
         self._problems = problems
         self._messages = database.messages
+        self._queue = (database.messages, database.processed_messages)
         self._listeners = database.listeners
         self._blacklist = Blacklist(database)
         self._cases = cases
@@ -145,6 +150,7 @@ class StatusReader:
             oldest_pending_seconds=(now - min(pending)).total_seconds() if pending else None,
             configuration=dict(self._problems()),
             unusable_mutes=self._blacklist.unusable(),
+            undelivered=sum(collection.count_documents(UNDELIVERED) for collection in self._queue),
         )
 
     def listeners_alive(self, served: ServedEnvironment | None = None) -> int:
