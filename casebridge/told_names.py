@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from casebridge.alerts.alert import Alert
-from casebridge.tenant import UNKNOWN, normal_exam_system, normal_institution, normal_name
+from casebridge.tenant import UNKNOWN, institution_name, normal_exam_system, normal_institution, normal_name
 
 RUN_FAILED: Final = "dagster.run_failed"
 """The one alert that is about no institution: its names are those of Dagster's jobs."""
@@ -44,7 +44,7 @@ class ToldNames:
         if normal_institution(name) in self._configured().institutions:
             return name
         org_id, _, env = name.partition("/")
-        return f"{self.org_id(org_id)}/{self.env(env)}"
+        return institution_name(self.org_id(org_id), self.env(env))
 
     def org_id(self, name: object) -> str:
         return _known(name, self._configured().org_ids, normal_name)

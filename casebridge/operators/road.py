@@ -51,10 +51,10 @@ class Road:
     set_aside: str | None
     discarded: Instruction | None
     milestones: list[Milestone]
-    milestones_found: int
-    """How many there are; of more than are shown, the newest are."""
     waiting: list[str]
     next_action: str | None
+    milestones_found: int = 0
+    """How many steps there are; of more than are shown, the newest are."""
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
