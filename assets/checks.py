@@ -4,19 +4,21 @@ They only look. `ledger_balances` belongs to the reading of one month and is wit
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Final
 
 import dagster as dg
 
-from assets.poll_metadata import ROWS
+from assets.poll_metadata import ROWS, named_of
 from assets.registered_explanations import registered_explanations
 from assets.standing import RECOVERY, failure_table
-from casebridge.exams.cases import Case
-from casebridge.messaging.message import MessageStatus
+from casebridge.bounded import cut_note
+from casebridge.database import Document
+from casebridge.messaging.message import LONG_AGO, MessageStatus
+from casebridge.operators.near_deadlines import near_deadlines
+from casebridge.operators.odd import text, time
+from casebridge.told_names import ToldNames
 from resources.bridge_resource import BridgeResource
 
-ONE_DAY: Final = timedelta(days=1)
 HOW_TO_RECOVER: Final = dg.MetadataValue.md(RECOVERY)
 
 
@@ -25,18 +27,18 @@ def nothing_lost(bridge: BridgeResource) -> dg.AssetCheckResult:
     """Every case ever opened is registered, withdrawn, set aside, on its way, or waits for its answer."""
     found = bridge.get().accounting.account()
     return dg.AssetCheckResult(
-        passed=not found.unaccounted,
+        passed=not found.lost,
         severity=dg.AssetCheckSeverity.ERROR,
         description=(
-            f"{len(found.unaccounted)} of {found.cases} cases are carried by nothing. Next: run `reconcile`, which reads them "
+            f"{found.lost} of {found.cases} cases are carried by nothing. Next: run `reconcile`, which reads them "
             "from FS again; if they stay, report them with these correlation ids."
-            if found.unaccounted
+            if found.lost
             else f"All {found.cases} cases are accounted for."
         ),
         metadata={
             "cases": found.cases,
-            "lost": len(found.unaccounted),
-            "correlation_ids": ", ".join(found.unaccounted[:ROWS]) or "none",
+            "lost": found.lost,
+            "correlation_ids": named_of(found.unaccounted[:ROWS], found.lost),
             "how_to_recover": HOW_TO_RECOVER,
         },
     )
@@ -48,7 +50,7 @@ def oldest_pending(bridge: BridgeResource) -> dg.AssetCheckResult:
     wired = bridge.get()
     pending, seconds = wired.status.pending()
     allowed = wired.settings.queue.overdue_seconds
-    paused = sorted(wired.pauses.paused())
+    paused = sorted({wired.names.institution(pause.institution) for pause in wired.pauses.all()})
     late = seconds is not None and seconds > allowed
     return dg.AssetCheckResult(
         passed=not late,
@@ -62,7 +64,7 @@ def oldest_pending(bridge: BridgeResource) -> dg.AssetCheckResult:
         metadata={
             "pending": pending,
             "oldest_pending_seconds": round(seconds or 0.0, 1),
-            "paused_institutions": ", ".join(paused[:ROWS]) or "none",
+            "paused_institutions": named_of(paused[:ROWS], len(paused)),
             "listeners": wired.status.listeners_alive(),
             "how_to_recover": HOW_TO_RECOVER,
         },
@@ -75,6 +77,7 @@ def dead_letters(bridge: BridgeResource) -> dg.AssetCheckResult:
     groups = [group for group in bridge.get().status.read().failures if group.status == MessageStatus.DEAD]
     dead = sum(group.messages for group in groups)
     told = "; ".join(f"{group.code} ({group.messages}): {group.next_action}" for group in groups[:ROWS])
+    told += f" {cut_note(ROWS, len(groups), '`casebridge dead list --institution`') or ''}".rstrip()
     return dg.AssetCheckResult(
         passed=not groups,
         severity=dg.AssetCheckSeverity.WARN,
@@ -92,41 +95,40 @@ def deadline_overdue(bridge: BridgeResource) -> dg.AssetCheckResult:
     """No open case is near its legal deadline (CASEBRIDGE_ANSWERS__NEAR_DAYS: a warning) or past it (an error)."""
     wired = bridge.get()
     days = wired.settings.answers.near_days
-    open_cases = wired.cases.near_deadline(days)
-    # A deadline is a date, kept as its midnight: it is past when that day is over.
-    past = [case for case in open_cases if case.document["deadline"] + ONE_DAY <= wired.clock.now()]
-    near = open_cases[len(past) :]
+    found = near_deadlines(wired.database, wired.clock, days, ROWS)
+    is_any = bool(found.past or found.near)
     return dg.AssetCheckResult(
-        passed=not open_cases,
-        severity=dg.AssetCheckSeverity.ERROR if past else dg.AssetCheckSeverity.WARN,
+        passed=not is_any,
+        severity=dg.AssetCheckSeverity.ERROR if found.past else dg.AssetCheckSeverity.WARN,
         description=(
-            f"{len(past)} open cases are past their legal deadline, {len(near)} are at most {days} days from it. Next: look "
+            f"{found.past} open cases are past their legal deadline, {found.near} are at most {days} days from it. Next: look "
             "each up with `casebridge where CORRELATION_ID` and remind the assessor, or replay what was set aside."
-            if open_cases
+            if is_any
             else f"No open case is within {days} days of its legal deadline."
         ),
         metadata={
-            "past": len(past),
-            "near": len(near),
-            **({"most_urgent": _deadline_table(open_cases)} if open_cases else {}),
+            "past": found.past,
+            "near": found.near,
+            **({"most_urgent": _deadline_table(found.most_urgent, wired.names)} if is_any else {}),
+            "shown": f"{len(found.most_urgent)} of {found.past + found.near}, the most urgent first",
             "how_to_recover": HOW_TO_RECOVER,
         },
     )
 
 
-def _deadline_table(cases: Sequence[Case]) -> dg.TableMetadataValue:
+def _deadline_table(cases: Sequence[Document], names: ToldNames) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
                 {
-                    "correlation_id": case.correlation_id,
-                    "institution": case.institution,
-                    "deadline": case.document["deadline"].date().isoformat(),
-                    "state": case.state.value,
-                    "set_aside": case.document.get("setAside") or "",
+                    "correlation_id": text(case, "correlationId"),
+                    "institution": names.institution(case.get("institution")),
+                    "deadline": f"{time(case, 'deadline') or LONG_AGO:%Y-%m-%d}",
+                    "state": text(case, "state"),
+                    "set_aside": text(case, "setAside", ""),
                 }
             )
-            for case in cases[:ROWS]
+            for case in cases
         ]
     )
 

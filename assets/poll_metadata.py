@@ -5,6 +5,7 @@ from typing import Final
 
 import dagster as dg
 
+from casebridge.bounded import cut_note
 from casebridge.errors import CaseError
 from casebridge.exams.polling import PollOutcome
 from casebridge.operators.synchronisation import PollReport
@@ -28,10 +29,22 @@ def poll_metadata(outcomes: Sequence[PollOutcome]) -> Metadata:
         **{name: dg.MetadataValue.int(count) for name, count in sorted(report.counts.items())},
     }
     if outcomes:
-        metadata["by_institution"] = _table(outcomes)
+        metadata |= {"by_institution": _table(outcomes), **cut("by_institution", len(outcomes), "`casebridge status`")}
     if report.failed:
         metadata["failures"] = dg.MetadataValue.md(_failures(outcomes))
     return metadata
+
+
+def named_of(names: Sequence[str], found: int) -> str:
+    """Some names, and how many more there are; `none` where there are none."""
+    more = f" and {found - len(names)} more" if found > len(names) else ""
+    return f"{', '.join(names)}{more}" or "none"
+
+
+def cut(table: str, found: int, narrower: str) -> Metadata:
+    """Says of a table of metadata that it was cut to `ROWS`; nothing where it is whole."""
+    note = cut_note(ROWS, found, narrower)
+    return {f"{table}_cut": dg.MetadataValue.md(note)} if note else {}
 
 
 def raise_if_all_failed(source: str, outcomes: Sequence[PollOutcome]) -> None:
@@ -63,7 +76,7 @@ def _by_code(outcomes: Sequence[PollOutcome]) -> Mapping[str, tuple[CaseError, l
 def _failures(outcomes: Sequence[PollOutcome]) -> str:
     lines = []
     for code, (error, institutions) in _by_code(outcomes).items():
-        named = ", ".join(institutions[:ROWS])
+        named = named_of(institutions[:ROWS], len(institutions))
         lines.append(f"- **{code}** ({len(institutions)}: {named}): {error.cause} *Next:* {error.next_action}")
     return "\n".join(lines)
 

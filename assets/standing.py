@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets.poll_metadata import ROWS, Metadata, poll_metadata
+from assets.poll_metadata import ROWS, Metadata, cut, poll_metadata
 from casebridge.exams.polling import PollOutcome
 from casebridge.messaging.message import MessageStatus
 from casebridge.operators.status import FailureGroup, InstitutionStatus
@@ -34,8 +34,10 @@ def standing_metadata(bridge: Bridge) -> Metadata:
     }
     if set_aside := [group for group in status.failures if group.status == MessageStatus.DEAD]:
         metadata["set_aside_by_code"] = failure_table(set_aside)
+        metadata |= cut("set_aside_by_code", len(set_aside), "`casebridge dead list --institution`")
     if status.institutions:
         metadata["institutions_now"] = _institution_table(status.institutions)
+        metadata |= cut("institutions_now", len(status.institutions), "`casebridge status`, which has all")
     return metadata
 
 

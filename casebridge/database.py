@@ -123,6 +123,7 @@ class Database:
                     IndexModel([("correlationId", ASCENDING)]),
                     IndexModel([("finishedAt", ASCENDING)]),
                     IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
+                    IndexModel([("undeliveredAt", ASCENDING)], sparse=True),
                 ],
             ),
             (self.audit_log, [IndexModel([("correlationId", ASCENDING)]), IndexModel([("time", ASCENDING)])]),

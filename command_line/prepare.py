@@ -1,5 +1,6 @@
 """`casebridge prepare`: what a database needs before its first use, and after each upgrade."""
 
+from casebridge.messaging.twice_at_work import put_back
 from command_line.output import notes
 from command_line.process import bridge_of_this_process
 
@@ -7,6 +8,10 @@ from command_line.process import bridge_of_this_process
 def prepare() -> None:
     """Create the indexes that are missing, and rename what earlier versions named otherwise. Safe to repeat and to break off."""
     with bridge_of_this_process() as bridge:
+        if returned := put_back(bridge.database, bridge.clock):
+            notes.print(
+                f"{returned} messages wait again: another one of their case was in work (casebridge.twice_at_work)."
+            )
         bridge.database.ensure_indexes()
         if renamed := bridge.rekeying.run():
             notes.print(f"{renamed} documents of earlier versions were brought under the names of this one.")

@@ -74,6 +74,11 @@ def show_status(standing: Status) -> None:
         if standing.oldest_pending_seconds is None
         else f"oldest {standing.oldest_pending_seconds:.0f} s"
     )
+    if standing.undelivered:
+        results.print(
+            f"{standing.undelivered} messages have effects that cannot be delivered. Next: look in oai.meldingQ and "
+            "oai.meldingQProcessed for the field undelivered; the alerts of the step deliver_effect say why."
+        )
     results.print(
         f"{standing.pending} pending ({oldest}), {standing.dead} dead, {standing.alerts_owed} alerts owed, "
         f"{standing.listeners} listeners at work."

@@ -1,11 +1,13 @@
 """`casebridge where`: the road of one case, step by step."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from casebridge.errors import PermanentError
 from casebridge.exams.exam_key import ExamKey
+from casebridge.operators.moment import moment
 from casebridge.operators.road import Road, RoadFinder
 from command_line.output import ExitCode, notes, print_json, results, styled, table
 from command_line.process import bridge_of_this_process
@@ -15,6 +17,9 @@ def where(
     case: Annotated[
         str, typer.Argument(help="Correlation id, or EXAM+CANDIDATE.", metavar="CORRELATION_ID|EXAM+CANDIDATE")
     ],
+    before: Annotated[
+        str | None, typer.Option(help="Only steps before this: 36h, 7d, 2026-01-08T09:00 (UTC). With a correlation id.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of roads.")] = False,
 ) -> None:
     """Show where a case is, what happened to it and what to do next.
@@ -23,7 +28,7 @@ def where(
     Exit code 3: no such case.
     """
     with bridge_of_this_process() as bridge:
-        roads = _find(bridge.roads, case)
+        roads = _find(bridge.roads, case, _moment(before, bridge.clock.now()))
     if not roads:
         notes.print("No such case. A request appears here once FS has been read: see `casebridge status`.")
         raise typer.Exit(ExitCode.NOT_FOUND)
@@ -34,10 +39,17 @@ def where(
         show_road(road)
 
 
-def _find(roads: RoadFinder, case: str) -> list[Road]:
+def _moment(text: str | None, now: datetime) -> datetime | None:
+    try:
+        return moment(text, now) if text else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--before") from None
+
+
+def _find(roads: RoadFinder, case: str, before: datetime | None) -> list[Road]:
     exam, plus, candidate = case.rpartition("+")
     if not plus:
-        road = roads.by_correlation_id(case)
+        road = roads.by_correlation_id(case, before)
         return [road] if road else []
     if not candidate.isdigit():
         raise typer.BadParameter("after the + stands the kandidatnr, a number", param_hint="EXAM+CANDIDATE")
@@ -76,6 +88,13 @@ def show_road(road: Road) -> None:
         for stone in road.milestones
     )
     results.print(table("", columns, rows))
+    if road.milestones_found > len(road.milestones):
+        oldest = road.milestones[0].time if road.milestones else None
+        earlier = f"--before {oldest:%Y-%m-%dT%H:%M:%S}" if oldest else "--before"
+        results.print(
+            f"The last {len(road.milestones)} of {road.milestones_found} steps; earlier ones: "
+            f"casebridge where {road.correlation_id} {earlier}"
+        )
     for message in road.waiting:
         results.print(f"In the queue: {message}")
     if road.set_aside:

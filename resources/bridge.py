@@ -8,13 +8,21 @@ import os
 import socket
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock, ServerClock
 from casebridge.database import Database
+from casebridge.exams import (
+    answer_poller,
+    exam_intake,
+    exam_message,
+    explanation_event_record,
+    passed_deadlines,
+    request_intake,
+)
 from casebridge.exams.answer_announcement import answer_announcer
 from casebridge.exams.answer_flow import AnswerFlow
 from casebridge.exams.answer_poller import AnswerPoller
@@ -32,6 +40,7 @@ from casebridge.exams.reopened import reopened_messages
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
 from casebridge.exams.watermarks import ANSWERS, Watermarks
+from casebridge.messaging import record_inbox
 from casebridge.messaging.dead_record import announce_dead_record
 from casebridge.messaging.effect_channels import ALERT, LOG_INDEX, AlertEffects, LogIndexEffects
 from casebridge.messaging.effects import Announcer
@@ -49,6 +58,7 @@ from casebridge.messaging.retry import RetryPolicy
 from casebridge.messaging.settler import Settler
 from casebridge.messaging.turns import Turns
 from casebridge.messaging.worker import Worker
+from casebridge.operators import retention
 from casebridge.operators.accounting import Accounting
 from casebridge.operators.dead_letters import DeadLetters
 from casebridge.operators.rekeying import Rekeying
@@ -61,6 +71,7 @@ from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.secrets import Secrets
 from casebridge.served_environment import ServedEnvironment
 from casebridge.settings import KafkaSettings, Settings
+from casebridge.told_names import ToldNames
 from resources.laas import LaasClient
 from resources.outside import WISEFLOW, OutsideWorld
 from resources.slack import SlackChannel
@@ -69,6 +80,14 @@ if TYPE_CHECKING:  # kafka-python is imported where Kafka is on: it takes 0.15 s
     from resources.kafka.consumer import InboxConsumer
     from resources.kafka.lag import KafkaStanding
     from resources.kafka.producer import KafkaChannel
+
+SUBMODULES: Final = frozenset(
+    {
+        exam_message.QUEUE, request_intake.QUEUE, answer_poller.QUEUE, explanation_event_record.QUEUE, record_inbox.QUEUE,
+        exam_intake.SUBMODULE, answer_poller.SUBMODULE, passed_deadlines.SUBMODULE, retention.SUBMODULE,
+    }
+)  # fmt: skip
+"""Whoever handles or writes something by a name of its own: what else stands in such a field came from outside."""
 
 
 class Bridge:
@@ -82,9 +101,10 @@ class Bridge:
         self.outside = OutsideWorld(settings, secrets or Secrets(), self.keeper)
         self.served = ServedEnvironment.of(settings.environment)
         self.institutions = InstitutionRegister(self.database, self.served, frozenset({WISEFLOW}))
+        self.names = ToldNames(self.institutions.names, SUBMODULES, _topics(settings.kafka))
         self.audit = AuditLog(self.database)
         self.alerts = AlertOutbox(
-            self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes), self.served
+            self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes), self.served, self.names
         )
         self.pauses = Pauses(self.database, self.clock, settings.queue, self.served)
         self.queue = MeldingQ(self.database, self.clock, settings.lease, self.served)
@@ -92,7 +112,7 @@ class Bridge:
         self.watermarks = Watermarks(self.database, self.clock)
         self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
         polling = Polling(self.audit, self.alerts, self.pauses, self.trials, self.clock)
-        intake = ExamIntake(self.queue, self.cases, self.audit, self.clock, reopened_messages)
+        intake = ExamIntake(self.queue, self.cases, self.audit, self.clock, reopened_messages, self.alerts)
         self.reader = RequestReader(
             self.outside,
             self.queue,
@@ -138,7 +158,11 @@ class Bridge:
         )
         self.relay = Relay(
             OwedEffects(self.database, self.clock, self.served),
-            {ALERT: AlertEffects(self.alerts), LOG_INDEX: LogIndexEffects(self._laas), **self._kafka_channels},
+            {
+                ALERT: AlertEffects(self.alerts),
+                LOG_INDEX: LogIndexEffects(self._laas, self.names),
+                **self._kafka_channels,
+            },
             self.alerts,
             Blacklist(self.database),
             self._slack,
@@ -148,12 +172,14 @@ class Bridge:
             retry=timedelta(seconds=self.settings.queue.retry_base_seconds),
         )
         self.status = StatusReader(
-            self.database, self.cases, self.pauses, self.alerts, self.clock, self.institutions.problems
+            self.database, self.cases, self.pauses, self.alerts, self.clock, self.institutions.problems, self.names
         )
         self.rekeying = Rekeying(self.database, self.queue.lanes)
         self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
-        self.roads = RoadFinder(self.database, self.cases, self.audit)
-        self.dead_letters = DeadLetters(self.database, self.queue, self.cases, self.audit, self.clock, self.served)
+        self.roads = RoadFinder(self.database, self.cases, self.audit, self.names)
+        self.dead_letters = DeadLetters(
+            self.database, self.queue, self.cases, self.audit, self.clock, self.served, self.names
+        )
         self.retention = Retention(
             self.database, self.audit, self.clock, settings.retention, self.queue.move_discarded, self.served
         )
@@ -233,6 +259,10 @@ class Bridge:
                 client.close()
         self.outside.close()
         self.database.close()
+
+
+def _topics(settings: KafkaSettings) -> frozenset[str]:
+    return frozenset(str(value) for name, value in settings if name.endswith("_topic"))
 
 
 def _kafka_channel(settings: KafkaSettings) -> "KafkaChannel":

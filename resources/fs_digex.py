@@ -14,8 +14,17 @@ from zoneinfo import ZoneInfo
 from requests.auth import HTTPBasicAuth
 
 from casebridge.errors import AuthBrokenError, PermanentError, TransientError
+from casebridge.exams.exam_key import exam_name
 from casebridge.exams.institution import Institution
-from casebridge.exams.models import ChangedExam, ExamChanges, ExplanationRegistration, UnreadableLine
+from casebridge.exams.models import (
+    LINE_NOT_AN_OBJECT,
+    LINE_WITHOUT_EXAM,
+    LINE_WITHOUT_TIME,
+    ChangedExam,
+    ExamChanges,
+    ExplanationRegistration,
+    UnreadableLine,
+)
 from casebridge.secrets import Secrets
 from casebridge.settings import FsSettings, HttpSettings
 from resources.fs_text import carried_text
@@ -169,7 +178,9 @@ class FsDigexClient:
         carried = carried_text(registration.text, self._settings.maximum_text_bytes)
         if carried.removed:
             logger.info(
-                "exam %s: %d control characters removed from an explanation", registration.vurd_id, carried.removed
+                "%s: %d control characters removed from an explanation",
+                exam_name(registration.vurd_id),
+                carried.removed,
             )
         answer = self.http.send(
             HttpCall(
@@ -245,8 +256,8 @@ def _check_taken(answer: HttpAnswer, registration: ExplanationRegistration) -> N
         raise TransientError(
             "fs.row_still_open",
             f"{answer.where} took the explanation and shows the request as open all the same.",
-            f"Look the request up in FS (exam {registration.vurd_id}) and ask the FS team if it stays open; then replay the "
-            "message.",
+            f"Look the request up in FS ({exam_name(registration.vurd_id)}) and ask the FS team if it stays open; then replay "
+            "the message.",
             system=SYSTEM,
         )
 
@@ -265,13 +276,13 @@ def _items(answer: HttpAnswer, name: str | None = None) -> Any:
 def _read_line(line: Any) -> tuple[ChangedExam | None, str | None]:
     """One line of the list, an exam or a whole request (contract 3.3 knows both), and what is the matter with it."""
     if not isinstance(line, dict):
-        return None, "the line is not an object"
+        return None, LINE_NOT_AN_OBJECT
     vurd_id = line.get("examId")
     if not isinstance(vurd_id, str) or not vurd_id or len(vurd_id) > LONGEST_EXAM_ID or not vurd_id.isprintable():
-        return None, "the line has no examId"
+        return None, LINE_WITHOUT_EXAM
     changed_at = _changed_at(line)
     rows = (line,) if REQUEST_FIELDS & line.keys() else None
-    return ChangedExam(vurd_id, changed_at, rows), None if changed_at else "the line has no sistEndret that is a time"
+    return ChangedExam(vurd_id, changed_at, rows), None if changed_at else LINE_WITHOUT_TIME
 
 
 def _changed_at(line: Mapping[str, Any]) -> datetime | None:

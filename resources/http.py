@@ -45,7 +45,9 @@ logger = logging.getLogger(__name__)
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 TRACE_HEADER: Final = "X-Trace-Id"
-TRACE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,80}")
+TRACE_ID: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Fa-f])[A-Fa-f0-9:-]{4,80}")
+"""Hexadecimal, as trace ids are: what has other letters, or digits only, might be a name or a number of somebody."""
+LARGEST_ERROR_CODE: Final = 99_999
 MAY_RAISE: Final = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -350,4 +352,4 @@ def _error_code(body: bytes) -> int | None:
         return None
     error = envelope.get("error") if isinstance(envelope, dict) else None
     code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) else None
+    return code if isinstance(code, int) and abs(code) <= LARGEST_ERROR_CODE else None

@@ -81,7 +81,7 @@ class Bench:
 
     def said(self) -> list[str]:
         """What is in the inbox, in order of the words."""
-        return sorted(document["payload"]["said"] for document in self.queue.find({"queue": QUEUE}))
+        return sorted(document["payload"]["said"] for document in self.queue.find({"queue": QUEUE}, limit=1000))
 
     def lag(self) -> int:
         return LagReader(self.settings, self.inbox.topics).read().unread

@@ -29,7 +29,10 @@ class Alert:
     exam_system: str = UNKNOWN
     """Of what is on one exam system of the institution; `unknown` for what concerns them all, or none."""
     about: str | None = None
-    """What makes this alert another one than an alert with the same code: those are told by themselves, not folded."""
+    """What makes this alert another one than an alert with the same code: those are told by themselves, not folded.
+
+    People read it: cases by their correlation ids, flows, exams by their codes; never personal data.
+    """
 
     @classmethod
     def of(
@@ -78,6 +81,7 @@ class Alert:
             "wholeInstitution": self.whole_institution,
             "setAside": self.set_aside,
             "examSystem": self.exam_system,
+            **({"about": self.about} if self.about else {}),
         }
 
     @classmethod
@@ -94,4 +98,5 @@ class Alert:
             whole_institution=body.get("wholeInstitution", False),
             set_aside=body.get("setAside", False),
             exam_system=body.get("examSystem", UNKNOWN),
+            about=body.get("about"),
         )

@@ -12,11 +12,13 @@ from typing import Final
 
 from bson import Regex
 
+from casebridge.bounded import AT_ONCE, bounded
 from casebridge.database import Database, Document
 
 logger = logging.getLogger(__name__)
 
 MOST_ROWS: Final = 1000
+FIELDS: Final = dict.fromkeys(("orgId", "submodule", "pattern", "reason", "expires"), 1)
 LONGEST_PATTERN: Final = 300
 LONGEST_TEXT: Final = 500
 """Characters of code and cause that a pattern sees."""
@@ -44,7 +46,7 @@ class Blacklist:
     def rows(self) -> list[Document]:
         """Those that can be used; of the others each is logged once."""
         usable = []
-        for row in self._rows.find().limit(MOST_ROWS):
+        for row in self._read():
             try:
                 _check(row)
             except UnusableRowError as error:
@@ -56,12 +58,15 @@ class Blacklist:
     def unusable(self) -> dict[str, str]:
         """The rows that mute nothing, by `_id`, and why: for `status`."""
         found = {}
-        for row in self._rows.find().limit(MOST_ROWS):
+        for row in self._read():
             try:
                 _check(row)
             except UnusableRowError as error:
                 found[str(row["_id"])] = str(error)
         return found
+
+    def _read(self) -> list[Document]:
+        return bounded(self._rows.find({}, FIELDS, batch_size=AT_ONCE).limit(MOST_ROWS), MOST_ROWS)
 
     def _tell(self, row: Document, error: UnusableRowError) -> None:
         key = f"{row['_id']}: {error}"

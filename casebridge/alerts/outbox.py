@@ -14,6 +14,7 @@ from casebridge.alerts.alert import Alert
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
+from casebridge.told_names import ALL_NAMES, ToldNames
 
 NAMED_CASES: Final = 50
 
@@ -22,9 +23,18 @@ class AlertOutbox:
     """Folding: within `fold` of its first alert a cause is only added to; after that it is told anew."""
 
     def __init__(
-        self, database: Database, clock: Clock, fold: timedelta, served: ServedEnvironment = EVERY_ENVIRONMENT
+        self,
+        database: Database,
+        clock: Clock,
+        fold: timedelta,
+        served: ServedEnvironment = EVERY_ENVIRONMENT,
+        names: ToldNames = ALL_NAMES,
     ) -> None:
-        """Only alerts of the environment that is `served` are claimed; what names none (Dagster's own) is anybody's."""
+        """Only alerts of the environment that is `served` are claimed; what names none (Dagster's own) is anybody's.
+
+        `names` says which names of institutions and submodules may be told.
+        """
+        self._names = names
         self._served = served
         self._alerts = database.alerts
         self._clock = clock
@@ -32,6 +42,7 @@ class AlertOutbox:
 
     def owe(self, alert: Alert) -> None:
         """See to it that people hear of this. Right when applied twice."""
+        alert = self._names.of_alert(alert)
         now = self._clock.now()
         cases = [alert.correlation_id] if alert.correlation_id else []
         opened: Document = {
@@ -81,7 +92,7 @@ class AlertOutbox:
             )
         except OperationFailure:
             return []  # a conflict with another relay: the next round sees what is left
-        return list(self._alerts.find({"_id": {"$in": keys}, "relay": token}))
+        return [self._names.of_document(alert) for alert in self._alerts.find({"_id": {"$in": keys}, "relay": token})]
 
     def settle(self, document: Document, state: str) -> None:
         """`sent` or `muted`: nothing is due until the cause is told anew."""
@@ -95,10 +106,6 @@ class AlertOutbox:
             {"_id": document["_id"], "relay": document["relay"]},
             {"$set": {"dueAt": self._clock.now() + wait}, "$unset": {"relay": ""}},
         )
-
-    def recent(self, since: datetime) -> list[Document]:
-        """Alerts opened since, newest first, for `status`."""
-        return list(self._alerts.find({"openedAt": {"$gte": since}}).sort("openedAt", -1))
 
     def owed(self) -> int:
         return self._alerts.count_documents({"state": "owed"})

@@ -1,11 +1,23 @@
 """Writing to and reading from `oai.auditLog` (`oai-addAuditLog` of the source system)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from casebridge.audit.entry import AuditEntry
+from casebridge.audit.entry import NO_FIELDS, AuditEntry
+from casebridge.bounded import AT_ONCE, bounded
 from casebridge.database import Database, Document, insert_absent
+
+MOST_ENTRIES: Final = 300
+"""Of one case; a case that goes well has about ten."""
+READ: Final = dict.fromkeys(
+    (
+        "time", "correlationId", "orgId", "env", "examSys", "submodule", "step", "success", "errorMessage", "code",
+        "durationMs", "attempt", "detail", *NO_FIELDS,
+    ),
+    1,
+)  # fmt: skip
+"""The fields of an entry; what else stands in a document is not brought over."""
 
 
 class AuditLog:
@@ -18,26 +30,25 @@ class AuditLog:
         """Write entries in one call. An entry that is there already stays as it is."""
         insert_absent(self._entries, [entry.document() for entry in entries])
 
-    def of_case(self, correlation_id: str) -> list[Document]:
-        """Everything that was done for one case, in order of time."""
-        return list(self._entries.find({"correlationId": correlation_id}).sort("time", 1))
+    def of_case(
+        self, correlation_id: str, before: datetime | None = None, limit: int = MOST_ENTRIES
+    ) -> tuple[list[Document], int]:
+        """What was done for one case (`before` a moment, if it is given), in order of time, and how much that is in all.
+
+        Of more than `limit`, or of too many bytes, the newest: there stands why a case is where it is.
+        """
+        where: Document = {"correlationId": correlation_id, **({"time": {"$lt": before}} if before else {})}
+        found = self._entries.find(where, READ, batch_size=AT_ONCE).sort("time", -1).limit(limit)
+        entries = bounded(found, limit)[::-1]
+        return entries, self._entries.count_documents(where)
 
     def failures_since(self, since: datetime, limit: int = 100) -> list[Document]:
         """What failed since, newest first."""
-        return list(self._entries.find({"time": {"$gte": since}, "success": False}).sort("time", -1).limit(limit))
+        where = {"time": {"$gte": since}, "success": False}
+        return bounded(self._entries.find(where, READ, batch_size=AT_ONCE).sort("time", -1).limit(limit), limit)
 
-    def counts_since(self, since: datetime) -> Sequence[dict[str, Any]]:
-        """How many entries each submodule and step wrote since, by outcome."""
-        return list(
-            self._entries.aggregate(
-                [
-                    {"$match": {"time": {"$gte": since}}},
-                    {
-                        "$group": {
-                            "_id": {"submodule": "$submodule", "step": "$step", "success": "$success"},
-                            "entries": {"$sum": 1},
-                        }
-                    },
-                ]
-            )
-        )
+    def counts_since(self, since: datetime) -> Iterator[dict[str, Any]]:
+        """How many entries each submodule and step wrote since, by outcome: to be summed as they come."""
+        names = {"submodule": "$submodule", "step": "$step", "success": "$success"}
+        group = {"$group": {"_id": names, "entries": {"$sum": 1}}}
+        yield from self._entries.aggregate([{"$match": {"time": {"$gte": since}}}, group], batchSize=AT_ONCE)

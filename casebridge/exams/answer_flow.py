@@ -11,6 +11,7 @@ from casebridge.errors import CaseError, PermanentError
 from casebridge.exams import answer_poller, case_at_hand
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.cases import Case, Cases
+from casebridge.exams.exam_key import exam_name
 from casebridge.exams.identity_check import IDENTITY, IdentityCheck
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
@@ -158,7 +159,8 @@ class AnswerFlow:
         if row is not None and not row.request.finished_in_fs:
             raise PermanentError(
                 "fs.not_kept",
-                f"FS took the explanation for exam {case.document['vurdId']} twice and shows the request as open all the same.",
+                f"FS took the explanation for {exam_name(case.document['vurdId'])} twice and shows the request as open all the "
+                "same.",
                 "Ask the FS team with the case id why it stays open, or register the explanation in FS by hand; then replay "
                 "the message.",
                 system="FS",

@@ -6,13 +6,16 @@ moves a case forward, so that a repeated or late write changes nothing.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from itertools import islice
 from typing import Any, Final
 
+from casebridge.bounded import AT_ONCE, in_parts
 from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document, insert_absent
 from casebridge.exams.case_advance import CaseAdvance
+from casebridge.exams.case_fields import FIELDS
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.exam_key import spellings
@@ -31,6 +34,7 @@ PROGRESS: Final = (
     CaseState.SHOWN,
 )
 """The states, by how far a case has come."""
+MOST_OF_A_CANDIDATE: Final = 50
 DISCARDED: Final = "discarded"
 """Stands in `setAside` when an operator has said that the case is settled without us."""
 
@@ -108,15 +112,23 @@ def case_id(institution: Institution, request: ExplanationRequest) -> str:
     return _case_id(institution, request.exam.vurd_id, request.personlopenr)
 
 
-def _case_id(institution: Institution, vurd_id: str, personlopenr: int) -> str:
-    system, org_id, env = institution.exam_system, institution.org_id, institution.env
+def _case_id(
+    institution: Institution, vurd_id: str, personlopenr: int, names: tuple[str, str, str] | None = None
+) -> str:
+    """`names` are organisation, environment and exam system, where they are not the institution's in their one spelling."""
+    org_id, env, system = names or (institution.org_id, institution.env, institution.exam_system)
     return short_hash(system, org_id, env, vurd_id, personlopenr, CaseType.EXPLANATION)
 
 
 def _former_ids(institution: Institution, request: ExplanationRequest) -> frozenset[str]:
-    """The ids under which versions up to 5aec059 opened the case: they took FS's spelling of the exam as it came."""
-    names = spellings(request.vurd_id) - {request.exam.vurd_id}
-    return frozenset(_case_id(institution, name, request.personlopenr) for name in names)
+    """The ids under which versions up to 5aec059 opened the case.
+
+    They took FS's spelling of the exam as it came, and the institution's names as the configuration spelled them.
+    """
+    person, today = request.personlopenr, case_id(institution, request)
+    exams = {*spellings(request.vurd_id), request.exam.vurd_id}
+    found = {_case_id(institution, exam, person, names) for exam in exams for names in (None, institution.written)}
+    return frozenset(found - {today})
 
 
 class Cases:
@@ -255,7 +267,7 @@ class Cases:
     # What pollers and operators read
 
     def by_ids(self, keys: Iterable[str]) -> list[Case]:
-        return [Case.from_document(document) for document in self._cases.find({"_id": {"$in": list(keys)}})]
+        return [Case.from_document(document) for document in self._cases.find({"_id": {"$in": list(keys)}}, FIELDS)]
 
     def get(self, key: str) -> Case | None:
         document = self._cases.find_one({"_id": key})
@@ -269,14 +281,15 @@ class Cases:
         With `flow_id`, only those on that flow.
         """
         where: Document = {"institution": institution, **({"flowId": flow_id} if flow_id is not None else {})}
-        documents = list(self._cases.find({**where, "state": CaseState.DISPATCHED.value}))
+        documents = list(self._cases.find({**where, "state": CaseState.DISPATCHED.value}, FIELDS))
         if watched_since is not None:
             documents += self._cases.find(
                 {
                     **where,
                     "state": {"$in": [CaseState.REGISTERED.value, CaseState.SHOWN.value]},
                     "registeredAt": {"$gte": watched_since},
-                }
+                },
+                FIELDS,
             )
         return [Case.from_document(document) for document in documents]
 
@@ -290,13 +303,14 @@ class Cases:
                 "examSystem": case.document.get("examSystem"),
                 "_id": {"$ne": case.id},
                 "state": {"$ne": CaseState.WITHDRAWN.value},
-            }
+            },
+            FIELDS,
         )
         return [Case.from_document(document) for document in documents]
 
     def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""
-        documents = self._cases.find({"flowId": {"$in": list(flow_ids)}, "institution": institution})
+        documents = self._cases.find({"flowId": {"$in": list(flow_ids)}, "institution": institution}, FIELDS)
         return [Case.from_document(document) for document in documents]
 
     def by_correlation_id(self, correlation_id: str) -> Case | None:
@@ -304,32 +318,19 @@ class Cases:
         return Case.from_document(document) if document else None
 
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Case]:
-        """The exam in any spelling."""
-        documents = self._cases.find({"vurdId": {"$in": sorted(spellings(vurd_id))}, "kandidatnr": kandidatnr})
+        """The exam in any spelling; usually one case, at most `MOST_OF_A_CANDIDATE`."""
+        where = {"vurdId": {"$in": sorted(spellings(vurd_id))}, "kandidatnr": kandidatnr}
+        documents = self._cases.find(where, FIELDS).limit(MOST_OF_A_CANDIDATE)
         return [Case.from_document(document) for document in documents]
 
-    def counts(self) -> list[dict[str, Any]]:
-        """How many cases each institution has in each state, and set aside for which code."""
-        return list(
-            self._cases.aggregate(
-                [
-                    {
-                        "$group": {
-                            "_id": {"institution": "$institution", "state": "$state", "setAside": "$setAside"},
-                            "cases": {"$sum": 1},
-                        }
-                    }
-                ]
-            )
-        )
+    def counts(self) -> Iterable[dict[str, Any]]:
+        """How many cases each institution has in each state, and set aside for which code: to be summed as they come."""
+        names = {"institution": "$institution", "state": "$state", "setAside": "$setAside"}
+        return self._cases.aggregate([{"$group": {"_id": names, "cases": {"$sum": 1}}}], batchSize=AT_ONCE)
 
-    def near_deadline(self, days: int) -> list[Case]:
-        """Open cases whose legal deadline is past or at most `days` away, the most urgent first; not the discarded ones."""
-        until = self._clock.now() + timedelta(days=days)
-        documents = self._cases.find(
-            {"state": {"$in": list(OPEN)}, "deadline": {"$lte": until}, "setAside": {"$ne": DISCARDED}}
-        ).sort("deadline", 1)
-        return [Case.from_document(document) for document in documents]
+    def count(self) -> int:
+        """All cases ever opened."""
+        return self._cases.count_documents({})
 
     # What a read of FS is compared with
 
@@ -339,7 +340,7 @@ class Cases:
         if not names:
             return []
         # By the index alone, what is left is chosen here: with a further field some servers read every case.
-        found = self._cases.find({"vurdId": {"$in": sorted(names)}})
+        found = self._cases.find({"vurdId": {"$in": sorted(names)}}, FIELDS)
         return [document for document in found if _is_of(document, institution)]
 
     def exams_to_compare(self, institution: Institution, settled_since: datetime) -> set[str]:
@@ -356,8 +357,11 @@ class Cases:
 
     def standing_of(self, correlation_ids: Iterable[str]) -> dict[str, str]:
         """Each case's state by its correlation id; `set_aside` for the open ones that wait for a person."""
-        rows = self._cases.find(
-            {"correlationId": {"$in": list(correlation_ids)}}, {"correlationId": 1, "state": 1, "setAside": 1}
+        fields = {"correlationId": 1, "state": 1, "setAside": 1}
+        rows = (
+            row
+            for part in in_parts(correlation_ids)
+            for row in self._cases.find({"correlationId": {"$in": part}}, fields)
         )
         return {
             row["correlationId"]: "set_aside" if row.get("setAside") and row["state"] in OPEN else row["state"]
@@ -369,15 +373,15 @@ class Cases:
         fields = dict.fromkeys(
             ("correlationId", "deadline", "deadlineToldAt", "setAside", "institution", "examSystem"), 1
         )
-        overdue: list[Document] = []
-        for state in OPEN:
-            where = {"institution": institution.key, "state": state, "deadline": {"$lt": at_midnight(today)}}
-            overdue += [
-                document
-                for document in self._cases.find(where, fields)
-                if _is_news(document) and document.get("setAside") != DISCARDED and _is_of(document, institution)
-            ]
-        return overdue[:limit]
+        overdue = (
+            document
+            for state in OPEN
+            for document in self._cases.find(
+                {"institution": institution.key, "state": state, "deadline": {"$lt": at_midnight(today)}}, fields
+            )
+            if _is_news(document) and document.get("setAside") != DISCARDED and _is_of(document, institution)
+        )
+        return list(islice(overdue, limit))
 
     def told_of_deadline(self, keys: Iterable[str]) -> None:
         """People were told that the deadline of these is over."""

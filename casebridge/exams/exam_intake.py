@@ -11,11 +11,14 @@ from typing import Any, Final
 
 from pymongo.errors import PyMongoError
 
+from casebridge.alerts.alert import Alert
+from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
 from casebridge.defect import log_defect
+from casebridge.errors import PermanentError
 from casebridge.exams import request_intake
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import Case, Cases
@@ -31,6 +34,8 @@ from casebridge.messaging.message import NewMessage
 logger = logging.getLogger(__name__)
 
 SUBMODULE: Final = "klage-beg-dispatcher"
+NAMED: Final = 20
+"""Unreadable cases of one read that an alert names."""
 REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 
 Person = tuple[str, int]
@@ -77,13 +82,16 @@ class Taken:
 class ExamIntake:
     """Only feeds the inbox and withdraws cases that FS has settled; safe to run side by side with itself."""
 
-    def __init__(self, queue: MeldingQ, cases: Cases, audit: AuditLog, clock: Clock, reopened: Reopened) -> None:
+    def __init__(
+        self, queue: MeldingQ, cases: Cases, audit: AuditLog, clock: Clock, reopened: Reopened, alerts: AlertOutbox
+    ) -> None:
         """`reopened` gives the messages for cases that are registered with us, and open again in FS."""
         self._queue = queue
         self._cases = cases
         self._audit = audit
         self._clock = clock
         self._reopened = reopened
+        self._alerts = alerts
 
     def take(
         self,
@@ -144,8 +152,9 @@ class ExamIntake:
         return any(person in known and known[person].state in OPEN for person in finished)
 
     def _known(self, institution: Institution, exams: Sequence[ExamRows]) -> dict[Person, Case]:
-        """Our cases on these exams. A document that cannot be read is passed over and told of in the log."""
+        """Our cases on these exams. A document that cannot be read is passed over, and people are told."""
         known: dict[Person, Case] = {}
+        amiss: list[str] = []
         for document in self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams}):
             try:
                 case = Case.from_document(document)
@@ -153,7 +162,24 @@ class ExamIntake:
             except Exception as error:  # noqa: BLE001 one document must not hide the others
                 logger.error("casebridge.case_unreadable: a case of %s cannot be read", institution.key)  # noqa: TRY400
                 log_defect(error)
+                amiss.append(correlation_id if isinstance(correlation_id := document.get("correlationId"), str) else "")
+        self._tell_unreadable(institution, amiss)
         return known
+
+    def _tell_unreadable(self, institution: Institution, correlation_ids: Sequence[str]) -> None:
+        """People hear of it, folded: until it is mended nobody sees what FS does with these cases."""
+        for correlation_id in correlation_ids[:NAMED]:
+            self._alerts.owe(
+                Alert.of(
+                    _case_unreadable(),
+                    institution=institution.key,
+                    org_id=institution.org_id,
+                    exam_system=institution.exam_system,
+                    submodule=SUBMODULE,
+                    step="compare",
+                    correlation_id=correlation_id or None,
+                )
+            )
 
     def _removed(
         self,
@@ -243,6 +269,17 @@ class ExamIntake:
             correlation_id=new_correlation_id(self._clock.now()),
             payload={"caseId": None, "unreadable": row.raw, "fields": row.fields},
         )
+
+
+def _case_unreadable() -> PermanentError:
+    return PermanentError(
+        "casebridge.case_unreadable",
+        "A document in oai.begrunnelser cannot be read: institution, exam and person are there, and the rest is not what a case "
+        "must be. It is passed over wherever FS is compared with our cases.",
+        "Find it in oai.begrunnelser by the correlation id (or by vurdId where it has none): it must have correlationId, "
+        "institution, state, personlopenr and openedAt as other cases have. Restore it from the backup, or correct it. "
+        "The next poll that reads its exam takes it up again.",
+    )
 
 
 def _person(request: ExplanationRequest) -> Person:

@@ -5,6 +5,7 @@ Only the key and its codecs belong here; which flow a source code leads to is in
 
 import base64
 import binascii
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,11 @@ KEPT_EXAMS: Final = 2048
 """Decoded keys that are kept in memory: each row of an exam repeats the same one."""
 STANDARD_ALPHABET: Final = str.maketrans("+/", "-_")
 URL_ALPHABET: Final = str.maketrans("-_", "+/")
+COURSE_CODE: Final = re.compile(r"(?=[^0-9]*[0-9])(?!.*[0-9]{6})[\w.:/-]{2,15}")
+"""Letters with a number, such as DAT200 or MED-3100: neither a name nor an identity number looks so."""
+SHORT_CODE: Final = re.compile(r"\w{1,3}")
+TERM_CODE: Final = re.compile(r"[A-ZÆØÅa-zæøå]{0,4}[0-9]{0,4}")
+YEARS: Final = (1900, 2200)
 
 
 @dataclass(frozen=True, order=True)
@@ -70,6 +76,22 @@ class ExamKey:
                 "Ask the FS team for the vurderingsenhet; the raw row is in the message in oai.meldingQ.",
                 system="FS",
             ) from None
+
+
+def exam_name(vurd_id: str) -> str:
+    """An exam as people know it, if its id says codes.
+
+    An id that cannot be decoded, or says words or long numbers, may hold anything: it is not repeated.
+    """
+    try:
+        key = ExamKey.from_vurd_id(vurd_id)
+    except PermanentError:
+        return "an exam whose examId cannot be decoded"
+    if not COURSE_CODE.fullmatch(key.emnekode) or not YEARS[0] <= key.arstall <= YEARS[1]:
+        return "an exam with an odd examId"
+    version = [key.versjonskode] if SHORT_CODE.fullmatch(key.versjonskode) else []
+    term = [key.vurdtidkode] if TERM_CODE.fullmatch(key.vurdtidkode) else []
+    return " ".join(("exam", key.emnekode, *version, str(key.arstall), *term))
 
 
 @lru_cache(maxsize=KEPT_EXAMS)

@@ -5,6 +5,7 @@ registration in FS know one case a person and exam.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +18,10 @@ from casebridge.exams.models import ExplanationRequest
 from casebridge.personal_data import Personal
 
 KEPT_FIELDS: Final = 60
+FIELDS: Final = frozenset(
+    {field.alias or name for name, field in ExplanationRequest.model_fields.items()} | {"the whole row"}
+)
+SOMETHING: Final = re.compile(r"something \([A-Za-z]{1,60}\)")
 KEPT_CHARACTERS: Final = 400
 """Of a value, and of a whole row so many more, are kept of what cannot be read: enough for a person to find it in FS."""
 KEPT_IN_ALL: Final = 20_000
@@ -41,13 +46,20 @@ def read_row(row: Any) -> ExplanationRequest | UnreadableRow:
         request = ExplanationRequest.model_validate(row)
         _ = request.exam, request.version
     except ValidationError as error:
-        fields = sorted({".".join(map(str, problem["loc"])) for problem in error.errors(include_input=False)} - {""})
+        # The field of ours. Below it a sender chooses the names.
+        fields = sorted({str(problem["loc"][0]) for problem in error.errors(include_input=False) if problem["loc"]})
         return unreadable(row, ", ".join(fields) or "the whole row")
     except CaseError:
         return unreadable(row, "examId")
     except Exception as error:  # noqa: BLE001 whatever it is, it is this row's and stops no other
         return unreadable(row, f"something ({type(error).__name__})")
     return request
+
+
+def told_fields(fields: str) -> str:
+    """`fields` of a stored row, without what is no field of ours: that may be anything."""
+    told = [field for field in fields.split(", ") if field in FIELDS or SOMETHING.fullmatch(field)]
+    return ", ".join(told) or "a field (the message does not say which)"
 
 
 def unreadable(row: Any, fields: str) -> UnreadableRow:

@@ -11,7 +11,15 @@ from pydantic import ValidationError
 from casebridge.database import Database, Document
 from casebridge.exams.institution import Institution
 from casebridge.served_environment import ServedEnvironment
-from casebridge.tenant import UNKNOWN, institution_name, normal_institution, normal_name, tenant_key
+from casebridge.tenant import (
+    UNKNOWN,
+    institution_name,
+    normal_exam_system,
+    normal_institution,
+    normal_name,
+    tenant_key,
+)
+from casebridge.told_names import ConfiguredNames
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +51,7 @@ class InstitutionRegister:
         self._institutions: dict[str, Institution] = {}
         self._known: frozenset[str] = frozenset()
         self._problems: dict[str, str] = {}
+        self._names = ConfiguredNames()
 
     def active(self) -> list[Institution]:
         """The institutions to carry cases for, in order of their keys, once for each exam system."""
@@ -78,6 +87,11 @@ class InstitutionRegister:
         self.active()
         return institution_name(org_id, env) in self._known
 
+    def names(self) -> ConfiguredNames:
+        """All names that the configuration has, whoever serves them and whether they are active: those that may be repeated."""
+        self.active()
+        return self._names
+
     def problems(self) -> Mapping[str, str]:
         """Rows of the configuration that are not carried, or not as they stand, and why. Names and fields, never values."""
         self.active()
@@ -93,9 +107,10 @@ class InstitutionRegister:
     def _read(self) -> None:
         told, self._problems, institutions = self._problems, {}, {}
         orgs = self._active_orgs()
+        self._names = self._configured_names()
         known: set[str] = set()
         for row in _in_order(self._environments.find({"begrunnelse": True})):
-            if (names := self._names(row, PARTS)) is None or not (org := orgs.get(normal_name(names[0]))):
+            if (names := self._name_parts(row, PARTS)) is None or not (org := orgs.get(normal_name(names[0]))):
                 continue
             known.add(institution_name(names[0], names[1]))
             if not self._served.serves(institution_name(names[0], names[1])):
@@ -112,17 +127,30 @@ class InstitutionRegister:
             if told.get(key) != problem:
                 logger.warning("configuration of %s: %s", key, problem)
 
+    def _configured_names(self) -> ConfiguredNames:
+        rows = [
+            tuple(row[name] for name in PARTS)
+            for row in self._environments.find({}, dict.fromkeys(PARTS, 1))
+            if all(isinstance(row.get(name), str) for name in PARTS)
+        ]
+        return ConfiguredNames(
+            frozenset(institution_name(org_id, env) for org_id, env, _ in rows),
+            frozenset(normal_name(org_id) for org_id, _, _ in rows),
+            frozenset(normal_name(env) for _, env, _ in rows),
+            self._exam_systems | {normal_exam_system(exam_system) for _, _, exam_system in rows},
+        )
+
     def _active_orgs(self) -> dict[str, Document]:
         orgs: dict[str, Document] = {}
         for row in _in_order(self._orgs.find({"aktiv": True})):
-            if names := self._names(row, PARTS[:1]):
+            if names := self._name_parts(row, PARTS[:1]):
                 key = normal_name(names[0])
                 if key in orgs:
                     self._problems[f"{key} again"] = "another document in configDB.orgs: the first by _id counts"
                 orgs.setdefault(key, row)
         return orgs
 
-    def _names(self, row: Document, fields: tuple[str, ...]) -> tuple[str, ...] | None:
+    def _name_parts(self, row: Document, fields: tuple[str, ...]) -> tuple[str, ...] | None:
         """The fields that name a row; `None`, and in sight, where one is no name."""
         if amiss := [field for field in fields if not isinstance(row.get(field), str) or not row[field].strip()]:
             self._problems[f"the row with _id {row['_id']}"] = f"lacks or misstates {', '.join(amiss)}"

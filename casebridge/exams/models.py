@@ -6,7 +6,7 @@ Plain values only: no behaviour that reads or writes anything.
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
@@ -67,6 +67,12 @@ class ChangedExam:
     """`None` where FS does not say when; the exam is read, and the watermark does not move for it."""
     rows: Personal[tuple[dict[str, Any], ...] | None] = field(default=None, repr=False)
     """The raw request rows if the list held them; `None` means that they must be fetched per exam."""
+
+
+LINE_NOT_AN_OBJECT: Final = "the line is not an object"
+LINE_WITHOUT_EXAM: Final = "the line has no examId"
+LINE_WITHOUT_TIME: Final = "the line has no sistEndret that is a time"
+LINE_FAULTS: Final = frozenset({LINE_NOT_AN_OBJECT, LINE_WITHOUT_EXAM, LINE_WITHOUT_TIME})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from casebridge.clock import Clock
 from casebridge.exams.cases import Cases
 from casebridge.exams.fs_values import OSLO
 from casebridge.exams.institution import Institution
-from casebridge.fingerprint import short_hash
 
 AT_ONCE: Final = 200
 NAMED: Final = 10
@@ -58,5 +57,5 @@ def _alert(institution: Institution, named: dict[str, datetime]) -> Alert:
         next_action="See with `casebridge where` at which step each one waits, and ask the assessor for the answer, or for a "
         "case that was set aside do what its code asks; FS gets the answer as soon as there is one.",
         correlation_id=first[0],
-        about=short_hash(*first),
+        about=f"{len(first)} cases, of which {first[0]} has waited longest",
     )

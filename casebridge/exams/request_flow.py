@@ -10,7 +10,7 @@ from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_state import CaseState
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.deadlines import answer_deadline
-from casebridge.exams.fs_rows import UnreadableRow, read_row
+from casebridge.exams.fs_rows import UnreadableRow, read_row, told_fields
 from casebridge.exams.identity_check import IdentityCheck
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
@@ -21,6 +21,7 @@ from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.message import UNKNOWN, Message
 from casebridge.messaging.odd_documents import check_payload
 from casebridge.messaging.record_flow import kafka_fields
+from casebridge.tenant import normal_institution
 
 REQUESTED: Final = "request_explanation"
 FINISHED: Final = "finished in FS by hand"
@@ -161,9 +162,12 @@ def institution_of(message: Message, institutions: InstitutionRegister) -> Insti
     """The institution that a message belongs to. Raises `PermanentError` when it is no longer carried."""
     institution = institutions.get(message.institution, message.exam_system)
     if institution is None:
+        # A name that is configured nowhere came from outside, and may be anything.
+        is_named = normal_institution(message.institution) in institutions.names().institutions
         raise PermanentError(
             "institution.inactive",
-            f"{message.tenant} is not active in configDB.orgs and oai.KlageBegrunnelseEnvs, or cannot be read there.",
+            f"{message.institution if is_named else 'The institution of a message'} is not active in configDB.orgs and "
+            "oai.KlageBegrunnelseEnvs on the message's exam system, or cannot be read there.",
             "Activate it (docs/adding-an-institution.md), then replay the message.",
         )
     return institution
@@ -215,7 +219,7 @@ def _candidate(found: Result) -> CandidatePlace:
 def _request(message: Message) -> ExplanationRequest:
     """The request in the message. Raises `PermanentError` for a row that FS sent in a form that nobody can read."""
     if "unreadable" in message.payload:
-        raise _unreadable(str(message.payload.get("fields", UNKNOWN)))
+        raise _unreadable(told_fields(str(message.payload.get("fields", UNKNOWN))))
     check_payload(message, {"caseId": str, "request": dict})
     request = read_row(message.payload["request"])
     if isinstance(request, UnreadableRow):

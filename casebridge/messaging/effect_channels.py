@@ -7,6 +7,7 @@ from casebridge.alerts.alert import Alert
 from casebridge.alerts.channel import LogIndex
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.errors import CaseError
+from casebridge.told_names import ALL_NAMES, ToldNames
 
 ALERT: Final = "alert"
 LOG_INDEX: Final = "log_index"
@@ -33,8 +34,10 @@ class LogIndexEffects:
 
     may_be_given_up = True
 
-    def __init__(self, log_index: LogIndex | None) -> None:
+    def __init__(self, log_index: LogIndex | None, names: ToldNames = ALL_NAMES) -> None:
+        """`names` says which names of institutions and queues may leave."""
         self._log_index = log_index
+        self._names = names
 
     def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
         left: dict[str, str] = {}
@@ -42,7 +45,7 @@ class LogIndexEffects:
             return left
         for effect in effects:
             try:
-                self._log_index.index({"id": effect["id"], **effect["body"]})
+                self._log_index.index({"id": effect["id"], **self._names.of_document(effect["body"])})
             except CaseError as error:
                 if error.code == DOCUMENT_REFUSED:
                     raise

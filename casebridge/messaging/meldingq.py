@@ -333,11 +333,8 @@ class MeldingQ:
         where = {"orderingKey": {"$in": list(ordering_keys)}, "status": unfinished}
         return {document["orderingKey"] for document in self._messages.find(where, {"orderingKey": 1})}
 
-    def find(self, selection: Document, limit: int = 0, fields: Document | None = None) -> list[Document]:
-        """Live messages, oldest first: for operators, not for workers.
-
-        `fields` is the driver's projection. Whoever does not bound the number names the fields: a message may hold a megabyte.
-        """
+    def find(self, selection: Document, limit: int, fields: Document | None = None) -> list[Document]:
+        """Live messages, oldest first: for operators, not for workers. `fields` is the driver's projection."""
         return list(self._messages.find(selection, fields).sort("enqueuedAt", 1).limit(limit))
 
 
@@ -359,7 +356,7 @@ def _processed_document(finished: Finished, now: datetime, relay_after: timedelt
         "effects": list(finished.owed),
     }
     if odd := [effect for effect in message.stored.get("effects", ()) if not is_effect(effect)]:
-        document["undelivered"] = odd
+        document |= {"undelivered": odd, "undeliveredAt": now}
     if document["effects"]:
         document["effectsDueAt"] = now + relay_after
     return document

@@ -1,4 +1,4 @@
-"""Announces each outcome to the log index: ids, codes and counts, no personal data."""
+"""Announces each outcome to the log index: ids, codes, counts and our own sentences, no personal data."""
 
 from collections.abc import Sequence
 
@@ -18,6 +18,7 @@ class OutcomeIndex:
         body = {
             "time": self._clock.now().isoformat(),
             "correlationId": message.correlation_id,
+            "institution": message.institution,
             "orgId": message.org_id,
             "env": message.env,
             "examSys": message.exam_system,
@@ -25,6 +26,9 @@ class OutcomeIndex:
             "step": settlement.step,
             "success": settlement.status is MessageStatus.PROCESSED,
             "code": settlement.failure.code if settlement.failure else None,
+            # Our own sentences: they name the exam, flow or request that it is about.
+            "cause": settlement.failure.cause if settlement.failure else None,
+            "nextAction": settlement.failure.next_action if settlement.failure else None,
             "attempts": message.attempts,
         }
         return [OwedEffect.of(message, LOG_INDEX, body)]

@@ -98,8 +98,7 @@ class OwedEffects:
                 self._set_odd_aside(collection, row)
         return rows
 
-    @staticmethod
-    def _set_odd_aside(collection: Collection[Document], row: Document) -> None:
+    def _set_odd_aside(self, collection: Collection[Document], row: Document) -> None:
         """What no release of ours owes cannot be delivered, and must not be in the way of what can."""
         was = row.get("effects")
         odd = [effect for effect in _listed(row) if not is_effect(effect)]
@@ -109,7 +108,7 @@ class OwedEffects:
         row["effects"] = [effect for effect in _listed(row) if is_effect(effect)]
         collection.update_one(
             {"_id": row["_id"], "effects": {"$eq": was}},  # nobody has added to it meanwhile
-            {"$set": {"effects": row["effects"], "undelivered": odd}},
+            {"$set": {"effects": row["effects"], "undelivered": odd, "undeliveredAt": self._clock.now()}},
         )
 
     def _move_processed(self, rows: list[Document]) -> list[Document]:
@@ -129,23 +128,24 @@ class OwedEffects:
         `undeliverable` is what no channel can ever take: it is owed no more, and stays in sight in the message's `undelivered`.
         """
         gone = [effect["id"] for effect in debt.effects if effect["id"] not in still_owed]
-        aside: Document = (
-            {"$addToSet": {"undelivered": {"$each": [dict(effect) for effect in undeliverable]}}}
-            if undeliverable
-            else {}
-        )
+        aside: Document = {}
+        marked: Document = {}
+        if undeliverable:
+            aside = {"$addToSet": {"undelivered": {"$each": [dict(effect) for effect in undeliverable]}}}
+            marked = {"undeliveredAt": self._clock.now()}
         collection = self._processed if debt.processed else self._messages
         change: Document
         if still_owed:
-            change = {"$pull": {"effects": {"id": {"$in": gone}}}, "$set": {"effectsDueAt": retry_at}}
+            change = {"$pull": {"effects": {"id": {"$in": gone}}}, "$set": {"effectsDueAt": retry_at, **marked}}
             collection.update_one({"_id": debt.key}, {**change, **aside})
         elif debt.processed:
             # Nothing is added to a processed message any more.
-            change = {"$set": {"effects": []}, "$unset": {"effectsDueAt": "", "relay": ""}}
+            change = {"$set": {"effects": [], **marked}, "$unset": {"effectsDueAt": "", "relay": ""}}
             collection.update_one({"_id": debt.key}, {**change, **aside})
         else:
             # A live message may owe something new by now: only one that owes nothing is at rest.
-            collection.update_one({"_id": debt.key}, {"$pull": {"effects": {"id": {"$in": gone}}}, **aside})
+            change = {"$pull": {"effects": {"id": {"$in": gone}}}, **({"$set": marked} if marked else {})}
+            collection.update_one({"_id": debt.key}, {**change, **aside})
             at_rest = {"_id": debt.key, "effects": {"$size": 0}}
             collection.update_one(at_rest, {"$unset": {"effectsDueAt": "", "relay": ""}})
 

@@ -75,7 +75,7 @@ class RecordInbox:
         if reader is None:
             error = PermanentError(
                 "kafka.topic_unknown",
-                f"No topic that is consumed is called {record.topic}.",
+                "The topic that the record came by is not consumed.",
                 "Set the topic's name as it was when the record came (docs/settings.md), then replay the message.",
             )
             return Reading(record, error=error)

@@ -256,4 +256,4 @@ def _given_up(error: TransientError, attempts: int) -> TransientError:
 
 
 def _tell_lost(message: Message) -> None:
-    logger.warning("case %s: another worker has taken over %s", message.correlation_id, message.queue)
+    logger.warning("case %s: another worker has taken over", message.correlation_id)

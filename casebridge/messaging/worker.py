@@ -73,7 +73,7 @@ class Worker:
                     flow.look_up(its_messages)
             except BaseException as error:  # noqa: BLE001 one message's defect must not hold up the others
                 if is_away(error):
-                    logger.warning("%s: the database is away (%s)", queue, type(error).__name__)
+                    logger.warning("the database is away (%s)", type(error).__name__)
                 else:
                     log_defect(error)
 
@@ -86,7 +86,7 @@ class Worker:
         try:
             return self._handle(message, flow)
         except LeaseLostError:
-            logger.warning("case %s: another worker has taken over %s", message.correlation_id, message.queue)
+            logger.warning("case %s: another worker has taken over", message.correlation_id)
         except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
             if not is_away(error):
                 return Handled(message, flow, as_case_error(error), "handle")
@@ -99,7 +99,7 @@ class Worker:
         if message.unreadable:
             return Handled(message, flow, unreadable(message.unreadable), STEP)
         if flow is None:
-            return Handled(message, None, _no_flow(message), "choose_flow")
+            return Handled(message, None, _no_flow(), "choose_flow")
         if message.not_stored:
             return Handled(message, flow, _not_stored(message.not_stored), "accept")
         if message.alone:
@@ -137,9 +137,9 @@ def _not_stored(code: str) -> PermanentError:
     )
 
 
-def _no_flow(message: Message) -> PermanentError:
+def _no_flow() -> PermanentError:
     return PermanentError(
         "casebridge.queue_unknown",
-        f"No flow handles the queue {message.queue}.",
-        "Run a version of casebridge that knows the queue, then replay the message.",
+        "No flow handles the queue of this message.",
+        "Run a version of casebridge that knows the queue (it stands in the message), then replay the message.",
     )

@@ -18,15 +18,18 @@ from casebridge.exams.cases import DISCARDED, Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 
 AT_ONCE: Final = 1000
+NAMED: Final = 50
+"""Lost cases that are named; all are counted."""
 # A discarded message stays for a while in which it can be brought back; after that its case's mark stands for it.
 PRESENT = tuple(status.value for status in (*UNFINISHED, MessageStatus.DEAD, MessageStatus.DISCARDED))
 
 
 @dataclass(frozen=True)
 class Account:
-    """All cases ever opened, and the correlation ids of those that nothing drives."""
+    """All cases ever opened, and those that nothing drives: `lost` counts all, `unaccounted` names the first of them."""
 
     cases: int
+    lost: int
     unaccounted: tuple[str, ...]
 
 
@@ -44,16 +47,17 @@ class Accounting:
         self._settling = settling
 
     def account(self) -> Account:
-        lost: list[str] = []
+        lost = 0
+        named: list[str] = []
         for requested in self._requested():
             suspects = self._without_message(requested)
-            still_requested = [case for case in self._cases.by_ids(suspects) if case.state is CaseState.REQUESTED]
-            undriven = set(self._without_message([case.id for case in still_requested]))
-            lost += [case.correlation_id for case in still_requested if case.id in undriven]
-        return Account(
-            cases=sum(count["cases"] for count in self._cases.counts()),
-            unaccounted=tuple(sorted(lost)),
-        )
+            still_requested = {
+                case.id: case for case in self._cases.by_ids(suspects) if case.state is CaseState.REQUESTED
+            }
+            undriven = self._without_message(list(still_requested))
+            lost += len(undriven)
+            named += [still_requested[key].correlation_id for key in undriven[: NAMED - len(named)]]
+        return Account(self._cases.count(), lost, tuple(sorted(named)))
 
     def _requested(self) -> Iterator[list[str]]:
         """In parts, so that neither a query nor this process holds them all."""

@@ -8,12 +8,13 @@ the database.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
+from casebridge.bounded import bounded
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database import Database, Document
@@ -24,16 +25,22 @@ from casebridge.messaging import record_inbox
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import UNFINISHED, UNKNOWN, MessageStatus
 from casebridge.operators import odd
-from casebridge.operators.dead_letter import CHOOSABLE, LAST, DeadLetter, DeadLetterFilter, LetterStory
+from casebridge.operators.dead_letter import CHOOSABLE, LAST, SHOWN, DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import institution_name
+from casebridge.told_names import ALL_NAMES, ToldNames
 
 BATCH: Final = 500
 NAMED: Final = 20
 """How many cases a report names."""
 SHOWN_AT_ONCE: Final = 50
-HIDDEN: Final = {"payload": 0, "effects": 0, "origin.key": 0, "origin.value": 0, "origin.headers": 0}
-"""What is never shown, and may be large: a message as it came by Kafka."""
+STORY: Final = dict.fromkeys(
+    (*SHOWN, "errors", "steps", "replays", "replayedAt", "replayedBy", "replayReason", "discardedAt", "discardedBy",
+     "discardReason"), 1,
+)  # fmt: skip
+"""What is read for a letter's story. What may be large, such as a message as it came by Kafka, cannot be shown by mistake."""
+MOST_CODES: Final = 200
+OTHER_CODES: Final = "other"
 MOST_NAMED: Final = 200
 QUEUES: Final = (request_intake.QUEUE, answer_poller.QUEUE, explanation_event_record.QUEUE, record_inbox.QUEUE)
 CODE: Final = re.compile(r"[a-z_]{1,40}\.[a-z0-9_]{1,60}")
@@ -108,8 +115,10 @@ class DeadLetters:
         audit: AuditLog,
         clock: Clock,
         served: ServedEnvironment = EVERY_ENVIRONMENT,
+        names: ToldNames = ALL_NAMES,
     ) -> None:
-        """Letters of an environment that is not `served` are neither chosen nor counted."""
+        """Letters of an environment that is not `served` are neither chosen nor counted; `names` says whom may be named."""
+        self._names = names
         self._served: list[Document] = [{"$match": selection}] if (selection := served.selection()) else []
         self._messages = database.messages
         self._known_by = (database.messages, database.cases)
@@ -129,7 +138,7 @@ class DeadLetters:
         by_code = self._by_code(wanted)
         # One more than there can be: with the last row the server says that it was the last.
         rows = self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=limit + 1)
-        return Listing(sum(by_code.values()), by_code, [DeadLetter.from_document(row) for row in rows])
+        return Listing(sum(by_code.values()), by_code, [self._told(DeadLetter.from_document(row)) for row in rows])
 
     def show(self, correlation_id: str, queue: str | None = None) -> list[LetterStory]:
         """The letters of one case, oldest first: usually one."""
@@ -139,9 +148,21 @@ class DeadLetters:
         }
         if queue:
             selection["queue"] = queue
-        # What is left out cannot be shown by mistake.
-        found = self._messages.find(selection, HIDDEN).sort("enqueuedAt", 1).limit(SHOWN_AT_ONCE)
-        return [LetterStory.from_document(document) for document in found]
+        found = self._messages.find(selection, STORY).sort("enqueuedAt", 1).limit(SHOWN_AT_ONCE)
+        stories = [LetterStory.from_document(document) for document in bounded(found, SHOWN_AT_ONCE)]
+        return [replace(story, letter=self._told(story.letter), origin=self._origin(story)) for story in stories]
+
+    def _told(self, letter: DeadLetter) -> DeadLetter:
+        return replace(
+            letter,
+            institution=self._names.institution(letter.institution),
+            queue=self._names.submodule(letter.queue),
+            exam_system=self._names.exam_system(letter.exam_system),
+        )
+
+    def _origin(self, story: LetterStory) -> dict[str, str | int]:
+        numbers = {name: value for name, value in story.origin.items() if isinstance(value, int)}
+        return {**({"topic": self._names.topic(story.origin["topic"])} if "topic" in story.origin else {}), **numbers}
 
     def replay(self, wanted: DeadLetterFilter, order: Order, progress: Progress = _silent) -> ActionReport:
         """Begin letters anew, oldest first, with all their attempts; the steps that are done are not done again.
@@ -228,8 +249,8 @@ class DeadLetters:
         counts: Counter[str] = Counter()
         for row in self._messages.aggregate(self._ours(wanted.counts()), batchSize=1000):
             # Some servers leave a field out of `_id` that a document has not.
-            code = row.get("_id")
-            counts[code if isinstance(code, str) and code else UNKNOWN] += row["messages"]
+            code = odd.text(row, "_id")
+            counts[code if code in counts or len(counts) < MOST_CODES else OTHER_CODES] += row["messages"]
         return dict(counts.most_common())
 
     def _left_without_message(self, batch: list[Document]) -> list[str]:

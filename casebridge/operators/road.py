@@ -2,17 +2,22 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from casebridge.audit.log import AuditLog
+from casebridge.bounded import bounded
 from casebridge.database import Database, Document
 from casebridge.exams.cases import DISCARDED, Case, Cases
 from casebridge.messaging.message import LONG_AGO, MessageStatus
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import LOOK_AT_IT, Instruction, discarded_of
 from casebridge.tenant import institution_name
+from casebridge.told_names import ALL_NAMES, ToldNames
 
 MOST_MESSAGES: Final = 100
+MOST_DETAILS: Final = 20
+LONGEST_DETAIL: Final = 200
 SHOWN: Final = {
     **dict.fromkeys(
         ("queue", "status", "orgId", "env", "institution", "examSystem", "enqueuedAt", "dueAt", "attempts"), 1
@@ -48,6 +53,8 @@ class Road:
     milestones: list[Milestone]
     waiting: list[str]
     next_action: str | None
+    milestones_found: int = 0
+    """How many steps there are; of more than are shown, the newest are."""
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,36 +63,43 @@ class Road:
 class RoadFinder:
     """Finds roads by correlation id, or by exam and candidate. The answer never repeats the candidate."""
 
-    def __init__(self, database: Database, cases: Cases, audit: AuditLog) -> None:
+    def __init__(self, database: Database, cases: Cases, audit: AuditLog, names: ToldNames = ALL_NAMES) -> None:
+        """`names` says which names of institutions and queues may be told."""
+        self._names = names
         self._messages = database.messages
         self._cases = cases
         self._audit = audit
 
-    def by_correlation_id(self, correlation_id: str) -> Road | None:
-        return self._road(correlation_id, self._cases.by_correlation_id(correlation_id))
+    def by_correlation_id(self, correlation_id: str, before: datetime | None = None) -> Road | None:
+        """With `before`, only steps before that: for a road whose older steps are not shown."""
+        return self._road(correlation_id, self._cases.by_correlation_id(correlation_id), before)
 
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Road]:
         found = self._cases.by_exam_and_candidate(vurd_id, kandidatnr)
         return [road for case in found if (road := self._road(case.correlation_id, case))]
 
-    def _road(self, correlation_id: str, case: Case | None) -> Road | None:
-        messages = list(
-            self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES)
-        )
-        entries = self._audit.of_case(correlation_id)
+    def _road(self, correlation_id: str, case: Case | None, before: datetime | None = None) -> Road | None:
+        found = self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES)
+        messages = bounded(found, MOST_MESSAGES)
+        entries, entries_found = self._audit.of_case(correlation_id, before)
         if case is None and not messages and not entries:
             return None
         any_document: Document = case.document if case else (messages or entries)[0]
         return Road(
             correlation_id=correlation_id,
-            institution=_institution(any_document),
-            exam_system=odd.text(any_document, "examSystem", odd.text(any_document, "examSys", "")),
+            institution=self._names.institution(_institution(any_document)),
+            exam_system=self._names.exam_system(any_document.get("examSystem", any_document.get("examSys"))),
             state=odd.text(any_document, "state") if case else "no case",
             deadline=odd.time(any_document, "deadline") if case else None,
             set_aside=_set_aside(case),
             discarded=_discarded(case, messages),
-            milestones=[_milestone(entry) for entry in entries],
-            waiting=[_waiting(message) for message in messages if message.get("status") != MessageStatus.PROCESSED],
+            milestones=[_milestone(self._names.of_document(entry)) for entry in entries],
+            milestones_found=entries_found,
+            waiting=[
+                _waiting(message, self._names)
+                for message in messages
+                if message.get("status") != MessageStatus.PROCESSED
+            ],
             next_action=_next_action(messages),
         )
 
@@ -95,7 +109,11 @@ def _institution(document: Document) -> str:
 
 
 def _milestone(entry: Document) -> Milestone:
-    detail = ", ".join(f"{name}={value}" for name, value in odd.mapping(entry, "detail").items() if name != "textHash")
+    detail = ", ".join(
+        f"{name}={str(value)[:LONGEST_DETAIL]}"
+        for name, value in islice(odd.mapping(entry, "detail").items(), MOST_DETAILS)
+        if name != "textHash"
+    )
     return Milestone(
         odd.time(entry, "time") or LONG_AGO,
         odd.text(entry, "submodule"),
@@ -118,11 +136,11 @@ def _discarded(case: Case | None, messages: list[Document]) -> Instruction | Non
     return next(filter(None, map(discarded_of, messages)), None)
 
 
-def _waiting(message: Document) -> str:
+def _waiting(message: Document, names: ToldNames) -> str:
     due = odd.time(message, "dueAt")
     when = f", due {due:%Y-%m-%d %H:%M:%S} UTC" if due else ""
     attempts = odd.number(message, "attempts")
-    return f"{odd.text(message, 'queue')}: {odd.text(message, 'status')} after {attempts} attempts{when}"
+    return f"{names.submodule(message.get('queue'))}: {odd.text(message, 'status')} after {attempts} attempts{when}"
 
 
 def _next_action(messages: list[Document]) -> str | None:

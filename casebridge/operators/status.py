@@ -3,11 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
+from casebridge.bounded import AT_ONCE
 from casebridge.clock import Clock
 from casebridge.database import Database
 from casebridge.exams.case_state import OPEN, CaseState
@@ -17,10 +18,13 @@ from casebridge.messaging.pauses import Pauses
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import LOOK_AT_IT
 from casebridge.served_environment import ServedEnvironment
+from casebridge.told_names import ALL_NAMES, ToldNames
 
 MOST_GROUPS: Final = 2000
 """Institutions times codes that are read; more would be a fault of its own."""
 NAMED: Final = 5
+UNDELIVERED: Final[dict[str, Any]] = {"undeliveredAt": {"$lte": datetime(9000, 1, 1, tzinfo=UTC)}}
+"""By a time and not by the field itself, which may be too large for an index."""
 SAMPLES: Final = ("$min", "$max", "$first", "$last")
 """Four ways to name a case of a group; all servers have them, and none reads the others'."""
 STATES: Final = frozenset({CaseState.REQUESTED, CaseState.DISPATCHED, CaseState.REGISTERED, CaseState.WITHDRAWN})
@@ -81,6 +85,8 @@ class Status:
     """Rows of the configuration that are not carried, or not as they stand, and why."""
     unusable_mutes: dict[str, str] = field(default_factory=dict)
     """Rows of `slack-blacklists` that mute nothing, and why."""
+    undelivered: int = 0
+    """Messages that owed something to the outside which can never be delivered: it stands in their field `undelivered`."""
 
     @property
     def pending(self) -> int:
@@ -113,10 +119,13 @@ class StatusReader:
         alerts: AlertOutbox,
         clock: Clock,
         problems: Callable[[], Mapping[str, str]] = dict,
+        names: ToldNames = ALL_NAMES,
     ) -> None:
-        """`problems` tells what is amiss with the configuration (`InstitutionRegister.problems`)."""
+        """`problems` tells what is amiss with the configuration (`InstitutionRegister.problems`), `names` whom may be named."""
+        self._names = names
         self._problems = problems
         self._messages = database.messages
+        self._queue = (database.messages, database.processed_messages)
         self._listeners = database.listeners
         self._blacklist = Blacklist(database)
         self._cases = cases
@@ -142,6 +151,8 @@ class StatusReader:
             oldest_pending_seconds=(now - min(pending)).total_seconds() if pending else None,
             configuration=dict(self._problems()),
             unusable_mutes=self._blacklist.unusable(),
+            # Counted here: for a count of theirs some servers pass over the index and read all that was ever processed.
+            undelivered=sum(1 for each in self._queue for _ in each.find(UNDELIVERED, {"_id": 1}, batch_size=AT_ONCE)),
         )
 
     def listeners_alive(self, served: ServedEnvironment | None = None) -> int:
@@ -160,26 +171,16 @@ class StatusReader:
     def _message_groups(self) -> list[dict[str, Any]]:
         # Processed messages that still owe an index entry are done for the operator: not in these numbers.
         statuses = [status.value for status in (*UNFINISHED, MessageStatus.DEAD)]
-        return list(
-            self._messages.aggregate(
-                [
-                    {"$match": {"status": {"$in": statuses}}},
-                    {
-                        "$group": {
-                            "_id": {"queue": "$queue", "status": "$status", "institution": "$institution"},
-                            "messages": {"$sum": 1},
-                            "oldest": {"$min": "$enqueuedAt"},
-                        }
-                    },
-                ]
-            )
-        )
+        names = {"queue": "$queue", "status": "$status", "institution": "$institution"}
+        group = {"_id": names, "messages": {"$sum": 1}, "oldest": {"$min": "$enqueuedAt"}}
+        found = self._messages.aggregate([{"$match": {"status": {"$in": statuses}}}, {"$group": group}])
+        return [_told(row, self._names) for row in found]
 
     def _institutions(self, groups: list[dict[str, Any]], set_aside: Counter[str]) -> dict[str, InstitutionStatus]:
         rows: dict[str, InstitutionStatus] = {}
 
         def row(group: dict[str, Any]) -> InstitutionStatus:
-            key = odd.text(group.get("_id"), "institution")
+            key = self._names.institution(odd.text(group.get("_id"), "institution"))
             return rows.setdefault(key, InstitutionStatus(key))
 
         for count in self._cases.counts():
@@ -190,7 +191,8 @@ class StatusReader:
             else:
                 row(group).waiting += group["messages"]
         for pause in self._pauses.all():
-            paused = rows.setdefault(pause.institution, InstitutionStatus(pause.institution))
+            name = self._names.institution(pause.institution)
+            paused = rows.setdefault(name, InstitutionStatus(name))
             cause = pause.cause if pause.exam_system is None else f"{pause.exam_system}: {pause.cause}"
             paused.paused = cause if paused.paused is None else f"{paused.paused} {cause}"
         return rows
@@ -221,12 +223,18 @@ class StatusReader:
                 key, FailureGroup(key[1], key[0], odd.text(found, "cause"), odd.text(found, "nextAction", LOOK_AT_IT))
             )
             group.messages += found["messages"]
-            group.institutions.add(odd.text(found.get("_id"), "institution"))
+            group.institutions.add(self._names.institution(odd.text(found.get("_id"), "institution")))
             cases = [odd.text(found, f"case{number}") for number in range(len(SAMPLES))]
             for case in dict.fromkeys(cases):
                 if len(group.correlation_ids) < NAMED and case not in group.correlation_ids:
                     group.correlation_ids.append(case)
         return sorted(groups.values(), key=lambda group: (group.status, -group.messages, group.code))
+
+
+def _told(group: dict[str, Any], names: ToldNames) -> dict[str, Any]:
+    key = odd.mapping(group, "_id")
+    queue = names.submodule(key.get("queue"))
+    return {**group, "_id": {**key, "queue": queue, "institution": names.institution(key.get("institution"))}}
 
 
 def _count_cases(row: InstitutionStatus, count: dict[str, Any], set_aside: Counter[str]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from casebridge.bounded import in_parts
 from casebridge.database import Database
 from casebridge.exams import request_reader
 from casebridge.exams.answer_poller import AnswerPoller
@@ -146,7 +147,11 @@ class Synchronisation:
             self.run_batch(request_reader.QUEUES)
 
     def _awaited(self, correlation_ids: Sequence[str]) -> Awaited:
-        found = self._cases.find({"correlationId": {"$in": list(correlation_ids)}}, {"state": 1, "setAside": 1})
+        found = (
+            case
+            for part in in_parts(correlation_ids)
+            for case in self._cases.find({"correlationId": {"$in": part}}, {"state": 1, "setAside": 1})
+        )
         tally: Counter[str] = Counter()
         for case in found:
             if case.get("setAside") and case["state"] in OPEN:

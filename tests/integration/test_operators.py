@@ -3,6 +3,10 @@
 import json
 from typing import Any
 
+import pytest
+from typer.testing import CliRunner
+
+from command_line.main import application
 from resources.bridge import Bridge
 from tests.processes import Processes
 from tests.world import World
@@ -39,6 +43,25 @@ def test_status_counts_cases_and_groups_failures_by_what_to_do(world: World, mix
     }
     assert all(group.next_action for group in status.failures)
     assert status.set_aside == {"wiseflow.participant_missing": 1, "wiseflow.flow_ambiguous": 1}
+
+
+def test_status_counts_what_can_never_be_delivered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.populate(institutions=1, courses=1, requests=2, variety=False)
+    bridge = world.bridge()
+    world.carry(bridge)
+    assert bridge.status.read().undelivered == 0
+    due = {"effects": ["no effect"], "effectsDueAt": bridge.clock.now()}
+    finished = world.database.processed_messages.find_one() or {}
+    world.database.processed_messages.update_one({"_id": finished["_id"]}, {"$set": due})
+    world.database.messages.insert_one({**finished, "_id": "dead", "status": "dead", **due})
+
+    bridge.relay.deliver_left_behind()
+
+    assert bridge.status.read().plain()["undelivered"] == 2
+    for name, value in world.environment().items():
+        monkeypatch.setenv(name, value)
+    assert "2 messages have effects that cannot be delivered" in CliRunner().invoke(application, ["status"]).output
+    assert json.loads(CliRunner().invoke(application, ["status", "--json"]).output)["undelivered"] == 2
 
 
 def test_status_names_what_waits_and_who_is_paused(world: World) -> None:

@@ -36,7 +36,7 @@ def rows_of(bridge: Bridge, institution: Institution) -> list[ExamRows]:
 
 
 def intake(bridge: Bridge, reopened: Any = lambda _institution, _cases: ()) -> ExamIntake:
-    return ExamIntake(bridge.queue, bridge.cases, bridge.audit, bridge.clock, reopened)
+    return ExamIntake(bridge.queue, bridge.cases, bridge.audit, bridge.clock, reopened, bridge.alerts)
 
 
 @pytest.mark.parametrize("fields", POISON.values(), ids=POISON)
@@ -137,6 +137,31 @@ def test_an_unreadable_case_does_not_stop_the_comparison(world: World) -> None:
 
     assert outcome.error is None
     assert outcome.counts["open"] + outcome.counts["finished"] == 4
+
+
+def test_an_unreadable_case_is_told_of_and_taken_up_once_it_is_corrected(world: World) -> None:
+    """As its alert says: found by the correlation id, corrected there, and compared by the next poll that reads its exam."""
+    bridge, institution = installed(world)
+    world.send(bridge)
+    document = world.database.cases.find_one() or {}
+    broken = {**document, "_id": "poison", "correlationId": "poison", "personlopenr": 1}
+    del broken["state"]
+    world.database.cases.insert_one(broken)
+
+    for _ in range(2):
+        bridge.reader.read_new([institution], reach_back=timedelta(days=14))
+    bridge.relay.send_alerts()
+
+    (alert,) = world.database.alerts.find({"code": "casebridge.case_unreadable"})
+    assert alert["correlationIds"] == ["poison"], "folded: one alert, however often it is read"
+    (text,) = (message["message"]["text"] for message in world.control.slack_messages())
+    assert "casebridge.case_unreadable" in text
+    assert "poison" in text
+    assert "oai.begrunnelser" in text
+    world.database.cases.update_one({"correlationId": "poison"}, {"$set": {"state": "requested"}})
+    bridge.reader.read_new([institution], reach_back=timedelta(days=14))
+    corrected = world.database.cases.find_one({"_id": "poison"}) or {}
+    assert corrected["state"] == "withdrawn", "compared again: FS has no such row"
 
 
 def test_failures_in_a_row_are_counted_whoever_polls(world: World) -> None:

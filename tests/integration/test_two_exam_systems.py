@@ -12,6 +12,9 @@ import pytest
 
 from casebridge.database import Database
 from casebridge.errors import AuthBrokenError, TransientError
+from casebridge.exams.fs_rows import read_row
+from casebridge.exams.models import ExplanationRequest
+from casebridge.fingerprint import short_hash
 from casebridge.messaging.lanes import Lane
 from casebridge.messaging.message import MessageStatus, NewMessage
 from tests.integration.conftest import Operator, metadata_of
@@ -284,6 +287,45 @@ def test_documents_under_another_spelling_are_found_after_prepare(interrupted: b
     world.carry(bridge)
     assert {case["institution"] for case in world.database.cases.find()} == {f"{org_id}/test"}
     assert world.control.summary()["registered"] == 2
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{"orgId": "upper"}, {"env": " Test "}, {"examSystem": "wiseflow"}, {"orgId": "upper", "env": "TEST"}],
+    ids=str,
+)
+def test_a_case_whose_institution_was_spelled_otherwise_is_found_by_its_old_id(
+    written: dict[str, str], world: World
+) -> None:
+    """5aec059 took the configuration's spelling for the case's id: with it the case is found, and opened no second time."""
+    org_id = str(world.populate(institutions=1, courses=1, requests=2, variety=False)["institutions"][0]["orgId"])
+    spelling = {name: org_id.upper() if text == "upper" else text for name, text in written.items()}
+    world.database.environments.update_many({}, {"$set": spelling})
+    if "orgId" in spelling:
+        world.database.orgs.update_many({}, {"$set": {"orgId": spelling["orgId"]}})
+    names = {"orgId": org_id, "env": "test", "examSystem": "WISEFLOW", **spelling}
+    bridge = world.bridge()
+    (institution,) = bridge.institutions.active()
+    registry = bridge.outside.student_registry(institution)
+    exams = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams
+    raws = [row for exam in exams for row in registry.explanation_rows(exam.vurd_id)]
+    requests = [row for row in map(read_row, raws) if isinstance(row, ExplanationRequest)]
+    for case in bridge.cases.open(institution, requests).values():
+        document = {**case.document, **names, "institution": f"{names['orgId']}/{names['env']}"}
+        exam, person = document["vurdId"], document["personlopenr"]
+        # As 5aec059 built it.
+        old = short_hash(names["examSystem"], names["orgId"], names["env"], exam, person, "BEGRUNN")
+        world.database.cases.delete_one({"_id": case.id})
+        world.database.cases.insert_one({**document, "_id": old})
+    before = {case["_id"]: case["correlationId"] for case in world.database.cases.find()}
+    bridge.rekeying.run()
+
+    world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
+    world.carry(bridge)
+
+    assert {case["_id"]: case["correlationId"] for case in world.database.cases.find()} == before, "no second case"
+    summary = world.control.summary()
+    assert (summary["registered"], summary["registrations"], summary["dispatched"]) == (2, 2, 2)
 
 
 def test_a_watermark_under_another_spelling_is_read_on(world: World) -> None:

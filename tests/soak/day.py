@@ -155,7 +155,7 @@ class Day:
         Also what was set aside for a case whose data are right again, as the alert says.
         """
         with _database_may_be_away():
-            dead = self._installation.bridge.queue.find({"status": MessageStatus.DEAD.value})
+            dead = self._installation.bridge.queue.find({"status": MessageStatus.DEAD.value}, limit=100_000)
             for code in sorted({_code(message) for message in dead if _died_of_the_day(message)}):
                 order = Order(limit=len(dead), dry_run=False, reason="mended", asked_by="the soak")
                 report = self._installation.bridge.dead_letters.replay(DeadLetterFilter(code=code), order)

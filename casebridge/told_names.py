@@ -1,0 +1,103 @@
+"""Which names are repeated to people: those that are configured, or our own. What came from outside may hold anything.
+
+Stored messages and records of Kafka say whose they are in texts that their senders chose. Such a text may be a student's, so it
+stays in the database; alerts, the log index, reports and commands say `unknown` in its place.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+from casebridge.alerts.alert import Alert
+from casebridge.tenant import UNKNOWN, institution_name, normal_exam_system, normal_institution, normal_name
+
+RUN_FAILED: Final = "dagster.run_failed"
+"""The one alert that is about no institution: its names are those of Dagster's jobs."""
+Found = TypeVar("Found", bound=Mapping[str, Any])
+
+
+@dataclass(frozen=True)
+class ConfiguredNames:
+    """What stands in the configuration, active or not, in the one spelling of each kind (`casebridge.tenant`)."""
+
+    institutions: frozenset[str] = frozenset()
+    org_ids: frozenset[str] = frozenset()
+    envs: frozenset[str] = frozenset()
+    exam_systems: frozenset[str] = frozenset()
+
+
+class ToldNames:
+    """Each method gives back the name as it is, or `unknown`. Thread-safe as far as `configured` is."""
+
+    def __init__(
+        self, configured: Callable[[], ConfiguredNames], submodules: frozenset[str], topics: frozenset[str]
+    ) -> None:
+        """`submodules` are the queues and pollers of this version, `topics` those of its settings."""
+        self._configured = configured
+        self._submodules = submodules
+        self._topics = topics
+
+    def institution(self, name: object) -> str:
+        """Of one that is not configured, such as `unknown/prod`, the parts that are: whose alerts they are depends on it."""
+        if not isinstance(name, str) or "/" not in name:
+            return UNKNOWN
+        if normal_institution(name) in self._configured().institutions:
+            return name
+        org_id, _, env = name.partition("/")
+        return institution_name(self.org_id(org_id), self.env(env))
+
+    def org_id(self, name: object) -> str:
+        return _known(name, self._configured().org_ids, normal_name)
+
+    def env(self, name: object) -> str:
+        return _known(name, self._configured().envs, normal_name)
+
+    def exam_system(self, name: object) -> str:
+        return _known(name, self._configured().exam_systems, normal_exam_system)
+
+    def submodule(self, name: object) -> str:
+        return _known(name, self._submodules)
+
+    def topic(self, name: object) -> str:
+        return _known(name, self._topics)
+
+    def of_alert(self, alert: Alert) -> Alert:
+        """The alert as it may be told."""
+        if alert.code == RUN_FAILED:
+            return alert
+        return replace(
+            alert,
+            institution=self.institution(alert.institution),
+            org_id=self.org_id(alert.org_id),
+            submodule=self.submodule(alert.submodule),
+            exam_system=self.exam_system(alert.exam_system),
+        )
+
+    def of_document(self, document: Found) -> dict[str, Any]:
+        """A stored alert, or an entry of the log index, as it may be told; an earlier version may have written it."""
+        if document.get("code") == RUN_FAILED:
+            return dict(document)
+        fields = {
+            "institution": self.institution, "orgId": self.org_id, "env": self.env, "examSystem": self.exam_system,
+            "examSys": self.exam_system, "submodule": self.submodule,
+        }  # fmt: skip
+        return {name: fields[name](value) if name in fields else value for name, value in document.items()}
+
+
+class AllNames(ToldNames):
+    """For what is used without a configuration: every text is a name."""
+
+    def __init__(self) -> None:
+        super().__init__(ConfiguredNames, frozenset(), frozenset())
+
+    def institution(self, name: object) -> str:
+        return name if isinstance(name, str) else UNKNOWN
+
+    org_id = env = exam_system = submodule = topic = institution
+
+
+ALL_NAMES: Final = AllNames()
+
+
+def _known(name: object, known: frozenset[str], normal: Callable[[str], str] = str) -> str:
+    return name if isinstance(name, str) and normal(name) in known else UNKNOWN

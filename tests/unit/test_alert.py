@@ -1,0 +1,44 @@
+"""An alert says the same after it was owed by a message, and names what it is about."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from casebridge.alerts.alert import Alert
+from casebridge.alerts.channel import alert_text
+
+ALERT = Alert(
+    institution="uis.no/prod",
+    org_id="uis.no",
+    submodule="wiseflow-begrunnelse",
+    step="find_exam",
+    code="wiseflow.flow_missing",
+    cause="No flow in WISEflow carries the exam's source code.",
+    next_action="Connect the flow with the exam.",
+    correlation_id="0198c0ffee",
+    exam_system="WISEFLOW",
+    about="flow 4711",
+)
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Alert)])
+def test_each_field_survives_the_effect_that_owes_the_alert(name: str) -> None:
+    other = replace(ALERT, **{name: not getattr(ALERT, name) if isinstance(getattr(ALERT, name), bool) else "another"})
+
+    for alert in (ALERT, other):
+        assert Alert.from_body(alert.body()) == alert
+        assert Alert.from_body(alert.body()).fingerprint == alert.fingerprint
+
+
+def test_the_text_names_institution_exam_system_case_and_what_it_is_about() -> None:
+    text = alert_text({**ALERT.body(), "correlationIds": ["0198c0ffee"]})
+
+    for named in ("uis.no/prod", "WISEFLOW", "0198c0ffee", "About: flow 4711", "find_exam", "wiseflow.flow_missing"):
+        assert named in text
+
+
+def test_an_alert_of_an_earlier_version_has_no_such_fields() -> None:
+    body = {name: value for name, value in ALERT.body().items() if name not in ("about", "examSystem")}
+
+    assert Alert.from_body(body) == replace(ALERT, about=None, exam_system="unknown")
+    assert "About" not in alert_text(body)
