@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from pymongo.errors import PyMongoError
 
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
 from command_line.output import notes
 from command_line.process import bridge_of_this_process
 from command_line.report import DagsterReport
@@ -38,8 +40,9 @@ def listen(
                 try:
                     bridge.announce(listener)
                     report.send_if_due()
-                except PyMongoError:
-                    continue  # the listener itself tells of it
+                except Exception as error:  # noqa: BLE001 this thread says that the listener is alive: no defect may end it
+                    if not is_away(error):  # of that the listener itself tells
+                        log_defect(error)
 
         helper = threading.Thread(target=look_after, name="announce", daemon=True)
         helper.start()
@@ -49,7 +52,7 @@ def listen(
             notes.print(f"The database does not answer yet ({type(error).__name__}): listening all the same.")
         notes.print(f"Listening with {bridge.settings.queue.workers} workers as {listener.owner}.")
         listener.run(stop)
-        report.send()
+        report.send(is_last=True)
         try:
             bridge.retire(listener)
         except PyMongoError:
