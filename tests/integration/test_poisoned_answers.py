@@ -183,7 +183,7 @@ def test_a_request_that_does_not_say_which_it_is_is_told_with_its_flow(world: Wo
     assert "replay" not in alert["nextAction"]
 
 
-@pytest.mark.parametrize("odd", [None, {}, "x", 7, DEEP, DIGITS, {"data": []}], ids=lambda odd: str(odd)[:12])
+@pytest.mark.parametrize("odd", [None, {}, "x", 7, {"a": DEEP}, DIGITS, {"data": []}], ids=lambda odd: str(odd)[:12])
 def test_a_flow_that_is_no_list_hides_no_other_flow(odd: Any, world: World) -> None:
     bad_flow: list[int] = []
 
