@@ -118,8 +118,8 @@ class Listener:
             "settle": self._settle_until_ended,
             "relay": self._deliver_until_ended,
             "lease": lambda: self._repeat(self._keep_leases, self._settings.lease_seconds / 3),
-            "alerts": lambda: self._repeat(self._relay.send_alerts, 1.0),
-            "care": lambda: self._repeat(self._care, 1.0),
+            "alerts": lambda: self._repeat(self._relay.send_alerts, LOOK_AROUND_SECONDS),
+            "care": lambda: self._repeat(self._care, LOOK_AROUND_SECONDS),
         }
         if patient:
             bell = WakeUp(self._queue.lanes, self._hear, self._missed, self._settings.idle_poll_seconds)
@@ -138,6 +138,8 @@ class Listener:
                 logger.warning("the helper %s broke off, and begins anew", name)
                 log_defect(error)
                 self._ended.wait(AWAY_PAUSE)
+                for ring in (self._to_settle, self._to_deliver):
+                    ring.set()  # what it was called for is still to be done
 
     # Claiming and handing out
 
