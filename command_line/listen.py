@@ -6,11 +6,14 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from pymongo.errors import PyMongoError
 
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
+from casebridge.messaging.listener import Listener
 from command_line.output import notes
 from command_line.process import bridge_of_this_process
 from command_line.report import DagsterReport
+from resources.bridge import Bridge
 
 ANNOUNCE_SECONDS = 5.0
 
@@ -33,25 +36,33 @@ def listen(
         listener = bridge.listener()
         report = DagsterReport(bridge, listener.tally)
 
-        def look_after() -> None:
-            while not stop.wait(ANNOUNCE_SECONDS):
-                try:
-                    bridge.announce(listener)
-                    report.send_if_due()
-                except PyMongoError:
-                    continue  # the listener itself tells of it
-
-        helper = threading.Thread(target=look_after, name="announce", daemon=True)
-        helper.start()
+        threading.Thread(target=look_after, args=(bridge, listener, report, stop), name="announce", daemon=True).start()
         try:
             bridge.announce(listener)
-        except PyMongoError as error:
+        except Exception as error:  # noqa: BLE001 what it is, the listener itself tells
             notes.print(f"The database does not answer yet ({type(error).__name__}): listening all the same.")
         notes.print(f"Listening with {bridge.settings.queue.workers} workers as {listener.owner}.")
         listener.run(stop)
-        report.send()
+        report.send(is_last=True)
         try:
             bridge.retire(listener)
-        except PyMongoError:
+        except Exception:  # noqa: BLE001 the messages are given back by now
             notes.print("The database is away: the listener's entry there ends by itself.")
         notes.print("Stopped: nothing is held.")
+
+
+def look_after(
+    bridge: Bridge,
+    listener: Listener,
+    report: DagsterReport,
+    stop: threading.Event,
+    seconds: float = ANNOUNCE_SECONDS,
+) -> None:
+    """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it."""
+    while not stop.wait(seconds):
+        for work in (lambda: bridge.announce(listener), report.send_if_due):
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 see above
+                if not is_away(error):  # of that the listener itself tells
+                    log_defect(error)

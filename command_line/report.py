@@ -1,6 +1,6 @@
 """Tells Dagster, in aggregate, what a listener did, so that the UI shows the truth and the event log stays small.
 
-A report that cannot be delivered is dropped: it is news, not state; the next materialisation counts from MongoDB.
+What was done is news: of a report that cannot be delivered it is dropped. How things stand is told again until it is delivered.
 """
 
 import logging
@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Final
 
 import requests
-from pymongo.errors import PyMongoError
 
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
 from casebridge.exams import answer_poller, exam_message, request_reader
 from casebridge.messaging.message import MessageStatus
 from casebridge.messaging.tally import Tally
@@ -43,32 +44,49 @@ class DagsterReport:
         self._sent_at = time.monotonic()
         self._counted_at = float("-inf")
         self._totals: Mapping[str, int | float] = {}
+        self._behind: set[str] = set()
+        """Assets whose newest report tells totals from before what it reports, or that did not get there."""
 
     def send_if_due(self) -> None:
         if time.monotonic() - self._sent_at >= self._seconds:
             self.send()
 
-    def send(self) -> None:
-        """Report what was done since the last time, if anything."""
+    def send(self, *, is_last: bool = False) -> None:
+        """Report what was done since the last time, if anything; the last report is counted anew, as no other follows.
+
+        An asset whose totals were counted before its batch gets them once more when they are counted next: so the
+        newest report tells the state.
+        """
         self._sent_at = time.monotonic()
         outcomes = self._tally.take()
         if self._url is None:
             return
-        for queue, asset in ASSET_OF_QUEUE.items():
-            if metadata := _metadata(outcomes, queue):
-                self._post(asset, {**metadata, **self._standing()})
+        done = {asset: metadata for queue, asset in ASSET_OF_QUEUE.items() if (metadata := _metadata(outcomes, queue))}
+        if not done and not self._behind:
+            return
+        is_counted = self._count(anew=is_last)
+        told = done | {asset: {} for asset in self._behind - set(done) if is_counted}
+        for asset, metadata in told.items():
+            if self._post(asset, {**metadata, **self._totals}) and is_counted:
+                self._behind.discard(asset)
+            else:
+                self._behind.add(asset)
 
-    def _standing(self) -> Mapping[str, int | float]:
-        """How things stand, counted at most once in `COUNTED_SECONDS`: counting reads all cases."""
-        if time.monotonic() - self._counted_at >= COUNTED_SECONDS:
-            try:
-                self._totals = totals(self._bridge.status.read(), self._bridge.audit)
-            except PyMongoError:
-                return self._totals  # the database is away: what was done is told all the same
-            self._counted_at = time.monotonic()
-        return self._totals
+    def _count(self, *, anew: bool) -> bool:
+        """How things stand, counted at most once in `COUNTED_SECONDS`: counting reads all cases. Whether it was counted now."""
+        if not anew and time.monotonic() - self._counted_at < COUNTED_SECONDS:
+            return False
+        try:
+            self._totals = totals(self._bridge.status.read(), self._bridge.audit)
+        except Exception as error:  # noqa: BLE001 what was done is told all the same
+            if not is_away(error):
+                log_defect(error)
+            return False
+        self._counted_at = time.monotonic()
+        return True
 
-    def _post(self, asset: str, metadata: Mapping[str, int | float | str]) -> None:
+    def _post(self, asset: str, metadata: Mapping[str, int | float | str]) -> bool:
+        """Whether Dagster took it."""
         body = {
             "asset_key": asset,
             "metadata": dict(metadata),
@@ -80,6 +98,8 @@ class DagsterReport:
             ).raise_for_status()
         except requests.RequestException as error:
             logger.info("Dagster did not take a report on %s: %s", asset, type(error).__name__)
+            return False
+        return True
 
 
 def _metadata(outcomes: Counter[tuple[str, str, str, str]], queue: str) -> dict[str, int | str]:

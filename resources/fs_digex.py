@@ -29,7 +29,7 @@ from casebridge.secrets import Secrets
 from casebridge.settings import FsSettings, HttpSettings
 from resources.fs_text import carried_text
 from resources.http import HttpAnswer, HttpCall, HttpClient, Refusal
-from resources.json_items import items
+from resources.json_items import listed
 from resources.short_cache import ShortCache
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class FsDigexClient:
         the answer is no list: the poll fails as a whole and its watermark stays.
         """
         answer = self._get_list(since)
-        lines = _items(answer)
+        lines = listed(answer)
         if not isinstance(lines, list):
             raise _unreadable(answer, "it is not a list")
         changes: list[ChangedExam] = []
@@ -149,7 +149,7 @@ class FsDigexClient:
                 refusals={403: EXAM_FORBIDDEN, 404: UNKNOWN_EXAM},
             )
         )
-        exam = _items(answer, "begrunnelser")
+        exam = listed(answer, "begrunnelser")
         rows = exam.get("begrunnelser") if isinstance(exam, dict) else exam
         if not isinstance(rows, list):
             raise answer.unreadable("no list of begrunnelser")
@@ -260,17 +260,6 @@ def _check_taken(answer: HttpAnswer, registration: ExplanationRegistration) -> N
             "the message.",
             system=SYSTEM,
         )
-
-
-def _items(answer: HttpAnswer, name: str | None = None) -> Any:
-    """The JSON of an answer; where it cannot be read as a whole, the items of its list, each read alone."""
-    try:
-        return answer.json()
-    except TransientError:
-        found = items(answer.body, name)
-        if found is None:
-            raise
-        return found
 
 
 def _read_line(line: Any) -> tuple[ChangedExam | None, str | None]:

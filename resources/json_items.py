@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from casebridge.errors import TransientError
+from resources.http import HttpAnswer
+
 TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 SHOWN_CHARACTERS: Final = 200
 
@@ -30,6 +33,17 @@ def items(body: bytes, name: str | None = None) -> list[Any] | None:
         return None
     spans = _spans(text, depth, None if depth == 1 else json.dumps(name))
     return None if spans is None else [_read(text[start:end]) for start, end in spans]
+
+
+def listed(answer: HttpAnswer, name: str | None = None) -> Any:
+    """The JSON of an answer; where it cannot be read as a whole, the items of its list, each read alone."""
+    try:
+        return answer.json()
+    except TransientError:
+        found = items(answer.body, name)
+        if found is None:
+            raise
+        return found
 
 
 def _spans(text: str, list_depth: int, name: str | None) -> list[tuple[int, int]] | None:

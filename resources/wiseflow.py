@@ -14,11 +14,19 @@ from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from casebridge.errors import CaseError, PermanentError
 from casebridge.exams.institution import WiseflowAccess
-from casebridge.exams.wiseflow_records import Explanation, Flow, Participant, SourceHit, SubmissionComment
+from casebridge.exams.wiseflow_records import (
+    Explanation,
+    Flow,
+    Participant,
+    SourceHit,
+    SubmissionComment,
+    UnreadableExplanation,
+)
 from casebridge.personal_data import DomainModel
 from casebridge.secrets import Secrets
 from casebridge.settings import WiseflowSettings
 from resources.http import HttpAnswer, HttpCall, HttpClient, Refusal
+from resources.json_items import listed
 from resources.readable_text import readable_text
 from resources.wiseflow_token import ApiKey, Credential, OAuth2Token
 
@@ -182,13 +190,19 @@ class WiseflowClient:
         answer = self._send(call)
         return _created(answer, answer.json()).model_copy(update={"created": answer.status == 201})
 
-    def explanations(self, flow_id: int) -> Sequence[Explanation]:
-        """`GET /flow/{flowId}/explanation/request`: every request on the flow. Raises `wiseflow.flow_unknown`."""
+    def explanations(self, flow_id: int) -> Sequence[Explanation | UnreadableExplanation]:
+        """`GET /flow/{flowId}/explanation/request`: every request on the flow, each row read alone.
+
+        Raises `wiseflow.flow_unknown`.
+        """
         call = HttpCall(
             "GET", "/flow/{flow_id}/explanation/request", path={"flow_id": flow_id}, refusals={404: NO_FLOW}
         )
         answer = self._send(call)
-        return _records(answer, answer.json(), Explanation)
+        rows = listed(answer)
+        if not isinstance(rows, list):
+            raise answer.unreadable("the list")
+        return [_explanation(answer, row) for row in rows]
 
     def explanation(self, flow_id: int, explanation_request_id: int) -> Explanation:
         """`GET …/explanation/request/{explanationRequestId}`. Raises `wiseflow.explanation_unknown`."""
@@ -286,9 +300,21 @@ _LISTS: Final[Mapping[type, TypeAdapter[Any]]] = {
 def _records(answer: HttpAnswer, rows: Any, kind: type[Record]) -> list[Record]:
     try:
         records: list[Record] = _LISTS[kind].validate_python(rows)
+        return [_readable(record) for record in records]
     except ValidationError as error:
         raise _shape(answer, error) from None
-    return [_readable(record) for record in records]
+    except Exception as error:  # noqa: BLE001 a number that no calendar has, half a character: the record's own, no defect
+        raise answer.unreadable(f"something ({type(error).__name__})") from None
+
+
+def _explanation(answer: HttpAnswer, row: Any) -> Explanation | UnreadableExplanation:
+    """Never raises: whatever one row brings out, it is this row's and hides no other."""
+    try:
+        explanation = _records(answer, [row], Explanation)[0]
+        (explanation.text or "").encode()  # half a character has no form that could be stored or sent
+    except Exception:  # noqa: BLE001 see above
+        return UnreadableExplanation.of(row)
+    return explanation
 
 
 def _readable(record: Record) -> Record:

@@ -6,7 +6,7 @@ is in `wiseflow`, the choices are in `casebridge.exams.flow_matching`.
 
 import math
 import time as clock
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 from typing import Final
@@ -47,6 +47,7 @@ from casebridge.exams.wiseflow_records import (
     Flow,
     Participant,
     SubmissionComment,
+    UnreadableExplanation,
 )
 from casebridge.fingerprint import short_hash
 from resources.short_cache import Entry, ShortCache
@@ -135,11 +136,17 @@ class WiseflowExamSystem:
 
     def explanations(self, flow_id: int) -> Sequence[ExplanationStatus]:
         """Every request on the flow. Comments are read once, and only if some answer may stand in one."""
-        explanations = self.client.explanations(flow_id)
+        rows = self.client.explanations(flow_id)
+        explanations = [row for row in rows if isinstance(row, Explanation)]
         in_comments = [one for one in explanations if one.state >= SUBMITTED and one.text is None]
         comments = self._comments_now(flow_id) if in_comments else ()
         submissions = self._submissions(flow_id, in_comments) if comments else {}
-        return [_status(flow_id, one, comments, submissions.get(one.explanation_id)) for one in explanations]
+        return [
+            _unreadable(flow_id, row)
+            if isinstance(row, UnreadableExplanation)
+            else _status(flow_id, row, comments, submissions.get(row.explanation_id))
+            for row in rows
+        ]
 
     def answer(
         self,
@@ -262,7 +269,7 @@ class WiseflowExamSystem:
         if not others:
             return
         asked = self.client.explanations(candidate.flow_id)
-        if any(one.participant is None or one.participant.participant_id in others for one in asked):
+        if any(_is_perhaps_of(one, others) for one in asked):
             raise group_text(explanation.explanation_id, candidate.flow_id)
 
     def _find_answer(
@@ -332,10 +339,25 @@ def _values(lists: dict[int, Entry[Sequence[Participant]]]) -> dict[int, Sequenc
     return {flow_id: entry.value for flow_id, entry in lists.items()}
 
 
+def _is_perhaps_of(row: Explanation | UnreadableExplanation, participants: Collection[int]) -> bool:
+    """Also where nobody can tell."""
+    if isinstance(row, UnreadableExplanation) or row.participant is None:
+        return True
+    return row.participant.participant_id in participants
+
+
+def _unreadable(flow_id: int, row: UnreadableExplanation) -> ExplanationStatus:
+    return ExplanationStatus(flow_id, row.explanation_id, ExplanationState.UNREADABLE, -1, row.identity)
+
+
 def _status(
     flow_id: int, explanation: Explanation, comments: Iterable[SubmissionComment], submission_id: int | None
 ) -> ExplanationStatus:
-    marker = _marker(explanation, comments, submission_id)
+    try:
+        marker = _marker(explanation, comments, submission_id)
+    except Exception:  # noqa: BLE001 what a comment brings out is of this answer alone
+        unreadable = UnreadableExplanation.of({"explanationId": explanation.explanation_id, "state": explanation.state})
+        return _unreadable(flow_id, unreadable)
     state = STATES.get(explanation.state, ExplanationState.UNKNOWN)
     return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from simulators.exam_case import REGISTERED, Case, Exam
@@ -38,6 +38,8 @@ class RequestOrder:
     kommisjonsId: str | None = None  # noqa: N815
     datoKlageMottat: str | None = None  # noqa: N815
     frist: str | None = None
+    sistEndret: str | None = None  # noqa: N815
+    """When FS saw the row change last, with its zone; now, if it is not said."""
     groupWith: int | None = None  # noqa: N815
     """A case whose participant shall have handed in the same submission; the new request is on its exam."""
     externalIds: list[dict[str, str]] | None = None  # noqa: N815
@@ -96,7 +98,8 @@ def add_request(world: World, order: RequestOrder) -> dict[str, Any]:
     if order.hold:
         world.held.append(case)
     else:
-        world.show(case, changed_at=time.time())
+        changed = time.time() if order.sistEndret is None else datetime.fromisoformat(order.sistEndret).timestamp()
+        world.show(case, changed_at=changed)
     world.waiting.changed()
     return {
         "caseId": case.case_id,

@@ -98,7 +98,7 @@ class AnswerPoller:
             status = found.get((flow_id, case.document["explanationRequestId"]))
             if status is not None and status.state is ExplanationState.UNKNOWN:
                 unknown.append(status)
-            elif status is not None and _is_ready(institution, status):
+            elif status is not None and _is_ready(institution, status, case):
                 answered.append(answer_message(institution, case, status.marker))
             elif status is None and case.state is CaseState.DISPATCHED and _is_lost(failures.get(flow_id)):
                 answered.append(answer_message(institution, case, None))
@@ -108,12 +108,18 @@ class AnswerPoller:
             raise _of_flows(failed)
         if unknown:
             raise _unknown_state(unknown)
+        if nameless := sorted({status.flow_id for status in statuses if status.explanation_request_id is None}):
+            raise _nameless(nameless)
         return PollOutcome(
             institution.key,
             seen=len(statuses),
             accepted=accepted,
             known=len(answered) - len(accepted),
-            counts={"flows": len(flow_ids), "awaiting": len(cases)},
+            counts={
+                "flows": len(flow_ids),
+                "awaiting": len(cases),
+                "unreadable": sum(status.state is ExplanationState.UNREADABLE for status in statuses),
+            },
         )
 
     def _statuses(
@@ -168,15 +174,21 @@ def _is_lost(failure: CaseError | None) -> bool:
 def _of_flows(failures: Mapping[int, CaseError]) -> CaseError:
     """What went wrong first, with the flows that it went wrong for. What stops the whole institution goes before the rest."""
     error = next((one for one in failures.values() if isinstance(one, AuthBrokenError)), next(iter(failures.values())))
-    flows = sorted(failures)
-    named = ", ".join(map(str, flows[:NAMED_FLOWS])) + (
-        f" and {len(flows) - NAMED_FLOWS} more" if flows[NAMED_FLOWS:] else ""
-    )
-    return error.of(f"flow {named}")
+    return error.of(f"flow {_named(sorted(failures))}")
 
 
-def _is_ready(institution: Institution, status: ExplanationStatus) -> bool:
-    """Accepted always goes to FS; submitted only where the institution has chosen so (contract 6.1)."""
+def _named(flows: Sequence[int]) -> str:
+    more = f" and {len(flows) - NAMED_FLOWS} more" if flows[NAMED_FLOWS:] else ""
+    return ", ".join(map(str, flows[:NAMED_FLOWS])) + more
+
+
+def _is_ready(institution: Institution, status: ExplanationStatus, case: Case) -> bool:
+    """Accepted always goes to FS; submitted only where the institution has chosen so (contract 6.1).
+
+    A request whose row cannot be read may be ready: the case's own message looks at it alone, and is set aside if it cannot.
+    """
+    if status.state is ExplanationState.UNREADABLE:
+        return case.state is CaseState.DISPATCHED
     if status.state is ExplanationState.ACCEPTED:
         return True
     submitted_is_enough = institution.wiseflow is not None and institution.wiseflow.answer_state == 2
@@ -189,6 +201,16 @@ def _unknown_state(unknown: list[ExplanationStatus]) -> PermanentError:
         "wiseflow.state_unknown",
         f"WISEflow reports a state that its documentation does not know: explanation request {named}.",
         "Look at the request in WISEflow and ask the vendor; the case stays open and is looked at with every poll.",
+        system="WISEflow",
+    )
+
+
+def _nameless(flows: Sequence[int]) -> PermanentError:
+    return PermanentError(
+        "wiseflow.request_unreadable",
+        f"WISEflow lists explanation requests that cannot be read and do not say which they are, on flow {_named(flows)}.",
+        "Show the list of the flow's explanation requests to the vendor; all others are carried, and the list is read with "
+        "every poll.",
         system="WISEflow",
     )
 

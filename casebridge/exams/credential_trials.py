@@ -6,9 +6,8 @@ Whoever comes first does it: a listener, a batch, a poll. When a trial is due is
 import logging
 from collections.abc import Sequence
 
-from pymongo.errors import PyMongoError
-
-from casebridge.defect import as_case_error
+from casebridge.database_faults import is_away
+from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import AuthBrokenError, PermanentError
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
@@ -29,7 +28,12 @@ class CredentialTrials:
     def run_due(self) -> None:
         """Try every paused institution whose trial is due."""
         for pause in self._pauses.take_due_trials():
-            self._try(pause)
+            try:
+                self._try(pause)
+            except BaseException as error:
+                if is_away(error):
+                    raise
+                log_defect(error)
 
     def goes_on(self, institution: Institution) -> bool:
         """Whether a paused institution goes on from now: its trial is due, and its credentials work."""
@@ -63,9 +67,9 @@ class CredentialTrials:
         except AuthBrokenError as error:
             logger.info("%s stays paused after trial %d: %s", institution.tenant, pause.trials, error.code)
             return True
-        except PyMongoError:
-            raise
-        except Exception as error:  # noqa: BLE001 whatever it is, it must not keep the others from their trial
+        except BaseException as error:
+            if is_away(error):
+                raise
             told = as_case_error(error)
             logger.info("%s: the trial of its credentials says nothing: %s", institution.tenant, told.code)
             # Without a known exam system no credentials can be refused: its messages say so themselves.

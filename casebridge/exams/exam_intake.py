@@ -107,15 +107,17 @@ class ExamIntake:
         A row that a defect kept from being carried has its exam read again by a message, which is retried; where that is what
         reads now (`by_itself`), the row is set aside.
         """
-        read = [read_row(row) for exam in exams for row in exam.rows]
-        bad = [row for row in read if isinstance(row, UnreadableRow)]
-        people = {_person(group[0]): group for group in by_person(r for r in read if not isinstance(r, UnreadableRow))}
+        read = [(exam.vurd_id, read_row(row)) for exam in exams for row in exam.rows]
+        misstated = [(vurd_id, row) for vurd_id, row in read if isinstance(row, UnreadableRow)]
+        bad = [row for _, row in misstated]
+        readable = (row for _, row in read if not isinstance(row, UnreadableRow))
+        people = {_person(group[0]): group for group in by_person(readable)}
         chosen = {person: chosen_row(group) for person, group in people.items()}
         wanted = {person: row for person, row in chosen.items() if window is None or window.holds(row)}
         known = self._known(institution, exams)
         opened = [row for row in wanted.values() if not row.finished_in_fs]
         finished = [known[person] for person, row in wanted.items() if row.finished_in_fs and person in known]
-        removed = self._removed(exams, bad, chosen, known, began)
+        removed = self._removed(exams, misstated, chosen, known, began)
         self._withdraw(institution, [case for case in finished if case.state in OPEN], "finished_in_fs")
         self._withdraw(institution, removed, "row_removed")
         again = [
@@ -184,23 +186,27 @@ class ExamIntake:
     def _removed(
         self,
         exams: Sequence[ExamRows],
-        bad: Sequence[UnreadableRow],
+        misstated: Sequence[tuple[str, UnreadableRow]],
         rows: dict[Person, ExplanationRequest],
         known: dict[Person, Case],
         began: datetime,
     ) -> list[Case]:
-        """Open cases of exams that were read whole, without a row there. Not while a row's person cannot be read."""
-        if any(row.personlopenr is None for row in bad):
-            return []
-        whole = {canonical(exam.vurd_id) for exam in exams if exam.whole}
-        unread = {row.personlopenr for row in bad}
+        """Open cases of exams that were read whole, without a row there.
+
+        `misstated` are rows with the exam that they came with. Not who has one there; nobody there while one does not say whose
+        it is.
+        """
+        unread = {(canonical(vurd_id), row.personlopenr) for vurd_id, row in misstated}
+        whole = {canonical(exam.vurd_id) for exam in exams if exam.whole} - {
+            exam for exam, person in unread if person is None
+        }
         return [
             case
             for (exam, person), case in known.items()
             if exam in whole
             and case.state in OPEN
             and (exam, person) not in rows
-            and person not in unread
+            and (exam, person) not in unread
             and _opened_at(case) < began
         ]
 

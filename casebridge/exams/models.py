@@ -137,6 +137,8 @@ class ExplanationState(StrEnum):
     SUBMITTED = "submitted"
     ACCEPTED = "accepted"
     UNKNOWN = "unknown"
+    UNREADABLE = "unreadable"
+    """Its row in the list cannot be read: how far it has come is seen by a look at the request alone."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ class ExplanationStatus:
     """
 
     flow_id: int
-    explanation_request_id: int
+    explanation_request_id: int | None
+    """`None` for a row that cannot be read and does not say which request it is."""
     state: ExplanationState
     raw_state: int
     marker: str

@@ -19,7 +19,8 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
-from casebridge.defect import as_case_error
+from casebridge.database_faults import is_away
+from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, RateLimitedError, TransientError
 from casebridge.exams.credential_trials import CredentialTrials
 from casebridge.exams.institution import Institution
@@ -106,14 +107,27 @@ class Polling:
                 if limit and limit.is_over and isinstance(error, TransientError):
                     return skipped  # cut off by our own clock
                 told = _in_a_poll(as_case_error(error))
-                self._tell(institution, submodule, told, failed(institution, told))
+                self._tell(institution, submodule, told, failed)
                 return PollOutcome(institution.key, error=told, exam_system=institution.exam_system)
 
         with ThreadPoolExecutor(INSTITUTIONS_AT_ONCE, thread_name_prefix="poll") as pool:
             return list(pool.map(one, institutions))
 
-    def _tell(self, institution: Institution, submodule: str, error: CaseError, failures: int) -> None:
+    def _tell(
+        self,
+        institution: Institution,
+        submodule: str,
+        error: CaseError,
+        failed: Callable[[Institution, CaseError], int],
+    ) -> None:
         now = self._clock.now()
+        try:
+            failures = failed(institution, error)
+        except BaseException as worse:
+            if is_away(worse):
+                raise
+            log_defect(worse)
+            failures = TOLERATED_FAILURES + 1
         logger.warning("%s: %s failed with %s (%d in a row)", institution.key, submodule, error.code, failures)
         self._audit.add([_entry(institution, submodule, error, now)])
         if isinstance(error, AuthBrokenError):

@@ -39,6 +39,8 @@ QUEUE: Final = request_intake.QUEUE
 QUEUES: Final = (exam_message.QUEUE, QUEUE)
 """What a batch of requests handles: exams by themselves, and what they bring."""
 EXAMS_AT_ONCE: Final = 6
+MANY_EXAMS: Final = 5
+"""Fewer exams that are refused may each be gone; more of them, with none that is read, are no accident."""
 EXAMS_COMPARED: Final = 1000
 """Exams of an institution that one reconciliation reads beside those that changed."""
 
@@ -123,9 +125,12 @@ class RequestReader:
         changes = registry.changed_exams(since)
         read = self._exams(institution, registry, changes.exams)
         failure = _of_the_whole(read)
-        messages = self._left(institution, changes, [] if failure else read.left)
         compared = self._compared(institution, registry, changes, reach_back) if reach_back and not failure else _Read()
-        messages += [self._exam(institution, one) for one, error in compared.left if isinstance(error, PermanentError)]
+        failure = failure or (None if read.exams else _all_refused(compared))
+        messages = self._left(institution, changes, [] if failure else read.left)
+        if failure is None:
+            refused = [exam for exam, error in compared.left if isinstance(error, PermanentError)]
+            messages += [self._exam(institution, exam) for exam in refused]
         accepted = self._queue.accept(messages)
         counts = {
             "exams": len(changes.exams) + len(compared.exams),
@@ -239,4 +244,21 @@ def _of_the_whole(read: _Read) -> CaseError | None:
     if refused is not None or (passing and not fetched and len(passing) == len(read.left)):
         failure: CaseError = refused or passing[0]
         return failure
-    return None
+    return _all_refused(read)
+
+
+def _all_refused(read: _Read) -> CaseError | None:
+    """Many exams, each of them refused and for one reason: then it is the way to FS that is wrong, and not so many exams.
+
+    As soon as one can be read, those that are refused are each their own trouble.
+    """
+    errors = [error for _, error in read.left if isinstance(error, PermanentError)]
+    if read.exams or len(errors) < MANY_EXAMS or len(errors) < len(read.left) or len({one.code for one in errors}) > 1:
+        return None
+    return PermanentError(
+        "fs.exams_refused",
+        f"FS lists {len(errors)} exams and refuses every one of them. {errors[0].cause}",
+        "Compare CASEBRIDGE_FS__EXAM_PATH as well as digex.baseUrl, institusjonsnr and the API user's rights of the institution "
+        "with what the FS team says; nothing is set aside.",
+        system="FS",
+    )

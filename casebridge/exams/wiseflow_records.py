@@ -10,8 +10,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
 
+from casebridge.exams.fs_rows import clipped
 from casebridge.exams.identity import Evidence
 from casebridge.exams.visible_text import says_something
+from casebridge.fingerprint import short_hash
 from casebridge.personal_data import DomainModel, Personal
 
 NOT_ACTIVATED: Final = 0
@@ -39,7 +41,10 @@ def _to_moment(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, OSError):
+            raise ValueError("not a time that a calendar has") from None
     return _with_zone(datetime.fromisoformat(value)) if isinstance(value, str) else value
 
 
@@ -167,6 +172,26 @@ class Explanation(DomainModel):
         """The text on the request itself, if there is one that says something."""
         text = self.justification.text if self.justification else None
         return text if text and says_something(text) else None
+
+
+@dataclass(frozen=True)
+class UnreadableExplanation:
+    """A row of a flow's list of explanation requests that is none. `identity` is the same for the same row."""
+
+    explanation_id: int | None
+    """Which request it is, as far as the row says so."""
+    identity: str
+
+    @classmethod
+    def of(cls, row: Any) -> "UnreadableExplanation":
+        known = {name: row.get(name) for name in EXPLANATION_FIELDS} if isinstance(row, dict) else row
+        number = row.get("explanationId") if isinstance(row, dict) else None
+        is_number = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+        return cls(number if is_number else None, short_hash("unreadable", clipped(known)))
+
+
+EXPLANATION_FIELDS: Final = tuple(field.alias or name for name, field in Explanation.model_fields.items())
+"""What we read of a row: what else changes in it makes no other row of it."""
 
 
 class SubmissionComment(DomainModel):

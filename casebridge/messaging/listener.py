@@ -15,8 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Final
 
-from pymongo.errors import PyMongoError
-
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.lanes import Lane
@@ -120,8 +118,8 @@ class Listener:
             "settle": self._settle_until_ended,
             "relay": self._deliver_until_ended,
             "lease": lambda: self._repeat(self._keep_leases, self._settings.lease_seconds / 3),
-            "alerts": lambda: self._repeat(self._relay.send_alerts, 1.0),
-            "care": lambda: self._repeat(self._care, 1.0),
+            "alerts": lambda: self._repeat(self._relay.send_alerts, LOOK_AROUND_SECONDS),
+            "care": lambda: self._repeat(self._care, LOOK_AROUND_SECONDS),
         }
         if patient:
             bell = WakeUp(self._queue.lanes, self._hear, self._missed, self._settings.idle_poll_seconds)
@@ -140,6 +138,8 @@ class Listener:
                 logger.warning("the helper %s broke off, and begins anew", name)
                 log_defect(error)
                 self._ended.wait(AWAY_PAUSE)
+                for ring in (self._to_settle, self._to_deliver):
+                    ring.set()  # what it was called for is still to be done
 
     # Claiming and handing out
 
@@ -178,7 +178,11 @@ class Listener:
                 if message is None:
                     return
                 self._begun[message.tenant] += 1
-            pool.submit(self._handle, message)
+            try:
+                pool.submit(self._handle, message)
+            except RuntimeError as error:
+                # The host has no thread left: by now the message is in the pool's line, for a thread that there is.
+                log_defect(error)
 
     def _room(self) -> int:
         """How many more to claim: nothing, while there is enough at hand that a claim would hardly pay."""
@@ -193,7 +197,7 @@ class Listener:
         try:
             passing_over = self._read_paused() | self._busy()
             messages = self._turns.take(self.owner, room, passing_over)
-        except PyMongoError as error:
+        except BaseException as error:  # a document that nobody expects must not end the process, nor the others' work
             if not patient:
                 raise
             if is_away(error):
@@ -373,10 +377,8 @@ class Listener:
         """Finish what was begun, give back the rest."""
         with self._lock:
             unbegun = self._line.take_all()
-        try:
-            self._queue.release(unbegun)
-        except PyMongoError as error:
-            logger.warning("claimed messages wait for their lease to run out: %s", type(error).__name__)
+        if not self._try(lambda: self._queue.release(unbegun)):
+            logger.warning("claimed messages wait for their lease to run out")
         with self._lock:
             for message in unbegun:
                 self._held.pop(message.key, None)

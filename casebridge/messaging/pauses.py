@@ -7,7 +7,8 @@ trial says which of them it is about.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document, insert_absent
@@ -15,6 +16,11 @@ from casebridge.errors import AuthBrokenError
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.settings import QueueSettings
 from casebridge.tenant import normal_institution, tenant_key
+
+UNKNOWN_CAUSE: Final = "casebridge.pause_unreadable"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_DOUBLED: Final = 30
+"""So often the wait is doubled at most: two to the power of the trials of a year is no number of seconds."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,12 @@ class Pause:
     def of(cls, row: Document, trials: int) -> "Pause":
         return cls(
             row["_id"],
-            normal_institution(row.get("institution", row["_id"])),
+            normal_institution(str(row.get("institution") or row["_id"])),
             row.get("examSystem"),
-            row["system"],
-            row["code"],
-            row["cause"],
-            row["since"],
+            str(row.get("system") or ""),
+            str(row.get("code") or UNKNOWN_CAUSE),
+            str(row.get("cause") or "Why is not known."),
+            since if isinstance(since := row.get("since"), datetime) else EPOCH,
             trials,
         )
 
@@ -91,7 +97,7 @@ class Pauses:
         return frozenset(pause.who for pause in self.all())
 
     def all(self) -> list[Pause]:
-        return [Pause.of(row, row["trials"]) for row in self._pauses.find().sort("_id", 1)]
+        return [Pause.of(row, _trials(row)) for row in self._pauses.find().sort("_id", 1)]
 
     def take_due_trials(self, institution: str | None = None, exam_system: str | None = None) -> list[Pause]:
         """The pauses (that hold one institution's exam system back, or all) whose credentials are to be tried now.
@@ -103,14 +109,18 @@ class Pauses:
             None if institution is None else {normal_institution(institution), tenant_key(institution, exam_system)}
         )
         due = []
-        for row in self._pauses.find({"tryAt": {"$lte": now}}):
-            pause = Pause.of(row, row["trials"] + 1)
+        # Not "until now": a pause that another program wrote without a time would last for ever.
+        for row in self._pauses.find({"tryAt": {"$not": {"$gt": now}}}):
+            trials = _trials(row)
+            pause = Pause.of(row, trials + 1)
             if not self._served.serves(pause.institution) or (wanted is not None and pause.who not in wanted):
                 continue
-            wait = min(self._settings.probe_cap_seconds, self._settings.probe_seconds * 2 ** (row["trials"] + 1))
+            wait = min(
+                self._settings.probe_cap_seconds, self._settings.probe_seconds * 2 ** min(trials + 1, MOST_DOUBLED)
+            )
             taken = self._pauses.update_one(
-                {"_id": row["_id"], "tryAt": row["tryAt"]},
-                {"$set": {"tryAt": now + timedelta(seconds=wait), "trials": row["trials"] + 1}},
+                {"_id": row["_id"], "tryAt": row.get("tryAt")},
+                {"$set": {"tryAt": now + timedelta(seconds=wait), "trials": trials + 1}},
             )
             if taken.modified_count:
                 due.append(pause)
@@ -134,3 +144,8 @@ class Pauses:
             ]
             insert_absent(self._pauses, narrowed)
             self.lift(pause)
+
+
+def _trials(row: Document) -> int:
+    trials = row.get("trials")
+    return max(0, trials) if isinstance(trials, int) else 0

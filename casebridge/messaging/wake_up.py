@@ -50,6 +50,9 @@ class WakeUp:
             try:
                 listen(stop)
             except OperationFailure:
+                if listen == self._poll:
+                    logger.info("the bell is silent: the lanes cannot be read")
+                    stop.wait(AWAY_PAUSE)
                 # It has no change streams, or refuses them to this user.
                 listen = self._poll
             except PyMongoError as error:

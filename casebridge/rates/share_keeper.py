@@ -11,8 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pymongo.errors import PyMongoError
-
+from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.rates.share import Draft, Share
 from casebridge.rates.share_book import ShareBook
@@ -80,14 +79,15 @@ class ShareKeeper:
         self._do([share])
         with self._lock:
             if self._in_background and self._thread is None and not self._closing.is_set():
-                self._thread = threading.Thread(target=self._look_after, name="rate shares", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._look_after, name="rate shares", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _look_after(self) -> None:
         while not self._closing.wait(self._look_seconds):
             try:
                 is_needed = self.renew()
-            except Exception as error:  # noqa: BLE001 the thread must outlive any defect; the leases end by themselves
+            except BaseException as error:  # noqa: BLE001 the thread must outlive any defect; the leases end by themselves
                 log_defect(error)
                 continue
             with self._lock:
@@ -104,7 +104,9 @@ class ShareKeeper:
                     return
                 try:
                     shares = self._try(shares, leaving=leaving)
-                except PyMongoError as error:
+                except BaseException as error:  # noqa: BLE001 no page may fail the call that asked for its share
+                    if not is_away(error):
+                        log_defect(error)
                     logger.warning("shares of the vendors' rates wait for the database (%s)", type(error).__name__)
                     return
 

@@ -9,6 +9,7 @@ from bson import Regex
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.clock import ServerClock
 from resources.bridge import Bridge
+from tests.processes import Processes
 from tests.shifted_clock import ShiftedClock
 from tests.world import World
 
@@ -177,6 +178,78 @@ def test_a_failure_that_may_mend_itself_is_told_at_the_third_attempt_and_when_it
     (failure,) = bridge.status.read().failures
     assert (failure.code, failure.messages) == ("wiseflow.http_503", 1)
     assert failure.next_action.endswith("replay it when the cause is gone.")
+
+
+def test_an_endless_429_is_told_when_a_message_has_waited_for_too_long(world: World, clock: ShiftedClock) -> None:
+    """It costs no attempt, so nothing else would ever tell of it; and it is told again as long as it lasts."""
+    world.configure(queue={"overdue_seconds": 900.0})
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    world.control.add_request(org_id)
+    slow_down = {"kind": "status", "status": 429, "retry_after": 0.01}
+    world.control.faults({"system": "wiseflow", "path": "/sources/search", **slow_down})
+
+    told = []
+    for _ in range(16):
+        world.send(bridge)
+        told.append(len(texts(world)))
+        clock.pass_time(timedelta(minutes=10))
+
+    assert told[:2] == [0, 0], "ten minutes are no news"
+    assert told[2] == told[5] == 1, "told after a quarter of an hour, and once an hour at most"
+    assert told[-1] == 3
+    (alert,) = world.database.alerts.find()
+    assert (alert["code"], alert["setAside"]) == ("wiseflow.rate_limited", False)
+    assert "waited for this for too long" in texts(world)[0]
+    assert "Next: Ask the support of WISEflow why calls are refused for so long" in texts(world)[0]
+    assert f"casebridge where {correlation_ids(world)[0]}" in texts(world)[0]
+    (message,) = world.database.messages.find()
+    assert (message["status"], message["attempts"]) == ("enqueued", 0)
+
+    world.control.clear_faults()
+    world.send(bridge)
+    assert world.control.summary()["dispatched"] == 1
+
+
+def test_a_short_429_is_no_news(world: World, clock: ShiftedClock) -> None:
+    world.configure(queue={"overdue_seconds": 900.0})
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    slow_down = {"kind": "status", "status": 429, "retry_after": 0.01, "times": 1}
+    for _ in range(4):
+        world.control.faults({"system": "wiseflow", "path": "/sources/search", **slow_down})
+        world.control.add_request(org_id)
+        world.send(bridge)
+        clock.pass_time(timedelta(minutes=14))
+        world.send(bridge)
+
+    assert texts(world) == []
+    assert world.control.summary()["dispatched"] == 4
+
+
+@pytest.mark.parametrize("side", ["requests", "answers"])
+def test_a_poll_that_keeps_failing_is_told_though_each_sync_is_a_process_of_its_own(
+    side: str, world: World, processes: Processes
+) -> None:
+    populate(world)
+    org_id = world.database.orgs.find_one()["orgId"]
+    world.control.assessors(paused=True)
+    world.control.add_request(org_id)
+    world.send(world.bridge())
+    world.control.faults(
+        {"system": "fs", "kind": "status", "status": 503}
+        if side == "requests"
+        else {"system": "wiseflow", "method": "GET", "kind": "status", "status": 503}
+    )
+
+    told = []
+    for _ in range(3):
+        assert processes.run("sync", "--wait", "0").exit_code != 0
+        told.append(len(texts(world)))
+
+    assert told == [0, 0, 1]
+    assert f"{'fs' if side == 'requests' else 'wiseflow'}.http_503" in texts(world)[0]
+    assert "Next: " in texts(world)[0]
 
 
 def test_nothing_is_sent_where_no_channel_is_set_and_nothing_is_forgotten(world: World) -> None:

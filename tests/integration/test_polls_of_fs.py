@@ -209,3 +209,102 @@ def test_what_is_not_read_in_time_becomes_messages_and_the_watermark_passes(worl
     assert bridge.watermarks.get(institution).since is not None
     bridge.synchronisation.run_batch()
     assert world.control.summary()["dispatched"] == 4
+
+
+@pytest.mark.parametrize(
+    ("misstated", "held"),
+    [
+        pytest.param({"personlopenr": None}, "exam", id="a row that does not say whose it is: its exam"),
+        pytest.param({"personlopenr": ["x"]}, "exam", id="nor this one"),
+        pytest.param({"kandidatnr": "x"}, "person", id="a row whose person is known: that person"),
+    ],
+)
+def test_a_misstated_row_holds_off_no_removal_but_its_own(misstated: dict[str, Any], held: str, world: World) -> None:
+    bridge, institution = installed(world, courses=1, requests=0)
+    world.control.assessors(paused=True)
+    exams: list[list[dict[str, Any]]] = []
+    for _ in range(2):
+        first = world.control.add_request(institution.org_id)
+        exams.append([first, world.control.add_request(institution.org_id, examId=first["examId"])])
+    world.send(bridge)
+    known = {(case["vurdId"], case["personlopenr"]): case["_id"] for case in world.database.cases.find()}
+    (bad, neighbour), others = exams
+    for case in (bad, neighbour, *others):
+        world.control.withdraw(case["caseId"], how="removed")
+
+    rows = [dict(row) for exam in rows_removed(bad, misstated) for row in exam]
+    read = [ExamRows(bad["examId"], rows, whole=True), ExamRows(others[0]["examId"], [], whole=True)]
+    taken = intake(bridge).take(institution, read, bridge.clock.now())
+
+    withdrawn = {case["_id"] for case in world.database.cases.find({"state": "withdrawn"})}
+    expected = [*others, *([neighbour] if held == "person" else [])]
+    assert withdrawn == {known[case["examId"], case["personlopenr"]] for case in expected}
+    assert (taken.removed, taken.unreadable) == (len(expected), 1)
+
+
+def rows_removed(bad: dict[str, Any], misstated: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """The one row that FS still has on the exam, misstated."""
+    row = {
+        "examId": bad["examId"],
+        "personlopenr": bad["personlopenr"],
+        "kandidatnr": bad["kandidatnr"],
+        "datoKlageMottat": "2026-09-14",
+    }
+    return [[{**row, **misstated}]]
+
+
+@pytest.mark.parametrize("status", [404, 403])
+def test_many_exams_that_are_all_refused_are_one_failure_of_the_poll(status: int, world: World) -> None:
+    """A wrong path or a wrong institution: hundreds of dead letters would say nothing more."""
+    bridge, institution = installed(world, courses=8, requests=24)
+    exams = len({case["examId"] for case in world.control.cases()})
+    assert exams > 5
+    world.control.faults(
+        {"system": "fs", "method": "GET", "path": "/begrunnelser/", "kind": "status", "status": status}
+    )
+
+    for _ in range(2):
+        (outcome,) = bridge.reader.read_new([institution])
+        assert outcome.error is not None
+        assert outcome.error.code == "fs.exams_refused"
+    bridge.synchronisation.run_batch()
+
+    assert world.database.messages.count_documents({}) == 0
+    assert bridge.watermarks.get(institution).since is None
+    assert not bridge.pauses.paused(), "messages of other exams go on"
+    (alert,) = world.database.alerts.find()
+    assert alert["code"] == "fs.exams_refused"
+    assert f"{exams} exams" in alert["cause"]
+    assert "CASEBRIDGE_FS__EXAM_PATH" in alert["nextAction"]
+    assert "replay" not in alert["nextAction"]
+
+    world.control.clear_faults()
+    world.carry(bridge)
+    assert world.control.summary()["registered"] == 24
+
+
+def test_refused_exams_beside_one_that_is_read_are_each_their_own_trouble(world: World) -> None:
+    bridge, institution = installed(world, courses=8, requests=24)
+    exams = sorted({case["examId"] for case in world.control.cases()})
+    world.control.faults(
+        *(
+            {"system": "fs", "method": "GET", "path": f"/begrunnelser/WISEFLOW/{exam}", "kind": "status", "status": 404}
+            for exam in exams[1:]
+        )
+    )
+    (outcome,) = bridge.reader.read_new([institution])
+
+    assert outcome.error is None
+    assert outcome.counts["exams_left"] == len(exams) - 1
+    assert bridge.watermarks.get(institution).since is not None
+
+
+def test_a_few_refused_exams_are_each_their_own_trouble_even_if_no_other_changed(world: World) -> None:
+    bridge, institution = installed(world, courses=2, requests=4)
+    world.control.faults({"system": "fs", "method": "GET", "path": "/begrunnelser/", "kind": "status", "status": 404})
+    (outcome,) = bridge.reader.read_new([institution])
+
+    assert outcome.error is None
+    assert bridge.watermarks.get(institution).since is not None
+    bridge.synchronisation.run_batch()
+    assert {message["errors"][-1]["code"] for message in dead_messages(world)} == {"fs.exam_unknown"}
