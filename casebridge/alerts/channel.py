@@ -1,8 +1,10 @@
 """Where alerts and index entries go: the ports of the relay, and the text of an alert."""
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from casebridge.database import Document
+
+LONGEST_NAME: Final = 200
 
 
 class AlertChannel(Protocol):
@@ -23,11 +25,12 @@ class LogIndex(Protocol):
 
 def alert_text(alert: Document) -> str:
     """Which cases, which step, why, and what to do next: what a person needs at three in the morning."""
-    institution, code = alert.get("institution", "unknown"), alert.get("code", "unknown")
-    cases = alert.get("correlationIds") or []
-    named = ", ".join(map(str, cases[:3])) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
+    institution, submodule, step, code = (_word(alert.get(name)) for name in ("institution", "submodule", "step", "code"))
+    told = alert.get("correlationIds")
+    cases = [_word(case) for case in told] if isinstance(told, list) else []
+    named = ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
     lines = [
-        f"*{institution}* · {alert.get('submodule', 'unknown')} · {alert.get('step', 'unknown')}: {code}",
+        f"*{institution}* · {submodule} · {step}: {code}",
         str(alert.get("cause", "The alert does not say why.")),
         f"Next: {alert.get('nextAction', 'look at `casebridge status`')}",
     ]
@@ -37,3 +40,8 @@ def alert_text(alert: Document) -> str:
     if named:
         lines.append(f"Cases: {named} (`casebridge where {cases[0]}`)")
     return "\n".join(lines)
+
+
+def _word(value: object) -> str:
+    """A name of ours, of a bounded length: what is next to it must be seen, too."""
+    return value[:LONGEST_NAME] if isinstance(value, str) else "unknown"

@@ -18,7 +18,9 @@ from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.exam_key import spellings
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
+from casebridge.exams.readable import readable
 from casebridge.fingerprint import short_hash
+from casebridge.messaging.message import is_count, moment_of
 from casebridge.personal_data import Personal
 
 KEPT_VERSIONS: Final = 20
@@ -31,6 +33,8 @@ PROGRESS: Final = (
     CaseState.SHOWN,
 )
 """The states, by how far a case has come."""
+REVISED_WITHIN: Final = 20
+"""Looks: each means that another process was faster, or that the server does not find what it has shown."""
 DISCARDED: Final = "discarded"
 """Stands in `setAside` when an operator has said that the case is settled without us."""
 
@@ -72,7 +76,8 @@ class Case:
     @property
     def revision(self) -> int:
         """How often the row had changed by then."""
-        return self.document.get("revision") or 0
+        revision = self.document.get("revision")
+        return int(revision) if is_count(revision) else 0
 
     def has_seen(self, version: str) -> bool:
         """Whether the row had this version before, as far as is kept."""
@@ -159,19 +164,23 @@ class Cases:
         A case of an earlier release does not say its version: it takes the request's for its last. Of several processes that
         see the same change one makes the revision, and the others find it.
         """
-        while case.version != request.version:
+        for _ in range(REVISED_WITHIN):
+            if case.version == request.version:
+                return case
+            versions = case.document.get("versions", [])
+            seen = versions if isinstance(versions, list) else []
             self._cases.update_one(
-                {"_id": case.id, "version": case.version, "revision": case.document.get("revision")},
+                {"_id": case.id, **{name: {"$eq": case.document.get(name)} for name in ("version", "revision", "versions")}},
                 {
                     "$set": {
                         "version": request.version,
                         "revision": case.revision + 1 if case.version else case.revision,
+                        "versions": [*seen, request.version][-KEPT_VERSIONS:],
                     },
-                    "$push": {"versions": {"$each": [request.version], "$slice": -KEPT_VERSIONS}},
                 },
             )
             (case,) = self.by_ids([case.id])
-        return case
+        raise ValueError("a case cannot be revised")
 
     def _document(self, key: str, institution: Institution, request: ExplanationRequest, now: datetime) -> Document:
         deadline = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
@@ -255,7 +264,7 @@ class Cases:
     # What pollers and operators read
 
     def by_ids(self, keys: Iterable[str]) -> list[Case]:
-        return [Case.from_document(document) for document in self._cases.find({"_id": {"$in": list(keys)}})]
+        return readable(self._cases.find({"_id": {"$in": list(keys)}}), Case.from_document)
 
     def get(self, key: str) -> Case | None:
         document = self._cases.find_one({"_id": key})
@@ -263,8 +272,8 @@ class Cases:
 
     def awaiting_answer(
         self, institution: str, watched_since: datetime | None, flow_id: int | None = None
-    ) -> list[Case]:
-        """Cases that the exam system has; with `watched_since` also those answered since, in case the answer changed.
+    ) -> list[Document]:
+        """The raw cases that the exam system has; with `watched_since` also those answered since, in case the answer changed.
 
         With `flow_id`, only those on that flow.
         """
@@ -278,7 +287,7 @@ class Cases:
                     "registeredAt": {"$gte": watched_since},
                 }
             )
-        return [Case.from_document(document) for document in documents]
+        return documents
 
     def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Case]:
         """Other cases of the institution that are asked, or answered, of the same participant of its exam system."""
@@ -297,16 +306,16 @@ class Cases:
     def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""
         documents = self._cases.find({"flowId": {"$in": list(flow_ids)}, "institution": institution})
-        return [Case.from_document(document) for document in documents]
+        return readable(documents, Case.from_document)
 
     def by_correlation_id(self, correlation_id: str) -> Case | None:
-        document = self._cases.find_one({"correlationId": correlation_id})
-        return Case.from_document(document) if document else None
+        found = readable(self._cases.find({"correlationId": correlation_id}).limit(1), Case.from_document)
+        return found[0] if found else None
 
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Case]:
         """The exam in any spelling."""
         documents = self._cases.find({"vurdId": {"$in": sorted(spellings(vurd_id))}, "kandidatnr": kandidatnr})
-        return [Case.from_document(document) for document in documents]
+        return readable(documents, Case.from_document)
 
     def counts(self) -> list[dict[str, Any]]:
         """How many cases each institution has in each state, and set aside for which code."""
@@ -329,7 +338,7 @@ class Cases:
         documents = self._cases.find(
             {"state": {"$in": list(OPEN)}, "deadline": {"$lte": until}, "setAside": {"$ne": DISCARDED}}
         ).sort("deadline", 1)
-        return [Case.from_document(document) for document in documents]
+        return readable(documents, Case.from_document)
 
     # What a read of FS is compared with
 
@@ -360,7 +369,7 @@ class Cases:
             {"correlationId": {"$in": list(correlation_ids)}}, {"correlationId": 1, "state": 1, "setAside": 1}
         )
         return {
-            row["correlationId"]: "set_aside" if row.get("setAside") and row["state"] in OPEN else row["state"]
+            row["correlationId"]: "set_aside" if row.get("setAside") and row.get("state") in OPEN else str(row.get("state"))
             for row in rows
         }
 
@@ -386,8 +395,8 @@ class Cases:
 
 def _is_news(document: Document) -> bool:
     """Whether nobody was told since the deadline was over: one that FS has moved since is told of anew."""
-    told: datetime | None = document.get("deadlineToldAt")
-    return told is None or told < document["deadline"]
+    told, deadline = moment_of(document, "deadlineToldAt"), moment_of(document, "deadline")
+    return deadline is not None and (told is None or told < deadline)
 
 
 def _is_of(document: Document, institution: Institution) -> bool:

@@ -19,7 +19,8 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
-from casebridge.defect import as_case_error
+from casebridge.database_faults import is_away
+from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, RateLimitedError, TransientError
 from casebridge.exams.credential_trials import CredentialTrials
 from casebridge.exams.institution import Institution
@@ -106,7 +107,12 @@ class Polling:
                 if limit and limit.is_over and isinstance(error, TransientError):
                     return skipped  # cut off by our own clock
                 told = _in_a_poll(as_case_error(error))
-                self._tell(institution, submodule, told, failed(institution, told))
+                try:
+                    self._tell(institution, submodule, told, failed(institution, told))
+                except BaseException as worse:
+                    if is_away(worse):
+                        raise
+                    log_defect(worse)  # of this institution's own rows; the outcome tells of the failure all the same
                 return PollOutcome(institution.key, error=told, exam_system=institution.exam_system)
 
         with ThreadPoolExecutor(INSTITUTIONS_AT_ONCE, thread_name_prefix="poll") as pool:
