@@ -1,6 +1,7 @@
 """`casebridge where`: the road of one case, step by step."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import typer
 
@@ -9,6 +10,8 @@ from casebridge.exams.exam_key import ExamKey
 from casebridge.operators.road import Road, RoadFinder
 from command_line.output import ExitCode, notes, print_json, results, styled, table
 from command_line.process import bridge_of_this_process
+
+CANDIDATE: Final = re.compile(r"\d{1,18}", re.ASCII)
 
 
 def where(
@@ -39,7 +42,7 @@ def _find(roads: RoadFinder, case: str) -> list[Road]:
     if not plus:
         road = roads.by_correlation_id(case)
         return [road] if road else []
-    if not candidate.isdigit():
+    if not CANDIDATE.fullmatch(candidate):
         raise typer.BadParameter("after the + stands the kandidatnr, a number", param_hint="EXAM+CANDIDATE")
     return roads.by_exam_and_candidate(_vurd_id(exam), int(candidate))
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Final
 
+from bson import Int64
 from pymongo.errors import PyMongoError
 
 from casebridge import time_limit
@@ -172,7 +173,7 @@ def _left() -> CaseError:
 def _to_be_polled(document: Document) -> Case:
     """Raises where the document lacks what an answer's message is made of."""
     for name, kind in NEEDED.items():
-        if not isinstance(document[name], kind) or isinstance(document[name], bool):
+        if type(document[name]) not in (kind, Int64):
             raise TypeError(name)
     return Case.from_document(document)
 

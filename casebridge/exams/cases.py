@@ -20,7 +20,7 @@ from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
 from casebridge.exams.readable import readable
 from casebridge.fingerprint import short_hash
-from casebridge.messaging.message import is_count, moment_of
+from casebridge.messaging.message import is_count, is_text, moment_of
 from casebridge.personal_data import Personal
 
 KEPT_VERSIONS: Final = 20
@@ -76,7 +76,7 @@ class Case:
     @property
     def revision(self) -> int:
         """How often the row had changed by then."""
-        revision = self.document.get("revision")
+        revision: Any = self.document.get("revision")
         return int(revision) if is_count(revision) else 0
 
     def has_seen(self, version: str) -> bool:
@@ -361,7 +361,7 @@ class Cases:
             {"state": CaseState.WITHDRAWN.value, "withdrawnAt": {"$gte": settled_since}},
         ]
         found = (row.get("vurdId") for each in selections for row in self._cases.find({**where, **each}, {"vurdId": 1}))
-        return {vurd_id for vurd_id in found if isinstance(vurd_id, str)}
+        return {vurd_id for vurd_id in found if is_text(vurd_id)}
 
     def standing_of(self, correlation_ids: Iterable[str]) -> dict[str, str]:
         """Each case's state by its correlation id; `set_aside` for the open ones that wait for a person."""

@@ -39,11 +39,16 @@ class Pause:
     def of(cls, row: Document, trials: int) -> "Pause":
         """Never fails: a row that somebody has changed by hand must hold nobody else back."""
         exam_system = row.get("examSystem")
+        system, code, cause = (
+            value if isinstance(value := row.get(name), str) else UNKNOWN for name in ("system", "code", "cause")
+        )
         return cls(
             row["_id"],
             normal_institution(row.get("institution", row["_id"])),
             exam_system if isinstance(exam_system, str) else None,
-            *(value if isinstance(value := row.get(name), str) else UNKNOWN for name in ("system", "code", "cause")),
+            system,
+            code,
+            cause,
             moment_of(row, "since") or LONG_AGO,
             trials,
         )

@@ -16,6 +16,7 @@ from casebridge.database import Database
 from casebridge.exams.case_state import CaseState
 from casebridge.exams.cases import DISCARDED, Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
+from casebridge.operators import odd
 
 AT_ONCE: Final = 1000
 # A discarded message stays for a while in which it can be brought back; after that its case's mark stands for it.
@@ -49,7 +50,7 @@ class Accounting:
             suspects = self._without_message(requested)
             still_requested = [case for case in self._cases.by_ids(suspects) if case.state is CaseState.REQUESTED]
             undriven = set(self._without_message([case.id for case in still_requested]))
-            lost += [case.correlation_id for case in still_requested if case.id in undriven]
+            lost += [odd.text(case.document, "correlationId") for case in still_requested if case.id in undriven]
         return Account(
             cases=sum(count["cases"] for count in self._cases.counts()),
             unaccounted=tuple(sorted(lost)),

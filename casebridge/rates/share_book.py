@@ -87,8 +87,9 @@ def _claim(row: object) -> Claim | None:
     if not isinstance(row, dict):
         return None
     holder, parts, wants_more, word = (row.get(name) for name in ("holder", "parts", "wantsMore", "word"))
-    is_count = isinstance(parts, int) and not isinstance(parts, bool) and 0 <= parts <= WHOLE
-    if not (type(holder) is str and is_count and isinstance(wants_more, bool) and type(word) is str):
+    if not isinstance(parts, int) or isinstance(parts, bool) or not 0 <= parts <= WHOLE:
+        return None
+    if not (type(holder) is str and isinstance(wants_more, bool) and type(word) is str):
         return None
     return Claim(holder, parts, wants_more, word)
 

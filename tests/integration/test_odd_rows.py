@@ -150,7 +150,9 @@ def test_no_case_whatever_it_holds_stops_its_neighbours(
     assert neighbour is not None
     assert neighbour["state"] == "dispatched"
     whose = {name: neighbour[name] for name in ("institution", "orgId", "env", "vurdId", "flowId")}
-    odds = [(field, value) for field in CASE for value in VALUES]
+    # Every third value of each field, another third for the next field: all of them in the three states together.
+    first = ["requested", "dispatched", "registered"].index(state)
+    odds = [(field, value) for place, field in enumerate(CASE) for value in VALUES[(first + place) % 3 :: 3]]
     for number, one in enumerate(odds):
         case = changed({**CASE, **whose, "state": state, "correlationId": f"odd {number}"}, *one)
         with contextlib.suppress(OperationFailure):  # what the server takes in no index
@@ -171,7 +173,7 @@ def test_no_case_whatever_it_holds_stops_its_neighbours(
     bridge.status.read().plain()
     bridge.accounting.account()
     bridge.cases.near_deadline(3)
-    for number in range(len(odds)):
+    for number in range(0, len(odds), 10):
         bridge.roads.by_correlation_id(f"odd {number}")
 
 
