@@ -21,6 +21,7 @@ from command_line.status import status
 from command_line.sync import sync
 from command_line.where import where
 
+
 class _Commands(TyperGroup):
     """Refuses what is no text before any command sees it: the database and the terminal can hold neither."""
 

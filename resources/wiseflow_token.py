@@ -17,7 +17,7 @@ from casebridge.secrets import Secrets
 from resources.http import HeaderAuth, HttpCall, HttpClient, Refusal
 from resources.short_cache import Entry, ShortCache
 
-TOKEN: Final = r"^[\x21-\x7e]+$"
+IN_A_HEADER: Final = r"^[\x21-\x7e]+$"
 """What a header can carry: an answer of a proxy that holds anything else is no token, and no fault of the credentials."""
 LONGEST_TOKEN: Final = 16_384
 USUAL_SECONDS: Final = 3600.0
@@ -65,7 +65,7 @@ class ApiKey:
 
 
 class _TokenAnswer(BaseModel):
-    access_token: str = Field(pattern=TOKEN, max_length=LONGEST_TOKEN)
+    access_token: str = Field(pattern=IN_A_HEADER, max_length=LONGEST_TOKEN)
     expires_in: float | None = None
 
 
@@ -127,7 +127,9 @@ class OAuth2Token:
         try:
             issued = _TokenAnswer.model_validate(answer.json())
         except ValidationError:
-            raise answer.unreadable("no access_token that a header can carry, or an expires_in that is no number") from None
+            raise answer.unreadable(
+                "no access_token that a header can carry, or an expires_in that is no number"
+            ) from None
         seconds = USUAL_SECONDS if issued.expires_in is None else issued.expires_in
         # A number that is none, or below 0, says that the token is used up with this call.
         return AccessToken(issued.access_token, max(0.0, seconds) if math.isfinite(seconds) else 0.0)

@@ -25,7 +25,9 @@ class LogIndex(Protocol):
 
 def alert_text(alert: Document) -> str:
     """Which cases, which step, why, and what to do next: what a person needs at three in the morning."""
-    institution, submodule, step, code = (_word(alert.get(name)) for name in ("institution", "submodule", "step", "code"))
+    institution, submodule, step, code = (
+        _word(alert.get(name)) for name in ("institution", "submodule", "step", "code")
+    )
     told = alert.get("correlationIds")
     cases = [_word(case) for case in told] if isinstance(told, list) else []
     named = ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")

@@ -33,8 +33,6 @@ PROGRESS: Final = (
     CaseState.SHOWN,
 )
 """The states, by how far a case has come."""
-REVISED_WITHIN: Final = 20
-"""Looks: each means that another process was faster, or that the server does not find what it has shown."""
 DISCARDED: Final = "discarded"
 """Stands in `setAside` when an operator has said that the case is settled without us."""
 
@@ -164,20 +162,16 @@ class Cases:
         A case of an earlier release does not say its version: it takes the request's for its last. Of several processes that
         see the same change one makes the revision, and the others find it.
         """
-        for _ in range(REVISED_WITHIN):
+        for _ in range(20):  # as often another process may be faster
             if case.version == request.version:
                 return case
-            versions = case.document.get("versions", [])
-            seen = versions if isinstance(versions, list) else []
+            seen = {name: case.document.get(name) for name in ("version", "revision", "versions")}
+            versions = seen["versions"] if isinstance(seen["versions"], list) else []
+            revision = case.revision + 1 if case.version else case.revision
+            kept = [*versions, request.version][-KEPT_VERSIONS:]
             self._cases.update_one(
-                {"_id": case.id, **{name: {"$eq": case.document.get(name)} for name in ("version", "revision", "versions")}},
-                {
-                    "$set": {
-                        "version": request.version,
-                        "revision": case.revision + 1 if case.version else case.revision,
-                        "versions": [*seen, request.version][-KEPT_VERSIONS:],
-                    },
-                },
+                {"_id": case.id, **{name: {"$eq": value} for name, value in seen.items()}},
+                {"$set": {"version": request.version, "revision": revision, "versions": kept}},
             )
             (case,) = self.by_ids([case.id])
         raise ValueError("a case cannot be revised")
@@ -369,7 +363,9 @@ class Cases:
             {"correlationId": {"$in": list(correlation_ids)}}, {"correlationId": 1, "state": 1, "setAside": 1}
         )
         return {
-            row["correlationId"]: "set_aside" if row.get("setAside") and row.get("state") in OPEN else str(row.get("state"))
+            row["correlationId"]: "set_aside"
+            if row.get("setAside") and row.get("state") in OPEN
+            else str(row.get("state"))
             for row in rows
         }
 

@@ -193,7 +193,7 @@ class Listener:
         try:
             passing_over = self._read_paused() | self._busy()
             messages = self._turns.take(self.owner, room, passing_over)
-        except Exception as error:  # noqa: BLE001 whatever is stored, a listener that ends serves nobody
+        except Exception as error:
             if not patient:
                 raise
             if is_away(error):

@@ -115,7 +115,11 @@ class Pauses:
         due = []
         for row in self._pauses.find():
             pause = Pause.of(row, _trials(row) + 1)
-            if not self._is_due(row, now) or not self._served.serves(pause.institution) or (wanted is not None and pause.who not in wanted):
+            if (
+                not self._is_due(row, now)
+                or not self._served.serves(pause.institution)
+                or (wanted is not None and pause.who not in wanted)
+            ):
                 continue
             doublings = min(pause.trials, MOST_DOUBLINGS)
             wait = min(self._settings.probe_cap_seconds, self._settings.probe_seconds * 2**doublings)

@@ -161,7 +161,9 @@ ALMOST_OWN = [
 
 
 @pytest.mark.parametrize("origin", ALMOST_OWN)
-@pytest.mark.parametrize("overridden", [{}, {"X-HTTP-Method-Override": "POST"}, {"X-Forwarded-Host": "evil.example"}], ids=str)
+@pytest.mark.parametrize(
+    "overridden", [{}, {"X-HTTP-Method-Override": "POST"}, {"X-Forwarded-Host": "evil.example"}], ids=str
+)
 def test_what_is_almost_the_own_origin_is_another(
     origin: str, overridden: dict[str, str], proxy: Caddy, behind: Behind
 ) -> None:
@@ -174,10 +176,13 @@ def test_what_is_almost_the_own_origin_is_another(
     assert len(behind.take()) == (status == 200)
 
 
-@pytest.mark.parametrize("path", ["//graphql", "/graphql//", "/./graphql", "/x/../graphql", "/graphql;x", "/graphql%2f", "/graphql%00",
+@pytest.mark.parametrize("path", ["//graphql", "/graphql//", "/./graphql", "/x/../graphql", "/graphql;x", "/graphql%2f",
+                                  "/graphql%00",
                                   "/%2567raphql", "/graphql?", "/gr%61phql/?query=mutation{x}"])  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("headers", [{}, LINK, {"X-HTTP-Method-Override": "POST"}, {"X-Original-Method": "POST"}], ids=str)
+@pytest.mark.parametrize(
+    "headers", [{}, LINK, {"X-HTTP-Method-Override": "POST"}, {"X-Original-Method": "POST"}], ids=str
+)
 def test_no_spelling_of_the_address_asks(
     path: str, method: str, headers: dict[str, str], proxy: Caddy, behind: Behind
 ) -> None:

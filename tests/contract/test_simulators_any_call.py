@@ -20,7 +20,8 @@ BODIES: Final = (
     b"", b"\xff\xfe\x00", b"[" * 200_000, b"[]", b"[1]", b"null", b'"x"', b"1", b"1" * 5000, b'{"a": ' * 100_000, b"{}",
     b'{"a": "\\ud800", "text": "x", "channel": "x"}', b"NaN", b'{"x": NaN, "text": "x"}', b'{"x": 1e400}', b'{"orgId": []}',
     b'{"orgId": {}}', b'{"caseId": []}', b'{"caseId": "x"}', b'{"count": "x"}', b'{"count": -1}', b'{"rules": 1}',
-    b'{"explanationRequestId": {}}', b'{"rules": [1]}', b'{"rules": [{"system": 1}]}', b'{"rules": [{"kind": "status", "status": "x"}]}',
+    b'{"explanationRequestId": {}}', b'{"rules": [1]}', b'{"rules": [{"system": 1}]}',
+    b'{"rules": [{"kind": "status", "status": "x"}]}',
     b'{"minimum_delay_s": null}', b'{"institutions": "x"}', b'{"institutions": -1}', b'{"institutions": 1, "courses": 0}',
     b'{"seed": []}', b'{"days": "x"}', b'{"second": -1}', b'{"fs_list_shape": []}', b'{"x": 1}', b"\xef\xbb\xbf{}",
     "{}".encode("utf-16"),
@@ -62,13 +63,20 @@ def systems(addresses: Mapping[str, str], made: dict[str, Any]) -> Iterator[tupl
     basic = base64.b64encode(f"{fs['username']}:{fs['password']}".encode()).decode()
     form = {name: access.get(name) for name in ("client_id", "client_secret")} | {"grant_type": "client_credentials"}
     token = requests.post(f"{addresses['wiseflow']}/oauth2/token", data=form, timeout=20)
-    caller = {"Authorization": f"Bearer {token.json()['access_token']}"} if token.ok else {"x-api-key": access["api_key"]}
+    caller = (
+        {"Authorization": f"Bearer {token.json()['access_token']}"} if token.ok else {"x-api-key": access["api_key"]}
+    )
     assessors = Assessors(world)
     for address, system, base, credentials in (
         (addresses["fs"], fs_digex.FsDigex(world).system(), fs_digex.BASE, {"Authorization": f"Basic {basic}"}),
         (addresses["wiseflow"], wiseflow.Wiseflow(world, assessors).system(), wiseflow.BASE, caller),
         (addresses["laas"], laas.Laas(world).system(), "", {}),
-        (addresses["slack_api"].removesuffix("/api/"), slack.Slack(world).system(), "", {"Authorization": "Bearer xoxb-1"}),
+        (
+            addresses["slack_api"].removesuffix("/api/"),
+            slack.Slack(world).system(),
+            "",
+            {"Authorization": "Bearer xoxb-1"},
+        ),
     ):
         yield address, paths(system.routes, base), credentials
     yield addresses["control"], paths(list(control.Control(world, assessors).application().routes), ""), {}

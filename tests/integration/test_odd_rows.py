@@ -31,8 +31,8 @@ def deep(levels: int) -> Any:
 
 
 VALUES: Final = (
-    ABSENT, None, True, -1, 2**40, 2**62, 1.5, float("nan"), float("inf"), "", "x", "[/x]", "9" * 5000, b"x", [], ["x"], [None], {},
-    {"$gt": ""}, deep(90), AT, datetime(1, 1, 1, tzinfo=UTC), YEAR_9999,
+    ABSENT, None, True, -1, 2**40, 2**62, 1.5, float("nan"), float("inf"), "", "x", "[/x]", "9" * 5000, b"x", [], ["x"], [None],
+    {},    {"$gt": ""}, deep(90), AT, datetime(1, 1, 1, tzinfo=UTC), YEAR_9999,
     bson.Decimal128("NaN"), bson.Int64(7), bson.Regex("(a+)+$", "i"), bson.Regex("["), bson.MinKey(), bson.MaxKey(),
     bson.Timestamp(1, 1), bson.Binary(b"x", 4), bson.Code("x"), bson.DBRef("c", 1),
     bson.ObjectId("6b0a66580b47904605880aeb"),
@@ -119,7 +119,9 @@ def test_failures_are_counted_and_told_whatever_was_counted_before(
     key = row_key(odd, MODULE)
     world.control.faults({"system": "fs", "orgId": odd.org_id, "kind": "status", "status": 500})
     for value in VALUES:
-        bridge.database.watermarks.replace_one({"_id": key}, {"_id": key, **changed(MARK, "failures", value)}, upsert=True)
+        bridge.database.watermarks.replace_one(
+            {"_id": key}, {"_id": key, **changed(MARK, "failures", value)}, upsert=True
+        )
 
         report = bridge.synchronisation.read_requests([odd, neighbour])
 
@@ -203,7 +205,9 @@ def test_a_claim_on_a_rate_that_cannot_be_read_claims_nothing(bridge: Bridge, wo
     world.send(bridge)
     bridge.outside.close()
     claims = [changed(CLAIM, field, value) for field in CLAIM for value in VALUES if not isinstance(value, int)]
-    bridge.database.rate_shares.update_many({}, {"$set": {"claims": [*claims, *(v for v in VALUES if v is not ABSENT)]}})
+    bridge.database.rate_shares.update_many(
+        {}, {"$set": {"claims": [*claims, *(v for v in VALUES if v is not ABSENT)]}}
+    )
     later = world.bridge()
     for institution in later.institutions.active():
         later.outside.exam_system(institution).check_credentials()
@@ -215,7 +219,9 @@ def test_a_claim_on_a_rate_that_cannot_be_read_claims_nothing(bridge: Bridge, wo
 @pytest.mark.parametrize("field", ["openedAt", "lastAt", "state", "dueAt", "correlationIds", "institution", "relay"])
 def test_people_are_told_whatever_an_earlier_alert_holds(field: str, bridge: Bridge, world: World) -> None:
     for number, value in enumerate(VALUES):
-        alert = Alert("uis.no/test", "uis.no", "s", "step", f"code.{number}", "Why.", "Do.", correlation_id=f"case {number}")
+        alert = Alert(
+            "uis.no/test", "uis.no", "s", "step", f"code.{number}", "Why.", "Do.", correlation_id=f"case {number}"
+        )
         bridge.alerts.owe(alert)
         row = bridge.database.alerts.find_one({"_id": alert.fingerprint})
         assert row is not None
@@ -227,5 +233,7 @@ def test_people_are_told_whatever_an_earlier_alert_holds(field: str, bridge: Bri
     for _ in range(2 * len(VALUES)):
         bridge.relay.send_alerts()
     told = str(world.control.slack_messages())
-    missing = [number for number in range(len(VALUES)) if f"code.{number}\\" not in told and f"code.{number}\n" not in told]
+    missing = [
+        number for number in range(len(VALUES)) if f"code.{number}\\" not in told and f"code.{number}\n" not in told
+    ]
     assert missing == []

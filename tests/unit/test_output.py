@@ -88,11 +88,25 @@ def test_every_display_shows_it(text: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert written.getvalue().count(text) > 30
 
 
-STEERING = ["\x1b[2J", "\x1b]0;x\x07", "\r", "\x9b31m", "\u202egnp.exe", "\u2066", "\x00", "\x7f", "\ud800", "\x85", "\u2028"]
+STEERING = [
+    "\x1b[2J",
+    "\x1b]0;x\x07",
+    "\r",
+    "\x9b31m",
+    "\u202egnp.exe",
+    "\u2066",
+    "\x00",
+    "\x7f",
+    "\ud800",
+    "\x85",
+    "\u2028",
+]
 
 
 @pytest.mark.parametrize("text", STEERING, ids=ascii)
-def test_no_text_steers_the_terminal(text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_text_steers_the_terminal(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pieces: list[RenderableType] = [
         f"a{text}b",
         table(f"a{text}b", (f"a{text}b", "b"), [(f"a{text}b", f"a{text}b")]),
