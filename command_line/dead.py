@@ -3,7 +3,7 @@
 import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -21,6 +21,7 @@ dead = typer.Typer(
     name="dead", help="What waits for a person: list and show it, replay it, or discard it.", no_args_is_help=True
 )
 
+MOST_LETTERS: Final = 1_000_000_000
 Status = Annotated[
     str, typer.Option(help="`dead`, `failed` (waits for its next attempt) or `discarded` (in the last 30 days).")
 ]
@@ -30,7 +31,7 @@ Code = Annotated[str | None, typer.Option(help="Only messages whose last error h
 Case = Annotated[str | None, typer.Option(help="Only this correlation id.")]
 Since = Annotated[str | None, typer.Option(help="Only what failed at or after this: 36h, 7d, 2026-01-08T09:00 (UTC).")]
 Before = Annotated[str | None, typer.Option(help="Only what failed before this; written as for --since.")]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many, oldest first.")]
+Limit = Annotated[int, typer.Option(min=1, max=MOST_LETTERS, help="At most so many, oldest first.")]
 ForReal = Annotated[bool, typer.Option("--for-real", help="Without this, only show what would be done.")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the audit. Needed with --for-real. No personal data.")]
 AskedBy = Annotated[str | None, typer.Option(help="Who asks; kept in the audit. Else the user of this process.")]

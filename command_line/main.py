@@ -2,10 +2,12 @@
 
 import sys
 
+import click
 import typer
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pymongo.errors import PyMongoError
+from typer.core import TyperGroup
 
 from command_line.consume import consume
 from command_line.dead import dead
@@ -19,7 +21,26 @@ from command_line.status import status
 from command_line.sync import sync
 from command_line.where import where
 
+
+class _Commands(TyperGroup):
+    """Refuses what is no text before any command sees it: the database and the terminal can hold neither."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if any(not _is_text(argument) for argument in args):
+            raise typer.BadParameter("an argument holds bytes that are no UTF-8")
+        return super().parse_args(ctx, args)
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 application = typer.Typer(
+    cls=_Commands,
     name="casebridge",
     help="Carries cases between FS and the exam systems: nothing lost, nothing twice, nothing public by mistake.",
     no_args_is_help=True,

@@ -5,6 +5,7 @@ Results go to standard output, everything else (progress, logs, notes) to standa
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterable
 from datetime import datetime
@@ -19,10 +20,28 @@ from rich.table import Table
 from rich.text import Text
 
 
+class _PlainConsole(Console):
+    """Shows a character that would steer a terminal, or turn the direction of a line, as its escape."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(harmless(text), **options)
+
+
 def console(**options: Any) -> Console:
     """A console that shows texts as they are: one from outside, such as `[/sak/4711]`, is no markup, in no cell of any table."""
-    return Console(markup=False, emoji=False, **options)
+    return _PlainConsole(markup=False, emoji=False, **options)
 
+
+def harmless(text: str) -> str:
+    """`text` with escapes for what is no visible character; line feeds stay, for texts of ours have several lines."""
+    return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+STEERING: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls (ESC begins what a terminal obeys), marks that turn a line's direction, and halves of characters."""
+
+JSON_STEERING: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON may hold as it is, and a terminal obeys."""
 
 results = console()
 notes = console(stderr=True)
@@ -46,7 +65,8 @@ class ExitCode(IntEnum):
 
 def print_json(value: Any) -> None:
     """One JSON value on standard output; times in ISO 8601."""
-    sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+    written = json.dumps(value, default=_plain, ensure_ascii=False, indent=2)
+    sys.stdout.write(JSON_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", written) + "\n")
     sys.stdout.flush()
 
 
@@ -70,13 +90,13 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> 
 def styled(template: str, **values: object) -> Text:
     """Markup of our own, as in `[bold]{case}[/] is late`; the values in braces are shown as they are."""
     return Text.from_markup(
-        template.format_map({name: escape(str(value)) for name, value in values.items()}), emoji=False
+        template.format_map({name: escape(harmless(str(value))) for name, value in values.items()}), emoji=False
     )
 
 
 def panel(title: str, body: str | Text) -> Panel:
     """A frame with a heading; `rich` would read markup in a heading that is no `Text`."""
-    return Panel(body, title=Text(title), title_align="left")
+    return Panel(body, title=Text(harmless(title)), title_align="left")
 
 
 def show(value: Any) -> str:
@@ -88,11 +108,19 @@ def show(value: Any) -> str:
     return str(value)
 
 
+class LineFormatter(logging.Formatter):
+    """One line an event, whatever a name that was logged holds; a defect's trace has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 Python's name
+        record.message = harmless(record.message).replace("\n", "\\n")
+        return super().formatMessage(record)
+
+
 def log_to_standard_error(level: str) -> None:
     """Our own log, one line an event, ids only."""
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for package in ("casebridge", "resources", "command_line"):
         logging.getLogger(package).setLevel(level)
 

@@ -1,6 +1,7 @@
 """`casebridge prune`: remove what has been finished for long enough."""
 
 import getpass
+import os
 import signal
 import threading
 from types import FrameType
@@ -51,7 +52,15 @@ def _prune(bridge: Bridge, *, for_real: bool) -> PruneReport:
         def told(removal: Removal) -> None:
             progress.update(task, description=f"{removal.what}: {removal.found} found, {removal.removed} removed")
 
-        return bridge.retention.prune(dry_run=not for_real, asked_by=getpass.getuser(), stop=stop, progress=told)
+        return bridge.retention.prune(dry_run=not for_real, asked_by=_user(), stop=stop, progress=told)
+
+
+def _user() -> str:
+    """A container may have no name for its user."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
 
 
 def _show(report: PruneReport) -> None:

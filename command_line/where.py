@@ -1,7 +1,8 @@
 """`casebridge where`: the road of one case, step by step."""
 
+import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,6 +12,8 @@ from casebridge.operators.moment import moment
 from casebridge.operators.road import Road, RoadFinder
 from command_line.output import ExitCode, notes, print_json, results, styled, table
 from command_line.process import bridge_of_this_process
+
+CANDIDATE: Final = re.compile(r"\d{1,18}", re.ASCII)
 
 
 def where(
@@ -51,7 +54,7 @@ def _find(roads: RoadFinder, case: str, before: datetime | None) -> list[Road]:
     if not plus:
         road = roads.by_correlation_id(case, before)
         return [road] if road else []
-    if not candidate.isdigit():
+    if not CANDIDATE.fullmatch(candidate):
         raise typer.BadParameter("after the + stands the kandidatnr, a number", param_hint="EXAM+CANDIDATE")
     return roads.by_exam_and_candidate(_vurd_id(exam), int(candidate))
 

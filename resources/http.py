@@ -58,8 +58,8 @@ MAY_RAISE: Final = (
 )
 """What `requests` and all below it raise; an address, a header or a value that cannot be written is a `ValueError`."""
 MOVED: Final = frozenset({301, 308})
-PASSING: Final = frozenset({408, 425})
-"""4xx that say "not now" rather than "never"."""
+PASSING: Final = frozenset({408, 421, 423, 425, 499})
+"""4xx that say "not now" rather than "never": too slow, another connection's, locked, too early, hung up on by a proxy."""
 
 
 class NoAuth(AuthBase):
@@ -67,6 +67,13 @@ class NoAuth(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
+
+
+class _Session(requests.Session):
+    """One that takes no redirect: to see where it leads, `requests` would read all of its body first, however large."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 whatever it says
+        return None
 
 
 class HeaderAuth(AuthBase):
@@ -228,7 +235,7 @@ class HttpClient:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._threads, "session", None)
         if session is None:
-            session = self._with_surroundings(requests.Session())
+            session = self._with_surroundings(_Session())
             session.mount("http://", self._adapter)
             session.mount("https://", self._adapter)
             session.headers.update(self._headers)

@@ -238,6 +238,6 @@ def _seconds_until(value: str, answered_at: str | None) -> float | None:
 def _http_date(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None  # Python's parser fails in many ways at what is no date

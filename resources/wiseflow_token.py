@@ -4,11 +4,12 @@ All threads of an institution share one token. It is renewed before it ends, and
 threads notice, one asks.
 """
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from requests.auth import AuthBase
 
 from casebridge.errors import AuthBrokenError
@@ -16,6 +17,11 @@ from casebridge.secrets import Secrets
 from resources.http import HeaderAuth, HttpCall, HttpClient, Refusal
 from resources.short_cache import Entry, ShortCache
 
+IN_A_HEADER: Final = r"^[\x21-\x7e]+$"
+"""What a header can carry: an answer of a proxy that holds anything else is no token, and no fault of the credentials."""
+LONGEST_TOKEN: Final = 16_384
+USUAL_SECONDS: Final = 3600.0
+"""Of a token that does not say how long it lasts (RFC 6749 leaves that open)."""
 SHORTEST_USE: Final = 0.5
 """The part of a token's life for which it is used at least, when it lives hardly longer than the margin."""
 
@@ -59,8 +65,8 @@ class ApiKey:
 
 
 class _TokenAnswer(BaseModel):
-    access_token: str
-    expires_in: float = 3600.0
+    access_token: str = Field(pattern=IN_A_HEADER, max_length=LONGEST_TOKEN)
+    expires_in: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,5 +127,9 @@ class OAuth2Token:
         try:
             issued = _TokenAnswer.model_validate(answer.json())
         except ValidationError:
-            raise answer.unreadable("no access_token") from None
-        return AccessToken(issued.access_token, issued.expires_in)
+            raise answer.unreadable(
+                "no access_token that a header can carry, or an expires_in that is no number"
+            ) from None
+        seconds = USUAL_SECONDS if issued.expires_in is None else issued.expires_in
+        # A number that is none, or below 0, says that the token is used up with this call.
+        return AccessToken(issued.access_token, max(0.0, seconds) if math.isfinite(seconds) else 0.0)

@@ -1,6 +1,7 @@
 """Bodies of requests as anybody may send them: whatever cannot be read is the sender's fault, never a failure of the server."""
 
 import json
+import math
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -32,11 +33,25 @@ def media_type(request: Request) -> str:
 
 
 def read_json(body: bytes) -> Any:
-    """:raises ValueError: not JSON, not UTF-8, or nested deeper than anybody means it"""
+    """:raises ValueError: not JSON, not UTF-8, nested deeper than anybody means it, or a value that no answer could repeat"""
     try:
-        return json.loads(body)
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    if b"\\ud" in body.lower():
+        json.dumps(value, ensure_ascii=False).encode()  # half a character is no text
+    return value
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("a number larger than any")
+    return number
 
 
 def read_form(body: bytes) -> dict[str, str]:

@@ -26,6 +26,8 @@ from simulators.state import AssessorPace, World
 from simulators.summary import FEWER_IS_REACHED, case_rows, conditions, summary
 
 LONGEST_WAIT_S = 600.0
+ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What an order brings out that is not of the form that ``README.md`` names: the sender's fault."""
 
 Handler = Callable[[dict[str, Any]], Any]
 
@@ -152,15 +154,22 @@ class Control:
     # What happened
 
     async def _requests_log(self, request: Request) -> Response:
-        limit = int(request.query_params.get("limit", "200"))
+        try:
+            limit = int(request.query_params.get("limit", "200"))
+        except ValueError as error:
+            return _refused(error)
         return JSONResponse(self._world.traffic.latest(request.query_params.get("system"), limit))
 
     async def _wait(self, request: Request) -> Response:
         """Answer when a number is reached, or when the time is over."""
         query = request.query_params
-        condition, count = query.get("condition", ""), int(query.get("count", "0"))
+        condition = query.get("condition", "")
         system, route = query.get("system"), query.get("route")
-        timeout_s = min(float(query.get("timeout_s", "30")), LONGEST_WAIT_S)
+        try:
+            count, timeout_s = int(query.get("count", "0")), float(query.get("timeout_s", "30"))
+        except ValueError as error:
+            return _refused(error)
+        timeout_s = min(timeout_s, LONGEST_WAIT_S) if timeout_s > 0 else 0.0
 
         def value() -> int:
             traffic = self._world.traffic
@@ -179,14 +188,21 @@ class Control:
         return JSONResponse({"reached": reached, "condition": condition, "value": value()})
 
 
+def _refused(error: Exception) -> Response:
+    told = str(error) if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {error}"
+    return JSONResponse({"error": told}, 400)
+
+
 def _taking_json(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         raw = await request.body()
         try:
             body = read_json(raw) if raw else {}
+            if not isinstance(body, dict):
+                raise ValueError("the body must be a JSON object")  # noqa: TRY004 answered as any other
             return JSONResponse(handler(body))
-        except (ValueError, TypeError) as error:
-            return JSONResponse({"error": str(error)}, 400)
+        except ODD as error:
+            return _refused(error)
 
     return endpoint
 

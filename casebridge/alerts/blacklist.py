@@ -25,6 +25,9 @@ LONGEST_TEXT: Final = 500
 NESTED: Final = re.compile(r"[*+?}]\)*[*+{]|\)[*+{]|\\[1-9]|\(\?P=|\(\?\(")
 """A repeated group, a repetition of a repetition, or a look back at a group: Python may need longer than the world stands."""
 REPETITION: Final = re.compile(r"(?<![\\(])(?:[*+?]|\{)[?+]?")
+VERBOSE_PART: Final = re.compile(r"\(\?[a-zA-Z]*x")
+MOST_ALTERNATIVES: Final = 8
+"""Of groups, in all: each may double the time, so that so many cost about as much as one repetition more."""
 MOST_REPETITIONS: Final = 2
 """Each multiplies the time by the length of the text; two on 500 characters are a fraction of a second at worst."""
 AROUND: Final = re.compile(r"^\^?\.\*|(?<!\\)\.\*\$?$")
@@ -130,15 +133,22 @@ def _pattern(row: Document) -> re.Pattern[str]:
         raise UnusableRowError("pattern is neither a text nor a regular expression")
     _bound(told)
     try:
-        return re.compile(told, flags)
+        compiled = re.compile(told, flags)
     except (re.error, OverflowError, RecursionError, ValueError):
         raise UnusableRowError("pattern is no regular expression") from None
+    if compiled.flags & re.VERBOSE or VERBOSE_PART.search(told):
+        # There a blank may stand between a group and its repetition, where `_bound` does not see that they belong together.
+        raise UnusableRowError("pattern has the flag x, which is not taken")
+    return compiled
 
 
 def _bound(pattern: str) -> None:
     """Refuse what may take for ever on some text: Python's expressions cannot be broken off."""
     if len(pattern) > LONGEST_PATTERN:
         raise UnusableRowError(f"pattern is longer than {LONGEST_PATTERN} characters")
+    in_groups = pattern.count("|") if "(" in pattern else 0
+    if in_groups > MOST_ALTERNATIVES:
+        raise UnusableRowError(f"pattern may take too long: it has groups, and more than {MOST_ALTERNATIVES} of |")
     if NESTED.search(pattern) or len(REPETITION.findall(AROUND.sub("", pattern))) > MOST_REPETITIONS:
         raise UnusableRowError(
             f"pattern may take too long: it repeats a group, or has more than {MOST_REPETITIONS} of * + ? {{}}"

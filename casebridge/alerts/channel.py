@@ -1,9 +1,11 @@
 """Where alerts and index entries go: the ports of the relay, and the text of an alert."""
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from casebridge.database import Document
 from casebridge.tenant import UNKNOWN
+
+LONGEST_NAME: Final = 200
 
 
 class AlertChannel(Protocol):
@@ -24,22 +26,27 @@ class LogIndex(Protocol):
 
 def alert_text(alert: Document) -> str:
     """Which cases, which step, why, and what to do next: what a person needs at three in the morning."""
-    institution, code = alert.get("institution", "unknown"), alert.get("code", "unknown")
-    cases = alert.get("correlationIds") or []
-    named = ", ".join(map(str, cases[:3])) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
-    on = alert.get("examSystem", UNKNOWN)
+    institution, submodule, step, code = (
+        _word(alert.get(name)) for name in ("institution", "submodule", "step", "code")
+    )
+    told = alert.get("correlationIds")
+    cases = [_word(case) for case in told] if isinstance(told, list) else []
+    named = ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
+    on = _word(alert.get("examSystem", UNKNOWN))
     system = "" if on == UNKNOWN else f" on {on}"
     lines = [
-        f"*{institution}*{system} · {alert.get('submodule', 'unknown')} · {alert.get('step', 'unknown')}: {code}",
+        f"*{institution}*{system} · {submodule} · {step}: {code}",
         str(alert.get("cause", "The alert does not say why.")),
         f"Next: {alert.get('nextAction', 'look at `casebridge status`')}",
     ]
     if alert.get("setAside"):
-        whose = "" if UNKNOWN in str(institution).split("/") else f" --institution {institution}"
-        letters = f"--code {code}{whose}"
+        letters = f"--code {code} --institution {institution}"
         lines.append(f"Then: `casebridge dead replay {letters}` (a dry run first), or `casebridge dead discard`")
-    if about := alert.get("about"):
-        lines.append(f"About: {about}")
     if named:
         lines.append(f"Cases: {named} (`casebridge where {cases[0]}`)")
     return "\n".join(lines)
+
+
+def _word(value: object) -> str:
+    """A name of ours, of a bounded length: what is next to it must be seen, too."""
+    return value[:LONGEST_NAME] if isinstance(value, str) else "unknown"

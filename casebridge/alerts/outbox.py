@@ -17,6 +17,8 @@ from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.told_names import ALL_NAMES, ToldNames
 
 NAMED_CASES: Final = 50
+AHEAD: Final = timedelta(days=2)
+"""Longer than any wait that Slack is granted; a later time was set by no release."""
 
 
 class AlertOutbox:
@@ -56,9 +58,9 @@ class AlertOutbox:
         try:
             self._alerts.insert_one({"_id": alert.fingerprint, **opened})
         except DuplicateKeyError:
+            was_told = {"openedAt": {"$lte": now - self._fold}, "state": {"$ne": "owed"}}
             reopened = self._alerts.update_one(
-                {"_id": alert.fingerprint, "openedAt": {"$lte": now - self._fold}, "state": {"$ne": "owed"}},
-                {"$set": opened},
+                {"_id": alert.fingerprint, "$or": [was_told, *_unusable(now)]}, {"$set": opened}
             )
             if not reopened.modified_count and not self._add_case(alert, cases, now) and self._is_gone(alert):
                 self.owe(alert)
@@ -109,3 +111,15 @@ class AlertOutbox:
 
     def owed(self) -> int:
         return self._alerts.count_documents({"state": "owed"})
+
+
+def _unusable(now: datetime) -> list[Document]:
+    """What no release has written: nobody would ever be told of such a cause, or told anew."""
+    return [
+        {"openedAt": {"$not": {"$type": "date"}}},
+        {"openedAt": {"$gt": now + AHEAD}},
+        {"state": {"$nin": ["owed", "sent", "muted"]}},
+        {"state": "owed", "dueAt": {"$not": {"$type": "date"}}},
+        {"state": "owed", "dueAt": {"$gt": now + AHEAD}},
+        {"correlationIds": {"$not": {"$type": "array"}}},
+    ]

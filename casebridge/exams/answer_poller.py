@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Final
 
+from bson import Int64
 from pymongo.errors import PyMongoError
 
 from casebridge import time_limit
 from casebridge.clock import Clock
+from casebridge.database import Document
 from casebridge.defect import as_case_error
 from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, PermanentError
 from casebridge.exams.case_state import CaseState
@@ -22,6 +24,7 @@ from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState, ExplanationStatus
 from casebridge.exams.polling import Polling, PollOutcome
 from casebridge.exams.ports import ExamSystem, Outside
+from casebridge.exams.readable import readable
 from casebridge.exams.watermarks import Watermarks
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
@@ -33,6 +36,10 @@ QUEUE: Final = "wiseflow-begrunnelse-svar"
 LEFT: Final = "case.flow_left"
 FLOWS_AT_ONCE: Final = 6
 NAMED_FLOWS: Final = 5
+NEEDED: Final = {
+    "correlationId": str, "flowId": int, "explanationRequestId": int, "vurdId": str, "personlopenr": int, "kandidatnr": int,
+}  # fmt: skip
+"""Of a case that waits for its answer."""
 
 
 class AnswerPoller:
@@ -70,9 +77,9 @@ class AnswerPoller:
 
     def _poll(self, institution: Institution, *, also_answered: bool) -> PollOutcome:
         watched_since = self._clock.now() - self._watch if also_answered else None
-        cases = self._cases.awaiting_answer(institution.key, watched_since)
-        outcome = self._look(institution, cases)
-        if cases:
+        found = self._cases.awaiting_answer(institution.key, watched_since)
+        outcome = self._look(institution, found)
+        if found:
             self._watermarks.recovered(institution)
         return outcome
 
@@ -84,18 +91,24 @@ class AnswerPoller:
         watched_since = self._clock.now() - self._watch
         return self._look(institution, self._cases.awaiting_answer(institution.key, watched_since, flow_id))
 
-    def _look(self, institution: Institution, cases: Sequence[Case]) -> PollOutcome:
-        cases = [case for case in cases if institution.has(case.document)]
-        if not cases:
-            return PollOutcome(institution.key)
+    def _look(self, institution: Institution, found: Sequence[Document]) -> PollOutcome:
+        """Raises `CaseError` after all that could be looked at was: what cannot be read must be seen, and hides no other."""
+        documents = [document for document in found if institution.has(document)]
+        cases = readable(documents, _to_be_polled)
+        outcome = self._look_at(institution, cases) if cases else PollOutcome(institution.key)
+        if len(cases) < len(documents):
+            raise _unreadable(len(documents) - len(cases))
+        return outcome
+
+    def _look_at(self, institution: Institution, cases: Sequence[Case]) -> PollOutcome:
         flow_ids = sorted({case.document["flowId"] for case in cases})
         statuses, failures = self._statuses(institution, flow_ids)
-        found = {(status.flow_id, status.explanation_request_id): status for status in statuses}
+        by_request = {(status.flow_id, status.explanation_request_id): status for status in statuses}
         answered, unknown = [], []
         # By case, not by request: two cases may claim one, and whose the answer is, is judged for each before FS gets it.
         for case in cases:
             flow_id = case.document["flowId"]
-            status = found.get((flow_id, case.document["explanationRequestId"]))
+            status = by_request.get((flow_id, case.document["explanationRequestId"]))
             if status is not None and status.state is ExplanationState.UNKNOWN:
                 unknown.append(status)
             elif status is not None and _is_ready(institution, status, case):
@@ -161,6 +174,23 @@ def _explanations(
 def _left() -> CaseError:
     """A flow that was not looked at for want of time: the next poll does."""
     return NotReadyError(LEFT, "The time of the poll was over.", "Wait: the next poll looks there.")
+
+
+def _to_be_polled(document: Document) -> Case:
+    """Raises where the document lacks what an answer's message is made of."""
+    for name, kind in NEEDED.items():
+        if type(document[name]) not in (kind, Int64):
+            raise TypeError(name)
+    return Case.from_document(document)
+
+
+def _unreadable(number: int) -> PermanentError:
+    return PermanentError(
+        "casebridge.case_unreadable",
+        f"{number} cases that wait for an answer cannot be read: a field is missing, or not what it must be.",
+        f"Find them among the dispatched cases of the institution in oai.begrunnelser and correct {', '.join(NEEDED)}; the "
+        "other cases go on.",
+    )
 
 
 def _is_lost(failure: CaseError | None) -> bool:

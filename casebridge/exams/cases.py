@@ -21,7 +21,9 @@ from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.exam_key import spellings
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
+from casebridge.exams.readable import readable
 from casebridge.fingerprint import short_hash
+from casebridge.messaging.message import is_count, is_text, moment_of
 from casebridge.personal_data import Personal
 
 KEPT_VERSIONS: Final = 20
@@ -76,7 +78,8 @@ class Case:
     @property
     def revision(self) -> int:
         """How often the row had changed by then."""
-        return self.document.get("revision") or 0
+        revision: Any = self.document.get("revision")
+        return int(revision) if is_count(revision) else 0
 
     def has_seen(self, version: str) -> bool:
         """Whether the row had this version before, as far as is kept."""
@@ -171,19 +174,19 @@ class Cases:
         A case of an earlier release does not say its version: it takes the request's for its last. Of several processes that
         see the same change one makes the revision, and the others find it.
         """
-        while case.version != request.version:
+        for _ in range(20):  # as often another process may be faster
+            if case.version == request.version:
+                return case
+            seen = {name: case.document.get(name) for name in ("version", "revision", "versions")}
+            versions = seen["versions"] if isinstance(seen["versions"], list) else []
+            revision = case.revision + 1 if case.version else case.revision
+            kept = [*versions, request.version][-KEPT_VERSIONS:]
             self._cases.update_one(
-                {"_id": case.id, "version": case.version, "revision": case.document.get("revision")},
-                {
-                    "$set": {
-                        "version": request.version,
-                        "revision": case.revision + 1 if case.version else case.revision,
-                    },
-                    "$push": {"versions": {"$each": [request.version], "$slice": -KEPT_VERSIONS}},
-                },
+                {"_id": case.id, **{name: {"$eq": value} for name, value in seen.items()}},
+                {"$set": {"version": request.version, "revision": revision, "versions": kept}},
             )
             (case,) = self.by_ids([case.id])
-        return case
+        raise ValueError("a case cannot be revised")
 
     def _document(self, key: str, institution: Institution, request: ExplanationRequest, now: datetime) -> Document:
         deadline = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
@@ -267,7 +270,7 @@ class Cases:
     # What pollers and operators read
 
     def by_ids(self, keys: Iterable[str]) -> list[Case]:
-        return [Case.from_document(document) for document in self._cases.find({"_id": {"$in": list(keys)}}, FIELDS)]
+        return readable(self._cases.find({"_id": {"$in": list(keys)}}, FIELDS), Case.from_document)
 
     def get(self, key: str) -> Case | None:
         document = self._cases.find_one({"_id": key})
@@ -275,8 +278,8 @@ class Cases:
 
     def awaiting_answer(
         self, institution: str, watched_since: datetime | None, flow_id: int | None = None
-    ) -> list[Case]:
-        """Cases that the exam system has; with `watched_since` also those answered since, in case the answer changed.
+    ) -> list[Document]:
+        """The raw cases that the exam system has; with `watched_since` also those answered since, in case the answer changed.
 
         With `flow_id`, only those on that flow.
         """
@@ -291,7 +294,7 @@ class Cases:
                 },
                 FIELDS,
             )
-        return [Case.from_document(document) for document in documents]
+        return documents
 
     def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Case]:
         """Other cases of the institution that are asked, or answered, of the same participant of its exam system."""
@@ -311,17 +314,16 @@ class Cases:
     def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""
         documents = self._cases.find({"flowId": {"$in": list(flow_ids)}, "institution": institution}, FIELDS)
-        return [Case.from_document(document) for document in documents]
+        return readable(documents, Case.from_document)
 
     def by_correlation_id(self, correlation_id: str) -> Case | None:
-        document = self._cases.find_one({"correlationId": correlation_id})
-        return Case.from_document(document) if document else None
+        found = readable(self._cases.find({"correlationId": correlation_id}).limit(1), Case.from_document)
+        return found[0] if found else None
 
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Case]:
         """The exam in any spelling; usually one case, at most `MOST_OF_A_CANDIDATE`."""
         where = {"vurdId": {"$in": sorted(spellings(vurd_id))}, "kandidatnr": kandidatnr}
-        documents = self._cases.find(where, FIELDS).limit(MOST_OF_A_CANDIDATE)
-        return [Case.from_document(document) for document in documents]
+        return readable(self._cases.find(where, FIELDS).limit(MOST_OF_A_CANDIDATE), Case.from_document)
 
     def counts(self) -> Iterable[dict[str, Any]]:
         """How many cases each institution has in each state, and set aside for which code: to be summed as they come."""
@@ -353,7 +355,7 @@ class Cases:
             {"state": CaseState.WITHDRAWN.value, "withdrawnAt": {"$gte": settled_since}},
         ]
         found = (row.get("vurdId") for each in selections for row in self._cases.find({**where, **each}, {"vurdId": 1}))
-        return {vurd_id for vurd_id in found if isinstance(vurd_id, str)}
+        return {vurd_id for vurd_id in found if is_text(vurd_id)}
 
     def standing_of(self, correlation_ids: Iterable[str]) -> dict[str, str]:
         """Each case's state by its correlation id; `set_aside` for the open ones that wait for a person."""
@@ -364,7 +366,9 @@ class Cases:
             for row in self._cases.find({"correlationId": {"$in": part}}, fields)
         )
         return {
-            row["correlationId"]: "set_aside" if row.get("setAside") and row["state"] in OPEN else row["state"]
+            row["correlationId"]: "set_aside"
+            if row.get("setAside") and row.get("state") in OPEN
+            else str(row.get("state"))
             for row in rows
         }
 
@@ -390,8 +394,8 @@ class Cases:
 
 def _is_news(document: Document) -> bool:
     """Whether nobody was told since the deadline was over: one that FS has moved since is told of anew."""
-    told: datetime | None = document.get("deadlineToldAt")
-    return told is None or told < document["deadline"]
+    told, deadline = moment_of(document, "deadlineToldAt"), moment_of(document, "deadline")
+    return deadline is not None and (told is None or told < deadline)
 
 
 def _is_of(document: Document, institution: Institution) -> bool:

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
-from pymongo.errors import PyMongoError
-
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
+from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.errors import PermanentError
 from casebridge.exams import request_intake
@@ -29,7 +28,7 @@ from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.request_intake import open_cases, request_message
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import NewMessage
+from casebridge.messaging.message import LONG_AGO, NewMessage, moment_of
 
 logger = logging.getLogger(__name__)
 
@@ -234,10 +233,10 @@ class ExamIntake:
             return [], set(), []
         try:
             messages = self._messages(institution, requests)
-        except PyMongoError:
-            raise
-        except Exception as error:  # noqa: BLE001 found by taking each alone
-            log_defect(error)
+        except Exception as error:
+            if is_away(error):
+                raise
+            log_defect(error)  # whose it is, is found by taking each alone
             if len(requests) > 1:
                 parts = [self._open(institution, [request]) for request in requests]
                 return (
@@ -293,12 +292,11 @@ def _person(request: ExplanationRequest) -> Person:
 
 
 def _opened_at(case: Case) -> datetime:
-    moment: datetime = max(case.document["openedAt"], case.document.get("reopenedAt") or case.document["openedAt"])
-    return moment
+    return max(moment_of(case.document, name) or LONG_AGO for name in ("openedAt", "reopenedAt"))
 
 
 def _was_registered(case: Case, began: datetime) -> bool:
-    registered_at = case.document.get("registeredAt")
+    registered_at = moment_of(case.document, "registeredAt")
     return case.state in REGISTERED and registered_at is not None and registered_at < began
 
 

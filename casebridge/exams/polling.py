@@ -107,7 +107,12 @@ class Polling:
                 if limit and limit.is_over and isinstance(error, TransientError):
                     return skipped  # cut off by our own clock
                 told = _in_a_poll(as_case_error(error))
-                self._tell(institution, submodule, told, failed)
+                try:
+                    self._tell(institution, submodule, told, failed)
+                except BaseException as worse:
+                    if is_away(worse):
+                        raise
+                    log_defect(worse)  # of this institution's own rows; the outcome tells of the failure all the same
                 return PollOutcome(institution.key, error=told, exam_system=institution.exam_system)
 
         with ThreadPoolExecutor(INSTITUTIONS_AT_ONCE, thread_name_prefix="poll") as pool:

@@ -5,7 +5,7 @@ for the next read, not a promise: what keeps a request from coming twice is its 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from casebridge.clock import Clock
@@ -13,10 +13,14 @@ from casebridge.crash_points import crash_point
 from casebridge.database import Database, Document, insert_absent
 from casebridge.errors import CaseError
 from casebridge.exams.institution import Institution
+from casebridge.messaging.message import is_count, moment_of
 
 MODULE: Final = "begrunnelse"
 ANSWERS: Final = "begrunnelse-svar"
 """The module of the polls for answers, which have no mark: only their failures in a row are kept."""
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+AHEAD: Final = timedelta(days=1)
+"""Further ahead of now no release sets a mark, whatever clocks do: it was set by hand, and would hide every change."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,12 @@ class Watermarks:
 
     def get(self, institution: Institution) -> Watermark:
         row = self._watermarks.find_one({"_id": self._key(institution)}) or self._of_earlier_versions(institution)
-        return Watermark(row.get("siden"), row.get("failures", 0))
+        return Watermark(self._mark(row), _failures(row))
+
+    def _mark(self, row: Document) -> datetime | None:
+        """`None` also for what can be no mark: then FS is read from the first day on."""
+        mark = moment_of(row, "siden")
+        return mark if mark is not None and EARLIEST <= mark <= self._clock.now() + AHEAD else None
 
     def read_well(self, institution: Institution, newest: datetime | None) -> None:
         """The read came to its end; `newest` is the newest change in it. The mark never moves back, nor ahead of now.
@@ -53,7 +62,15 @@ class Watermarks:
         if newest is not None:
             mark = min(newest, now)
             self._watermarks.update_one(
-                {"_id": self._key(institution), "$or": [{"siden": None}, {"siden": {"$lt": mark}}]},
+                {
+                    "_id": self._key(institution),
+                    "$or": [
+                        {"siden": None},
+                        {"siden": {"$lt": mark}},
+                        {"siden": {"$gt": now + AHEAD}},
+                        {"siden": {"$not": {"$type": "date"}}},
+                    ],
+                },
                 {"$set": {"siden": mark}},
             )
         crash_point("watermark_written")
@@ -61,6 +78,9 @@ class Watermarks:
     def read_badly(self, institution: Institution, error: CaseError) -> int:
         """The read failed; the mark stays. Returns how many reads in a row have failed now."""
         self._ensure(institution)
+        row = self._watermarks.find_one({"_id": self._key(institution)}, {"failures": 1}) or {}
+        if not is_count(row.get("failures")):
+            self._watermarks.update_one({"_id": self._key(institution)}, {"$set": {"failures": 0}})
         # Added to, not set: another process may fail at the same time.
         self._watermarks.update_one(
             {"_id": self._key(institution)},
@@ -94,8 +114,8 @@ class Watermarks:
                         "env": institution.env,
                         "examSystem": institution.exam_system,
                         "module": self._module,
-                        "siden": earlier.get("siden"),
-                        "failures": earlier.get("failures", 0),
+                        "siden": self._mark(earlier),
+                        "failures": _failures(earlier),
                         "status": "new",
                     }
                 ],
@@ -108,3 +128,7 @@ class Watermarks:
 def row_key(institution: Institution, module: str) -> str:
     """The name of one module's row of an institution on one exam system."""
     return f"{institution.org_id}|{institution.env}|{institution.exam_system}|{module}"
+
+
+def _failures(row: Document) -> int:
+    return int(row["failures"]) if is_count(row.get("failures")) else 0

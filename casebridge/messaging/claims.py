@@ -22,7 +22,7 @@ from casebridge.database import Database, Document
 from casebridge.database_faults import is_away
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.lanes import Lane
-from casebridge.messaging.message import LONG_AGO, UNFINISHED, Message, MessageStatus, moment_of
+from casebridge.messaging.message import LONG_AGO, UNFINISHED, Message, MessageStatus, is_text, moment_of
 from casebridge.messaging.odd_documents import CLAIM_FIELDS, OddDocuments
 
 BLOCKED_WAIT: Final = timedelta(seconds=1)
@@ -177,7 +177,7 @@ class Claims:
         )
         first: dict[str, Document] = {}
         for document in siblings:
-            if not isinstance(case := document["orderingKey"], str):
+            if not is_text(case := document.get("orderingKey")):
                 continue
             current = first.get(case)
             if current is None or _precedence(document) < _precedence(current):

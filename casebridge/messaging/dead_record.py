@@ -5,12 +5,11 @@ named as Spring Kafka names them, and are all text, so that any viewer shows the
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from casebridge.errors import CaseError
 from casebridge.messaging.effects import Settlement
-from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect
+from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect, moment_of
 from casebridge.messaging.publication import OURS, WITHHELD, Publication
 from casebridge.messaging.record import Record
 
@@ -41,7 +40,7 @@ def announce_dead_record(message: Message, settlement: Settlement) -> Sequence[O
 
 
 def _headers(record: Record, message: Message, failure: Failure) -> dict[str, str]:
-    first: datetime = message.errors[0]["at"] if message.errors else failure.at
+    first = moment_of(message.errors[0], "at") if message.errors else None
     return {
         f"{PREFIX}original-topic": record.topic,
         f"{PREFIX}original-partition": str(record.partition),
@@ -51,7 +50,7 @@ def _headers(record: Record, message: Message, failure: Failure) -> dict[str, st
         f"{PREFIX}exception-message": f"{failure.code}: {failure.cause} {failure.next_action}",
         f"{PREFIX}attempts": str(failure.attempt),
         f"{PREFIX}replays": str(message.generation - 1),
-        f"{PREFIX}first-failure": first.isoformat(),
+        f"{PREFIX}first-failure": (first or failure.at).isoformat(),
         f"{PREFIX}last-failure": failure.at.isoformat(),
         f"{PREFIX}correlation-id": message.correlation_id,
     }

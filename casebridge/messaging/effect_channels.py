@@ -11,8 +11,8 @@ from casebridge.told_names import ALL_NAMES, ToldNames
 
 ALERT: Final = "alert"
 LOG_INDEX: Final = "log_index"
-DOCUMENT_REFUSED: Final = "laas.document_refused"
-"""The index is there and takes others: it does not take this entry."""
+OF_THE_ENTRY: Final = frozenset({"laas.document_refused", "laas.call_unsendable"})
+"""The index is there and takes others: it does not take this entry, or it cannot be written into a call."""
 
 
 class AlertEffects:
@@ -47,7 +47,7 @@ class LogIndexEffects:
             try:
                 self._log_index.index({"id": effect["id"], **self._names.of_document(effect["body"])})
             except CaseError as error:
-                if error.code == DOCUMENT_REFUSED:
+                if error.code in OF_THE_ENTRY:
                     raise
                 left[effect["id"]] = error.code
         return left

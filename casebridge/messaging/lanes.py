@@ -14,6 +14,7 @@ from pymongo.errors import BulkWriteError
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
+from casebridge.messaging.message import is_text
 from casebridge.messaging.odd_documents import OddDocuments, is_never_found
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import normal_institution, tenant_key
@@ -57,7 +58,7 @@ class Lane:
 
 def _name(document: Document, field: str) -> str | None:
     value = document.get(field)
-    return value if isinstance(value, str) else None
+    return value if is_text(value) else None
 
 
 class Lanes:
@@ -112,4 +113,4 @@ class Lanes:
 
 
 def _has_a_name(group: Document) -> bool:
-    return all(isinstance(group.get(name), str | None) for name in NAMES)
+    return all(group.get(name) is None or is_text(group.get(name)) for name in NAMES)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from casebridge import tenant
 from casebridge.database_faults import is_too_large
@@ -263,7 +263,12 @@ def without_content(document: dict[str, Any], error: BaseException) -> dict[str,
 def status_of(document: Mapping[str, Any]) -> MessageStatus | None:
     """`None`: it says none that we know."""
     status = document.get("status")
-    return MessageStatus(status) if isinstance(status, str) and status in set(MessageStatus) else None
+    return MessageStatus(status) if is_text(status) and status in set(MessageStatus) else None
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether it is a text of BSON; what the driver makes of its JavaScript is a kind of text too, and no key of a set."""
+    return type(value) is str
 
 
 def moment_of(document: Mapping[str, Any], name: str) -> datetime | None:
@@ -319,7 +324,7 @@ def _corrections(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_like(value: object) -> Callable[[object], bool]:
-    return lambda other: isinstance(other, type(value))
+    return is_text if isinstance(value, str) else lambda other: isinstance(other, type(value))
 
 
 def _is_list(value: object) -> bool:

@@ -31,6 +31,7 @@ from casebridge.messaging.message import (
     MessageStatus,
     OwedEffect,
     is_count,
+    is_text,
     moment_of,
     status_of,
 )
@@ -86,7 +87,7 @@ class OddDocuments:
     def _can_be_claimed(self, document: Document, now: datetime) -> bool:
         status = status_of(document)
         due: Document = {"_id": {"$eq": document["_id"]}, "dueAt": {"$lte": now}}
-        if status is None or not isinstance(document["_id"], str):
+        if status is None or not is_text(document["_id"]):
             self.set_aside(due, ["status" if status is None else "_id"])
             return False
         if status not in UNFINISHED:
@@ -127,9 +128,9 @@ class OddDocuments:
         change = _repairs(document)
         if document["due"] != "date":
             change["dueAt"] = self._due_at(document)
-        if not isinstance(document.get("institution"), str):
+        if not is_text(document.get("institution")):
             change["institution"] = institution_name(document["orgId"], document["env"])
-        if not isinstance(document.get("examSystem"), str | None):
+        if not _is_text_or_none(document.get("examSystem")):
             change["examSystem"] = UNKNOWN
         logger.warning("a message is adopted, with %s", ", ".join(sorted(change)))
         self._messages.update_one(seen, {"$set": change})
@@ -149,7 +150,7 @@ class OddDocuments:
             return
         error, now = unreadable(fields), self._clock.now()
         failure = Failure(now, 1, STEP, error.category.value, error.code, error.cause, error.next_action)
-        said = {name: value if isinstance(value := stored.get(name), str) else UNKNOWN for name in names}
+        said = {name: value if is_text(value := stored.get(name)) else UNKNOWN for name in names}
         if said["institution"] == UNKNOWN:
             said["institution"] = institution_name(said["orgId"], said["env"])
         owed = stored.get("effects")
@@ -194,29 +195,31 @@ def is_never_found(group: Mapping[str, Any]) -> bool:
     status = status_of(group)
     if status is None:
         return True
-    is_odd = group.get("due") != "date" or not all(
-        isinstance(group.get(name), kind)
-        for name, kind in (("institution", str), ("queue", str), ("examSystem", str | None))
-    )
+    is_named = is_text(group.get("institution")) and is_text(group.get("queue"))
+    is_odd = group.get("due") != "date" or not is_named or not _is_text_or_none(group.get("examSystem"))
     return status in UNFINISHED and is_odd
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or is_text(value)
 
 
 def _wanting(document: Document) -> list[str]:
     """What keeps a message from being adopted."""
     if status_of(document) is None:
         return ["status"]
-    wanting = [name for name in ("_id", "queue") if not isinstance(document.get(name), str)]
-    if not isinstance(document.get("examSystem"), str | None):
+    wanting = [name for name in ("_id", "queue") if not is_text(document.get(name))]
+    if not _is_text_or_none(document.get("examSystem")):
         wanting.append("examSystem")
-    if not isinstance(document.get("institution"), str):
-        wanting += [name for name in ("orgId", "env") if not isinstance(document.get(name), str)]
+    if not is_text(document.get("institution")):
+        wanting += [name for name in ("orgId", "env") if not is_text(document.get(name))]
     return wanting
 
 
 def _repairs(document: Document) -> Document:
     """What must be there, or be a number or a time, before a claim can name or count it up."""
     repairs: Document = {name: 0 for name in COUNTS if name in document and not is_count(document[name])}
-    if not isinstance(document.get("orderingKey"), str):
+    if not is_text(document.get("orderingKey")):
         repairs["orderingKey"] = document["_id"]
     if "enqueuedAt" in document and moment_of(document, "enqueuedAt") is None:
         repairs["enqueuedAt"] = LONG_AGO

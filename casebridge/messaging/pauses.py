@@ -7,27 +7,27 @@ trial says which of them it is about.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document, insert_absent
 from casebridge.errors import AuthBrokenError
+from casebridge.messaging.message import LONG_AGO, is_count, moment_of
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.settings import QueueSettings
 from casebridge.tenant import normal_institution, tenant_key
 
 UNKNOWN_CAUSE: Final = "casebridge.pause_unreadable"
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-MOST_DOUBLED: Final = 30
-"""So often the wait is doubled at most: two to the power of the trials of a year is no number of seconds."""
+MOST_DOUBLINGS: Final = 30
+"""Of the wait between trials: every cap is reached long before."""
 
 
 @dataclass(frozen=True)
 class Pause:
     """One institution that waits for its credentials. `exam_system` is `None` in a pause of an earlier version: all of them."""
 
-    key: str
+    key: Any
     institution: str
     exam_system: str | None
     system: str
@@ -38,14 +38,20 @@ class Pause:
 
     @classmethod
     def of(cls, row: Document, trials: int) -> "Pause":
+        """Never fails: a row that somebody has changed by hand must hold nobody else back."""
+        exam_system = row.get("examSystem")
+        system, code, cause = (
+            value if isinstance(value := row.get(name), str) else otherwise
+            for name, otherwise in (("system", ""), ("code", UNKNOWN_CAUSE), ("cause", "Why is not known."))
+        )
         return cls(
             row["_id"],
-            normal_institution(str(row.get("institution") or row["_id"])),
-            row.get("examSystem"),
-            str(row.get("system") or ""),
-            str(row.get("code") or UNKNOWN_CAUSE),
-            str(row.get("cause") or "Why is not known."),
-            since if isinstance(since := row.get("since"), datetime) else EPOCH,
+            normal_institution(row.get("institution", row["_id"])),
+            exam_system if isinstance(exam_system, str) else None,
+            system,
+            code,
+            cause,
+            moment_of(row, "since") or LONG_AGO,
             trials,
         )
 
@@ -109,29 +115,36 @@ class Pauses:
             None if institution is None else {normal_institution(institution), tenant_key(institution, exam_system)}
         )
         due = []
-        # Not "until now": a pause that another program wrote without a time would last for ever.
-        for row in self._pauses.find({"tryAt": {"$not": {"$gt": now}}}):
-            trials = _trials(row)
-            pause = Pause.of(row, trials + 1)
-            if not self._served.serves(pause.institution) or (wanted is not None and pause.who not in wanted):
+        for row in self._pauses.find():
+            pause = Pause.of(row, _trials(row) + 1)
+            if (
+                not self._is_due(row, now)
+                or not self._served.serves(pause.institution)
+                or (wanted is not None and pause.who not in wanted)
+            ):
                 continue
-            wait = min(
-                self._settings.probe_cap_seconds, self._settings.probe_seconds * 2 ** min(trials + 1, MOST_DOUBLED)
-            )
+            doublings = min(pause.trials, MOST_DOUBLINGS)
+            wait = min(self._settings.probe_cap_seconds, self._settings.probe_seconds * 2**doublings)
             taken = self._pauses.update_one(
-                {"_id": row["_id"], "tryAt": row.get("tryAt")},
-                {"$set": {"tryAt": now + timedelta(seconds=wait), "trials": trials + 1}},
+                {"_id": {"$eq": row["_id"]}, "tryAt": {"$eq": row.get("tryAt")}},
+                {"$set": {"tryAt": now + timedelta(seconds=wait), "trials": pause.trials}},
             )
             if taken.modified_count:
                 due.append(pause)
         return due
 
+    def _is_due(self, row: Document, now: datetime) -> bool:
+        """A time that is none, or that no release would have set so far ahead, is now: nobody would ever lift that pause."""
+        try_at = moment_of(row, "tryAt")
+        longest = timedelta(seconds=max(self._settings.probe_seconds, self._settings.probe_cap_seconds))
+        return try_at is None or try_at <= now or try_at > now + 2 * longest
+
     def lift(self, pause: Pause) -> None:
-        self._pauses.delete_one({"_id": pause.key})
+        self._pauses.delete_one({"_id": {"$eq": pause.key}})
 
     def narrow(self, pause: Pause, exam_systems: Iterable[str]) -> None:
         """A pause of the whole institution turns out to be about these exam systems only. Right when applied twice."""
-        row = self._pauses.find_one({"_id": pause.key})
+        row = self._pauses.find_one({"_id": {"$eq": pause.key}})
         if row is not None:
             narrowed = [
                 {
@@ -147,5 +160,4 @@ class Pauses:
 
 
 def _trials(row: Document) -> int:
-    trials = row.get("trials")
-    return max(0, trials) if isinstance(trials, int) else 0
+    return int(row["trials"]) if is_count(row.get("trials")) else 0

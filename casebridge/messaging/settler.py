@@ -24,7 +24,7 @@ from casebridge.messaging import account
 from casebridge.messaging.effect_channels import ALERT
 from casebridge.messaging.effects import Announcer, Settlement
 from casebridge.messaging.meldingq import Finished, MeldingQ
-from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect
+from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect, moment_of
 from casebridge.messaging.owed_effects import Debt
 from casebridge.messaging.pauses import Pauses
 from casebridge.messaging.retry import RetryPolicy, Verdict
@@ -216,7 +216,10 @@ def _is_overdue(message: Message, what: "_Failed", overdue: timedelta) -> bool:
     last = message.errors[-1] if message.errors else {}
     if not isinstance(what.error, RateLimitedError) or last.get("category") != what.error.category.value:
         return False
-    waited, before = what.failure.at - message.enqueued_at, last["at"] - message.enqueued_at
+    told = moment_of(last, "at")
+    if told is None:
+        return False
+    waited, before = what.failure.at - message.enqueued_at, told - message.enqueued_at
     return bool(waited // overdue > before // overdue)
 
 

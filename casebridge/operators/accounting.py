@@ -16,6 +16,7 @@ from casebridge.database import Database
 from casebridge.exams.case_state import CaseState
 from casebridge.exams.cases import DISCARDED, Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
+from casebridge.operators import odd
 
 AT_ONCE: Final = 1000
 NAMED: Final = 50
@@ -56,7 +57,9 @@ class Accounting:
             }
             undriven = self._without_message(list(still_requested))
             lost += len(undriven)
-            named += [still_requested[key].correlation_id for key in undriven[: NAMED - len(named)]]
+            named += [
+                odd.text(still_requested[key].document, "correlationId") for key in undriven[: NAMED - len(named)]
+            ]
         return Account(self._cases.count(), lost, tuple(sorted(named)))
 
     def _requested(self) -> Iterator[list[str]]:

@@ -21,4 +21,7 @@ def moment(text: str, now: datetime) -> datetime:
         raise ValueError(
             f"{text!r} is no moment: write 30m, 36h or 7d for an age, or a date such as 2026-01-08 or 2026-01-08T09:14 (UTC)"
         ) from None
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+    try:
+        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is no moment that can be: its time zone leads out of the calendar") from None

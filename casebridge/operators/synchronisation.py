@@ -154,9 +154,10 @@ class Synchronisation:
         )
         tally: Counter[str] = Counter()
         for case in found:
-            if case.get("setAside") and case["state"] in OPEN:
+            state = case.get("state")
+            if case.get("setAside") and state in OPEN:
                 tally["set_aside"] += 1
-            elif case["state"] == CaseState.REQUESTED:
+            elif state == CaseState.REQUESTED:
                 tally["waiting"] += 1
             else:
                 tally["dispatched"] += 1

@@ -7,11 +7,14 @@ checked and written in one atomic update. A write that is applied twice, or whos
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from pymongo import UpdateOne
 
 from casebridge.database import Database, Document, insert_absent
-from casebridge.rates.division import Claim
+from casebridge.rates.division import WHOLE, Claim
+
+LARGEST_VERSION: Final = 2**62
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Page:
 
     version: int
     claims: tuple[Claim, ...]
+    stored_version: Any = None
+    """What stands there where that is no number; then `version` is counted from 0."""
 
 
 class ShareBook:
@@ -44,7 +49,7 @@ class ShareBook:
         self._shares.bulk_write(
             [
                 UpdateOne(
-                    {"_id": key, "version": pages[key].version},
+                    {"_id": key, "version": _as_stored(pages[key])},
                     {
                         "$set": {
                             "version": pages[key].version + 1,
@@ -65,8 +70,28 @@ class ShareBook:
 
 
 def _page(document: Document) -> Page:
-    claims = (Claim(row["holder"], row["parts"], row["wantsMore"], row["word"]) for row in document["claims"])
-    return Page(document["version"], tuple(claims))
+    """Never fails: without its page nobody could call. A claim that cannot be read claims nothing."""
+    rows = document.get("claims")
+    claims = tuple(claim for row in (rows if isinstance(rows, list) else ()) if (claim := _claim(row)) is not None)
+    version = document.get("version")
+    if isinstance(version, int) and not isinstance(version, bool) and 0 <= version < LARGEST_VERSION:
+        return Page(version, claims)
+    return Page(0, claims, {"$eq": version})
+
+
+def _as_stored(page: Page) -> Any:
+    return page.version if page.stored_version is None else page.stored_version
+
+
+def _claim(row: object) -> Claim | None:
+    if not isinstance(row, dict):
+        return None
+    holder, parts, wants_more, word = (row.get(name) for name in ("holder", "parts", "wantsMore", "word"))
+    if not isinstance(parts, int) or isinstance(parts, bool) or not 0 <= parts <= WHOLE:
+        return None
+    if not (type(holder) is str and isinstance(wants_more, bool) and type(word) is str):
+        return None
+    return Claim(holder, parts, wants_more, word)
 
 
 def _document(claim: Claim) -> Document:

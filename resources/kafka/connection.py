@@ -13,11 +13,13 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from casebridge.settings import KafkaSettings
+from resources.kafka import header_names
 from resources.kafka.causes import HUNG_UP, UNREACHABLE, NotConnectedError, cause_of
 
 # It tells of every connection that it could not make, where our consumer and producer say it once; and of every byte that it
 # sends, passwords among them, where somebody asks for details.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
+header_names.take_any()
 
 BOOTSTRAP_SECONDS: Final = 5.0
 RECONNECT_SECONDS: Final = 1.0

@@ -34,6 +34,7 @@ CLOSE_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 120.0
 """A consumer that asks for nothing this long, because it hangs, loses its partitions."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_MILLISECONDS: Final = (datetime(9999, 12, 31, tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 NOTHING: Final = "nothing: others have all partitions, or the topics are not there"
 
 
@@ -151,13 +152,18 @@ class _Assignment(ConsumerRebalanceListener):
         logger.info("consuming %s", named(assigned) or NOTHING)
 
 
+def written_at(record: ConsumerRecord) -> datetime:
+    """When its producer says that it was written: any 64-bit number, so one outside of the calendar is its nearest end."""
+    return EPOCH + timedelta(milliseconds=min(max(record.timestamp or 0, 0), LATEST_MILLISECONDS))
+
+
 def _record(record: ConsumerRecord, topic_ids: Mapping[str, str]) -> Record:
     return Record(
         topic=record.topic,
         topic_id=topic_ids.get(record.topic),
         partition=record.partition,
         offset=record.offset,
-        timestamp=EPOCH + timedelta(milliseconds=max(record.timestamp or 0, 0)),
+        timestamp=written_at(record),
         key=record.key,
         value=record.value,
         headers=tuple(record.headers),

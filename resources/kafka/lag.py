@@ -7,7 +7,7 @@ The end of a partition is the high-water mark of a fetch, not the broker's answe
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
@@ -16,6 +16,7 @@ from kafka.errors import KafkaError
 from casebridge.settings import KafkaSettings
 from resources.kafka.causes import NEXT_ACTIONS, TOPICS_MISSING, cause_of
 from resources.kafka.connection import client_options, connected
+from resources.kafka.consumer import written_at
 
 LOOK_SECONDS: Final = 2.0
 LOOK_MILLISECONDS: Final = 100
@@ -78,7 +79,7 @@ class LagReader:
             return KafkaStanding(away=cause_of(error))
         try:
             return self._read(consumer)
-        except KafkaError as error:
+        except (KafkaError, ValueError) as error:
             return KafkaStanding(away=cause_of(error))
         finally:
             consumer.close(autocommit=False, timeout_ms=LOOK_MILLISECONDS)
@@ -119,6 +120,6 @@ def _first_unread(consumer: KafkaConsumer, partitions: Sequence[TopicPartition])
     deadline = time.monotonic() + LOOK_SECONDS
     while any(consumer.highwater(partition) is None for partition in partitions) and time.monotonic() < deadline:
         for partition, records in consumer.poll(timeout_ms=LOOK_MILLISECONDS, max_records=1).items():
-            first.setdefault(partition, datetime.fromtimestamp(records[0].timestamp / 1000, UTC))
+            first.setdefault(partition, written_at(records[0]))
             consumer.pause(partition)
     return first

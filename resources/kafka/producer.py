@@ -15,6 +15,7 @@ from typing import Any, Final
 from kafka import KafkaProducer
 from kafka.errors import (
     InvalidTimestampError,
+    InvalidTopicError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -44,7 +45,9 @@ class RecordRefusedError(Exception):
     """The client will not send this record: what it holds is nothing that Kafka knows."""
 
 
-NEVER_TAKEN: Final = (RecordRefusedError, MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
+NEVER_TAKEN: Final = (
+    RecordRefusedError, MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError, InvalidTopicError,
+)  # fmt: skip
 """It is the record's fault: any other may be sent."""
 
 
@@ -53,7 +56,7 @@ def _withheld(part: str) -> tuple[str, bytes]:
 
 
 def _never_taken(error: Exception) -> PermanentError:
-    code = "kafka.record_refused" if isinstance(error, RecordRefusedError) else cause_of(error)
+    code = "kafka.record_refused" if isinstance(error, RecordRefusedError | InvalidTopicError) else cause_of(error)
     return PermanentError(
         code,
         "A record that is owed to Kafka is one that it does not take.",

@@ -74,6 +74,22 @@ def failure(*scripts: Script, call: HttpCall = CALL, **changes: float) -> CaseEr
         (answer("503 Service Unavailable", b"<html>"), "fs.http_503"),
         (answer("408 Request Timeout"), "fs.http_408"),
         (answer("302 Found", b"", "Location: https://elsewhere.example/login"), "fs.redirected"),
+        (answer("303 See Other", b"", "Location: http://["), "fs.redirected"),
+        (answer("307 x", b"", "Location: \u00ff\u0080"), "fs.redirected"),
+        (answer("302 Found", b"", "Location: /", "Location: /"), "fs.redirected"),
+        (answer("421 Misdirected Request"), "fs.http_421"),
+        (answer("423 Locked"), "fs.http_423"),
+        (answer("425 Too Early"), "fs.http_425"),
+        (answer("499 Client Closed Request"), "fs.http_499"),
+        (answer("520 Unknown"), "fs.http_520"),
+        (answer("599 Timeout"), "fs.http_599"),
+        (answer("204 No Content"), "fs.body_not_json"),
+        (answer("200 OK", b"{} trailing"), "fs.body_not_json"),
+        (answer("200 OK", b"x" * 40, "Content-Encoding: gzip"), "fs.connection_lost"),
+        (cut(b"<html>HTTP/0.9\r\n\r\n"), "fs.connection_lost"),
+        (raw(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000_000 + b"\r\n\r\n"), "fs.connection_lost"),
+        (raw(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 2000 + b"\r\n"), "fs.connection_lost"),
+        (cut(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}"), "fs.connection_lost"),
     ],
 )
 def test_what_passes_by_itself_is_transient(script: Script, code: str) -> None:
@@ -162,6 +178,17 @@ def test_a_small_answer_that_unpacks_to_a_large_one_is_too_large() -> None:
         (["Date: Sun, 22 Nov 2026 10:00:00 GMT", "Retry-After: Sun, 22 Nov 2026 10:00:20 GMT"], 20),
         (["RateLimit-Reset: 3"], 3),
         ([], 1),
+        (["Retry-After: 1000000000000"], 86_400),
+        (["Retry-After: 1e400"], 1),
+        (["Retry-After: -5"], 1),
+        (["Retry-After: soon"], 1),
+        (["Retry-After: Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"], 1),
+        (["Retry-After: Mon, 01 Jan 99999999999999999999 00:00:00 GMT"], 1),
+        (["Retry-After: Mon, 01 Jan 2020 00:00:00 +99999999999999999999"], 1),
+        (["Retry-After: Mon, 01 Jan 0001 00:00:00 +2359"], 1),
+        (["Retry-After: Fri, 31 Dec 9999 23:59:59 -2359"], 1),
+        (["Date: Fri, 31 Dec 9999 23:59:59 -2359", "Retry-After: Sun, 22 Nov 2026 10:00:20 GMT"], 1),
+        (["RateLimit-Reset: nan"], 1),
     ],
 )
 def test_a_429_says_how_long_to_wait(headers: list[str], seconds: int) -> None:
@@ -192,6 +219,13 @@ def test_a_message_names_trace_id_and_error_code_and_nothing_of_the_body() -> No
 
 def test_a_trace_id_that_could_be_anything_is_not_repeated() -> None:
     assert "trace" not in failure(answer("500 x", b"", "X-Trace-Id: kari.n, 1042")).cause
+
+
+def test_the_body_of_a_redirect_is_not_read_to_its_end() -> None:
+    """Ten times what an answer may be: the deadline would end it late, and memory is bounded by nothing else."""
+    body = b"x" * 1_000_000
+    error = failure(answer("302 Found", body, "Location: /login"), maximum_bytes=100_000)
+    assert error.code == "fs.answer_too_large"
 
 
 def test_a_redirect_is_not_followed() -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaProducer
 
 from casebridge import crash_points
 from casebridge.crash_points import CONSUMER_CRASH_POINTS
@@ -503,3 +503,64 @@ def test_one_that_the_client_will_not_send_is_named_and_holds_up_no_other(
     assert channel.deliver([good]) == {}
     channel.close()
     assert [record.value for record in bench.answers.read(2)] == [b"1", b"3"]
+
+
+class _BadName(str):
+    """A header's name as a producer of another make may send it: bytes that are no UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"\xff\xfe name"
+
+
+FIRST_AND_LAST = (-(2**62), -1, 0, 253_402_300_800_000, 2**62)
+
+
+def send_odd(bench: Bench) -> int:
+    """Records that Kafka takes from any producer; how many."""
+    producer = KafkaProducer(bootstrap_servers=bench.settings.bootstrap_servers, max_block_ms=10_000)
+    headers: list[list[tuple[str, bytes | None]]] = [
+        [(_BadName("x"), b"1"), ("y", b"2")], [("", b"")], [("a", b"1"), ("a", b"2")], [("casebridge_effect-id", b"\xff")],
+        [("b", b"\x00\xff" * 50_000)], [(f"n{number}", b"") for number in range(3000)],
+    ]  # fmt: skip
+    for number, some in enumerate(headers):
+        producer.send(bench.requests.name, key=b"k", value=f"h{number}".encode(), headers=some)
+    for timestamp in FIRST_AND_LAST[2:]:
+        producer.send(bench.requests.name, key=b"k", value=f"t{timestamp}".encode(), timestamp_ms=timestamp)
+    producer.send(bench.requests.name, key=b"k", value=b"last")
+    producer.flush(10)
+    producer.close()
+    return len(headers) + 3 + 1
+
+
+@EACH
+def test_no_header_and_no_timestamp_of_a_record_stops_its_partition(
+    broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    bench = bench_on(broker, partitions=1)
+    bench.make_topics()
+    sent = send_odd(bench)
+
+    assert LagReader(bench.settings, bench.inbox.topics).read().away is None
+    with bench.consuming():
+        wait_until(lambda: bench.committed() == sent, "all are committed")
+
+    assert len(bench.said()) == sent
+    names = [header[0] for message in bench.queue.find({}) for header in message["origin"]["headers"]]
+    assert "\ufffd\ufffd name" in names
+
+
+@EACH
+def test_a_topic_that_no_broker_takes_is_the_records_own_fault(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker)
+    bench.make_topics()
+    channel = KafkaChannel(bench.settings)
+    for topic in ("no topic!", "x" * 250, "", "..", "a/b"):
+        odd = Publication(topic, b"k", b"1").owed_by(message_of(b"1")).document()
+        with pytest.raises(PermanentError) as raised:
+            channel.deliver([odd])
+        assert raised.value.code == "kafka.record_refused"
+    good = Publication(bench.answers.name, b"good", b"3").owed_by(message_of(b"3")).document()
+    assert channel.deliver([good]) == {}
+    channel.close()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from casebridge.errors import CaseError, PermanentError, RateLimitedError, TransientError
+from casebridge.messaging.effect_channels import LogIndexEffects
 from casebridge.settings import HttpSettings, LaasSettings
 from resources.laas import LaasClient
 from simulators.process import RunningSimulators
@@ -49,3 +50,13 @@ def test_faults_become_errors(
     with pytest.raises(kind) as caught:
         client(laas).index({"id": "1"})
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_entry_that_cannot_be_written_is_its_own_fault(value: float, simulators: RunningSimulators) -> None:
+    """Told as one that is away, it would hold up all other entries for good."""
+    channel = LogIndexEffects(client(simulators))
+    with pytest.raises(PermanentError) as caught:
+        channel.deliver([{"id": "1", "kind": "log_index", "body": {"x": value}}])
+    assert caught.value.code == "laas.call_unsendable"
+    assert channel.deliver([{"id": "2", "kind": "log_index", "body": {"x": 1}}]) == {}

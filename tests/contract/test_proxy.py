@@ -150,6 +150,51 @@ def test_no_other_site_acts(
     assert behind.take() == []
 
 
+ALMOST_OWN = [
+    "OWN.evil.example", "OWN/", "OWN:80", "OWN0", "OWN ", "OWN@evil.example", "https://HOSTPORT", "HTTP://HOSTPORT", "HOSTPORT",
+    "http://127.0.0.1", "http://localhost:PORT", "http://127.1:PORT", "http://evil.HOSTPORT", "http://user@HOSTPORT",
+    "OWN,http://evil.example", "http://evil.example OWN", "http://[::1]:PORT", "*", "none", "null", "", "file://", "http://",
+    f"{GATEWAY}.evil.example", f"{GATEWAY}:8443", f"{GATEWAY}/", "http://casebridge.uis.no", "https://uis.no",
+    "https://evil.casebridge.uis.no", "https://CASEBRIDGE.uis.no", "https://casebridge.uis.no.", "chrome-extension://x",
+]  # fmt: skip
+"""Origins that look like the UI's own, with `OWN`, `HOSTPORT` and `PORT` for its address."""
+
+
+@pytest.mark.parametrize("origin", ALMOST_OWN)
+@pytest.mark.parametrize(
+    "overridden", [{}, {"X-HTTP-Method-Override": "POST"}, {"X-Forwarded-Host": "evil.example"}], ids=str
+)
+def test_what_is_almost_the_own_origin_is_another(
+    origin: str, overridden: dict[str, str], proxy: Caddy, behind: Behind
+) -> None:
+    for name, value in {"OWN": proxy.address, "HOSTPORT": f"127.0.0.1:{proxy.port}", "PORT": str(proxy.port)}.items():
+        origin = origin.replace(name, value)
+    behind.take()
+    status = ask(proxy, "POST", "/graphql", {**JSON, **overridden, "Origin": origin.strip()})
+    # As HTTP has it: blanks at the end of a header are none of it.
+    assert status == (200 if origin.strip() == proxy.address else 403)
+    assert len(behind.take()) == (status == 200)
+
+
+@pytest.mark.parametrize("path", ["//graphql", "/graphql//", "/./graphql", "/x/../graphql", "/graphql;x", "/graphql%2f",
+                                  "/graphql%00",
+                                  "/%2567raphql", "/graphql?", "/gr%61phql/?query=mutation{x}"])  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "headers", [{}, LINK, {"X-HTTP-Method-Override": "POST"}, {"X-Original-Method": "POST"}], ids=str
+)
+def test_no_spelling_of_the_address_asks(
+    path: str, method: str, headers: dict[str, str], proxy: Caddy, behind: Behind
+) -> None:
+    """What the proxy lets through, Dagster's own router does not take for its GraphQL: it knows `/graphql` alone."""
+    behind.take()
+    session = requests.Session()
+    prepared = session.prepare_request(requests.Request(method, proxy.address, headers=headers, auth=LOGIN))
+    prepared.url = proxy.address + path
+    session.send(prepared, timeout=10)
+    assert not {one for one in behind.take() if one.partition(" ")[2].rstrip("/").casefold() == "/graphql"}
+
+
 @pytest.mark.parametrize("path", ["/graphql", "/graphql/", "/%67raphql", "/GraphQL", "/graphql?query={version}"])
 @pytest.mark.parametrize("headers", [LINK, IMAGE, FRAME, {"Origin": EVIL}, {}, {"Sec-Fetch-Site": "none"}], ids=str)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

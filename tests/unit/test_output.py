@@ -2,6 +2,8 @@
 
 import ast
 import io
+import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +17,7 @@ import command_line.where as where_command
 from casebridge.operators.dead_letter import Instruction, LetterStory
 from casebridge.operators.road import Milestone, Road
 from casebridge.operators.status import FailureGroup, InstitutionStatus, QueueDepth, Status
-from command_line.output import console, panel, styled, table
+from command_line.output import LineFormatter, console, panel, print_json, styled, table
 
 ROOT = Path(__file__).parents[2]
 AT = datetime(2026, 11, 2, 8, 30, 15, tzinfo=UTC)
@@ -84,6 +86,49 @@ def test_every_display_shows_it(text: str, monkeypatch: pytest.MonkeyPatch) -> N
     }  # fmt: skip
     dead_command._show_story(LetterStory.from_document(document))
     assert written.getvalue().count(text) > 30
+
+
+STEERING = [
+    "\x1b[2J",
+    "\x1b]0;x\x07",
+    "\r",
+    "\x9b31m",
+    "\u202egnp.exe",
+    "\u2066",
+    "\x00",
+    "\x7f",
+    "\ud800",
+    "\x85",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("text", STEERING, ids=ascii)
+def test_no_text_steers_the_terminal(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pieces: list[RenderableType] = [
+        f"a{text}b",
+        table(f"a{text}b", (f"a{text}b", "b"), [(f"a{text}b", f"a{text}b")]),
+        panel(f"a{text}b", f"a{text}b"),
+        styled("[bold]{text}[/]", text=f"a{text}b"),
+    ]
+    written = "".join(shown(piece) for piece in pieces)
+    print_json({f"a{text}b": [f"a{text}b"]})
+    printed = capsys.readouterr().out
+
+    for letter in text:
+        if not letter.isprintable():
+            assert letter not in written + printed
+    assert json.loads(printed) == {f"a{text}b": [f"a{text}b"]}
+
+
+def test_a_log_line_is_one_line_whatever_it_names() -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(LineFormatter("%(levelname)s %(message)s"))
+    handler.emit(logging.LogRecord("x", logging.INFO, "x", 1, "case %s", ("a\nERROR forged\r\x1b[2J",), None))
+    assert written.getvalue() == "INFO case a\\nERROR forged\\r\\x1b[2J\n"
 
 
 def sources() -> Iterator[Path]:
