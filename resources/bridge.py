@@ -31,6 +31,7 @@ from casebridge.exams.polling import Polling
 from casebridge.exams.reopened import reopened_messages
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
+from casebridge.exams.rows_gone import RowsGone
 from casebridge.exams.watermarks import ANSWERS, Watermarks
 from casebridge.messaging.dead_record import announce_dead_record
 from casebridge.messaging.effect_channels import ALERT, LOG_INDEX, AlertEffects, LogIndexEffects
@@ -92,7 +93,9 @@ class Bridge:
         self.watermarks = Watermarks(self.database, self.clock)
         self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
         polling = Polling(self.audit, self.alerts, self.pauses, self.trials, self.clock)
-        intake = ExamIntake(self.queue, self.cases, self.audit, self.clock, reopened_messages)
+        intake = ExamIntake(
+            self.queue, self.cases, self.audit, self.clock, reopened_messages, RowsGone(self.cases, self.alerts).compare
+        )
         self.reader = RequestReader(
             self.outside,
             self.queue,

@@ -86,7 +86,9 @@ class AnswerPoller:
 
     def _look(self, institution: Institution, cases: Sequence[Case]) -> PollOutcome:
         cases = [case for case in cases if institution.has(case.document)]
-        if not cases:
+        odd = [case.id for case in cases if not _is_complete(case)]
+        cases = [case for case in cases if case.id not in set(odd)]
+        if not cases and not odd:
             return PollOutcome(institution.key)
         flow_ids = sorted({case.document["flowId"] for case in cases})
         statuses, failures = self._statuses(institution, flow_ids)
@@ -106,6 +108,8 @@ class AnswerPoller:
         accepted = tuple(correlation_ids[key] for key in self._queue.accept(answered))
         if failed := {key: error for key, error in failures.items() if not _is_lost(error) and error.code != LEFT}:
             raise _of_flows(failed)
+        if odd:
+            raise _odd_cases(odd)
         if unknown:
             raise _unknown_state(unknown)
         return PollOutcome(
@@ -175,6 +179,25 @@ def _of_flows(failures: Mapping[int, CaseError]) -> CaseError:
     return error.of(f"flow {named}")
 
 
+def _is_complete(case: Case) -> bool:
+    """Whether the document says what an answer is looked for by."""
+    document = case.document
+    numbers = ("flowId", "participantId", "explanationRequestId", "personlopenr", "kandidatnr")
+    texts = ("correlationId", "vurdId")
+    return all(isinstance(document.get(name), int) for name in numbers) and all(
+        isinstance(document.get(name), str) for name in texts
+    )
+
+
+def _odd_cases(keys: Sequence[str]) -> PermanentError:
+    return PermanentError(
+        "casebridge.case_unreadable",
+        "Documents of oai.begrunnelser lack or misstate something, so that no answer can be looked for: "
+        f"_id {', '.join(keys[:5])}.",
+        "Mend them from a backup, or remove them if they are no cases; the others are looked for.",
+    )
+
+
 def _is_ready(institution: Institution, status: ExplanationStatus) -> bool:
     """Accepted always goes to FS; submitted only where the institution has chosen so (contract 6.1)."""
     if status.state is ExplanationState.ACCEPTED:
@@ -197,11 +220,14 @@ def answer_message(institution: Institution, case: Case, marker: str | None) -> 
     """The message of an answer. Without `marker` it looks for the explanation request itself, which is not listed any more.
 
     After a correction in FS the assessor may have been asked anew for the same request: what was seen before is looked at again.
+    So it is when the row was gone from FS and came back: whoever carried the answer then found nothing to register it for.
     """
     document = case.document
     request_id = document["explanationRequestId"]
+    changes = [case.revision] if case.revision else []
+    changes += [withdrawn_at] if (withdrawn_at := document.get("withdrawnAt")) else []
     return NewMessage(
-        key=short_hash(QUEUE, case.id, request_id, marker or "not listed", *([case.revision] if case.revision else [])),
+        key=short_hash(QUEUE, case.id, request_id, marker or "not listed", *changes),
         queue=QUEUE,
         org_id=institution.org_id,
         env=institution.env,

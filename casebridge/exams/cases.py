@@ -4,6 +4,7 @@ The queue says what is being done; the case says how far it has come (contract 6
 moves a case forward, so that a repeated or late write changes nothing.
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -13,13 +14,15 @@ from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document, insert_absent
 from casebridge.exams.case_advance import CaseAdvance
+from casebridge.exams.case_ids import case_id, former_ids
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.exam_key import spellings
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
-from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
+
+logger = logging.getLogger(__name__)
 
 KEPT_VERSIONS: Final = 20
 """Versions of a row that a case remembers: a record of Kafka that comes again must not pass for a change."""
@@ -103,20 +106,19 @@ class Case:
         return seen > seen_at if seen else given is not None and given > given_at
 
 
-def case_id(institution: Institution, request: ExplanationRequest) -> str:
-    """The same case for ever: system, institution, exam, person and type, whatever else changes in FS."""
-    return _case_id(institution, request.exam.vurd_id, request.personlopenr)
-
-
-def _case_id(institution: Institution, vurd_id: str, personlopenr: int) -> str:
-    system, org_id, env = institution.exam_system, institution.org_id, institution.env
-    return short_hash(system, org_id, env, vurd_id, personlopenr, CaseType.EXPLANATION)
-
-
-def _former_ids(institution: Institution, request: ExplanationRequest) -> frozenset[str]:
-    """The ids under which versions up to 5aec059 opened the case: they took FS's spelling of the exam as it came."""
-    names = spellings(request.vurd_id) - {request.exam.vurd_id}
-    return frozenset(_case_id(institution, name, request.personlopenr) for name in names)
+def readable(documents: Iterable[Document]) -> list[Case]:
+    """The cases of these documents. One that cannot be read hides no other; it is told of in the log, by its `_id`."""
+    cases = []
+    for document in documents:
+        try:
+            cases.append(Case.from_document(document))
+        except (KeyError, ValueError, TypeError) as error:
+            logger.error(  # noqa: TRY400 the document must not be quoted
+                "casebridge.case_unreadable: the document %s of oai.begrunnelser (%s)",
+                document["_id"],
+                type(error).__name__,
+            )
+    return cases
 
 
 class Cases:
@@ -145,7 +147,7 @@ class Cases:
 
     def _existing(self, institution: Institution, wanted: Mapping[str, ExplanationRequest]) -> dict[str, Case]:
         """The cases that are there, under today's id or a former one; of two, the one that has come further."""
-        keys = {former: key for key, request in wanted.items() for former in _former_ids(institution, request)}
+        keys = {former: key for key, request in wanted.items() for former in former_ids(institution, request)}
         keys |= {key: key for key in wanted}
         found: dict[str, Case] = {}
         for case in self.by_ids(keys):
@@ -278,7 +280,7 @@ class Cases:
                     "registeredAt": {"$gte": watched_since},
                 }
             )
-        return [Case.from_document(document) for document in documents]
+        return readable(documents)
 
     def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Case]:
         """Other cases of the institution that are asked, or answered, of the same participant of its exam system."""
@@ -292,12 +294,12 @@ class Cases:
                 "state": {"$ne": CaseState.WITHDRAWN.value},
             }
         )
-        return [Case.from_document(document) for document in documents]
+        return readable(documents)
 
     def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""
         documents = self._cases.find({"flowId": {"$in": list(flow_ids)}, "institution": institution})
-        return [Case.from_document(document) for document in documents]
+        return readable(documents)
 
     def by_correlation_id(self, correlation_id: str) -> Case | None:
         document = self._cases.find_one({"correlationId": correlation_id})
@@ -306,7 +308,7 @@ class Cases:
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Case]:
         """The exam in any spelling."""
         documents = self._cases.find({"vurdId": {"$in": sorted(spellings(vurd_id))}, "kandidatnr": kandidatnr})
-        return [Case.from_document(document) for document in documents]
+        return readable(documents)
 
     def counts(self) -> list[dict[str, Any]]:
         """How many cases each institution has in each state, and set aside for which code."""
@@ -329,7 +331,7 @@ class Cases:
         documents = self._cases.find(
             {"state": {"$in": list(OPEN)}, "deadline": {"$lte": until}, "setAside": {"$ne": DISCARDED}}
         ).sort("deadline", 1)
-        return [Case.from_document(document) for document in documents]
+        return readable(documents)
 
     # What a read of FS is compared with
 
@@ -379,9 +381,13 @@ class Cases:
             ]
         return overdue[:limit]
 
-    def told_of_deadline(self, keys: Iterable[str]) -> None:
-        """People were told that the deadline of these is over."""
-        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$set": {"deadlineToldAt": self._clock.now()}})
+    def note_told(self, keys: Iterable[str], field: str) -> None:
+        """People were told of these now; `field` says of what."""
+        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$set": {field: self._clock.now()}})
+
+    def forget_told(self, keys: Iterable[str], field: str) -> None:
+        """What people were told of is over: if it happens again, they are told again."""
+        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$unset": {field: ""}})
 
 
 def _is_news(document: Document) -> bool:

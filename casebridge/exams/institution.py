@@ -78,4 +78,5 @@ class Institution(DomainModel):
 
     def has(self, document: Mapping[str, Any]) -> bool:
         """Whether a document of the institution (a case, a message) is of this exam system."""
-        return normal_exam_system(document.get("examSystem", "")) == self.exam_system
+        system = document.get("examSystem")
+        return isinstance(system, str) and normal_exam_system(system) == self.exam_system
