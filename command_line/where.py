@@ -39,7 +39,7 @@ def _find(roads: RoadFinder, case: str) -> list[Road]:
     if not plus:
         road = roads.by_correlation_id(case)
         return [road] if road else []
-    if not candidate.isdigit():
+    if not candidate.strip().isdecimal():
         raise typer.BadParameter("after the + stands the kandidatnr, a number", param_hint="EXAM+CANDIDATE")
     return roads.by_exam_and_candidate(_vurd_id(exam), int(candidate))
 
