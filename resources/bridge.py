@@ -26,6 +26,7 @@ from casebridge.exams.explanation_event_flow import ExplanationEventFlow
 from casebridge.exams.explanation_event_record import ExplanationEventRecords
 from casebridge.exams.explanation_request_record import ExplanationRequestRecords
 from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.moved_deadlines import MovedDeadlines
 from casebridge.exams.passed_deadlines import PassedDeadlines
 from casebridge.exams.polling import Polling
 from casebridge.exams.reopened import reopened_messages
@@ -120,7 +121,13 @@ class Bridge:
             flow.queue: flow
             for flow in (
                 ExamFlow(self.institutions, self.reader.read_exam),
-                RequestFlow(self.institutions, self.outside, self.cases, settings.answers.deadline_days),
+                RequestFlow(
+                    self.institutions,
+                    self.outside,
+                    self.cases,
+                    settings.answers.deadline_days,
+                    MovedDeadlines(self.cases, self.alerts),
+                ),
                 AnswerFlow(self.institutions, self.outside, self.cases, self.queue.accept),
             )
         }

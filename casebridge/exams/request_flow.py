@@ -15,6 +15,7 @@ from casebridge.exams.identity_check import IdentityCheck
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
+from casebridge.exams.moved_deadlines import MovedDeadlines
 from casebridge.exams.ports import Outside
 from casebridge.exams.row_now import RowNow, row_now
 from casebridge.messaging.flow import Result, Step, StepResult
@@ -38,12 +39,20 @@ class RequestFlow:
     queue = request_reader.QUEUE
     forget: tuple[str, ...] = ()
 
-    def __init__(self, institutions: InstitutionRegister, outside: Outside, cases: Cases, deadline_days: int) -> None:
+    def __init__(
+        self,
+        institutions: InstitutionRegister,
+        outside: Outside,
+        cases: Cases,
+        deadline_days: int,
+        moved_deadlines: MovedDeadlines,
+    ) -> None:
         self._institutions = institutions
         self._outside = outside
         self._cases = cases
         self._identities = IdentityCheck(outside, cases)
         self._deadline_days = deadline_days
+        self._moved_deadlines = moved_deadlines
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -69,7 +78,15 @@ class RequestFlow:
         }
 
     def conclude(self, messages: Sequence[Message]) -> None:
-        self._cases.advance([self._dispatched(message) for message in messages if _was_requested(message)])
+        advances = {message.key: self._dispatched(message) for message in messages if _was_requested(message)}
+        self._moved_deadlines.tell(
+            [
+                advances[one.key]
+                for one in messages
+                if one.key in advances and not one.steps[REQUESTED].result["created"]
+            ]
+        )
+        self._cases.advance(list(advances.values()))
         gone = [message.payload["caseId"] for message in messages if _outcome(message) in (REMOVED, FINISHED)]
         if gone:
             self._cases.withdraw(gone)

@@ -272,3 +272,37 @@ def test_a_passed_deadline_of_a_paused_institution_is_told(world: World, bridge:
     world.database.alerts.delete_many({})
     read(bridge)
     assert world.database.alerts.count_documents({"code": "case.deadline_passed"}) >= 1
+
+
+def test_people_are_told_of_a_deadline_that_moves_after_the_assessor_was_asked(world: World, bridge: Bridge) -> None:
+    world.control.assessors(paused=True)
+    asked = add(world)
+    world.send(bridge)
+    assert world.database.alerts.count_documents({}) == 0
+    world.control.change(asked["caseId"], frist="2031-01-15")
+    world.send(bridge)
+    world.send(bridge)
+    (alert,) = world.database.alerts.find()
+    assert (alert["code"], alert["correlationIds"]) == ("case.deadline_moved", [ours(world, asked)["correlationId"]])
+    assert "2031-01-15" in alert["cause"]
+
+
+def test_a_participant_who_is_another_one_by_now_is_found_by_a_replay(world: World, bridge: Bridge) -> None:
+    """The next action of `wiseflow.participant_unknown`: what was looked up before does not bind a replay."""
+    world.carry(bridge)
+    asked = add(world)
+    read(bridge)
+    world.control.faults(
+        {"system": "wiseflow", "kind": "status", "status": 403, "method": "POST", "path": "explanation/request"}
+    )
+    bridge.synchronisation.run_batch()
+    assert codes(bridge) == {"wiseflow.explanations_off": 1}
+    world.control.clear_faults()
+    right = case_of(world, asked)["participantId"]
+    world.database.messages.update_one(
+        {"status": "dead"}, {"$set": {"steps.find_candidate.result.participantId": right + 5000}}
+    )
+    replay(bridge)
+    world.carry(bridge)
+    assert (codes(bridge), case_of(world, asked)["state"]) == ({}, "registered")
+    check_nobody_got_anothers(world)
