@@ -29,7 +29,7 @@ from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.moved_deadlines import MovedDeadlines
 from casebridge.exams.passed_deadlines import PassedDeadlines
 from casebridge.exams.polling import Polling
-from casebridge.exams.reopened import reopened_messages
+from casebridge.exams.reopened import Reopenings
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
 from casebridge.exams.rows_gone import RowsGone
@@ -95,7 +95,12 @@ class Bridge:
         self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
         polling = Polling(self.audit, self.alerts, self.pauses, self.trials, self.clock)
         intake = ExamIntake(
-            self.queue, self.cases, self.audit, self.clock, reopened_messages, RowsGone(self.cases, self.alerts).compare
+            self.queue,
+            self.cases,
+            self.audit,
+            self.clock,
+            Reopenings(self.cases, self.alerts).take,
+            RowsGone(self.cases, self.alerts).compare,
         )
         self.reader = RequestReader(
             self.outside,

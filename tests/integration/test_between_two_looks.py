@@ -306,3 +306,63 @@ def test_a_participant_who_is_another_one_by_now_is_found_by_a_replay(world: Wor
     world.carry(bridge)
     assert (codes(bridge), case_of(world, asked)["state"]) == ({}, "registered")
     check_nobody_got_anothers(world)
+
+
+def test_people_are_told_of_a_row_that_is_open_once_more(world: World, bridge: Bridge) -> None:
+    asked = add(world)
+    world.carry(bridge)
+    told = []
+    for _ in range(3):
+        world.control.withdraw(asked["caseId"], how="reopened")
+        for _ in range(2):
+            read(bridge, reach_back=ALL)
+        bridge.synchronisation.run_batch()
+        assert case_of(world, asked)["state"] == "registered"
+        told.append([alert["code"] for alert in world.database.alerts.find()])
+    assert told == [[], ["case.open_once_more"], ["case.open_once_more"]]
+    assert codes(bridge) == {}
+
+
+def test_a_name_that_was_wrong_for_a_while_leaves_nothing_behind(world: World, bridge: Bridge) -> None:
+    world.control.assessors(paused=True)
+    asked = add(world)
+    world.send(bridge)
+    answers(world, bridge)
+    world.control.change(asked["caseId"], brukernavn="feil.person")
+    bridge.synchronisation.run_batch()
+    world.carry_until(bridge, lambda: bool(codes(bridge)), "people are told")
+    world.control.change(asked["caseId"], raw={})
+    world.carry_until(bridge, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
+    replay(bridge)
+    world.carry(bridge)
+    assert codes(bridge) == {}
+    check_nobody_got_anothers(world)
+
+
+def test_a_participant_who_became_another_person_hands_on_nothing(world: World, bridge: Bridge) -> None:
+    world.control.assessors(paused=True)
+    asked = add(world)
+    other = add(world, examId=asked["examId"], hold=True)
+    world.send(bridge)
+    answers(world, bridge)
+    world.control.change(
+        asked["caseId"],
+        uniqueExamId=str(other["kandidatnr"]),
+        externalIds=[{"name": "FS", "value": str(other["personlopenr"])}],
+    )
+    bridge.synchronisation.run_batch()
+    assert codes(bridge) == {"identity.contradiction": 1}
+    assert case_of(world, asked)["state"] == "answered"
+
+
+def test_deadlines_that_pass_are_told_in_each_state(world: World, bridge: Bridge) -> None:
+    world.control.assessors(paused=True)
+    old: dict[str, Any] = {"datoKlageMottat": "2026-10-01", "frist": "2026-10-15"}
+    cases = [add(world, **old), add(world, oddity="no_candidate", **old)]
+    world.send(bridge)
+    world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "sources/search|sis/flows"})
+    cases.append(add(world, **old))
+    for _ in range(3):
+        world.send(bridge)
+    causes = " ".join(alert["cause"] for alert in world.database.alerts.find({"code": "case.deadline_passed"}))
+    assert [causes.count(ours(world, case)["correlationId"]) for case in cases] == [1, 1, 1]
