@@ -45,7 +45,7 @@ def _alert(case: Case, deadline: datetime) -> Alert:
         code="case.deadline_moved",
         cause=f"FS has moved the deadline of an explanation to {deadline.date().isoformat()} after the assessor was asked; the "
         "exam system shows the earlier one.",
-        next_action="Tell the assessor the new deadline of each case that is named here: the exam system cannot be told.",
+        next_action="Let the assessor know the new deadline of each case that is named here: the exam system cannot be told.",
         correlation_id=case.correlation_id,
         exam_system=document["examSystem"],
         # Of each day by itself: what FS moves to one day is one alert.

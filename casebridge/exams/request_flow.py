@@ -255,7 +255,7 @@ def check_correction_read(cases: Cases, case: Case, row: RowNow) -> None:
         raise NotReadyError(
             "case.correction_unread",
             "FS shows the request otherwise than when it was read last.",
-            "Nothing to do: the next poll of FS reads the change, and this message goes on by what it says.",
+            "Nothing to do unless it lasts: the next poll of FS reads the change, and this message goes on by what it says.",
             system="FS",
         )
 
