@@ -34,11 +34,13 @@ from casebridge.exams.explanation_event_flow import ExplanationEventFlow
 from casebridge.exams.explanation_event_record import ExplanationEventRecords
 from casebridge.exams.explanation_request_record import ExplanationRequestRecords
 from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.moved_deadlines import MovedDeadlines
 from casebridge.exams.passed_deadlines import PassedDeadlines
 from casebridge.exams.polling import Polling
-from casebridge.exams.reopened import reopened_messages
+from casebridge.exams.reopened import Reopenings
 from casebridge.exams.request_flow import RequestFlow
 from casebridge.exams.request_reader import RequestReader
+from casebridge.exams.rows_gone import RowsGone
 from casebridge.exams.watermarks import ANSWERS, Watermarks
 from casebridge.messaging import record_inbox
 from casebridge.messaging.dead_record import announce_dead_record
@@ -112,7 +114,15 @@ class Bridge:
         self.watermarks = Watermarks(self.database, self.clock)
         self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
         polling = Polling(self.audit, self.alerts, self.pauses, self.trials, self.clock)
-        intake = ExamIntake(self.queue, self.cases, self.audit, self.clock, reopened_messages, self.alerts)
+        intake = ExamIntake(
+            self.queue,
+            self.cases,
+            self.audit,
+            self.clock,
+            Reopenings(self.cases, self.alerts).take,
+            RowsGone(self.cases, self.alerts).compare,
+            self.alerts,
+        )
         self.reader = RequestReader(
             self.outside,
             self.queue,
@@ -137,7 +147,13 @@ class Bridge:
             flow.queue: flow
             for flow in (
                 ExamFlow(self.institutions, self.reader.read_exam),
-                RequestFlow(self.institutions, self.outside, self.cases, settings.answers.deadline_days),
+                RequestFlow(
+                    self.institutions,
+                    self.outside,
+                    self.cases,
+                    settings.answers.deadline_days,
+                    MovedDeadlines(self.cases, self.alerts),
+                ),
                 AnswerFlow(self.institutions, self.outside, self.cases, self.queue.accept),
             )
         }

@@ -28,10 +28,15 @@ INLINE: Final = _names(
     "a abbr acronym b bdi bdo big cite code data del dfn em font head i ins kbd label mark q rp rt ruby s samp small span "
     "strike strong sub sup time tt u var"
 )
+EMBEDDED: Final = _names(
+    "area audio button col colgroup embed iframe input map math mfrac mi mn mo mrow msqrt msub msup nobr object param path "
+    "picture source svg track video"
+)
+"""What shows something other than text, or only arranges it: the tags are left out, a text between them stays."""
 OPTIONAL_END: Final = _names("dd dt li p tbody td tfoot th thead tr")
 """Elements that the next of their kind closes: many of them are not deep."""
 STRUCTURE: Final = PARAGRAPHS | LINES | CELLS | {"br"}
-KNOWN: Final = STRUCTURE | EMPTY | INLINE
+KNOWN: Final = STRUCTURE | EMPTY | INLINE | EMBEDDED
 
 SPACES: Final = re.compile(r"[ \t\r\n\f]+")
 LINE_END: Final = re.compile(r"\r\n|[\r\n]")

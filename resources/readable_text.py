@@ -19,7 +19,7 @@ from html import escape, unescape
 from html.entities import html5
 from typing import Final
 
-from resources.html_text import EMPTY, KNOWN, OPTIONAL_END, STRUCTURE, text_of
+from resources.html_text import EMBEDDED, EMPTY, KNOWN, OPTIONAL_END, STRUCTURE, text_of
 
 DEEPEST: Final = 200
 """Levels of elements. The parser's time grows with their square, so a deeper text is read without its structure."""
@@ -27,7 +27,7 @@ DEEPEST: Final = 200
 TAG: Final = re.compile(
     r"""<(?P<end>/?)(?P<name>[a-z][a-z0-9]*+)
     (?P<attributes>(?:\s++[a-z_:][\w:.-]*+\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'=<>`]++)
-        |\s++(?:contenteditable|hidden|nowrap|open|reversed|data-[\w-]++)(?=[\s/>]))*+)
+        |\s++(?:allowfullscreen|contenteditable|controls|hidden|nowrap|open|reversed|data-[\w-]++)(?=[\s/>]))*+)
     \s*+(?P<closed>/?)>""",
     re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
@@ -39,6 +39,8 @@ ENDS: Final = {
     kind: re.compile(end, re.IGNORECASE)
     for kind, end in {"": "-->", **{name: rf"</{name}\s*+>" for name in ("script", "style", "title")}}.items()
 }
+CODE: Final = re.compile(r"</(?:script|style)\s*+>", re.IGNORECASE)
+"""A content that is nothing but scripts and styles shows nothing."""
 OFFICE_TAG: Final = re.compile(r"</?[a-z]\w*+:[a-z]\w*+(?:\s[^<>]*+)?>|<!doctype\s[^<>]*+>", re.IGNORECASE)
 """What word processors leave behind, `<o:p>`, and the line that names the kind of document."""
 REFERENCE: Final = re.compile(r"&(?:#[0-9]{1,7};|#x[0-9a-f]{1,6};|([a-z][a-z0-9]*+;))", re.IGNORECASE)
@@ -62,8 +64,9 @@ def readable_text(content: str) -> str:
     """
     if "<" not in content:
         return unescape(content) if _is_escaped(content) else content
-    pieces = _pieces(OFFICE_TAG.sub("", "".join(_shown(content))))
-    if not _has_markup(pieces):
+    shown = OFFICE_TAG.sub("", "".join(_shown(content)))
+    pieces = _pieces(shown)
+    if not _has_markup(pieces) and (shown.strip() or not CODE.search(content)):
         return content
     pieces = list(_with_addresses(pieces))
     if STRUCTURE.isdisjoint(piece.name for piece in pieces):
@@ -153,7 +156,7 @@ def _safe(piece: _Piece) -> str:
     """What the parser gets: no attributes, because its time grows with their square, and no `<` in a text."""
     if not piece.name:
         return piece.source.replace("<", "&lt;")
-    if piece.is_closed and piece.name not in EMPTY:
+    if piece.name in EMBEDDED or (piece.is_closed and piece.name not in EMPTY):
         return ""
     return f"</{piece.name}>" if piece.is_end else f"<{piece.name}>"
 

@@ -104,13 +104,14 @@ class WiseflowExamSystem:
         code = self._access.source_code.render(exam, vurderingsordning=vurderingsordning, tid=tid)
         return self._places.get(code, lambda: self._look_exam_up(code)).value
 
-    def find_candidate(self, place: ExamPlace, person: Person) -> CandidatePlace:
-        """The person's participant. Kept lists in which it is not surely found are read again once.
+    def find_candidate(self, place: ExamPlace, person: Person, *, anew: bool = False) -> CandidatePlace:
+        """The person's participant. Kept lists in which it is not surely found are read again once; with `anew` none serves.
 
         Raises `PermanentError` `identity.contradiction`, `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
         """
         began = clock.monotonic()
-        lists = {flow_id: self._read_participants(flow_id) for flow_id in place.flow_ids}
+        since = began if anew else -math.inf
+        lists = {flow_id: self._read_participants(flow_id, since=since) for flow_id in place.flow_ids}
         try:
             return match_candidate(place, _values(lists), person, self._evidence_names)
         except PermanentError:
@@ -167,9 +168,11 @@ class WiseflowExamSystem:
         """
         explanation = self.client.explanation(flow_id, explanation_request_id)
         self._check_answered(explanation, candidate)
-        listed = self._listed(candidate)
-        submission_id = next((one.submission_id for one in listed if _is(one, candidate)), candidate.submission_id)
-        found = self._find_answer(flow_id, explanation, submission_id, seen_at, marker)
+        if explanation.text:
+            found = find_answer(explanation, (), None, seen_at)
+            listed: Sequence[Participant] = ()
+        else:
+            found, listed = self._find_comment(flow_id, explanation, candidate, seen_at, marker)
         if found is None:
             raise TransientError(
                 "wiseflow.answer_empty",
@@ -180,7 +183,7 @@ class WiseflowExamSystem:
         if found.source != COMMENT:
             return ExplanationAnswer(found.text, found.given_at, found.source)
         self._check_shared(explanation, candidate, listed)
-        return ExplanationAnswer(found.text, found.given_at, found.source, submission_id)
+        return ExplanationAnswer(found.text, found.given_at, found.source, _submission(candidate, listed))
 
     def show_explanation(self, flow_id: int, explanation_request_id: int) -> None:
         """Let the student see the answer in WISEflow, which sends an e-mail the first time.
@@ -255,14 +258,6 @@ class WiseflowExamSystem:
             )
         return found
 
-    def _listed(self, candidate: CandidatePlace) -> Sequence[Participant]:
-        """The participants of the candidate's flow: a kept list, if the candidate is on it."""
-        began = clock.monotonic()
-        entry = self._read_participants(candidate.flow_id)
-        if entry.loaded_at < began and not any(_is(one, candidate) for one in entry.value):
-            entry = self._read_participants(candidate.flow_id, entry)
-        return entry.value
-
     def _check_shared(self, explanation: Explanation, candidate: CandidatePlace, listed: Sequence[Participant]) -> None:
         """A comment on a submission of several participants is nobody's when more than one of them asked."""
         others = sharing(candidate, listed)
@@ -272,18 +267,26 @@ class WiseflowExamSystem:
         if any(_is_perhaps_of(one, others) for one in asked):
             raise group_text(explanation.explanation_id, candidate.flow_id)
 
-    def _find_answer(
-        self, flow_id: int, explanation: Explanation, submission_id: int | None, seen_at: datetime, marker: str | None
-    ) -> FoundAnswer | None:
-        if explanation.text:
-            return find_answer(explanation, (), submission_id, seen_at)
+    def _find_comment(
+        self, flow_id: int, explanation: Explanation, candidate: CandidatePlace, seen_at: datetime, marker: str | None
+    ) -> tuple[FoundAnswer | None, Sequence[Participant]]:
+        """The answer among the flow's comments, and the participants by whom it was judged.
+
+        The list of participants is never older than the comments: whoever joined a group since may be the one whom a comment is
+        for.
+        """
         began = clock.monotonic()
         comments = self._read_comments(flow_id)
-        if comments.loaded_at < began and _marker(explanation, comments.value, submission_id) == marker:
-            found = find_answer(explanation, comments.value, submission_id, seen_at)
-            if found is not None:
-                return found
-        return find_answer(explanation, self._read_comments(flow_id, since=began).value, submission_id, seen_at)
+        listed = self._read_participants(candidate.flow_id, since=comments.loaded_at).value
+        submission_id = _submission(candidate, listed)
+        found = find_answer(explanation, comments.value, submission_id, seen_at)
+        if comments.loaded_at < began and (
+            found is None or _marker(explanation, comments.value, submission_id) != marker
+        ):
+            comments = self._read_comments(flow_id, since=began)
+            listed = self._read_participants(candidate.flow_id, since=comments.loaded_at).value
+            found = find_answer(explanation, comments.value, _submission(candidate, listed), seen_at)
+        return found, listed
 
     def _read_comments(self, flow_id: int, *, since: float = -math.inf) -> Entry[Sequence[SubmissionComment]]:
         """The flow's comments, read by whoever began to after `since`."""
@@ -333,6 +336,11 @@ class WiseflowExamSystem:
 
 def _is(participant: Participant, candidate: CandidatePlace) -> bool:
     return participant.participant_id == candidate.participant_id
+
+
+def _submission(candidate: CandidatePlace, listed: Sequence[Participant]) -> int | None:
+    """The candidate's submission as the list has it; as it was known before where the list has no such candidate."""
+    return next((one.submission_id for one in listed if _is(one, candidate)), candidate.submission_id)
 
 
 def _values(lists: dict[int, Entry[Sequence[Participant]]]) -> dict[int, Sequence[Participant]]:

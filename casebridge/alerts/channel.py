@@ -40,8 +40,11 @@ def alert_text(alert: Document) -> str:
         f"Next: {alert.get('nextAction', 'look at `casebridge status`')}",
     ]
     if alert.get("setAside"):
-        letters = f"--code {code} --institution {institution}"
+        whose = "" if UNKNOWN in institution.split("/") else f" --institution {institution}"
+        letters = f"--code {code}{whose}"
         lines.append(f"Then: `casebridge dead replay {letters}` (a dry run first), or `casebridge dead discard`")
+    if isinstance(about := alert.get("about"), str):
+        lines.append(f"About: {about[:LONGEST_NAME]}")
     if named:
         lines.append(f"Cases: {named} (`casebridge where {cases[0]}`)")
     return "\n".join(lines)

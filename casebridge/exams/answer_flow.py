@@ -15,10 +15,16 @@ from casebridge.exams.exam_key import exam_name
 from casebridge.exams.identity_check import IDENTITY, IdentityCheck
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
-from casebridge.exams.models import CandidatePlace, ExplanationRegistration, ExplanationRequest
+from casebridge.exams.models import CandidatePlace, ExplanationRegistration
 from casebridge.exams.ports import Outside
-from casebridge.exams.request_flow import REMOVED, SUPERSEDED, case_missing, institution_of
-from casebridge.exams.row_now import row_now
+from casebridge.exams.request_flow import (
+    REMOVED,
+    SUPERSEDED,
+    case_missing,
+    check_correction_read,
+    institution_of,
+)
+from casebridge.exams.row_now import RowNow, row_now
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.message import Message, NewMessage
@@ -126,13 +132,15 @@ class AnswerFlow:
         """FS gets the text only after both ends were looked at again: whose it is may have been corrected meanwhile."""
         institution, case, answer = self._institution(message), self._case(message), results["fetch_answer"]
         given_at: datetime = answer["givenAt"]
+        if not _carries(message, case):
+            return StepResult({"outcome": SUPERSEDED}, last=True)  # a replay begins here, maybe after a correction
         if case.has_newer_answer(message.enqueued_at, given_at):
             return StepResult({"outcome": "overtaken"}, last=True)
         registry = self._outside.student_registry(institution)
         row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])
         if row is None:
             return StepResult({"outcome": REMOVED}, last=True)
-        if not self._is_same(institution, case, row.request, answer.get("submissionId")):
+        if not self._is_same(institution, case, row, answer.get("submissionId")):
             return StepResult({"outcome": SUPERSEDED}, last=True)
         if row.request.finished_in_fs and row.text is not None and fingerprint(row.text) == answer["textHash"]:
             known = case.is_registered_by_another(message.key, answer["textHash"])
@@ -166,19 +174,19 @@ class AnswerFlow:
                 system="FS",
             )
 
-    def _is_same(
-        self, institution: Institution, case: Case, request: ExplanationRequest, submission_id: int | None = None
-    ) -> bool:
+    def _is_same(self, institution: Institution, case: Case, row: RowNow, submission_id: int | None = None) -> bool:
         """Whether the participant is the person of the row. Raises `PermanentError` where that is contradictory.
 
-        It is another while a correction of the row is on its way to us: the message of that asks about the right participant, and
-        the next poll brings the answer.
+        It is another while a correction of the row is on its way: the message of that asks about the right participant once this
+        one is done, and the next poll brings the answer. Raises `NotReadyError` while the correction was not read yet.
         """
         try:
-            self._identities.check(institution, case, request, _candidate(case), submission_id)
+            self._identities.check(institution, case, row, _candidate(case), submission_id)
         except PermanentError as error:
-            is_on_its_way = request.version != case.version and request.kandidatnr != case.document["kandidatnr"]
-            if error.code not in IDENTITY or not is_on_its_way or case.set_aside:
+            if error.code not in IDENTITY or case.set_aside:
+                raise
+            check_correction_read(self._cases, case, row)
+            if row.request.kandidatnr == case.document["kandidatnr"]:
                 raise
             return False
         return True
@@ -191,7 +199,7 @@ class AnswerFlow:
             # An earlier attempt registered it, which may be days ago.
             document = case.document
             row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
-            if row is None or not self._is_same(institution, case, row.request):
+            if row is None or not _carries(message, case) or not self._is_same(institution, case, row):
                 return StepResult({"outcome": SUPERSEDED})
         self._outside.exam_system(institution).show_explanation(
             message.payload["flowId"], message.payload["explanationRequestId"]

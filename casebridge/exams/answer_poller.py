@@ -249,11 +249,14 @@ def answer_message(institution: Institution, case: Case, marker: str | None) -> 
     """The message of an answer. Without `marker` it looks for the explanation request itself, which is not listed any more.
 
     After a correction in FS the assessor may have been asked anew for the same request: what was seen before is looked at again.
+    So it is when the row was gone from FS and came back: whoever carried the answer then found nothing to register it for.
     """
     document = case.document
     request_id = document["explanationRequestId"]
+    changes = [case.revision] if case.revision else []
+    changes += [withdrawn_at] if (withdrawn_at := document.get("withdrawnAt")) else []
     return NewMessage(
-        key=short_hash(QUEUE, case.id, request_id, marker or "not listed", *([case.revision] if case.revision else [])),
+        key=short_hash(QUEUE, case.id, request_id, marker or "not listed", *changes),
         queue=QUEUE,
         org_id=institution.org_id,
         env=institution.env,

@@ -16,6 +16,7 @@ NAMES: Final = (
 PLACE: Final = ("flowId", "participantId", "submissionId", "explanationRequestId")
 TIMES: Final = (
     "openedAt", "reopenedAt", "dispatchedAt", "registeredAt", "shownAt", "withdrawnAt", "deadline", "deadlineToldAt",
+    "rowGoneToldAt", "openAgainAt",
 )  # fmt: skip
 STANDING: Final = (
     "state", "setAside", "version", "versions", "revision", "registeredHash", "registeredBy", "answerSeenAt", "answerGivenAt",

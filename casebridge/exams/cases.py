@@ -16,13 +16,13 @@ from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document, insert_absent
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_fields import FIELDS
+from casebridge.exams.case_ids import case_id, former_ids
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.exam_key import spellings
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
 from casebridge.exams.readable import readable
-from casebridge.fingerprint import short_hash
 from casebridge.messaging.message import is_count, is_text, moment_of
 from casebridge.personal_data import Personal
 
@@ -110,30 +110,6 @@ class Case:
         return seen > seen_at if seen else given is not None and given > given_at
 
 
-def case_id(institution: Institution, request: ExplanationRequest) -> str:
-    """The same case for ever: system, institution, exam, person and type, whatever else changes in FS."""
-    return _case_id(institution, request.exam.vurd_id, request.personlopenr)
-
-
-def _case_id(
-    institution: Institution, vurd_id: str, personlopenr: int, names: tuple[str, str, str] | None = None
-) -> str:
-    """`names` are organisation, environment and exam system, where they are not the institution's in their one spelling."""
-    org_id, env, system = names or (institution.org_id, institution.env, institution.exam_system)
-    return short_hash(system, org_id, env, vurd_id, personlopenr, CaseType.EXPLANATION)
-
-
-def _former_ids(institution: Institution, request: ExplanationRequest) -> frozenset[str]:
-    """The ids under which versions up to 5aec059 opened the case.
-
-    They took FS's spelling of the exam as it came, and the institution's names as the configuration spelled them.
-    """
-    person, today = request.personlopenr, case_id(institution, request)
-    exams = {*spellings(request.vurd_id), request.exam.vurd_id}
-    found = {_case_id(institution, exam, person, names) for exam in exams for names in (None, institution.written)}
-    return frozenset(found - {today})
-
-
 class Cases:
     """Reads and writes `oai.begrunnelser`."""
 
@@ -160,7 +136,7 @@ class Cases:
 
     def _existing(self, institution: Institution, wanted: Mapping[str, ExplanationRequest]) -> dict[str, Case]:
         """The cases that are there, under today's id or a former one; of two, the one that has come further."""
-        keys = {former: key for key, request in wanted.items() for former in _former_ids(institution, request)}
+        keys = {former: key for key, request in wanted.items() for former in former_ids(institution, request)}
         keys |= {key: key for key in wanted}
         found: dict[str, Case] = {}
         for case in self.by_ids(keys):
@@ -387,9 +363,13 @@ class Cases:
         )
         return list(islice(overdue, limit))
 
-    def told_of_deadline(self, keys: Iterable[str]) -> None:
-        """People were told that the deadline of these is over."""
-        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$set": {"deadlineToldAt": self._clock.now()}})
+    def note_told(self, keys: Iterable[str], field: str) -> None:
+        """People were told of these now; `field` says of what."""
+        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$set": {field: self._clock.now()}})
+
+    def forget_told(self, keys: Iterable[str], field: str) -> None:
+        """What people were told of is over: if it happens again, they are told again."""
+        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$unset": {field: ""}})
 
 
 def _is_news(document: Document) -> bool:

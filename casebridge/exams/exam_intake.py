@@ -41,6 +41,7 @@ Person = tuple[str, int]
 Unfit = tuple[ExplanationRequest, str]
 """A request that a defect kept from being carried, and the defect's type."""
 Reopened = Callable[[Institution, Sequence[Case]], Sequence[NewMessage]]
+CompareGone = Callable[[Institution, Sequence[Case], Sequence[Case]], None]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Taken:
     unreadable: int = 0
     merged: int = 0
     removed: int = 0
+    gone: int = 0
     reopened: int = 0
     open_cases: tuple[str, ...] = ()
     finished_cases: tuple[str, ...] = ()
@@ -82,7 +84,14 @@ class ExamIntake:
     """Only feeds the inbox and withdraws cases that FS has settled; safe to run side by side with itself."""
 
     def __init__(
-        self, queue: MeldingQ, cases: Cases, audit: AuditLog, clock: Clock, reopened: Reopened, alerts: AlertOutbox
+        self,
+        queue: MeldingQ,
+        cases: Cases,
+        audit: AuditLog,
+        clock: Clock,
+        reopened: Reopened,
+        compare_gone: CompareGone,
+        alerts: AlertOutbox,
     ) -> None:
         """`reopened` gives the messages for cases that are registered with us, and open again in FS."""
         self._queue = queue
@@ -90,6 +99,7 @@ class ExamIntake:
         self._audit = audit
         self._clock = clock
         self._reopened = reopened
+        self._compare_gone = compare_gone
         self._alerts = alerts
 
     def take(
@@ -116,7 +126,9 @@ class ExamIntake:
         known = self._known(institution, exams)
         opened = [row for row in wanted.values() if not row.finished_in_fs]
         finished = [known[person] for person, row in wanted.items() if row.finished_in_fs and person in known]
-        removed = self._removed(exams, misstated, chosen, known, began)
+        rowless = self._rowless(exams, misstated, chosen, known, began)
+        removed = [case for case in rowless if case.state in OPEN]
+        gone = [case for case in rowless if _was_registered(case, began)]
         self._withdraw(institution, [case for case in finished if case.state in OPEN], "finished_in_fs")
         self._withdraw(institution, removed, "row_removed")
         again = [
@@ -127,6 +139,7 @@ class ExamIntake:
         messages, carried, unfit = self._open(institution, opened)
         messages += [self._unreadable(institution, row) for row in bad]
         messages += [self._unfit(institution, row, by_itself=by_itself) for row in unfit]
+        self._compare_gone(institution, gone, [case for person, case in known.items() if person in chosen])
         if again:
             messages += self._reopened(institution, again)
         correlation_ids = {message.key: message.correlation_id for message in messages}
@@ -138,6 +151,7 @@ class ExamIntake:
             unreadable=len(bad) + len(unfit),
             merged=sum(max(0, sum(not row.finished_in_fs for row in group) - 1) for group in people.values()),
             removed=len(removed),
+            gone=len(gone),
             reopened=len(again),
             open_cases=tuple(sorted(carried)),
             finished_cases=tuple(sorted(case.correlation_id for case in finished)),
@@ -182,7 +196,7 @@ class ExamIntake:
                 )
             )
 
-    def _removed(
+    def _rowless(
         self,
         exams: Sequence[ExamRows],
         misstated: Sequence[tuple[str, UnreadableRow]],
@@ -190,7 +204,7 @@ class ExamIntake:
         known: dict[Person, Case],
         began: datetime,
     ) -> list[Case]:
-        """Open cases of exams that were read whole, without a row there.
+        """Our cases on exams that were read whole, without a row there.
 
         `misstated` are rows with the exam that they came with. Not who has one there; nobody there while one does not say whose
         it is.
@@ -203,7 +217,6 @@ class ExamIntake:
             case
             for (exam, person), case in known.items()
             if exam in whole
-            and case.state in OPEN
             and (exam, person) not in rows
             and (exam, person) not in unread
             and _opened_at(case) < began

@@ -122,5 +122,9 @@ def _encoded(text: bytes) -> str:
 
 def _decoded(vurd_id: str) -> str:
     """Raises `binascii.Error`, `UnicodeError` or `ValueError`."""
-    name = "".join(unquote(vurd_id).split()).translate(STANDARD_ALPHABET).rstrip("=")
+    unquoted = vurd_id
+    while (once_more := unquote(unquoted)) != unquoted:  # quoted again by each that handed it on
+        unquoted = once_more
+    drawn = (letter for letter in unquoted if not letter.isspace() and unicodedata.category(letter) != "Cf")
+    name = "".join(drawn).translate(STANDARD_ALPHABET).rstrip("=")
     return base64.b64decode(name + "=" * (-len(name) % 4), altchars=b"-_", validate=True).decode()

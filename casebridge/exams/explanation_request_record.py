@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from casebridge.errors import CaseError, PermanentError
-from casebridge.exams.cases import Cases, case_id
+from casebridge.exams.case_ids import case_id
+from casebridge.exams.cases import Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.models import ExplanationRequest

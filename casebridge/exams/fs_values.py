@@ -5,6 +5,7 @@ FS writes `kommisjonsId` as text or number and dates in ISO or Norwegian form, w
 """
 
 import re
+import unicodedata
 from datetime import date, datetime
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
@@ -17,6 +18,8 @@ LAST_DAY: Final = date(2099, 12, 31)
 """A day before the first or after the last stands for "none" or "never" in some registry, and is no day of a case."""
 
 NORWEGIAN: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[T ]+\d{1,2}[:.]\d{2}(?:[:.]\d{2})?)?", re.ASCII)
+ZONED_DAY: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})", re.ASCII)
+"""A day as XML writes it, with a zone and without a time: it is that day, wherever."""
 LONGEST_TEXT: Final = 256
 DIGITS: Final = re.compile(r"\d{1,30}", re.ASCII)
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -26,9 +29,10 @@ def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("a truth value is no number")  # noqa: TRY004 see _read_day
     if isinstance(value, str):
-        if not DIGITS.fullmatch(value.strip()):
+        bare = unicodedata.normalize("NFKC", value).strip()  # digits in full width, as a keyboard may write them
+        if not DIGITS.fullmatch(bare):
             raise ValueError("not a number")
-        return int(value)
+        return int(bare)
     return value
 
 
@@ -50,7 +54,7 @@ def _day(value: Any) -> date:
 
 
 def _day_or_none(value: Any) -> date | None:
-    return None if value is None or value == "" else _day(value)
+    return None if value is None or (isinstance(value, str) and not value.strip()) else _day(value)
 
 
 def _read_day(value: Any) -> date:
@@ -62,6 +66,8 @@ def _read_day(value: Any) -> date:
     if norwegian := NORWEGIAN.fullmatch(text):
         day, month, year = map(int, norwegian.groups())
         return date(year, month, day)
+    if day_alone := ZONED_DAY.fullmatch(text):
+        return date.fromisoformat(day_alone[1])
     moment = datetime.fromisoformat(text)
     try:
         # A day in Norway: 22:40 UTC on the last of June is the first of July there.

@@ -4,10 +4,12 @@ A text that reaches the wrong student cannot be taken back. So a number alone de
 piece of evidence that both sides have is compared, and one that contradicts stops the case for a person.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from casebridge.personal_data import Personal
 
@@ -29,6 +31,12 @@ class Evidence:
     candidate_number: Personal[str | None] = field(default=None, repr=False)
     user_names: Personal[frozenset[str]] = field(default=frozenset(), repr=False)
     person_numbers: Personal[frozenset[str]] = field(default=frozenset(), repr=False)
+
+
+WHOLE_NUMBER: Final = re.compile(r"0*(\d{1,19})(?:\.0+)?")
+"""Leading zeros do not count, nor a fraction of nothing."""
+FEIDE: Final = "feide:"
+"""Feide's own lists of a user's names put this before `user@realm`."""
 
 
 class Piece(StrEnum):
@@ -88,11 +96,24 @@ def compare(person: Person, evidence: Evidence) -> Comparison:
 
 def _number(text: str) -> str:
     """Without white space and leading zeros, as FS counts; anything else stays what it is."""
-    bare = unicodedata.normalize("NFKC", text).strip()
-    return str(int(bare)) if bare.isdecimal() and len(bare) < 20 else bare
+    bare = _bare(text)
+    if bare.isascii() and (whole := WHOLE_NUMBER.fullmatch(bare)):
+        return whole[1]
+    return bare
 
 
 def _user_names(names: Iterable[str], realm: str) -> set[tuple[str, str]]:
     """User and realm of each; a name without realm is the institution's own (contract 3.2 leaves it open)."""
-    split = (unicodedata.normalize("NFKC", name).strip().casefold().partition("@") for name in names)
-    return {(user.strip(), of.strip() or realm.strip().casefold()) for user, _, of in split if user.strip()}
+    split = (_bare(name).casefold().removeprefix(FEIDE).partition("@") for name in names)
+    return {(user.strip(), _realm(of) or _realm(realm)) for user, _, of in split if user.strip()}
+
+
+def _realm(text: str) -> str:
+    """A domain, with or without the dot of the root."""
+    return _bare(text).casefold().rstrip(".")
+
+
+def _bare(text: str) -> str:
+    """In Unicode's compatible form, without white space around it and without characters that are not drawn."""
+    normal = unicodedata.normalize("NFKC", text)
+    return "".join(letter for letter in normal if unicodedata.category(letter) != "Cf").strip()

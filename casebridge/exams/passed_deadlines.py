@@ -9,13 +9,14 @@ from typing import Final
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
+from casebridge.exams.case_alerts import case_alert
 from casebridge.exams.cases import Cases
 from casebridge.exams.fs_values import OSLO
 from casebridge.exams.institution import Institution
 
 AT_ONCE: Final = 200
-NAMED: Final = 10
 SUBMODULE: Final = "deadlines"
+TOLD: Final = "deadlineToldAt"
 
 
 class PassedDeadlines:
@@ -39,23 +40,18 @@ class PassedDeadlines:
             return 0
         # The alert first: a mark without an alert would be silence.
         self._alerts.owe(_alert(institution, named))
-        self._cases.told_of_deadline([document["_id"] for document in overdue])
+        self._cases.note_told([document["_id"] for document in overdue], TOLD)
         return len(named)
 
 
 def _alert(institution: Institution, named: dict[str, datetime]) -> Alert:
     first = sorted(named, key=lambda key: (named[key], key))
-    shown = ", ".join(f"{key} (deadline {named[key].date().isoformat()})" for key in first[:NAMED])
-    more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
-    return Alert(
-        institution=institution.key,
-        org_id=institution.org_id,
-        submodule=SUBMODULE,
-        step="compare",
-        code="case.deadline_passed",
-        cause=f"The legal deadline for an explanation is over without an answer in FS, of {len(first)} cases: {shown}{more}.",
-        next_action="See with `casebridge where` at which step each one waits, and ask the assessor for the answer, or for a "
+    return case_alert(
+        institution,
+        SUBMODULE,
+        "case.deadline_passed",
+        "The legal deadline for an explanation is over without an answer in FS",
+        "See with `casebridge where` at which step each one waits, and ask the assessor for the answer, or for a "
         "case that was set aside do what its code asks; FS gets the answer as soon as there is one.",
-        correlation_id=first[0],
-        about=f"{len(first)} cases, of which {first[0]} has waited longest",
+        {key: f"deadline {named[key].date().isoformat()}" for key in first},
     )

@@ -63,8 +63,11 @@ class ExamSystem(Protocol):
         """
         ...
 
-    def find_candidate(self, place: ExamPlace, person: Person) -> CandidatePlace:
-        """Raises `PermanentError` when the person is not there, or when the evidence of who it is contradicts itself."""
+    def find_candidate(self, place: ExamPlace, person: Person, *, anew: bool = False) -> CandidatePlace:
+        """With `anew`, by what is read now.
+
+        Raises `PermanentError` when the person is not there, or when the evidence of who it is contradicts itself.
+        """
         ...
 
     def candidate(self, place: CandidatePlace) -> Candidate:

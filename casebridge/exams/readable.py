@@ -1,14 +1,16 @@
 """Documents of which each is read for itself: one that cannot be read is told of in the log, and hides no other."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from casebridge.database import Document
 from casebridge.defect import log_defect
 
 logger = logging.getLogger(__name__)
 
+OUR_ID: Final = re.compile(r"[0-9a-f]{16,64}")
 Read = TypeVar("Read")
 
 
@@ -19,6 +21,12 @@ def readable(documents: Iterable[Document], read: Callable[[Document], Read]) ->
         try:
             found.append(read(document))
         except Exception as error:  # noqa: BLE001 whatever stands in one document, it must not hide the others
-            logger.error("casebridge.case_unreadable: a case cannot be read")  # noqa: TRY400
+            logger.error("casebridge.case_unreadable: the case with _id %s cannot be read", _name(document))  # noqa: TRY400
             log_defect(error)
     return found
+
+
+def _name(document: Document) -> str:
+    """Its `_id`, if that is one of ours: anything else may hold anything."""
+    key = document.get("_id")
+    return key if isinstance(key, str) and OUR_ID.fullmatch(key) else "unknown"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from casebridge.errors import CaseError, PermanentError
+from casebridge.errors import CaseError, NotReadyError, PermanentError
 from casebridge.exams import case_at_hand, request_reader
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_state import CaseState
@@ -15,6 +15,7 @@ from casebridge.exams.identity_check import IdentityCheck
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
+from casebridge.exams.moved_deadlines import MovedDeadlines
 from casebridge.exams.ports import Outside
 from casebridge.exams.row_now import RowNow, row_now
 from casebridge.messaging.flow import Result, Step, StepResult
@@ -26,6 +27,9 @@ from casebridge.tenant import normal_institution
 REQUESTED: Final = "request_explanation"
 FINISHED: Final = "finished in FS by hand"
 REMOVED: Final = "removed in FS"
+PART_MISSING: Final = "fs.source_code_part_missing"
+MOVED: Final = frozenset({"identity.contradiction", "wiseflow.participant_unknown"})
+"""What a participant brings out who is another by now, or not there any more."""
 SUPERSEDED: Final = "superseded"
 """The outcome of a message that is not its case's newest: a later one carries what FS says now."""
 
@@ -36,12 +40,20 @@ class RequestFlow:
     queue = request_reader.QUEUE
     forget: tuple[str, ...] = ()
 
-    def __init__(self, institutions: InstitutionRegister, outside: Outside, cases: Cases, deadline_days: int) -> None:
+    def __init__(
+        self,
+        institutions: InstitutionRegister,
+        outside: Outside,
+        cases: Cases,
+        deadline_days: int,
+        moved_deadlines: MovedDeadlines,
+    ) -> None:
         self._institutions = institutions
         self._outside = outside
         self._cases = cases
         self._identities = IdentityCheck(outside, cases)
         self._deadline_days = deadline_days
+        self._moved_deadlines = moved_deadlines
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -67,7 +79,15 @@ class RequestFlow:
         }
 
     def conclude(self, messages: Sequence[Message]) -> None:
-        self._cases.advance([self._dispatched(message) for message in messages if _was_requested(message)])
+        advances = {message.key: self._dispatched(message) for message in messages if _was_requested(message)}
+        self._moved_deadlines.tell(
+            [
+                advances[one.key]
+                for one in messages
+                if one.key in advances and not one.steps[REQUESTED].result["created"]
+            ]
+        )
+        self._cases.advance(list(advances.values()))
         gone = [message.payload["caseId"] for message in messages if _outcome(message) in (REMOVED, FINISHED)]
         if gone:
             self._cases.withdraw(gone)
@@ -79,7 +99,7 @@ class RequestFlow:
         return CaseAdvance.dispatched(
             message.payload["caseId"],
             request,
-            _candidate(message.steps["find_candidate"].result),
+            _candidate(done.result if "participantId" in done.result else message.steps["find_candidate"].result),
             done.result["explanationRequestId"],
             date.fromisoformat(told) if told else self._deadline(request),
             done.at,
@@ -96,10 +116,23 @@ class RequestFlow:
         request = _request(message)
         if outcome := self._overtaken(message, request):
             return StepResult({"outcome": outcome}, last=True)
-        place = self._outside.exam_system(self._institution(message)).find_exam(
+        institution = self._institution(message)
+        try:
+            place = self._find(institution, request)
+        except PermanentError as error:
+            if error.code != PART_MISSING:
+                raise
+            # FS may send by now what it did not send then; it is not of the row's version.
+            row = row_now(self._outside.student_registry(institution), request.vurd_id, request.personlopenr)
+            if row is None:
+                return StepResult({"outcome": REMOVED}, last=True)  # the read that sees it withdraws the case
+            place = self._find(institution, row.request)
+        return StepResult({"flowId": place.flow_id, "subFlowIds": list(place.sub_flow_ids)})
+
+    def _find(self, institution: Institution, request: ExplanationRequest) -> ExamPlace:
+        return self._outside.exam_system(institution).find_exam(
             request.exam, vurderingsordning=request.vurderingsordning, tid=request.tid
         )
-        return StepResult({"flowId": place.flow_id, "subFlowIds": list(place.sub_flow_ids)})
 
     def _find_candidate(self, message: Message, results: Mapping[str, Result]) -> StepResult:
         institution, request, found = self._institution(message), _request(message), results["find_exam"]
@@ -108,33 +141,48 @@ class RequestFlow:
         place = ExamPlace(found["flowId"], tuple(found["subFlowIds"]))
         person = request.person(institution.realm)
         candidate = self._outside.exam_system(institution).find_candidate(place, person)
-        return StepResult(
-            {
-                "flowId": candidate.flow_id,
-                "participantId": candidate.participant_id,
-                "submissionId": candidate.submission_id,
-            }
-        )
+        return StepResult(_place(candidate))
 
     def _request_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
         """Nobody is asked before both ends were looked at again: a correction may have come since the message did."""
         institution, request = self._institution(message), _request(message)
         row = row_now(self._outside.student_registry(institution), request.vurd_id, request.personlopenr)
-        if outcome := _overtaken_in_fs(row, request):
-            return StepResult({"outcome": outcome}, last=True)
-        current = row.request if row else request
-        candidate = _candidate(results["find_candidate"])
-        self._identities.check(institution, self._case(message), current, candidate)
-        deadline = self._deadline(current)
+        if row is None or row.request.finished_in_fs:
+            return StepResult({"outcome": REMOVED if row is None else FINISHED}, last=True)
+        if (row.request.kandidatnr, row.request.brukernavn) != (request.kandidatnr, request.brukernavn):
+            check_correction_read(self._cases, self._case(message), row)
+            return StepResult({"outcome": SUPERSEDED}, last=True)
+        candidate = self._checked(institution, self._case(message), row, results)
+        deadline = self._deadline(row.request)
         requested = self._outside.exam_system(institution).request_explanation(candidate, deadline)
         return StepResult(
             {
+                **_place(candidate),
                 "explanationRequestId": requested.explanation_request_id,
                 "created": requested.created,
                 "shown": requested.shown,
                 "deadline": deadline.isoformat(),
             }
         )
+
+    def _checked(
+        self, institution: Institution, case: Case, row: RowNow, results: Mapping[str, Result]
+    ) -> CandidatePlace:
+        """The participant, as both ends are now. Where a kept list led to another one, it is looked for in a fresh list, once."""
+        candidate = _candidate(results["find_candidate"])
+        try:
+            self._identities.check(institution, case, row, candidate)
+        except PermanentError as error:
+            if error.code not in MOVED:
+                raise
+            found, person = results["find_exam"], row.request.person(institution.realm)
+            place = ExamPlace(found["flowId"], tuple(found["subFlowIds"]))
+            now = self._outside.exam_system(institution).find_candidate(place, person, anew=True)
+            if now == candidate:
+                raise
+            self._identities.check(institution, case, row, now)
+            return now
+        return candidate
 
     def _overtaken(self, message: Message, request: ExplanationRequest) -> str | None:
         """Why the message is not its case's newest, as far as we know without asking FS."""
@@ -200,15 +248,28 @@ def _was_requested(message: Message) -> bool:
     return REQUESTED in message.steps and _outcome(message) is None
 
 
-def _overtaken_in_fs(row: RowNow | None, request: ExplanationRequest) -> str | None:
-    """Why the request is not to be carried as it is; what FS has instead comes as a message of its own."""
-    if row is None:
-        return REMOVED
-    if row.request.finished_in_fs:
-        return FINISHED
-    if (row.request.kandidatnr, row.request.brukernavn) != (request.kandidatnr, request.brukernavn):
-        return SUPERSEDED
-    return None
+def check_correction_read(cases: Cases, case: Case, row: RowNow) -> None:
+    """FS's row was changed since the case's message was made: whether that change was read, and has a message of its own.
+
+    Not before that is a message superseded: the row may be changed back, and then nothing new would ever come. Raises
+    `NotReadyError` `case.correction_unread`.
+    """
+    version = row.request.version
+    if case.version != version and ((now := cases.get(case.id)) is None or now.version != version):
+        raise NotReadyError(
+            "case.correction_unread",
+            "FS shows the request otherwise than when it was read last.",
+            "Nothing to do unless it lasts: the next poll of FS reads the change, and this message goes on by what it says.",
+            system="FS",
+        )
+
+
+def _place(candidate: CandidatePlace) -> Result:
+    return {
+        "flowId": candidate.flow_id,
+        "participantId": candidate.participant_id,
+        "submissionId": candidate.submission_id,
+    }
 
 
 def _candidate(found: Result) -> CandidatePlace:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from casebridge.crash_points import crash_point
-from casebridge.exams.cases import Case, Cases, case_id
+from casebridge.exams.case_ids import case_id
+from casebridge.exams.cases import Case, Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
 from casebridge.fingerprint import short_hash

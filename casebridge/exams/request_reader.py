@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 
 from casebridge import time_limit
 from casebridge.clock import Clock
-from casebridge.defect import as_case_error
+from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError
 from casebridge.exams import exam_message, request_intake
 from casebridge.exams.cases import Cases
@@ -94,7 +94,20 @@ class RequestReader:
         def read(institution: Institution) -> PollOutcome:
             return self._read(institution, self._since(institution) - overlap, None, reach_back)
 
-        return self._polling.each(institutions, SUBMODULE, read, self._watermarks.read_badly, budget_seconds)
+        outcomes = self._polling.each(institutions, SUBMODULE, read, self._watermarks.read_badly, budget_seconds)
+        self._tell_of_deadlines(institutions, {outcome.tenant for outcome in outcomes if outcome.skipped})
+        return outcomes
+
+    def _tell_of_deadlines(self, institutions: Sequence[Institution], tenants: set[str]) -> None:
+        """A deadline does not wait: also of institutions that are paused, or had no turn."""
+        for institution in institutions:
+            if institution.tenant in tenants:
+                try:
+                    self._deadlines.tell(institution)
+                except PyMongoError:
+                    raise
+                except Exception as error:  # noqa: BLE001 one institution's cases must not keep the others untold
+                    log_defect(error)
 
     def read_window(self, institutions: Sequence[Institution], window: Window) -> list[PollOutcome]:
         """Everything asked for in a window, whatever the watermark: a backfill. The watermark stays.
@@ -224,7 +237,7 @@ class RequestReader:
                 **counts,
                 **{
                     name: getattr(taken, name)
-                    for name in ("open", "finished", "unreadable", "merged", "removed", "reopened")
+                    for name in ("open", "finished", "unreadable", "merged", "removed", "gone", "reopened")
                 },
             },
             open_cases=taken.open_cases,

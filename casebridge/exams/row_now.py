@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from casebridge.errors import NotReadyError
 from casebridge.exams.exam_key import plain_vurd_id
-from casebridge.exams.fs_rows import chosen_row, personlopenr_of, read_row
+from casebridge.exams.fs_rows import UnreadableRow, chosen_row, read_row
 from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.ports import StudentRegistry
 from casebridge.personal_data import Personal
@@ -12,21 +13,33 @@ from casebridge.personal_data import Personal
 
 @dataclass(frozen=True)
 class RowNow:
-    """The request, and the text that FS shows for it, as far as it shows one."""
+    """The request, the text that FS shows for it, as far as it shows one, and the other persons' rows of the exam."""
 
     request: ExplanationRequest
     text: Personal[str | None] = field(repr=False)
+    others: Personal[tuple[ExplanationRequest, ...]] = field(default=(), repr=False)
 
 
 def row_now(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> RowNow | None:
-    """The person's row on the exam, by the same choice as when it was read; `None` when FS has none any more."""
-    raws = [
-        (request, raw) for raw in registry.fresh_rows(plain_vurd_id(vurd_id)) if (request := _own(raw, personlopenr))
-    ]
-    if not raws:
-        return None
-    chosen = chosen_row([request for request, _ in raws])
-    return RowNow(chosen, next(text_of(raw) for request, raw in raws if request is chosen))
+    """The person's row on the exam, by the same choice as when it was read; `None` when FS has none any more.
+
+    Raises `NotReadyError` `fs.row_unreadable_now` while a row that may be the person's cannot be read: it is not gone.
+    """
+    raws = registry.fresh_rows(plain_vurd_id(vurd_id))
+    read = [(row, raw) for raw in raws if not isinstance(row := read_row(raw), UnreadableRow)]
+    own = [(row, raw) for row, raw in read if row.personlopenr == personlopenr]
+    if own:
+        chosen = chosen_row([row for row, _ in own])
+        text = next(text_of(raw) for row, raw in own if row is chosen)
+        return RowNow(chosen, text, tuple(row for row, _ in read if row.personlopenr != personlopenr))
+    if len(read) < len(raws) and any(_may_be_of(raw, personlopenr) for raw in raws):
+        raise NotReadyError(
+            "fs.row_unreadable_now",
+            "The row of the request in FS, or one that may be it, lacks or misstates something since it was read.",
+            "Have the row corrected in FS (a message of its own tells what is wrong with it): then this one goes on by itself.",
+            system="FS",
+        )
+    return None
 
 
 def text_of(raw: dict[str, Any]) -> str | None:
@@ -36,9 +49,7 @@ def text_of(raw: dict[str, Any]) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _own(raw: dict[str, Any], personlopenr: int) -> ExplanationRequest | None:
-    """`None` also for a row that cannot be read: it is set aside where the exam is read for its requests."""
-    if personlopenr_of(raw) not in (personlopenr, None):
-        return None  # most rows of an exam are other people's, and reading one whole costs more than this
-    request = read_row(raw)
-    return request if isinstance(request, ExplanationRequest) and request.personlopenr == personlopenr else None
+def _may_be_of(raw: dict[str, Any], personlopenr: int) -> bool:
+    """Whether a row that cannot be read is the person's, or does not say whose it is."""
+    row = read_row(raw)
+    return isinstance(row, UnreadableRow) and row.personlopenr in (None, personlopenr)

@@ -92,9 +92,10 @@ def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapp
     What changed something outside is handed to `record` before the next step begins; the results after that are written down
     with the outcome, by the caller. Raises `StepFailedError`, and `LeaseLostError` before a step whose lease has run out.
     """
-    results = {name: step.result for name, step in message.steps.items()}
     if any(step.last for step in message.steps.values()):
         return
+    _forget_old_looks(flow, message)
+    results = {name: step.result for name, step in message.steps.items()}
     remaining = [step for step in flow.steps if step.name not in results]
     unrecorded: dict[str, StepRecord] = {}
     for step in remaining:
@@ -113,6 +114,18 @@ def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapp
                 raise
             unrecorded = {}
             crash_point("step_recorded")
+
+
+def _forget_old_looks(flow: Flow, message: Message) -> None:
+    """What an earlier attempt only looked up is looked up anew: a person may have mended it since. Not what was acted on."""
+    looked: list[str] = []
+    for step in flow.steps:
+        done = message.steps.get(step.name)
+        if done is None or done.fence == message.fence:
+            break
+        looked = [*looked, step.name] if step.only_looks else []
+    for name in looked:
+        del message.steps[name]
 
 
 def _run(step: Step, message: Message, results: Mapping[str, Result], clock: Clock) -> StepRecord:

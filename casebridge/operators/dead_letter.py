@@ -13,6 +13,7 @@ from typing import Any, Final
 from casebridge.database import Document
 from casebridge.messaging.message import LONG_AGO, UNKNOWN, MessageStatus
 from casebridge.operators import odd
+from casebridge.tenant import normal_institution
 
 CHOOSABLE: Final = (MessageStatus.DEAD, MessageStatus.FAILED, MessageStatus.DISCARDED)
 LAST: Final = "lastError"
@@ -70,7 +71,7 @@ class DeadLetterFilter:
     def _narrow(self) -> Document:
         wanted = {
             "status": self.status.value,
-            "institution": self.institution,
+            "institution": normal_institution(self.institution) if self.institution else None,
             "queue": self.queue,
             "correlationId": self.correlation_id,
             "errors.code": None if self.code == UNKNOWN else self.code,

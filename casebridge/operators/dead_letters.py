@@ -27,7 +27,7 @@ from casebridge.messaging.message import UNFINISHED, UNKNOWN, MessageStatus
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import CHOOSABLE, LAST, SHOWN, DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
-from casebridge.tenant import institution_name
+from casebridge.tenant import institution_name, normal_institution
 from casebridge.told_names import ALL_NAMES, ToldNames
 
 BATCH: Final = 500
@@ -221,7 +221,7 @@ class DeadLetters:
     def _see_that_known(self, wanted: DeadLetterFilter) -> None:
         """Raises `UnknownChoiceError`. An institution that is carried no more stays known as long as it has messages or cases."""
         if wanted.institution and not self._knows_institution(wanted.institution):
-            there = ", ".join(self._configured()) or "none"
+            there = ", ".join(self._configured()[:MOST_NAMED]) or "none"
             raise UnknownChoiceError(
                 f"institution {_quoted(wanted.institution)} is unknown: it is written as in uis.no/prod; there are {there}"
             )
@@ -233,13 +233,14 @@ class DeadLetters:
             )
 
     def _knows_institution(self, key: str) -> bool:
-        org_id, _, env = key.partition("/")
-        if self._environments.find_one({"orgId": org_id, "env": env}, {"_id": 1}) is not None:
+        name = normal_institution(key)
+        if name in self._configured():
             return True
-        return any(collection.find_one({"institution": key}, {"_id": 1}) for collection in self._known_by)
+        return any(collection.find_one({"institution": name}, {"_id": 1}) for collection in self._known_by)
 
     def _configured(self) -> list[str]:
-        rows = self._environments.find({}, {"orgId": 1, "env": 1}).limit(MOST_NAMED)
+        """In their one spelling, whatever that of the configuration is."""
+        rows = self._environments.find({}, {"orgId": 1, "env": 1})
         return sorted({institution_name(row.get("orgId"), row.get("env")) for row in rows})
 
     def _has(self, selection: Document) -> bool:

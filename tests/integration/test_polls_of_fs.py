@@ -11,6 +11,7 @@ from casebridge.exams.cases import Case
 from casebridge.exams.exam_intake import ExamIntake, ExamRows
 from casebridge.exams.institution import Institution
 from casebridge.exams.polling import PollOutcome
+from casebridge.exams.rows_gone import RowsGone
 from casebridge.exams.watermarks import ANSWERS, Watermarks
 from casebridge.messaging.message import NewMessage
 from casebridge.time_limit import TimeLimit
@@ -36,7 +37,8 @@ def rows_of(bridge: Bridge, institution: Institution) -> list[ExamRows]:
 
 
 def intake(bridge: Bridge, reopened: Any = lambda _institution, _cases: ()) -> ExamIntake:
-    return ExamIntake(bridge.queue, bridge.cases, bridge.audit, bridge.clock, reopened, bridge.alerts)
+    compare_gone = RowsGone(bridge.cases, bridge.alerts).compare
+    return ExamIntake(bridge.queue, bridge.cases, bridge.audit, bridge.clock, reopened, compare_gone, bridge.alerts)
 
 
 @pytest.mark.parametrize("fields", POISON.values(), ids=POISON)

@@ -51,6 +51,8 @@ def test_nonsense_is_refused_with_a_code_and_without_its_text(nonsense: str) -> 
 HARMLESS = {
     "padding": lambda name: name + "=" * (-len(name) % 4),
     "escaped padding": lambda name: quote(name + "=" * (-len(name) % 4)),
+    "escaped twice": lambda name: quote(quote(name + "=" * (-len(name) % 4), safe=""), safe=""),
+    "characters that are not drawn": lambda name: f"\ufeff{name[:4]}\u200b{name[4:]}",
     "the other alphabet": lambda name: name.translate(str.maketrans("-_", "+/")),
     "white space": lambda name: f" {name}\n",
     "decomposed letters": lambda name: base64.urlsafe_b64encode(

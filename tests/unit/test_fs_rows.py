@@ -40,6 +40,10 @@ def request(**fields: Any) -> ExplanationRequest:
         {"frist": "15.07.2026 23:59:59"},
         {"frist": "2026-07-15T12:00:00"},
         {"datoVedtakFormidlet": ""},
+        {"datoVedtakFormidlet": " "},
+        {"kandidatnr": "\uff10\uff11\uff10\uff14\uff12"},
+        {"datoKlageMottat": "2026-07-01Z"},
+        {"datoKlageMottat": "2026-07-01+02:00"},
         {"merknad": "x" * 1_000_000},
     ],
 )

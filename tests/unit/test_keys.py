@@ -15,7 +15,7 @@ from hypothesis import strategies as some
 
 from casebridge.alerts.alert import Alert
 from casebridge.exams import watermarks
-from casebridge.exams.cases import case_id
+from casebridge.exams.case_ids import case_id
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.polling import PollOutcome

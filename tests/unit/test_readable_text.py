@@ -38,6 +38,8 @@ PLAIN = (
     '<b a="1>',
     "<b\u00a0>x</b >",
     "<strong>",
+    "Bruk <input> og <video>, ikke <iframe>",
+    "<script> mangler",
 )
 
 HTML = {
@@ -72,6 +74,9 @@ HTML = {
     "a comment that never ends": ("<p>En</p><!-- to", "En\n\n<!-- to"),
     "a whole page": ("<!DOCTYPE html><html><head><title>t</title></head><body><p>En</p></body></html>", "En"),
     "a word processor": ('<p class="MsoNormal">En<o:p></o:p></p>', "En"),
+    "a film and its words": ('<p>Se</p><video controls><source src="x.mp4"></video><p>her</p>', "Se\n\nher"),
+    "columns of a table": ("<table><colgroup><col/><col></colgroup><tr><td>a</td><td>b</td></tr></table>", "a\tb"),
+    "a formula": ("<p>Her er <math><mi>x</mi><mo>=</mo><mn>2</mn></math> feil</p>", "Her er x=2 feil"),
     "a lone surrogate": ("<p>En\ud800</p>", "En"),
 }
 
@@ -88,7 +93,11 @@ def test_html_becomes_what_a_reader_sees(html: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     "html", ["<p><br></p>", "<p>&nbsp;</p>", "<p>&shy;&#8203;</p>", "&nbsp;", "&#8203;&zwnj;", "<p></p>", "<br>", "<hr>",
-             "<ul><li></li></ul>", "<p><img src='x.png'></p>", "<p> <!-- x --> </p>", "<div>\u3164&#x2800;</div>"]
+             "<ul><li></li></ul>", "<p><img src='x.png'></p>", "<p> <!-- x --> </p>",
+             "<p><iframe src='https://x.no'></iframe></p>", "<audio controls src='x.mp3'></audio>", "<style>p{}</style>",
+             "<script>1 < 2</script>\n", "<p><svg><path d='M0 0'/></svg></p>",
+             "<picture><source srcset='x'><img></picture>",
+             "<div>\u3164&#x2800;</div>"]
 )  # fmt: skip
 def test_html_without_anything_to_see_says_nothing(html: str) -> None:
     assert not says_something(readable_text(html))
