@@ -36,8 +36,10 @@ from casebridge.settings import QueueSettings
 logger = logging.getLogger(__name__)
 
 AWAY_PAUSE: Final = 0.5
+"""Seconds until what the database did not take is tried again."""
 LOOK_AROUND_SECONDS: Final = 1.0
-"""How often the relay looks for effects that other processes left behind, and the claims for institutions that were paused."""
+"""How often the relay looks for effects that other processes left behind, the claims for institutions that were paused, and
+the helpers for alerts and pauses that are due."""
 PREFETCH: Final = 6
 """Claimed messages per worker: enough that a claim's cost is shared, few enough that another process finds work."""
 SMALL_CREW: Final = 4
@@ -120,8 +122,8 @@ class Listener:
             "settle": self._settle_until_ended,
             "relay": self._deliver_until_ended,
             "lease": lambda: self._repeat(self._keep_leases, self._settings.lease_seconds / 3),
-            "alerts": lambda: self._repeat(self._relay.send_alerts, 1.0),
-            "care": lambda: self._repeat(self._care, 1.0),
+            "alerts": lambda: self._repeat(self._relay.send_alerts, LOOK_AROUND_SECONDS),
+            "care": lambda: self._repeat(self._care, LOOK_AROUND_SECONDS),
         }
         if patient:
             bell = WakeUp(self._queue.lanes, self._hear, self._missed, self._settings.idle_poll_seconds)
