@@ -3,8 +3,6 @@
 The processes are forked from one that has the definitions loaded, which takes seconds; what is forked opens its own connections.
 """
 
-import importlib
-import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
@@ -12,15 +10,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from casebridge import crash_points
 from casebridge.crash_points import SimulatedCrashError
 from orchestration.build import build_defs
+from tests.forked import enter, forked, load_once
 from tests.processes import Crash
 from tests.world import World
 
 RUN_SECONDS = 60.0
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload([__name__])
+load_once(__name__)
 
 
 class DagsterRuns:
@@ -48,8 +45,7 @@ class DagsterRuns:
 
     def _run(self, job: str, more: Mapping[str, str]) -> int:
         environment = {**self._world.environment(), **more, "DAGSTER_HOME": str(self._home)}
-        process = _processes.Process(target=_execute, args=(job, environment, str(self.log)))
-        process.start()
+        process = forked(_execute, (job, {**os.environ, **environment}, self.log))
         process.join(RUN_SECONDS)
         if process.exitcode is None:
             process.kill()
@@ -57,13 +53,9 @@ class DagsterRuns:
         return process.exitcode
 
 
-def _execute(job: str, environment: Mapping[str, str], log: str) -> None:
+def _execute(job: str, environment: Mapping[str, str], log: Path) -> None:
     """In the new process: what a launched run does."""
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.environ.update(environment)
-    importlib.reload(crash_points)  # it reads the environment when it is loaded
+    enter(environment, log, log)
     with dg.DagsterInstance.get() as instance:
         raise SystemExit(0 if execute(job, instance) else 1)
 

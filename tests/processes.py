@@ -3,20 +3,23 @@
 import json
 import os
 import signal
-import subprocess
 import sys
+import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from command_line.main import main
 from local_servers.child_process import Child, Children
+from tests.forked import enter, forked, load_once
 from tests.world import World
 
 COMMAND = str(Path(sys.executable).with_name("casebridge"))
 START_SECONDS = 30.0
 RUN_SECONDS = 60.0
+load_once(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,15 +90,16 @@ class Processes:
 
     def run(self, *arguments: str, crash: Crash | None = None, **environment: str) -> Ended:
         """Run a command to its end."""
-        ended = subprocess.run(
-            [COMMAND, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=RUN_SECONDS,
-            env={**os.environ, **self._environment(crash, environment)},
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            output, notes = Path(folder, "output"), Path(folder, "notes")
+            environment = {**os.environ, **self._environment(crash, environment)}
+            process = forked(_command, (arguments, environment, output, notes))
+            process.join(RUN_SECONDS)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+                raise TimeoutError(f"{arguments[0]} took longer than {RUN_SECONDS:.0f} s:\n{notes.read_text()[-3000:]}")
+            return Ended(process.exitcode, output.read_text(), notes.read_text())
 
     def stop(self) -> None:
         for listener in self.listeners:
@@ -103,3 +107,10 @@ class Processes:
 
     def _environment(self, crash: Crash | None, more: Mapping[str, str]) -> dict[str, str]:
         return {**self._world.environment(), **(crash.environment() if crash else {}), **more}
+
+
+def _command(arguments: Sequence[str], environment: Mapping[str, str], output: Path, notes: Path) -> None:
+    """In the new process: what the command's script does."""
+    enter(environment, output, notes)
+    sys.argv = [COMMAND, *arguments]
+    main()

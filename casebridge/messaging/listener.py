@@ -34,8 +34,10 @@ from casebridge.settings import QueueSettings
 logger = logging.getLogger(__name__)
 
 AWAY_PAUSE: Final = 0.5
+"""Seconds until what the database did not take is tried again."""
 LOOK_AROUND_SECONDS: Final = 1.0
-"""How often the relay looks for effects that other processes left behind, and the claims for institutions that were paused."""
+"""How often the relay looks for effects that other processes left behind, the claims for institutions that were paused, and
+the helpers for alerts and pauses that are due."""
 PREFETCH: Final = 6
 """Claimed messages per worker: enough that a claim's cost is shared, few enough that another process finds work."""
 SMALL_CREW: Final = 4

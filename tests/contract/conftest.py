@@ -7,13 +7,16 @@ from typing import Final
 import pytest
 from pydantic import SecretStr
 
-from casebridge.settings import MongoDBSettings
+from casebridge.database import Database
+from casebridge.settings import KafkaSettings, MongoDBSettings
 from local_servers.child_process import Children
 from local_servers.kafka import KafkaNotFoundError
 from local_servers.mongodb import EmbeddedMongoDB
 from local_servers.secured_kafka import SecuredKafka
 from local_servers.secured_mongodb import SecuredMongoDB
 from tests.certificates import CertificateFiles, make_certificate
+from tests.kafka_bench import Bench
+from tests.kafka_broker import kafka_settings
 from tests.required import required_in_ci
 
 EMBEDDED: Final = "embedded"
@@ -74,3 +77,8 @@ def mongodb_settings(
     if mongodb_server != EMBEDDED:
         uses_server(f"one {mongodb_server}")
     return mongodb_settings
+
+
+@pytest.fixture
+def bench_on(database: Database) -> Callable[..., Bench]:
+    return lambda broker, **more: Bench(database, KafkaSettings.model_validate(kafka_settings(broker.address, **more)))

@@ -2,16 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from casebridge.audit.log import AuditLog
+from casebridge.exams.cases import Cases
+from casebridge.messaging.meldingq import MeldingQ
+from casebridge.operators.dead_letters import DeadLetters
 from local_servers.child_process import Children
 from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
 from orchestration.build import build_defs
 from resources.bridge import Bridge
 from resources.bridge_resource import BridgeResource
+from tests.manual_clock import ManualClock
 from tests.required import required_in_ci
 from tests.world import World
 
@@ -107,3 +113,11 @@ def failures_of(result: dg.ExecuteInProcessResult) -> dict[str, str]:
 
 def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
     return {evaluation.check_name: evaluation for evaluation in result.get_asset_check_evaluations()}
+
+
+@pytest.fixture
+def letters(world: World) -> DeadLetters:
+    """On a database without institutions: what stands in it, a test has written."""
+    clock = ManualClock()
+    queue = MeldingQ(world.database, clock, timedelta(seconds=60))
+    return DeadLetters(world.database, queue, Cases(world.database, clock, 14), AuditLog(world.database), clock)

@@ -35,6 +35,7 @@ from casebridge.clock import ServerClock
 from casebridge.database import Database
 from casebridge.database_faults import is_away
 from casebridge.errors import CaseError, LeaseLostError, NotReadyError, PermanentError, RateLimitedError, TransientError
+from casebridge.messaging import listener as listener_module
 from casebridge.messaging.effect_channels import ALERT, AlertEffects
 from casebridge.messaging.effects import Settlement
 from casebridge.messaging.flow import Result, Step, StepResult
@@ -51,6 +52,12 @@ from casebridge.messaging.worker import Worker
 from casebridge.settings import QueueSettings
 from tests.patience import wait_until
 
+PAUSE_SECONDS: Final = 0.02
+"""Of the listener, after each error that says that the database is away: each boundary meets a dozen of them in a row."""
+LOOK_AROUND_SECONDS: Final = 0.1
+ATTEMPTS: Final = 3
+HOLD: Final = timedelta(seconds=0.5)
+"""What a relay dropped when an error threw it out of its round is owed until then."""
 QUEUE: Final = "a queue"
 EFFECT: Final = "an effect"
 NEIGHBOURS: Final = 5
@@ -213,6 +220,12 @@ class TrappedSlack:
         self.sent.append(text)
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "AWAY_PAUSE", PAUSE_SECONDS)
+    monkeypatch.setattr(listener_module, "LOOK_AROUND_SECONDS", LOOK_AROUND_SECONDS)
+
+
 class House:
     """A listener with all that it works with, on the real queue."""
 
@@ -222,7 +235,7 @@ class House:
         clock = ServerClock(database.server_time)
         settings = QueueSettings(
             workers=8, lease_seconds=2.0, retry_base_seconds=0.05, retry_cap_seconds=0.1, idle_poll_seconds=0.1,
-            shutdown_seconds=5.0,
+            shutdown_seconds=5.0, maximum_attempts=ATTEMPTS,
         )  # fmt: skip
         lease = timedelta(seconds=settings.lease_seconds)
         self.queue = TrappedQueue(database, clock, lease)
@@ -237,7 +250,7 @@ class House:
         )  # fmt: skip
         self.relay = Relay(
             OwedEffects(database, clock), {ALERT: AlertEffects(alerts), EFFECT: self.channel}, alerts,
-            Blacklist(database), self.slack, clock, timedelta(days=1), hold=lease, retry=timedelta(seconds=0.05),
+            Blacklist(database), self.slack, clock, timedelta(days=1), hold=HOLD, retry=timedelta(seconds=0.05),
         )  # fmt: skip
         worker = Worker(self.queue, {QUEUE: flow}, clock, settings.maximum_attempts)
         self.listener = Listener(

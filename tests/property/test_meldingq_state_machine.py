@@ -5,19 +5,17 @@ sequence in which they disagree.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from threading import Barrier
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from casebridge.database import Database
+from casebridge.database import Database, Document
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.claims import BLOCKED_WAIT
 from casebridge.messaging.meldingq import Finished, MeldingQ
@@ -28,6 +26,8 @@ from tests.manual_clock import ManualClock
 LEASE = timedelta(seconds=60)
 RETRY = timedelta(seconds=15)
 HOLD = timedelta(seconds=30)
+MOST_UNFINISHED = 6
+"""Two of each case show all that a queue of a case can do; more only make each look at the database longer."""
 
 
 @dataclass
@@ -68,6 +68,7 @@ class MeldingQMachine(RuleBasedStateMachine):
 
     # Sources
 
+    @precondition(lambda self: sum(expected.unfinished for expected in self.model.values()) < MOST_UNFINISHED)
     @rule(case=st.sampled_from("abc"))
     def enqueue(self, case: str) -> None:
         self.clock.pass_time(0.001)
@@ -92,6 +93,7 @@ class MeldingQMachine(RuleBasedStateMachine):
 
     # Workers
 
+    @precondition(lambda self: self.model)
     @rule(worker=st.sampled_from(["one", "two"]))
     def claim(self, worker: str) -> None:
         now = self.clock.now()
@@ -126,13 +128,13 @@ class MeldingQMachine(RuleBasedStateMachine):
 
     def postpone_blocked(self, now: datetime) -> None:
         """The queue may let blocked messages wait; the model takes over the new time but checks its bounds."""
+        due_at = {row["_id"]: row.get("dueAt") for row in self.database.messages.find({}, {"dueAt": 1})}
         for expected in self.model.values():
             if expected.unfinished and expected.status is not MessageStatus.PROCESSING:
-                document = self.database.messages.find_one({"_id": expected.key})
-                assert document is not None
-                if document["dueAt"] != expected.due_at:
-                    assert document["dueAt"] >= now + BLOCKED_WAIT
-                    expected.due_at = document["dueAt"]
+                found = due_at[expected.key]
+                if found != expected.due_at:
+                    assert found >= now + BLOCKED_WAIT
+                    expected.due_at = found
 
     @precondition(lambda self: any(self.held.values()))
     @rule(data=st.data())
@@ -145,7 +147,7 @@ class MeldingQMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(self.held.values()))
     @rule(data=st.data())
     def heartbeat(self, data: st.DataObject) -> None:
-        worker = data.draw(st.sampled_from([name for name, held in self.held.items() if held]))
+        worker = self.draw_holder(data)
         self.queue.keep(worker, list(self.held[worker].values()))
         for key in self.held[worker]:
             self.model[key].due_at = self.clock.now() + LEASE
@@ -185,8 +187,10 @@ class MeldingQMachine(RuleBasedStateMachine):
         expected.attempts -= 0 if counts else 1
         self.forget(message)
 
-    @rule(worker=st.sampled_from(["one", "two"]))
-    def release(self, worker: str) -> None:
+    @precondition(lambda self: any(self.held.values()))
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        worker = self.draw_holder(data)
         self.queue.release(list(self.held[worker].values()))
         for key in list(self.held[worker]):
             expected = self.model[key]
@@ -194,8 +198,10 @@ class MeldingQMachine(RuleBasedStateMachine):
             expected.attempts -= 1
             self.zombies.append(self.held[worker].pop(key))
 
-    @rule(worker=st.sampled_from(["one", "two"]))
-    def crash(self, worker: str) -> None:
+    @precondition(lambda self: any(self.held.values()))
+    @rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        worker = self.draw_holder(data)
         self.zombies.extend(self.held[worker].values())
         self.held[worker].clear()
 
@@ -205,6 +211,7 @@ class MeldingQMachine(RuleBasedStateMachine):
         self.clock.pass_time(LEASE.total_seconds() + 1)
         self.claim(worker)
 
+    @precondition(lambda self: self.model)
     @rule(seconds=st.sampled_from([1.0, 16.0, 61.0]))
     def time_passes(self, seconds: float) -> None:
         self.clock.pass_time(seconds)
@@ -268,9 +275,14 @@ class MeldingQMachine(RuleBasedStateMachine):
     # What must always hold
 
     @invariant()
-    def nothing_is_lost_and_nothing_is_twice(self) -> None:
-        live = {document["_id"]: document for document in self.database.messages.find()}
+    def the_queue_is_as_the_model_says(self) -> None:
+        live = list(self.database.messages.find())
         moved = {document["_id"] for document in self.database.processed_messages.find({}, {"_id": 1})}
+        self.nothing_is_lost_and_nothing_is_twice({document["_id"]: document for document in live}, moved)
+        working = [each["orderingKey"] for each in live if each["status"] == MessageStatus.PROCESSING.value]
+        assert len(working) == len(set(working)), "one message of a case is in work"
+
+    def nothing_is_lost_and_nothing_is_twice(self, live: dict[str, Document], moved: set[str]) -> None:
         for key, expected in self.model.items():
             assert (key in moved) == bool(expected.finished)
             assert expected.finished <= 1
@@ -284,17 +296,13 @@ class MeldingQMachine(RuleBasedStateMachine):
                     expected.generation,
                 )
 
-    @invariant()
-    def one_message_of_a_case_is_in_work(self) -> None:
-        working = [
-            doc["orderingKey"] for doc in self.database.messages.find({"status": MessageStatus.PROCESSING.value})
-        ]
-        assert len(working) == len(set(working))
-
     # Helpers
 
     def keys_with(self, *statuses: MessageStatus) -> list[str]:
         return sorted(key for key, expected in self.model.items() if expected.status in statuses)
+
+    def draw_holder(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from([name for name, held in self.held.items() if held]))
 
     def draw_held(self, data: st.DataObject) -> Message:
         held = sorted(key for holder in self.held.values() for key in holder)
@@ -327,89 +335,16 @@ def step_record(clock: ManualClock, message: Message) -> StepRecord:
     return StepRecord(clock.now(), message.fence, 1, {"done": True})
 
 
-def test_a_bounded_claim_takes_the_oldest_and_leaves_the_rest(database: Database) -> None:
-    clock = ManualClock()
-    queue = MeldingQ(database, clock, LEASE)
-    for number in range(5):
-        queue.accept([new_message(f"m{number}", f"case{number}")])
-        clock.pass_time(1)
-    taken = [[message.key for message in queue.claim("one", limit)] for limit in (1, 2, 100)]
-    assert [sorted(keys) for keys in taken] == [["m0"], ["m1", "m2"], ["m3", "m4"]]
-
-
-def test_a_replayed_message_behind_a_younger_one_in_work_holds_up_nobody(database: Database) -> None:
-    clock = ManualClock()
-    queue = MeldingQ(database, clock, LEASE)
-    queue.accept([new_message("old", "the case")])
-    (old,) = queue.claim("one", 1)
-    failure = Failure(clock.now(), 1, "step", "permanent", "test.failed", "It failed.", "Look at it.")
-    queue.fail(old, MessageStatus.DEAD, None, failure, [], counts=True)
-    clock.pass_time(1)
-    queue.accept([new_message("young", "the case")])
-    (young,) = queue.claim("one", 1)
-    queue.replay({"old": 1}, from_status=MessageStatus.DEAD, reason="test", asked_by="test")
-    clock.pass_time(1)
-    queue.accept([new_message("other", "another case")])
-
-    assert [message.key for message in queue.claim("two", 100)] == ["other"]
-    queue.finish([Finished(young)], HOLD)
-    clock.pass_time(BLOCKED_WAIT.total_seconds())
-    assert [message.key for message in queue.claim("two", 100)] == ["old"]
-
-
-def test_workers_that_claim_at_the_same_moment_never_get_the_same_message(database: Database) -> None:
-    clock = ManualClock()
-    queue = MeldingQ(database, clock, LEASE)
-    queue.accept([new_message(f"m{number}", f"case{number}") for number in range(200)])
-    together = Barrier(4)
-
-    def claim_all(worker: str) -> list[str]:
-        together.wait()
-        mine: list[str] = []
-        while claimed := queue.claim(worker, 25):
-            mine += [message.key for message in claimed]
-        return mine
-
-    with ThreadPoolExecutor(4) as pool:
-        claimed = [key for keys in pool.map(claim_all, ["one", "two", "three", "four"]) for key in keys]
-
-    assert len(claimed) == len(set(claimed)), "a message in two hands"
-    # Whoever lost a race looks again at the next round; nothing is left behind.
-    claimed += [message.key for message in queue.claim("five", 200)]
-    assert sorted(claimed) == sorted(f"m{number}" for number in range(200))
-
-
-def test_two_messages_of_a_case_are_never_in_work_together(database: Database) -> None:
-    clock = ManualClock()
-    queue = MeldingQ(database, clock, timedelta(days=1))  # the threads push the clock: no lease may run out
-    for number in range(40):
-        queue.accept([new_message(f"m{number}", "the case")])
-        clock.pass_time(0.001)
-    together = Barrier(4)
-    order: list[str] = []
-
-    def work(worker: str) -> None:
-        together.wait()
-        while len(order) < 40:
-            for message in queue.claim(worker, 10):
-                assert database.messages.count_documents({"status": MessageStatus.PROCESSING.value}) == 1
-                order.append(message.key)
-                queue.finish([Finished(message)], HOLD)
-            clock.pass_time(2)
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(work, ["one", "two", "three", "four"]))
-
-    assert order == [f"m{number}" for number in range(40)]
-
-
 def test_whatever_happens_nothing_is_lost_and_nothing_is_done_twice(database: Database) -> None:
     MeldingQMachine.database = database
     run_state_machine_as_test(
         MeldingQMachine,
         settings=settings(
-            max_examples=150,
-            stateful_step_count=50,
+            # With the preconditions, 80 sequences of 30 are about 2,500 steps, in which 129 pairs of rules follow each other,
+            # and 51 orders of rules are distinct. 150 of 50 without them: about 7,300 steps, 155 pairs, 82 orders. There are
+            # fewer replays (3 for 30) and more discards (21 for 7).
+            max_examples=80,
+            stateful_step_count=30,
             deadline=None,
             derandomize=True,  # the same sequences in every run; to explore, take this line away
             print_blob=True,

@@ -1,0 +1,95 @@
+"""Who claims what of MeldingQ: the oldest first, one of a case, and never two workers the same, at the same moment either."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+from casebridge.database import Database
+from casebridge.messaging.claims import BLOCKED_WAIT
+from casebridge.messaging.meldingq import Finished, MeldingQ
+from casebridge.messaging.message import Failure, MessageStatus, NewMessage
+from tests.manual_clock import ManualClock
+
+LEASE = timedelta(seconds=60)
+HOLD = timedelta(seconds=30)
+OF_ONE_CASE = 16
+
+
+def new_message(key: str, case: str) -> NewMessage:
+    return NewMessage(key, "wiseflow-begrunnelse", "uis.no", "test", "WISEFLOW", case, f"correlation-{case}", {"n": 1})
+
+
+def test_a_bounded_claim_takes_the_oldest_and_leaves_the_rest(database: Database) -> None:
+    clock = ManualClock()
+    queue = MeldingQ(database, clock, LEASE)
+    for number in range(5):
+        queue.accept([new_message(f"m{number}", f"case{number}")])
+        clock.pass_time(1)
+    taken = [[message.key for message in queue.claim("one", limit)] for limit in (1, 2, 100)]
+    assert [sorted(keys) for keys in taken] == [["m0"], ["m1", "m2"], ["m3", "m4"]]
+
+
+def test_a_replayed_message_behind_a_younger_one_in_work_holds_up_nobody(database: Database) -> None:
+    clock = ManualClock()
+    queue = MeldingQ(database, clock, LEASE)
+    queue.accept([new_message("old", "the case")])
+    (old,) = queue.claim("one", 1)
+    failure = Failure(clock.now(), 1, "step", "permanent", "test.failed", "It failed.", "Look at it.")
+    queue.fail(old, MessageStatus.DEAD, None, failure, [], counts=True)
+    clock.pass_time(1)
+    queue.accept([new_message("young", "the case")])
+    (young,) = queue.claim("one", 1)
+    queue.replay({"old": 1}, from_status=MessageStatus.DEAD, reason="test", asked_by="test")
+    clock.pass_time(1)
+    queue.accept([new_message("other", "another case")])
+
+    assert [message.key for message in queue.claim("two", 100)] == ["other"]
+    queue.finish([Finished(young)], HOLD)
+    clock.pass_time(BLOCKED_WAIT.total_seconds())
+    assert [message.key for message in queue.claim("two", 100)] == ["old"]
+
+
+def test_workers_that_claim_at_the_same_moment_never_get_the_same_message(database: Database) -> None:
+    clock = ManualClock()
+    queue = MeldingQ(database, clock, LEASE)
+    queue.accept([new_message(f"m{number}", f"case{number}") for number in range(200)])
+    together = Barrier(4)
+
+    def claim_all(worker: str) -> list[str]:
+        together.wait()
+        mine: list[str] = []
+        while claimed := queue.claim(worker, 25):
+            mine += [message.key for message in claimed]
+        return mine
+
+    with ThreadPoolExecutor(4) as pool:
+        claimed = [key for keys in pool.map(claim_all, ["one", "two", "three", "four"]) for key in keys]
+
+    assert len(claimed) == len(set(claimed)), "a message in two hands"
+    # Whoever lost a race looks again at the next round; nothing is left behind.
+    claimed += [message.key for message in queue.claim("five", 200)]
+    assert sorted(claimed) == sorted(f"m{number}" for number in range(200))
+
+
+def test_two_messages_of_a_case_are_never_in_work_together(database: Database) -> None:
+    clock = ManualClock()
+    queue = MeldingQ(database, clock, timedelta(days=1))  # the threads push the clock: no lease may run out
+    for number in range(OF_ONE_CASE):
+        queue.accept([new_message(f"m{number}", "the case")])
+        clock.pass_time(0.001)
+    together = Barrier(4)
+    order: list[str] = []
+
+    def work(worker: str) -> None:
+        together.wait()
+        while len(order) < OF_ONE_CASE:
+            for message in queue.claim(worker, 10):
+                assert database.messages.count_documents({"status": MessageStatus.PROCESSING.value}) == 1
+                order.append(message.key)
+                queue.finish([Finished(message)], HOLD)
+            clock.pass_time(2)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, ["one", "two", "three", "four"]))
+
+    assert order == [f"m{number}" for number in range(OF_ONE_CASE)]
