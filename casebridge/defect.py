@@ -5,7 +5,7 @@ The text of an exception may quote a value, and the value may be personal data; 
 
 import logging
 
-from casebridge.database_faults import is_too_large, too_large
+from casebridge.database_faults import is_away, is_too_large, too_large
 from casebridge.errors import CaseError, TransientError
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,17 @@ def as_case_error(error: BaseException) -> CaseError:
         f"A defect in casebridge: {type(error).__name__}.",
         "Report it with the time, and the case id if there is one; it is tried again.",
     )
+
+
+def log_away_or_defect(who: logging.Logger, error: BaseException, then: str = "") -> None:
+    """For a loop that goes on whatever happens: the database is away, which is no defect, or there is a defect.
+
+    `then` says what is done about it.
+    """
+    if is_away(error):
+        who.warning("the database is away (%s)%s", type(error).__name__, then)
+    else:
+        log_defect(error)
 
 
 def log_defect(error: BaseException) -> None:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Final
 
 from casebridge.database_faults import is_away
-from casebridge.defect import log_defect
+from casebridge.defect import log_away_or_defect, log_defect
 from casebridge.messaging.lanes import Lane
 from casebridge.messaging.line import Line
 from casebridge.messaging.meldingq import MeldingQ
@@ -202,10 +202,7 @@ class Listener:
         except BaseException as error:  # a document that nobody expects must not end the process, nor the others' work
             if not patient:
                 raise
-            if is_away(error):
-                logger.warning("the database is away (%s): claiming again soon", type(error).__name__)
-            else:
-                log_defect(error)
+            log_away_or_defect(logger, error, ": claiming again soon")
             return [], AWAY_PAUSE
         with self._lock:
             self._held.update({message.key: message for message in messages})
@@ -367,10 +364,7 @@ class Listener:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 a helper thread must outlive any defect
-            if is_away(error):
-                logger.warning("the database is away (%s)", type(error).__name__)
-            else:
-                log_defect(error)
+            log_away_or_defect(logger, error)
         else:
             return True
         return False
