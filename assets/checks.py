@@ -50,7 +50,7 @@ def oldest_pending(bridge: BridgeResource) -> dg.AssetCheckResult:
     wired = bridge.get()
     pending, seconds = wired.status.pending()
     allowed = wired.settings.queue.overdue_seconds
-    paused = sorted({wired.names.institution(pause.institution) for pause in wired.pauses.all()})
+    paused = sorted({wired.names.institution(pause.who) for pause in wired.pauses.all()})
     late = seconds is not None and seconds > allowed
     return dg.AssetCheckResult(
         passed=not late,

@@ -43,6 +43,9 @@ class ToldNames:
             return UNKNOWN
         if normal_institution(name) in self._configured().institutions:
             return name
+        institution, _, exam_system = name.rpartition("/")
+        if normal_institution(institution) in self._configured().institutions:
+            return f"{institution}/{self.exam_system(exam_system)}"  # a tenant
         org_id, _, env = name.partition("/")
         return institution_name(self.org_id(org_id), self.env(env))
 

@@ -10,7 +10,7 @@ from casebridge.defect import log_defect
 
 logger = logging.getLogger(__name__)
 
-OUR_ID: Final = re.compile(r"[0-9a-f]{16,64}")
+OUR_ID: Final = re.compile(r"[0-9a-f-]{32,36}")
 Read = TypeVar("Read")
 
 
@@ -21,12 +21,12 @@ def readable(documents: Iterable[Document], read: Callable[[Document], Read]) ->
         try:
             found.append(read(document))
         except Exception as error:  # noqa: BLE001 whatever stands in one document, it must not hide the others
-            logger.error("casebridge.case_unreadable: the case with _id %s cannot be read", _name(document))  # noqa: TRY400
+            logger.error("casebridge.case_unreadable: case %s cannot be read", _name(document))  # noqa: TRY400
             log_defect(error)
     return found
 
 
 def _name(document: Document) -> str:
-    """Its `_id`, if that is one of ours: anything else may hold anything."""
-    key = document.get("_id")
+    """Its correlation id, if that is one of ours: anything else may hold anything, and `_id` could be guessed back."""
+    key = document.get("correlationId")
     return key if isinstance(key, str) and OUR_ID.fullmatch(key) else "unknown"

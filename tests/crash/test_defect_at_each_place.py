@@ -17,7 +17,7 @@ from tests.world import World
 
 ROUNDS = 6
 FATAL = frozenset({"claimed"})
-"""Where a defect ends the process that it happens in: it could not go on without claiming."""
+"""Where a defect ends the batch that it happens in: it could not go on without claiming. A listener claims again."""
 
 
 @pytest.mark.parametrize("point", CRASH_POINTS)

@@ -3,8 +3,6 @@
 import pytest
 
 from casebridge.crash_points import CRASH_POINTS
-from tests.crash.test_clean_shutdown import SECONDS_TO_END
-from tests.crash.test_defect_at_each_place import FATAL
 from tests.crash.test_killed_listener import (
     LEASE_SECONDS,
     ONE_WORKER,
@@ -27,9 +25,5 @@ def test_a_defect_costs_a_listener_nothing_but_time(point: str, world: World, pr
     first, *_ = PASSES[point]
     listener = processes.listener(*ONE_WORKER, crash=Crash(point, first, "exception"))
     wait_until(lambda: "SimulatedCrashError" in listener.log.read_text(), f"it comes to {point}")
-    if point in FATAL:
-        assert listener.process.wait(SECONDS_TO_END) != 0
-        processes.listener(*ONE_WORKER)
-
     carry_to_the_end(world)
     check_everything(world, requests=4)

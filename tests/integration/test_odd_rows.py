@@ -224,10 +224,11 @@ def test_people_are_told_whatever_an_earlier_alert_holds(field: str, bridge: Bri
             "uis.no/test", "uis.no", "s", "step", f"code.{number}", "Why.", "Do.", correlation_id=f"case {number}"
         )
         bridge.alerts.owe(alert)
-        row = bridge.database.alerts.find_one({"_id": alert.fingerprint})
+        fingerprint = bridge.names.of_alert(alert).fingerprint
+        row = bridge.database.alerts.find_one({"_id": fingerprint})
         assert row is not None
         try:
-            bridge.database.alerts.replace_one({"_id": alert.fingerprint}, changed(row, field, value))
+            bridge.database.alerts.replace_one({"_id": fingerprint}, changed(row, field, value))
         except OperationFailure:
             continue  # the server does not take the value in an index
         bridge.alerts.owe(alert)

@@ -106,7 +106,7 @@ def plant_a_defect(world: World) -> None:
     readable = {"payload.request": {"$exists": True}, "status": "dead"}
     message = wait_until(lambda: world.database.messages.find_one(readable), "a request is set aside")
     case = world.database.cases.find_one({"_id": message["payload"]["caseId"]}) or {}
-    odd = {"_id": "odd case", "correlationId": "odd case", "state": f"{MARK}-defekt"}
+    odd = {"_id": "odd case", "correlationId": "01a22167f5607d39bf4d3a38506982b2", "state": f"{MARK}-defekt"}
     world.database.cases.insert_one({**case, **odd})
     broken = {**message, "_id": "broken", "orderingKey": "broken", "steps": {}, "status": "enqueued", "attempts": 0}
     broken |= {"payload": {**message["payload"], "caseId": "odd case"}, "dueAt": message["enqueuedAt"]}

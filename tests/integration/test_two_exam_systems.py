@@ -81,12 +81,12 @@ def test_what_cannot_be_carried_is_set_aside_and_stops_nothing(world: World) -> 
 
 
 def test_a_pause_holds_its_own_exam_system_only(world: World) -> None:
+    world.configure(queue={"probe_seconds": 900.0, "probe_cap_seconds": 900.0})
     org_id = populate(world)
     bridge = world.bridge()
     bridge.queue.accept([of_inspera(org_id)])
     assert bridge.pauses.pause(f"{org_id}/test", "INSPERA", REFUSED)
     assert bridge.pauses.paused() == {f"{org_id}/test/INSPERA"}
-    world.database.pauses.update_many({}, {"$set": {"tryAt": datetime(2100, 1, 1, tzinfo=UTC)}})
 
     world.carry(bridge)
 
