@@ -58,6 +58,8 @@ class Looks:
         if message is None:
             return False
         fence, settled = int(place[1]) if len(place) > 1 else 1, message["settledFence"]
+        if entry["_id"] != step_entry(message, entry["step"], fence):
+            return False
         if fence > settled:
             # the settlement was on its way when the lease had run out, and arrived while the next worker looked
             return bool(entry["time"] > message["finishedAt"])
