@@ -15,18 +15,23 @@ from casebridge.messaging.message import Failure, Message
 WITHHELD: Final = frozenset({"text"})
 """Results that later steps need and the audit must not keep: the text of an answer."""
 
+FIRST_CLAIM: Final = 1
+"""The fence of a message that was claimed once."""
+
 
 def done(message: Message, flow: Flow) -> list[AuditEntry]:
     """An entry for every step that is done, also those of earlier attempts whose worker died before it could tell.
 
-    A step is done once in a message's life, whatever attempts and replays come after, so its name makes its entry unique.
+    What changes something outside is done once in a message's life, whatever attempts and replays come after, so its name
+    makes its entry unique. What only looks is done anew by each attempt, and may find something else: each look is told of.
     """
     fields = fields_of(flow, message)
+    looks = {step.name for step in flow.steps if step.only_looks}
     received = _entry(message, _id_of(message, "received"), message.enqueued_at, "received", fields)
     steps = [
         _entry(
             message,
-            _id_of(message, name),
+            _id_of(message, *(look(name, step.fence) if name in looks else (name,))),
             step.at,
             name,
             fields,
@@ -65,6 +70,14 @@ def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
             raise
         log_defect(error)
         return {}
+
+
+def look(name: str, fence: int) -> tuple[object, ...]:
+    """What sets one look's entry apart from the next one's: the claim in which it was made, from the second one on.
+
+    The first one bears the bare name, as all looks did in earlier versions: theirs are not told of once more.
+    """
+    return (name, fence) if fence > FIRST_CLAIM else (name,)
 
 
 def entry_id(correlation_id: str, key: str, *place: object) -> str:

@@ -1,11 +1,17 @@
 """The audit tells the whole road of a case, from FS's request to FS's answer, with the fields of contract 2.2, once."""
 
+from typing import Any
+
 import pytest
 
 from casebridge.audit.log import AuditLog
 from casebridge.exams import answer_poller, request_reader
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
 from tests.ledger import check_everything
+from tests.looks import LOOKS, LOOKS_BEFORE
+from tests.soak.books import balance
 from tests.world import World
 
 FIELDS = {
@@ -94,3 +100,70 @@ def test_nothing_changes_or_removes_an_entry(world: World, carried: Bridge) -> N
     assert {name for name in vars(AuditLog) if not name.startswith("_")} == {
         "add", "of_case", "failures_since", "counts_since",
     }  # fmt: skip
+
+
+@pytest.fixture
+def looked_twice(world: World) -> dict[str, Any]:
+    """A request whose first attempt found exam and candidate and was refused, and whose second one finds it superseded."""
+    world.populate(institutions=1, courses=1, requests=1, variety=False)
+    bridge = world.bridge()
+    (asked,) = world.control.cases()
+    refused = {"system": "wiseflow", "kind": "status", "status": 403, "method": "POST", "path": "explanation/request"}
+    world.control.faults(refused)
+    assert world.send(bridge) == 1
+    world.control.clear_faults()
+    world.control.change(asked["caseId"], kandidatnr=4321, in_wiseflow=True)
+    bridge.dead_letters.replay(DeadLetterFilter(), Order(dry_run=False, reason="as the alert says", asked_by="test"))
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    world.carry(bridge)
+    message = world.database.processed_messages.find_one({"steps.find_exam.result.outcome": "superseded"})
+    assert message is not None
+    return message
+
+
+def test_a_look_that_finds_something_else_than_before_is_told_of_too(
+    world: World, looked_twice: dict[str, Any]
+) -> None:
+    told = [entry for entry in world.audit() if looked_twice["_id"] in entry["_id"]]
+    found = [(entry["step"], entry["success"], entry["detail"].get("outcome")) for entry in told]
+    assert found == [
+        ("received", True, None),
+        ("find_exam", True, None),
+        ("find_candidate", True, None),
+        ("request_explanation", False, None),
+        ("replayed", True, None),
+        ("find_exam", True, "superseded"),
+    ]
+    assert told[-1]["time"] == looked_twice["steps"]["find_exam"]["at"]
+    assert [kind for kind, names in balance(world).why["audit_gaps"].items() if names] == []
+
+
+@pytest.mark.parametrize("lacking", [("find_exam",), ("find_exam", 2), ("find_candidate",)])
+def test_each_look_that_the_audit_lacks_is_a_gap(
+    lacking: tuple[object, ...], world: World, looked_twice: dict[str, Any]
+) -> None:
+    entry = ":".join(map(str, (looked_twice["correlationId"], looked_twice["_id"], *lacking)))
+    assert world.database.audit_log.delete_one({"_id": entry}).deleted_count == 1
+    assert balance(world).why["audit_gaps"]["steps without entry"] == [entry]
+
+
+@pytest.mark.parametrize("invented", [("find_candidate", 2), ("find_exam", 3), ("find_exam", 1)])
+def test_each_look_that_nobody_made_is_a_gap(
+    invented: tuple[object, ...], world: World, looked_twice: dict[str, Any]
+) -> None:
+    place = (looked_twice["correlationId"], looked_twice["_id"])
+    real = world.database.audit_log.find_one({"_id": ":".join((*place, "find_exam"))})
+    assert real is not None
+    entry = ":".join(map(str, (*place, *invented)))
+    world.database.audit_log.insert_one({**real, "_id": entry, "step": invented[0]})
+    assert balance(world).why["audit_gaps"]["entries without step"] == [entry]
+
+
+def test_the_books_know_each_step_that_only_looks(world: World) -> None:
+    bridge = world.bridge()
+    for flow in bridge.flows.values():
+        looks: list[str] = []
+        for step in flow.steps:
+            assert LOOKS_BEFORE.get(step.name, ()) == tuple(looks)
+            assert (step.name in LOOKS) == step.only_looks
+            looks = [*looks, step.name] if step.only_looks else []

@@ -53,7 +53,9 @@ def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, m
     message = letter_of(mixed, MISSING)
     assert (message["status"], message["generation"], message["attempts"]) == ("dead", 2, 1)
     assert world.control.summary()["calls_by_route"]["wiseflow POST /sources/search"] == searches, "found before"
-    assert len(world.audit(correlationId=case["correlationId"], step="find_exam", success=True)) == 1
+    assert len(world.audit(correlationId=case["correlationId"], step="find_exam", success=True)) == 2, (
+        "each attempt looks"
+    )
     assert len(world.audit(correlationId=case["correlationId"], success=False)) == 2
     (story,) = mixed.dead_letters.show(case["correlationId"])
     assert [(word.by, word.reason) for word in story.replayed] == [("kari", REASON)]

@@ -10,14 +10,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from casebridge.messaging.account import entry_id
 from casebridge.messaging.message import MessageStatus
+from tests.looks import Looks, step_entry
 from tests.soak.telling import Telling
 from tests.world import World
 
 TELLING_LINES: Final = 3
 """Of an alert's text: cause and next action. The cases in the last line may have become more when it is told again."""
 REGISTERED: Final = "registered"
+MESSAGE_FIELDS: Final = dict.fromkeys(("steps", "errors", "status", "correlationId", "settledFence", "finishedAt"), 1)
 Parts = dict[str, list[str]]
 """What a count is made of: for each kind of thing the names of those that it counts."""
 
@@ -105,44 +106,58 @@ def _twice(world: World, rows: list[dict[str, Any]]) -> Parts:
 
 def _audit_gaps(world: World, rows: list[dict[str, Any]], telling: Telling, planted: Collection[str]) -> Parts:
     """Each step has its entry and each entry its step; each failure its entry; each registration in FS is told of."""
+    messages = [
+        message
+        for collection in (world.database.messages, world.database.processed_messages)
+        for message in collection.find({}, MESSAGE_FIELDS)
+        if str(message["_id"]) not in planted
+    ]
+    entries = [
+        entry
+        for entry in world.database.audit_log.find({"step": {"$nin": ["replayed", "poll", "compare"]}})
+        if _key(entry) not in planted
+    ]
+    looks = Looks(messages, entries)
     done: set[str] = set()
     aside: set[str] = set()
     failures: Counter[tuple[str, str]] = Counter()
-    for collection in (world.database.messages, world.database.processed_messages):
-        for message in collection.find({}, {"steps": 1, "errors": 1, "status": 1, "correlationId": 1}):
-            if str(message["_id"]) in planted:
-                continue
-            if message["status"] == MessageStatus.PROCESSED.value:
-                done |= {
-                    entry_id(message["correlationId"], message["_id"], name) for name in ("received", *message["steps"])
-                }
-            else:
-                # what it found before it was set aside is told, and is not kept in the message
-                aside.add(message["_id"])
-            for error in message["errors"]:
-                failures[message["_id"], error["step"]] += 1
+    for message in messages:
+        if message["status"] == MessageStatus.PROCESSED.value:
+            done |= {step_entry(message, "received", 0)}
+            done |= {step_entry(message, name, step["fence"]) for name, step in message["steps"].items()}
+        else:
+            # what it found before it was set aside is told, and is not kept in the message
+            aside.add(message["_id"])
+        for error in message["errors"]:
+            failures[message["_id"], error["step"]] += 1
     told: set[str] = set()
+    unasked: set[str] = set()
     told_failures: Counter[tuple[str, str]] = Counter()
     registrations: Counter[str] = Counter()
-    for entry in world.database.audit_log.find({"step": {"$nin": ["replayed", "poll", "compare"]}}):
-        message_key = entry["_id"].split(":")[1] if entry["_id"].count(":") > 1 else ""
-        if message_key in planted:
-            continue
+    for entry in entries:
+        message_key = _key(entry)
         if not entry["success"]:
             told_failures[message_key, entry["step"]] += 1
-        elif message_key not in aside:
+        else:
             told.add(entry["_id"])
+            if message_key not in aside and not looks.is_of_another_attempt(entry):
+                unasked.add(entry["_id"])
         registrations[entry["correlationId"]] += entry["detail"].get("outcome") == REGISTERED
     in_fs = {correlation_id: row["registrations"] for row in rows if (correlation_id := telling.correlation_id(row))}
     # A row that was opened between a registration whose worker was lost and its repetition counts both; the step is one.
     again = Counter(telling.correlation_id(row) for row in rows if "reopened" in row["dataFaults"])
     return {
-        "steps without entry": sorted(done - told),
-        "entries without step": sorted(told - done),
+        "steps without entry": sorted((done | looks.of_failures()) - told),
+        "entries without step": sorted(unasked - done),
         "failures without entry": [":".join(failure) for failure in (failures - told_failures).elements()],
         "registrations in FS without entry": list((Counter(in_fs) - registrations - again).elements()),
         "registrations told of that FS lacks": list((registrations - Counter(in_fs)).elements()),
     }
+
+
+def _key(entry: dict[str, Any]) -> str:
+    """The key of the message that an entry tells of; entries that tell of none have none."""
+    return str(entry["_id"].split(":")[1]) if entry["_id"].count(":") > 1 else ""
 
 
 def _redelivered(world: World) -> Parts:

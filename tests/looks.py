@@ -1,0 +1,69 @@
+"""Looks: steps that change nothing outside. Each attempt makes them anew, so a message keeps those of its last attempt only.
+
+What the audit tells of looks is held against the failures of their message: each attempt that failed made all looks that
+stand before the step at which it failed, and no others. The place of an entry is what stands in its id after the message's key.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from casebridge.messaging.account import entry_id
+
+LOOKS_BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
+    "find_candidate": ("find_exam",),
+    "request_explanation": ("find_exam", "find_candidate"),
+}
+"""For each step the looks between it and whatever changed something before it."""
+LOOKS: Final = frozenset(look for looks in LOOKS_BEFORE.values() for look in looks)
+NOT_BEGUN: Final = "casebridge.worker_lost"
+"""The code of a message that was given up because its workers were lost: nothing was looked up in its last attempt."""
+
+
+def step_entry(message: Mapping[str, Any], step: str, fence: int) -> str:
+    """The id of a step's entry. A look bears the fence of its claim, from the second claim on."""
+    again = step in LOOKS and fence > 1
+    return entry_id(message["correlationId"], message["_id"], step, *([fence] if again else []))
+
+
+class Looks:
+    """Of all messages, what their failed attempts must have told, and what else may be told of attempts before the last."""
+
+    def __init__(self, messages: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, Any]]) -> None:
+        self._messages = {message["_id"]: message for message in messages}
+        self._failed_at: dict[tuple[str, int], str] = {}
+        """The step at which a claim of a message failed."""
+        self._begun: set[tuple[str, int]] = set()
+        for entry in entries:
+            _, key, *place = entry["_id"].split(":") if not entry["success"] else ("", "")
+            if place[-1:] == ["failed"]:
+                self._failed_at[key, int(place[0])] = entry["step"]
+                if entry["code"] != NOT_BEGUN:
+                    self._begun.add((key, int(place[0])))
+
+    def of_failures(self) -> set[str]:
+        """The entries of looks that the audit's failures ask for. They are written in one batch, the failure last."""
+        return {
+            step_entry(self._messages[key], look, fence)
+            for key, fence in self._begun
+            if key in self._messages
+            for look in LOOKS_BEFORE.get(self._failed_at[key, fence], ())
+        }
+
+    def is_of_another_attempt(self, entry: Mapping[str, Any]) -> bool:
+        """Whether a message that is done rightly lacks this look: it was made in another claim than the one that settled it."""
+        if entry["step"] not in LOOKS:
+            return False
+        _, key, *place = entry["_id"].split(":")
+        message = self._messages.get(key)
+        if message is None:
+            return False
+        fence, settled = int(place[1]) if len(place) > 1 else 1, message["settledFence"]
+        if entry["_id"] != step_entry(message, entry["step"], fence):
+            return False
+        if fence > settled:
+            # the settlement was on its way when the lease had run out, and arrived while the next worker looked
+            return bool(entry["time"] > message["finishedAt"])
+        failed_at = self._failed_at.get((key, fence))
+        if failed_at is None:
+            return fence < settled  # its worker was lost between the audit and the settlement
+        return entry["step"] in LOOKS_BEFORE.get(failed_at, ())
