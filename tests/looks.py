@@ -15,6 +15,8 @@ LOOKS_BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """For each step the looks between it and whatever changed something before it."""
 LOOKS: Final = frozenset(look for looks in LOOKS_BEFORE.values() for look in looks)
+BETWEEN_STEPS: Final = "handle"
+"""Where a worker fails between two steps; which looks it had made is not told."""
 NOT_BEGUN: Final = "casebridge.worker_lost"
 """The code of a message that was given up because its workers were lost: nothing was looked up in its last attempt."""
 
@@ -66,4 +68,4 @@ class Looks:
         failed_at = self._failed_at.get((key, fence))
         if failed_at is None:
             return fence < settled  # its worker was lost between the audit and the settlement
-        return entry["step"] in LOOKS_BEFORE.get(failed_at, ())
+        return failed_at == BETWEEN_STEPS or entry["step"] in LOOKS_BEFORE.get(failed_at, ())
