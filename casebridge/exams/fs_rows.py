@@ -64,7 +64,7 @@ def told_fields(fields: str) -> str:
 
 def unreadable(row: Any, fields: str) -> UnreadableRow:
     """A row that nobody can carry, with what is the matter with it."""
-    return UnreadableRow(clipped(row), _identity(row), fields, personlopenr_of(row))
+    return UnreadableRow(clipped(row), _identity(row), fields, _personlopenr(row))
 
 
 def canonical(vurd_id: str) -> str:
@@ -130,8 +130,7 @@ def _identity(row: Any) -> str:
         return clipped(row)
 
 
-def personlopenr_of(row: Any) -> int | None:
-    """Whose a row is, as far as it says so, without reading the rest of it."""
+def _personlopenr(row: Any) -> int | None:
     value = row.get("personlopenr") if isinstance(row, dict) else None
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
         return int(value)

@@ -13,11 +13,11 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.exams import answer_poller
 from casebridge.exams.case_alerts import case_alert
 from casebridge.exams.cases import Case, Cases
+from casebridge.exams.exam_intake import SUBMODULE
 from casebridge.exams.institution import Institution
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.message import NewMessage
 
-SUBMODULE: Final = "klage-beg-dispatcher"
 SEEN: Final = "openAgainAt"
 """When the case was last seen open again, in the case."""
 

@@ -9,9 +9,9 @@ from typing import Final
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.exams.case_alerts import case_alert
 from casebridge.exams.cases import Case, Cases
+from casebridge.exams.exam_intake import SUBMODULE
 from casebridge.exams.institution import Institution
 
-SUBMODULE: Final = "klage-beg-dispatcher"
 TOLD: Final = "rowGoneToldAt"
 
 
