@@ -168,5 +168,4 @@ def test_the_time_grows_no_faster_than_the_text(html: str) -> None:
         return time.process_time() - began
 
     quarter = min(seconds(html[: len(html) // 4]) for _ in range(3))
-    whole = min(seconds(html) for _ in range(3))
-    assert whole < 8 * quarter + 0.1
+    assert any(seconds(html) < 8 * quarter + 0.1 for _ in range(3)), "the quickest of three is too slow"
