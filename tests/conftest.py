@@ -5,6 +5,7 @@ import os
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -75,17 +76,36 @@ def mongodb_uri(children: Children) -> SecretStr:
     return SecretStr(os.environ.get("CASEBRIDGE_MONGODB_URI") or EmbeddedMongoDB(children).uri)
 
 
+@dataclass
+class CleanUp:
+    """A connection that outlives the tests: one for each test would cost more than the dropping."""
+
+    database: Database
+    server: str
+
+    def drop(self, settings: MongoDBSettings) -> None:
+        for name in (settings.config_database, settings.oai_database):
+            self.database._client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def clean_up(mongodb_uri: SecretStr) -> Iterator[CleanUp]:
+    """On the server of `mongodb_uri`; made anew with it."""
+    database = Database(MongoDBSettings(uri=mongodb_uri))
+    yield CleanUp(database, database.server_name())
+    database.close()
+
+
 @pytest.fixture
-def mongodb_settings(mongodb_uri: SecretStr, uses_server: Callable[[str], None]) -> Iterator[MongoDBSettings]:
+def mongodb_settings(
+    mongodb_uri: SecretStr, clean_up: CleanUp, uses_server: Callable[[str], None]
+) -> Iterator[MongoDBSettings]:
     """Two fresh databases of this test's own, dropped afterwards."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     settings = MongoDBSettings(uri=mongodb_uri, config_database=f"{name}_config", oai_database=f"{name}_oai")
     yield settings
-    database = Database(settings)
-    uses_server(database.server_name())
-    database._client.drop_database(settings.config_database)
-    database._client.drop_database(settings.oai_database)
-    database.close()
+    uses_server(clean_up.server)
+    clean_up.drop(settings)
 
 
 @pytest.fixture
