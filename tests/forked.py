@@ -6,6 +6,8 @@ What is forked opens its own connections. It has the environment that it is give
 import importlib
 import multiprocessing
 import os
+import signal
+import subprocess
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -28,6 +30,37 @@ def forked(target: Any, arguments: tuple[Any, ...]) -> ForkServerProcess:
     process = _context.Process(target=target, args=arguments)
     process.start()
     return process
+
+
+class ForkedProcess:
+    """A forked process as the `subprocess.Popen` of a `Child`: what tests use of it."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+        self.pid = process.ident
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+        return self._process.exitcode
+
+    def send_signal(self, signal_number: int) -> None:
+        if self.pid is not None and self.poll() is None:
+            os.kill(self.pid, signal_number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 def enter(environment: Mapping[str, str], output: Path, notes: Path) -> None:

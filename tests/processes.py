@@ -9,11 +9,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from command_line.main import main
 from local_servers.child_process import Child, Children
-from tests.forked import enter, forked, load_once
+from tests.forked import ForkedProcess, enter, forked, load_once
 from tests.world import World
 
 COMMAND = str(Path(sys.executable).with_name("casebridge"))
@@ -63,10 +63,7 @@ class Processes:
 
     def listener(self, *arguments: str, crash: Crash | None = None, at_work: bool = True, **environment: str) -> Child:
         """A listener that is at work; with a crash point, or without `at_work`, one that has just been started."""
-        child = self._children.start(
-            f"listener-{uuid.uuid4().hex[:8]}", [COMMAND, "listen", *arguments], self._environment(crash, environment)
-        )
-        self.listeners.append(child)
+        child = self._start("listen", arguments, self._environment(crash, environment))
         if crash is None and at_work:
             child.wait_until(lambda: "Listening with" in child.log.read_text(), START_SECONDS)
         return child
@@ -80,10 +77,7 @@ class Processes:
 
     def consumer(self, *, crash: Crash | None = None, **environment: str) -> Child:
         """A consumer that has its partitions; with a crash point, one that has just been started. Ends with the listeners."""
-        child = self._children.start(
-            f"consumer-{uuid.uuid4().hex[:8]}", [COMMAND, "consume"], self._environment(crash, environment)
-        )
-        self.listeners.append(child)
+        child = self._start("consume", (), self._environment(crash, environment))
         if crash is None:
             child.wait_until(lambda: ": consuming " in child.log.read_text(), START_SECONDS)
         return child
@@ -105,6 +99,18 @@ class Processes:
         for listener in self.listeners:
             listener.stop()
 
+    def _start(self, command: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
+        """As `Children.start`, in the same group of processes, but loaded already."""
+        name = f"{command}-{uuid.uuid4().hex[:8]}"
+        log = self._children.folder / f"{name}.log"
+        log.touch()
+        group = self._children._watchdog.pid
+        process = forked(_endless_command, (group, (command, *arguments), {**os.environ, **environment}, log))
+        child = Child(name, cast("Any", ForkedProcess(process)), log, foundation=False)
+        self._children.running.append(child)
+        self.listeners.append(child)
+        return child
+
     def _environment(self, crash: Crash | None, more: Mapping[str, str]) -> dict[str, str]:
         return {**self._world.environment(), **(crash.environment() if crash else {}), **more}
 
@@ -114,3 +120,10 @@ def _command(arguments: Sequence[str], environment: Mapping[str, str], output: P
     enter(environment, output, notes)
     sys.argv = [COMMAND, *arguments]
     main()
+
+
+def _endless_command(group: int, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    """In the new process: a command that a signal ends. It dies with its group, as whatever `Children` start."""
+    os.setpgid(0, group)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _command(arguments, environment, log, log)
