@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Protocol
 
 STOP_SECONDS: Final = 8.0
 LOOK_EVERY_SECONDS: Final = 0.02
@@ -40,10 +40,24 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+class Process(Protocol):
+    """What a child needs of its process; `subprocess.Popen` is one."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, signal_number: int, /) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Child:
     """One running child: its process and its log."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path, *, foundation: bool) -> None:
+    def __init__(self, name: str, process: Process, log: Path, *, foundation: bool = False) -> None:
         self.name = name
         self.process = process
         self.log = log
@@ -102,6 +116,11 @@ class Children:
         os.close(read_end)
         return self
 
+    @property
+    def process_group(self) -> int:
+        """The group that ends with this context, also when the interpreter is killed."""
+        return self._watchdog.pid
+
     def start(
         self,
         name: str,
@@ -119,7 +138,7 @@ class Children:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environment or {})},
-                process_group=self._watchdog.pid,
+                process_group=self.process_group,
             )
         child = Child(name, process, log, foundation=foundation)
         self.running.append(child)

@@ -13,14 +13,18 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from casebridge.errors import CaseError, PermanentError
+from casebridge.exams.flow_matching import same_source_code
 from casebridge.exams.institution import WiseflowAccess
 from casebridge.exams.wiseflow_records import (
     Explanation,
     Flow,
+    Id,
     Participant,
     SourceHit,
     SubmissionComment,
+    UnreadableComment,
     UnreadableExplanation,
+    UnreadableParticipant,
 )
 from casebridge.personal_data import DomainModel
 from casebridge.secrets import Secrets
@@ -36,6 +40,7 @@ MOST_PAGES: Final = 1000
 """Where paging stops at the latest: 100,000 participants are no exam but a server that repeats itself."""
 
 Record = TypeVar("Record", Flow, SourceHit, Participant, Explanation, SubmissionComment)
+Row = TypeVar("Row")
 
 NO_FLOW: Final = Refusal(
     PermanentError,
@@ -103,7 +108,7 @@ COMMENTS_OFF: Final = Refusal(
 class CreatedExplanation(DomainModel):
     """The answer to a request for an explanation, and to a change of its visibility."""
 
-    explanation_request_id: int = Field(
+    explanation_request_id: Id = Field(
         validation_alias=AliasChoices("explanationRequestId", "explanationId", "explanation_request_id")
     )
     show_justification: bool = Field(False, alias="showJustification")
@@ -132,7 +137,10 @@ class WiseflowClient:
             json={"sourceCode": source_code},
             refusals={400: BAD_SEARCH, 403: NO_SEARCH, 404: NO_SEARCH},
         )
-        return self._pages(call, SOURCES_PAGE, SourceHit, lambda hit: (hit.flow_id, hit.code))
+        rows = self._pages(
+            call, SOURCES_PAGE, lambda answer, row: _hit(answer, row, SourceHit, "code", source_code), _source
+        )
+        return [row for row in rows if isinstance(row, SourceHit)]
 
     def search_sis_flows(self, source_code: str) -> Sequence[Flow]:
         """`GET /license/sis/flows/{sisCode}` (deprecated): a list as it is described, or one object as in the schema."""
@@ -143,19 +151,23 @@ class WiseflowClient:
             refusals={400: BAD_SEARCH, 403: NO_SEARCH, 404: NO_SEARCH},
         )
         answer = self._send(call)
-        found = answer.json()
-        return _records(answer, [found] if isinstance(found, dict) else found, Flow)
+        found = listed(answer)
+        rows = found if isinstance(found, list) else [found]
+        hits = [_hit(answer, row, Flow, "sisCode", source_code) for row in rows]
+        return [hit for hit in hits if isinstance(hit, Flow)]
 
     def flow(self, flow_id: int) -> Flow:
         """`GET /flow/{flowId}`. Raises `PermanentError` `wiseflow.flow_unknown`."""
         answer = self._send(HttpCall("GET", "/flow/{flow_id}", path={"flow_id": flow_id}, refusals={404: NO_FLOW}))
         return _records(answer, [answer.json()], Flow)[0]
 
-    def participants(self, flow_id: int, endpoint: Literal["new", "old"]) -> Sequence[Participant]:
-        """`GET /flows/{flowId}/participants`, or `/flow/…` before 1.34, where there is no `uniqueExamId`."""
+    def participants(
+        self, flow_id: int, endpoint: Literal["new", "old"]
+    ) -> Sequence[Participant | UnreadableParticipant]:
+        """`GET /flows/{flowId}/participants`, or `/flow/…` before 1.34, where there is no `uniqueExamId`. Each row read alone."""
         template = "/flows/{flow_id}/participants" if endpoint == "new" else "/flow/{flow_id}/participants"
         call = HttpCall("GET", template, path={"flow_id": flow_id}, refusals={404: NO_PARTICIPANTS})
-        return self._pages(call, self._settings.participants_page, Participant, lambda one: one.participant_id)
+        return self._pages(call, self._settings.participants_page, _participant, _participant_identity)
 
     def participant(self, flow_id: int, participant_id: int) -> Participant:
         """`GET /flows/{flowId}/participants/{participantId}`. Raises `PermanentError` `wiseflow.participant_unknown`."""
@@ -231,15 +243,15 @@ class WiseflowClient:
         data, _ = _envelope(answer)
         return _created(answer, data[0] if isinstance(data, list) and data else data)
 
-    def submission_comments(self, flow_id: int) -> Sequence[SubmissionComment]:
-        """`GET /flows/{flowId}/assessors/submission-comments`. Raises `PermanentError` `wiseflow.comments_off`."""
+    def submission_comments(self, flow_id: int) -> Sequence[SubmissionComment | UnreadableComment]:
+        """`GET /flows/{flowId}/assessors/submission-comments`, each row read alone. Raises `wiseflow.comments_off`."""
         call = HttpCall(
             "GET",
             "/flows/{flow_id}/assessors/submission-comments",
             path={"flow_id": flow_id},
             refusals={400: NO_FLOW, 403: COMMENTS_OFF, 404: NO_FLOW},
         )
-        return self._pages(call, self._settings.comments_page, SubmissionComment, lambda one: one.comment_id)
+        return self._pages(call, self._settings.comments_page, _comment, _comment_identity)
 
     def renew_credential(self) -> bool:
         """Fetch a fresh token; false for a static key, of which only a call can tell whether it is good."""
@@ -256,24 +268,30 @@ class WiseflowClient:
         raise self.http.failure(call, answer)
 
     def _pages(
-        self, call: HttpCall, limit: int, kind: type[Record], identity: Callable[[Record], object]
-    ) -> Sequence[Record]:
+        self, call: HttpCall, limit: int, read: Callable[[HttpAnswer, Any], Row], identity: Callable[[Row], object]
+    ) -> Sequence[Row]:
         """All rows of a paged endpoint, each once.
 
         Without `pagination` in the answer, a page that is not exactly full or brings nothing new is the last.
         """
-        rows: dict[object, Record] = {}
+        rows: dict[object, Row] = {}
         offset = 0
         for _ in range(MOST_PAGES):
             answer = self._send(replace(call, query={"offset": offset, "limit": limit}))
             data, total = _envelope(answer)
-            page = _records(answer, data, kind)
+            if not isinstance(data, list):
+                raise answer.unreadable("the list")
+            page = [read(answer, row) for row in data]
             known = len(rows)
             rows.update((identity(row), row) for row in page)
             offset += len(page)
             is_last = (len(page) != limit or len(rows) == known) if total is None else offset >= total
             if is_last:
-                return list(rows.values())
+                found = list(rows.values())
+                if found and all(isinstance(one, UnreadableParticipant) for one in found):
+                    # Nobody would be found: that is a new shape of the list, and no matter of one participant.
+                    raise answer.unreadable("every participant")
+                return found
             if not page:
                 raise answer.unreadable("an empty page before the end")
         raise answer.unreadable("pages without an end")
@@ -281,7 +299,7 @@ class WiseflowClient:
 
 def _envelope(answer: HttpAnswer) -> tuple[Any, int | None]:
     """What the envelope `{success, data, error, pagination}` holds, and the total; a bare list is taken as it is."""
-    body = answer.json()
+    body = listed(answer, "data")
     if isinstance(body, list):
         return body, None
     if not isinstance(body, dict) or body.get("success") is False or "data" not in body:
@@ -315,6 +333,47 @@ def _explanation(answer: HttpAnswer, row: Any) -> Explanation | UnreadableExplan
     except Exception:  # noqa: BLE001 see above
         return UnreadableExplanation.of(row)
     return explanation
+
+
+def _participant(answer: HttpAnswer, row: Any) -> Participant | UnreadableParticipant:
+    """Likewise."""
+    try:
+        return _records(answer, [row], Participant)[0]
+    except CaseError:
+        return UnreadableParticipant.of(row)
+
+
+def _participant_identity(one: Participant | UnreadableParticipant) -> object:
+    return one.participant_id if isinstance(one, Participant) else one
+
+
+def _comment(answer: HttpAnswer, row: Any) -> SubmissionComment | UnreadableComment:
+    """Likewise."""
+    try:
+        comment = _records(answer, [row], SubmissionComment)[0]
+        (comment.content or "").encode()
+    except Exception:  # noqa: BLE001 see above
+        return UnreadableComment.of(row)
+    return comment
+
+
+def _comment_identity(one: SubmissionComment | UnreadableComment) -> object:
+    return one.comment_id if isinstance(one, SubmissionComment) else one
+
+
+def _hit(answer: HttpAnswer, row: Any, kind: type[Record], field: str, wanted: str) -> Record | None:
+    """A hit of a search; none where it cannot be read and is not of the exam: a search hits codes that only begin like it."""
+    try:
+        return _records(answer, [row], kind)[0]
+    except CaseError:
+        code = row.get(field) if isinstance(row, dict) else None
+        if isinstance(code, str) and not same_source_code(code, wanted):
+            return None
+        raise
+
+
+def _source(hit: SourceHit | None) -> object:
+    return (hit.flow_id, hit.code) if hit is not None else None
 
 
 def _readable(record: Record) -> Record:

@@ -6,7 +6,7 @@ is in `wiseflow`, the choices are in `casebridge.exams.flow_matching`.
 
 import math
 import time as clock
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 from typing import Final
@@ -18,10 +18,13 @@ from casebridge.exams.flow_matching import (
     COMMENT,
     SYSTEM,
     FoundAnswer,
+    ListedComment,
+    ListedParticipant,
     choose_comment,
     choose_flow,
     find_answer,
     group_text,
+    is_perhaps_of,
     main_flows_wanted,
     match_candidate,
     same_source_code,
@@ -47,6 +50,7 @@ from casebridge.exams.wiseflow_records import (
     Flow,
     Participant,
     SubmissionComment,
+    UnreadableComment,
     UnreadableExplanation,
 )
 from casebridge.fingerprint import short_hash
@@ -89,10 +93,10 @@ class WiseflowExamSystem:
         self._evidence_names = evidence_names
         self.client = client
         self._places: ShortCache[str, ExamPlace] = ShortCache(lambda _: KEPT_SECONDS, KEPT_EXAMS)
-        self._participants: ShortCache[int, Sequence[Participant]] = ShortCache(
+        self._participants: ShortCache[int, Sequence[ListedParticipant]] = ShortCache(
             lambda _: KEPT_SECONDS, KEPT_PARTICIPANTS, weigh=len
         )
-        self._comments: ShortCache[int, Sequence[SubmissionComment]] = ShortCache(
+        self._comments: ShortCache[int, Sequence[ListedComment]] = ShortCache(
             lambda _: KEPT_SECONDS, KEPT_CHARACTERS, weigh=_characters
         )
 
@@ -142,11 +146,12 @@ class WiseflowExamSystem:
         in_comments = [one for one in explanations if one.state >= SUBMITTED and one.text is None]
         comments = self._comments_now(flow_id) if in_comments else ()
         submissions = self._submissions(flow_id, in_comments) if comments else {}
+        nameless = [one for one in comments if isinstance(one, UnreadableComment) and one.container_id is None]
         return [
             _unreadable(flow_id, row)
             if isinstance(row, UnreadableExplanation)
             else _status(flow_id, row, comments, submissions.get(row.explanation_id))
-            for row in rows
+            for row in [*rows, *(UnreadableExplanation(None, one.identity) for one in nameless)]
         ]
 
     def answer(
@@ -170,7 +175,7 @@ class WiseflowExamSystem:
         self._check_answered(explanation, candidate)
         if explanation.text:
             found = find_answer(explanation, (), None, seen_at)
-            listed: Sequence[Participant] = ()
+            listed: Sequence[ListedParticipant] = ()
         else:
             found, listed = self._find_comment(flow_id, explanation, candidate, seen_at, marker)
         if found is None:
@@ -231,11 +236,11 @@ class WiseflowExamSystem:
     def _read_participants(
         self,
         flow_id: int,
-        instead_of: Entry[Sequence[Participant]] | None = None,
+        instead_of: Entry[Sequence[ListedParticipant]] | None = None,
         *,
         since: float = -math.inf,
-    ) -> Entry[Sequence[Participant]]:
-        def load() -> Sequence[Participant]:
+    ) -> Entry[Sequence[ListedParticipant]]:
+        def load() -> Sequence[ListedParticipant]:
             return self.client.participants(flow_id, self._access.participants_endpoint)
 
         if instead_of is not None:
@@ -249,7 +254,7 @@ class WiseflowExamSystem:
         began = clock.monotonic()
         everyone = self._read_participants(place.flow_id, since=began).value
         found = next((one for one in everyone if one.participant_id == place.participant_id), None)
-        if found is None:
+        if not isinstance(found, Participant):
             raise PermanentError(
                 f"{SYSTEM.lower()}.{NO_PARTICIPANT.code}",
                 f"{NO_PARTICIPANT.cause} Flow {place.flow_id}, participant {place.participant_id}.",
@@ -258,18 +263,19 @@ class WiseflowExamSystem:
             )
         return found
 
-    def _check_shared(self, explanation: Explanation, candidate: CandidatePlace, listed: Sequence[Participant]) -> None:
+    def _check_shared(
+        self, explanation: Explanation, candidate: CandidatePlace, listed: Sequence[ListedParticipant]
+    ) -> None:
         """A comment on a submission of several participants is nobody's when more than one of them asked."""
         others = sharing(candidate, listed)
         if not others:
             return
-        asked = self.client.explanations(candidate.flow_id)
-        if any(_is_perhaps_of(one, others) for one in asked):
+        if any(is_perhaps_of(one, others, listed) for one in self.client.explanations(candidate.flow_id)):
             raise group_text(explanation.explanation_id, candidate.flow_id)
 
     def _find_comment(
         self, flow_id: int, explanation: Explanation, candidate: CandidatePlace, seen_at: datetime, marker: str | None
-    ) -> tuple[FoundAnswer | None, Sequence[Participant]]:
+    ) -> tuple[FoundAnswer | None, Sequence[ListedParticipant]]:
         """The answer among the flow's comments, and the participants by whom it was judged.
 
         The list of participants is never older than the comments: whoever joined a group since may be the one whom a comment is
@@ -288,15 +294,15 @@ class WiseflowExamSystem:
             found = find_answer(explanation, comments.value, _submission(candidate, listed), seen_at)
         return found, listed
 
-    def _read_comments(self, flow_id: int, *, since: float = -math.inf) -> Entry[Sequence[SubmissionComment]]:
+    def _read_comments(self, flow_id: int, *, since: float = -math.inf) -> Entry[Sequence[ListedComment]]:
         """The flow's comments, read by whoever began to after `since`."""
 
-        def load() -> Sequence[SubmissionComment]:
+        def load() -> Sequence[ListedComment]:
             return self.client.submission_comments(flow_id)
 
         return self._comments.get_since(flow_id, load, since)
 
-    def _comments_now(self, flow_id: int) -> Sequence[SubmissionComment]:
+    def _comments_now(self, flow_id: int) -> Sequence[ListedComment]:
         """The flow's comments as they are now; none where the licence hides them, so that the states can still be followed."""
         try:
             return self._read_comments(flow_id, since=clock.monotonic()).value
@@ -334,24 +340,18 @@ class WiseflowExamSystem:
             )
 
 
-def _is(participant: Participant, candidate: CandidatePlace) -> bool:
+def _is(participant: ListedParticipant, candidate: CandidatePlace) -> bool:
     return participant.participant_id == candidate.participant_id
 
 
-def _submission(candidate: CandidatePlace, listed: Sequence[Participant]) -> int | None:
+def _submission(candidate: CandidatePlace, listed: Sequence[ListedParticipant]) -> int | None:
     """The candidate's submission as the list has it; as it was known before where the list has no such candidate."""
-    return next((one.submission_id for one in listed if _is(one, candidate)), candidate.submission_id)
+    known = (one.submission_id for one in listed if isinstance(one, Participant) and _is(one, candidate))
+    return next(known, candidate.submission_id)
 
 
-def _values(lists: dict[int, Entry[Sequence[Participant]]]) -> dict[int, Sequence[Participant]]:
+def _values(lists: dict[int, Entry[Sequence[ListedParticipant]]]) -> dict[int, Sequence[ListedParticipant]]:
     return {flow_id: entry.value for flow_id, entry in lists.items()}
-
-
-def _is_perhaps_of(row: Explanation | UnreadableExplanation, participants: Collection[int]) -> bool:
-    """Also where nobody can tell."""
-    if isinstance(row, UnreadableExplanation) or row.participant is None:
-        return True
-    return row.participant.participant_id in participants
 
 
 def _unreadable(flow_id: int, row: UnreadableExplanation) -> ExplanationStatus:
@@ -359,7 +359,7 @@ def _unreadable(flow_id: int, row: UnreadableExplanation) -> ExplanationStatus:
 
 
 def _status(
-    flow_id: int, explanation: Explanation, comments: Iterable[SubmissionComment], submission_id: int | None
+    flow_id: int, explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None
 ) -> ExplanationStatus:
     try:
         marker = _marker(explanation, comments, submission_id)
@@ -370,7 +370,7 @@ def _status(
     return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker)
 
 
-def _marker(explanation: Explanation, comments: Iterable[SubmissionComment], submission_id: int | None) -> str:
+def _marker(explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None) -> str:
     comment = choose_comment(explanation, comments, submission_id) if explanation.state >= SUBMITTED else None
     return short_hash(
         explanation.state,
@@ -384,5 +384,5 @@ def _marker(explanation: Explanation, comments: Iterable[SubmissionComment], sub
     )
 
 
-def _characters(comments: Sequence[SubmissionComment]) -> int:
-    return sum(len(comment.content or "") for comment in comments)
+def _characters(comments: Sequence[ListedComment]) -> int:
+    return sum(len(comment.content or "") for comment in comments if isinstance(comment, SubmissionComment))

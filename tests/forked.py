@@ -37,7 +37,7 @@ class ForkedProcess:
 
     def __init__(self, process: ForkServerProcess) -> None:
         self._process = process
-        self.pid = process.ident
+        self.pid = process.ident or 0
 
     @property
     def returncode(self) -> int | None:
@@ -53,7 +53,7 @@ class ForkedProcess:
         return self._process.exitcode
 
     def send_signal(self, signal_number: int) -> None:
-        if self.pid is not None and self.poll() is None:
+        if self.poll() is None:
             os.kill(self.pid, signal_number)
 
     def terminate(self) -> None:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from command_line.main import main
 from local_servers.child_process import Child, Children
@@ -104,9 +104,9 @@ class Processes:
         name = f"{command}-{uuid.uuid4().hex[:8]}"
         log = self._children.folder / f"{name}.log"
         log.touch()
-        group = self._children._watchdog.pid
+        group = self._children.process_group
         process = forked(_endless_command, (group, (command, *arguments), {**os.environ, **environment}, log))
-        child = Child(name, cast("Any", ForkedProcess(process)), log, foundation=False)
+        child = Child(name, ForkedProcess(process), log)
         self._children.running.append(child)
         self.listeners.append(child)
         return child

@@ -5,12 +5,12 @@ wrong match would show one student another student's explanation.
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from casebridge.errors import PermanentError
+from casebridge.errors import PermanentError, TransientError
 from casebridge.exams.identity import Comparison, Person, compare
 from casebridge.exams.models import CandidatePlace, ExamPlace
 from casebridge.exams.visible_text import says_something
@@ -25,6 +25,9 @@ from casebridge.exams.wiseflow_records import (
     Flow,
     Participant,
     SubmissionComment,
+    UnreadableComment,
+    UnreadableExplanation,
+    UnreadableParticipant,
 )
 from casebridge.personal_data import Personal
 
@@ -32,6 +35,8 @@ SYSTEM: Final = "WISEflow"
 COMMENT: Final = "submission-comment"
 SURE: Final = 2
 """So many pieces of evidence for one participant outweigh another that is contradictory."""
+NAMED: Final = 5
+"""So many of many are named in a message."""
 SHARED_WITH_PARTICIPANT: Final = frozenset({"PARTICIPANTS", "ALL"})
 
 
@@ -101,9 +106,13 @@ def _flow_ambiguous(flows: Iterable[Flow]) -> PermanentError:
     )
 
 
+ListedParticipant = Participant | UnreadableParticipant
+ListedComment = SubmissionComment | UnreadableComment
+
+
 def match_candidate(
     place: ExamPlace,
-    participants: Mapping[int, Sequence[Participant]],
+    participants: Mapping[int, Sequence[ListedParticipant]],
     person: Person,
     names: EvidenceNames = USUAL_NAMES,
 ) -> CandidatePlace:
@@ -117,6 +126,7 @@ def match_candidate(
         _Located(flow_id, participant, compare(person, participant.evidence(names)))
         for flow_id in place.flow_ids
         for participant in participants.get(flow_id, ())
+        if isinstance(participant, Participant)
     ]
     same = [one for one in everyone if one.comparison.is_same]
     contradictory = [one for one in everyone if one.comparison.is_contradictory]
@@ -125,7 +135,9 @@ def match_candidate(
         one = contradictory[0]
         raise contradiction(one.flow_id, one.participant.participant_id, one.comparison)
     if not same:
-        raise _participant_missing(place)
+        raise _participant_missing(
+            place, [one for listed in participants.values() for one in listed if _is_unreadable(one)]
+        )
     chosen = _only_person([one for one in same if len(one.comparison.agreeing) == most], place)
     return chosen.place
 
@@ -172,8 +184,21 @@ def _only_person(matches: Sequence[_Located], place: ExamPlace) -> _Located:
     )
 
 
-def _participant_missing(place: ExamPlace) -> PermanentError:
+def _is_unreadable(one: ListedParticipant) -> bool:
+    return isinstance(one, UnreadableParticipant)
+
+
+def _participant_missing(place: ExamPlace, unreadable: Sequence[ListedParticipant]) -> PermanentError:
     named = ", ".join(str(flow_id) for flow_id in place.flow_ids)
+    if unreadable:
+        rows = ", ".join(str(one.participant_id or "without an id") for one in unreadable[:NAMED])
+        return PermanentError(
+            "wiseflow.participant_missing",
+            f"No participant of flow {named} in WISEflow that can be read is the candidate of the request; {len(unreadable)} "
+            f"cannot be read: {rows}.",
+            "Show the list of the flow's participants to the vendor; replay the message when it is right.",
+            system=SYSTEM,
+        )
     return PermanentError(
         "wiseflow.participant_missing",
         f"No participant of flow {named} in WISEflow is the candidate of the request.",
@@ -192,18 +217,22 @@ class FoundAnswer:
 
 
 def choose_comment(
-    explanation: Explanation, comments: Iterable[SubmissionComment], submission_id: int | None
+    explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None
 ) -> SubmissionComment | None:
     """The comment that can be the answer: the newest of the assigned assessor, shared with the participant, since the request.
 
-    Only a comment on the participant's own submission counts: without a submission no comment does (contract 4.8).
+    Only a comment on the participant's own submission counts: without a submission no comment does (contract 4.8). Raises
+    `TransientError` `wiseflow.comment_unreadable` when one there cannot be read: it may be the newest.
     """
     if submission_id is None:
         return None
+    own = [comment for comment in comments if comment.container_id == submission_id]
+    if any(isinstance(comment, UnreadableComment) for comment in own):
+        raise _comment_unreadable(explanation, submission_id)
     candidates = [
         comment
-        for comment in comments
-        if comment.container_id == submission_id
+        for comment in own
+        if isinstance(comment, SubmissionComment)
         and comment.share_type in SHARED_WITH_PARTICIPANT
         and comment.created_at >= explanation.request_date
         and _by_assigned_assessor(explanation, comment)
@@ -211,6 +240,17 @@ def choose_comment(
         and says_something(comment.content)
     ]
     return max(candidates, key=lambda comment: (comment.changed_at, comment.comment_id), default=None)
+
+
+def _comment_unreadable(explanation: Explanation, submission_id: int) -> TransientError:
+    return TransientError(
+        "wiseflow.comment_unreadable",
+        f"A comment on submission {submission_id} cannot be read. It may be the answer to explanation request "
+        f"{explanation.explanation_id}.",
+        "Show the flow's list of submission comments to the vendor, or have the assessor write the comment anew; then replay the "
+        "message.",
+        system=SYSTEM,
+    )
 
 
 def _by_assigned_assessor(explanation: Explanation, comment: SubmissionComment) -> bool:
@@ -225,7 +265,7 @@ def _by_assigned_assessor(explanation: Explanation, comment: SubmissionComment) 
 
 def find_answer(
     explanation: Explanation,
-    comments: Iterable[SubmissionComment],
+    comments: Iterable[ListedComment],
     submission_id: int | None,
     seen_at: datetime,
 ) -> FoundAnswer | None:
@@ -244,17 +284,34 @@ def find_answer(
     return FoundAnswer(comment.content, max(accepted_at or comment.changed_at, comment.changed_at), COMMENT)
 
 
-def sharing(candidate: CandidatePlace, everyone: Sequence[Participant]) -> frozenset[int]:
-    """The other participants of the flow that have the candidate's submission or group: a comment there is on theirs, too."""
+def sharing(candidate: CandidatePlace, everyone: Sequence[ListedParticipant]) -> frozenset[int | None]:
+    """The other participants of the flow that have the candidate's submission or group: a comment there is on theirs, too.
+
+    One that cannot be read, and does not say what was handed in, may have; `None` is one that does not say who it is.
+    """
     listed = [one for one in everyone if one.participant_id == candidate.participant_id]
     submissions = {candidate.submission_id, *(one.submission_id for one in listed)} - {None}
-    groups = {one.group_id for one in listed} - {None}
+    groups = {one.group_id for one in listed if isinstance(one, Participant)} - {None}
     return frozenset(
         one.participant_id
         for one in everyone
         if one.participant_id != candidate.participant_id
-        and (one.submission_id in submissions or one.group_id in groups)
+        and (one.submission_id in submissions or _may_be_in(groups, one))
     )
+
+
+def _may_be_in(groups: Collection[object], one: ListedParticipant) -> bool:
+    return one.group_id in groups if isinstance(one, Participant) else one.submission_id is None
+
+
+def is_perhaps_of(
+    row: Explanation | UnreadableExplanation, others: Collection[int | None], everyone: Sequence[ListedParticipant]
+) -> bool:
+    """Whether an explanation request is one of `others`, or may be: where nobody can tell, it may."""
+    if isinstance(row, UnreadableExplanation) or row.participant is None:
+        return True
+    whose = row.participant.participant_id
+    return whose in others or (None in others and all(one.participant_id != whose for one in everyone))
 
 
 def group_text(explanation_request_id: int, flow_id: int) -> PermanentError:

@@ -52,15 +52,19 @@ Moment = Annotated[datetime, BeforeValidator(_to_moment)]
 OptionalMoment = Annotated[Moment | None, BeforeValidator(_set_date)]
 
 
+Id = Annotated[int, Field(ge=0, lt=2**63)]
+"""A number that every database can hold."""
+
+
 class Flow(DomainModel):
     """A flow as `GET /flow/{flowId}` and `GET /license/sis/flows/{sisCode}` describe it."""
 
-    flow_id: int = Field(validation_alias=AliasChoices("id", "flowId"))
+    flow_id: Id = Field(validation_alias=AliasChoices("id", "flowId"))
     state: int
     variant: int
-    combined_main_flow_id: int | None = Field(None, alias="combinedMainFlowId")
+    combined_main_flow_id: Id | None = Field(None, alias="combinedMainFlowId")
     """Set on a sub-flow of a combined flow."""
-    combined_sub_flow_ids: tuple[int, ...] = Field((), alias="combinedSubFlowIds")
+    combined_sub_flow_ids: tuple[Id, ...] = Field((), alias="combinedSubFlowIds")
     """Filled on the main flow of a combined flow."""
     source_code: str | None = Field(None, alias="sisCode")
 
@@ -69,7 +73,7 @@ class SourceHit(DomainModel):
     """One hit of `POST /sources/search`; there the id of a flow is spelled `flowid`."""
 
     code: str
-    flow_id: int = Field(
+    flow_id: Id = Field(
         validation_alias=AliasChoices(AliasPath("flow", "flowid"), AliasPath("flow", "flowId"), AliasPath("flow", "id"))
     )
 
@@ -104,18 +108,18 @@ class ExternalId(DomainModel):
 class ParticipantUser(DomainModel):
     """The person behind a participant, without the name."""
 
-    user_id: int | None = Field(None, alias="id")
+    user_id: Id | None = Field(None, alias="id")
     external_ids: Personal[tuple[ExternalId, ...]] = Field((), alias="externalIds")
 
 
 class Participant(DomainModel):
     """A participant of a flow. `unique_exam_id` is the candidate number where the flow came from FS (contract 4.3)."""
 
-    participant_id: int = Field(alias="participantId")
+    participant_id: Id = Field(alias="participantId")
     unique_exam_id: Personal[str | None] = Field(None, alias="uniqueExamId", coerce_numbers_to_str=True)
-    user_id: int | None = Field(None, alias="userId")
-    submission_id: int | None = Field(None, alias="submissionId")
-    group_id: int | str | None = Field(None, alias="groupId")
+    user_id: Id | None = Field(None, alias="userId")
+    submission_id: Id | None = Field(None, alias="submissionId")
+    group_id: Id | str | None = Field(None, alias="groupId")
     """Participants with one group have handed in one submission together."""
     user: Personal[ParticipantUser | None] = None
 
@@ -135,17 +139,31 @@ class Participant(DomainModel):
         return frozenset(value for value in found if value)
 
 
+@dataclass(frozen=True)
+class UnreadableParticipant:
+    """A row of a flow's list of participants that is none: nobody is found in it, and it hides no other."""
+
+    participant_id: int | None
+    submission_id: int | None
+    """Who it is and what was handed in, as far as the row says so."""
+    identity: str
+
+    @classmethod
+    def of(cls, row: Any) -> "UnreadableParticipant":
+        return cls(_number(row, "participantId"), _number(row, "submissionId"), short_hash("unreadable", clipped(row)))
+
+
 class ExplanationParticipant(DomainModel):
     """Whose explanation it is, on the flow."""
 
-    participant_id: int = Field(alias="participantId")
+    participant_id: Id = Field(alias="participantId")
 
 
 class AssignedAssessor(DomainModel):
     """The assessor that must answer: on the flow, and as a user."""
 
-    assessor_id: int | None = Field(None, alias="assessorId")
-    user_id: int | None = Field(None, validation_alias=AliasPath("user", "id"))
+    assessor_id: Id | None = Field(None, alias="assessorId")
+    user_id: Id | None = Field(None, validation_alias=AliasPath("user", "id"))
 
 
 class Justification(DomainModel):
@@ -157,7 +175,7 @@ class Justification(DomainModel):
 class Explanation(DomainModel):
     """An explanation request ("grade justification") on a flow."""
 
-    explanation_id: int = Field(alias="explanationId")
+    explanation_id: Id = Field(alias="explanationId")
     state: int
     request_date: Moment = Field(alias="requestDate")
     assign_date: OptionalMoment = Field(None, alias="assignDate")
@@ -185,9 +203,7 @@ class UnreadableExplanation:
     @classmethod
     def of(cls, row: Any) -> "UnreadableExplanation":
         known = {name: row.get(name) for name in EXPLANATION_FIELDS} if isinstance(row, dict) else row
-        number = row.get("explanationId") if isinstance(row, dict) else None
-        is_number = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
-        return cls(number if is_number else None, short_hash("unreadable", clipped(known)))
+        return cls(_number(row, "explanationId"), short_hash("unreadable", clipped(known)))
 
 
 EXPLANATION_FIELDS: Final = tuple(field.alias or name for name, field in Explanation.model_fields.items())
@@ -197,10 +213,10 @@ EXPLANATION_FIELDS: Final = tuple(field.alias or name for name, field in Explana
 class SubmissionComment(DomainModel):
     """An assessor's comment on a submission. `container_id` is the submission that it is on."""
 
-    comment_id: int = Field(alias="id")
-    container_id: int | None = Field(None, alias="containerId")
-    assessor_id: int | None = Field(None, alias="assessorId")
-    assessor_user_id: int | None = Field(None, alias="assessorUserId")
+    comment_id: Id = Field(alias="id")
+    container_id: Id | None = Field(None, alias="containerId")
+    assessor_id: Id | None = Field(None, alias="assessorId")
+    assessor_user_id: Id | None = Field(None, alias="assessorUserId")
     content: Personal[str | None] = None
     share_type: str = Field("NONE", alias="shareType")
     created_at: Moment = Field(alias="createdAt")
@@ -209,3 +225,22 @@ class SubmissionComment(DomainModel):
     @property
     def changed_at(self) -> datetime:
         return self.updated_at or self.created_at
+
+
+@dataclass(frozen=True)
+class UnreadableComment:
+    """A row of a flow's list of comments that is none. `container_id` is the submission that it is on, as far as it says so."""
+
+    container_id: int | None
+    identity: str
+
+    @classmethod
+    def of(cls, row: Any) -> "UnreadableComment":
+        return cls(_number(row, "containerId"), short_hash("unreadable", clipped(row)))
+
+
+def _number(row: Any, name: str) -> int | None:
+    """An id of WISEflow's in a row that could not be read as a whole."""
+    number = row.get(name) if isinstance(row, dict) else None
+    is_number = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+    return number if is_number else None

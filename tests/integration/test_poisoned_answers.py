@@ -16,17 +16,12 @@ from casebridge.exams.watermarks import ANSWERS, Watermarks
 from casebridge.exams.wiseflow_records import EXPLANATION_FIELDS
 from resources.bridge import Bridge
 from tests.failures import check_nothing_is_lost, dead_messages, told_failures
+from tests.poison import DEEP, DIGITS, ODD, WHOLE, as_sent, poisoned, registered
 from tests.rewriting_proxy import RewritingProxy
 from tests.world import World
 
 LIST = re.compile(r"/flow/(\d+)/explanation/request")
 ALONE = re.compile(r"/flow/(\d+)/explanation/request/\d+")
-DEEP, DIGITS = "a list nested too deeply", "a number of five thousand digits"
-RAW = {f'"{DEEP}"': "[" * 100_000 + "]" * 100_000, f'"{DIGITS}"': "9" * 5000}
-ODD: tuple[Any, ...] = (
-    None, "", "x", [], {}, [[]], {"id": {"id": []}}, True, 10**30, 1e300, "\ud800", "x" * 200_000, DEEP, DIGITS,
-)  # fmt: skip
-WHOLE = "the whole row"
 INSIDE = ("participant.participantId", "assignedAssessor.assessorId", "assignedAssessor.user", "justification.text")
 FIELDS = (WHOLE, *EXPLANATION_FIELDS, *INSIDE)
 CODES = {
@@ -39,20 +34,6 @@ Poisons = dict[tuple[int, int], Any]
 def is_a_text(value: Any) -> bool:
     """Whether it is a text that FS can be given."""
     return isinstance(value, str) and value not in ("", "\ud800", DEEP, DIGITS)
-
-
-def as_sent(value: Any) -> bytes:
-    text = json.dumps(value)
-    for name, raw in RAW.items():
-        text = text.replace(name, raw)
-    return text.encode()
-
-
-def poisoned(row: dict[str, Any], field: str, poison: Any) -> Any:
-    if field == WHOLE:
-        return poison
-    outer, _, inner = field.partition(".")
-    return {**row, outer: {**row.get(outer, {}), inner: poison} if inner else poison}
 
 
 @contextmanager
@@ -91,10 +72,6 @@ def feed(world: World, org_id: str, poisons: Poisons) -> tuple[list[int], list[i
         bad.append(one["caseId"])
         good.append(world.control.add_request(org_id, examId=one["examId"])["caseId"])
     return bad, good
-
-
-def registered(world: World) -> set[int]:
-    return {case["caseId"] for case in world.control.cases() if case["registrations"]}
 
 
 def institution_and_marks(bridge: Bridge) -> tuple[Any, Watermarks]:

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casebridge.errors import PermanentError
+from casebridge.errors import PermanentError, TransientError
 from casebridge.exams.flow_matching import (
     choose_comment,
     choose_flow,
     find_answer,
+    is_perhaps_of,
     main_flows_wanted,
     match_candidate,
     same_source_code,
@@ -19,7 +20,14 @@ from casebridge.exams.flow_matching import (
 )
 from casebridge.exams.identity import Person
 from casebridge.exams.models import CandidatePlace, ExamPlace
-from casebridge.exams.wiseflow_records import Explanation, Flow, Participant, SubmissionComment
+from casebridge.exams.wiseflow_records import (
+    Explanation,
+    Flow,
+    Participant,
+    SubmissionComment,
+    UnreadableComment,
+    UnreadableParticipant,
+)
 
 ASKED = 1_767_863_700
 ANSWERED = ASKED + 86_400
@@ -277,8 +285,37 @@ class TestSharing:
             CandidatePlace(1, 2, 501), [participant(1, submission_id=500), participant(2, submission_id=500)]
         ) == {1}
 
+    def test_one_that_cannot_be_read_shares_as_far_as_it_says(self) -> None:
+        rows = [
+            {"participantId": 2, "submissionId": 500},
+            {"participantId": 3, "submissionId": 501},
+            {"participantId": 4},
+            "x",
+        ]
+        everyone = [participant(1, submission_id=500), *(UnreadableParticipant.of(row) for row in rows)]
+        assert sharing(CandidatePlace(1, 1, 500), everyone) == {2, 4, None}
+
+    @pytest.mark.parametrize(
+        ("participant_id", "others", "expected"),
+        [(2, {2}, True), (3, {2}, False), (3, {None}, False), (9, {None}, True), (9, {2}, False), (None, {2}, True)],
+    )
+    def test_a_request_is_perhaps_of_whoever_does_not_say(
+        self, participant_id: int | None, others: set[int | None], expected: bool
+    ) -> None:
+        everyone = [participant(1), participant(3), UnreadableParticipant.of("x")]
+        row = explanation(participant={"participantId": participant_id} if participant_id else None)
+        assert is_perhaps_of(row, others, everyone) is expected
+
 
 class TestChooseComment:
+    def test_one_on_the_submission_that_cannot_be_read_may_be_the_newest(self) -> None:
+        bad = UnreadableComment.of({"containerId": 500, "content": 7})
+        with pytest.raises(TransientError) as caught:
+            choose_comment(explanation(), [comment(), bad], 500)
+        assert caught.value.code == "wiseflow.comment_unreadable"
+        elsewhere = UnreadableComment.of({"containerId": 501})
+        assert choose_comment(explanation(), [comment(), elsewhere], 500) is not None
+
     @pytest.mark.parametrize(
         "changes",
         [
