@@ -22,8 +22,15 @@ from tests.world import World, settings_for_tests
 
 RINGS = ("unit", "contract", "property", "integration", "crash", "end_to_end")
 SERVER = "server"
+MOST_WORKERS = 4
+"""Each has a database server and other servers of its own: some 700 MB."""
 servers_used: defaultdict[str, set[str]] = defaultdict(set)
 outcomes: Counter[tuple[str, str]] = Counter()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: a test waits for processes of its own for about a third of its time."""
+    return min(MOST_WORKERS, (os.cpu_count() or 1) + 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

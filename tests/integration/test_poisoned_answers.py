@@ -64,13 +64,14 @@ def install(world: World) -> str:
 
 
 def feed(world: World, org_id: str, poisons: Poisons) -> tuple[list[int], list[int]]:
-    """A bad request for each odd value, each with a good one on its flow; their case ids."""
+    """A bad request for each odd value, and good ones between them on the flow; their case ids."""
     bad, good = [], []
-    for value in ODD:
+    for number, value in enumerate(ODD):
         one = world.control.add_request(org_id)
         poisons[one["flowId"], one["participantId"]] = value
         bad.append(one["caseId"])
-        good.append(world.control.add_request(org_id, examId=one["examId"])["caseId"])
+        if number % 4 == 0:
+            good.append(world.control.add_request(org_id, examId=one["examId"])["caseId"])
     return bad, good
 
 

@@ -45,11 +45,11 @@ def poisoning(world: World, path: re.Pattern[str], field: str, key: str, poisons
 
 
 def requests(world: World) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """One to be misstated for each odd value, each with a good one on its flow."""
+    """One to be misstated for each odd value, and good ones on the same flow."""
     population = world.populate(institutions=1, courses=1, requests=0, variety=False)
     org_id = str(population["institutions"][0]["orgId"])
     bad = [world.control.add_request(org_id) for _ in ODD]
-    return bad, [world.control.add_request(org_id, examId=one["examId"]) for one in bad]
+    return bad, [world.control.add_request(org_id, examId=one["examId"]) for one in bad[::4]]
 
 
 def ids(cases: list[dict[str, Any]]) -> set[int]:
