@@ -164,10 +164,10 @@ def _may_be_better(one: UnreadableParticipant, comparison: Comparison, most: int
     """Whether a row that cannot be read might be the person as much as the chosen one is, or contradict the choice.
 
     Against a single piece of evidence each piece counts that agrees, and a number that the row does not say: it may be the one
-    that was asked for. Two that agree are outweighed only by as many.
+    that was asked for. Two that agree are outweighed only where something agrees here, too, and with what cannot be read as much.
     """
     if most >= SURE:
-        return comparison.is_same and len(comparison.agreeing) >= most
+        return comparison.is_same and len(comparison.agreeing) + one.pieces_unread >= most
     return bool(comparison.agreeing) or one.may_have_any_number or not comparison.contradicting
 
 

@@ -217,6 +217,11 @@ class UnreadableParticipant:
         return "unique_exam_id" in self.unread
 
     @property
+    def pieces_unread(self) -> int:
+        """How many pieces of evidence may be in what cannot be read: the number, and the user's two names."""
+        return ("unique_exam_id" in self.unread) + 2 * ("user" in self.unread)
+
+    @property
     def may_be_in_any_group(self) -> bool:
         return "group_id" in self.unread
 
