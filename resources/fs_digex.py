@@ -15,7 +15,7 @@ from requests.auth import HTTPBasicAuth
 
 from casebridge.errors import AuthBrokenError, PermanentError, TransientError
 from casebridge.exams.exam_key import exam_name
-from casebridge.exams.fs_rows import canonical
+from casebridge.exams.fs_rows import canonical, fs_number
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import (
     LINE_NOT_AN_OBJECT,
@@ -156,7 +156,7 @@ class FsDigexClient:
         if not isinstance(rows, list):
             raise answer.unreadable("no list of begrunnelser")
         of_exam = {name: exam[name] for name in EXAM_FIELDS if name in exam} if isinstance(exam, dict) else {}
-        if isinstance(exam, dict) and exam.get("examId") and not _is_of(exam["examId"], vurd_id):
+        if isinstance(exam, dict) and exam.get("examId") not in (None, "") and not _is_of(exam["examId"], vurd_id):
             raise answer.unreadable("examId")  # another exam's answer, out of somebody's cache
         return [_row(row, of_exam, vurd_id) for row in rows]
 
@@ -264,9 +264,18 @@ def _registration_json(registration: ExplanationRegistration, text: str) -> dict
 
 
 def _check_taken(answer: HttpAnswer, registration: ExplanationRegistration) -> None:
-    """FS answers with the row (contract 3.3 `[inferred]`): one that is still open was not taken, whatever the status says."""
+    """FS answers with the row (contract 3.3 `[inferred]`): one that is still open was not taken, whatever the status says.
+
+    Nor was it where FS answers with the row of another exam or person.
+    """
     row = answer.json()
-    if isinstance(row, dict) and "datoVedtakFormidlet" in row and not row["datoVedtakFormidlet"]:
+    if not isinstance(row, dict):
+        return
+    if row.get("examId") and not _is_of(row["examId"], registration.vurd_id):
+        raise answer.unreadable("examId")
+    if row.get("personlopenr") and fs_number(row["personlopenr"]) != registration.personlopenr:
+        raise answer.unreadable("personlopenr")
+    if "datoVedtakFormidlet" in row and not row["datoVedtakFormidlet"]:
         raise TransientError(
             "fs.row_still_open",
             f"{answer.where} took the explanation and shows the request as open all the same.",

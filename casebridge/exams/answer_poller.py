@@ -211,7 +211,7 @@ def _of_flows(failures: Mapping[int, CaseError]) -> CaseError:
     return error.of(f"flow {_named(sorted(failures))}")
 
 
-def _named(ids: Sequence[int]) -> str:
+def _named(ids: Sequence[object]) -> str:
     more = f" and {len(ids) - NAMED} more" if ids[NAMED:] else ""
     return ", ".join(map(str, ids[:NAMED])) + more
 
@@ -254,13 +254,13 @@ def _nameless(statuses: Sequence[ExplanationStatus], *, in_comments: bool) -> Pe
         return None
     what = "submission comments" if in_comments else "explanation requests"
     which = "on what they are" if in_comments else "which they are"
-    return _unread(
-        in_comments, f"WISEflow lists {what} that cannot be read and do not say {which}, on flow {_named(flows)}."
-    )
+    cause = f"WISEflow lists {what} that cannot be read and do not say {which}, on flow {_named(flows)}."
+    return _unread(cause, in_comments=in_comments)
 
 
 def _hidden(statuses: Sequence[ExplanationStatus], *, in_comments: bool) -> PermanentError | None:
-    found = sorted({status.explanation_request_id or 0 for status in statuses if status.in_comments is in_comments})
+    unread = {(one.flow_id, one.explanation_request_id or 0) for one in statuses if one.in_comments is in_comments}
+    found = [f"{request_id} on flow {flow_id}" for flow_id, request_id in sorted(unread)]
     if not found:
         return None
     why = "a comment on the submission cannot be read" if in_comments else "its row cannot be read"

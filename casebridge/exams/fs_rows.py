@@ -79,8 +79,8 @@ def unreadable(row: Any, fields: str) -> UnreadableRow:
         clipped(row),
         _identity(row),
         fields,
-        _number(said.get("personlopenr")),
-        _number(said.get("kandidatnr")),
+        fs_number(said.get("personlopenr")),
+        fs_number(said.get("kandidatnr")),
         name if isinstance(name, str) else None,
     )
 
@@ -91,6 +91,14 @@ def canonical(vurd_id: str) -> str:
         return ExamKey.from_vurd_id(vurd_id).vurd_id
     except CaseError:
         return vurd_id
+
+
+def fs_number(value: Any) -> int | None:
+    """A number of FS's as a row that can be read has it; one that no row could have stands for itself."""
+    try:
+        return NUMBER.validate_python(value)
+    except ValidationError:
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def chosen_row(rows: Sequence[ExplanationRequest]) -> ExplanationRequest:
@@ -146,14 +154,6 @@ def _identity(row: Any) -> str:
         return json.dumps(row, sort_keys=True)
     except (ValueError, TypeError, RecursionError):
         return clipped(row)
-
-
-def _number(value: Any) -> int | None:
-    """A number of FS's as a row that can be read has it; one that no row could have stands for itself."""
-    try:
-        return NUMBER.validate_python(value)
-    except ValidationError:
-        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _age(row: ExplanationRequest) -> tuple[Any, ...]:
