@@ -67,12 +67,18 @@ Moment = Annotated[datetime, BeforeValidator(_to_moment), AfterValidator(_dated)
 OptionalMoment = Annotated[Moment | None, BeforeValidator(_set_date)]
 
 
-Id = Annotated[int, Field(ge=0, lt=2**63)]
-"""A number that every database can hold."""
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a truth value is no number")  # noqa: TRY004 pydantic reports a ValueError as a field that is misstated
+    return value
+
+
+Id = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, lt=2**63)]
+"""A number that every database can hold. A truth value is none: `true` would be somebody's number 1."""
 
 
 def _set_id(value: Any) -> Any:
-    return None if value in NOT_SET else value
+    return None if value in NOT_SET and not isinstance(value, bool) else value
 
 
 OptionalId = Annotated[Id | None, BeforeValidator(_set_id)]
