@@ -25,6 +25,7 @@ from casebridge.exams.flow_matching import (
     find_answer,
     main_flows_wanted,
     match_candidate,
+    participant_unreadable,
     same_source_code,
 )
 from casebridge.exams.identity import Person
@@ -50,6 +51,7 @@ from casebridge.exams.wiseflow_records import (
     SubmissionComment,
     UnreadableComment,
     UnreadableExplanation,
+    UnreadableParticipant,
 )
 from casebridge.fingerprint import short_hash
 from resources.short_cache import Entry, ShortCache
@@ -124,7 +126,10 @@ class WiseflowExamSystem:
         return match_candidate(place, _values(lists), person, self._evidence_names)
 
     def candidate(self, place: CandidatePlace) -> Candidate:
-        """The participant as WISEflow has it now. Raises `PermanentError` `wiseflow.participant_unknown`."""
+        """The participant as WISEflow has it now.
+
+        Raises `PermanentError` `wiseflow.participant_unknown`, and `TransientError` while the participant cannot be read.
+        """
         one = self._participant_now(place)
         return Candidate(replace(place, submission_id=one.submission_id), one.evidence(self._evidence_names))
 
@@ -255,6 +260,8 @@ class WiseflowExamSystem:
         everyone = self._read_participants(place.flow_id, since=began).value
         found = next((one for one in everyone if one.participant_id == place.participant_id), None)
         if not isinstance(found, Participant):
+            if any(isinstance(one, UnreadableParticipant) and _may_be(one, place) for one in everyone):
+                raise participant_unreadable(place)
             raise PermanentError(
                 f"{SYSTEM.lower()}.{NO_PARTICIPANT.code}",
                 f"{NO_PARTICIPANT.cause} Flow {place.flow_id}, participant {place.participant_id}.",
@@ -340,6 +347,10 @@ class WiseflowExamSystem:
 
 def _is(participant: ListedParticipant, candidate: CandidatePlace) -> bool:
     return participant.participant_id == candidate.participant_id
+
+
+def _may_be(participant: ListedParticipant, candidate: CandidatePlace) -> bool:
+    return participant.participant_id in (None, candidate.participant_id)
 
 
 def _submission(candidate: CandidatePlace, listed: Sequence[ListedParticipant]) -> int | None:

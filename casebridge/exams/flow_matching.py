@@ -185,6 +185,17 @@ def _participant_unreadable(rivals: Sequence[str]) -> PermanentError:
     )
 
 
+def participant_unreadable(candidate: CandidatePlace) -> TransientError:
+    """A participant that was found before, and perhaps is there still."""
+    return TransientError(
+        "wiseflow.participants_unreadable",
+        f"Participant {candidate.participant_id} of flow {candidate.flow_id} cannot be read in the flow's list any more, or is "
+        "perhaps one there that does not say who it is.",
+        "Show the list of the flow's participants to the vendor; when it is right, replay the message.",
+        system=SYSTEM,
+    )
+
+
 def contradiction(flow_id: int, participant_id: int, comparison: Comparison) -> PermanentError:
     """The evidence says two things of one participant: nobody is asked and nothing is handed on."""
     return PermanentError(
