@@ -15,6 +15,7 @@ from requests.auth import HTTPBasicAuth
 
 from casebridge.errors import AuthBrokenError, PermanentError, TransientError
 from casebridge.exams.exam_key import exam_name
+from casebridge.exams.fs_rows import canonical, fs_number
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import (
     LINE_NOT_AN_OBJECT,
@@ -138,7 +139,8 @@ class FsDigexClient:
     def explanation_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
         """The raw rows of one exam, each with its `examId`. Raises `PermanentError` `fs.exam_unknown`, `fs.exam_forbidden`.
 
-        What stands there in place of a row is handed on in one, for whoever reads rows to set aside.
+        What stands there in place of a row, a row of another exam included, is handed on in one, for whoever reads rows to set
+        aside. Raises `TransientError` `fs.shape_unknown` for the answer of another exam.
         """
         answer = self.http.send(
             HttpCall(
@@ -154,12 +156,9 @@ class FsDigexClient:
         if not isinstance(rows, list):
             raise answer.unreadable("no list of begrunnelser")
         of_exam = {name: exam[name] for name in EXAM_FIELDS if name in exam} if isinstance(exam, dict) else {}
-        return [
-            {**of_exam, **row, "examId": row.get("examId") or vurd_id}
-            if isinstance(row, dict)
-            else {"examId": vurd_id, "row": row}
-            for row in rows
-        ]
+        if isinstance(exam, dict) and exam.get("examId") not in (None, "") and not _is_of(exam["examId"], vurd_id):
+            raise answer.unreadable("examId")  # another exam's answer, out of somebody's cache
+        return [_row(row, of_exam, vurd_id) for row in rows]
 
     def fresh_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
         """The rows as they are now, read by a call that began after this one: callers at one time share it."""
@@ -225,6 +224,21 @@ class FsDigexClient:
         return HTTPBasicAuth(username.encode(), password.encode())
 
 
+def _is_of(exam_id: Any, vurd_id: str) -> bool:
+    """Whether FS's `examId` is the exam that was asked for, in whatever spelling."""
+    return isinstance(exam_id, str) and canonical(exam_id) == canonical(vurd_id)
+
+
+def _row(row: Any, of_exam: Mapping[str, Any], vurd_id: str) -> dict[str, Any]:
+    """A row with what FS says of its exam. One of another exam has no `examId` that can be read: it is nobody's on this one."""
+    if not isinstance(row, dict):
+        return {"examId": vurd_id, "row": row}
+    exam_id = row.get("examId") or vurd_id
+    if isinstance(exam_id, str) and not _is_of(exam_id, vurd_id):
+        exam_id = {"asked": vurd_id, "answered": exam_id}
+    return {**of_exam, **row, "examId": exam_id}
+
+
 def siden(since: datetime, siden_format: str) -> str:
     """`since` as FS reads it: local Oslo time, never later than `since` (contract 3.3 `[inferred]`).
 
@@ -250,9 +264,18 @@ def _registration_json(registration: ExplanationRegistration, text: str) -> dict
 
 
 def _check_taken(answer: HttpAnswer, registration: ExplanationRegistration) -> None:
-    """FS answers with the row (contract 3.3 `[inferred]`): one that is still open was not taken, whatever the status says."""
+    """FS answers with the row (contract 3.3 `[inferred]`): one that is still open was not taken, whatever the status says.
+
+    Nor was it where FS answers with the row of another exam or person.
+    """
     row = answer.json()
-    if isinstance(row, dict) and "datoVedtakFormidlet" in row and not row["datoVedtakFormidlet"]:
+    if not isinstance(row, dict):
+        return
+    if row.get("examId") and not _is_of(row["examId"], registration.vurd_id):
+        raise answer.unreadable("examId")
+    if row.get("personlopenr") and fs_number(row["personlopenr"]) != registration.personlopenr:
+        raise answer.unreadable("personlopenr")
+    if "datoVedtakFormidlet" in row and not row["datoVedtakFormidlet"]:
         raise TransientError(
             "fs.row_still_open",
             f"{answer.where} took the explanation and shows the request as open all the same.",

@@ -8,7 +8,7 @@ import math
 import time as clock
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,12 +23,10 @@ from casebridge.exams.flow_matching import (
     choose_comment,
     choose_flow,
     find_answer,
-    group_text,
-    is_perhaps_of,
     main_flows_wanted,
     match_candidate,
+    participant_unreadable,
     same_source_code,
-    sharing,
 )
 from casebridge.exams.identity import Person
 from casebridge.exams.institution import WiseflowAccess
@@ -41,6 +39,7 @@ from casebridge.exams.models import (
     ExplanationStatus,
     RequestedExplanation,
 )
+from casebridge.exams.shared_submission import check_asked_alone, sharers
 from casebridge.exams.wiseflow_records import (
     ACCEPTED,
     SUBMITTED,
@@ -52,6 +51,7 @@ from casebridge.exams.wiseflow_records import (
     SubmissionComment,
     UnreadableComment,
     UnreadableExplanation,
+    UnreadableParticipant,
 )
 from casebridge.fingerprint import short_hash
 from resources.short_cache import Entry, ShortCache
@@ -126,7 +126,10 @@ class WiseflowExamSystem:
         return match_candidate(place, _values(lists), person, self._evidence_names)
 
     def candidate(self, place: CandidatePlace) -> Candidate:
-        """The participant as WISEflow has it now. Raises `PermanentError` `wiseflow.participant_unknown`."""
+        """The participant as WISEflow has it now.
+
+        Raises `PermanentError` `wiseflow.participant_unknown`, and `TransientError` while the participant cannot be read.
+        """
         one = self._participant_now(place)
         return Candidate(replace(place, submission_id=one.submission_id), one.evidence(self._evidence_names))
 
@@ -147,12 +150,13 @@ class WiseflowExamSystem:
         comments = self._comments_now(flow_id) if in_comments else ()
         submissions = self._submissions(flow_id, in_comments) if comments else {}
         nameless = [one for one in comments if isinstance(one, UnreadableComment) and one.container_id is None]
-        return [
+        statuses = [
             _unreadable(flow_id, row)
             if isinstance(row, UnreadableExplanation)
             else _status(flow_id, row, comments, submissions.get(row.explanation_id))
-            for row in [*rows, *(UnreadableExplanation(None, one.identity) for one in nameless)]
+            for row in rows
         ]
+        return [*statuses, *(_unreadable(flow_id, one) for one in nameless)]
 
     def answer(
         self,
@@ -169,12 +173,13 @@ class WiseflowExamSystem:
 
         Raises `NotReadyError` `wiseflow.answer_withdrawn` when the answer was unlocked meanwhile, `TransientError`
         `wiseflow.answer_empty` when there is no text, `PermanentError` `wiseflow.participant_mismatch` when the request
-        belongs to somebody else and `identity.group_text` when nobody can tell whose the comment is.
+        belongs to somebody else and `identity.group_text` when nobody can tell whose the comment is;
+        `TransientError` `wiseflow.participants_unreadable` while lists that cannot be read leave that open.
         """
         explanation = self.client.explanation(flow_id, explanation_request_id)
         self._check_answered(explanation, candidate)
         if explanation.text:
-            found = find_answer(explanation, (), None, seen_at)
+            found = find_answer(explanation, (), None, seen_at, datetime.now(UTC))
             listed: Sequence[ListedParticipant] = ()
         else:
             found, listed = self._find_comment(flow_id, explanation, candidate, seen_at, marker)
@@ -255,6 +260,8 @@ class WiseflowExamSystem:
         everyone = self._read_participants(place.flow_id, since=began).value
         found = next((one for one in everyone if one.participant_id == place.participant_id), None)
         if not isinstance(found, Participant):
+            if any(isinstance(one, UnreadableParticipant) and _may_be(one, place) for one in everyone):
+                raise participant_unreadable(place)
             raise PermanentError(
                 f"{SYSTEM.lower()}.{NO_PARTICIPANT.code}",
                 f"{NO_PARTICIPANT.cause} Flow {place.flow_id}, participant {place.participant_id}.",
@@ -267,11 +274,9 @@ class WiseflowExamSystem:
         self, explanation: Explanation, candidate: CandidatePlace, listed: Sequence[ListedParticipant]
     ) -> None:
         """A comment on a submission of several participants is nobody's when more than one of them asked."""
-        others = sharing(candidate, listed)
-        if not others:
-            return
-        if any(is_perhaps_of(one, others, listed) for one in self.client.explanations(candidate.flow_id)):
-            raise group_text(explanation.explanation_id, candidate.flow_id)
+        if others := sharers(candidate, listed):
+            rows = self.client.explanations(candidate.flow_id)
+            check_asked_alone(explanation, candidate, others, listed, rows)
 
     def _find_comment(
         self, flow_id: int, explanation: Explanation, candidate: CandidatePlace, seen_at: datetime, marker: str | None
@@ -285,13 +290,13 @@ class WiseflowExamSystem:
         comments = self._read_comments(flow_id)
         listed = self._read_participants(candidate.flow_id, since=comments.loaded_at).value
         submission_id = _submission(candidate, listed)
-        found = find_answer(explanation, comments.value, submission_id, seen_at)
+        found = find_answer(explanation, comments.value, submission_id, seen_at, datetime.now(UTC))
         if comments.loaded_at < began and (
             found is None or _marker(explanation, comments.value, submission_id) != marker
         ):
             comments = self._read_comments(flow_id, since=began)
             listed = self._read_participants(candidate.flow_id, since=comments.loaded_at).value
-            found = find_answer(explanation, comments.value, _submission(candidate, listed), seen_at)
+            found = find_answer(explanation, comments.value, _submission(candidate, listed), seen_at, datetime.now(UTC))
         return found, listed
 
     def _read_comments(self, flow_id: int, *, since: float = -math.inf) -> Entry[Sequence[ListedComment]]:
@@ -344,6 +349,10 @@ def _is(participant: ListedParticipant, candidate: CandidatePlace) -> bool:
     return participant.participant_id == candidate.participant_id
 
 
+def _may_be(participant: ListedParticipant, candidate: CandidatePlace) -> bool:
+    return participant.participant_id in (None, candidate.participant_id)
+
+
 def _submission(candidate: CandidatePlace, listed: Sequence[ListedParticipant]) -> int | None:
     """The candidate's submission as the list has it; as it was known before where the list has no such candidate."""
     known = (one.submission_id for one in listed if isinstance(one, Participant) and _is(one, candidate))
@@ -354,8 +363,10 @@ def _values(lists: dict[int, Entry[Sequence[ListedParticipant]]]) -> dict[int, S
     return {flow_id: entry.value for flow_id, entry in lists.items()}
 
 
-def _unreadable(flow_id: int, row: UnreadableExplanation) -> ExplanationStatus:
-    return ExplanationStatus(flow_id, row.explanation_id, ExplanationState.UNREADABLE, -1, row.identity)
+def _unreadable(flow_id: int, row: UnreadableExplanation | UnreadableComment) -> ExplanationStatus:
+    request_id = row.explanation_id if isinstance(row, UnreadableExplanation) else None
+    is_comment = isinstance(row, UnreadableComment)
+    return ExplanationStatus(flow_id, request_id, ExplanationState.UNREADABLE, -1, row.identity, is_comment)
 
 
 def _status(
@@ -365,7 +376,7 @@ def _status(
         marker = _marker(explanation, comments, submission_id)
     except Exception:  # noqa: BLE001 what a comment brings out is of this answer alone
         unreadable = UnreadableExplanation.of({"explanationId": explanation.explanation_id, "state": explanation.state})
-        return _unreadable(flow_id, unreadable)
+        return replace(_unreadable(flow_id, unreadable), in_comments=True)
     state = STATES.get(explanation.state, ExplanationState.UNKNOWN)
     return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker)
 

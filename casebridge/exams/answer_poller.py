@@ -34,8 +34,9 @@ from casebridge.time_limit import TimeLimit
 SUBMODULE: Final = "wiseflow-begrunnelse-poll"
 QUEUE: Final = "wiseflow-begrunnelse-svar"
 LEFT: Final = "case.flow_left"
+ANSWERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 FLOWS_AT_ONCE: Final = 6
-NAMED_FLOWS: Final = 5
+NAMED: Final = 5
 NEEDED: Final = {
     "correlationId": str, "flowId": int, "explanationRequestId": int, "vurdId": str, "personlopenr": int, "kandidatnr": int,
 }  # fmt: skip
@@ -104,13 +105,15 @@ class AnswerPoller:
         flow_ids = sorted({case.document["flowId"] for case in cases})
         statuses, failures = self._statuses(institution, flow_ids)
         by_request = {(status.flow_id, status.explanation_request_id): status for status in statuses}
-        answered, unknown = [], []
+        answered, unknown, hidden = [], [], []
         # By case, not by request: two cases may claim one, and whose the answer is, is judged for each before FS gets it.
         for case in cases:
             flow_id = case.document["flowId"]
             status = by_request.get((flow_id, case.document["explanationRequestId"]))
             if status is not None and status.state is ExplanationState.UNKNOWN:
                 unknown.append(status)
+            elif status is not None and status.state is ExplanationState.UNREADABLE and case.state in ANSWERED:
+                hidden.append(status)
             elif status is not None and _is_ready(institution, status, case):
                 answered.append(answer_message(institution, case, status.marker))
             elif status is None and case.state is CaseState.DISPATCHED and _is_lost(failures.get(flow_id)):
@@ -121,8 +124,9 @@ class AnswerPoller:
             raise _of_flows(failed)
         if unknown:
             raise _unknown_state(unknown)
-        if nameless := sorted({status.flow_id for status in statuses if status.explanation_request_id is None}):
-            raise _nameless(nameless)
+        nameless = [status for status in statuses if status.explanation_request_id is None]
+        if nameless or hidden:
+            raise _not_seen(nameless, hidden)
         return PollOutcome(
             institution.key,
             seen=len(statuses),
@@ -207,9 +211,9 @@ def _of_flows(failures: Mapping[int, CaseError]) -> CaseError:
     return error.of(f"flow {_named(sorted(failures))}")
 
 
-def _named(flows: Sequence[int]) -> str:
-    more = f" and {len(flows) - NAMED_FLOWS} more" if flows[NAMED_FLOWS:] else ""
-    return ", ".join(map(str, flows[:NAMED_FLOWS])) + more
+def _named(ids: Sequence[object]) -> str:
+    more = f" and {len(ids) - NAMED} more" if ids[NAMED:] else ""
+    return ", ".join(map(str, ids[:NAMED])) + more
 
 
 def _is_ready(institution: Institution, status: ExplanationStatus, case: Case) -> bool:
@@ -235,12 +239,45 @@ def _unknown_state(unknown: list[ExplanationStatus]) -> PermanentError:
     )
 
 
-def _nameless(flows: Sequence[int]) -> PermanentError:
+def _not_seen(nameless: Sequence[ExplanationStatus], hidden: Sequence[ExplanationStatus]) -> PermanentError:
+    """What a flow lists and nobody can read: rows without a name, and answers that FS has and that may have been corrected."""
+    told = [_nameless(nameless, in_comments=False), _nameless(nameless, in_comments=True)]
+    told += [_hidden(hidden, in_comments=False), _hidden(hidden, in_comments=True)]
+    first, *rest = [error for error in told if error is not None]
+    cause = " ".join(error.cause for error in (first, *rest))
+    return PermanentError(first.code, cause, first.next_action, system=first.system)
+
+
+def _nameless(statuses: Sequence[ExplanationStatus], *, in_comments: bool) -> PermanentError | None:
+    flows = sorted({status.flow_id for status in statuses if status.in_comments is in_comments})
+    if not flows:
+        return None
+    what = "submission comments" if in_comments else "explanation requests"
+    which = "on what they are" if in_comments else "which they are"
+    cause = f"WISEflow lists {what} that cannot be read and do not say {which}, on flow {_named(flows)}."
+    return _unread(cause, in_comments=in_comments)
+
+
+def _hidden(statuses: Sequence[ExplanationStatus], *, in_comments: bool) -> PermanentError | None:
+    unread = {(one.flow_id, one.explanation_request_id or 0) for one in statuses if one.in_comments is in_comments}
+    found = [f"{request_id} on flow {flow_id}" for flow_id, request_id in sorted(unread)]
+    if not found:
+        return None
+    why = "a comment on the submission cannot be read" if in_comments else "its row cannot be read"
+    return _unread(
+        f"Of {len(found)} explanation requests that FS has the answer to, a correction would not be seen, because {why}: "
+        f"{_named(found)}.",
+        in_comments=in_comments,
+    )
+
+
+def _unread(cause: str, *, in_comments: bool) -> PermanentError:
+    code = "wiseflow.comment_unreadable" if in_comments else "wiseflow.request_unreadable"
+    listed = "submission comments" if in_comments else "explanation requests"
     return PermanentError(
-        "wiseflow.request_unreadable",
-        f"WISEflow lists explanation requests that cannot be read and do not say which they are, on flow {_named(flows)}.",
-        "Show the list of the flow's explanation requests to the vendor; all others are carried, and the list is read with "
-        "every poll.",
+        code,
+        cause,
+        f"Show the list of the flow's {listed} to the vendor; all others are carried, and the list is read with every poll.",
         system="WISEflow",
     )
 

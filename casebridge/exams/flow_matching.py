@@ -5,7 +5,7 @@ wrong match would show one student another student's explanation.
 """
 
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -26,7 +26,6 @@ from casebridge.exams.wiseflow_records import (
     Participant,
     SubmissionComment,
     UnreadableComment,
-    UnreadableExplanation,
     UnreadableParticipant,
 )
 from casebridge.personal_data import Personal
@@ -119,7 +118,8 @@ def match_candidate(
     """The participant that is the person, over the exam's flow and its sub-flows (contract 4.3 `[inferred]`).
 
     Candidate number, user name and FS number are held against each participant by the rule of `identity`. Who agrees in most is
-    chosen; found on the main flow and on a sub-flow, the main flow counts. Raises `PermanentError` `identity.contradiction`,
+    chosen; found on the main flow and on a sub-flow, the main flow counts. A row that cannot be read is never chosen, and nobody
+    is while it may be the person as much. Raises `PermanentError` `identity.contradiction`,
     `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
     """
     everyone = [
@@ -139,7 +139,61 @@ def match_candidate(
             place, [one for listed in participants.values() for one in listed if _is_unreadable(one)]
         )
     chosen = _only_person([one for one in same if len(one.comparison.agreeing) == most], place)
+    rivals = [
+        _named(one, flow_id)
+        for flow_id in place.flow_ids
+        for one in participants.get(flow_id, ())
+        if isinstance(one, UnreadableParticipant)
+        and not _is_the_same(chosen, flow_id, one, place)
+        and _may_be_better(one, compare(person, one.known.evidence(names)), most)
+    ]
+    if rivals:
+        raise _participant_unreadable(rivals)
     return chosen.place
+
+
+def _is_the_same(chosen: "_Located", flow_id: int, one: UnreadableParticipant, place: ExamPlace) -> bool:
+    """Whether the row is another one of the chosen participant, or of the same person on a sub-flow."""
+    if flow_id == chosen.flow_id:
+        return one.participant_id == chosen.participant.participant_id
+    person = one.known.person
+    return chosen.flow_id == place.flow_id and person is not None and person == chosen.participant.person
+
+
+def _may_be_better(one: UnreadableParticipant, comparison: Comparison, most: int) -> bool:
+    """Whether a row that cannot be read might be the person as much as the chosen one is, or contradict the choice.
+
+    Against a single piece of evidence each piece counts that agrees, and a number that the row does not say: it may be the one
+    that was asked for. Two that agree are outweighed only where something agrees here, too, and with what cannot be read as much.
+    """
+    if most >= SURE:
+        return comparison.is_same and len(comparison.agreeing) + one.pieces_unread >= most
+    return bool(comparison.agreeing) or one.may_have_any_number or not comparison.contradicting
+
+
+def _named(one: ListedParticipant, flow_id: int) -> str:
+    return f"{'one without an id' if one.participant_id is None else one.participant_id} on flow {flow_id}"
+
+
+def _participant_unreadable(rivals: Sequence[str]) -> PermanentError:
+    return PermanentError(
+        "wiseflow.participant_ambiguous",
+        f"A participant in WISEflow fits the candidate of the request, and {len(rivals)} that cannot be read may fit as well: "
+        f"{', '.join(rivals[:NAMED])}.",
+        "Show the list of the flow's participants to the vendor; replay the message when it is right.",
+        system=SYSTEM,
+    )
+
+
+def participant_unreadable(candidate: CandidatePlace) -> TransientError:
+    """A participant that was found before, and perhaps is there still."""
+    return TransientError(
+        "wiseflow.participants_unreadable",
+        f"Participant {candidate.participant_id} of flow {candidate.flow_id} cannot be read in the flow's list any more, or is "
+        "perhaps one there that does not say who it is.",
+        "Show the list of the flow's participants to the vendor; when it is right, replay the message.",
+        system=SYSTEM,
+    )
 
 
 def contradiction(flow_id: int, participant_id: int, comparison: Comparison) -> PermanentError:
@@ -175,7 +229,7 @@ def _only_person(matches: Sequence[_Located], place: ExamPlace) -> _Located:
         return matches[0]
     if len(on_main) == 1 and len(persons) == 1 and None not in persons:
         return on_main[0]
-    named = ", ".join(f"{one.participant.participant_id} on flow {one.flow_id}" for one in matches)
+    named = ", ".join(_named(one.participant, one.flow_id) for one in matches)
     raise PermanentError(
         "wiseflow.participant_ambiguous",
         f"Several participants in WISEflow could be the candidate: {named}.",
@@ -268,6 +322,7 @@ def find_answer(
     comments: Iterable[ListedComment],
     submission_id: int | None,
     seen_at: datetime,
+    now: datetime,
 ) -> FoundAnswer | None:
     """The answer in the order of contract 4.8: the text on the request, else the assessor's comment, else none.
 
@@ -277,49 +332,20 @@ def find_answer(
     """
     accepted_at = explanation.accept_date if explanation.state == ACCEPTED else None
     if explanation.text is not None:
-        return FoundAnswer(explanation.text, accepted_at or seen_at, "justification")
+        given_at = _given_at([accepted_at], explanation, seen_at, now)
+        return FoundAnswer(explanation.text, given_at, "justification")
     comment = choose_comment(explanation, comments, submission_id)
     if comment is None or comment.content is None:
         return None
-    return FoundAnswer(comment.content, max(accepted_at or comment.changed_at, comment.changed_at), COMMENT)
+    dates = [accepted_at, comment.created_at, comment.updated_at]
+    return FoundAnswer(comment.content, _given_at(dates, explanation, seen_at, now), COMMENT)
 
 
-def sharing(candidate: CandidatePlace, everyone: Sequence[ListedParticipant]) -> frozenset[int | None]:
-    """The other participants of the flow that have the candidate's submission or group: a comment there is on theirs, too.
+def _given_at(dates: Iterable[datetime | None], explanation: Explanation, seen_at: datetime, now: datetime) -> datetime:
+    """The latest of the dates. One before the request is none of its answer; one that is still to come is not true.
 
-    One that cannot be read, and does not say what was handed in, may have; `None` is one that does not say who it is.
+    The date starts the time for an appeal (contract 7): it is never before the request and never in the future.
     """
-    listed = [one for one in everyone if one.participant_id == candidate.participant_id]
-    submissions = {candidate.submission_id, *(one.submission_id for one in listed)} - {None}
-    groups = {one.group_id for one in listed if isinstance(one, Participant)} - {None}
-    return frozenset(
-        one.participant_id
-        for one in everyone
-        if one.participant_id != candidate.participant_id
-        and (one.submission_id in submissions or _may_be_in(groups, one))
-    )
-
-
-def _may_be_in(groups: Collection[object], one: ListedParticipant) -> bool:
-    return one.group_id in groups if isinstance(one, Participant) else one.submission_id is None
-
-
-def is_perhaps_of(
-    row: Explanation | UnreadableExplanation, others: Collection[int | None], everyone: Sequence[ListedParticipant]
-) -> bool:
-    """Whether an explanation request is one of `others`, or may be: where nobody can tell, it may."""
-    if isinstance(row, UnreadableExplanation) or row.participant is None:
-        return True
-    whose = row.participant.participant_id
-    return whose in others or (None in others and all(one.participant_id != whose for one in everyone))
-
-
-def group_text(explanation_request_id: int, flow_id: int) -> PermanentError:
-    """Several students asked about one submission: whose a comment on it is, nobody but a person can tell."""
-    return PermanentError(
-        "identity.group_text",
-        f"Explanation request {explanation_request_id} on flow {flow_id} is about a submission that several participants "
-        "handed in together, and more than one of them asked: WISEflow does not say whose the comment is.",
-        "Read the comments in WISEflow, decide which text is whose, and register it in FS by hand; then discard the message.",
-        system=SYSTEM,
-    )
+    latest = max(seen_at, now)
+    possible = [seen_at if date > latest else date for date in dates if date and date >= explanation.request_date]
+    return max(possible, default=seen_at)

@@ -10,14 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from casebridge.errors import CaseError
 from casebridge.exams.exam_key import ExamKey
+from casebridge.exams.fs_values import FsNumber
+from casebridge.exams.identity import Person
 from casebridge.exams.models import ExplanationRequest
 from casebridge.personal_data import Personal
 
 KEPT_FIELDS: Final = 60
+NUMBER: Final[TypeAdapter[int]] = TypeAdapter(FsNumber)
 FIELDS: Final = frozenset(
     {field.alias or name for name, field in ExplanationRequest.model_fields.items()} | {"the whole row"}
 )
@@ -38,6 +41,12 @@ class UnreadableRow:
     fields: str
     personlopenr: Personal[int | None] = field(default=None, repr=False)
     """Whose it is, as far as the row says so."""
+    kandidatnr: Personal[int | None] = field(default=None, repr=False)
+    brukernavn: Personal[str | None] = field(default=None, repr=False)
+
+    def person(self, realm: str) -> Person:
+        """Whom the row may be about: what it does not say agrees with nobody and contradicts nobody."""
+        return Person(self.kandidatnr, self.personlopenr, self.brukernavn, realm)
 
 
 def read_row(row: Any) -> ExplanationRequest | UnreadableRow:
@@ -64,7 +73,16 @@ def told_fields(fields: str) -> str:
 
 def unreadable(row: Any, fields: str) -> UnreadableRow:
     """A row that nobody can carry, with what is the matter with it."""
-    return UnreadableRow(clipped(row), _identity(row), fields, _personlopenr(row))
+    said = row if isinstance(row, dict) else {}
+    name = said.get("brukernavn")
+    return UnreadableRow(
+        clipped(row),
+        _identity(row),
+        fields,
+        fs_number(said.get("personlopenr")),
+        fs_number(said.get("kandidatnr")),
+        name if isinstance(name, str) else None,
+    )
 
 
 def canonical(vurd_id: str) -> str:
@@ -73,6 +91,14 @@ def canonical(vurd_id: str) -> str:
         return ExamKey.from_vurd_id(vurd_id).vurd_id
     except CaseError:
         return vurd_id
+
+
+def fs_number(value: Any) -> int | None:
+    """A number of FS's as a row that can be read has it; one that no row could have stands for itself."""
+    try:
+        return NUMBER.validate_python(value)
+    except ValidationError:
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def chosen_row(rows: Sequence[ExplanationRequest]) -> ExplanationRequest:
@@ -128,13 +154,6 @@ def _identity(row: Any) -> str:
         return json.dumps(row, sort_keys=True)
     except (ValueError, TypeError, RecursionError):
         return clipped(row)
-
-
-def _personlopenr(row: Any) -> int | None:
-    value = row.get("personlopenr") if isinstance(row, dict) else None
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _age(row: ExplanationRequest) -> tuple[Any, ...]:

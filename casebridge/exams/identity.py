@@ -16,10 +16,13 @@ from casebridge.personal_data import Personal
 
 @dataclass(frozen=True)
 class Person:
-    """What FS says of the student who asked. `realm` is the institution's own, for a user name that has none."""
+    """What FS says of the student who asked. `realm` is the institution's own, for a user name that has none.
 
-    kandidatnr: Personal[int] = field(repr=False)
-    personlopenr: Personal[int] = field(repr=False)
+    A number is `None` only where FS's row cannot be read as a whole: it neither agrees nor contradicts then.
+    """
+
+    kandidatnr: Personal[int | None] = field(repr=False)
+    personlopenr: Personal[int | None] = field(repr=False)
     user_name: Personal[str | None] = field(repr=False)
     realm: str
 
@@ -79,13 +82,13 @@ class Comparison:
 def compare(person: Person, evidence: Evidence) -> Comparison:
     """Hold each piece that both sides have against the other."""
     found: dict[Piece, bool] = {}
-    if evidence.candidate_number and evidence.candidate_number.strip():
+    if person.kandidatnr is not None and evidence.candidate_number and evidence.candidate_number.strip():
         found[Piece.CANDIDATE_NUMBER] = _number(evidence.candidate_number) == str(person.kandidatnr)
     wanted = _user_names({person.user_name or ""}, person.realm)
     named = _user_names(evidence.user_names, person.realm)
     if wanted and named:
         found[Piece.USER_NAME] = bool(wanted & named)
-    if evidence.person_numbers:
+    if person.personlopenr is not None and evidence.person_numbers:
         numbers = {_number(number) for number in evidence.person_numbers}
         found[Piece.PERSON_NUMBER] = str(person.personlopenr) in numbers
     return Comparison(

@@ -5,6 +5,7 @@ from typing import Final
 from casebridge.errors import PermanentError
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.flow_matching import contradiction
+from casebridge.exams.fs_rows import UnreadableRow
 from casebridge.exams.identity import compare
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
@@ -13,6 +14,7 @@ from casebridge.exams.row_now import RowNow, row_now
 
 IDENTITY: Final = frozenset({"identity.contradiction", "identity.shared_participant"})
 """The codes of this check."""
+UNKNOWN_EXAM: Final = "fs.exam_unknown"
 
 
 class IdentityCheck:
@@ -40,16 +42,21 @@ class IdentityCheck:
             raise _submission_changed(candidate)
         if not comparison.is_same:
             raise contradiction(candidate.flow_id, candidate.participant_id, comparison)
-        for other in row.others:
+        # A row that cannot be read is compared by what it says: it may be the right one, of whoever has the number.
+        others: tuple[ExplanationRequest | UnreadableRow, ...] = (*row.others, *row.unreadable)
+        for other in others:
             theirs = compare(other.person(institution.realm), now.evidence)
             if theirs.is_same and len(theirs.agreeing) >= len(comparison.agreeing):
                 raise _shared(candidate, self._case_of(other))
         if comparison.is_thin:
             self._check_alone(institution, case, candidate)
 
-    def _case_of(self, other: ExplanationRequest) -> str | None:
+    def _case_of(self, other: ExplanationRequest | UnreadableRow) -> str:
+        if isinstance(other, UnreadableRow):
+            return "is that of a row that cannot be read"
         found = self._cases.by_exam_and_candidate(other.vurd_id, other.kandidatnr)
-        return next((one.correlation_id for one in found if one.document["personlopenr"] == other.personlopenr), None)
+        theirs = (one.correlation_id for one in found if one.document["personlopenr"] == other.personlopenr)
+        return f"is {next(theirs, 'not opened yet')}"
 
     def _check_alone(self, institution: Institution, case: Case, candidate: CandidatePlace) -> None:
         """With a single piece of evidence, no person of another exam may have the participant: one of the two is mistaken.
@@ -58,22 +65,23 @@ class IdentityCheck:
         """
         for rival in self._cases.on_participant(case, candidate):
             if rival.document["personlopenr"] != case.document["personlopenr"] and self._stands(institution, rival):
-                raise _shared(candidate, rival.correlation_id)
+                raise _shared(candidate, f"is {rival.correlation_id}")
 
     def _stands(self, institution: Institution, rival: Case) -> bool:
         document = rival.document
         try:
             row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
-        except PermanentError:
-            return False  # FS does not know the exam of the other one any more
+        except PermanentError as error:
+            # An exam that FS does not let us see, or sends in a form that cannot be taken, is there all the same.
+            return error.code != UNKNOWN_EXAM
         return row is not None and row.request.kandidatnr == document["kandidatnr"]
 
 
-def _shared(candidate: CandidatePlace, other_case: str | None) -> PermanentError:
+def _shared(candidate: CandidatePlace, other_case: str) -> PermanentError:
     return PermanentError(
         "identity.shared_participant",
         f"Participant {candidate.participant_id} of flow {candidate.flow_id} in WISEflow is that of two persons in FS; the "
-        f"other case is {other_case or 'not opened yet'}. All that both systems have of the participant fits both.",
+        f"other case {other_case}. All that both systems have of the participant fits both.",
         "Find out in FS whose candidate number it is and correct the other row: the corrected one comes by itself. "
         "Then replay this message.",
         system="WISEflow",

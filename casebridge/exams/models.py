@@ -138,7 +138,7 @@ class ExplanationState(StrEnum):
     ACCEPTED = "accepted"
     UNKNOWN = "unknown"
     UNREADABLE = "unreadable"
-    """Its row in the list cannot be read: how far it has come is seen by a look at the request alone."""
+    """Its row in the list, or a comment, cannot be read: how far it has come is seen by a look at the request alone."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +151,12 @@ class ExplanationStatus:
 
     flow_id: int
     explanation_request_id: int | None
-    """`None` for a row that cannot be read and does not say which request it is."""
+    """`None` for a row that cannot be read and does not say which request it is, or a comment that does not say on what."""
     state: ExplanationState
     raw_state: int
     marker: str
+    in_comments: bool = False
+    """Whether what cannot be read is a comment rather than the request's own row."""
 
 
 @dataclass(frozen=True)

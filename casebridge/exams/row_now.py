@@ -13,11 +13,15 @@ from casebridge.personal_data import Personal
 
 @dataclass(frozen=True)
 class RowNow:
-    """The request, the text that FS shows for it, as far as it shows one, and the other persons' rows of the exam."""
+    """The request, the text that FS shows for it, as far as it shows one, and the other persons' rows of the exam.
+
+    `unreadable` are the rows of the exam that cannot be read and may be another person's.
+    """
 
     request: ExplanationRequest
     text: Personal[str | None] = field(repr=False)
     others: Personal[tuple[ExplanationRequest, ...]] = field(default=(), repr=False)
+    unreadable: Personal[tuple[UnreadableRow, ...]] = field(default=(), repr=False)
 
 
 def row_now(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> RowNow | None:
@@ -26,13 +30,16 @@ def row_now(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> RowNo
     Raises `NotReadyError` `fs.row_unreadable_now` while a row that may be the person's cannot be read: it is not gone.
     """
     raws = registry.fresh_rows(plain_vurd_id(vurd_id))
-    read = [(row, raw) for raw in raws if not isinstance(row := read_row(raw), UnreadableRow)]
+    rows = [(read_row(raw), raw) for raw in raws]
+    read = [(row, raw) for row, raw in rows if not isinstance(row, UnreadableRow)]
+    unreadable = [row for row, _ in rows if isinstance(row, UnreadableRow)]
     own = [(row, raw) for row, raw in read if row.personlopenr == personlopenr]
     if own:
         chosen = chosen_row([row for row, _ in own])
         text = next(text_of(raw) for row, raw in own if row is chosen)
-        return RowNow(chosen, text, tuple(row for row, _ in read if row.personlopenr != personlopenr))
-    if len(read) < len(raws) and any(_may_be_of(raw, personlopenr) for raw in raws):
+        others = tuple(row for row, _ in read if row.personlopenr != personlopenr)
+        return RowNow(chosen, text, others, tuple(row for row in unreadable if row.personlopenr != personlopenr))
+    if any(row.personlopenr in (None, personlopenr) for row in unreadable):
         raise NotReadyError(
             "fs.row_unreadable_now",
             "The row of the request in FS, or one that may be it, lacks or misstates something since it was read.",
@@ -47,9 +54,3 @@ def text_of(raw: dict[str, Any]) -> str | None:
     explanation = raw.get("begrunnelse")
     text = explanation.get("tekst") if isinstance(explanation, dict) else None
     return text if isinstance(text, str) else None
-
-
-def _may_be_of(raw: dict[str, Any], personlopenr: int) -> bool:
-    """Whether a row that cannot be read is the person's, or does not say whose it is."""
-    row = read_row(raw)
-    return isinstance(row, UnreadableRow) and row.personlopenr in (None, personlopenr)

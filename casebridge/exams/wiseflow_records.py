@@ -4,11 +4,11 @@ Only the fields that a rule of ours reads: names of students and assessors are n
 record is the right one is in `flow_matching`; how records are fetched is in `resources.wiseflow`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, AliasPath, BeforeValidator, Field
 
 from casebridge.exams.fs_rows import clipped
 from casebridge.exams.identity import Evidence
@@ -27,13 +27,22 @@ REPEATED_VARIANTS: Final = frozenset({1, 2})
 """Flow variants REEXAMINATION and REMARKING."""
 
 
+FIRST_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Whatever is dated before this is not dated: the first second of Unix time, or the first day of a calendar."""
+NOT_SET: Final = (0, "", "0")
+
+
 def _set_date(value: Any) -> Any:
-    """WISEflow writes 0 for a date that is not set (its own sample has `acceptDate: 0`)."""
-    return None if value in (0, "") else value
+    """WISEflow writes 0 for a date that is not set (its own sample has `acceptDate: 0`); others write their calendar's first."""
+    moment = None if value in NOT_SET else _to_moment(value)
+    return None if isinstance(moment, datetime) and moment < FIRST_MOMENT else moment
 
 
 def _with_zone(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:  # at the calendar's own ends, for "never": in UTC it would be beyond them
+        return value.replace(tzinfo=UTC)
 
 
 def _to_moment(value: Any) -> Any:
@@ -48,12 +57,45 @@ def _to_moment(value: Any) -> Any:
     return _with_zone(datetime.fromisoformat(value)) if isinstance(value, str) else value
 
 
-Moment = Annotated[datetime, BeforeValidator(_to_moment)]
+def _dated(value: datetime) -> datetime:
+    if value < FIRST_MOMENT:
+        raise ValueError("not set")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_to_moment), AfterValidator(_dated)]
 OptionalMoment = Annotated[Moment | None, BeforeValidator(_set_date)]
 
 
-Id = Annotated[int, Field(ge=0, lt=2**63)]
-"""A number that every database can hold."""
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a truth value is no number")  # noqa: TRY004 pydantic reports a ValueError as a field that is misstated
+    return value
+
+
+Id = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, lt=2**63)]
+"""A number that every database can hold. A truth value is none: `true` would be somebody's number 1."""
+
+
+def _set_id(value: Any) -> Any:
+    return None if value in NOT_SET and not isinstance(value, bool) else value
+
+
+OptionalId = Annotated[Id | None, BeforeValidator(_set_id)]
+"""Nobody's and nothing's id is 0 or empty: two that have it have nothing in common."""
+
+
+def _group(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(int(value) if value == value // 1 else value)
+    if isinstance(value, str):
+        value = value.strip()
+        return value if value.strip("0") else None
+    return value
+
+
+GroupId = Annotated[str | None, BeforeValidator(_group)]
+"""Number or text, as one; none where it is 0 or empty."""
 
 
 class Flow(DomainModel):
@@ -62,7 +104,7 @@ class Flow(DomainModel):
     flow_id: Id = Field(validation_alias=AliasChoices("id", "flowId"))
     state: int
     variant: int
-    combined_main_flow_id: Id | None = Field(None, alias="combinedMainFlowId")
+    combined_main_flow_id: OptionalId = Field(None, alias="combinedMainFlowId")
     """Set on a sub-flow of a combined flow."""
     combined_sub_flow_ids: tuple[Id, ...] = Field((), alias="combinedSubFlowIds")
     """Filled on the main flow of a combined flow."""
@@ -108,7 +150,7 @@ class ExternalId(DomainModel):
 class ParticipantUser(DomainModel):
     """The person behind a participant, without the name."""
 
-    user_id: Id | None = Field(None, alias="id")
+    user_id: OptionalId = Field(None, alias="id")
     external_ids: Personal[tuple[ExternalId, ...]] = Field((), alias="externalIds")
 
 
@@ -117,9 +159,9 @@ class Participant(DomainModel):
 
     participant_id: Id = Field(alias="participantId")
     unique_exam_id: Personal[str | None] = Field(None, alias="uniqueExamId", coerce_numbers_to_str=True)
-    user_id: Id | None = Field(None, alias="userId")
-    submission_id: Id | None = Field(None, alias="submissionId")
-    group_id: Id | str | None = Field(None, alias="groupId")
+    user_id: OptionalId = Field(None, alias="userId")
+    submission_id: OptionalId = Field(None, alias="submissionId")
+    group_id: GroupId = Field(None, alias="groupId")
     """Participants with one group have handed in one submission together."""
     user: Personal[ParticipantUser | None] = None
 
@@ -139,18 +181,72 @@ class Participant(DomainModel):
         return frozenset(value for value in found if value)
 
 
+PARTICIPANT_FIELDS: Final = {name: field.alias or name for name, field in Participant.model_fields.items()}
+USER_FIELDS: Final = tuple(field.alias or name for name, field in ParticipantUser.model_fields.items())
+
+
 @dataclass(frozen=True)
 class UnreadableParticipant:
-    """A row of a flow's list of participants that is none: nobody is found in it, and it hides no other."""
+    """A row of a flow's list of participants that is none: nobody is found in it, and it hides no other.
+
+    It may be anybody whom what can be read of it does not exclude.
+    """
 
     participant_id: int | None
-    submission_id: int | None
-    """Who it is and what was handed in, as far as the row says so."""
+    """Which participant it is, as far as the row says so."""
     identity: str
+    known: Personal[Participant] = field(repr=False, compare=False)
+    """What can be read of it, each field for itself. The participant id there may be made up."""
+    unread: frozenset[str] = field(compare=False)
+    """The fields of `Participant` that are there in a form that cannot be read: they may say anything."""
 
     @classmethod
     def of(cls, row: Any) -> "UnreadableParticipant":
-        return cls(_number(row, "participantId"), _number(row, "submissionId"), short_hash("unreadable", clipped(row)))
+        said = {name: row.get(alias) for name, alias in PARTICIPANT_FIELDS.items()} if isinstance(row, dict) else {}
+        read = {name: value for name, value in said.items() if _can_be_read(name, value)}
+        known = Participant.model_validate({"participant_id": 0, **read, "user": _known_user(said.get("user"))})
+        return cls(
+            _number(row, "participantId"),
+            short_hash("unreadable", clipped(row)),
+            known,
+            frozenset(PARTICIPANT_FIELDS.keys() - read.keys()),
+        )
+
+    @property
+    def submission_id(self) -> int | None:
+        """What was handed in, as far as the row says so."""
+        return self.known.submission_id
+
+    @property
+    def may_have_any_number(self) -> bool:
+        """Whether it has a candidate number that cannot be read."""
+        return "unique_exam_id" in self.unread
+
+    @property
+    def pieces_unread(self) -> int:
+        """How many pieces of evidence may be in what cannot be read: the number, and the user's two names."""
+        return ("unique_exam_id" in self.unread) + 2 * ("user" in self.unread)
+
+    @property
+    def may_be_in_any_group(self) -> bool:
+        return "group_id" in self.unread
+
+
+def _can_be_read(name: str, value: Any) -> bool:
+    try:
+        Participant.model_validate({"participant_id": 0, name: value})
+    except Exception:  # noqa: BLE001 whatever it is, it is this value's
+        return False
+    return True
+
+
+def _known_user(user: Any) -> dict[str, Any]:
+    """What can be read of a participant's user, of which something may be misstated."""
+    said = {name: user.get(name) for name in USER_FIELDS} if isinstance(user, dict) else {}
+    names = said.pop("externalIds", None)
+    known = {name: value for name, value in said.items() if _can_be_read("user", {name: value})}
+    one_by_one = names if isinstance(names, list) else []
+    return {**known, "externalIds": [one for one in one_by_one if _can_be_read("user", {"externalIds": [one]})]}
 
 
 class ExplanationParticipant(DomainModel):
@@ -162,8 +258,8 @@ class ExplanationParticipant(DomainModel):
 class AssignedAssessor(DomainModel):
     """The assessor that must answer: on the flow, and as a user."""
 
-    assessor_id: Id | None = Field(None, alias="assessorId")
-    user_id: Id | None = Field(None, validation_alias=AliasPath("user", "id"))
+    assessor_id: OptionalId = Field(None, alias="assessorId")
+    user_id: OptionalId = Field(None, validation_alias=AliasPath("user", "id"))
 
 
 class Justification(DomainModel):
@@ -199,11 +295,15 @@ class UnreadableExplanation:
     explanation_id: int | None
     """Which request it is, as far as the row says so."""
     identity: str
+    participant_id: int | None = None
+    """Whose request it is, likewise."""
 
     @classmethod
     def of(cls, row: Any) -> "UnreadableExplanation":
         known = {name: row.get(name) for name in EXPLANATION_FIELDS} if isinstance(row, dict) else row
-        return cls(_number(row, "explanationId"), short_hash("unreadable", clipped(known)))
+        participant = row.get("participant") if isinstance(row, dict) else None
+        identity = short_hash("unreadable", clipped(known))
+        return cls(_number(row, "explanationId"), identity, _number(participant, "participantId"))
 
 
 EXPLANATION_FIELDS: Final = tuple(field.alias or name for name, field in Explanation.model_fields.items())
@@ -214,9 +314,9 @@ class SubmissionComment(DomainModel):
     """An assessor's comment on a submission. `container_id` is the submission that it is on."""
 
     comment_id: Id = Field(alias="id")
-    container_id: Id | None = Field(None, alias="containerId")
-    assessor_id: Id | None = Field(None, alias="assessorId")
-    assessor_user_id: Id | None = Field(None, alias="assessorUserId")
+    container_id: OptionalId = Field(None, alias="containerId")
+    assessor_id: OptionalId = Field(None, alias="assessorId")
+    assessor_user_id: OptionalId = Field(None, alias="assessorUserId")
     content: Personal[str | None] = None
     share_type: str = Field("NONE", alias="shareType")
     created_at: Moment = Field(alias="createdAt")
@@ -224,7 +324,8 @@ class SubmissionComment(DomainModel):
 
     @property
     def changed_at(self) -> datetime:
-        return self.updated_at or self.created_at
+        """When its text was written last: never before it was created, whatever the other date says."""
+        return max(self.created_at, self.updated_at or self.created_at)
 
 
 @dataclass(frozen=True)

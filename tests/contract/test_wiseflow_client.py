@@ -346,7 +346,7 @@ def test_pages_without_an_end_end() -> None:
 
 
 def test_an_explanation_with_unknown_fields_and_a_new_state_is_read() -> None:
-    body = b'{"explanationId": 5, "requestDate": 1, "state": 9, "acceptDate": 0, "brandNew": {}, "participant": null}'
+    body = b'{"explanationId": 5, "requestDate": 1767863700, "state": 9, "acceptDate": 0, "brandNew": {}, "participant": null}'
     with ScriptedServer(answer("200 OK", body)) as server:
         client = scripted(server)
         explanation = client.explanation(7, 5)

@@ -1,6 +1,6 @@
 """The choices that decide whose answer a student gets (contract 4.3 and 4.8)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,94 +12,14 @@ from casebridge.exams.flow_matching import (
     choose_comment,
     choose_flow,
     find_answer,
-    is_perhaps_of,
     main_flows_wanted,
     match_candidate,
     same_source_code,
-    sharing,
 )
 from casebridge.exams.identity import Person
 from casebridge.exams.models import CandidatePlace, ExamPlace
-from casebridge.exams.wiseflow_records import (
-    Explanation,
-    Flow,
-    Participant,
-    SubmissionComment,
-    UnreadableComment,
-    UnreadableParticipant,
-)
-
-ASKED = 1_767_863_700
-ANSWERED = ASKED + 86_400
-
-
-def flow(flow_id: int, state: int = 4, variant: int = 0, main: int | None = None, subs: tuple[int, ...] = ()) -> Flow:
-    return Flow.model_validate(
-        {"id": flow_id, "state": state, "variant": variant, "combinedMainFlowId": main, "combinedSubFlowIds": subs}
-    )
-
-
-def participant(
-    participant_id: int,
-    exam_id: str | None = None,
-    *,
-    person: int | None = None,
-    submission_id: int | None = 500,
-    names: tuple[str, ...] = (),
-    number: str | None = None,
-) -> Participant:
-    return Participant.model_validate(
-        {
-            "participantId": participant_id,
-            "uniqueExamId": exam_id,
-            "userId": person if person is not None else participant_id * 10,
-            "submissionId": submission_id,
-            "user": {
-                "id": 1,
-                "externalIds": [
-                    *({"name": "Feide", "value": name} for name in names),
-                    *([{"name": "FS", "value": number}] if number else []),
-                ],
-            },
-        }
-    )
-
-
-def explanation(**changes: Any) -> Explanation:
-    return Explanation.model_validate(
-        {
-            "explanationId": 9,
-            "flowId": 1,
-            "title": "T",
-            "requestDate": ASKED,
-            "assignDate": ASKED + 60,
-            "state": 3,
-            "participant": {"participantId": 7, "user": {"id": 70}},
-            "assignedAssessor": {"assessorId": 81, "user": {"id": 811}},
-            **changes,
-        }
-    )
-
-
-def comment(comment_id: int = 1, **changes: Any) -> SubmissionComment:
-    return SubmissionComment.model_validate(
-        {
-            "id": comment_id,
-            "flowId": 1,
-            "containerId": 500,
-            "assessorId": 81,
-            "assessorUserId": 811,
-            "content": f"text {comment_id}",
-            "shareType": "PARTICIPANTS",
-            "createdAt": iso(ANSWERED),
-            "updatedAt": iso(ANSWERED),
-            **changes,
-        }
-    )
-
-
-def iso(moment: int) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat()
+from casebridge.exams.wiseflow_records import Flow, Participant, SubmissionComment, UnreadableComment
+from tests.wiseflow_rows import ANSWERED, ASKED, comment, explanation, flow, iso, participant
 
 
 class TestChooseFlow:
@@ -263,50 +183,6 @@ class TestMatchCandidate:
         assert caught.value.code == f"wiseflow.participant_{kind}"
 
 
-class TestSharing:
-    def test_one_submission_or_one_group_is_shared(self) -> None:
-        everyone = [
-            participant(1, submission_id=500),
-            participant(2, submission_id=500),
-            participant(3, submission_id=501),
-            participant(4, submission_id=None),
-            participant(5, submission_id=None),
-        ]
-        assert sharing(CandidatePlace(1, 1, 500), everyone) == {2}
-        assert sharing(CandidatePlace(1, 3, 501), everyone) == frozenset()
-        assert sharing(CandidatePlace(1, 4, None), everyone) == frozenset(), (
-            "nothing was handed in, so nothing is shared"
-        )
-        grouped = [one.model_copy(update={"group_id": 7}) if one.participant_id in (1, 3) else one for one in everyone]
-        assert sharing(CandidatePlace(1, 3, 501), grouped) == {1}
-
-    def test_what_the_list_says_counts_beside_what_the_case_says(self) -> None:
-        assert sharing(
-            CandidatePlace(1, 2, 501), [participant(1, submission_id=500), participant(2, submission_id=500)]
-        ) == {1}
-
-    def test_one_that_cannot_be_read_shares_as_far_as_it_says(self) -> None:
-        rows = [
-            {"participantId": 2, "submissionId": 500},
-            {"participantId": 3, "submissionId": 501},
-            {"participantId": 4},
-            "x",
-        ]
-        everyone = [participant(1, submission_id=500), *(UnreadableParticipant.of(row) for row in rows)]
-        assert sharing(CandidatePlace(1, 1, 500), everyone) == {2, 4, None}
-
-    @pytest.mark.parametrize(
-        ("participant_id", "others", "expected"),
-        [(2, {2}, True), (3, {2}, False), (3, {None}, False), (9, {None}, True), (9, {2}, False), (None, {2}, True)],
-    )
-    def test_a_request_is_perhaps_of_whoever_does_not_say(
-        self, participant_id: int | None, others: set[int | None], expected: bool
-    ) -> None:
-        everyone = [participant(1), participant(3), UnreadableParticipant.of("x")]
-        row = explanation(participant={"participantId": participant_id} if participant_id else None)
-        assert is_perhaps_of(row, others, everyone) is expected
-
-
 class TestChooseComment:
     def test_one_on_the_submission_that_cannot_be_read_may_be_the_newest(self) -> None:
         bad = UnreadableComment.of({"containerId": 500, "content": 7})
@@ -359,18 +235,19 @@ class TestChooseComment:
 
 
 SEEN = datetime.fromtimestamp(ANSWERED + 7200, UTC)
+NOW = SEEN + timedelta(days=1)
 
 
 class TestFindAnswer:
     def test_the_text_on_the_request_goes_before_a_comment(self) -> None:
         answered = explanation(justification={"text": "on the request"}, acceptDate=ANSWERED)
-        found = find_answer(answered, [comment()], 500, SEEN)
+        found = find_answer(answered, [comment()], 500, SEEN, NOW)
         assert found is not None
         assert (found.text, found.source) == ("on the request", "justification")
         assert found.given_at == datetime.fromtimestamp(ANSWERED, UTC)
 
     def test_a_blank_text_on_the_request_is_no_text(self) -> None:
-        found = find_answer(explanation(justification={"text": " "}), [comment()], 500, SEEN)
+        found = find_answer(explanation(justification={"text": " "}), [comment()], 500, SEEN, NOW)
         assert found is not None
         assert found.source == "submission-comment"
 
@@ -388,7 +265,7 @@ class TestFindAnswer:
         self, request_changes: dict[str, Any], expected: int
     ) -> None:
         written = comment(updatedAt=iso(ANSWERED + 3))
-        found = find_answer(explanation(**request_changes), [written], 500, SEEN)
+        found = find_answer(explanation(**request_changes), [written], 500, SEEN, NOW)
         assert found is not None
         assert found.given_at == datetime.fromtimestamp(expected, UTC)
 
@@ -396,9 +273,9 @@ class TestFindAnswer:
     def test_a_text_on_the_request_without_a_date_of_its_own_is_dated_when_it_was_seen(
         self, request_changes: dict[str, Any]
     ) -> None:
-        found = find_answer(explanation(justification={"text": "x"}, **request_changes), (), None, SEEN)
+        found = find_answer(explanation(justification={"text": "x"}, **request_changes), (), None, SEEN, NOW)
         assert found is not None
         assert found.given_at == SEEN
 
     def test_no_text_anywhere_is_no_answer(self) -> None:
-        assert find_answer(explanation(), [comment(containerId=501)], 500, SEEN) is None
+        assert find_answer(explanation(), [comment(containerId=501)], 500, SEEN, NOW) is None
