@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
+import bson
+
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.bounded import bounded
@@ -22,8 +24,10 @@ from casebridge.exams import answer_poller, explanation_event_record, request_in
 from casebridge.exams.cases import Cases
 from casebridge.fingerprint import short_hash
 from casebridge.messaging import record_inbox
+from casebridge.messaging.interventions import Chosen
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import UNFINISHED, UNKNOWN, MessageStatus
+from casebridge.messaging.odd_documents import name_of_key
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import CHOOSABLE, LAST, SHOWN, DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
@@ -174,7 +178,7 @@ class DeadLetters:
             if wanted.status is MessageStatus.DISCARDED:
                 self._bring_cases_back(batch)
             return self._queue.replay(
-                _generations(batch), from_status=wanted.status, reason=order.reason, asked_by=order.asked_by
+                _chosen(batch), from_status=wanted.status, reason=order.reason, asked_by=order.asked_by
             )
 
         return self._act(REPLAYED, wanted, order, begin_anew, progress)
@@ -186,7 +190,7 @@ class DeadLetters:
 
         def give_up(batch: list[Document]) -> int:
             self._cases.discard(self._left_without_message(batch), by=order.asked_by, reason=order.reason)
-            return self._queue.discard(_generations(batch), reason=order.reason, asked_by=order.asked_by)
+            return self._queue.discard(_chosen(batch), reason=order.reason, asked_by=order.asked_by)
 
         report = self._act(DISCARDED, wanted, order, give_up, progress)
         if not order.dry_run:
@@ -256,13 +260,14 @@ class DeadLetters:
 
     def _left_without_message(self, batch: list[Document]) -> list[str]:
         """The cases that nothing drives any more once these letters are gone: those are discarded with them."""
-        keys = {row["_id"] for row in batch}
+        keys = {_identity(row["_id"]) for row in batch}
         cases = {_case(row) for row in batch}
         alive = [status.value for status in (*UNFINISHED, MessageStatus.DEAD)]
         siblings = self._messages.find(
             {"orderingKey": {"$in": list(cases)}, "status": {"$in": alive}}, {"orderingKey": 1}, batch_size=10 * BATCH
         )
-        return sorted(cases - {odd.text(sibling, "orderingKey") for sibling in siblings if sibling["_id"] not in keys})
+        others = (sibling for sibling in siblings if _identity(sibling["_id"]) not in keys)
+        return sorted(cases - {odd.text(sibling, "orderingKey") for sibling in others})
 
     def _bring_cases_back(self, batch: list[Document]) -> None:
         by_code: dict[str, list[str]] = {}
@@ -275,7 +280,7 @@ class DeadLetters:
         """Repeated on the same word it is the same entry; on another's word it is another."""
         word = short_hash(order.asked_by, order.reason)
         return AuditEntry(
-            id=f"{row['_id']}:{_generation(row)}:{action}:{word}",
+            id=f"{name_of_key(row['_id'])}:{_generation(row)}:{action}:{word}",
             time=self._clock.now(),
             correlation_id=odd.text(row, "correlationId"),
             org_id=odd.text(row, "orgId"),
@@ -302,8 +307,13 @@ def _quoted(told: str) -> str:
     return repr(told[:100])
 
 
-def _generations(batch: list[Document]) -> dict[str, int]:
-    return {row["_id"]: _generation(row) for row in batch}
+def _chosen(batch: list[Document]) -> list[Chosen]:
+    return [Chosen(row["_id"], row.get("generation")) for row in batch]
+
+
+def _identity(key: object) -> bytes:
+    """An `_id` as a member of a set, whatever it is: a document is none."""
+    return bson.encode({"_id": key})
 
 
 def _generation(row: Document) -> int:
@@ -311,7 +321,7 @@ def _generation(row: Document) -> int:
 
 
 def _case(row: Document) -> str:
-    return odd.text(row, "orderingKey", str(row["_id"]))
+    return odd.text(row, "orderingKey", name_of_key(row["_id"]))
 
 
 def _code(row: Document) -> str:
