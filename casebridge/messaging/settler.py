@@ -189,7 +189,7 @@ class Settler:
         crash_point("settled")
         logger.info(
             "case %s: %s failed with %s, now %s",
-            message.correlation_id, handled.step, what.error.code, verdict.status.value,
+            message.told_id, handled.step, what.error.code, verdict.status.value,
         )  # fmt: skip
         return handled.outcome(verdict.status, what.error.code, verdict.due_at)
 
@@ -277,4 +277,4 @@ def _given_up(error: TransientError, attempts: int) -> TransientError:
 
 
 def _tell_lost(message: Message) -> None:
-    logger.warning("case %s: another worker has taken over", message.correlation_id)
+    logger.warning("case %s: another worker has taken over", message.told_id)

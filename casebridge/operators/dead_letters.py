@@ -38,11 +38,15 @@ BATCH: Final = 500
 NAMED: Final = 20
 """How many cases a report names."""
 SHOWN_AT_ONCE: Final = 50
-STORY: Final = dict.fromkeys(
-    (*SHOWN, "errors", "steps", "replays", "replayedAt", "replayedBy", "replayReason", "discardedAt", "discardedBy",
-     "discardReason"), 1,
-)  # fmt: skip
-"""What is read for a letter's story. What may be large, such as a message as it came by Kafka, cannot be shown by mistake."""
+STORY: Final[Document] = {
+    **dict.fromkeys(
+        (*SHOWN, "errors", "replays", "replayedAt", "replayedBy", "replayReason", "discardedAt", "discardedBy", "discardReason"),
+        1,
+    ),
+    "steps": odd.STEPS,
+}  # fmt: skip
+"""The stage that reads a letter's story. What may be large, such as a message as it came by Kafka or what a step came to,
+cannot be shown by mistake."""
 MOST_CODES: Final = 200
 OTHER_CODES: Final = "other"
 MOST_NAMED: Final = 200
@@ -104,6 +108,24 @@ class ActionReport:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Stories:
+    """The stories of a case's letters, and how many letters are left out: too large to be shown, or more than are shown."""
+
+    stories: list[LetterStory]
+    left_out: int = 0
+
+    @property
+    def note(self) -> str | None:
+        """What a reader is told of those that are left out; `None` where nothing is."""
+        if not self.left_out:
+            return None
+        return (
+            f"{self.left_out} more of this case are not shown (too many, or too large). `casebridge dead list` names each; "
+            "the documents are in oai.meldingQ."
+        )
+
+
 class UnknownChoiceError(ValueError):
     """What an operator chose by is nowhere: most likely mistyped. The text says what there is."""
 
@@ -144,7 +166,7 @@ class DeadLetters:
         rows = self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=limit + 1)
         return Listing(sum(by_code.values()), by_code, [self._told(DeadLetter.from_document(row)) for row in rows])
 
-    def show(self, correlation_id: str, queue: str | None = None) -> list[LetterStory]:
+    def show(self, correlation_id: str, queue: str | None = None) -> Stories:
         """The letters of one case, oldest first: usually one."""
         selection: Document = {
             "correlationId": correlation_id,
@@ -152,13 +174,19 @@ class DeadLetters:
         }
         if queue:
             selection["queue"] = queue
-        found = self._messages.find(selection, STORY).sort("enqueuedAt", 1).limit(SHOWN_AT_ONCE)
-        stories = [LetterStory.from_document(document) for document in bounded(found, SHOWN_AT_ONCE)]
-        return [replace(story, letter=self._told(story.letter), origin=self._origin(story)) for story in stories]
+        stages: list[Document] = [
+            {"$match": selection}, {"$sort": {"enqueuedAt": 1}}, {"$limit": SHOWN_AT_ONCE}, {"$project": STORY},
+        ]  # fmt: skip
+        found = bounded(self._messages.aggregate(stages), SHOWN_AT_ONCE)
+        stories = [LetterStory.from_document(document) for document in found]
+        told = [replace(story, letter=self._told(story.letter), origin=self._origin(story)) for story in stories]
+        # In the same way as the list counts them, so that the two never say different things.
+        return Stories(told, max(0, self._messages.count_documents(selection) - len(told)))
 
     def _told(self, letter: DeadLetter) -> DeadLetter:
         return replace(
             letter,
+            correlation_id=self._names.correlation_id(letter.correlation_id),
             institution=self._names.institution(letter.institution),
             queue=self._names.submodule(letter.queue),
             exam_system=self._names.exam_system(letter.exam_system),
@@ -213,7 +241,7 @@ class DeadLetters:
         named: list[str] = []
         limit = min(order.limit, NAMED) if order.dry_run else order.limit
         for done, batch in _batches(self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=BATCH)):
-            named += [odd.text(row, "correlationId") for row in batch[: NAMED - len(named)]]
+            named += [self._names.correlation_id(row.get("correlationId")) for row in batch[: NAMED - len(named)]]
             if order.dry_run:
                 continue
             self._audit.add(self._entry(row, action, order) for row in batch)
