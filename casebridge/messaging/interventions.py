@@ -86,7 +86,7 @@ class Interventions:
             self._change(
                 {"status": MessageStatus.DEAD.value, "generation": group.stored},
                 group.keys,
-                [{"$set": told}, {"$set": gone}],
+                [{"$set": told}, {"$set": gone}, {"$set": {"status": gone["status"]}}],
             )
             for group in _groups(chosen)
         )
