@@ -355,6 +355,7 @@ class Cases:
             if row.get("setAside") and row.get("state") in OPEN
             else str(row.get("state"))
             for row in rows
+            if is_text(row["correlationId"])
         }
 
     def past_deadline(self, institution: Institution, today: date, limit: int) -> list[Document]:

@@ -33,6 +33,7 @@ from casebridge.messaging.message import (
     StepRecord,
     is_effect,
     is_key,
+    is_text,
     moment_of,
     without_content,
 )
@@ -349,7 +350,8 @@ class MeldingQ:
         """Those of these cases of which a message waits or is in work."""
         unfinished = {"$in": [status.value for status in UNFINISHED]}
         where = {"orderingKey": {"$in": list(ordering_keys)}, "status": unfinished}
-        return {document["orderingKey"] for document in self._messages.find(where, {"orderingKey": 1})}
+        found = (document["orderingKey"] for document in self._messages.find(where, {"orderingKey": 1}))
+        return {key for key in found if is_text(key)}  # a list that holds one is found, too
 
     def find(self, selection: Document, limit: int, fields: Document | None = None) -> list[Document]:
         """Live messages, oldest first: for operators, not for workers. `fields` is the driver's projection."""

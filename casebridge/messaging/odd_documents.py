@@ -38,7 +38,7 @@ from casebridge.messaging.message import (
     status_of,
 )
 from casebridge.messaging.spelling import NAMES as SPELT
-from casebridge.messaging.spelling import misspelt, says
+from casebridge.messaging.spelling import misspelt, respell, says
 from casebridge.tenant import normal_institution
 
 logger = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ class OddDocuments:
         for group in groups:
             if right := misspelt(group):
                 found = {name: {"$eq": group.get(name)} for name in SPELT}
-                changed += self._messages.update_many(found, {"$set": right}).modified_count
+                changed += respell(self._messages, found, right)
         return changed
 
     def _due_at(self, document: Document) -> datetime:

@@ -7,6 +7,11 @@ brought into the one spelling (`casebridge.tenant`) before it is claimed, and by
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
 from casebridge.messaging.message import is_name
 from casebridge.tenant import UNKNOWN, institution_name, normal_exam_system, normal_institution, normal_name
 
@@ -27,6 +32,24 @@ def misspelt(document: Mapping[str, Any]) -> dict[str, Any]:
     elif is_name(institution):
         right["institution"] = normal_institution(institution)
     return {name: value for name, value in right.items() if document.get(name) != value}
+
+
+def respell(collection: Collection[dict[str, Any]], found: Mapping[str, Any], right: Mapping[str, Any]) -> int:
+    """Set the right names in all that have those `found`; return how many were changed. One that takes none keeps its own."""
+    try:
+        return collection.update_many(found, {"$set": right}).modified_count
+    except OperationFailure as error:
+        if is_away(error):
+            raise
+    changed = 0
+    for document in collection.find(found, {"_id": 1}):
+        try:
+            changed += collection.update_one({"_id": {"$eq": document["_id"]}}, {"$set": right}).modified_count
+        except OperationFailure as error:
+            if is_away(error):
+                raise
+            log_defect(error)
+    return changed
 
 
 def says(value: object) -> bool:

@@ -12,14 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
-import bson
-
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.bounded import bounded
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
-from casebridge.database import Database, Document
+from casebridge.database import Database, Document, identity_of
 from casebridge.exams import answer_poller, explanation_event_record, request_intake
 from casebridge.exams.cases import Cases
 from casebridge.fingerprint import short_hash
@@ -288,13 +286,13 @@ class DeadLetters:
 
     def _left_without_message(self, batch: list[Document]) -> list[str]:
         """The cases that nothing drives any more once these letters are gone: those are discarded with them."""
-        keys = {_identity(row["_id"]) for row in batch}
+        keys = {identity_of(row["_id"]) for row in batch}
         cases = {_case(row) for row in batch}
         alive = [status.value for status in (*UNFINISHED, MessageStatus.DEAD)]
         siblings = self._messages.find(
             {"orderingKey": {"$in": list(cases)}, "status": {"$in": alive}}, {"orderingKey": 1}, batch_size=10 * BATCH
         )
-        others = (sibling for sibling in siblings if _identity(sibling["_id"]) not in keys)
+        others = (sibling for sibling in siblings if identity_of(sibling["_id"]) not in keys)
         return sorted(cases - {odd.text(sibling, "orderingKey") for sibling in others})
 
     def _bring_cases_back(self, batch: list[Document]) -> None:
@@ -337,11 +335,6 @@ def _quoted(told: str) -> str:
 
 def _chosen(batch: list[Document]) -> list[Chosen]:
     return [Chosen(row["_id"], row.get("generation")) for row in batch]
-
-
-def _identity(key: object) -> bytes:
-    """An `_id` as a member of a set, whatever it is: a document is none."""
-    return bson.encode({"_id": key})
 
 
 def _generation(row: Document) -> int:

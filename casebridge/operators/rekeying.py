@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 
 from casebridge.database import Database, Document
 from casebridge.messaging.lanes import Lanes
-from casebridge.messaging.spelling import NAMES, misspelt
+from casebridge.messaging.spelling import NAMES, misspelt, respell
 
 
 class Rekeying:
@@ -27,7 +27,7 @@ class Rekeying:
         changed = self._lanes.forget_old()
         for collection in self._collections:
             for found, right in _misspelt(collection):
-                changed += collection.update_many(found, {"$set": right}).modified_count
+                changed += respell(collection, found, right)
         return changed
 
 

@@ -205,8 +205,8 @@ class StatusReader:
         of_group = {
             "_id": {"status": "$status", "institution": "$institution", "code": "$last.code"},
             "messages": {"$sum": 1},
-            "cause": {"$first": "$last.cause"},
-            "nextAction": {"$first": "$last.nextAction"},
+            "cause": {"$first": odd.short("last.cause")},
+            "nextAction": {"$first": odd.short("last.nextAction")},
             **{f"case{number}": {operator: "$case"} for number, operator in enumerate(SAMPLES)},
         }
         selection = {"status": {"$in": [MessageStatus.FAILED.value, MessageStatus.DEAD.value]}}
