@@ -5,7 +5,7 @@ A number that must be complete is counted by the database, or summed over a curs
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import bson
 
@@ -21,13 +21,32 @@ KEYS_AT_ONCE: Final = 5000
 """Keys that one question names: a question is one document, and no document may have more than 16 MB."""
 
 
-def bounded(documents: Iterable[Row], most_rows: int = MOST_ROWS, most_bytes: int = MOST_BYTES) -> list[Row]:
-    """The first documents, as many as the bounds allow. A document that is larger than the bound alone ends the list, too."""
-    rows: list[Row] = []
+class BoundedRows(list[Row]):
+    """The rows that were kept, and what was left out of what was looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.oversized: list[Row] = []
+        """Rows that are larger than the bound alone, without their contents: only `_id`."""
+        self.is_cut = False
+        """Whether there were more rows than the bounds allow, so that the rest was not looked at."""
+
+
+def bounded(documents: Iterable[Row], most_rows: int = MOST_ROWS, most_bytes: int = MOST_BYTES) -> BoundedRows[Row]:
+    """The first documents, as many as the bounds allow. One that is larger than the bound alone is passed over."""
+    rows: BoundedRows[Row] = BoundedRows()
     size = 0
     for document in documents:
-        size += len(bson.encode(document))
-        if len(rows) >= most_rows or size > most_bytes:
+        if len(rows) + len(rows.oversized) >= most_rows:
+            rows.is_cut = True
+            break
+        row_bytes = len(bson.encode(document))
+        if row_bytes > most_bytes:
+            rows.oversized.append(cast("Row", {"_id": document.get("_id")}))
+            continue
+        size += row_bytes
+        if size > most_bytes:
+            rows.is_cut = True
             break
         rows.append(document)
     return rows

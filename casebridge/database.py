@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn, cast
 
+import bson
 import pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ASCENDING, IndexModel, MongoClient, ReadPreference, WriteConcern
@@ -202,8 +203,14 @@ def insert_absent(collection: Collection[Document], documents: list[Document]) -
             # The primary has it, and nobody knows yet whether it will last.
             codes = sorted({problem.get("code", 0) for problem in details["writeConcernErrors"]})
             raise WriteConcernError(f"An insert into {collection.name} is not durable yet: codes {codes}") from None
-        return {documents[problem["index"]]["_id"] for problem in problems}
+        there = (documents[problem["index"]]["_id"] for problem in problems)
+        return {key for key in there if isinstance(key, str)}  # only texts are keys of ours
     return set()
+
+
+def identity_of(key: object) -> bytes:
+    """An `_id` as a member of a set, whatever it is: a document is none by itself."""
+    return bson.encode({"_id": key})
 
 
 def _refuse(collection: Collection[Document], problems: list[Document]) -> NoReturn:

@@ -3,8 +3,11 @@
 Several environments may share a database. Claims, trials of credentials and deliveries of each process are those of its own one.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
+
+from bson import Regex
 
 from casebridge.tenant import UNKNOWN, environment_of, normal_name
 
@@ -26,8 +29,14 @@ class ServedEnvironment:
         return self.env is None or env is None or env == self.env
 
     def selection(self) -> dict[str, Any]:
-        """The same for a query of documents that have their environment in `env`; `casebridge prepare` sees to its spelling."""
-        return {} if self.env is None else {"env": {"$in": [self.env, UNKNOWN, None]}}
+        """The same for a query of documents that have their environment in `env`.
+
+        All that does not name another one, in whatever spelling; what is no text names none. Not by `$or`: some servers then
+        pass over the index and read every document.
+        """
+        if self.env is None:
+            return {}
+        return {"env": {"$not": Regex(rf"^(?!\s*(?:{re.escape(self.env)}|{UNKNOWN})\s*$)", "i")}}
 
 
 EVERY_ENVIRONMENT: Final = ServedEnvironment()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from casebridge.alerts.alert import Alert
+from casebridge.correlation_id import told_id
 from casebridge.tenant import UNKNOWN, institution_name, normal_exam_system, normal_institution, normal_name
 
 RUN_FAILED: Final = "dagster.run_failed"
@@ -64,6 +65,10 @@ class ToldNames:
     def topic(self, name: object) -> str:
         return _known(name, self._topics)
 
+    def correlation_id(self, name: object) -> str:
+        """Of a case or message; that of a foreign message is what its sender chose."""
+        return told_id(name)
+
     def of_alert(self, alert: Alert) -> Alert:
         """The alert as it may be told."""
         if alert.code == RUN_FAILED:
@@ -74,17 +79,25 @@ class ToldNames:
             org_id=self.org_id(alert.org_id),
             submodule=self.submodule(alert.submodule),
             exam_system=self.exam_system(alert.exam_system),
+            correlation_id=None if alert.correlation_id is None else self.correlation_id(alert.correlation_id),
         )
 
     def of_document(self, document: Found) -> dict[str, Any]:
         """A stored alert, or an entry of the log index, as it may be told; an earlier version may have written it."""
         if document.get("code") == RUN_FAILED:
             return dict(document)
-        fields = {
+        fields: dict[str, Callable[[object], Any]] = {
             "institution": self.institution, "orgId": self.org_id, "env": self.env, "examSystem": self.exam_system,
-            "examSys": self.exam_system, "submodule": self.submodule,
+            "examSys": self.exam_system, "submodule": self.submodule, "correlationId": self._id_or_none,
+            "correlationIds": self._ids,
         }  # fmt: skip
         return {name: fields[name](value) if name in fields else value for name, value in document.items()}
+
+    def _id_or_none(self, value: object) -> str | None:
+        return None if value is None else self.correlation_id(value)
+
+    def _ids(self, values: object) -> list[str]:
+        return [self.correlation_id(value) for value in values] if isinstance(values, list) else []
 
 
 class AllNames(ToldNames):
@@ -96,7 +109,7 @@ class AllNames(ToldNames):
     def institution(self, name: object) -> str:
         return name if isinstance(name, str) else UNKNOWN
 
-    org_id = env = exam_system = submodule = topic = institution
+    org_id = env = exam_system = submodule = topic = correlation_id = institution
 
 
 ALL_NAMES: Final = AllNames()

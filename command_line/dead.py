@@ -82,8 +82,11 @@ def show_letter(
 ) -> None:
     """Show everything about a case's dead, failed or discarded messages, without personal data. Exit code 3: it has none."""
     with bridge_of_this_process() as bridge:
-        stories = bridge.dead_letters.show(case, queue)
-    if not stories:
+        found = bridge.dead_letters.show(case, queue)
+    if found.note:
+        notes.print(found.note)
+    stories = found.stories
+    if not stories and not found.left_out:
         notes.print(
             "No dead, failed or discarded message of this case. Its whole road: casebridge where CORRELATION_ID"
         )

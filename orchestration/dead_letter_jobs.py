@@ -146,13 +146,14 @@ def list_letters(config: ListConfig, bridge: BridgeResource) -> dg.Output[None]:
 @dg.op(out=dg.Out(dg.Nothing))
 def show_letter(config: ShowConfig, bridge: BridgeResource) -> dg.Output[None]:
     """Where the case's messages stand, what was done, every error, and who replayed them."""
-    stories = bridge.get().dead_letters.show(config.correlation_id, config.queue)
-    if not stories:
+    found = bridge.get().dead_letters.show(config.correlation_id, config.queue)
+    stories = found.stories
+    if not stories and not found.left_out:
         raise dg.Failure(
             "The case has no dead, failed or discarded message. Its whole road: `casebridge where CORRELATION_ID`.",
             allow_retries=False,
         )
-    metadata: Metadata = {}
+    metadata: Metadata = {"note": dg.MetadataValue.text(found.note)} if found.note else {}
     for number, story in enumerate(stories[:ROWS], 1):
         metadata |= _story(story, "" if len(stories) == 1 else f"{number}_")
     return dg.Output(None, metadata=metadata)

@@ -12,13 +12,16 @@ from typing import Final
 
 from bson import Regex
 
-from casebridge.bounded import AT_ONCE, bounded
+from casebridge.bounded import AT_ONCE, BoundedRows, bounded
 from casebridge.database import Database, Document
 
 logger = logging.getLogger(__name__)
 
 MOST_ROWS: Final = 1000
-FIELDS: Final = dict.fromkeys(("orgId", "submodule", "pattern", "reason", "expires"), 1)
+FIELDS: Final = dict.fromkeys(("orgId", "submodule", "pattern", "expires"), 1)
+"""Not the reason, which people write as long as they like."""
+TOO_LARGE: Final = "it is larger than a row may be"
+AFTER_THE_LAST: Final = "all after those"
 LONGEST_PATTERN: Final = 300
 LONGEST_TEXT: Final = 500
 """Characters of code and cause that a pattern sees."""
@@ -49,7 +52,10 @@ class Blacklist:
     def rows(self) -> list[Document]:
         """Those that can be used; of the others each is logged once."""
         usable = []
-        for row in self._read():
+        rows = self._read()
+        for row in rows.oversized:
+            self._tell(row, UnusableRowError(TOO_LARGE))
+        for row in rows:
             try:
                 _check(row)
             except UnusableRowError as error:
@@ -60,16 +66,20 @@ class Blacklist:
 
     def unusable(self) -> dict[str, str]:
         """The rows that mute nothing, by `_id`, and why: for `status`."""
-        found = {}
-        for row in self._read():
+        rows = self._read()
+        found = {str(row["_id"])[:LONGEST_TEXT]: TOO_LARGE for row in rows.oversized}
+        if rows.is_cut:
+            found[AFTER_THE_LAST] = f"only the first {MOST_ROWS} rows, and 2 MB of them, are read"
+        for row in rows:
             try:
                 _check(row)
             except UnusableRowError as error:
                 found[str(row["_id"])] = str(error)
         return found
 
-    def _read(self) -> list[Document]:
-        return bounded(self._rows.find({}, FIELDS, batch_size=AT_ONCE).limit(MOST_ROWS), MOST_ROWS)
+    def _read(self) -> BoundedRows[Document]:
+        # One more than are taken: then it shows that there are more.
+        return bounded(self._rows.find({}, FIELDS, batch_size=AT_ONCE).limit(MOST_ROWS + 1), MOST_ROWS)
 
     def _tell(self, row: Document, error: UnusableRowError) -> None:
         key = f"{row['_id']}: {error}"

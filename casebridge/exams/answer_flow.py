@@ -27,7 +27,7 @@ from casebridge.exams.request_flow import (
 from casebridge.exams.row_now import RowNow, row_now
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.flow import Result, Step, StepResult
-from casebridge.messaging.message import Message, NewMessage
+from casebridge.messaging.message import Message, NewMessage, is_text
 from casebridge.messaging.odd_documents import check_payload
 
 logger = logging.getLogger(__name__)
@@ -83,13 +83,12 @@ class AnswerFlow:
 
     def conclude(self, messages: Sequence[Message]) -> None:
         self._cases.advance([advance for message in messages for advance in _advances(message)])
-        gone = [message.payload["caseId"] for message in messages if _outcome(message) == REMOVED]
+        gone = [message.payload.get("caseId") for message in messages if _outcome(message) == REMOVED]
         if gone:
             self._cases.withdraw(gone)
 
     def set_aside(self, message: Message, error: CaseError) -> None:
-        if message.payload.get("caseId"):
-            self._cases.set_aside(message.payload["caseId"], error.code)
+        self._cases.set_aside(message.payload.get("caseId"), error.code)
 
     def late(self, message: Message) -> None:
         """FS knows no fence: a registration that was on its way for too long may have taken a newer one's place.
@@ -237,7 +236,9 @@ def _outcome(message: Message) -> str | None:
 
 
 def _advances(message: Message) -> Iterator[CaseAdvance]:
-    case_id, answer = message.payload["caseId"], message.steps.get("fetch_answer")
+    case_id, answer = message.payload.get("caseId"), message.steps.get("fetch_answer")
+    if not is_text(case_id):
+        return  # a foreign message: it has no case that could have come further
     registration, showing = message.steps.get("register_explanation"), message.steps.get("show_explanation")
     if answer and registration and registration.result.get("outcome") == REGISTERED:
         found = answer.result

@@ -86,9 +86,9 @@ class CaseAdvance:
 
     def move(self) -> UpdateOne:
         """For a case that is still where it was."""
-        where = {"_id": self.case_id, **self.only_if, "state": {"$in": list(self.before)}}
+        where = {"_id": {"$eq": self.case_id}, **self.only_if, "state": {"$in": list(self.before)}}
         return UpdateOne(where, {"$set": {**self.values, **self.moved}})
 
     def note(self) -> UpdateOne:
         """For one that has moved on: the values, and no step back."""
-        return UpdateOne({"_id": self.case_id, **self.only_if}, {"$set": dict(self.values)})
+        return UpdateOne({"_id": {"$eq": self.case_id}, **self.only_if}, {"$set": dict(self.values)})

@@ -8,23 +8,25 @@ from collections.abc import Sequence
 from typing import Final
 
 from casebridge.exams.cases import Case, Cases
-from casebridge.messaging.message import Message
+from casebridge.messaging.message import Message, is_text
+from casebridge.messaging.odd_documents import check_payload
 
 CASE: Final = "case"
 
 
 def read(messages: Sequence[Message], cases: Cases) -> None:
     """Lay the cases of claimed messages at hand, with one question for all of them."""
-    keys = {key for message in messages if (key := message.payload.get("caseId"))}
+    keys = {key for message in messages if is_text(key := message.payload.get("caseId"))}
     found = {case.id: case for case in cases.by_ids(keys)} if keys else {}
     for message in messages:
-        if case := found.get(message.payload.get("caseId", "")):
+        if is_text(key := message.payload.get("caseId")) and (case := found.get(key)):
             message.at_hand[CASE] = case
 
 
 def of(message: Message, cases: Cases) -> Case | None:
     """The case as it was when the message was claimed; looked up if it was not read then. `None`: there is none."""
     case: Case | None = message.at_hand.get(CASE)
+    check_payload(message, {"caseId": str})
     if case is None and (case := cases.get(message.payload["caseId"])):
         message.at_hand[CASE] = case
     return case

@@ -198,21 +198,28 @@ class Cases:
         if moved.matched_count < len(advances) and notes:
             self._cases.bulk_write(notes)
 
-    def withdraw(self, keys: Iterable[str]) -> int:
-        """FS finished these by hand; those that we had answered stay as they are. Returns how many were still open."""
+    def withdraw(self, keys: Iterable[object]) -> int:
+        """FS finished these by hand; those that we had answered stay as they are. Returns how many were still open.
+
+        What is no text among the keys, as a foreign message may have it, is no case's.
+        """
         result = self._cases.update_many(
-            {"_id": {"$in": list(keys)}, "state": {"$in": list(OPEN)}},
+            {"_id": {"$in": [key for key in keys if is_text(key)]}, "state": {"$in": list(OPEN)}},
             {"$set": {"state": CaseState.WITHDRAWN.value, "withdrawnAt": self._clock.now()}},
         )
         return result.modified_count
 
-    def set_aside(self, key: str, code: str) -> None:
+    def set_aside(self, key: object, code: str) -> None:
         """A person must look at it: the case's message is dead. Cleared by the next success.
 
-        A case that is registered or withdrawn stays so: a message of its past that dies again says nothing of it.
+        A case that is registered or withdrawn stays so: a message of its past that dies again says nothing of it. A `key` that
+        is no text, as a foreign message may have it, is no case's.
         """
+        if not is_text(key):
+            return
         self._cases.update_one(
-            {"_id": key, "state": {"$in": list(OPEN)}}, {"$set": {"setAside": code, "setAsideAt": self._clock.now()}}
+            {"_id": {"$eq": key}, "state": {"$in": list(OPEN)}},
+            {"$set": {"setAside": code, "setAsideAt": self._clock.now()}},
         )
 
     def discard(self, keys: Iterable[str], *, by: str, reason: str) -> None:
@@ -239,17 +246,19 @@ class Cases:
     def reopen(self, key: str) -> None:
         """FS took back that the case is finished: it is asked for anew."""
         self._cases.update_one(
-            {"_id": key, "state": CaseState.WITHDRAWN.value},
+            {"_id": {"$eq": key}, "state": CaseState.WITHDRAWN.value},
             {"$set": {"state": CaseState.REQUESTED.value, "reopenedAt": self._clock.now()}},
         )
 
     # What pollers and operators read
 
     def by_ids(self, keys: Iterable[str]) -> list[Case]:
-        return readable(self._cases.find({"_id": {"$in": list(keys)}}, FIELDS), Case.from_document)
+        known = {"_id": {"$in": [key for key in keys if is_text(key)]}}
+        return readable(self._cases.find(known, FIELDS), Case.from_document)
 
     def get(self, key: str) -> Case | None:
-        document = self._cases.find_one({"_id": key})
+        """`None` also for a key that is no text: as a query it might find anybody's case."""
+        document = self._cases.find_one({"_id": {"$eq": key}}) if is_text(key) else None
         return Case.from_document(document) if document else None
 
     def awaiting_answer(
@@ -278,8 +287,8 @@ class Cases:
             {
                 "flowId": candidate.flow_id,
                 "participantId": candidate.participant_id,
-                "institution": case.institution,
-                "examSystem": case.document.get("examSystem"),
+                "institution": {"$eq": case.institution},
+                "examSystem": {"$eq": case.document.get("examSystem")},
                 "_id": {"$ne": case.id},
                 "state": {"$ne": CaseState.WITHDRAWN.value},
             },
@@ -346,6 +355,7 @@ class Cases:
             if row.get("setAside") and row.get("state") in OPEN
             else str(row.get("state"))
             for row in rows
+            if is_text(row["correlationId"])
         }
 
     def past_deadline(self, institution: Institution, today: date, limit: int) -> list[Document]:

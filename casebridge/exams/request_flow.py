@@ -88,7 +88,7 @@ class RequestFlow:
             ]
         )
         self._cases.advance(list(advances.values()))
-        gone = [message.payload["caseId"] for message in messages if _outcome(message) in (REMOVED, FINISHED)]
+        gone = [message.payload.get("caseId") for message in messages if _outcome(message) in (REMOVED, FINISHED)]
         if gone:
             self._cases.withdraw(gone)
 
@@ -106,8 +106,7 @@ class RequestFlow:
         )
 
     def set_aside(self, message: Message, error: CaseError) -> None:
-        if message.payload.get("caseId"):
-            self._cases.set_aside(message.payload["caseId"], error.code)
+        self._cases.set_aside(message.payload.get("caseId"), error.code)
 
     def late(self, message: Message) -> None:
         """Nothing to mend: WISEflow takes a request once, whoever asks last."""

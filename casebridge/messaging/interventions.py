@@ -3,9 +3,10 @@
 Which messages are meant is decided in `operators.dead_letters`; here are the changes of state, each right when applied twice.
 """
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, NamedTuple
 
 import bson
 from pymongo.errors import OperationFailure
@@ -14,13 +15,29 @@ from casebridge.clock import Clock
 from casebridge.database import Database, Document, insert_absent
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
-from casebridge.messaging.message import MessageStatus, is_count
+from casebridge.messaging.message import MessageStatus, is_count, is_key
 
 KEPT_REPLAYS: Final = 20
 BROUGHT_BACK_WITHIN: Final = timedelta(days=30)
 """How long a discarded message can be brought back."""
 MOVED_BYTES: Final = 16 * 1024 * 1024
 """Read and written at once when messages are moved, or one message: their number says nothing of their size."""
+
+
+class Chosen(NamedTuple):
+    """A message that an operator means: its `_id`, and its `generation` as it stands in the document, whatever that is."""
+
+    key: Any
+    generation: Any
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Messages of one generation: as a filter finds it, and as a number."""
+
+    stored: Document
+    number: int
+    keys: list[Any]
 
 
 class Interventions:
@@ -31,67 +48,64 @@ class Interventions:
         self._processed = database.processed_messages
         self._clock = clock
 
-    def replay(self, chosen: Mapping[str, Any], *, from_status: MessageStatus, reason: str, asked_by: str) -> int:
+    def replay(self, chosen: Sequence[Chosen], *, from_status: MessageStatus, reason: str, asked_by: str) -> int:
         """As `MeldingQ.replay`, without the ring."""
         now = self._clock.now()
         selection: Document = {"status": from_status.value}
         if from_status is MessageStatus.DISCARDED:
             selection["discardedAt"] = {"$gte": now - BROUGHT_BACK_WITHIN}
         word = {"at": now, "by": asked_by, "reason": reason}
-        return sum(
-            self._begin_anew({**selection, "generation": stored}, keys, generation + 1, word, now)
-            for stored, generation, keys in _by_generation(chosen)
-        )
+        replayed = 0
+        for group in _groups(chosen):
+            anew: Document = {
+                "$set": {
+                    "status": MessageStatus.ENQUEUED.value,
+                    "attempts": 0,
+                    "dueAt": now,
+                    "generation": group.number + 1,
+                },
+                "$unset": {"discardedAt": "", "discardedBy": "", "discardReason": "", "finishedAt": ""},
+            }
+            changes = [
+                # Right when applied twice: the first application leaves the generation that the filter asks for.
+                {**anew, "$push": {"replays": {"$each": [word], "$slice": -KEPT_REPLAYS}}},
+                # Its list of replays is none: it begins with this one.
+                {**anew, "$set": {**anew["$set"], "replays": [word]}},
+                # It has no room for a word; the audit has it.
+                anew,
+            ]
+            replayed += self._change({**selection, "generation": group.stored}, group.keys, changes)
+        return replayed
 
-    def _begin_anew(self, selection: Document, keys: list[str], generation: int, word: Document, now: datetime) -> int:
-        change: Document = {
-            "$set": {
-                "status": MessageStatus.ENQUEUED.value,
-                "attempts": 0,
-                "dueAt": now,
-                "generation": generation,
-            },
-            # Right when applied twice: the first application leaves the generation that the filter asks for.
-            "$push": {"replays": {"$each": [word], "$slice": -KEPT_REPLAYS}},
-            "$unset": {"discardedAt": "", "discardedBy": "", "discardReason": "", "finishedAt": ""},
-        }
-        try:
-            return self._messages.update_many({**selection, "_id": {"$in": keys}}, change).modified_count
-        except OperationFailure as error:
-            if is_away(error):
-                raise
-        if len(keys) > 1:
-            return sum(self._begin_anew(selection, [key], generation, word, now) for key in keys)
-        # Its list of replays is none: it begins with this one.
-        change["$set"]["replays"] = [word]
-        del change["$push"]
-        try:
-            return self._messages.update_many({**selection, "_id": {"$in": keys}}, change).modified_count
-        except OperationFailure as error:
-            if is_away(error):
-                raise
-            log_defect(error)
-            return 0
-
-    def discard(self, chosen: Mapping[str, Any], *, reason: str, asked_by: str) -> int:
+    def discard(self, chosen: Sequence[Chosen], *, reason: str, asked_by: str) -> int:
         """As `MeldingQ.discard`."""
         now = self._clock.now()
-        discarded = 0
-        for stored, _, keys in _by_generation(chosen):
-            result = self._messages.update_many(
-                {"_id": {"$in": keys}, "status": MessageStatus.DEAD.value, "generation": stored},
-                {
-                    "$set": {
-                        "status": MessageStatus.DISCARDED.value,
-                        "discardedAt": now,
-                        "discardedBy": asked_by,
-                        "discardReason": reason,
-                        "finishedAt": now,
-                    }
-                },
+        gone = {"status": MessageStatus.DISCARDED.value, "discardedAt": now}
+        told = {**gone, "discardedBy": asked_by, "discardReason": reason, "finishedAt": now}
+        return sum(
+            self._change(
+                {"status": MessageStatus.DEAD.value, "generation": group.stored},
+                group.keys,
+                [{"$set": told}, {"$set": gone}, {"$set": {"status": gone["status"]}}],
             )
-            discarded += result.modified_count
-        return discarded
+            for group in _groups(chosen)
+        )
+
+    def _change(self, selection: Document, keys: list[Any], changes: Sequence[Document]) -> int:
+        """Change these messages, each by the first of `changes` that it takes; return how many took one."""
+        first, *others = changes
+        which = {"$in": keys} if len(keys) > 1 else {"$eq": keys[0]}
+        try:
+            return self._messages.update_many({**selection, "_id": which}, first).modified_count
+        except OperationFailure as error:
+            if is_away(error):
+                raise
+            if len(keys) > 1:
+                return sum(self._change(selection, [key], changes) for key in keys)
+            if not others:
+                log_defect(error)
+                return 0
+        return self._change(selection, keys, others)
 
     def move_discarded(self, limit: int) -> int:
         """As `MeldingQ.move_discarded`."""
@@ -125,21 +139,23 @@ class Interventions:
         ).deleted_count
 
 
-def _by_generation(chosen: Mapping[str, Any]) -> list[tuple[Any, int, list[str]]]:
-    """What `generation` is in the documents, as a filter; the number that it stands for; the keys."""
-    groups: list[tuple[Any, int, list[str]]] = []
-    for key, stored in chosen.items():
-        for known, _, keys in groups:
-            if known == _as_stored(stored):
-                keys.append(key)
-                break
+def _groups(chosen: Sequence[Chosen]) -> list[_Group]:
+    """By what their generation is; what is no key of ours by itself: among others it might be taken for a pattern."""
+    groups: list[_Group] = []
+    alone: list[_Group] = []
+    for key, generation in chosen:
+        stored = _as_stored(generation)
+        known = next((group for group in groups if group.stored == stored), None)
+        if known is not None and is_key(key):
+            known.keys.append(key)
         else:
-            groups.append((_as_stored(stored), int(stored) if is_count(stored) else 1, [key]))
-    return groups
+            number = int(generation) if is_count(generation) and generation > 1 else 1
+            (groups if is_key(key) else alone).append(_Group(stored, number, [key]))
+    return groups + alone
 
 
-def _as_stored(generation: Any) -> Any:
-    """A message that does not say is in its first generation."""
-    if not is_count(generation) and generation is not None:
-        return {"$eq": generation}
-    return generation if generation is not None and generation > 1 else {"$in": [1, None]}
+def _as_stored(generation: Any) -> Document:
+    """A message that does not say is in its first generation; whatever else it says is compared as it stands."""
+    if generation is None or (is_count(generation) and generation <= 1):
+        return {"$in": [0, 1, None]}
+    return {"$eq": generation}

@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
-from casebridge.messaging.message import is_text
+from casebridge.messaging.message import LONGEST_NAME, is_name
 from casebridge.messaging.odd_documents import OddDocuments, is_never_found
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import normal_institution, tenant_key
@@ -58,7 +58,7 @@ class Lane:
 
 def _name(document: Document, field: str) -> str | None:
     value = document.get(field)
-    return value if is_text(value) else None
+    return value if is_name(value) else None
 
 
 class Lanes:
@@ -94,7 +94,8 @@ class Lanes:
         Messages that no claim would find are adopted, or set aside, on the way, whosever they are.
         """
         groups = self._groups()
-        if any(is_never_found(group) for group in groups) and self._odd.adopt():
+        adopted = self._odd.adopt() if any(is_never_found(group) for group in groups) else 0
+        if self._odd.respell(groups) + adopted:
             groups = self._groups()
         return {lane for group in groups if _has_a_name(group) and self.serves(lane := Lane.of(group))}
 
@@ -107,10 +108,17 @@ class Lanes:
         return self.collection.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
 
     def _groups(self) -> list[Document]:
-        names: Document = {name: f"${name}" for name in (*NAMES, "status")}
+        names: Document = {name: _short(name) for name in (*NAMES, "orgId", "env", "status")}
         pipeline: list[Document] = [{"$group": {"_id": {**names, "due": {"$type": "$dueAt"}}}}]
         return [group["_id"] for group in self._messages.aggregate(pipeline)]
 
 
+def _short(name: str) -> Document:
+    """A field as it tells groups apart: texts no longer than it takes to see that they are no names, 0 for what is no text."""
+    kind = {"$type": f"${name}"}
+    other = {"$cond": [{"$in": [kind, ["missing", "null"]]}, None, 0]}
+    return {"$cond": [{"$eq": [kind, "string"]}, {"$substrCP": [f"${name}", 0, LONGEST_NAME + 1]}, other]}
+
+
 def _has_a_name(group: Document) -> bool:
-    return all(group.get(name) is None or is_text(group.get(name)) for name in NAMES)
+    return all(group.get(name) is None or is_name(group.get(name)) for name in NAMES)

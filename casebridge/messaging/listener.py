@@ -300,7 +300,7 @@ class Listener:
                 if is_away(worse):
                     return self._wait_with(batch, worse)
                 log_defect(worse)
-                logger.warning("case %s: not settled, left to its lease", batch[0].message.correlation_id)
+                logger.warning("case %s: not settled, left to its lease", batch[0].message.told_id)
                 settled = Settled([batch[0].outcome(None)], [])
         self._refused = None
         self._let_go(batch)

@@ -20,7 +20,7 @@ from casebridge.database import Database, Document, insert_absent
 from casebridge.database_faults import is_away
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.claims import Claims, Look
-from casebridge.messaging.interventions import Interventions
+from casebridge.messaging.interventions import Chosen, Interventions
 from casebridge.messaging.lanes import Lane, Lanes
 from casebridge.messaging.message import (
     LONG_AGO,
@@ -32,15 +32,19 @@ from casebridge.messaging.message import (
     OwedEffect,
     StepRecord,
     is_effect,
+    is_key,
+    is_text,
     moment_of,
     without_content,
 )
+from casebridge.messaging.odd_documents import SMALLEST_DEATH
 from casebridge.messaging.owed_effects import Debt
+from casebridge.messaging.spelling import NAMES, misspelt
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
 KEPT_ERRORS: Final = 20
 UNKNOWN_WAIT: Final = timedelta(seconds=5)
-LANE_FIELDS: Final = {"institution": 1, "examSystem": 1, "queue": 1}
+LANE_FIELDS: Final = dict.fromkeys((*NAMES, "queue"), 1)
 ACCEPTED_AT_ONCE: Final = 500
 """Messages of one write; each such batch has a moment of its own, which keeps looks at the oldest ones short."""
 
@@ -196,7 +200,8 @@ class MeldingQ:
         """Write down what steps came to, before the next one begins. Raises `LeaseLostError`."""
         message.steps.update(steps)
         # The lease is the heartbeat's work: a step's record touches no index, which halves its cost on some servers.
-        self._change(message, {"$set": {f"steps.{name}": step.document() for name, step in steps.items()}})
+        self._change(message, {"$set": _steps_written(message, steps)})
+        message.assumed.pop("steps", None)  # from now on there is a document
 
     def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> Moved:
         """The flows of these messages are done: written among the processed ones first, removed here after.
@@ -258,7 +263,7 @@ class MeldingQ:
                 "attempts": message.attempts if counts else message.attempts - 1,
                 "errors": [*message.errors, failure.document()][-KEPT_ERRORS:],
                 "settledFence": message.fence,
-                **{f"steps.{name}": step.document() for name, step in message.steps.items()},
+                **_steps_written(message, message.steps),
             },
             "$unset": {"owner": "", "claim": ""},
         }
@@ -275,6 +280,13 @@ class MeldingQ:
                 change["$push"] = {"effects": {"$each": owed}}
         self._change(message, change)
 
+    def bury(self, message: Message) -> None:
+        """Dead, with nothing said: for one whose document takes no failure. Whoever calls this tells people first.
+
+        Raises `LeaseLostError`.
+        """
+        self._change(message, SMALLEST_DEATH)
+
     def _change(self, message: Message, change: Document) -> None:
         result = self._messages.update_one(_held(message), change)
         if result.matched_count == 0 and not self._already_settled(message):
@@ -289,17 +301,24 @@ class MeldingQ:
 
     # Operators
 
-    def replay(self, chosen: Mapping[str, int], *, from_status: MessageStatus, reason: str, asked_by: str) -> int:
+    def replay(self, chosen: Sequence[Chosen], *, from_status: MessageStatus, reason: str, asked_by: str) -> int:
         """Begin messages anew, with all attempts and with the steps that are done; return how many.
 
         `chosen` says which generation of each message is meant: one that was begun anew meanwhile is left alone.
         """
         replayed = self._interventions.replay(chosen, from_status=from_status, reason=reason, asked_by=asked_by)
-        began = self._messages.find({"_id": {"$in": list(chosen)}}, LANE_FIELDS, batch_size=len(chosen) + 1)
-        self.wake({Lane.of(document) for document in began})
+        keys = [each.key for each in chosen if is_key(each.key)]
+        began = self._messages.find({"_id": {"$in": keys}}, LANE_FIELDS, batch_size=len(chosen) + 1)
+        self.wake({Lane.of(self._respelt(document)) for document in began})
         return replayed
 
-    def discard(self, chosen: Mapping[str, int], *, reason: str, asked_by: str) -> int:
+    def _respelt(self, document: Document) -> Document:
+        """A message whose institution an operator corrected has its lane named after it from now on."""
+        if right := misspelt(document):
+            self._messages.update_one({"_id": document["_id"]}, {"$set": right})
+        return {**document, **right}
+
+    def discard(self, chosen: Sequence[Chosen], *, reason: str, asked_by: str) -> int:
         """Take dead messages out of every worker's and operator's way; return how many. They stay here to be brought back."""
         return self._interventions.discard(chosen, reason=reason, asked_by=asked_by)
 
@@ -331,11 +350,19 @@ class MeldingQ:
         """Those of these cases of which a message waits or is in work."""
         unfinished = {"$in": [status.value for status in UNFINISHED]}
         where = {"orderingKey": {"$in": list(ordering_keys)}, "status": unfinished}
-        return {document["orderingKey"] for document in self._messages.find(where, {"orderingKey": 1})}
+        found = (document["orderingKey"] for document in self._messages.find(where, {"orderingKey": 1}))
+        return {key for key in found if is_text(key)}  # a list that holds one is found, too
 
     def find(self, selection: Document, limit: int, fields: Document | None = None) -> list[Document]:
         """Live messages, oldest first: for operators, not for workers. `fields` is the driver's projection."""
         return list(self._messages.find(selection, fields).sort("enqueuedAt", 1).limit(limit))
+
+
+def _steps_written(message: Message, steps: Mapping[str, StepRecord]) -> Document:
+    """What a write sets: these steps. All of them as a whole where no document stands: there is no path into it."""
+    if "steps" in message.assumed:
+        return {"steps": {name: step.document() for name, step in message.steps.items()}}
+    return {f"steps.{name}": step.document() for name, step in steps.items()}
 
 
 def _held(message: Message) -> Document:

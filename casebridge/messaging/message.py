@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeGuard
 
 from casebridge import tenant
+from casebridge.correlation_id import told_id
 from casebridge.database_faults import is_too_large
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
@@ -35,6 +36,10 @@ class MessageStatus(StrEnum):
 
 
 SHORT: Final = 100
+LONGEST_NAME: Final = 200
+"""Characters of a name: of an institution, a queue, a case. What is longer is none, and would be repeated in many places."""
+LONGEST_KEY: Final = 1000
+"""Characters of `_id` and `orderingKey`: one question names hundreds of them, and may have 16 MB."""
 LARGEST_COUNT: Final = 1_000_000_000
 NEEDED: Final[tuple[str, ...]] = ("queue", "orgId", "env", "payload")
 UNFINISHED: Final = (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageStatus.FAILED)
@@ -201,6 +206,11 @@ class Message:
         return tenant.tenant_key(self.institution, self.exam_system)
 
     @property
+    def told_id(self) -> str:
+        """Its correlation id as it may stand in a log."""
+        return told_id(self.correlation_id)
+
+    @property
     def not_stored(self) -> str | None:
         """The code of why the database would not hold what the message says; then nothing can be done for it."""
         code = self.stored.get("notStored")
@@ -271,6 +281,16 @@ def is_text(value: object) -> TypeGuard[str]:
     return type(value) is str
 
 
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether it is a text, and short enough for the name of something."""
+    return is_text(value) and len(value) <= LONGEST_NAME
+
+
+def is_key(value: object) -> TypeGuard[str]:
+    """Whether it is a text, and short enough to be asked for together with many others."""
+    return is_text(value) and len(value) <= LONGEST_KEY
+
+
 def moment_of(document: Mapping[str, Any], name: str) -> datetime | None:
     """A time of a stored document; `None` if it has none, or one that is none."""
     value = document.get(name)
@@ -288,8 +308,13 @@ def is_effect(value: object) -> bool:
 
 
 def is_count(value: object) -> bool:
-    """Whether it is a number that counts something; other programs write whole numbers as floating point."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
+    """Whether it is a number that counts something; other programs write whole numbers as floating point.
+
+    A fraction is none: counted up by the database it never equals the whole number that we take for it.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 <= value <= LARGEST_COUNT and value == int(value)
 
 
 def _assumptions(document: dict[str, Any]) -> dict[str, Any]:
@@ -310,12 +335,14 @@ def _assumptions(document: dict[str, Any]) -> dict[str, Any]:
 def _corrections(document: dict[str, Any]) -> dict[str, Any]:
     """What stands in a document and is not of the kind that it must be, with what is taken for it."""
     wanted: dict[str, tuple[Any, Callable[[object], bool]]] = {
-        name: (value, _is_like(value)) for name, value in _assumptions(document).items()
-    } | {
+        **{name: (value, _is_like(value)) for name, value in _assumptions(document).items()},
+        "orderingKey": (document["_id"], is_key),
         "attempts": (0, is_count),
         "fence": (0, is_count),
         "generation": (1, is_count),
         "errors": ([], _is_list_of_documents),
+        # What is there and is no document is not guessed: it stays as it is, and the message is dead.
+        "steps": ({}, lambda stored: stored is not None),
         "effects": ([], _is_list),
     }
     return {
@@ -324,7 +351,7 @@ def _corrections(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_like(value: object) -> Callable[[object], bool]:
-    return is_text if isinstance(value, str) else lambda other: isinstance(other, type(value))
+    return is_name if isinstance(value, str) else lambda other: isinstance(other, type(value))
 
 
 def _is_list(value: object) -> bool:

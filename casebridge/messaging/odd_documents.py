@@ -6,13 +6,12 @@ cannot go on is dead, with an alert.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from pymongo.errors import OperationFailure
-
 from casebridge.alerts.alert import Alert
+from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
@@ -24,6 +23,7 @@ from casebridge.messaging import account
 from casebridge.messaging.effect_channels import ALERT
 from casebridge.messaging.message import (
     LONG_AGO,
+    LONGEST_NAME,
     UNFINISHED,
     UNKNOWN,
     Failure,
@@ -31,22 +31,37 @@ from casebridge.messaging.message import (
     MessageStatus,
     OwedEffect,
     is_count,
+    is_key,
+    is_name,
     is_text,
     moment_of,
     status_of,
 )
-from casebridge.tenant import institution_name
+from casebridge.messaging.spelling import NAMES as SPELT
+from casebridge.messaging.spelling import misspelt, respell, says
+from casebridge.tenant import normal_institution
 
 logger = logging.getLogger(__name__)
 
 STEP: Final = "read_message"
 ADOPTED_AT_ONCE: Final = 500
+SMALLEST_DEATH: Final[Document] = {
+    "$set": {"status": MessageStatus.DEAD.value},
+    "$unset": {"dueAt": "", "owner": "", "claim": ""},
+}
+"""What a document has room for that has room for nothing else: it loses more than it gains."""
+FOLD: Final = timedelta(hours=1)
+"""Within which alerts of messages that cannot even say that they are dead are one."""
+NAMED: Final = ("orgId", "env", "institution", "queue", "correlationId")
 OTHERS_LEASE: Final = timedelta(minutes=10)
 """How long a program that keeps to contract 11 has for a message in work."""
+LANE_NAMES: Final = ("institution", "queue", "examSystem")
 COUNTS: Final = ("attempts", "fence", "takenOver")
 CLAIM_FIELDS: Final = dict.fromkeys(
-    ("institution", "examSystem", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS), 1
-)
+    (
+        "institution", "examSystem", "orgId", "env", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS,
+    ), 1,
+)  # fmt: skip
 """What a claim reads of each message before it takes it: small, and enough to see whether it can."""
 _TYPES: Final = {
     "due": {"$type": "$dueAt"},
@@ -65,6 +80,21 @@ def unreadable(fields: Sequence[str]) -> PermanentError:
     )
 
 
+def unwritable() -> PermanentError:
+    """Of a message that is dead and does not say why: there is no room in it, or the database refuses what is to be added."""
+    return PermanentError(
+        "casebridge.message_unwritable",
+        "A stored message takes no error of its own (too large, or it holds what cannot be changed): it is dead all the same.",
+        "Find it by `casebridge dead list` (its code is unknown, or that of an older error), shorten or correct it in "
+        "oai.meldingQ and replay it, or discard it.",
+    )
+
+
+def name_of_key(key: object) -> str:
+    """What an entry of the audit calls a message: its key, or a hash of one that is too long or no text."""
+    return key if is_key(key) else short_hash(key)
+
+
 def check_payload(message: Message, fields: Mapping[str, type]) -> None:
     """What a flow cannot do without. Raises `PermanentError` `casebridge.message_unreadable` where that is wanting."""
     wanting = [f"payload.{name}" for name, kind in fields.items() if not isinstance(message.payload.get(name), kind)]
@@ -73,67 +103,91 @@ def check_payload(message: Message, fields: Mapping[str, type]) -> None:
 
 
 class OddDocuments:
-    """Finds, mends and sets aside. Thread-safe; each change names what was seen, so that no other's work is touched."""
+    """Finds, mends and sets aside. Thread-safe; each change names what was seen, so that no other's work is touched.
+
+    Whatever one document brings out, the others are seen to: only that the database is away is raised.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._messages = database.messages
         self._audit = AuditLog(database)
+        self._alerts = AlertOutbox(database, clock, FOLD)
         self._clock = clock
 
     def claimable(self, found: Sequence[Document], now: datetime) -> list[Document]:
         """Of due messages those that can be claimed, mended where that was needed. Writes only for what is odd."""
-        return [document for document in found if self._can_be_claimed(document, now)]
+        free = []
+        for document in found:
+            due: Document = {"_id": {"$eq": document["_id"]}, "dueAt": {"$lte": now}}
+            try:
+                if self._can_be_claimed(document, due):
+                    free.append(document)
+            except Exception as error:  # noqa: BLE001 whatever it is, the other messages are not to wait for it
+                self._stop(due, error, document)
+        return free
 
-    def _can_be_claimed(self, document: Document, now: datetime) -> bool:
+    def _can_be_claimed(self, document: Document, due: Document) -> bool:
         status = status_of(document)
-        due: Document = {"_id": {"$eq": document["_id"]}, "dueAt": {"$lte": now}}
-        if status is None or not is_text(document["_id"]):
-            self.set_aside(due, ["status" if status is None else "_id"])
-            return False
-        if status not in UNFINISHED:
+        if status is not None and status not in UNFINISHED:
             self._messages.update_one({**due, "status": status.value}, {"$unset": {"dueAt": ""}})
             return False
-        if repairs := _repairs(document):
-            logger.warning("a message is mended: %s", ", ".join(sorted(repairs)))
-            self._messages.update_one(due, {"$set": repairs})
-            document.update(repairs)
-        return True
+        if wanting := _wanting(document):
+            self.set_aside(due, wanting)
+            return False
+        repairs = _repairs(document)
+        if not repairs:
+            return True
+        logger.warning("a message is mended: %s", ", ".join(sorted(repairs)))
+        self._messages.update_one(due, {"$set": repairs})
+        # Of another institution than it was found for: whether that is served here, and not paused, is seen in its own lane.
+        is_elsewhere = "institution" in repairs and repairs["institution"] != normal_institution(
+            document.get("institution")
+        )
+        document.update(repairs)
+        return not is_elsewhere
 
     def adopt(self) -> int:
         """See to messages that no claim would ever find; return how many there were."""
-        found = list(
-            self._messages.aggregate(
-                [
-                    {"$project": {**CLAIM_FIELDS, "orgId": 1, "env": 1, "processingAt": 1, **_TYPES}},
-                    {"$match": {"$or": _NEVER_FOUND}},
-                    {"$limit": ADOPTED_AT_ONCE},
-                ]
-            )
-        )
-        for document in found:
+        looked_at = 0
+        # One by one from the server: each may have megabytes in any field.
+        for document in self._messages.aggregate(
+            [
+                {"$project": {**CLAIM_FIELDS, "processingAt": 1, **_TYPES}},
+                {"$match": {"$or": _NEVER_FOUND}},
+                {"$limit": ADOPTED_AT_ONCE},
+            ]
+        ):
+            looked_at += 1
+            seen = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
             try:
-                self._adopt(document)
-            except OperationFailure as error:
-                if is_away(error):
-                    raise
-                log_defect(error)
-        return len(found)
+                self._adopt(document, seen)
+            except Exception as error:  # noqa: BLE001 nor are the others to wait for this one to be adopted
+                self._stop(seen, error, document)
+        return looked_at
 
-    def _adopt(self, document: Document) -> None:
-        seen = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
-        wanting = _wanting(document)
-        if wanting:
+    def _adopt(self, document: Document, seen: Document) -> None:
+        if wanting := _wanting(document):
             self.set_aside(seen, wanting)
             return
         change = _repairs(document)
         if document["due"] != "date":
             change["dueAt"] = self._due_at(document)
-        if not is_text(document.get("institution")):
-            change["institution"] = institution_name(document["orgId"], document["env"])
-        if not _is_text_or_none(document.get("examSystem")):
-            change["examSystem"] = UNKNOWN
+        if not change:
+            return
         logger.warning("a message is adopted, with %s", ", ".join(sorted(change)))
         self._messages.update_one(seen, {"$set": change})
+
+    def respell(self, groups: Iterable[Mapping[str, Any]]) -> int:
+        """Bring the names of whole groups of messages, whatever their status, into their one spelling; return how many changed.
+
+        A group has the names of `spelling.NAMES` as they stand in its messages.
+        """
+        changed = 0
+        for group in groups:
+            if right := misspelt(group):
+                found = {name: {"$eq": group.get(name)} for name in SPELT}
+                changed += respell(self._messages, found, right)
+        return changed
 
     def _due_at(self, document: Document) -> datetime:
         """Now; what another program has in work, when that has had its time."""
@@ -144,27 +198,31 @@ class OddDocuments:
 
     def set_aside(self, seen: Document, fields: Sequence[str]) -> None:
         """Dead, with an error and an alert, as if it had failed at its first step; `seen` selects the one message."""
-        names = ("orgId", "env", "institution", "queue", "correlationId")
-        stored = self._messages.find_one(seen, dict.fromkeys((*names, "effects"), 1))
+        try:
+            self._set_aside(seen, fields)
+        except Exception as error:  # noqa: BLE001 what cannot be told in the document is told beside it
+            self._stop(seen, error)
+
+    def _set_aside(self, seen: Document, fields: Sequence[str]) -> None:
+        stored = self._messages.find_one(seen, dict.fromkeys((*NAMED, "effects"), 1))
         if stored is None:
             return
         error, now = unreadable(fields), self._clock.now()
         failure = Failure(now, 1, STEP, error.category.value, error.code, error.cause, error.next_action)
-        said = {name: value if is_text(value := stored.get(name)) else UNKNOWN for name in names}
-        if said["institution"] == UNKNOWN:
-            said["institution"] = institution_name(said["orgId"], said["env"])
+        said = _said(stored)
         owed = stored.get("effects")
-        alert = _alert(said, error)
+        # Only the names that are told; `institution` may be among those that nobody knows.
+        told = Message.from_document({"_id": name_of_key(stored["_id"]), **said})
+        alert = _alert(told, error)
         effect = OwedEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
         logger.warning("a message is set aside (%s): %s", error.code, error.cause)
-        told = Message.from_document({"_id": str(stored["_id"]), **said})
         self._audit.add([account.failed(told, None, failure)])
         self._messages.update_one(
             seen,
             {
                 "$set": {
                     # What it lacked, so that nobody who reads it later must assume again.
-                    **{name: said[name] for name in ("institution", "queue", "correlationId")},
+                    **said,
                     "status": MessageStatus.DEAD.value,
                     "errors": [failure.document()],
                     "effects": [*(owed if isinstance(owed, list) else ()), effect.document()],
@@ -174,12 +232,31 @@ class OddDocuments:
             },
         )
 
+    def _stop(self, seen: Document, error: BaseException, known: Document | None = None) -> None:
+        """Dead with the smallest write there is, and told of beside the document: what it should say is more than it takes.
 
+        `known` is what was read of it. Raises `error` while the database is away.
+        """
+        if is_away(error):
+            raise error
+        log_defect(error)
+        try:
+            # The alert first: a dead message of which nobody was told would be silence.
+            self._alerts.owe(_alert(Message.from_document({"_id": UNKNOWN, **_said(known or {})}), unwritable()))
+            self._messages.update_one(seen, SMALLEST_DEATH)
+        except Exception as problem:
+            if is_away(problem):
+                raise
+            log_defect(problem)
+
+
+_IS_LONG: Final[Document] = {"$regex": f"^.{{{LONGEST_NAME + 1}}}", "$options": "s"}
 _NEVER_FOUND: Final[list[Document]] = [
     {"status": {"$nin": [status.value for status in MessageStatus]}},
     *(
         {"status": {"$in": [status.value for status in UNFINISHED]}, **odd}
         for odd in (
+            *({name: _IS_LONG} for name in LANE_NAMES),
             {"due": {"$ne": "date"}},
             {"institutionIs": {"$ne": "string"}},
             {"queueIs": {"$ne": "string"}},
@@ -195,44 +272,59 @@ def is_never_found(group: Mapping[str, Any]) -> bool:
     status = status_of(group)
     if status is None:
         return True
-    is_named = is_text(group.get("institution")) and is_text(group.get("queue"))
-    is_odd = group.get("due") != "date" or not is_named or not _is_text_or_none(group.get("examSystem"))
+    is_named = is_name(group.get("institution")) and is_name(group.get("queue"))
+    is_odd = group.get("due") != "date" or not is_named or not _is_name_or_none(group.get("examSystem"))
     return status in UNFINISHED and is_odd
 
 
-def _is_text_or_none(value: object) -> bool:
-    return value is None or is_text(value)
+def _is_name_or_none(value: object) -> bool:
+    return value is None or is_name(value)
 
 
 def _wanting(document: Document) -> list[str]:
-    """What keeps a message from being adopted."""
-    if status_of(document) is None:
-        return ["status"]
-    wanting = [name for name in ("_id", "queue") if not is_text(document.get(name))]
-    if not _is_text_or_none(document.get("examSystem")):
-        wanting.append("examSystem")
-    if not is_text(document.get("institution")):
-        wanting += [name for name in ("orgId", "env") if not is_text(document.get(name))]
+    """What keeps a message from being adopted or claimed."""
+    wanting = ["status"] if status_of(document) is None else []
+    if not is_key(document["_id"]):
+        wanting.append("_id")
+    if wanting:
+        return wanting
+    wanting += [] if is_name(document.get("queue")) else ["queue"]
+    wanting += [] if _is_name_or_none(document.get("examSystem")) else ["examSystem"]
+    if not is_name(document.get("institution")):
+        wanting += [name for name in ("orgId", "env") if not says(document.get(name))]
     return wanting
 
 
 def _repairs(document: Document) -> Document:
-    """What must be there, or be a number or a time, before a claim can name or count it up."""
+    """What must be there, or be a number, a time or a name, before a claim can name or count it up."""
     repairs: Document = {name: 0 for name in COUNTS if name in document and not is_count(document[name])}
-    if not is_text(document.get("orderingKey")):
-        repairs["orderingKey"] = document["_id"]
+    if not is_key(case := document.get("orderingKey")):
+        # Cut, two cases might become one; hashed, the messages of one stay together.
+        repairs["orderingKey"] = short_hash(case) if is_text(case) else document["_id"]
     if "enqueuedAt" in document and moment_of(document, "enqueuedAt") is None:
         repairs["enqueuedAt"] = LONG_AGO
-    return repairs
+    return repairs | misspelt(document)
 
 
-def _alert(said: Mapping[str, str], error: PermanentError) -> Alert:
+def _said(stored: Document) -> dict[str, Any]:
+    """What a message that is set aside says of itself, in its one spelling; without an institution that nobody knows.
+
+    That is made of its parts when they are corrected: an `unknown` in it would be taken for its name.
+    """
+    said = {name: value if is_name(value := stored.get(name)) else UNKNOWN for name in NAMED}
+    said |= misspelt(said)
+    if UNKNOWN in said["institution"].split("/"):
+        del said["institution"]
+    return said
+
+
+def _alert(message: Message, error: PermanentError) -> Alert:
     return Alert.of(
         error,
-        institution=said["institution"],
-        org_id=said["orgId"],
-        submodule=said["queue"],
+        institution=message.institution,
+        org_id=message.org_id,
+        submodule=message.queue,
         step=STEP,
-        correlation_id=None if said["correlationId"] == UNKNOWN else said["correlationId"],
+        correlation_id=None if message.correlation_id == UNKNOWN else message.correlation_id,
         set_aside=True,
     )

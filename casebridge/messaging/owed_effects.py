@@ -13,9 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document, insert_absent
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
 from casebridge.messaging.message import LONG_AGO, UNKNOWN, MessageStatus, is_effect, moment_of
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
@@ -88,15 +91,44 @@ class OwedEffects:
         if not keys:
             return []
         token = uuid.uuid4().hex
-        collection.update_many(
-            {"_id": {"$in": keys}, "effectsDueAt": {"$lte": now}},
-            {"$set": {"effectsDueAt": now + hold, "relay": token}},
-        )
+        held: Document = {"effectsDueAt": now + hold}
+        full: list[Any] = []
+        try:
+            collection.update_many(
+                {"_id": {"$in": keys}, "effectsDueAt": {"$lte": now}}, {"$set": {**held, "relay": token}}
+            )
+        except OperationFailure as error:
+            if is_away(error):
+                raise
+            full = self._claim_singly(collection, keys, now, held, token)
         rows = list(collection.find({"_id": {"$in": keys}, "relay": token}, DEBT_FIELDS))
+        rows += collection.find({"_id": {"$in": full}}, DEBT_FIELDS) if full else []
         for row in rows:
             if not isinstance(row.get("effects", []), list) or not all(is_effect(effect) for effect in _listed(row)):
-                self._set_odd_aside(collection, row)
+                try:
+                    self._set_odd_aside(collection, row)
+                except OperationFailure as error:
+                    if is_away(error):
+                        raise
+                    log_defect(error)  # what can be delivered is; the others are not to wait for it
         return rows
+
+    @staticmethod
+    def _claim_singly(
+        collection: Collection[Document], keys: Sequence[Any], now: datetime, held: Document, token: str
+    ) -> list[Any]:
+        """One of these takes no token, since it is full: it is held by its time alone. Returns the keys of such."""
+        full = []
+        for key in keys:
+            due = {"_id": {"$eq": key}, "effectsDueAt": {"$lte": now}}
+            try:
+                collection.update_one(due, {"$set": {**held, "relay": token}})
+            except OperationFailure as error:
+                if is_away(error):
+                    raise
+                if collection.update_one(due, {"$set": held}).modified_count:
+                    full.append(key)
+        return full
 
     def _set_odd_aside(self, collection: Collection[Document], row: Document) -> None:
         """What no release of ours owes cannot be delivered, and must not be in the way of what can."""

@@ -16,6 +16,7 @@ from casebridge.alerts.blacklist import Blacklist, muted_by
 from casebridge.alerts.channel import AlertChannel, alert_text
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
+from casebridge.correlation_id import told_id
 from casebridge.crash_points import crash_point
 from casebridge.database import Document
 from casebridge.database_faults import is_away
@@ -136,7 +137,7 @@ class Relay:
             return True
         # What did not answer may have arrived all the same: nothing else is put at that risk for a while.
         self._away_until[kind] = time.monotonic() + self._retry.total_seconds()
-        logger.info("case %s: %s not delivered: %s", debt.correlation_id, kind, left[effect["id"]])
+        logger.info("case %s: %s not delivered: %s", told_id(debt.correlation_id), kind, left[effect["id"]])
         return self._given_up(debt, effect)
 
     def _met_a_defect(self, effect: Effect, error: BaseException) -> bool:
@@ -154,7 +155,7 @@ class Relay:
 
     def _tell_undeliverable(self, debt: Debt, effect: Effect, error: PermanentError) -> None:
         """Log and alert, before it is struck out."""
-        logger.warning("case %s: %s is set aside: %s", debt.correlation_id, effect["kind"], error.code)
+        logger.warning("case %s: %s is set aside: %s", told_id(debt.correlation_id), effect["kind"], error.code)
         self._alerts.owe(
             Alert.of(
                 error,

@@ -25,6 +25,7 @@ from casebridge.messaging.effect_channels import ALERT
 from casebridge.messaging.effects import Announcer, Settlement
 from casebridge.messaging.meldingq import Finished, MeldingQ
 from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect, moment_of
+from casebridge.messaging.odd_documents import unwritable
 from casebridge.messaging.owed_effects import Debt
 from casebridge.messaging.pauses import Pauses
 from casebridge.messaging.retry import RetryPolicy, Verdict
@@ -107,7 +108,24 @@ class Settler:
                 raise
             log_defect(error)
         message.steps = Message.from_document(message.stored).steps
-        return Settled([self._write_failure(failed, what, self._alerts_owed(failed, what))], [])
+        try:
+            return Settled([self._write_failure(failed, what, self._alerts_owed(failed, what))], [])
+        except BaseException as error:
+            if is_away(error):
+                raise
+            log_defect(error)
+        return Settled([self._bury(failed)], [])
+
+    def _bury(self, handled: Handled) -> Outcome:
+        """Its document does not even take that it failed: left to its lease it would be run for ever, and nobody told."""
+        message, error = handled.message, unwritable()
+        self._alerts.owe(_alert(message, handled.step, error, set_aside=True))
+        try:
+            self._queue.bury(message)
+        except LeaseLostError:
+            _tell_lost(message)
+            return handled.outcome(None)
+        return handled.outcome(MessageStatus.DEAD, error.code)
 
     @staticmethod
     def _attempt(write: Callable[[], None]) -> None:
@@ -171,7 +189,7 @@ class Settler:
         crash_point("settled")
         logger.info(
             "case %s: %s failed with %s, now %s",
-            message.correlation_id, handled.step, what.error.code, verdict.status.value,
+            message.told_id, handled.step, what.error.code, verdict.status.value,
         )  # fmt: skip
         return handled.outcome(verdict.status, what.error.code, verdict.due_at)
 
@@ -259,4 +277,4 @@ def _given_up(error: TransientError, attempts: int) -> TransientError:
 
 
 def _tell_lost(message: Message) -> None:
-    logger.warning("case %s: another worker has taken over", message.correlation_id)
+    logger.warning("case %s: another worker has taken over", message.told_id)

@@ -8,9 +8,13 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from pymongo.errors import OperationFailure
+
 from casebridge.bounded import AT_ONCE
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
 from casebridge.errors import PermanentError
 from casebridge.messaging.message import Failure, MessageStatus, is_count, moment_of
 
@@ -37,7 +41,12 @@ def put_back(database: Database, clock: Clock) -> int:
             logger.warning("a message is put back: another one of its case is in work")
         seen |= names
         if change:
-            database.messages.update_one({"_id": {"$eq": message["_id"]}, **at_work}, change)
+            try:
+                database.messages.update_one({"_id": {"$eq": message["_id"]}, **at_work}, change)
+            except OperationFailure as error:
+                if is_away(error):
+                    raise
+                log_defect(error)  # the claim sets it aside
     return returned
 
 

@@ -86,12 +86,12 @@ class Worker:
         try:
             return self._handle(message, flow)
         except LeaseLostError:
-            logger.warning("case %s: another worker has taken over", message.correlation_id)
+            logger.warning("case %s: another worker has taken over", message.told_id)
         except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
             if not is_away(error):
                 return Handled(message, flow, as_case_error(error), "handle")
             # What was written down stays in the message; whoever claims it later resumes there.
-            logger.warning("case %s: the database is away (%s)", message.correlation_id, type(error).__name__)
+            logger.warning("case %s: the database is away (%s)", message.told_id, type(error).__name__)
             return Handled(message, flow, given_back=True)
         return None
 

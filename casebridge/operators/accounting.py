@@ -71,7 +71,7 @@ class Accounting:
         }
         found = iter(self._cases_collection.find(selection, {"_id": 1}, batch_size=AT_ONCE))
         while part := [document["_id"] for document in islice(found, AT_ONCE)]:
-            yield part
+            yield [key for key in part if isinstance(key, str)]
 
     def _without_message(self, case_ids: Sequence[str]) -> list[str]:
         if not case_ids:
@@ -79,5 +79,5 @@ class Accounting:
         carried = self._messages.find(
             {"orderingKey": {"$in": list(case_ids)}, "status": {"$in": list(PRESENT)}}, {"_id": 0, "orderingKey": 1}
         )
-        present = {document["orderingKey"] for document in carried}
+        present = {odd.text(document, "orderingKey") for document in carried}
         return [key for key in case_ids if key not in present]

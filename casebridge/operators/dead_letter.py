@@ -176,9 +176,10 @@ class LetterStory:
 
     @classmethod
     def from_document(cls, document: Document) -> "LetterStory":
+        """`steps` are as `odd.STEPS` reads them."""
         steps = [
-            LetterStep(str(name), odd.time(step, "at"), odd.number(step, "milliseconds"))
-            for name, step in odd.mapping(document, "steps").items()
+            LetterStep(odd.text(step, "name"), odd.time(step, "at"), odd.number(step, "milliseconds"))
+            for step in odd.mappings(document, "steps")
         ]
         return cls(
             letter=DeadLetter.from_document(document),

@@ -17,13 +17,15 @@ from casebridge.audit.log import AuditLog
 from casebridge.bounded import bounded
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
-from casebridge.database import Database, Document
+from casebridge.database import Database, Document, identity_of
 from casebridge.exams import answer_poller, explanation_event_record, request_intake
 from casebridge.exams.cases import Cases
 from casebridge.fingerprint import short_hash
 from casebridge.messaging import record_inbox
+from casebridge.messaging.interventions import Chosen
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import UNFINISHED, UNKNOWN, MessageStatus
+from casebridge.messaging.odd_documents import name_of_key
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import CHOOSABLE, LAST, SHOWN, DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
@@ -34,11 +36,15 @@ BATCH: Final = 500
 NAMED: Final = 20
 """How many cases a report names."""
 SHOWN_AT_ONCE: Final = 50
-STORY: Final = dict.fromkeys(
-    (*SHOWN, "errors", "steps", "replays", "replayedAt", "replayedBy", "replayReason", "discardedAt", "discardedBy",
-     "discardReason"), 1,
-)  # fmt: skip
-"""What is read for a letter's story. What may be large, such as a message as it came by Kafka, cannot be shown by mistake."""
+STORY: Final[Document] = {
+    **dict.fromkeys(
+        (*SHOWN, "errors", "replays", "replayedAt", "replayedBy", "replayReason", "discardedAt", "discardedBy", "discardReason"),
+        1,
+    ),
+    "steps": odd.STEPS,
+}  # fmt: skip
+"""The stage that reads a letter's story. What may be large, such as a message as it came by Kafka or what a step came to,
+cannot be shown by mistake."""
 MOST_CODES: Final = 200
 OTHER_CODES: Final = "other"
 MOST_NAMED: Final = 200
@@ -100,6 +106,24 @@ class ActionReport:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Stories:
+    """The stories of a case's letters, and how many letters are left out: too large to be shown, or more than are shown."""
+
+    stories: list[LetterStory]
+    left_out: int = 0
+
+    @property
+    def note(self) -> str | None:
+        """What a reader is told of those that are left out; `None` where nothing is."""
+        if not self.left_out:
+            return None
+        return (
+            f"{self.left_out} more of this case are not shown (too many, or too large). `casebridge dead list` names each; "
+            "the documents are in oai.meldingQ."
+        )
+
+
 class UnknownChoiceError(ValueError):
     """What an operator chose by is nowhere: most likely mistyped. The text says what there is."""
 
@@ -140,7 +164,7 @@ class DeadLetters:
         rows = self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=limit + 1)
         return Listing(sum(by_code.values()), by_code, [self._told(DeadLetter.from_document(row)) for row in rows])
 
-    def show(self, correlation_id: str, queue: str | None = None) -> list[LetterStory]:
+    def show(self, correlation_id: str, queue: str | None = None) -> Stories:
         """The letters of one case, oldest first: usually one."""
         selection: Document = {
             "correlationId": correlation_id,
@@ -148,13 +172,19 @@ class DeadLetters:
         }
         if queue:
             selection["queue"] = queue
-        found = self._messages.find(selection, STORY).sort("enqueuedAt", 1).limit(SHOWN_AT_ONCE)
-        stories = [LetterStory.from_document(document) for document in bounded(found, SHOWN_AT_ONCE)]
-        return [replace(story, letter=self._told(story.letter), origin=self._origin(story)) for story in stories]
+        stages: list[Document] = [
+            {"$match": selection}, {"$sort": {"enqueuedAt": 1}}, {"$limit": SHOWN_AT_ONCE}, {"$project": STORY},
+        ]  # fmt: skip
+        found = bounded(self._messages.aggregate(stages), SHOWN_AT_ONCE)
+        stories = [LetterStory.from_document(document) for document in found]
+        told = [replace(story, letter=self._told(story.letter), origin=self._origin(story)) for story in stories]
+        # In the same way as the list counts them, so that the two never say different things.
+        return Stories(told, max(0, self._messages.count_documents(selection) - len(told)))
 
     def _told(self, letter: DeadLetter) -> DeadLetter:
         return replace(
             letter,
+            correlation_id=self._names.correlation_id(letter.correlation_id),
             institution=self._names.institution(letter.institution),
             queue=self._names.submodule(letter.queue),
             exam_system=self._names.exam_system(letter.exam_system),
@@ -174,7 +204,7 @@ class DeadLetters:
             if wanted.status is MessageStatus.DISCARDED:
                 self._bring_cases_back(batch)
             return self._queue.replay(
-                _generations(batch), from_status=wanted.status, reason=order.reason, asked_by=order.asked_by
+                _chosen(batch), from_status=wanted.status, reason=order.reason, asked_by=order.asked_by
             )
 
         return self._act(REPLAYED, wanted, order, begin_anew, progress)
@@ -186,7 +216,7 @@ class DeadLetters:
 
         def give_up(batch: list[Document]) -> int:
             self._cases.discard(self._left_without_message(batch), by=order.asked_by, reason=order.reason)
-            return self._queue.discard(_generations(batch), reason=order.reason, asked_by=order.asked_by)
+            return self._queue.discard(_chosen(batch), reason=order.reason, asked_by=order.asked_by)
 
         report = self._act(DISCARDED, wanted, order, give_up, progress)
         if not order.dry_run:
@@ -209,7 +239,7 @@ class DeadLetters:
         named: list[str] = []
         limit = min(order.limit, NAMED) if order.dry_run else order.limit
         for done, batch in _batches(self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=BATCH)):
-            named += [odd.text(row, "correlationId") for row in batch[: NAMED - len(named)]]
+            named += [self._names.correlation_id(row.get("correlationId")) for row in batch[: NAMED - len(named)]]
             if order.dry_run:
                 continue
             self._audit.add(self._entry(row, action, order) for row in batch)
@@ -256,13 +286,14 @@ class DeadLetters:
 
     def _left_without_message(self, batch: list[Document]) -> list[str]:
         """The cases that nothing drives any more once these letters are gone: those are discarded with them."""
-        keys = {row["_id"] for row in batch}
+        keys = {identity_of(row["_id"]) for row in batch}
         cases = {_case(row) for row in batch}
         alive = [status.value for status in (*UNFINISHED, MessageStatus.DEAD)]
         siblings = self._messages.find(
             {"orderingKey": {"$in": list(cases)}, "status": {"$in": alive}}, {"orderingKey": 1}, batch_size=10 * BATCH
         )
-        return sorted(cases - {odd.text(sibling, "orderingKey") for sibling in siblings if sibling["_id"] not in keys})
+        others = (sibling for sibling in siblings if identity_of(sibling["_id"]) not in keys)
+        return sorted(cases - {odd.text(sibling, "orderingKey") for sibling in others})
 
     def _bring_cases_back(self, batch: list[Document]) -> None:
         by_code: dict[str, list[str]] = {}
@@ -275,7 +306,7 @@ class DeadLetters:
         """Repeated on the same word it is the same entry; on another's word it is another."""
         word = short_hash(order.asked_by, order.reason)
         return AuditEntry(
-            id=f"{row['_id']}:{_generation(row)}:{action}:{word}",
+            id=f"{name_of_key(row['_id'])}:{_generation(row)}:{action}:{word}",
             time=self._clock.now(),
             correlation_id=odd.text(row, "correlationId"),
             org_id=odd.text(row, "orgId"),
@@ -302,8 +333,8 @@ def _quoted(told: str) -> str:
     return repr(told[:100])
 
 
-def _generations(batch: list[Document]) -> dict[str, int]:
-    return {row["_id"]: _generation(row) for row in batch}
+def _chosen(batch: list[Document]) -> list[Chosen]:
+    return [Chosen(row["_id"], row.get("generation")) for row in batch]
 
 
 def _generation(row: Document) -> int:
@@ -311,7 +342,7 @@ def _generation(row: Document) -> int:
 
 
 def _case(row: Document) -> str:
-    return odd.text(row, "orderingKey", str(row["_id"]))
+    return odd.text(row, "orderingKey", name_of_key(row["_id"]))
 
 
 def _code(row: Document) -> str:

@@ -18,6 +18,27 @@ LAST_ERROR: Final[Document] = {
 """The last error of a message in an aggregation, also where `errors` is no list."""
 
 
+STEPS: Final[Document] = {
+    "$cond": [
+        {"$eq": [{"$type": "$steps"}, "object"]},
+        {
+            "$map": {
+                "input": {"$objectToArray": "$steps"},
+                "as": "step",
+                "in": {"name": "$$step.k", "at": "$$step.v.at", "milliseconds": "$$step.v.milliseconds"},
+            }
+        },
+        [],
+    ]
+}
+"""The steps of a message in an aggregation, without what they came to: a list, and an empty one where `steps` is no document."""
+
+
+def short(name: str) -> Document:
+    """A text in an aggregation, no longer than an operator reads; nothing for what is no text. Several are then in one reply."""
+    return {"$cond": [{"$eq": [{"$type": f"${name}"}, "string"]}, {"$substrCP": [f"${name}", 0, LONGEST]}, None]}
+
+
 def text(document: object, name: str, default: str = UNKNOWN) -> str:
     """A text; `default` for anything else."""
     value = document.get(name) if isinstance(document, Mapping) else None

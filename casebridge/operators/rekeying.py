@@ -12,9 +12,7 @@ from pymongo.collection import Collection
 
 from casebridge.database import Database, Document
 from casebridge.messaging.lanes import Lanes
-from casebridge.tenant import UNKNOWN, institution_name, normal_exam_system, normal_name
-
-NAMES = ("orgId", "env", "examSystem", "institution")
+from casebridge.messaging.spelling import NAMES, misspelt, respell
 
 
 class Rekeying:
@@ -29,7 +27,7 @@ class Rekeying:
         changed = self._lanes.forget_old()
         for collection in self._collections:
             for found, right in _misspelt(collection):
-                changed += collection.update_many(found, {"$set": right}).modified_count
+                changed += respell(collection, found, right)
         return changed
 
 
@@ -39,15 +37,5 @@ def _misspelt(collection: Collection[Document]) -> Iterator[tuple[Document, Docu
     for group in list(groups):
         found: Document = group["_id"]
         # What lacks a name is not ours to name: whoever claims it sets it aside, in sight.
-        if all(isinstance(found.get(name), str) for name in NAMES) and (right := _right(found)) != found:
+        if all(isinstance(found.get(name), str) for name in NAMES) and (right := misspelt(found)):
             yield found, right
-
-
-def _right(found: Document) -> Document:
-    system = found["examSystem"]
-    return {
-        "orgId": normal_name(found["orgId"]),
-        "env": normal_name(found["env"]),
-        "examSystem": system if system == UNKNOWN else normal_exam_system(system),
-        "institution": institution_name(found["orgId"], found["env"]),
-    }

@@ -17,7 +17,7 @@ from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
-from casebridge.database import Database, Document
+from casebridge.database import Database, Document, identity_of
 from casebridge.exams.case_state import OPEN
 from casebridge.operators import odd
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
@@ -28,7 +28,7 @@ SUBMODULE: Final = "casebridge-retention"
 SETTLED: Final[Document] = {"state": {"$in": ["sent", "muted"]}}
 
 NAMES: Final = dict.fromkeys(("correlationId", "institution", "orgId", "env"), 1)
-Spare = Callable[[list[Document]], set[Any]]
+Spare = Callable[[list[Document]], set[bytes]]
 
 
 @dataclass(frozen=True)
@@ -162,17 +162,17 @@ class Retention:
             rules.insert(2, rule("audit_entries", database.audit_log, "time", settings.audit_days))
         return rules
 
-    def _owing_messages(self, messages: list[Document]) -> set[Any]:
+    def _owing_messages(self, messages: list[Document]) -> set[bytes]:
         """Messages that still owe an effect, however long the channel has been away."""
         ids = [message["_id"] for message in messages]
         found = self._database.processed_messages.find({"_id": {"$in": ids}}, {"effectsDueAt": 1})
-        return {message["_id"] for message in found if "effectsDueAt" in message}
+        return {identity_of(message["_id"]) for message in found if "effectsDueAt" in message}
 
-    def _needed_keys(self, keys: list[Document]) -> set[Any]:
+    def _needed_keys(self, keys: list[Document]) -> set[bytes]:
         """Keys whose message is still there, or whose case is open, so that its source may send it again at any age."""
         ids = [key["_id"] for key in keys]
         needed = {
-            message["_id"]
+            identity_of(message["_id"])
             for collection in (self._database.messages, self._database.processed_messages)
             for message in collection.find({"_id": {"$in": ids}}, {"_id": 1})
         }
@@ -182,16 +182,16 @@ class Retention:
             {"correlationId": {"$in": names}}, {"correlationId": 1, "state": 1, "institution": 1}
         )
         stay = {
-            case["correlationId"]
+            odd.text(case, "correlationId", "")
             for case in cases
             if case.get("state") in OPEN or not self._served.serves(case.get("institution"))
         }
-        return needed | {key["_id"] for key in keys if odd.text(key, "correlationId", "") in stay}
+        return needed | {identity_of(key["_id"]) for key in keys if odd.text(key, "correlationId", "") in stay}
 
-    def _of_others(self, documents: list[Document]) -> set[Any]:
+    def _of_others(self, documents: list[Document]) -> set[bytes]:
         """What names an environment that this process does not serve; an audit entry names it in two fields."""
         return {
-            document["_id"]
+            identity_of(document["_id"])
             for document in documents
             if not self._served.serves(
                 document.get("institution") or institution_name(document.get("orgId"), document.get("env"))
@@ -212,7 +212,7 @@ class Retention:
                 found += len(batch)
                 spared += len(needed)
                 if not dry_run:
-                    ids = [document["_id"] for document in batch if document["_id"] not in needed]
+                    ids = [document["_id"] for document in batch if identity_of(document["_id"]) not in needed]
                     removed += rule.collection.delete_many({"_id": {"$in": ids}, **rule.still}).deleted_count
                 removal = Removal(rule.what, rule.before, found, spared, removed)
                 progress(removal)
@@ -237,7 +237,7 @@ class Retention:
         )
 
 
-def _none(_documents: list[Document]) -> set[Any]:
+def _none(_documents: list[Document]) -> set[bytes]:
     return set()
 
 

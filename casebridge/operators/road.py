@@ -16,6 +16,7 @@ from casebridge.tenant import institution_name
 from casebridge.told_names import ALL_NAMES, ToldNames
 
 MOST_MESSAGES: Final = 100
+MORE_MESSAGES: Final = "more messages of this case are not shown: too many, or too large; they are in oai.meldingQ"
 MOST_DETAILS: Final = 20
 LONGEST_DETAIL: Final = 200
 SHOWN: Final = {
@@ -79,7 +80,9 @@ class RoadFinder:
         return [road for case in found if (road := self._road(case.correlation_id, case))]
 
     def _road(self, correlation_id: str, case: Case | None, before: datetime | None = None) -> Road | None:
-        found = self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES)
+        found = (
+            self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES + 1)
+        )
         messages = bounded(found, MOST_MESSAGES)
         entries, entries_found = self._audit.of_case(correlation_id, before)
         if case is None and not messages and not entries:
@@ -96,9 +99,12 @@ class RoadFinder:
             milestones=[_milestone(self._names.of_document(entry)) for entry in entries],
             milestones_found=entries_found,
             waiting=[
-                _waiting(message, self._names)
-                for message in messages
-                if message.get("status") != MessageStatus.PROCESSED
+                *(
+                    _waiting(message, self._names)
+                    for message in messages
+                    if message.get("status") != MessageStatus.PROCESSED
+                ),
+                *([MORE_MESSAGES] if messages.oversized or messages.is_cut else []),
             ],
             next_action=_next_action(messages),
         )

@@ -200,14 +200,14 @@ class StatusReader:
     def _failures(self) -> list[FailureGroup]:
         """Grouped by the database: a reply has a row for each institution, status and code, however many messages there are."""
         last: dict[str, Any] = {
-            "status": 1, "institution": 1, "correlationId": 1, "last": odd.LAST_ERROR,
+            "status": 1, "institution": 1, "case": odd.short("correlationId"), "last": odd.LAST_ERROR,
         }  # fmt: skip
         of_group = {
             "_id": {"status": "$status", "institution": "$institution", "code": "$last.code"},
             "messages": {"$sum": 1},
-            "cause": {"$first": "$last.cause"},
-            "nextAction": {"$first": "$last.nextAction"},
-            **{f"case{number}": {operator: "$correlationId"} for number, operator in enumerate(SAMPLES)},
+            "cause": {"$first": odd.short("last.cause")},
+            "nextAction": {"$first": odd.short("last.nextAction")},
+            **{f"case{number}": {operator: "$case"} for number, operator in enumerate(SAMPLES)},
         }
         selection = {"status": {"$in": [MessageStatus.FAILED.value, MessageStatus.DEAD.value]}}
         pipeline: list[dict[str, Any]] = [
@@ -224,7 +224,7 @@ class StatusReader:
             )
             group.messages += found["messages"]
             group.institutions.add(self._names.institution(odd.text(found.get("_id"), "institution")))
-            cases = [odd.text(found, f"case{number}") for number in range(len(SAMPLES))]
+            cases = [self._names.correlation_id(found.get(f"case{number}")) for number in range(len(SAMPLES))]
             for case in dict.fromkeys(cases):
                 if len(group.correlation_ids) < NAMED and case not in group.correlation_ids:
                     group.correlation_ids.append(case)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database
+from casebridge.messaging.interventions import Chosen
 from casebridge.messaging.meldingq import Finished, MeldingQ, Moved
 from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
 from casebridge.messaging.owed_effects import Debt, OwedEffects
@@ -119,14 +120,17 @@ class QueueCalls:
 
     def replay_as(self, key: str, generation: Any, from_status: MessageStatus) -> int:
         """As an operator whose listing says this of the message's generation, whatever that is."""
-        return self._queue.replay({key: generation}, from_status=from_status, reason="a try", asked_by="an operator")
+        return self._queue.replay(
+            [Chosen(key, generation)], from_status=from_status, reason="a try", asked_by="an operator"
+        )
 
     def discard_as(self, key: str, generation: Any) -> int:
-        return self._queue.discard({key: generation}, reason="a try", asked_by="an operator")
+        return self._queue.discard([Chosen(key, generation)], reason="a try", asked_by="an operator")
 
-    def _generations(self, keys: Sequence[str]) -> dict[str, int]:
+    def _generations(self, keys: Sequence[str]) -> list[Chosen]:
         found = self.database.messages.find({"_id": {"$in": list(keys)}}, {"generation": 1})
-        return {**dict.fromkeys(keys, 1), **{document["_id"]: document["generation"] for document in found}}
+        generations = {**dict.fromkeys(keys, 1), **{document["_id"]: document["generation"] for document in found}}
+        return [Chosen(key, generation) for key, generation in generations.items()]
 
     def claim_owing(self) -> list[Debt]:
         """For a relay: what is owed, held from other relays."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from casebridge.exams.request_intake import QUEUE
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
@@ -84,6 +85,32 @@ def with_tls(address_now: str) -> str:
     return address_now.replace("http:", "https:")
 
 
+def name_nobody(field: str) -> Act:
+    """FS was read, and its messages stand as another program writes them (contract 11), without whose they are."""
+
+    def write(world: World) -> None:
+        bridge = world.bridge()
+        bridge.synchronisation.read_requests(bridge.institutions.active())
+        gone = dict.fromkeys((field, "institution", "dueAt"), "")
+        assert world.database.messages.update_many({}, {"$unset": gone}).modified_count == 3
+
+    return write
+
+
+def name_queue(world: World) -> None:
+    found = {"errors.code": "casebridge.message_unreadable"}
+    assert world.database.messages.update_many(found, {"$set": {"queue": QUEUE}}).modified_count == 3
+
+
+def name_it(field: str) -> Act:
+    def write(world: World) -> None:
+        (document,) = world.database.cases.aggregate([{"$group": {"_id": f"${field}"}}])
+        found = {"errors.code": "casebridge.message_unreadable"}
+        assert world.database.messages.update_many(found, {"$set": {field: document["_id"]}}).modified_count == 3
+
+    return write
+
+
 SEARCH = {"system": "wiseflow", "path": "sources/search|sis/flows"}
 REGISTER = {"system": "fs", "method": "POST"}
 ROWS = [
@@ -96,6 +123,9 @@ ROWS = [
     Row("wiseflow.body_not_json", fault(kind="html", **SEARCH), no_fault),
     Row("wiseflow.http_418", fault(kind="status", status=418, **SEARCH), no_fault),
     Row("fs.http_502", fault(kind="status", status=502, **REGISTER), no_fault),
+    Row("casebridge.message_unreadable", name_nobody("orgId"), name_it("orgId")),
+    Row("casebridge.message_unreadable", name_nobody("env"), name_it("env")),
+    Row("casebridge.message_unreadable", name_nobody("queue"), name_queue),
     Row("fs.exam_unknown", fault(kind="status", status=404, **REGISTER), no_fault),
 ]  # fmt: skip
 

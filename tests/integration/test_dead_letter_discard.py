@@ -33,7 +33,7 @@ def test_what_is_discarded_is_gone_from_the_queue_and_told_everywhere(world: Wor
     assert (road.discarded.by, road.discarded.reason) == ("kari", REASON)
     assert (road.state, road.set_aside, road.next_action) == ("requested", None, None)
     assert road.milestones[-1].step == "discarded"
-    (story,) = mixed.dead_letters.show(message["correlationId"])
+    (story,) = mixed.dead_letters.show(message["correlationId"]).stories
     assert story.discarded is not None
     assert (story.letter.status, story.discarded.by, story.discarded.reason) == ("discarded", "kari", REASON)
     assert mixed.synchronisation.run_batch().handled == 0

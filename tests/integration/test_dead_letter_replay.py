@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from casebridge.messaging.interventions import KEPT_REPLAYS
+from casebridge.messaging.interventions import KEPT_REPLAYS, Chosen
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
@@ -57,7 +57,7 @@ def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, m
         "each attempt looks"
     )
     assert len(world.audit(correlationId=case["correlationId"], success=False)) == 2
-    (story,) = mixed.dead_letters.show(case["correlationId"])
+    (story,) = mixed.dead_letters.show(case["correlationId"]).stories
     assert [(word.by, word.reason) for word in story.replayed] == [("kari", REASON)]
     assert (story.letter.replays, len(story.errors)) == (1, 2)
 
@@ -67,13 +67,13 @@ def test_what_died_again_meanwhile_is_left_to_whoever_looks_at_it_anew(world: Wo
     world.database.messages.insert_one(dead(1, MISSING))
     queue = MeldingQ(world.database, ManualClock(), timedelta(seconds=60))
     words = {"reason": REASON, "asked_by": "kari"}
-    assert queue.replay({"key-00001": 1}, from_status=MessageStatus.DEAD, **words) == 1
+    assert queue.replay([Chosen("key-00001", 1)], from_status=MessageStatus.DEAD, **words) == 1
     world.database.messages.update_one({}, {"$set": {"status": "dead"}})
 
-    assert queue.replay({"key-00001": 1}, from_status=MessageStatus.DEAD, **words) == 0
-    assert queue.discard({"key-00001": 1}, **words) == 0
-    assert queue.discard({"key-00001": 2}, **words) == 1
-    assert queue.discard({"key-00001": 2}, **words) == 0
+    assert queue.replay([Chosen("key-00001", 1)], from_status=MessageStatus.DEAD, **words) == 0
+    assert queue.discard([Chosen("key-00001", 1)], **words) == 0
+    assert queue.discard([Chosen("key-00001", 2)], **words) == 1
+    assert queue.discard([Chosen("key-00001", 2)], **words) == 0
 
 
 def test_the_history_of_replays_is_bounded_and_their_number_is_not(world: World, letters: DeadLetters) -> None:
@@ -84,7 +84,7 @@ def test_the_history_of_replays_is_bounded_and_their_number_is_not(world: World,
         assert letters.replay(DeadLetterFilter(), order).changed == 1
         world.database.messages.update_one({}, {"$set": {"status": "dead"}})
 
-    (story,) = letters.show("correlation-1")
+    (story,) = letters.show("correlation-1").stories
 
     assert story.letter.replays == times
     assert [word.reason for word in story.replayed] == [f"the {number}th time" for number in range(2, times)]

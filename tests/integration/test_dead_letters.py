@@ -73,13 +73,13 @@ def test_documents_of_the_first_release_are_found_shown_and_replayed(world: Worl
     listing = letters.find(DeadLetterFilter(), 10)
     assert listing.by_code == {MISSING: 1, "unknown": 1}
     assert letters.find(DeadLetterFilter(code="unknown"), 10).found == 1
-    (story,) = letters.show("correlation-1")
+    (story,) = letters.show("correlation-1").stories
     assert [(word.at, word.by, word.reason) for word in story.replayed] == [(T0, "ola", "before the upgrade")]
 
     assert letters.replay(DeadLetterFilter(), FOR_REAL).changed == 2
     assert {row["_id"]: row["generation"] for row in world.database.messages.find()} == {"poor": 2, "key-00001": 3}
     world.database.messages.update_many({}, {"$set": {"status": "dead"}})
-    (story,) = letters.show("correlation-1")
+    (story,) = letters.show("correlation-1").stories
     assert [(word.by, story.letter.replays) for word in story.replayed] == [("ola", 2), ("kari", 2)]
 
 
@@ -100,7 +100,7 @@ def test_a_letter_is_shown_with_all_that_an_operator_needs_and_nothing_personal(
         )
     )
 
-    (story,) = letters.show("correlation-7")
+    (story,) = letters.show("correlation-7").stories
 
     assert story.origin == {"topic": "begrunnelser", "partition": 2, "offset": 1041}
     assert (story.letter.came_by, story.letter.step, story.letter.code) == ("kafka", "find_candidate", MISSING)
@@ -109,4 +109,4 @@ def test_a_letter_is_shown_with_all_that_an_operator_needs_and_nothing_personal(
     told = f"{story.plain()} {letters.find(DeadLetterFilter(), 10).plain()}"
     assert "secret" not in told
     assert "key-00007" not in told, "a message's key is a fingerprint of a person's data"
-    assert letters.show("correlation-7", "wiseflow-begrunnelse-svar") == []
+    assert letters.show("correlation-7", "wiseflow-begrunnelse-svar").stories == []

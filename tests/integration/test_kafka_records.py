@@ -89,7 +89,7 @@ def test_what_stands_in_the_wrong_place_is_repeated_nowhere(
         "LaaS": world.control.laas_documents(),
         "status": bridge.status.read().plain(),
         "dead list": letters.plain(),
-        "dead show": [story.plain() for story in bridge.dead_letters.show(letters.letters[0].correlation_id)],
+        "dead show": [story.plain() for story in bridge.dead_letters.show(letters.letters[0].correlation_id).stories],
         "audit": list(bridge.database.audit_log.find({"success": False})),
         "log": caplog.text,
     }

@@ -54,7 +54,7 @@ def read_everything(bridge: Bridge) -> None:
             bridge.dead_letters.find(wanted, 50).plain()
             bridge.dead_letters.replay(wanted, Order())
     for case in ("c-1", "unknown"):
-        [story.plain() for story in bridge.dead_letters.show(case)]
+        [story.plain() for story in bridge.dead_letters.show(case).stories]
         bridge.roads.by_correlation_id(case)
     bridge.accounting.account()
     bridge.audit.counts_since(AT)

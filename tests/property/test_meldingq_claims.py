@@ -6,6 +6,7 @@ from threading import Barrier
 
 from casebridge.database import Database
 from casebridge.messaging.claims import BLOCKED_WAIT
+from casebridge.messaging.interventions import Chosen
 from casebridge.messaging.meldingq import Finished, MeldingQ
 from casebridge.messaging.message import Failure, MessageStatus, NewMessage
 from tests.manual_clock import ManualClock
@@ -39,7 +40,7 @@ def test_a_replayed_message_behind_a_younger_one_in_work_holds_up_nobody(databas
     clock.pass_time(1)
     queue.accept([new_message("young", "the case")])
     (young,) = queue.claim("one", 1)
-    queue.replay({"old": 1}, from_status=MessageStatus.DEAD, reason="test", asked_by="test")
+    queue.replay([Chosen("old", 1)], from_status=MessageStatus.DEAD, reason="test", asked_by="test")
     clock.pass_time(1)
     queue.accept([new_message("other", "another case")])
 

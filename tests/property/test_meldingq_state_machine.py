@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from casebridge.database import Database, Document
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.claims import BLOCKED_WAIT
+from casebridge.messaging.interventions import Chosen
 from casebridge.messaging.meldingq import Finished, MeldingQ
 from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
 from casebridge.messaging.owed_effects import OwedEffects
@@ -255,9 +256,9 @@ class MeldingQMachine(RuleBasedStateMachine):
     def discard(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(self.keys_with(MessageStatus.DEAD)))
         expected = self.model[key]
-        assert self.queue.discard({key: expected.generation + 1}, reason="test", asked_by="test") == 0
-        assert self.queue.discard({key: expected.generation}, reason="test", asked_by="test") == 1
-        assert self.queue.discard({key: expected.generation}, reason="test", asked_by="test") == 0
+        assert self.queue.discard([Chosen(key, expected.generation + 1)], reason="test", asked_by="test") == 0
+        assert self.queue.discard([Chosen(key, expected.generation)], reason="test", asked_by="test") == 1
+        assert self.queue.discard([Chosen(key, expected.generation)], reason="test", asked_by="test") == 0
         expected.status = MessageStatus.DISCARDED
 
     @precondition(lambda self: self.keys_with(MessageStatus.DEAD, MessageStatus.DISCARDED))
