@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Final
 
-from bson import Int64
 from pymongo.errors import PyMongoError
 
 from casebridge import time_limit
@@ -24,7 +23,7 @@ from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState, ExplanationStatus
 from casebridge.exams.polling import Polling, PollOutcome
 from casebridge.exams.ports import ExamSystem, Outside
-from casebridge.exams.readable import readable
+from casebridge.exams.readable import check_kinds, readable
 from casebridge.exams.watermarks import Watermarks
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
@@ -178,9 +177,7 @@ def _left() -> CaseError:
 
 def _to_be_polled(document: Document) -> Case:
     """Raises where the document lacks what an answer's message is made of."""
-    for name, kind in NEEDED.items():
-        if type(document[name]) not in (kind, Int64):
-            raise TypeError(name)
+    check_kinds(document, NEEDED)
     return Case.from_document(document)
 
 

@@ -2,8 +2,10 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from bson import Int64
 
 from casebridge.database import Document
 from casebridge.defect import log_defect
@@ -14,8 +16,13 @@ OUR_ID: Final = re.compile(r"[0-9a-f-]{32,36}")
 Read = TypeVar("Read")
 
 
-def readable(documents: Iterable[Document], read: Callable[[Document], Read]) -> list[Read]:
-    """What `read` makes of each document, without those that it raises for. Only reading the documents may raise."""
+def readable(
+    documents: Iterable[Document], read: Callable[[Document], Read], amiss: list[Document] | None = None
+) -> list[Read]:
+    """What `read` makes of each document, without those that it raises for. Only reading the documents may raise.
+
+    Those are added to `amiss`, if somebody is to be told of them.
+    """
     found = []
     for document in documents:
         try:
@@ -23,7 +30,20 @@ def readable(documents: Iterable[Document], read: Callable[[Document], Read]) ->
         except Exception as error:  # noqa: BLE001 whatever stands in one document, it must not hide the others
             logger.error("casebridge.case_unreadable: case %s cannot be read", _name(document))  # noqa: TRY400
             log_defect(error)
+            if amiss is not None:
+                amiss.append(document)
     return found
+
+
+def check_kinds(document: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """Raises `TypeError`, with the name of the field, where one is absent or of another kind than told.
+
+    Exactly of that kind: `True` is a whole number to Python, and what the driver makes of JavaScript is a text.
+    """
+    for name, kind in kinds.items():
+        found = type(document.get(name))
+        if found is not kind and not (kind is int and found is Int64):
+            raise TypeError(name)
 
 
 def _name(document: Document) -> str:
