@@ -276,9 +276,9 @@ class Cases:
             )
         return documents
 
-    def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Case]:
-        """Other cases of the institution that are asked, or answered, of the same participant of its exam system."""
-        documents = self._cases.find(
+    def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Document]:
+        """The raw other cases of the institution that are asked, or answered, of the same participant of its exam system."""
+        found = self._cases.find(
             {
                 "flowId": candidate.flow_id,
                 "participantId": candidate.participant_id,
@@ -289,7 +289,7 @@ class Cases:
             },
             FIELDS,
         )
-        return [Case.from_document(document) for document in documents]
+        return list(found)
 
     def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""

@@ -18,6 +18,7 @@ from casebridge.database import Document
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.exams import request_intake
+from casebridge.exams.case_ids import case_id
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.exam_message import exam_message
@@ -237,12 +238,17 @@ class ExamIntake:
         return messages, {message.correlation_id for message in messages}, []
 
     def _messages(self, institution: Institution, requests: Sequence[ExplanationRequest]) -> list[NewMessage]:
-        """Cases first, then messages."""
+        """Cases first, then messages. Not of a case that cannot be compared with its row: nobody would see what FS does."""
         cases = open_cases(self._cases, institution, requests)
+        documents = [case.document for case in cases.values()]
+        sound = {case.id for _, case in self._unreadable_cases.pass_over(institution, documents, _of_person)}
         for case in cases.values():
-            if case.state is CaseState.WITHDRAWN:
+            if case.state is CaseState.WITHDRAWN and case.id in sound:
                 self._cases.reopen(case.id)
-        return [request_message(institution, request, cases) for request in requests]
+        of_request = {request: cases[case_id(institution, request)] for request in requests}
+        return [
+            request_message(institution, request, cases) for request, case in of_request.items() if case.id in sound
+        ]
 
     def _unfit(self, institution: Institution, unfit: Unfit, *, by_itself: bool) -> NewMessage:
         request, why = unfit

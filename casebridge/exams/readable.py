@@ -28,7 +28,7 @@ def readable(
         try:
             found.append(read(document))
         except Exception as error:  # noqa: BLE001 whatever stands in one document, it must not hide the others
-            logger.error("casebridge.case_unreadable: case %s cannot be read", _name(document))  # noqa: TRY400
+            logger.error("casebridge.case_unreadable: case %s cannot be read", name_of(document))  # noqa: TRY400
             log_defect(error)
             if amiss is not None:
                 amiss.append(document)
@@ -46,7 +46,7 @@ def check_kinds(document: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
             raise TypeError(name)
 
 
-def _name(document: Document) -> str:
+def name_of(document: Mapping[str, Any]) -> str:
     """Its correlation id, if that is one of ours: anything else may hold anything, and `_id` could be guessed back."""
     key = document.get("correlationId")
     return key if isinstance(key, str) and OUR_ID.fullmatch(key) else "unknown"

@@ -25,7 +25,7 @@ from casebridge.settings import RetentionSettings
 from casebridge.tenant import institution_name
 
 SUBMODULE: Final = "casebridge-retention"
-SETTLED: Final[Document] = {"state": {"$in": ["sent", "muted"]}, "dueAt": {"$exists": False}}
+SETTLED: Final[Document] = {"state": {"$in": ["sent", "muted"]}}
 
 NAMES: Final = dict.fromkeys(("correlationId", "institution", "orgId", "env"), 1)
 Spare = Callable[[list[Document]], set[Any]]
