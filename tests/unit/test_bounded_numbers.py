@@ -135,7 +135,7 @@ def numbers_of_commands() -> list[tuple[str, ...]]:
     while left:
         path, command = left.pop()
         left += [((*path, name), each) for name, each in getattr(command, "commands", {}).items()]
-        found += [(*path, one.opts[0]) for one in command.params if one.type.name.split()[0] in ("integer", "float")]
+        found += [(*path, one.opts[0]) for one in command.params if one.type_descriptor.annotation in (int, float)]
     return found
 
 
