@@ -59,14 +59,17 @@ class ToldCases:
         }
 
     def to_tell(self) -> Document:
-        """The document with the cases to be named now as its `correlationIds`, and the number of `furtherCases`."""
+        """The document with the cases to be named now as its `correlationIds`, and the number of `furtherCases`.
+
+        `namedNow` has them as they are stored, whatever people may be told of them.
+        """
         waiting = self._waiting
         if self._document.get("listsCases"):
             ends = accumulate(len(str(case)) + len(str(self._note(case) or "")) + len(", ()") for case in waiting)
             named = [case for case, end in zip(waiting, ends, strict=True) if end <= LONGEST_LIST] or waiting[:1]
         else:
             named = waiting
-        return {**self._document, "correlationIds": named, "furtherCases": len(waiting) - len(named)}
+        return {**self._document, "correlationIds": named, "namedNow": named, "furtherCases": len(waiting) - len(named)}
 
     def after(self, told: Document) -> tuple[Document, bool]:
         """The fields once people were told of the document `told`, and whether cases are left to be told.
@@ -74,7 +77,7 @@ class ToldCases:
         A case whose note has changed since is left.
         """
         then = ToldCases(told)
-        named = [case for case in then._cases if self._note(case) == then._note(case)] or self._told
+        named = [case for case in _list(told.get("namedNow")) if self._note(case) == then._note(case)] or self._told
         left = [case for case in self._waiting if case not in named]
         kept = [*named, *left]
         notes = {case: self._note(case) for case in kept if self._note(case) is not None}

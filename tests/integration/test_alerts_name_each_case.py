@@ -357,3 +357,18 @@ def test_a_list_is_never_longer_than_slack_takes(length: int, bridge: Bridge, in
 
     assert len(alert_text(claimed)) < 4000
     assert claimed["correlationIds"]
+
+
+def test_a_name_that_people_may_not_be_told_is_told_of_once(
+    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is shown in its place is not what is stored: the case is told all the same, and not every hour for ever."""
+    whole = bridge.names.of_document
+    monkeypatch.setattr(bridge.names, "of_document", lambda row: {**whole(row), "correlationIds": ["unknown"]})
+    bridge.alerts.owe(plain(institution, 1))
+    for _ in range(4):
+        bridge.relay.send_alerts()
+        clock.pass_time(HOUR)
+
+    (text,) = texts(world)
+    assert "Cases: unknown" in text
