@@ -16,6 +16,7 @@ from casebridge.messaging.message import UNFINISHED
 from casebridge.operators.odd import text
 from resources.bridge import Bridge
 from resources.bridge_resource import BridgeResource
+from resources.config_numbers import AtLeastOneOrNone, Seconds
 
 WAIT_SECONDS: Final = 120.0
 """The seed's two minutes for the outcome of a synchronisation."""
@@ -26,8 +27,8 @@ MOST_AWAITED: Final = 5000
 class DispatchConfig(dg.Config):
     """How much is handled, and how long the outcome is waited for."""
 
-    limit: int | None = Field(default=None, description="At most so many messages; empty means all that are due.")
-    wait_seconds: float = Field(
+    limit: AtLeastOneOrNone = Field(default=None, description="At most so many messages; empty means all that are due.")
+    wait_seconds: Seconds = Field(
         default=WAIT_SECONDS, description="How long to wait for what is tried again or handled elsewhere."
     )
 

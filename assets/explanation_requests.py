@@ -12,6 +12,7 @@ from assets.poll_metadata import raise_if_all_failed
 from assets.standing import polled_metadata
 from casebridge.settings import FsSettings
 from resources.bridge_resource import BridgeResource
+from resources.config_numbers import HoursOrNone
 
 
 class ReadConfig(dg.Config):
@@ -20,7 +21,7 @@ class ReadConfig(dg.Config):
     institutions: list[str] = Field(
         default=[], description="Only these, as in uis.no/prod; empty means all that are active."
     )
-    reach_back_hours: float | None = Field(
+    reach_back_hours: HoursOrNone = Field(
         default=None, description="Read this far behind each watermark, instead of the overlap."
     )
     reconcile: bool = Field(default=False, description="Reach back CASEBRIDGE_FS__RECONCILE_OVERLAP_DAYS.")

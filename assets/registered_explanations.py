@@ -9,12 +9,13 @@ from assets.ownership import FRESHNESS, FS_POOL, GROUP, OWNERS
 from assets.standing import standing_metadata
 from casebridge.exams.answer_poller import QUEUE
 from resources.bridge_resource import BridgeResource
+from resources.config_numbers import AtLeastOneOrNone
 
 
 class RegisterConfig(dg.Config):
     """How much is handled."""
 
-    limit: int | None = Field(default=None, description="At most so many messages; empty means all that are due.")
+    limit: AtLeastOneOrNone = Field(default=None, description="At most so many messages; empty means all that are due.")
 
 
 @dg.asset(

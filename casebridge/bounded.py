@@ -17,6 +17,10 @@ AT_ONCE: Final = 100
 """Documents that a server sends at once, for `batch_size`: a reply is held whole."""
 
 
+LONGEST_REACH_BACK_DAYS: Final = 36_500
+"""As far back as FS can be read: a hundred years, which every calendar holds."""
+LONGEST_WAIT_SECONDS: Final = 86_400
+"""As long as anybody waits for an outcome: a day."""
 KEYS_AT_ONCE: Final = 5000
 """Keys that one question names: a question is one document, and no document may have more than 16 MB."""
 

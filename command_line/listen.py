@@ -16,10 +16,12 @@ from command_line.report import DagsterReport
 from resources.bridge import Bridge
 
 ANNOUNCE_SECONDS = 5.0
+MOST_WORKERS = 1000
+"""Each is a thread; two dozen serve most."""
 
 
 def listen(
-    workers: Annotated[int | None, typer.Option(min=1, help="Messages handled side by side.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=MOST_WORKERS, help="Messages handled side by side.")] = None,
 ) -> None:
     """Handle messages as they come, until SIGTERM or Ctrl-C; then finish what is begun and give back the rest.
 

@@ -7,16 +7,17 @@ from typing import Annotated
 import typer
 
 from command_line.demo.institutions import configuration, secrets
+from command_line.demo.sizes import MOST_COURSES, MOST_DAYS, MOST_INSTITUTIONS, MOST_REQUESTS, MOST_SEED
 from command_line.output import notes, print_json
 from simulators.process import running
 
 
 def simulate(
-    institutions: Annotated[int, typer.Option(min=1)] = 12,
-    courses: Annotated[int, typer.Option(min=1)] = 60,
-    requests: Annotated[int, typer.Option(min=0)] = 600,
-    days: Annotated[int, typer.Option(min=1)] = 5,
-    seed: Annotated[int, typer.Option()] = 1,
+    institutions: Annotated[int, typer.Option(min=1, max=MOST_INSTITUTIONS)] = 12,
+    courses: Annotated[int, typer.Option(min=1, max=MOST_COURSES)] = 60,
+    requests: Annotated[int, typer.Option(min=0, max=MOST_REQUESTS)] = 600,
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS)] = 5,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED)] = 1,
 ) -> None:
     """Run FS-Digex, WISEflow, LaaS and Slack as simulators until Ctrl-C.
 

@@ -1,22 +1,19 @@
 """`casebridge sync`: a synchronisation now, without Dagster."""
 
-import math
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from casebridge.bounded import LONGEST_REACH_BACK_DAYS, LONGEST_WAIT_SECONDS
 from casebridge.exams import answer_poller, request_reader
 from casebridge.exams.institution import Institution
 from casebridge.operators.synchronisation import PollReport
 from command_line.output import ExitCode, notes, print_json, results, table
 from command_line.process import bridge_of_this_process
 from resources.bridge import Bridge
-
-LONGEST_DAYS: Final = 36_500
-"""As far back as FS can be read: a hundred years, which every calendar holds."""
 
 
 def sync(
@@ -31,10 +28,10 @@ def sync(
 
     Exit code 1: no institution could be read; 4: some could not, or some requests did not get there.
     """
-    if reach_back_days is not None and not 0 <= reach_back_days <= LONGEST_DAYS:
-        raise typer.BadParameter(f"a number from 0 to {LONGEST_DAYS}", param_hint="--reach-back-days")
-    if not 0 <= wait < math.inf:
-        raise typer.BadParameter("a number of seconds, 0 or more", param_hint="--wait")
+    if reach_back_days is not None and not 0 <= reach_back_days <= LONGEST_REACH_BACK_DAYS:
+        raise typer.BadParameter(f"a number from 0 to {LONGEST_REACH_BACK_DAYS}", param_hint="--reach-back-days")
+    if not 0 <= wait <= LONGEST_WAIT_SECONDS:
+        raise typer.BadParameter(f"a number of seconds from 0 to {LONGEST_WAIT_SECONDS}", param_hint="--wait")
     with bridge_of_this_process() as bridge:
         chosen = _chosen(bridge, institution or [])
         outcome = _synchronise(bridge, chosen, reach_back_days, wait)

@@ -19,9 +19,9 @@ from casebridge.messaging.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter, LetterStory
 from casebridge.operators.dead_letters import ActionReport, Order, Progress, UnknownChoiceError
 from casebridge.operators.moment import moment
-from orchestration.at_least_one import AtLeastOne
 from orchestration.job_tags import job_tags
 from resources.bridge_resource import BridgeResource
+from resources.config_numbers import AtLeastOne
 
 
 class Choosable(Enum):

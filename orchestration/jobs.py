@@ -17,6 +17,7 @@ from assets.explanation_requests import ReadConfig, explanation_requests
 from assets.kafka_inbox import kafka_inbox
 from assets.registered_explanations import RegisterConfig, registered_explanations
 from orchestration.job_tags import job_tags
+from resources.config_numbers import AtLeastOneOrNone, HoursOrNone, Seconds
 
 ROAD: Final = (explanation_requests, dispatched_requests, explanation_answers, registered_explanations, audit_log)
 
@@ -27,11 +28,11 @@ class SyncConfig(dg.Config):
     institutions: list[str] = Field(
         default=[], description="Only these, as in uis.no/prod; empty means all that are active."
     )
-    reach_back_hours: float | None = Field(
+    reach_back_hours: HoursOrNone = Field(
         default=None, description="Read FS this far behind each watermark; empty: the overlap."
     )
-    wait_seconds: float = Field(default=WAIT_SECONDS, description="How long to wait for the requests' outcome.")
-    limit: int | None = Field(
+    wait_seconds: Seconds = Field(default=WAIT_SECONDS, description="How long to wait for the requests' outcome.")
+    limit: AtLeastOneOrNone = Field(
         default=None, description="Handle at most so many messages each way; empty means all that are due."
     )
     also_answered: bool = Field(default=False, description="Also look for changes of answers that FS has already.")
@@ -43,7 +44,7 @@ class ReconcileConfig(dg.Config):
     institutions: list[str] = Field(
         default=[], description="Only these, as in uis.no/prod; empty means all that are active."
     )
-    wait_seconds: float = Field(default=WAIT_SECONDS, description="How long to wait for the requests' outcome.")
+    wait_seconds: Seconds = Field(default=WAIT_SECONDS, description="How long to wait for the requests' outcome.")
 
 
 @dg.config_mapping

@@ -10,9 +10,9 @@ from assets.dispatched_requests import dispatched_requests
 from assets.registered_explanations import registered_explanations
 from assets.standing import standing_metadata
 from casebridge.exams import answer_poller, request_reader
-from orchestration.at_least_one import AtLeastOne
 from orchestration.job_tags import job_tags
 from resources.bridge_resource import BridgeResource
+from resources.config_numbers import AtLeastOne
 
 LIMIT = 2000
 """Messages per queue and run: a batch that ends. What is left is the next run's."""

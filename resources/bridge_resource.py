@@ -14,13 +14,14 @@ from pydantic import Field, PrivateAttr
 
 from casebridge.settings import Settings
 from resources.bridge import Bridge
+from resources.config_numbers import AtLeastOneOrNone
 
 
 class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
     """The bridge of this run, or of this process. Everything else that can be set is in `docs/settings.md`."""
 
-    workers: int | None = Field(
-        default=None, gt=0, description="Messages that a run handles side by side; empty: CASEBRIDGE_QUEUE__WORKERS."
+    workers: AtLeastOneOrNone = Field(
+        default=None, description="Messages that a run handles side by side; empty: CASEBRIDGE_QUEUE__WORKERS."
     )
     _bridge: Bridge | None = PrivateAttr(None)
 

@@ -1,5 +1,6 @@
 """What an alert says: ids, the step, the cause and the next action; never personal data."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,10 @@ class Alert:
 
     People read it: cases by their correlation ids, flows, exams by their codes; never personal data.
     """
+    cases: Mapping[str, str] | None = None
+    """Cases that are listed nowhere but in this alert, the most urgent first, each with a word on it or none: people are told of
+    every one, and anew when the word changes. `None` where `correlation_id` is one of many that can be listed elsewhere.
+    """
 
     @classmethod
     def of(
@@ -46,6 +51,7 @@ class Alert:
         correlation_id: str | None = None,
         set_aside: bool = False,
         exam_system: str = UNKNOWN,
+        cases: Mapping[str, str] | None = None,
     ) -> "Alert":
         """What people are told of an error at a step, of one case or of a poll."""
         return cls(
@@ -60,7 +66,15 @@ class Alert:
             whole_institution=isinstance(error, AuthBrokenError),
             set_aside=set_aside,
             exam_system=exam_system,
+            cases=cases,
         )
+
+    @property
+    def named(self) -> Sequence[str]:
+        """The correlation ids of its cases."""
+        if self.cases is not None:
+            return list(self.cases)
+        return [self.correlation_id] if self.correlation_id else []
 
     @property
     def fingerprint(self) -> str:
@@ -82,6 +96,7 @@ class Alert:
             "setAside": self.set_aside,
             "examSystem": self.exam_system,
             **({"about": self.about} if self.about else {}),
+            **({"cases": dict(self.cases), "listsCases": True} if self.cases is not None else {}),
         }
 
     @classmethod
@@ -99,4 +114,5 @@ class Alert:
             set_aside=body.get("setAside", False),
             exam_system=body.get("examSystem", UNKNOWN),
             about=body.get("about"),
+            cases=body.get("cases"),
         )

@@ -29,9 +29,7 @@ def alert_text(alert: Document) -> str:
     institution, submodule, step, code = (
         _word(alert.get(name)) for name in ("institution", "submodule", "step", "code")
     )
-    told = alert.get("correlationIds")
-    cases = [_word(case) for case in told] if isinstance(told, list) else []
-    named = ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
+    cases, named = _cases(alert)
     on = _word(alert.get("examSystem", UNKNOWN))
     system = "" if on == UNKNOWN else f" on {on}"
     lines = [
@@ -48,6 +46,19 @@ def alert_text(alert: Document) -> str:
     if named:
         lines.append(f"Cases: {named} (`casebridge where {cases[0]}`)")
     return "\n".join(lines)
+
+
+def _cases(alert: Document) -> tuple[list[str], str]:
+    """The cases, and how they are told: all of them, with the word on each, where nothing else lists them."""
+    told = alert.get("correlationIds")
+    cases = [_word(case) for case in told] if isinstance(told, list) else []
+    if not alert.get("listsCases"):
+        return cases, ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
+    notes = alert.get("notes")
+    words = notes if isinstance(notes, dict) else {}
+    named = ", ".join(f"{case} ({_word(words[case])})" if case in words else case for case in cases)
+    further = alert.get("furtherCases")
+    return cases, f"{named}; {further} more come with the next message" if further else named
 
 
 def _word(value: object) -> str:

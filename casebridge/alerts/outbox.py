@@ -1,6 +1,7 @@
 """The alerts that are owed, folded by cause, in `oai.alerts`: one document a cause, so that a crowd of failures is one alert.
 
-Sending them is the relay's work (`messaging.relay`); which are muted is in `blacklist`.
+Sending them is the relay's work (`messaging.relay`); which are muted is in `blacklist`. How the cases of one document are told of
+is in `told_cases`.
 """
 
 import uuid
@@ -11,18 +12,25 @@ from typing import Final
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from casebridge.alerts.alert import Alert
+from casebridge.alerts.told_cases import FIELDS, ToldCases
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.told_names import ALL_NAMES, ToldNames
 
-NAMED_CASES: Final = 50
 AHEAD: Final = timedelta(days=2)
 """Longer than any wait that Slack is granted; a later time was set by no release."""
+STATES: Final = ("owed", "sent", "muted")
+TRIES: Final = 20
+"""So often another process may have changed the document since it was read."""
 
 
 class AlertOutbox:
-    """Folding: within `fold` of its first alert a cause is only added to; after that it is told anew."""
+    """Folding: for `fold` after it was told a cause is only added to. Then it is told anew, at the latest of the cases added.
+
+    So a cause is told once in `fold` at most, and each case that is added comes in a message. A document with `dueAt` is to be
+    told; `state` says what became of it last.
+    """
 
     def __init__(
         self,
@@ -46,40 +54,41 @@ class AlertOutbox:
         """See to it that people hear of this. Right when applied twice."""
         alert = self._names.of_alert(alert)
         now = self._clock.now()
-        cases = [alert.correlation_id] if alert.correlation_id else []
-        opened: Document = {
-            **alert.body(),
-            "openedAt": now,
-            "lastAt": now,
-            "state": "owed",
-            "dueAt": now,
-            "correlationIds": cases,
-        }
-        try:
-            self._alerts.insert_one({"_id": alert.fingerprint, **opened})
-        except DuplicateKeyError:
-            was_told = {"openedAt": {"$lte": now - self._fold}, "state": {"$ne": "owed"}}
-            reopened = self._alerts.update_one(
-                {"_id": alert.fingerprint, "$or": [was_told, *_unusable(now)]}, {"$set": opened}
-            )
-            if not reopened.modified_count and not self._add_case(alert, cases, now) and self._is_gone(alert):
-                self.owe(alert)
+        opened = _opened(alert, now)
+        for _ in range(TRIES):
+            try:
+                self._alerts.insert_one({"_id": alert.fingerprint, **opened})
+            except DuplicateKeyError:
+                if self._fold_in(alert, opened, now):
+                    return
+            else:
+                return
+        # Told anew, whatever the others make of it: better twice than not at all.
+        self._alerts.update_one({"_id": alert.fingerprint}, {"$set": opened}, upsert=True)
 
-    def _is_gone(self, alert: Alert) -> bool:
-        """Pruned as told long ago, between our two looks: it must be told anew."""
-        return self._alerts.find_one({"_id": alert.fingerprint}, {"_id": 1}) is None
-
-    def _add_case(self, alert: Alert, cases: list[str], now: datetime) -> bool:
+    def _fold_in(self, alert: Alert, opened: Document, now: datetime) -> bool:
+        """`False` if the document was pruned or changed since it was read."""
+        found = self._alerts.find_one({"_id": alert.fingerprint}, {**FIELDS, "openedAt": 1, "dueAt": 1, "state": 1})
+        if found is None:
+            return False
+        if not _is_usable(found, now):
+            self._alerts.update_one({"_id": alert.fingerprint}, {"$set": opened})
+            return True
+        where: Document = {"_id": alert.fingerprint, "dueAt": {"$exists": "dueAt" in found}}
         change: Document = {"$set": {"lastAt": now}}
-        if cases:
-            change["$addToSet"] = {"correlationIds": {"$each": cases}}
-        added = self._alerts.update_one(
-            {"_id": alert.fingerprint, f"correlationIds.{NAMED_CASES - 1}": {"$exists": False}}, change
-        )
-        return added.matched_count > 0
+        if "dueAt" not in found:
+            where["openedAt"] = found["openedAt"]
+            if found["openedAt"] <= now - self._fold:
+                return self._alerts.update_one(where, {"$set": opened}).matched_count > 0
+        if addition := ToldCases(found).addition(alert):
+            change = addition
+            change["$set"] |= {"lastAt": now, "addedBy": uuid.uuid4().hex}
+            if "dueAt" not in found:
+                change["$set"] |= {**_body(alert), "dueAt": found["openedAt"] + self._fold}
+        return self._alerts.update_one(where, change).matched_count > 0
 
     def claim(self, limit: int, hold: timedelta) -> list[Document]:
-        """Served alerts that are due, held from other relays for `hold`."""
+        """Served alerts that are due, held from other relays for `hold`; `correlationIds` are the cases to be named now."""
         now = self._clock.now()
         token = uuid.uuid4().hex
         due = self._alerts.find({"dueAt": {"$lte": now}}, {"institution": 1})
@@ -94,14 +103,32 @@ class AlertOutbox:
             )
         except OperationFailure:
             return []  # a conflict with another relay: the next round sees what is left
-        return [self._names.of_document(alert) for alert in self._alerts.find({"_id": {"$in": keys}, "relay": token})]
+        held = self._alerts.find({"_id": {"$in": keys}, "relay": token})
+        return [self._names.of_document(told) for alert in held if (told := self._to_tell(alert)) is not None]
+
+    def _to_tell(self, alert: Document) -> Document | None:
+        """`None` if all of it was told, and it is due only because somebody else wrote at the same time."""
+        told = ToldCases(alert).to_tell()
+        if alert.get("state") in STATES[1:] and not told["correlationIds"]:
+            self.settle(told, alert["state"])
+            return None
+        return told
 
     def settle(self, document: Document, state: str) -> None:
-        """`sent` or `muted`: nothing is due until the cause is told anew."""
-        self._alerts.update_one(
-            {"_id": document["_id"], "relay": document["relay"]},
-            {"$set": {"state": state, "settledAt": self._clock.now()}, "$unset": {"dueAt": "", "relay": ""}},
-        )
+        """`sent` or `muted`, with the cases that it names. What is left, or was added meanwhile, is due after `fold`."""
+        for _ in range(TRIES):
+            held = {"_id": document["_id"], "relay": document["relay"]}
+            now = self._clock.now()
+            found = self._alerts.find_one(held, {**FIELDS, "addedBy": 1})
+            if found is None:
+                return  # another relay has it by now
+            rest, is_more = ToldCases(found).after(document)
+            change: Document = {"$set": {**rest, "state": state, "settledAt": now, "openedAt": now}}
+            change["$unset"] = {"relay": ""} if is_more else {"relay": "", "dueAt": ""}
+            if is_more:
+                change["$set"]["dueAt"] = now + self._fold
+            if self._alerts.update_one({**held, "addedBy": {"$eq": found.get("addedBy")}}, change).matched_count:
+                return
 
     def postpone(self, document: Document, wait: timedelta) -> None:
         self._alerts.update_one(
@@ -110,16 +137,27 @@ class AlertOutbox:
         )
 
     def owed(self) -> int:
-        return self._alerts.count_documents({"state": "owed"})
+        """How many alerts people should have had by now; what waits for the end of its `fold` is not among them."""
+        return self._alerts.count_documents({"$or": [{"state": "owed"}, {"dueAt": {"$lte": self._clock.now()}}]})
 
 
-def _unusable(now: datetime) -> list[Document]:
-    """What no release has written: nobody would ever be told of such a cause, or told anew."""
-    return [
-        {"openedAt": {"$not": {"$type": "date"}}},
-        {"openedAt": {"$gt": now + AHEAD}},
-        {"state": {"$nin": ["owed", "sent", "muted"]}},
-        {"state": "owed", "dueAt": {"$not": {"$type": "date"}}},
-        {"state": "owed", "dueAt": {"$gt": now + AHEAD}},
-        {"correlationIds": {"$not": {"$type": "array"}}},
-    ]
+def _body(alert: Alert) -> Document:
+    """What a document says of an alert; its cases are in fields of their own."""
+    return {name: value for name, value in alert.body().items() if name != "cases"}
+
+
+def _opened(alert: Alert, now: datetime) -> Document:
+    """A cause that people have not heard of for long. It owes all cases anew."""
+    return {**_body(alert), **ToldCases.of(alert), "openedAt": now, "lastAt": now, "state": "owed", "dueAt": now}
+
+
+def _is_usable(found: Document, now: datetime) -> bool:
+    """Not so what no release has written: nobody would ever be told of such a cause, or told anew."""
+    opened, due = found.get("openedAt"), found.get("dueAt")
+    return (
+        isinstance(opened, datetime)
+        and opened <= now + AHEAD
+        and found.get("state") in STATES
+        and (isinstance(due, datetime) and due <= now + AHEAD if "dueAt" in found else found["state"] != "owed")
+        and ToldCases.is_readable(found)
+    )

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Final
 
-from bson import Int64
 from pymongo.errors import PyMongoError
 
 from casebridge import time_limit
@@ -24,7 +23,7 @@ from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState, ExplanationStatus
 from casebridge.exams.polling import Polling, PollOutcome
 from casebridge.exams.ports import ExamSystem, Outside
-from casebridge.exams.readable import readable
+from casebridge.exams.readable import check_kinds, name_of, readable
 from casebridge.exams.watermarks import Watermarks
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
@@ -37,6 +36,7 @@ LEFT: Final = "case.flow_left"
 ANSWERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 FLOWS_AT_ONCE: Final = 6
 NAMED: Final = 5
+NAMED_CASES: Final = 20
 NEEDED: Final = {
     "correlationId": str, "flowId": int, "explanationRequestId": int, "vurdId": str, "personlopenr": int, "kandidatnr": int,
 }  # fmt: skip
@@ -95,10 +95,11 @@ class AnswerPoller:
     def _look(self, institution: Institution, found: Sequence[Document]) -> PollOutcome:
         """Raises `CaseError` after all that could be looked at was: what cannot be read must be seen, and hides no other."""
         documents = [document for document in found if institution.has(document)]
-        cases = readable(documents, _to_be_polled)
+        amiss: list[Document] = []
+        cases = readable(documents, _to_be_polled, amiss)
         outcome = self._look_at(institution, cases) if cases else PollOutcome(institution.key)
-        if len(cases) < len(documents):
-            raise _unreadable(len(documents) - len(cases))
+        if amiss:
+            raise _unreadable([name_of(document) for document in amiss])
         return outcome
 
     def _look_at(self, institution: Institution, cases: Sequence[Case]) -> PollOutcome:
@@ -182,18 +183,17 @@ def _left() -> CaseError:
 
 def _to_be_polled(document: Document) -> Case:
     """Raises where the document lacks what an answer's message is made of."""
-    for name, kind in NEEDED.items():
-        if type(document[name]) not in (kind, Int64):
-            raise TypeError(name)
+    check_kinds(document, NEEDED)
     return Case.from_document(document)
 
 
-def _unreadable(number: int) -> PermanentError:
+def _unreadable(names: Sequence[str]) -> PermanentError:
+    named = ", ".join(names[:NAMED_CASES]) + (f" and {len(names) - NAMED_CASES} more" if names[NAMED_CASES:] else "")
     return PermanentError(
         "casebridge.case_unreadable",
-        f"{number} cases that wait for an answer cannot be read: a field is missing, or not what it must be.",
-        f"Find them among the dispatched cases of the institution in oai.begrunnelser and correct {', '.join(NEEDED)}; the "
-        "other cases go on.",
+        f"{len(names)} cases that wait for an answer cannot be read: a field is missing, or not what it must be, in {named}.",
+        f"Find them by these correlation ids, the rest among the dispatched cases of the institution, in oai.begrunnelser and "
+        f"correct {', '.join(NEEDED)}; the other cases go on, and who is left is named then.",
     )
 
 

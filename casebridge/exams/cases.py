@@ -22,7 +22,7 @@ from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.exam_key import spellings
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
-from casebridge.exams.readable import readable
+from casebridge.exams.readable import check_kinds, readable
 from casebridge.messaging.message import is_count, is_text, moment_of
 from casebridge.personal_data import Personal
 
@@ -36,6 +36,8 @@ PROGRESS: Final = (
     CaseState.SHOWN,
 )
 """The states, by how far a case has come."""
+ALWAYS: Final = {"_id": str, "correlationId": str, "institution": str}
+"""Of each case: what is sorted, sent and looked up by."""
 MOST_OF_A_CANDIDATE: Final = 50
 DISCARDED: Final = "discarded"
 """Stands in `setAside` when an operator has said that the case is settled without us."""
@@ -53,6 +55,8 @@ class Case:
 
     @classmethod
     def from_document(cls, document: Document) -> "Case":
+        """Raises where what every reader takes for granted is not there, or is of another kind."""
+        check_kinds(document, ALWAYS)
         return cls(
             document["_id"], document["correlationId"], document["institution"], CaseState(document["state"]), document
         )
@@ -281,9 +285,9 @@ class Cases:
             )
         return documents
 
-    def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Case]:
-        """Other cases of the institution that are asked, or answered, of the same participant of its exam system."""
-        documents = self._cases.find(
+    def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Document]:
+        """The raw other cases of the institution that are asked, or answered, of the same participant of its exam system."""
+        found = self._cases.find(
             {
                 "flowId": candidate.flow_id,
                 "participantId": candidate.participant_id,
@@ -294,7 +298,7 @@ class Cases:
             },
             FIELDS,
         )
-        return [Case.from_document(document) for document in documents]
+        return list(found)
 
     def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""

@@ -9,23 +9,25 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
-from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
+from casebridge.database import Document
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
-from casebridge.errors import PermanentError
 from casebridge.exams import request_intake
+from casebridge.exams.case_ids import case_id
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.exam_message import exam_message
 from casebridge.exams.fs_rows import UnreadableRow, by_person, canonical, chosen_row, read_row, unreadable
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
+from casebridge.exams.readable import check_kinds
 from casebridge.exams.request_intake import open_cases, request_message
+from casebridge.exams.unreadable_cases import UnreadableCases
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import LONG_AGO, NewMessage, moment_of
@@ -33,8 +35,8 @@ from casebridge.messaging.message import LONG_AGO, NewMessage, moment_of
 logger = logging.getLogger(__name__)
 
 SUBMODULE: Final = "klage-beg-dispatcher"
-NAMED: Final = 20
-"""Unreadable cases of one read that an alert names."""
+COMPARED_BY: Final = {"vurdId": str, "personlopenr": int}
+"""Of each case: whose row it is compared with."""
 REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 
 Person = tuple[str, int]
@@ -100,7 +102,7 @@ class ExamIntake:
         self._clock = clock
         self._reopened = reopened
         self._compare_gone = compare_gone
-        self._alerts = alerts
+        self._unreadable_cases = UnreadableCases(alerts, SUBMODULE)
 
     def take(
         self,
@@ -168,33 +170,8 @@ class ExamIntake:
 
     def _known(self, institution: Institution, exams: Sequence[ExamRows]) -> dict[Person, Case]:
         """Our cases on these exams. A document that cannot be read is passed over, and people are told."""
-        known: dict[Person, Case] = {}
-        amiss: list[str] = []
-        for document in self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams}):
-            try:
-                case = Case.from_document(document)
-                known[canonical(document["vurdId"]), document["personlopenr"]] = case
-            except Exception as error:  # noqa: BLE001 one document must not hide the others
-                logger.error("casebridge.case_unreadable: a case of %s cannot be read", institution.key)  # noqa: TRY400
-                log_defect(error)
-                amiss.append(correlation_id if isinstance(correlation_id := document.get("correlationId"), str) else "")
-        self._tell_unreadable(institution, amiss)
-        return known
-
-    def _tell_unreadable(self, institution: Institution, correlation_ids: Sequence[str]) -> None:
-        """People hear of it, folded: until it is mended nobody sees what FS does with these cases."""
-        for correlation_id in correlation_ids[:NAMED]:
-            self._alerts.owe(
-                Alert.of(
-                    _case_unreadable(),
-                    institution=institution.key,
-                    org_id=institution.org_id,
-                    exam_system=institution.exam_system,
-                    submodule=SUBMODULE,
-                    step="compare",
-                    correlation_id=correlation_id or None,
-                )
-            )
+        documents = self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams})
+        return dict(self._unreadable_cases.pass_over(institution, documents, _of_person))
 
     def _rowless(
         self,
@@ -261,12 +238,17 @@ class ExamIntake:
         return messages, {message.correlation_id for message in messages}, []
 
     def _messages(self, institution: Institution, requests: Sequence[ExplanationRequest]) -> list[NewMessage]:
-        """Cases first, then messages."""
+        """Cases first, then messages. Not of a case that cannot be compared with its row: nobody would see what FS does."""
         cases = open_cases(self._cases, institution, requests)
+        documents = [case.document for case in cases.values()]
+        sound = {case.id for _, case in self._unreadable_cases.pass_over(institution, documents, _of_person)}
         for case in cases.values():
-            if case.state is CaseState.WITHDRAWN:
+            if case.state is CaseState.WITHDRAWN and case.id in sound:
                 self._cases.reopen(case.id)
-        return [request_message(institution, request, cases) for request in requests]
+        of_request = {request: cases[case_id(institution, request)] for request in requests}
+        return [
+            request_message(institution, request, cases) for request, case in of_request.items() if case.id in sound
+        ]
 
     def _unfit(self, institution: Institution, unfit: Unfit, *, by_itself: bool) -> NewMessage:
         request, why = unfit
@@ -289,15 +271,11 @@ class ExamIntake:
         )
 
 
-def _case_unreadable() -> PermanentError:
-    return PermanentError(
-        "casebridge.case_unreadable",
-        "A document in oai.begrunnelser cannot be read: institution, exam and person are there, and the rest is not what a case "
-        "must be. It is passed over wherever FS is compared with our cases.",
-        "Find it in oai.begrunnelser by the correlation id (or by vurdId where it has none): it must have correlationId, "
-        "institution, state, personlopenr and openedAt as other cases have. Restore it from the backup, or correct it. "
-        "The next poll that reads its exam takes it up again.",
-    )
+def _of_person(document: Document) -> tuple[Person, Case]:
+    """Raises where the document lacks what a case is compared with FS by."""
+    check_kinds(document, COMPARED_BY)
+    case = Case.from_document(document)
+    return (canonical(document["vurdId"]), document["personlopenr"]), case
 
 
 def _person(request: ExplanationRequest) -> Person:

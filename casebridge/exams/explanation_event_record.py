@@ -13,6 +13,7 @@ from casebridge.exams.cases import Case, Cases
 from casebridge.exams.fs_values import FsNumber
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.readable import check_kinds
 from casebridge.exams.record_values import failed, institution_of, read_value
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.message import NewMessage
@@ -62,12 +63,21 @@ class ExplanationEventRecords:
                 institutions[institution.tenant] = institution
                 flows.setdefault(institution.tenant, set()).add(event.flow_id)
         cases = {
-            (tenant, case.document["flowId"], case.document["participantId"]): case
+            (tenant, *place): case
             for tenant, flow_ids in flows.items()
             for case in self._cases.on_flows(institutions[tenant].key, flow_ids)
-            if institutions[tenant].has(case.document)
+            if institutions[tenant].has(case.document) and (place := _place(case)) is not None
         }
         return [found if isinstance(found, Reading) else _reading(*found, cases) for found in told]
+
+
+def _place(case: Case) -> tuple[int, int] | None:
+    """Flow and participant; `None` where the case does not say them: no event can be told to be of it."""
+    try:
+        check_kinds(case.document, {"flowId": int, "participantId": int})
+    except TypeError:
+        return None
+    return case.document["flowId"], case.document["participantId"]
 
 
 def _reading(

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from casebridge.database import Document
 from casebridge.errors import PermanentError
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.flow_matching import contradiction
@@ -10,11 +11,14 @@ from casebridge.exams.identity import compare
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
 from casebridge.exams.ports import Outside
+from casebridge.exams.readable import check_kinds, name_of
 from casebridge.exams.row_now import RowNow, row_now
 
 IDENTITY: Final = frozenset({"identity.contradiction", "identity.shared_participant"})
 """The codes of this check."""
 UNKNOWN_EXAM: Final = "fs.exam_unknown"
+NEEDED: Final = {"correlationId": str, "vurdId": str, "personlopenr": int, "kandidatnr": int}
+"""Of another case with the same participant: whose it is."""
 
 
 class IdentityCheck:
@@ -61,20 +65,33 @@ class IdentityCheck:
     def _check_alone(self, institution: Institution, case: Case, candidate: CandidatePlace) -> None:
         """With a single piece of evidence, no person of another exam may have the participant: one of the two is mistaken.
 
-        A case whose row is gone from FS, or has another number there, does not count: that change is on its way to us.
+        A case whose row is gone from FS, or has another number there, does not count: that change is on its way to us. One that
+        does not say whose it is does: nobody can tell that it is not another person's.
         """
         for rival in self._cases.on_participant(case, candidate):
-            if rival.document["personlopenr"] != case.document["personlopenr"] and self._stands(institution, rival):
-                raise _shared(candidate, f"is {rival.correlation_id}")
+            try:
+                check_kinds(rival, NEEDED)
+            except TypeError:
+                raise _rival_unreadable(candidate, name_of(rival)) from None
+            if rival["personlopenr"] != case.document["personlopenr"] and self._stands(institution, rival):
+                raise _shared(candidate, f"is {rival['correlationId']}")
 
-    def _stands(self, institution: Institution, rival: Case) -> bool:
-        document = rival.document
+    def _stands(self, institution: Institution, document: Document) -> bool:
         try:
             row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
         except PermanentError as error:
             # An exam that FS does not let us see, or sends in a form that cannot be taken, is there all the same.
             return error.code != UNKNOWN_EXAM
         return row is not None and row.request.kandidatnr == document["kandidatnr"]
+
+
+def _rival_unreadable(candidate: CandidatePlace, other_case: str) -> PermanentError:
+    return PermanentError(
+        "casebridge.case_unreadable",
+        f"Participant {candidate.participant_id} of flow {candidate.flow_id} in WISEflow is that of two cases, and the other one "
+        f"in oai.begrunnelser (correlation id {other_case}) does not say whose it is.",
+        f"Restore that document from the backup, or correct {', '.join(NEEDED)}; then replay this message.",
+    )
 
 
 def _shared(candidate: CandidatePlace, other_case: str) -> PermanentError:

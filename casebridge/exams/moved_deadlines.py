@@ -1,6 +1,7 @@
 """Tells people of deadlines that FS has moved after the assessor was asked: WISEflow takes no new one (contract 4.9)."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,10 +25,14 @@ class MovedDeadlines:
         if not repeated:
             return
         cases = {case.id: case for case in self._cases.by_ids([advance.case_id for advance in repeated])}
+        moved: dict[tuple[str, Any, Any], dict[str, str]] = defaultdict(dict)
         for advance in repeated:
             case, deadline = cases.get(advance.case_id), advance.values["deadline"]
             if case is not None and _was_told(case) not in (None, deadline):
-                self._alerts.owe(_alert(case, deadline))
+                whose = case.institution, case.document.get("orgId"), case.document.get("examSystem")
+                moved[whose][case.correlation_id] = _word(deadline)
+        for whose, named in moved.items():
+            self._alerts.owe(_alert(*whose, named))
 
 
 def _was_told(case: Case) -> Any:
@@ -35,19 +40,21 @@ def _was_told(case: Case) -> Any:
     return case.document.get("deadline") if case.explanation_request_id is not None else None
 
 
-def _alert(case: Case, deadline: datetime) -> Alert:
-    document = case.document
+def _word(deadline: datetime) -> str:
+    return f"now {deadline.date().isoformat()}"
+
+
+def _alert(institution: str, org_id: str, exam_system: str, named: Mapping[str, str]) -> Alert:
+    """One for the institution, whatever the days: so what a case has been moved to last is also told last."""
     return Alert(
-        institution=case.institution,
-        org_id=document["orgId"],
+        institution=institution,
+        org_id=org_id,
         submodule=SUBMODULE,
         step="request_explanation",
         code="case.deadline_moved",
-        cause=f"FS has moved the deadline of an explanation to {deadline.date().isoformat()} after the assessor was asked; the "
-        "exam system shows the earlier one.",
+        cause="FS has moved the deadlines of explanations after the assessor was asked; the exam system shows the earlier ones.",
         next_action="Let the assessor know the new deadline of each case that is named here: the exam system cannot be told.",
-        correlation_id=case.correlation_id,
-        exam_system=document["examSystem"],
-        # Of each day by itself: what FS moves to one day is one alert.
-        about=deadline.date().isoformat(),
+        correlation_id=next(iter(named), None),
+        exam_system=exam_system,
+        cases=named,
     )

@@ -50,7 +50,7 @@ def _alert(institution: Institution, named: dict[str, datetime]) -> Alert:
         institution,
         SUBMODULE,
         "case.deadline_passed",
-        "The legal deadline for an explanation is over without an answer in FS",
+        "The legal deadline for explanations is over without an answer in FS.",
         "See with `casebridge where` at which step each one waits, and ask the assessor for the answer, or for a "
         "case that was set aside do what its code asks; FS gets the answer as soon as there is one.",
         {key: f"deadline {named[key].date().isoformat()}" for key in first},

@@ -2,8 +2,10 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterable
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from bson import Int64
 
 from casebridge.database import Document
 from casebridge.defect import log_defect
@@ -14,19 +16,37 @@ OUR_ID: Final = re.compile(r"[0-9a-f-]{32,36}")
 Read = TypeVar("Read")
 
 
-def readable(documents: Iterable[Document], read: Callable[[Document], Read]) -> list[Read]:
-    """What `read` makes of each document, without those that it raises for. Only reading the documents may raise."""
+def readable(
+    documents: Iterable[Document], read: Callable[[Document], Read], amiss: list[Document] | None = None
+) -> list[Read]:
+    """What `read` makes of each document, without those that it raises for. Only reading the documents may raise.
+
+    Those are added to `amiss`, if somebody is to be told of them.
+    """
     found = []
     for document in documents:
         try:
             found.append(read(document))
         except Exception as error:  # noqa: BLE001 whatever stands in one document, it must not hide the others
-            logger.error("casebridge.case_unreadable: case %s cannot be read", _name(document))  # noqa: TRY400
+            logger.error("casebridge.case_unreadable: case %s cannot be read", name_of(document))  # noqa: TRY400
             log_defect(error)
+            if amiss is not None:
+                amiss.append(document)
     return found
 
 
-def _name(document: Document) -> str:
+def check_kinds(document: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """Raises `TypeError`, with the name of the field, where one is absent or of another kind than told.
+
+    Exactly of that kind: `True` is a whole number to Python, and what the driver makes of JavaScript is a text.
+    """
+    for name, kind in kinds.items():
+        found = type(document.get(name))
+        if found is not kind and not (kind is int and found is Int64):
+            raise TypeError(name)
+
+
+def name_of(document: Mapping[str, Any]) -> str:
     """Its correlation id, if that is one of ours: anything else may hold anything, and `_id` could be guessed back."""
     key = document.get("correlationId")
     return key if isinstance(key, str) and OUR_ID.fullmatch(key) else "unknown"

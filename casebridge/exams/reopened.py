@@ -6,20 +6,53 @@ request is open once more later on: FS may lose each registration, or somebody m
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from casebridge.alerts.outbox import AlertOutbox
+from casebridge.database import Document
 from casebridge.exams import answer_poller
 from casebridge.exams.case_alerts import case_alert
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.exam_intake import SUBMODULE
 from casebridge.exams.institution import Institution
+from casebridge.exams.readable import check_kinds
+from casebridge.exams.unreadable_cases import UnreadableCases
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.message import NewMessage
 
 SEEN: Final = "openAgainAt"
 """When the case was last seen open again, in the case."""
+
+
+@dataclass(frozen=True)
+class _Reopened:
+    """A case of which all that is needed here could be read."""
+
+    case: Case
+    registered_at: datetime
+    seen_at: datetime | None
+
+    @classmethod
+    def from_document(cls, document: Document) -> "_Reopened":
+        """Raises where something is absent, or not what it must be."""
+        check_kinds(document, {"registeredAt": datetime})
+        if document.get(SEEN) is not None:
+            check_kinds(document, {SEEN: datetime})
+        if document.get("explanationRequestId") is not None:
+            check_kinds(document, answer_poller.NEEDED)
+        return cls(Case.from_document(document), document["registeredAt"], document.get(SEEN))
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether it was seen open since its last registration."""
+        return self.seen_at is not None and self.seen_at >= self.registered_at
+
+    @property
+    def is_once_more(self) -> bool:
+        """Whether it was open before, and has been registered since."""
+        return self.seen_at is not None and not self.is_seen
 
 
 class Reopenings:
@@ -28,41 +61,37 @@ class Reopenings:
     def __init__(self, cases: Cases, alerts: AlertOutbox) -> None:
         self._cases = cases
         self._alerts = alerts
+        self._unreadable_cases = UnreadableCases(alerts, SUBMODULE)
 
     def take(self, institution: Institution, cases: Sequence[Case]) -> list[NewMessage]:
-        """A message for each case that has an explanation request to fetch the answer from."""
-        if once_more := sorted(case.correlation_id for case in cases if _was_registered_since(case)):
+        """A message for each case that has an explanation request to fetch the answer from.
+
+        A case that cannot be read is passed over, and people are told.
+        """
+        documents = [case.document for case in cases]
+        found = self._unreadable_cases.pass_over(institution, documents, _Reopened.from_document)
+        if once_more := {one.case.correlation_id: _registration(one) for one in found if one.is_once_more}:
             self._alerts.owe(
                 case_alert(
                     institution,
                     SUBMODULE,
                     "case.open_once_more",
-                    "FS shows requests as open once more that were open before and registered anew",
+                    "FS shows requests as open once more that were open before and registered anew.",
                     "Ask the institution whether somebody opens them on purpose, and the FS team why they do not stay "
                     "finished if nobody does; the answers are registered anew meanwhile.",
-                    dict.fromkeys(once_more, ""),
+                    dict(sorted(once_more.items())),
                 )
             )
-        self._cases.note_told([case.id for case in cases if not _is_seen(case)], SEEN)
-        return _messages(institution, cases)
+        self._cases.note_told([one.case.id for one in found if not one.is_seen], SEEN)
+        return [_message(institution, one) for one in found if one.case.explanation_request_id is not None]
 
 
-def _is_seen(case: Case) -> bool:
-    """Whether it was seen open since its last registration."""
-    seen = case.document.get(SEEN)
-    return seen is not None and seen >= case.document["registeredAt"]
+def _registration(reopened: _Reopened) -> str:
+    """Tells each registration that FS does not show any more from the one before."""
+    return f"registered {reopened.registered_at:%Y-%m-%d %H:%M:%S}"
 
 
-def _was_registered_since(case: Case) -> bool:
-    """Whether it was open before, and has been registered since."""
-    return case.document.get(SEEN) is not None and not _is_seen(case)
-
-
-def _messages(institution: Institution, cases: Sequence[Case]) -> list[NewMessage]:
-    return [_message(institution, case) for case in cases if case.explanation_request_id is not None]
-
-
-def _message(institution: Institution, case: Case) -> NewMessage:
-    message = answer_poller.answer_message(institution, case, None)
-    key = short_hash(answer_poller.QUEUE, case.id, "reopened", case.document["registeredAt"].isoformat())
+def _message(institution: Institution, reopened: _Reopened) -> NewMessage:
+    message = answer_poller.answer_message(institution, reopened.case, None)
+    key = short_hash(answer_poller.QUEUE, reopened.case.id, "reopened", reopened.registered_at.isoformat())
     return replace(message, key=key, payload={**message.payload, "repairs": True, "reopened": True})

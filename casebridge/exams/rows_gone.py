@@ -31,7 +31,7 @@ class RowsGone:
                     institution,
                     SUBMODULE,
                     "case.row_gone",
-                    "FS no longer has the request whose explanation was registered",
+                    "FS no longer has requests whose explanations were registered.",
                     "Ask the institution whether the rows were removed on purpose. If not, have them entered in FS again: a "
                     "reconciliation registers their explanations anew.",
                     {case.correlation_id: "" for case in news},

@@ -66,8 +66,8 @@ class Relay:
         """Ids of effects that are delivered and not struck out, because the database was away."""
         self._defects: Counter[str] = Counter()
         self._away_until: dict[str, float] = {}
-        self._told: dict[str, str] = {}
-        """Alerts that are sent or muted and not settled, for the same reason: their last state."""
+        self._told: dict[str, tuple[str, Document]] = {}
+        """Alerts that are sent or muted and not settled, for the same reason: their last state, and as they were told."""
 
     def deliver_left_behind(self) -> int:
         """Deliver what other processes left, or what a channel could not take; return how many messages owed something."""
@@ -163,7 +163,7 @@ class Relay:
                 org_id=debt.org_id,
                 submodule=debt.queue,
                 step="deliver_effect",
-                correlation_id=None if debt.correlation_id == UNKNOWN else debt.correlation_id,
+                cases={} if debt.correlation_id == UNKNOWN else {debt.correlation_id: ""},
             )
         )
 
@@ -205,7 +205,8 @@ class Relay:
                 logger.warning("alert for %s not sent: %s", alert.get("institution"), error.code)
                 self._alerts.postpone(alert, error.retry_after or self._retry)
                 return False
-            self._told[name] = "muted" if is_muted else "sent"
-        self._alerts.settle(alert, self._told[name])
+            self._told[name] = ("muted" if is_muted else "sent"), alert
+        state, told = self._told[name]
+        self._alerts.settle({**told, "relay": alert["relay"]}, state)
         del self._told[name]
         return sent

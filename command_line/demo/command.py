@@ -16,6 +16,7 @@ from rich.live import Live
 from command_line.demo.memory import MemoryMeter
 from command_line.demo.platform import Platform, Size, looking_bridge, running_platform
 from command_line.demo.round import Picture, Round
+from command_line.demo.sizes import MOST_COURSES, MOST_INSTITUTIONS, MOST_REQUESTS, MOST_SEED
 from command_line.demo.summary import as_table, live_view, reached_the_right_end, summary_of
 from command_line.output import ExitCode, notes, print_json, results, styled
 from local_servers.child_process import ServerNotStartedError
@@ -27,10 +28,10 @@ PARENT_SECONDS = 0.5
 def demo(
     once: Annotated[bool, typer.Option("--once", help="One round, then end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
-    institutions: Annotated[int, typer.Option(min=1)] = 12,
-    courses: Annotated[int, typer.Option(min=1)] = 60,
-    requests: Annotated[int, typer.Option(min=1)] = 600,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same population.")] = 1,
+    institutions: Annotated[int, typer.Option(min=1, max=MOST_INSTITUTIONS)] = 12,
+    courses: Annotated[int, typer.Option(min=1, max=MOST_COURSES)] = 60,
+    requests: Annotated[int, typer.Option(min=1, max=MOST_REQUESTS)] = 600,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="The same seed makes the same population.")] = 1,
 ) -> None:
     """Show the whole job on this machine: FS → WISEflow → FS with simulated neighbours, and Dagster's UI.
 

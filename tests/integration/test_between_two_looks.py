@@ -284,7 +284,9 @@ def test_people_are_told_of_a_deadline_that_moves_after_the_assessor_was_asked(w
     world.send(bridge)
     (alert,) = world.database.alerts.find()
     assert (alert["code"], alert["correlationIds"]) == ("case.deadline_moved", [ours(world, asked)["correlationId"]])
-    assert "2031-01-15" in alert["cause"]
+    assert alert["notes"] == {ours(world, asked)["correlationId"]: "now 2031-01-15"}
+    (text,) = [one["message"]["text"] for one in world.control.slack_messages()]
+    assert f"Cases: {ours(world, asked)['correlationId']} (now 2031-01-15)" in text
 
 
 def test_a_participant_who_is_another_one_by_now_is_found_by_a_replay(world: World, bridge: Bridge) -> None:
@@ -364,5 +366,6 @@ def test_deadlines_that_pass_are_told_in_each_state(world: World, bridge: Bridge
     cases.append(add(world, **old))
     for _ in range(3):
         world.send(bridge)
-    causes = " ".join(alert["cause"] for alert in world.database.alerts.find({"code": "case.deadline_passed"}))
-    assert [causes.count(ours(world, case)["correlationId"]) for case in cases] == [1, 1, 1]
+    (alert,) = world.database.alerts.find({"code": "case.deadline_passed"})
+    assert sorted(alert["correlationIds"]) == sorted(ours(world, case)["correlationId"] for case in cases)
+    assert alert["notes"] == dict.fromkeys(alert["correlationIds"], "deadline 2026-10-15")

@@ -96,3 +96,51 @@ def test_what_stands_in_the_wrong_place_is_repeated_nowhere(
     for place, told in shown.items():
         assert IDENTITY_NUMBER not in str(told), place
         assert NAME not in str(told), place
+
+
+ABSENT = object()
+
+
+@pytest.mark.parametrize("field", ["flowId", "participantId"])
+@pytest.mark.parametrize("value", [ABSENT, None, "x", [], {}, {"a": 1}, True, 1.5, ["flow"]], ids=str)
+def test_a_case_that_does_not_say_its_place_hides_no_others_events(
+    field: str, value: object, world: World, bridge: Bridge
+) -> None:
+    """Each event is of a case of its flow: whatever one case holds, those of the others come through."""
+    world.send(bridge)
+    neighbour, other = bridge.database.cases.find({"state": "dispatched"})
+    told = [neighbour["flowId"]] if value == ["flow"] else True if value is True else value
+    odd = {**other, "flowId": neighbour["flowId"], field: told}
+    if value is ABSENT:
+        del odd[field]
+    bridge.database.cases.replace_one({"_id": other["_id"]}, odd)
+    event = {
+        "flowId": neighbour["flowId"], "explanationRequestId": neighbour["explanationRequestId"],
+        "participantId": neighbour["participantId"], "org": neighbour["orgId"], "env": neighbour["env"],
+        "examSystem": "WISEFLOW", "sequenceNumber": 1,
+    }  # fmt: skip
+
+    intake = bridge.records.accept([record(json.dumps(event).encode(), EVENTS)])
+
+    assert (intake.accepted, intake.unreadable) == (1, 0)
+    (message,) = bridge.database.messages.find({"queue": EVENTS})
+    assert message["payload"]["caseId"] == neighbour["_id"]
+
+
+@pytest.mark.parametrize("field", ["correlationId", "state", "institution", "personlopenr", "vurdId", "version"])
+def test_a_case_that_cannot_be_read_stops_no_other_record(field: str, world: World, bridge: Bridge) -> None:
+    values = request_values(world, bridge)
+    world.send(bridge)
+    first, *others = bridge.database.cases.find({})
+    bridge.database.cases.update_one({"_id": first["_id"]}, {"$set": {field: 7}})
+    bridge.database.cases.delete_many({"_id": {"$in": [other["_id"] for other in others]}})
+    bridge.database.messages.delete_many({})
+    bridge.database.processed_messages.delete_many({})
+    bridge.database.received_keys.delete_many({})
+
+    bridge.records.accept([record(value, offset=at) for at, value in enumerate(values)])
+
+    accepted = [one["correlationId"] for one in bridge.database.messages.find({"queue": "wiseflow-begrunnelse"})]
+    news = {one["correlationId"] for one in bridge.database.cases.find({"_id": {"$ne": first["_id"]}})}
+    assert news <= set(accepted)
+    assert len(news) == len(values) - 1

@@ -23,7 +23,9 @@ ALERT = Alert(
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Alert)])
 def test_each_field_survives_the_effect_that_owes_the_alert(name: str) -> None:
-    other = replace(ALERT, **{name: not getattr(ALERT, name) if isinstance(getattr(ALERT, name), bool) else "another"})
+    was = getattr(ALERT, name)
+    others = {"cases": {"0198c0ffee": "now 2031-01-15", "0198c0ffef": ""}}
+    other = replace(ALERT, **{name: not was if isinstance(was, bool) else others.get(name, "another")})
 
     for alert in (ALERT, other):
         assert Alert.from_body(alert.body()) == alert
@@ -42,3 +44,20 @@ def test_an_alert_of_an_earlier_version_has_no_such_fields() -> None:
 
     assert Alert.from_body(body) == replace(ALERT, about=None, exam_system="unknown")
     assert "About" not in alert_text(body)
+
+
+def test_an_alert_that_alone_lists_its_cases_names_each_with_its_word() -> None:
+    alert = replace(ALERT, cases={"case-1": "now 2031-01-15", "case-2": "", "case-3": "", "case-4": ""})
+
+    text = alert_text(
+        {**alert.body(), "correlationIds": list(alert.named), "notes": {"case-1": "now 2031-01-15"}, "furtherCases": 2}
+    )
+
+    assert "Cases: case-1 (now 2031-01-15), case-2, case-3, case-4; 2 more come with the next message" in text
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", [], {"case-1": {"a": 1}}, {"case-1": 7}])
+def test_a_word_that_is_none_hides_no_case(odd: object) -> None:
+    text = alert_text({**ALERT.body(), "listsCases": True, "correlationIds": ["case-1", 7, None], "notes": odd})
+
+    assert "case-1" in text
