@@ -64,5 +64,8 @@ def _messages(institution: Institution, cases: Sequence[Case]) -> list[NewMessag
 
 def _message(institution: Institution, case: Case) -> NewMessage:
     message = answer_poller.answer_message(institution, case, None)
-    key = short_hash(answer_poller.QUEUE, case.id, "reopened", case.document["registeredAt"].isoformat())
-    return replace(message, key=key, payload={**message.payload, "repairs": True, "reopened": True})
+    changes = answer_poller.changes_of(case)
+    key = short_hash(answer_poller.QUEUE, case.id, "reopened", case.document["registeredAt"].isoformat(), *changes)
+    # It registers what FS had, as far as anybody has seen.
+    version = answer_poller.registered_version(case)
+    return replace(message, key=key, payload={**message.payload, "version": version, "repairs": True, "reopened": True})
