@@ -12,6 +12,7 @@ NAMES: Final = (
     "vurdId",
     "personlopenr",
     "kandidatnr",
+    "kommisjonsId",
 )
 PLACE: Final = ("flowId", "participantId", "submissionId", "explanationRequestId")
 TIMES: Final = (

@@ -155,7 +155,7 @@ class Cases:
                 return case
             seen = {name: case.document.get(name) for name in ("version", "revision", "versions")}
             versions = seen["versions"] if isinstance(seen["versions"], list) else []
-            revision = case.revision + (1 if case.version or self._differs(case, request) else 0)
+            revision = case.revision + (1 if case.version or _differs(case, request) else 0)
             kept = [*versions, request.version][-KEPT_VERSIONS:]
             self._cases.update_one(
                 {"_id": case.id, **{name: {"$eq": value} for name, value in seen.items()}},
@@ -163,12 +163,6 @@ class Cases:
             )
             (case,) = self.by_ids([case.id])
         raise ValueError("a case cannot be revised")
-
-    def _differs(self, case: Case, request: ExplanationRequest) -> bool:
-        """Whether a case that does not say its version was asked, or opened, for a request other than this one."""
-        deadline = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
-        now = (request.kandidatnr, request.kommisjons_id, at_midnight(deadline))
-        return now != tuple(case.document.get(name) for name in ("kandidatnr", "kommisjonsId", "deadline"))
 
     def renew(self, case: Case) -> Case:
         """The case with one more revision of the version that it has, for a message of its own."""
@@ -385,6 +379,12 @@ class Cases:
     def forget_told(self, keys: Iterable[str], field: str) -> None:
         """What people were told of is over: if it happens again, they are told again."""
         self._cases.update_many({"_id": {"$in": list(keys)}}, {"$unset": {field: ""}})
+
+
+def _differs(case: Case, request: ExplanationRequest) -> bool:
+    """Whether a case that does not say its version was opened, or sent on, for another candidate or commission."""
+    known = case.document.get("kandidatnr"), case.document.get("kommisjonsId")
+    return known != (request.kandidatnr, request.kommisjons_id)
 
 
 def _is_news(document: Document) -> bool:
