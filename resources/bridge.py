@@ -154,7 +154,7 @@ class Bridge:
                     settings.answers.deadline_days,
                     MovedDeadlines(self.cases, self.alerts),
                 ),
-                AnswerFlow(self.institutions, self.outside, self.cases, self.queue.accept),
+                AnswerFlow(self.institutions, self.outside, self.cases, self.queue.accept, self._is_asked),
             )
         }
         self._wire_kafka()
@@ -200,6 +200,9 @@ class Bridge:
             self.database, self.audit, self.clock, settings.retention, self.queue.move_discarded, self.served
         )
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
+
+    def _is_asked(self, case_id: str) -> bool:
+        return bool(self.queue.at_work([case_id], request_intake.QUEUE))
 
     def _wire_kafka(self) -> None:
         """Kafka is optional: without a broker no flow, no announcer and no channel of its own is there."""

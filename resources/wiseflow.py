@@ -76,7 +76,8 @@ NO_PARTICIPANT: Final = Refusal(
     PermanentError,
     "participant_unknown",
     "WISEflow does not know the flow, or not the participant on it.",
-    "Check whether the candidate was moved to another flow; replay the message when it is there.",
+    "Check whether the candidate was moved to another flow; replay the message when it is there: the participant is looked for "
+    "anew. Where FS shows the request as finished, discard the message.",
 )
 BAD_REQUEST: Final = Refusal(
     PermanentError,

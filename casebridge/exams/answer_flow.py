@@ -7,23 +7,28 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from casebridge.errors import CaseError, PermanentError
+from casebridge.errors import CaseError, NotReadyError, PermanentError, TransientError
 from casebridge.exams import answer_poller, case_at_hand
 from casebridge.exams.case_advance import CaseAdvance
+from casebridge.exams.case_ids import case_id
+from casebridge.exams.case_state import OPEN
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.exam_key import exam_name
 from casebridge.exams.identity_check import IDENTITY, IdentityCheck
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
-from casebridge.exams.models import CandidatePlace, ExplanationRegistration
+from casebridge.exams.models import CandidatePlace, ExplanationAnswer, ExplanationRegistration
 from casebridge.exams.ports import Outside
 from casebridge.exams.request_flow import (
+    FINISHED,
+    MOVED,
     REMOVED,
     SUPERSEDED,
     case_missing,
     check_correction_read,
     institution_of,
 )
+from casebridge.exams.request_intake import request_message
 from casebridge.exams.row_now import RowNow, row_now
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.flow import Result, Step, StepResult
@@ -36,6 +41,11 @@ OSLO = ZoneInfo("Europe/Oslo")
 REGISTERED: Final = "registered"
 UNCHANGED: Final = "unchanged"
 """The outcome of a message whose text FS has by another message."""
+UNANSWERED: Final = "not answered"
+"""The outcome of a message for a request that the list did not show, and that is not answered when it is looked at alone."""
+LEFT: Final = frozenset({SUPERSEDED, UNANSWERED, REMOVED, FINISHED})
+"""The outcomes without the answer: when it comes, or comes again, it must be a message of its own."""
+TAKEN_BACK: Final = "wiseflow.answer_withdrawn"
 
 
 class AnswerFlow:
@@ -51,12 +61,14 @@ class AnswerFlow:
         outside: Outside,
         cases: Cases,
         accept: Callable[[Sequence[NewMessage]], object],
+        is_asked: Callable[[str], bool],
     ) -> None:
-        """`accept` puts messages into the inbox."""
+        """`accept` puts messages into the inbox; `is_asked`: whether a request message of the case waits or is in work."""
         self._institutions = institutions
         self._outside = outside
         self._cases = cases
         self._accept = accept
+        self._is_asked = is_asked
         self._identities = IdentityCheck(outside, cases)
 
     @property
@@ -83,7 +95,7 @@ class AnswerFlow:
 
     def conclude(self, messages: Sequence[Message]) -> None:
         self._cases.advance([advance for message in messages for advance in _advances(message)])
-        gone = [message.payload.get("caseId") for message in messages if _outcome(message) == REMOVED]
+        gone = [message.payload.get("caseId") for message in messages if _outcome(message) in (REMOVED, FINISHED)]
         if gone:
             self._cases.withdraw(gone)
 
@@ -107,13 +119,12 @@ class AnswerFlow:
         if not _carries(message, case):
             return StepResult({"outcome": SUPERSEDED}, last=True)
         repairs = bool(message.payload.get("repairs"))
-        answer = self._outside.exam_system(institution).answer(
-            message.payload["flowId"],
-            message.payload["explanationRequestId"],
-            _candidate(case),
-            message.enqueued_at,
-            None if repairs else message.payload.get("marker"),
-        )
+        try:
+            answer = self._answer(institution, message, case)
+        except NotReadyError as error:
+            if error.code != TAKEN_BACK or (outcome := self._need_not_wait(institution, message, case)) is None:
+                raise
+            return StepResult({"outcome": outcome}, last=True)
         # Before it is stored: a text that FS cannot take may be more than a document can hold.
         self._outside.student_registry(institution).check_text(answer.text)
         text_hash = fingerprint(answer.text)
@@ -127,6 +138,35 @@ class AnswerFlow:
             return StepResult({**values, "outcome": UNCHANGED}, last=True)
         return StepResult({**values, "text": answer.text})
 
+    def _answer(self, institution: Institution, message: Message, case: Case) -> ExplanationAnswer:
+        return self._outside.exam_system(institution).answer(
+            message.payload["flowId"],
+            message.payload["explanationRequestId"],
+            _candidate(case),
+            message.enqueued_at,
+            None if message.payload.get("repairs") else message.payload.get("marker"),
+        )
+
+    def _need_not_wait(self, institution: Institution, message: Message, case: Case) -> str | None:
+        """The outcome, where an answer that was taken back need not be waited for; `None` while it must.
+
+        A message that waits holds back the case's corrections and its withdrawal: the assessor who was asked by mistake may never
+        submit again. Looked at only here, so that no other answer costs a call more.
+        """
+        if self._is_asked(case.id):
+            return SUPERSEDED
+        if _is_looked_for(message):
+            return UNANSWERED
+        try:
+            row = row_now(
+                self._outside.student_registry(institution), case.document["vurdId"], case.document["personlopenr"]
+            )
+        except TransientError:
+            return None  # it is waited for, and FS asked again the next time
+        if row is None:
+            return REMOVED
+        return FINISHED if row.request.finished_in_fs and case.state.value in OPEN else None
+
     def _register_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
         """FS gets the text only after both ends were looked at again: whose it is may have been corrected meanwhile."""
         institution, case, answer = self._institution(message), self._case(message), results["fetch_answer"]
@@ -139,7 +179,7 @@ class AnswerFlow:
         row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])
         if row is None:
             return StepResult({"outcome": REMOVED}, last=True)
-        if not self._is_same(institution, case, row, answer.get("submissionId")):
+        if not self._is_same(message, case, row, answer.get("submissionId")):
             return StepResult({"outcome": SUPERSEDED}, last=True)
         if row.request.finished_in_fs and row.text is not None and fingerprint(row.text) == answer["textHash"]:
             known = case.is_registered_by_another(message.key, answer["textHash"])
@@ -173,22 +213,37 @@ class AnswerFlow:
                 system="FS",
             )
 
-    def _is_same(self, institution: Institution, case: Case, row: RowNow, submission_id: int | None = None) -> bool:
+    def _is_same(self, message: Message, case: Case, row: RowNow, submission_id: int | None = None) -> bool:
         """Whether the participant is the person of the row. Raises `PermanentError` where that is contradictory.
 
-        It is another while a correction of the row is on its way: the message of that asks about the right participant once this
-        one is done, and the next poll brings the answer. Raises `NotReadyError` while the correction was not read yet.
+        It is another while a request message of the case is on its way: that asks about the right participant once this one is
+        done, and the next poll brings the answer. Raises `NotReadyError` while a correction of the row was not read yet. A
+        replay makes such a message itself: what was corrected in the exam system shows in no row.
         """
+        institution = self._institution(message)
         try:
             self._identities.check(institution, case, row, _candidate(case), submission_id)
         except PermanentError as error:
-            if error.code not in IDENTITY or case.set_aside:
-                raise
+            if error.code not in IDENTITY | MOVED or row.request.finished_in_fs:
+                raise  # of a row that is finished nobody is asked any more
             check_correction_read(self._cases, case, row)
-            if row.request.kandidatnr == case.document["kandidatnr"]:
+            anew = message.generation > 1 and error.code in MOVED
+            if not self._is_asked(case.id) and not self._is_asked_now(institution, case, row, anew=anew):
                 raise
             return False
         return True
+
+    def _is_asked_now(self, institution: Institution, case: Case, row: RowNow, *, anew: bool) -> bool:
+        """See to it that the row as it is has its request message, `anew` a further one. Whether one is on its way then.
+
+        Without `anew` it is the message that whoever read the correction may be about to write.
+        """
+        now = self._cases.get(case.id) or case
+        if anew:
+            now = self._cases.renew(now)
+            logger.info("case %s: its participant is looked for anew", case.correlation_id)
+        self._accept([request_message(institution, row.request, {case_id(institution, row.request): now})])
+        return self._is_asked(case.id)
 
     def _show_explanation(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
         institution, case = self._institution(message), self._case(message)
@@ -198,7 +253,7 @@ class AnswerFlow:
             # An earlier attempt registered it, which may be days ago.
             document = case.document
             row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
-            if row is None or not _carries(message, case) or not self._is_same(institution, case, row):
+            if row is None or not _carries(message, case) or not self._is_same(message, case, row):
                 return StepResult({"outcome": SUPERSEDED})
         self._outside.exam_system(institution).show_explanation(
             message.payload["flowId"], message.payload["explanationRequestId"]
@@ -230,9 +285,16 @@ def _carries(message: Message, case: Case) -> bool:
     return case.explanation_request_id in (None, message.payload["explanationRequestId"])
 
 
+def _is_looked_for(message: Message) -> bool:
+    """Whether the list did not show the request, or not how far it has come. Earlier messages tell it by their marker."""
+    payload = message.payload
+    return bool(payload.get("lookedFor")) or (payload.get("marker") is None and not payload.get("repairs"))
+
+
 def _outcome(message: Message) -> str | None:
-    done = message.steps.get("register_explanation")
-    return done.result.get("outcome") if done else None
+    """What the message came to, of the steps that decide it."""
+    steps = (message.steps.get(name) for name in ("fetch_answer", "register_explanation"))
+    return next((done.result["outcome"] for done in steps if done and done.result.get("outcome")), None)
 
 
 def _advances(message: Message) -> Iterator[CaseAdvance]:
@@ -243,8 +305,11 @@ def _advances(message: Message) -> Iterator[CaseAdvance]:
     if answer and registration and registration.result.get("outcome") == REGISTERED:
         found = answer.result
         yield CaseAdvance.registered(
-            case_id, found["textHash"], message.enqueued_at, found["givenAt"], message.key, registration.at
-        )
+            case_id, found["textHash"], message.enqueued_at, found["givenAt"], message.key, registration.at,
+            message.payload.get("version"),
+        )  # fmt: skip
+    if _outcome(message) in LEFT:
+        yield CaseAdvance.answer_left(case_id, max(step.at for step in message.steps.values()))
     if showing and showing.result.get("shown"):
         yield CaseAdvance.shown(case_id, showing.at)
 

@@ -7,7 +7,7 @@ changed; whether the text really did is decided by its fingerprint when it is fe
 import random
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from pymongo.errors import PyMongoError
@@ -106,7 +106,7 @@ class AnswerPoller:
         flow_ids = sorted({case.document["flowId"] for case in cases})
         statuses, failures = self._statuses(institution, flow_ids)
         by_request = {(status.flow_id, status.explanation_request_id): status for status in statuses}
-        answered, unknown, hidden = [], [], []
+        answered, unknown, hidden, now = [], [], [], self._clock.now()
         # By case, not by request: two cases may claim one, and whose the answer is, is judged for each before FS gets it.
         for case in cases:
             flow_id = case.document["flowId"]
@@ -116,9 +116,10 @@ class AnswerPoller:
             elif status is not None and status.state is ExplanationState.UNREADABLE and case.state in ANSWERED:
                 hidden.append(status)
             elif status is not None and _is_ready(institution, status, case):
-                answered.append(answer_message(institution, case, status.marker))
+                is_unreadable = status.state is ExplanationState.UNREADABLE
+                answered.append(answer_message(institution, case, status.marker, now if is_unreadable else None))
             elif status is None and case.state is CaseState.DISPATCHED and _is_lost(failures.get(flow_id)):
-                answered.append(answer_message(institution, case, None))
+                answered.append(answer_message(institution, case, None, now))
         correlation_ids = {message.key: message.correlation_id for message in answered}
         accepted = tuple(correlation_ids[key] for key in self._queue.accept(answered))
         if failed := {key: error for key, error in failures.items() if not _is_lost(error) and error.code != LEFT}:
@@ -282,18 +283,18 @@ def _unread(cause: str, *, in_comments: bool) -> PermanentError:
     )
 
 
-def answer_message(institution: Institution, case: Case, marker: str | None) -> NewMessage:
+def answer_message(
+    institution: Institution, case: Case, marker: str | None, looked_for_at: datetime | None = None
+) -> NewMessage:
     """The message of an answer. Without `marker` it looks for the explanation request itself, which is not listed any more.
 
-    After a correction in FS the assessor may have been asked anew for the same request: what was seen before is looked at again.
-    So it is when the row was gone from FS and came back: whoever carried the answer then found nothing to register it for.
+    `looked_for_at`: the list did not show how far the request has come; the message looks at it alone, and ends if it is not
+    answered. Then it is looked for once an hour.
     """
     document = case.document
-    request_id = document["explanationRequestId"]
-    changes = [case.revision] if case.revision else []
-    changes += [withdrawn_at] if (withdrawn_at := document.get("withdrawnAt")) else []
+    version = _version(case, marker, looked_for_at)
     return NewMessage(
-        key=short_hash(QUEUE, case.id, request_id, marker or "not listed", *changes),
+        key=_key(case, version),
         queue=QUEUE,
         org_id=institution.org_id,
         env=institution.env,
@@ -303,10 +304,45 @@ def answer_message(institution: Institution, case: Case, marker: str | None) -> 
         payload={
             "caseId": case.id,
             "flowId": document["flowId"],
-            "explanationRequestId": request_id,
+            "explanationRequestId": document["explanationRequestId"],
             "marker": marker,
+            "version": version,
+            **({"lookedFor": True} if looked_for_at else {}),
             "vurdId": document["vurdId"],
             "personlopenr": document["personlopenr"],
             "kandidatnr": document["kandidatnr"],
         },
     )
+
+
+def registered_version(case: Case) -> str | None:
+    """The version of the answer that FS has. An earlier release used the version as the key of its message."""
+    version: str | None = case.document.get("registeredVersion") or case.document.get("registeredBy")
+    return version
+
+
+def changes_of(case: Case) -> list[object]:
+    """What makes an answer that was seen before one to be looked at again.
+
+    After a correction in FS the assessor may have been asked anew for the same request. When the row was gone from FS and came
+    back, whoever carried the answer then found nothing to register it for. A message may have ended without its answer.
+    """
+    document = case.document
+    changes: list[object] = [case.revision] if case.revision else []
+    return changes + [document[name] for name in ("withdrawnAt", "answerLeftAt") if document.get(name)]
+
+
+def _version(case: Case, marker: str | None, looked_for_at: datetime | None) -> str:
+    changes = changes_of(case)
+    if looked_for_at and case.document.get("answerLeftAt"):
+        # The list may go on not to show it: that is no news at every poll.
+        changes[-1] = f"{looked_for_at:%Y-%m-%dT%H}"
+    return short_hash(QUEUE, case.id, case.document["explanationRequestId"], marker or "not listed", *changes)
+
+
+def _key(case: Case, version: str) -> str:
+    """The version, and where FS has another one also by which message: an answer may be changed back to what it was."""
+    registered_by = case.document.get("registeredBy")
+    if registered_by is None:
+        return version
+    return str(registered_by) if version == registered_version(case) else short_hash(version, registered_by)

@@ -61,14 +61,16 @@ class CaseAdvance:
         given_at: datetime,
         message_key: str,
         at: datetime,
+        version: str | None = None,
     ) -> "CaseAdvance":
-        """FS has the answer with this fingerprint, which we saw at `seen_at`.
+        """FS has the answer with this fingerprint, which we saw at `seen_at`, as this `version` of it (`answer_poller`).
 
         A write that comes later than that of an answer that was seen after it changes nothing.
         """
         values = {
             "registeredHash": text_hash,
             "registeredBy": message_key,
+            "registeredVersion": version,
             "answerSeenAt": seen_at,
             "answerGivenAt": given_at,
             "registeredAt": at,
@@ -83,6 +85,11 @@ class CaseAdvance:
     def shown(cls, case_id: str, at: datetime) -> "CaseAdvance":
         """The student can see the answer in the exam system."""
         return cls(case_id, (CaseState.REGISTERED.value,), {"state": CaseState.SHOWN.value, "shownAt": at})
+
+    @classmethod
+    def answer_left(cls, case_id: str, at: datetime) -> "CaseAdvance":
+        """A message of the answer has ended without it. Whatever is seen of it from now on is news."""
+        return cls(case_id, tuple(state.value for state in CaseState), {}, {"answerLeftAt": at})
 
     def move(self) -> UpdateOne:
         """For a case that is still where it was."""

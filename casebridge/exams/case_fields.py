@@ -12,15 +12,16 @@ NAMES: Final = (
     "vurdId",
     "personlopenr",
     "kandidatnr",
+    "kommisjonsId",
 )
 PLACE: Final = ("flowId", "participantId", "submissionId", "explanationRequestId")
 TIMES: Final = (
     "openedAt", "reopenedAt", "dispatchedAt", "registeredAt", "shownAt", "withdrawnAt", "deadline", "deadlineToldAt",
-    "rowGoneToldAt", "openAgainAt",
+    "rowGoneToldAt", "openAgainAt", "answerLeftAt",
 )  # fmt: skip
 STANDING: Final = (
-    "state", "setAside", "version", "versions", "revision", "registeredHash", "registeredBy", "answerSeenAt", "answerGivenAt",
-    "discardedAt", "discardedBy", "discardReason",
+    "state", "setAside", "version", "versions", "revision", "registeredHash", "registeredBy", "registeredVersion", "answerSeenAt",
+    "answerGivenAt", "discardedAt", "discardedBy", "discardReason",
 )  # fmt: skip
 FIELDS: Final = dict.fromkeys((*NAMES, *PLACE, *TIMES, *STANDING), 1)
 """The driver's projection for every read of several cases."""

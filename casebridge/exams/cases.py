@@ -151,15 +151,15 @@ class Cases:
     def revise(self, case: Case, request: ExplanationRequest) -> Case:
         """The case with the request's version. A version that differs from the last makes a new revision, also one seen before.
 
-        A case of an earlier release does not say its version: it takes the request's for its last. Of several processes that
-        see the same change one makes the revision, and the others find it.
+        A case of an earlier release does not say its version: it takes the request's for its last, unless what it does say is
+        otherwise. Of several processes that see the same change one makes the revision, and the others find it.
         """
         for _ in range(20):  # as often another process may be faster
             if case.version == request.version:
                 return case
             seen = {name: case.document.get(name) for name in ("version", "revision", "versions")}
             versions = seen["versions"] if isinstance(seen["versions"], list) else []
-            revision = case.revision + 1 if case.version else case.revision
+            revision = case.revision + (1 if case.version or _differs(case, request) else 0)
             kept = [*versions, request.version][-KEPT_VERSIONS:]
             self._cases.update_one(
                 {"_id": case.id, **{name: {"$eq": value} for name, value in seen.items()}},
@@ -167,6 +167,15 @@ class Cases:
             )
             (case,) = self.by_ids([case.id])
         raise ValueError("a case cannot be revised")
+
+    def renew(self, case: Case) -> Case:
+        """The case with one more revision of the version that it has, for a message of its own."""
+        self._cases.update_one(
+            {"_id": case.id, "version": case.version, "revision": {"$eq": case.document.get("revision")}},
+            {"$set": {"revision": case.revision + 1}},
+        )
+        (renewed,) = self.by_ids([case.id])  # where another was faster, its revision is as good
+        return renewed
 
     def _document(self, key: str, institution: Institution, request: ExplanationRequest, now: datetime) -> Document:
         deadline = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
@@ -384,6 +393,12 @@ class Cases:
     def forget_told(self, keys: Iterable[str], field: str) -> None:
         """What people were told of is over: if it happens again, they are told again."""
         self._cases.update_many({"_id": {"$in": list(keys)}}, {"$unset": {field: ""}})
+
+
+def _differs(case: Case, request: ExplanationRequest) -> bool:
+    """Whether a case that does not say its version was opened, or sent on, for another candidate or commission."""
+    known = case.document.get("kandidatnr"), case.document.get("kommisjonsId")
+    return known != (request.kandidatnr, request.kommisjons_id)
 
 
 def _is_news(document: Document) -> bool:

@@ -5,7 +5,7 @@ The source of the rows does not matter: a poll's whole read, or one exam by itse
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 SUBMODULE: Final = "klage-beg-dispatcher"
 COMPARED_BY: Final = {"vurdId": str, "personlopenr": int}
 """Of each case: whose row it is compared with."""
+FIRST_SYSTEM: Final = "WISEFLOW"
+"""Keys of its rows do not name the exam system: earlier releases named none."""
 REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 
 Person = tuple[str, int]
@@ -139,8 +141,9 @@ class ExamIntake:
             if _person(row) in known and _was_registered(known[_person(row)], began)
         ]
         messages, carried, unfit = self._open(institution, opened)
-        messages += [self._unreadable(institution, row) for row in bad]
-        messages += [self._unfit(institution, row, by_itself=by_itself) for row in unfit]
+        messages += self._anew([self._unreadable(institution, row) for row in bad])
+        left = [self._unfit(institution, row, by_itself=by_itself) for row in unfit]
+        messages += self._anew(left) if by_itself else left
         self._compare_gone(institution, gone, [case for person, case in known.items() if person in chosen])
         if again:
             messages += self._reopened(institution, again)
@@ -258,7 +261,10 @@ class ExamIntake:
         return exam_message(institution, request.vurd_id, None, self._clock.now())
 
     def _unreadable(self, institution: Institution, row: UnreadableRow) -> NewMessage:
-        key = short_hash(request_intake.QUEUE, institution.key, row.identity)
+        system = institution.exam_system
+        key = short_hash(
+            request_intake.QUEUE, institution.key, *([] if system == FIRST_SYSTEM else [system]), row.identity
+        )
         return NewMessage(
             key=key,
             queue=request_intake.QUEUE,
@@ -269,6 +275,17 @@ class ExamIntake:
             correlation_id=new_correlation_id(self._clock.now()),
             payload={"caseId": None, "unreadable": row.raw, "fields": row.fields},
         )
+
+    def _anew(self, messages: Sequence[NewMessage]) -> list[NewMessage]:
+        """Messages of rows that cannot be read. One that is settled was right, or gone, in between: it has a further key."""
+        told: list[NewMessage] = []
+        keys, left, times = {message.key: message.key for message in messages}, list(messages), 0
+        while left:
+            settled = self._queue.settled(keys.values())
+            told += [replace(message, key=keys[message.key]) for message in left if keys[message.key] not in settled]
+            left, times = [message for message in left if keys[message.key] in settled], times + 1
+            keys = {message.key: short_hash(message.key, times) for message in left}
+        return told
 
 
 def _of_person(document: Document) -> tuple[Person, Case]:

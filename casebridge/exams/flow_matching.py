@@ -203,7 +203,9 @@ def contradiction(flow_id: int, participant_id: int, comparison: Comparison) -> 
         f"Participant {participant_id} of flow {flow_id} in {SYSTEM} is and is not the person of the request in FS "
         f"({comparison.told}).",
         f"Compare candidate number, user name and FS number in FS and {SYSTEM} and correct what is wrong. A row that is "
-        "corrected in FS comes by itself; after a correction in the exam system, replay the message.",
+        "corrected in FS comes by itself; after a correction in the exam system, replay the message: the participant is looked "
+        "for anew. Where FS shows the request as finished, correct its text there by hand if it is another's, and discard the "
+        "message.",
         system=SYSTEM,
     )
 

@@ -92,6 +92,10 @@ def _registration(reopened: _Reopened) -> str:
 
 
 def _message(institution: Institution, reopened: _Reopened) -> NewMessage:
-    message = answer_poller.answer_message(institution, reopened.case, None)
-    key = short_hash(answer_poller.QUEUE, reopened.case.id, "reopened", reopened.registered_at.isoformat())
-    return replace(message, key=key, payload={**message.payload, "repairs": True, "reopened": True})
+    case = reopened.case
+    message = answer_poller.answer_message(institution, case, None)
+    changes = answer_poller.changes_of(case)
+    key = short_hash(answer_poller.QUEUE, case.id, "reopened", reopened.registered_at.isoformat(), *changes)
+    # It registers what FS had, as far as anybody has seen.
+    version = answer_poller.registered_version(case)
+    return replace(message, key=key, payload={**message.payload, "version": version, "repairs": True, "reopened": True})

@@ -346,12 +346,20 @@ class MeldingQ:
         lanes = [lane for lane in self.lanes.search() if not lane.is_among(keys)]
         return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
-    def at_work(self, ordering_keys: Sequence[str]) -> set[str]:
-        """Those of these cases of which a message waits or is in work."""
+    def at_work(self, ordering_keys: Sequence[str], queue: str | None = None) -> set[str]:
+        """Those of these cases of which a message waits or is in work; with `queue`, a message of that one."""
         unfinished = {"$in": [status.value for status in UNFINISHED]}
         where = {"orderingKey": {"$in": list(ordering_keys)}, "status": unfinished}
-        found = (document["orderingKey"] for document in self._messages.find(where, {"orderingKey": 1}))
-        return {key for key in found if is_text(key)}  # a list that holds one is found, too
+        found = self._messages.find(where, {"orderingKey": 1, "queue": 1})
+        keys = (document["orderingKey"] for document in found if queue is None or document.get("queue") == queue)
+        return {key for key in keys if is_text(key)}  # a list that holds one is found, too
+
+    def settled(self, keys: Iterable[str]) -> set[str]:
+        """Those of these keys that were received and whose message neither waits, nor is in work, nor is dead."""
+        known = self._known(set(keys))
+        standing = {status.value for status in (*UNFINISHED, MessageStatus.DEAD)}
+        found = self._messages.find({"_id": {"$in": list(known)}}, {"status": 1}) if known else ()
+        return known - {document["_id"] for document in found if document.get("status") in standing}
 
     def find(self, selection: Document, limit: int, fields: Document | None = None) -> list[Document]:
         """Live messages, oldest first: for operators, not for workers. `fields` is the driver's projection."""
