@@ -93,7 +93,8 @@ class ExamSystem(Protocol):
         """The answer's text, never empty: raises `TransientError` `wiseflow.answer_empty` when there is none (contract 4.8).
 
         `marker` is the one under which a poll saw the answer, at `seen_at`: that version or a later one is given. Without it:
-        as it is now. Raises `PermanentError` `identity.group_text` where nobody can tell whose the text is.
+        as it is now. Raises `PermanentError` `identity.group_text` where nobody can tell whose the text is, and `TransientError`
+        `wiseflow.participants_unreadable` while lists that cannot be read leave it open.
         """
         ...
 
