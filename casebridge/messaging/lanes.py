@@ -7,14 +7,14 @@ environment that this process does not serve are left alone.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
-from casebridge.messaging.message import LONGEST_NAME, is_name
+from casebridge.messaging.message import LONGEST_NAME, is_name, is_text
 from casebridge.messaging.odd_documents import OddDocuments, is_never_found
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import normal_institution, tenant_key
@@ -108,16 +108,20 @@ class Lanes:
         return self.collection.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
 
     def _groups(self) -> list[Document]:
-        names: Document = {name: _short(name) for name in (*NAMES, "orgId", "env", "status")}
+        """Plain names: what is large or no text is cut here, which costs some servers a fifth of what it costs there."""
+        names: Document = {name: f"${name}" for name in (*NAMES, "status")}
         pipeline: list[Document] = [{"$group": {"_id": {**names, "due": {"$type": "$dueAt"}}}}]
-        return [group["_id"] for group in self._messages.aggregate(pipeline)]
+        return [
+            {name: _short(value) for name, value in group["_id"].items()}
+            for group in self._messages.aggregate(pipeline)
+        ]
 
 
-def _short(name: str) -> Document:
-    """A field as it tells groups apart: texts no longer than it takes to see that they are no names, 0 for what is no text."""
-    kind = {"$type": f"${name}"}
-    other = {"$cond": [{"$in": [kind, ["missing", "null"]]}, None, 0]}
-    return {"$cond": [{"$eq": [kind, "string"]}, {"$substrCP": [f"${name}", 0, LONGEST_NAME + 1]}, other]}
+def _short(value: Any) -> Any:
+    """As much of a text as shows that it is no name, and of anything else that it is none: some hundred groups are held."""
+    if value is None:
+        return None
+    return value[: LONGEST_NAME + 1] if is_text(value) else 0
 
 
 def _has_a_name(group: Document) -> bool:

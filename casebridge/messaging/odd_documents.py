@@ -178,15 +178,23 @@ class OddDocuments:
         self._messages.update_one(seen, {"$set": change})
 
     def respell(self, groups: Iterable[Mapping[str, Any]]) -> int:
-        """Bring the names of whole groups of messages, whatever their status, into their one spelling; return how many changed.
+        """Bring the names of messages, whatever their status, into their one spelling; return how many were changed.
 
-        A group has the names of `spelling.NAMES` as they stand in its messages.
+        `groups` are the lanes that messages are in: those are looked into whose names are misspelt, or name no institution.
         """
+        wrong = {
+            (group.get("institution"), group.get("examSystem"))
+            for group in groups
+            if group.get("institution") is None or misspelt({name: group.get(name) for name in LANE_NAMES})
+        }
         changed = 0
-        for group in groups:
-            if right := misspelt(group):
-                found = {name: {"$eq": group.get(name)} for name in SPELT}
-                changed += respell(self._messages, found, right)
+        for institution, exam_system in wrong:
+            where = {"institution": {"$eq": institution}, "examSystem": {"$eq": exam_system}}
+            by_names: list[Document] = [{"$match": where}, {"$group": {"_id": {name: f"${name}" for name in SPELT}}}]
+            for each in list(self._messages.aggregate(by_names)):
+                if right := misspelt(each["_id"]):
+                    found = {name: {"$eq": each["_id"].get(name)} for name in SPELT}
+                    changed += respell(self._messages, found, right)
         return changed
 
     def _due_at(self, document: Document) -> datetime:

@@ -51,13 +51,12 @@ def test_a_name_is_found_in_whatever_spelling(
 
     assert other.claim("another's", 10) == []
     assert len(served.claim("ours", 10)) == (status != "dead")
-    assert names(database, "odd") == RIGHT
-    (row,) = (
-        database.messages.aggregate(DeadLetterFilter(MessageStatus.DEAD, "UIS.NO/prod").counts())
-        if (status == "dead")
-        else [{"messages": 1}]
-    )
-    assert row["messages"] == 1
+    if status != "dead" or lacks or "institution" in spelling:
+        assert names(database, "odd") == RIGHT
+    if status == "dead":
+        (first, *rest) = DeadLetterFilter(MessageStatus.DEAD, "UIS.NO/prod").counts()
+        (row,) = database.messages.aggregate([first, {"$match": PROD.selection()}, *rest])
+        assert row["messages"] == 1
 
 
 @pytest.mark.parametrize("env", ["prod", "PROD", " Prod ", 5, None, {"a": 1}, "unknown"], ids=str)

@@ -104,8 +104,10 @@ def test_whatever_stands_in_a_field_nobody_else_is_held_up(changed: dict[str, An
     queue.relieve()
 
 
-@pytest.mark.parametrize("key", [1, bson.ObjectId("6b0a52066ff03b37db214595"), {"a": 1}, bson.Binary(b"x"), None])
-def test_an_id_that_is_no_text_is_set_aside(key: object, database: Database) -> None:
+@pytest.mark.parametrize(
+    "key", [1, bson.ObjectId("6b0a52066ff03b37db214595"), {"a": 1}, bson.Binary(b"x"), None, "x" * 5000]
+)
+def test_an_id_that_is_no_text_or_too_long_is_set_aside(key: object, database: Database) -> None:
     queue = QueueCalls(database)
     database.messages.insert_one({**odd_document({}), "_id": key})
     queue.accept(new_message("neighbour"))
