@@ -71,7 +71,7 @@ class AlertOutbox:
         found = self._alerts.find_one({"_id": alert.fingerprint}, {**FIELDS, "openedAt": 1, "dueAt": 1, "state": 1})
         if found is None:
             return False
-        if not _is_usable(found, now):
+        if not _is_usable(found, now, now + self._fold + AHEAD):
             self._alerts.update_one({"_id": alert.fingerprint}, {"$set": opened})
             return True
         where: Document = {"_id": alert.fingerprint, "dueAt": {"$exists": "dueAt" in found}}
@@ -151,13 +151,13 @@ def _opened(alert: Alert, now: datetime) -> Document:
     return {**_body(alert), **ToldCases.of(alert), "openedAt": now, "lastAt": now, "state": "owed", "dueAt": now}
 
 
-def _is_usable(found: Document, now: datetime) -> bool:
-    """Not so what no release has written: nobody would ever be told of such a cause, or told anew."""
+def _is_usable(found: Document, now: datetime, latest: datetime) -> bool:
+    """Not so what no release has written: nobody would ever be told of such a cause, or told anew. None is due after `latest`."""
     opened, due = found.get("openedAt"), found.get("dueAt")
     return (
         isinstance(opened, datetime)
         and opened <= now + AHEAD
         and found.get("state") in STATES
-        and (isinstance(due, datetime) and due <= now + AHEAD if "dueAt" in found else found["state"] != "owed")
+        and (isinstance(due, datetime) and due <= latest if "dueAt" in found else found["state"] != "owed")
         and ToldCases.is_readable(found)
     )

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
@@ -372,3 +374,45 @@ def test_a_name_that_people_may_not_be_told_is_told_of_once(
 
     (text,) = texts(world)
     assert "Cases: unknown" in text
+
+
+@pytest.mark.parametrize("lists_cases", [True, False])
+def test_no_case_is_lost_when_many_owe_while_it_is_sent(
+    lists_cases: bool, world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+) -> None:
+    def owe(first: int) -> None:
+        for number in range(first, first + 5):
+            alert = plain(institution, number)
+            bridge.alerts.owe(replace(alert, cases={case_id(number): f"word {number}"}) if lists_cases else alert)
+
+    with ThreadPoolExecutor(8) as pool:
+        at_work = [pool.submit(owe, first) for first in range(0, 40, 5)]
+        while not all(one.done() for one in at_work):
+            bridge.relay.send_alerts()
+            clock.pass_time(HOUR)
+        for one in at_work:
+            one.result()
+    while bridge.relay.send_alerts() or world.database.alerts.count_documents({"dueAt": {"$exists": True}}):
+        clock.pass_time(HOUR)
+
+    counted = sum(len(named(text)) + int((re.findall(r"and (\d+) more", text) or ["0"])[0]) for text in texts(world))
+    if lists_cases:
+        assert {key for text in texts(world) for key in named(text)} == {case_id(number) for number in range(40)}
+    else:
+        assert counted >= 40
+
+
+@pytest.mark.parametrize("days", [1, 70])
+def test_a_long_hour_is_kept(days: int, world: World, clock: ShiftedClock, institution: Institution) -> None:
+    """A folding time of days is no mistake of the document: it is not told before that is over."""
+    world.configure(slack={"fold_minutes": days * 24 * 60.0})
+    bridge = world.bridge(clock)
+    for number in (1, 2, 3):
+        bridge.alerts.owe(plain(institution, number))
+        bridge.relay.send_alerts()
+    assert len(texts(world)) == 1
+
+    clock.pass_time(timedelta(days=days))
+    bridge.relay.send_alerts()
+
+    assert [named(text) for text in texts(world)] == [[case_id(1)], [case_id(2), case_id(3)]]

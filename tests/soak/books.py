@@ -5,8 +5,9 @@ audit, is held against that, and against each other. Each count is made of names
 messages and audit entries by their keys.
 """
 
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,7 +17,8 @@ from tests.soak.telling import Telling
 from tests.world import World
 
 TELLING_LINES: Final = 3
-"""Of an alert's text: cause and next action. The cases in the last line may have become more when it is told again."""
+"""Of an alert's text: cause and next action. The cases are in the last line."""
+NAMED: Final = re.compile(r"^Cases: (.*?)(?: and \d+ more|; \d+ more .*)? \(`casebridge where", re.M)
 REGISTERED: Final = "registered"
 MESSAGE_FIELDS: Final = dict.fromkeys(("steps", "errors", "status", "correlationId", "settledFence", "finishedAt"), 1)
 Parts = dict[str, list[str]]
@@ -160,11 +162,17 @@ def _key(entry: dict[str, Any]) -> str:
     return str(entry["_id"].split(":")[1]) if entry["_id"].count(":") > 1 else ""
 
 
+def _told(text: str) -> Iterator[str]:
+    """What a message tells, once for each case that it names: a cause is told again of cases that came later."""
+    cause = "\n".join(text.splitlines()[:TELLING_LINES])
+    named = NAMED.search(text)
+    for case in named[1].split(", ") if named else [""]:
+        yield f"{cause}\n{case}"
+
+
 def _redelivered(world: World) -> Parts:
     documents = Counter(str(one["document"]["id"]) for one in world.control.laas_documents())
-    alerts = Counter(
-        "\n".join(one["message"]["text"].splitlines()[:TELLING_LINES]) for one in world.control.slack_messages()
-    )
+    alerts = Counter(told for one in world.control.slack_messages() for told in _told(one["message"]["text"]))
     return {
         "LaaS": list((documents - Counter(dict.fromkeys(documents, 1))).elements()),
         "Slack": list((alerts - Counter(dict.fromkeys(alerts, 1))).elements()),

@@ -181,6 +181,7 @@ class Day:
         better_at, best = time.monotonic(), float("-inf")
         while time.monotonic() - better_at < STANDSTILL_SECONDS:
             with _database_may_be_away():
+                self._end_the_hour()
                 left, done = self._left_and_done()
                 if not left:
                     self._compare_back()
@@ -193,6 +194,11 @@ class Day:
             self._work(1.0)
             time.sleep(LOOK_EVERY_SECONDS)
 
+    def _end_the_hour(self) -> None:
+        """Cases that came after their cause was told are told when its hour is over, which is longer than a soak."""
+        waiting = {"state": {"$in": ["sent", "muted"]}, "relay": {"$exists": False}, "dueAt": {"$exists": True}}
+        self._installation.world.database.alerts.update_many(waiting, {"$set": {"dueAt": LONG_AGO}})
+
     def _left_and_done(self) -> tuple[int, int]:
         """How much is still to be done, and how much has been done, by everybody's count."""
         counted, database = self._control.summary(), self._installation.world.database
@@ -200,7 +206,7 @@ class Day:
         left += counted["outstanding"] + counted["held"] + counted["stale_text"]
         left += database.messages.count_documents({"status": {"$nin": ENDED}})
         left += sum(map(_died_of_the_day, database.messages.find({"status": MessageStatus.DEAD.value}, {"errors": 1})))
-        left += database.alerts.count_documents({"state": "owed"})
+        left += database.alerts.count_documents({"dueAt": {"$exists": True}})
         left += database.processed_messages.count_documents({"effectsDueAt": {"$gt": LONG_AGO}})
         return left, counted["registrations"] + database.processed_messages.estimated_document_count()
 
