@@ -5,7 +5,7 @@ from typing import Final
 from casebridge.errors import PermanentError
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.flow_matching import contradiction
-from casebridge.exams.identity import compare
+from casebridge.exams.identity import Evidence, compare
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
 from casebridge.exams.ports import Outside
@@ -45,28 +45,33 @@ class IdentityCheck:
             if theirs.is_same and len(theirs.agreeing) >= len(comparison.agreeing):
                 raise _shared(candidate, self._case_of(other))
         if comparison.is_thin:
-            self._check_alone(institution, case, candidate)
+            self._check_alone(institution, case, candidate, now.evidence)
 
     def _case_of(self, other: ExplanationRequest) -> str | None:
         found = self._cases.by_exam_and_candidate(other.vurd_id, other.kandidatnr)
         return next((one.correlation_id for one in found if one.document["personlopenr"] == other.personlopenr), None)
 
-    def _check_alone(self, institution: Institution, case: Case, candidate: CandidatePlace) -> None:
+    def _check_alone(self, institution: Institution, case: Case, candidate: CandidatePlace, evidence: Evidence) -> None:
         """With a single piece of evidence, no person of another exam may have the participant: one of the two is mistaken.
 
-        A case whose row is gone from FS, or has another number there, does not count: that change is on its way to us.
+        A case whose row is gone from FS, or has another number there, does not count: that change is on its way to us. Nor does
+        one whose row does not fit the participant any more.
         """
         for rival in self._cases.on_participant(case, candidate):
-            if rival.document["personlopenr"] != case.document["personlopenr"] and self._stands(institution, rival):
+            if rival.document["personlopenr"] != case.document["personlopenr"] and self._stands(
+                institution, rival, evidence
+            ):
                 raise _shared(candidate, rival.correlation_id)
 
-    def _stands(self, institution: Institution, rival: Case) -> bool:
+    def _stands(self, institution: Institution, rival: Case, evidence: Evidence) -> bool:
         document = rival.document
         try:
             row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
         except PermanentError:
             return False  # FS does not know the exam of the other one any more
-        return row is not None and row.request.kandidatnr == document["kandidatnr"]
+        if row is None or row.request.kandidatnr != document["kandidatnr"]:
+            return False
+        return compare(row.request.person(institution.realm), evidence).is_same
 
 
 def _shared(candidate: CandidatePlace, other_case: str | None) -> PermanentError:
