@@ -155,6 +155,8 @@ class ExplanationStatus:
     state: ExplanationState
     raw_state: int
     marker: str
+    shows_answer: bool = True
+    """Whether the answer's text has its part in `marker`; a list may show none."""
 
 
 @dataclass(frozen=True)
