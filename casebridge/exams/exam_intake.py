@@ -279,10 +279,7 @@ class ExamIntake:
         return exam_message(institution, request.vurd_id, None, self._clock.now())
 
     def _unreadable(self, institution: Institution, row: UnreadableRow) -> NewMessage:
-        system = institution.exam_system
-        key = short_hash(
-            request_intake.QUEUE, institution.key, *([] if system == FIRST_SYSTEM else [system]), row.identity
-        )
+        key = row_key(institution, row.identity)
         return NewMessage(
             key=key,
             queue=request_intake.QUEUE,
@@ -304,6 +301,12 @@ class ExamIntake:
             left, times = [message for message in left if keys[message.key] in settled], times + 1
             keys = {message.key: short_hash(message.key, times) for message in left}
         return told
+
+
+def row_key(institution: Institution, identity: str) -> str:
+    """The key of a row that cannot be read."""
+    system = institution.exam_system
+    return short_hash(request_intake.QUEUE, institution.key, *([] if system == FIRST_SYSTEM else [system]), identity)
 
 
 def _case_unreadable() -> PermanentError:
