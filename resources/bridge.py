@@ -49,6 +49,7 @@ from casebridge.messaging.effects import Announcer
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.listener import Listener
 from casebridge.messaging.meldingq import MeldingQ
+from casebridge.messaging.message import MessageStatus
 from casebridge.messaging.outcome_index import OutcomeIndex
 from casebridge.messaging.owed_effects import OwedEffects
 from casebridge.messaging.pauses import Pauses
@@ -154,7 +155,7 @@ class Bridge:
                     settings.answers.deadline_days,
                     MovedDeadlines(self.cases, self.alerts),
                 ),
-                AnswerFlow(self.institutions, self.outside, self.cases, self.queue.accept, self._is_asked),
+                AnswerFlow(self.institutions, self.outside, self.cases, self.queue.accept, self._asked),
             )
         }
         self._wire_kafka()
@@ -201,8 +202,8 @@ class Bridge:
         )
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 
-    def _is_asked(self, case_id: str) -> bool:
-        return bool(self.queue.at_work([case_id], request_intake.QUEUE))
+    def _asked(self, case_id: str) -> frozenset[MessageStatus]:
+        return self.queue.standing(case_id, request_intake.QUEUE)
 
     def _wire_kafka(self) -> None:
         """Kafka is optional: without a broker no flow, no announcer and no channel of its own is there."""

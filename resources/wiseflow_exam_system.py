@@ -158,6 +158,10 @@ class WiseflowExamSystem:
         ]
         return [*statuses, *(_unreadable(flow_id, one) for one in nameless)]
 
+    def explanation(self, flow_id: int, explanation_request_id: int) -> ExplanationStatus:
+        """One request alone, whose marker knows of no comments."""
+        return _status(flow_id, self.client.explanation(flow_id, explanation_request_id), (), None)
+
     def answer(
         self,
         flow_id: int,
@@ -373,16 +377,24 @@ def _status(
     flow_id: int, explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None
 ) -> ExplanationStatus:
     try:
-        marker = _marker(explanation, comments, submission_id)
+        comment = _comment(explanation, comments, submission_id)
+        marker = _marker_of(explanation, comment)
     except Exception:  # noqa: BLE001 what a comment brings out is of this answer alone
         unreadable = UnreadableExplanation.of({"explanationId": explanation.explanation_id, "state": explanation.state})
         return replace(_unreadable(flow_id, unreadable), in_comments=True)
-    state = STATES.get(explanation.state, ExplanationState.UNKNOWN)
-    return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker)
+    state, shown = STATES.get(explanation.state, ExplanationState.UNKNOWN), bool(explanation.text or comment)
+    return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker, shows_answer=shown)
 
 
 def _marker(explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None) -> str:
-    comment = choose_comment(explanation, comments, submission_id) if explanation.state >= SUBMITTED else None
+    return _marker_of(explanation, _comment(explanation, comments, submission_id))
+
+
+def _comment(explanation: Explanation, comments: Iterable[ListedComment], own: int | None) -> SubmissionComment | None:
+    return choose_comment(explanation, comments, own) if explanation.state >= SUBMITTED else None
+
+
+def _marker_of(explanation: Explanation, comment: SubmissionComment | None) -> str:
     return short_hash(
         explanation.state,
         explanation.assign_date,

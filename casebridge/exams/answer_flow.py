@@ -32,7 +32,7 @@ from casebridge.exams.request_intake import request_message
 from casebridge.exams.row_now import RowNow, row_now
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.flow import Result, Step, StepResult
-from casebridge.messaging.message import Message, NewMessage, is_text
+from casebridge.messaging.message import UNFINISHED, Message, MessageStatus, NewMessage, is_text
 from casebridge.messaging.odd_documents import check_payload
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ UNANSWERED: Final = "not answered"
 LEFT: Final = frozenset({SUPERSEDED, UNANSWERED, REMOVED, FINISHED})
 """The outcomes without the answer: when it comes, or comes again, it must be a message of its own."""
 TAKEN_BACK: Final = "wiseflow.answer_withdrawn"
+MISMATCH: Final = "wiseflow.participant_mismatch"
 
 
 class AnswerFlow:
@@ -61,14 +62,14 @@ class AnswerFlow:
         outside: Outside,
         cases: Cases,
         accept: Callable[[Sequence[NewMessage]], object],
-        is_asked: Callable[[str], bool],
+        asked: Callable[[str], frozenset[MessageStatus]],
     ) -> None:
-        """`accept` puts messages into the inbox; `is_asked`: whether a request message of the case waits or is in work."""
+        """`accept` puts messages into the inbox; `asked` tells the statuses of the request messages of a case."""
         self._institutions = institutions
         self._outside = outside
         self._cases = cases
         self._accept = accept
-        self._is_asked = is_asked
+        self._asked = asked
         self._identities = IdentityCheck(outside, cases)
 
     @property
@@ -125,6 +126,10 @@ class AnswerFlow:
             if error.code != TAKEN_BACK or (outcome := self._need_not_wait(institution, message, case)) is None:
                 raise
             return StepResult({"outcome": outcome}, last=True)
+        except PermanentError as error:
+            if error.code != MISMATCH or not self._is_looked_for_anew(institution, message, case):
+                raise
+            return StepResult({"outcome": SUPERSEDED}, last=True)
         # Before it is stored: a text that FS cannot take may be more than a document can hold.
         self._outside.student_registry(institution).check_text(answer.text)
         text_hash = fingerprint(answer.text)
@@ -153,7 +158,7 @@ class AnswerFlow:
         A message that waits holds back the case's corrections and its withdrawal: the assessor who was asked by mistake may never
         submit again. Looked at only here, so that no other answer costs a call more.
         """
-        if self._is_asked(case.id):
+        if not self._asked(case.id).isdisjoint(UNFINISHED):
             return SUPERSEDED
         if _is_looked_for(message):
             return UNANSWERED
@@ -228,22 +233,39 @@ class AnswerFlow:
                 raise  # of a row that is finished nobody is asked any more
             check_correction_read(self._cases, case, row)
             anew = message.generation > 1 and error.code in MOVED
-            if not self._is_asked(case.id) and not self._is_asked_now(institution, case, row, anew=anew):
+            if not self._is_asked_now(institution, case, row, anew=anew):
                 raise
             return False
         return True
 
-    def _is_asked_now(self, institution: Institution, case: Case, row: RowNow, *, anew: bool) -> bool:
-        """See to it that the row as it is has its request message, `anew` a further one. Whether one is on its way then.
+    def _is_looked_for_anew(self, institution: Institution, message: Message, case: Case) -> bool:
+        """Whether a replay has the participant looked for anew: the request in the exam system is another participant's."""
+        if message.generation == 1:
+            return False
+        document = case.document
+        row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
+        if row is None or row.request.finished_in_fs:
+            return False
+        check_correction_read(self._cases, case, row)
+        return self._is_asked_now(institution, case, row, anew=True)
 
-        Without `anew` it is the message that whoever read the correction may be about to write.
+    def _is_asked_now(self, institution: Institution, case: Case, row: RowNow, *, anew: bool) -> bool:
+        """Whether a request message of the case is on its way; see to it that the row as it is has one, `anew` a further one.
+
+        Without `anew` it is the message that whoever read a correction may be about to write. While one is dead, that is the one
+        to replay: a further one would end like it.
         """
+        standing = self._asked(case.id)
+        if not standing.isdisjoint(UNFINISHED):
+            return True
+        if MessageStatus.DEAD in standing:
+            return False
         now = self._cases.get(case.id) or case
         if anew:
             now = self._cases.renew(now)
             logger.info("case %s: its participant is looked for anew", case.correlation_id)
         self._accept([request_message(institution, row.request, {case_id(institution, row.request): now})])
-        return self._is_asked(case.id)
+        return not self._asked(case.id).isdisjoint(UNFINISHED)
 
     def _show_explanation(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
         institution, case = self._institution(message), self._case(message)

@@ -5,10 +5,10 @@ changed; whether the text really did is decided by its fingerprint when it is fe
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from pymongo.errors import PyMongoError
 
@@ -22,7 +22,7 @@ from casebridge.exams.cases import Case, Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState, ExplanationStatus
 from casebridge.exams.polling import Polling, PollOutcome
-from casebridge.exams.ports import ExamSystem, Outside
+from casebridge.exams.ports import Outside
 from casebridge.exams.readable import check_kinds, name_of, readable
 from casebridge.exams.watermarks import Watermarks
 from casebridge.fingerprint import short_hash
@@ -33,10 +33,16 @@ from casebridge.time_limit import TimeLimit
 SUBMODULE: Final = "wiseflow-begrunnelse-poll"
 QUEUE: Final = "wiseflow-begrunnelse-svar"
 LEFT: Final = "case.flow_left"
-ANSWERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
+REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 FLOWS_AT_ONCE: Final = 6
 NAMED: Final = 5
 NAMED_CASES: Final = 20
+LOOKED_AT_ALONE: Final = 200
+"""Answers of an institution that one reconciliation looks at one by one, where the lists do not show their texts."""
+ANSWERED: Final = (ExplanationState.SUBMITTED, ExplanationState.ACCEPTED)
+Seen = TypeVar("Seen")
+Request = tuple[int, int | None]
+"""Flow and id of an explanation request."""
 NEEDED: Final = {
     "correlationId": str, "flowId": int, "explanationRequestId": int, "vurdId": str, "personlopenr": int, "kandidatnr": int,
 }  # fmt: skip
@@ -79,7 +85,7 @@ class AnswerPoller:
     def _poll(self, institution: Institution, *, also_answered: bool) -> PollOutcome:
         watched_since = self._clock.now() - self._watch if also_answered else None
         found = self._cases.awaiting_answer(institution.key, watched_since)
-        outcome = self._look(institution, found)
+        outcome = self._look(institution, found, alone=also_answered)
         if found:
             self._watermarks.recovered(institution)
         return outcome
@@ -92,20 +98,23 @@ class AnswerPoller:
         watched_since = self._clock.now() - self._watch
         return self._look(institution, self._cases.awaiting_answer(institution.key, watched_since, flow_id))
 
-    def _look(self, institution: Institution, found: Sequence[Document]) -> PollOutcome:
+    def _look(self, institution: Institution, found: Sequence[Document], *, alone: bool = False) -> PollOutcome:
         """Raises `CaseError` after all that could be looked at was: what cannot be read must be seen, and hides no other."""
         documents = [document for document in found if institution.has(document)]
         amiss: list[Document] = []
         cases = readable(documents, _to_be_polled, amiss)
-        outcome = self._look_at(institution, cases) if cases else PollOutcome(institution.key)
+        outcome = self._look_at(institution, cases, alone=alone) if cases else PollOutcome(institution.key)
         if amiss:
             raise _unreadable([name_of(document) for document in amiss])
         return outcome
 
-    def _look_at(self, institution: Institution, cases: Sequence[Case]) -> PollOutcome:
+    def _look_at(self, institution: Institution, cases: Sequence[Case], *, alone: bool) -> PollOutcome:
+        """With `alone`, answers of which the lists show no text are looked at one by one."""
         flow_ids = sorted({case.document["flowId"] for case in cases})
         statuses, failures = self._statuses(institution, flow_ids)
         by_request = {(status.flow_id, status.explanation_request_id): status for status in statuses}
+        if alone:
+            by_request |= self._looked_at_alone(institution, cases, by_request)
         answered, unknown, hidden, now = [], [], [], self._clock.now()
         # By case, not by request: two cases may claim one, and whose the answer is, is judged for each before FS gets it.
         for case in cases:
@@ -113,7 +122,7 @@ class AnswerPoller:
             status = by_request.get((flow_id, case.document["explanationRequestId"]))
             if status is not None and status.state is ExplanationState.UNKNOWN:
                 unknown.append(status)
-            elif status is not None and status.state is ExplanationState.UNREADABLE and case.state in ANSWERED:
+            elif status is not None and status.state is ExplanationState.UNREADABLE and case.state in REGISTERED:
                 hidden.append(status)
             elif status is not None and _is_ready(institution, status, case):
                 is_unreadable = status.state is ExplanationState.UNREADABLE
@@ -152,7 +161,7 @@ class AnswerPoller:
         # Whoever is left for want of time is not always the same.
         order = random.sample(flow_ids, len(flow_ids))
         with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="flow") as pool:
-            results = pool.map(lambda flow_id: _explanations(exam_system, flow_id, limit), order)
+            results = pool.map(lambda flow_id: _seen(lambda: exam_system.explanations(flow_id), limit), order)
             for flow_id, result in zip(order, results, strict=True):
                 if isinstance(result, CaseError):
                     failures[flow_id] = result
@@ -160,16 +169,37 @@ class AnswerPoller:
                     statuses.extend(result)
         return statuses, failures
 
+    def _looked_at_alone(
+        self, institution: Institution, cases: Sequence[Case], listed: Mapping[Request, ExplanationStatus]
+    ) -> dict[Request, ExplanationStatus]:
+        """Answers that FS has and whose text no list shows: what changed in them shows only where each is looked at alone.
 
-def _explanations(
-    exam_system: ExamSystem, flow_id: int, limit: TimeLimit | None
-) -> Sequence[ExplanationStatus] | CaseError:
-    """The requests of one flow. Whatever it brings out is an error of that flow, and stops none of the others."""
+        A bounded number, others the next time. One that cannot be looked at is what the list says of it.
+        """
+        of_cases = {(case.document["flowId"], case.explanation_request_id) for case in cases if case.registered_hash}
+        silent = [
+            (flow_id, number)
+            for flow_id, number in sorted(of_cases & listed.keys(), key=str)
+            if number is not None and (status := listed[flow_id, number]).state in ANSWERED and not status.shows_answer
+        ]
+        if not silent:
+            return {}
+        exam_system, limit = self._outside.exam_system(institution), time_limit.current()
+        chosen = random.sample(silent, min(len(silent), LOOKED_AT_ALONE))
+        with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="request") as pool:
+            results = pool.map(lambda one: _seen(lambda: exam_system.explanation(*one), limit), chosen)
+            return {
+                one: result for one, result in zip(chosen, results, strict=True) if not isinstance(result, CaseError)
+            }
+
+
+def _seen(look: Callable[[], Seen], limit: TimeLimit | None) -> Seen | CaseError:
+    """What one look brings. Whatever goes wrong is an error of that look, and stops none of the others."""
     if limit is not None and limit.is_late:
         return _left()
     try:
         with time_limit.within(limit):
-            return exam_system.explanations(flow_id)
+            return look()
     except PyMongoError:
         raise
     except BaseException as error:  # noqa: BLE001 see above

@@ -261,10 +261,7 @@ class ExamIntake:
         return exam_message(institution, request.vurd_id, None, self._clock.now())
 
     def _unreadable(self, institution: Institution, row: UnreadableRow) -> NewMessage:
-        system = institution.exam_system
-        key = short_hash(
-            request_intake.QUEUE, institution.key, *([] if system == FIRST_SYSTEM else [system]), row.identity
-        )
+        key = row_key(institution, row.identity)
         return NewMessage(
             key=key,
             queue=request_intake.QUEUE,
@@ -293,6 +290,12 @@ def _of_person(document: Document) -> tuple[Person, Case]:
     check_kinds(document, COMPARED_BY)
     case = Case.from_document(document)
     return (canonical(document["vurdId"]), document["personlopenr"]), case
+
+
+def row_key(institution: Institution, identity: str) -> str:
+    """The key of a row that cannot be read."""
+    system = institution.exam_system
+    return short_hash(request_intake.QUEUE, institution.key, *([] if system == FIRST_SYSTEM else [system]), identity)
 
 
 def _person(request: ExplanationRequest) -> Person:

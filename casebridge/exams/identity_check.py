@@ -7,7 +7,7 @@ from casebridge.errors import PermanentError
 from casebridge.exams.cases import Case, Cases
 from casebridge.exams.flow_matching import contradiction
 from casebridge.exams.fs_rows import UnreadableRow
-from casebridge.exams.identity import compare
+from casebridge.exams.identity import Evidence, compare
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
 from casebridge.exams.ports import Outside
@@ -53,7 +53,7 @@ class IdentityCheck:
             if theirs.is_same and len(theirs.agreeing) >= len(comparison.agreeing):
                 raise _shared(candidate, self._case_of(other))
         if comparison.is_thin:
-            self._check_alone(institution, case, candidate)
+            self._check_alone(institution, case, candidate, now.evidence)
 
     def _case_of(self, other: ExplanationRequest | UnreadableRow) -> str:
         if isinstance(other, UnreadableRow):
@@ -62,27 +62,31 @@ class IdentityCheck:
         theirs = (one.correlation_id for one in found if one.document["personlopenr"] == other.personlopenr)
         return f"is {next(theirs, 'not opened yet')}"
 
-    def _check_alone(self, institution: Institution, case: Case, candidate: CandidatePlace) -> None:
+    def _check_alone(self, institution: Institution, case: Case, candidate: CandidatePlace, evidence: Evidence) -> None:
         """With a single piece of evidence, no person of another exam may have the participant: one of the two is mistaken.
 
-        A case whose row is gone from FS, or has another number there, does not count: that change is on its way to us. One that
-        does not say whose it is does: nobody can tell that it is not another person's.
+        A case whose row is gone from FS, or has another number there, does not count: that change is on its way to us. Nor does
+        one whose row does not fit the participant any more. One that does not say whose it is does: nobody can tell that it is
+        not another person's.
         """
         for rival in self._cases.on_participant(case, candidate):
             try:
                 check_kinds(rival, NEEDED)
             except TypeError:
                 raise _rival_unreadable(candidate, name_of(rival)) from None
-            if rival["personlopenr"] != case.document["personlopenr"] and self._stands(institution, rival):
+            is_another = rival["personlopenr"] != case.document["personlopenr"]
+            if is_another and self._stands(institution, rival, evidence):
                 raise _shared(candidate, f"is {rival['correlationId']}")
 
-    def _stands(self, institution: Institution, document: Document) -> bool:
+    def _stands(self, institution: Institution, document: Document, evidence: Evidence) -> bool:
         try:
             row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
         except PermanentError as error:
             # An exam that FS does not let us see, or sends in a form that cannot be taken, is there all the same.
             return error.code != UNKNOWN_EXAM
-        return row is not None and row.request.kandidatnr == document["kandidatnr"]
+        if row is None or row.request.kandidatnr != document["kandidatnr"]:
+            return False
+        return compare(row.request.person(institution.realm), evidence).is_same
 
 
 def _rival_unreadable(candidate: CandidatePlace, other_case: str) -> PermanentError:

@@ -157,6 +157,8 @@ class ExplanationStatus:
     marker: str
     in_comments: bool = False
     """Whether what cannot be read is a comment rather than the request's own row."""
+    shows_answer: bool = True
+    """Whether the answer's text has its part in `marker`; a list may show none."""
 
 
 @dataclass(frozen=True)

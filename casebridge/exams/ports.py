@@ -82,6 +82,10 @@ class ExamSystem(Protocol):
         """Every explanation request on the flow."""
         ...
 
+    def explanation(self, flow_id: int, explanation_request_id: int) -> ExplanationStatus:
+        """One explanation request, looked at alone: it may show a text that the list does not."""
+        ...
+
     def answer(
         self,
         flow_id: int,

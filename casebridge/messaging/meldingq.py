@@ -35,6 +35,7 @@ from casebridge.messaging.message import (
     is_key,
     is_text,
     moment_of,
+    status_of,
     without_content,
 )
 from casebridge.messaging.odd_documents import SMALLEST_DEATH
@@ -346,13 +347,19 @@ class MeldingQ:
         lanes = [lane for lane in self.lanes.search() if not lane.is_among(keys)]
         return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
-    def at_work(self, ordering_keys: Sequence[str], queue: str | None = None) -> set[str]:
-        """Those of these cases of which a message waits or is in work; with `queue`, a message of that one."""
+    def at_work(self, ordering_keys: Sequence[str]) -> set[str]:
+        """Those of these cases of which a message waits or is in work."""
         unfinished = {"$in": [status.value for status in UNFINISHED]}
         where = {"orderingKey": {"$in": list(ordering_keys)}, "status": unfinished}
-        found = self._messages.find(where, {"orderingKey": 1, "queue": 1})
-        keys = (document["orderingKey"] for document in found if queue is None or document.get("queue") == queue)
+        keys = (document["orderingKey"] for document in self._messages.find(where, {"orderingKey": 1}))
         return {key for key in keys if is_text(key)}  # a list that holds one is found, too
+
+    def standing(self, ordering_key: str, queue: str) -> frozenset[MessageStatus]:
+        """The statuses of a case's live messages of this queue."""
+        found = self._messages.find({"orderingKey": ordering_key}, {"queue": 1, "status": 1})
+        return frozenset(
+            status for one in found if one.get("queue") == queue and (status := status_of(one)) is not None
+        )
 
     def settled(self, keys: Iterable[str]) -> set[str]:
         """Those of these keys that were received and whose message neither waits, nor is in work, nor is dead."""

@@ -88,6 +88,8 @@ READS: dict[str, Callable[[Bridge], object]] = {
     ),
     "MeldingQ.find": lambda bridge: bridge.queue.find({}, 5, {"correlationId": 1}),
     "MeldingQ.at_work": lambda bridge: bridge.queue.at_work([f"k-{number}" for number in range(CASES)]),
+    "MeldingQ.settled": lambda bridge: bridge.queue.settled([f"k-{number}" for number in range(CASES)]),
+    "MeldingQ.standing": lambda bridge: bridge.queue.standing("k-1", "wiseflow-begrunnelse"),
     "Lanes.search": lambda bridge: bridge.queue.lanes.search(),
     "Blacklist.rows": lambda bridge: Blacklist(bridge.database).rows(),
     "Blacklist.unusable": lambda bridge: Blacklist(bridge.database).unusable(),

@@ -209,3 +209,42 @@ def test_an_answer_that_is_looked_for_costs_no_call_more(world: World, bridge: B
     bridge.synchronisation.run_batch()
     assert case_of(world, asked)["state"] == "registered"
     assert world.control.summary()["calls"]["fs"] - before == 2, "the row, and the registration"
+
+
+def without_texts(rows: Rows) -> Rows:
+    return [{name: value for name, value in row.items() if name != "justification"} for row in rows]
+
+
+def undated(rows: Rows) -> Rows:
+    return [{**row, "acceptDate": 0, "assignDate": 0} for row in without_texts(rows)]
+
+
+@pytest.mark.parametrize("shown", [without_texts, undated], ids=lambda shown: shown.__name__)
+def test_a_text_that_the_list_does_not_show_is_looked_at_alone(
+    shown: Callable[[Rows], Rows], world: World, lists: Lists, bridge: Bridge
+) -> None:
+    """In a reconciliation, and once each: an answer that did not change is fetched once more at most."""
+    world.control.modes(justification="justification")
+    lists.shown = shown
+    world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
+    asked = add(world)
+    world.carry(bridge)
+    assert case_of(world, asked)["state"] == "registered"
+    request = case_of(world, asked)["explanationRequestId"]
+    for number, text in enumerate(("Ny begrunnelse.", "Enda en.", "Ny begrunnelse."), 2):
+        world.control.change_answer(request, text)
+        look(bridge, also_answered=True)
+        look(bridge, also_answered=True)
+        assert case_of(world, asked)["registrations"] == number
+    done = world.database.processed_messages.count_documents({"queue": ANSWERS})
+    look(bridge, also_answered=True)
+    assert world.database.processed_messages.count_documents({"queue": ANSWERS}) == done
+    assert (codes(bridge), world.control.summary()["stale_text"]) == ({}, 0)
+
+
+def test_a_list_that_shows_the_answers_costs_no_look_at_one_alone(world: World, bridge: Bridge) -> None:
+    before = len(world.control.requests_log("wiseflow", limit=2000))
+    bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=True)
+    paths = [call["path"] for call in world.control.requests_log("wiseflow", limit=2000)[before:]]
+    assert [path for path in paths if LIST.search(path)], "the list was read"
+    assert not [path for path in paths if re.search(r"explanation/request/", path)]

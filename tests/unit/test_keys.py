@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from casebridge.alerts.alert import Alert
-from casebridge.exams import watermarks
+from casebridge.exams import exam_intake, watermarks
 from casebridge.exams.case_ids import case_id
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
@@ -97,6 +97,7 @@ KEYS: dict[str, tuple[dict[str, Any], Key]] = {
     ),
     "lane": ({**TENANT, "queue": "requests"}, lane),
     "alert": ({**TENANT, "submodule": "requests", "code": "fs.http_500", "set_aside": False}, alert),
+    "row that cannot be read": (TENANT, lambda **parts: exam_intake.row_key(institution(**parts), "a row")),
     "case": (
         {**TENANT, **EXAM},
         lambda org_id, env, exam_system, **row: case_id(institution(org_id, env, exam_system), request(**row)),
