@@ -20,7 +20,6 @@ from casebridge.exams.flow_matching import (
     FoundAnswer,
     ListedComment,
     ListedParticipant,
-    choose_comment,
     choose_flow,
     find_answer,
     main_flows_wanted,
@@ -35,13 +34,11 @@ from casebridge.exams.models import (
     CandidatePlace,
     ExamPlace,
     ExplanationAnswer,
-    ExplanationState,
     ExplanationStatus,
     RequestedExplanation,
 )
 from casebridge.exams.shared_submission import check_asked_alone, sharers
 from casebridge.exams.wiseflow_records import (
-    ACCEPTED,
     SUBMITTED,
     USUAL_NAMES,
     EvidenceNames,
@@ -53,9 +50,9 @@ from casebridge.exams.wiseflow_records import (
     UnreadableExplanation,
     UnreadableParticipant,
 )
-from casebridge.fingerprint import short_hash
 from resources.short_cache import Entry, ShortCache
 from resources.wiseflow import COMMENTS_OFF, NO_PARTICIPANT, NOT_SHOWN, WiseflowClient
+from resources.wiseflow_status import STATES, marker_of, status_of, unreadable_status
 
 OSLO: Final = ZoneInfo("Europe/Oslo")
 LAST_SECOND: Final = time(23, 59, 59)
@@ -67,12 +64,6 @@ KEPT_PARTICIPANTS: Final = 20_000
 KEPT_CHARACTERS: Final = 1_000_000
 """Likewise, of comments."""
 NOT_SHOWN_CODE: Final = f"{SYSTEM.lower()}.{NOT_SHOWN.code}"
-STATES: Final = {
-    0: ExplanationState.REQUESTED,
-    1: ExplanationState.ASSIGNED,
-    SUBMITTED: ExplanationState.SUBMITTED,
-    ACCEPTED: ExplanationState.ACCEPTED,
-}
 CREDENTIAL_CHECK_CODE: Final = "casebridge||credentials"
 """A source code that no exam has: searching for it tells only whether the caller may search."""
 
@@ -151,16 +142,16 @@ class WiseflowExamSystem:
         submissions = self._submissions(flow_id, in_comments) if comments else {}
         nameless = [one for one in comments if isinstance(one, UnreadableComment) and one.container_id is None]
         statuses = [
-            _unreadable(flow_id, row)
+            unreadable_status(flow_id, row)
             if isinstance(row, UnreadableExplanation)
-            else _status(flow_id, row, comments, submissions.get(row.explanation_id))
+            else status_of(flow_id, row, comments, submissions.get(row.explanation_id))
             for row in rows
         ]
-        return [*statuses, *(_unreadable(flow_id, one) for one in nameless)]
+        return [*statuses, *(unreadable_status(flow_id, one) for one in nameless)]
 
     def explanation(self, flow_id: int, explanation_request_id: int) -> ExplanationStatus:
         """One request alone, whose marker knows of no comments."""
-        return _status(flow_id, self.client.explanation(flow_id, explanation_request_id), (), None)
+        return status_of(flow_id, self.client.explanation(flow_id, explanation_request_id), (), None)
 
     def answer(
         self,
@@ -296,7 +287,7 @@ class WiseflowExamSystem:
         submission_id = _submission(candidate, listed)
         found = find_answer(explanation, comments.value, submission_id, seen_at, datetime.now(UTC))
         if comments.loaded_at < began and (
-            found is None or _marker(explanation, comments.value, submission_id) != marker
+            found is None or marker_of(explanation, comments.value, submission_id) != marker
         ):
             comments = self._read_comments(flow_id, since=began)
             listed = self._read_participants(candidate.flow_id, since=comments.loaded_at).value
@@ -365,46 +356,6 @@ def _submission(candidate: CandidatePlace, listed: Sequence[ListedParticipant]) 
 
 def _values(lists: dict[int, Entry[Sequence[ListedParticipant]]]) -> dict[int, Sequence[ListedParticipant]]:
     return {flow_id: entry.value for flow_id, entry in lists.items()}
-
-
-def _unreadable(flow_id: int, row: UnreadableExplanation | UnreadableComment) -> ExplanationStatus:
-    request_id = row.explanation_id if isinstance(row, UnreadableExplanation) else None
-    is_comment = isinstance(row, UnreadableComment)
-    return ExplanationStatus(flow_id, request_id, ExplanationState.UNREADABLE, -1, row.identity, is_comment)
-
-
-def _status(
-    flow_id: int, explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None
-) -> ExplanationStatus:
-    try:
-        comment = _comment(explanation, comments, submission_id)
-        marker = _marker_of(explanation, comment)
-    except Exception:  # noqa: BLE001 what a comment brings out is of this answer alone
-        unreadable = UnreadableExplanation.of({"explanationId": explanation.explanation_id, "state": explanation.state})
-        return replace(_unreadable(flow_id, unreadable), in_comments=True)
-    state, shown = STATES.get(explanation.state, ExplanationState.UNKNOWN), bool(explanation.text or comment)
-    return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker, shows_answer=shown)
-
-
-def _marker(explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None) -> str:
-    return _marker_of(explanation, _comment(explanation, comments, submission_id))
-
-
-def _comment(explanation: Explanation, comments: Iterable[ListedComment], own: int | None) -> SubmissionComment | None:
-    return choose_comment(explanation, comments, own) if explanation.state >= SUBMITTED else None
-
-
-def _marker_of(explanation: Explanation, comment: SubmissionComment | None) -> str:
-    return short_hash(
-        explanation.state,
-        explanation.assign_date,
-        explanation.accept_date,
-        explanation.text,
-        comment.comment_id if comment else None,
-        comment.changed_at if comment else None,
-        # times have whole seconds: an edit within the same second shows only here
-        comment.content if comment else None,
-    )
 
 
 def _characters(comments: Sequence[ListedComment]) -> int:

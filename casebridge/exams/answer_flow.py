@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 from casebridge.errors import CaseError, NotReadyError, PermanentError, TransientError
 from casebridge.exams import answer_poller, case_at_hand
+from casebridge.exams.case import Case
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_ids import case_id
 from casebridge.exams.case_state import OPEN
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.cases import Cases
 from casebridge.exams.exam_key import exam_name
 from casebridge.exams.identity_check import IDENTITY, IdentityCheck
 from casebridge.exams.institution import Institution

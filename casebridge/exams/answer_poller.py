@@ -17,8 +17,9 @@ from casebridge.clock import Clock
 from casebridge.database import Document
 from casebridge.defect import as_case_error
 from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, PermanentError
+from casebridge.exams.case import Case
 from casebridge.exams.case_state import CaseState
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.cases import Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState, ExplanationStatus
 from casebridge.exams.polling import Polling, PollOutcome

@@ -7,7 +7,8 @@ time is claimed; only a withdrawal may come in between, as it may a moment after
 from collections.abc import Sequence
 from typing import Final
 
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.case import Case
+from casebridge.exams.cases import Cases
 from casebridge.messaging.message import Message, is_text
 from casebridge.messaging.odd_documents import check_payload
 

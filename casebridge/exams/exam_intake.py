@@ -18,9 +18,10 @@ from casebridge.database import Document
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.exams import request_intake
+from casebridge.exams.case import Case
 from casebridge.exams.case_ids import case_id
 from casebridge.exams.case_state import OPEN, CaseState
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.cases import Cases
 from casebridge.exams.exam_message import exam_message
 from casebridge.exams.fs_rows import UnreadableRow, by_person, canonical, chosen_row, read_row, unreadable
 from casebridge.exams.institution import Institution

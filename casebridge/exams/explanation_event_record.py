@@ -9,7 +9,8 @@ from typing import Final
 from pydantic import Field
 
 from casebridge.errors import CaseError
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.case import Case
+from casebridge.exams.cases import Cases
 from casebridge.exams.fs_values import FsNumber
 from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister

@@ -4,7 +4,8 @@ from typing import Final
 
 from casebridge.database import Document
 from casebridge.errors import PermanentError
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.case import Case
+from casebridge.exams.cases import Cases
 from casebridge.exams.flow_matching import contradiction
 from casebridge.exams.fs_rows import UnreadableRow
 from casebridge.exams.identity import Evidence, compare

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
+from casebridge.exams.case import Case
 from casebridge.exams.case_advance import CaseAdvance
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.cases import Cases
 
 SUBMODULE: Final = "deadlines"
 

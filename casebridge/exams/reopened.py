@@ -13,8 +13,9 @@ from typing import Final
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.database import Document
 from casebridge.exams import answer_poller
+from casebridge.exams.case import Case
 from casebridge.exams.case_alerts import case_alert
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.cases import Cases
 from casebridge.exams.exam_intake import SUBMODULE
 from casebridge.exams.institution import Institution
 from casebridge.exams.readable import check_kinds

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from casebridge.errors import CaseError, NotReadyError, PermanentError
 from casebridge.exams import case_at_hand, request_reader
+from casebridge.exams.case import Case
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_state import CaseState
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.cases import Cases
 from casebridge.exams.deadlines import answer_deadline
 from casebridge.exams.fs_rows import UnreadableRow, read_row, told_fields
 from casebridge.exams.identity_check import IdentityCheck

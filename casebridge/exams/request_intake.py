@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from casebridge.crash_points import crash_point
+from casebridge.exams.case import Case
 from casebridge.exams.case_ids import case_id
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.cases import Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
 from casebridge.fingerprint import short_hash

@@ -10,7 +10,6 @@ in `turns`; effects that are owed are delivered by `relay`.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,6 +19,7 @@ from casebridge.database import Database, Document, insert_absent
 from casebridge.database_faults import is_away
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.claims import Claims, Look
+from casebridge.messaging.finished import Finished, Moved, processed_document
 from casebridge.messaging.interventions import Chosen, Interventions
 from casebridge.messaging.lanes import Lane, Lanes
 from casebridge.messaging.message import (
@@ -31,7 +31,6 @@ from casebridge.messaging.message import (
     NewMessage,
     OwedEffect,
     StepRecord,
-    is_effect,
     is_key,
     is_text,
     moment_of,
@@ -39,7 +38,6 @@ from casebridge.messaging.message import (
     without_content,
 )
 from casebridge.messaging.odd_documents import SMALLEST_DEATH
-from casebridge.messaging.owed_effects import Debt
 from casebridge.messaging.spelling import NAMES, misspelt
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
@@ -48,47 +46,6 @@ UNKNOWN_WAIT: Final = timedelta(seconds=5)
 LANE_FIELDS: Final = dict.fromkeys((*NAMES, "queue"), 1)
 ACCEPTED_AT_ONCE: Final = 500
 """Messages of one write; each such batch has a moment of its own, which keeps looks at the oldest ones short."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A message whose flow is done, and what is to be kept of it."""
-
-    message: Message
-    effects: Sequence[OwedEffect] = ()
-    forget: Sequence[str] = ()
-    """Paths of step results that are no longer needed."""
-
-    @property
-    def owed(self) -> tuple[Document, ...]:
-        """What it owes from now on; what it owed before, such as the alert of its third attempt, it may owe still."""
-        before = [effect for effect in self.message.stored.get("effects", ()) if is_effect(effect)]
-        return (*before, *(effect.document() for effect in self.effects))
-
-    def debt(self, now: datetime, held_until: float) -> Debt:
-        message = self.message
-        return Debt(
-            message.key,
-            message.correlation_id,
-            now,
-            self.owed,
-            processed=True,
-            held_until=held_until,
-            institution=message.institution,
-            org_id=message.org_id,
-            queue=message.queue,
-        )
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What became of messages whose flows are done."""
-
-    lost: set[str]
-    """The keys of those that another worker has taken over."""
-    debts: list[Debt]
-    """What those owe that were written by this very call. Of one that stood there already, because the answer to an earlier try
-    was lost, nobody can tell how long ago: another relay may be at it, and finds it by itself."""
 
 
 class MeldingQ:
@@ -215,7 +172,7 @@ class MeldingQ:
         ours = [each for each in finished if each.message.key not in lost]
         if not ours:
             return Moved(lost, [])
-        known = insert_absent(self._processed, [_processed_document(each, now, relay_after) for each in ours])
+        known = insert_absent(self._processed, [processed_document(each, now, relay_after) for each in ours])
         crash_point("settled")
         self._messages.delete_many({"_id": {"$in": [each.message.key for each in ours]}})
         crash_point("message_removed")
@@ -382,30 +339,3 @@ def _steps_written(message: Message, steps: Mapping[str, StepRecord]) -> Documen
 
 def _held(message: Message) -> Document:
     return {"_id": message.key, "fence": message.fence, "status": MessageStatus.PROCESSING.value}
-
-
-def _processed_document(finished: Finished, now: datetime, relay_after: timedelta) -> Document:
-    message = finished.message
-    document = {name: value for name, value in message.stored.items() if name not in ("dueAt", "owner", "claim")}
-    steps = {name: step.document() for name, step in message.steps.items()}
-    for path in finished.forget:
-        _forget(steps, path.split("."))
-    document |= {
-        "status": MessageStatus.PROCESSED.value,
-        "steps": steps,
-        "finishedAt": now,
-        "settledFence": message.fence,
-        "effects": list(finished.owed),
-    }
-    if odd := [effect for effect in message.stored.get("effects", ()) if not is_effect(effect)]:
-        document |= {"undelivered": odd, "undeliveredAt": now}
-    if document["effects"]:
-        document["effectsDueAt"] = now + relay_after
-    return document
-
-
-def _forget(values: Document, path: Sequence[str]) -> None:
-    *parents, last = path
-    for parent in parents:
-        values = values.get(parent, {})
-    values.pop(last, None)

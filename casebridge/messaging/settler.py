@@ -23,7 +23,8 @@ from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, RateLi
 from casebridge.messaging import account
 from casebridge.messaging.effect_channels import ALERT
 from casebridge.messaging.effects import Announcer, Settlement
-from casebridge.messaging.meldingq import Finished, MeldingQ
+from casebridge.messaging.finished import Finished
+from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Failure, Message, MessageStatus, OwedEffect, moment_of
 from casebridge.messaging.odd_documents import unwritable
 from casebridge.messaging.owed_effects import Debt

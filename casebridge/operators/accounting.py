@@ -13,8 +13,9 @@ from typing import Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database
+from casebridge.exams.case import DISCARDED
 from casebridge.exams.case_state import CaseState
-from casebridge.exams.cases import DISCARDED, Cases
+from casebridge.exams.cases import Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 from casebridge.operators import odd
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from casebridge.audit.log import AuditLog
 from casebridge.bounded import bounded
 from casebridge.database import Database, Document
-from casebridge.exams.cases import DISCARDED, Case, Cases
+from casebridge.exams.case import DISCARDED, Case
+from casebridge.exams.cases import Cases
 from casebridge.messaging.message import LONG_AGO, MessageStatus
 from casebridge.operators import odd
 from casebridge.operators.dead_letter import LOOK_AT_IT, Instruction, discarded_of

@@ -11,8 +11,9 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.bounded import AT_ONCE
 from casebridge.clock import Clock
 from casebridge.database import Database
+from casebridge.exams.case import DISCARDED
 from casebridge.exams.case_state import OPEN, CaseState
-from casebridge.exams.cases import DISCARDED, Cases
+from casebridge.exams.cases import Cases
 from casebridge.messaging.message import UNFINISHED, MessageStatus
 from casebridge.messaging.pauses import Pauses
 from casebridge.operators import odd

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database
+from casebridge.messaging.finished import Finished, Moved
 from casebridge.messaging.interventions import Chosen
-from casebridge.messaging.meldingq import Finished, MeldingQ, Moved
+from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
 from casebridge.messaging.owed_effects import Debt, OwedEffects
 from tests.manual_clock import ManualClock

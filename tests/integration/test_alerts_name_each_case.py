@@ -13,8 +13,8 @@ import pytest
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.channel import alert_text
 from casebridge.clock import ServerClock
+from casebridge.exams.case import Case
 from casebridge.exams.case_advance import CaseAdvance
-from casebridge.exams.cases import Case
 from casebridge.exams.deadlines import at_midnight
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, ExplanationRequest

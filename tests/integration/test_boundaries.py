@@ -38,9 +38,10 @@ from casebridge.errors import CaseError, LeaseLostError, NotReadyError, Permanen
 from casebridge.messaging import listener as listener_module
 from casebridge.messaging.effect_channels import ALERT, AlertEffects
 from casebridge.messaging.effects import Settlement
+from casebridge.messaging.finished import Finished, Moved
 from casebridge.messaging.flow import Result, Step, StepResult
 from casebridge.messaging.listener import Listener
-from casebridge.messaging.meldingq import Finished, MeldingQ, Moved
+from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Message, NewMessage, OwedEffect
 from casebridge.messaging.owed_effects import OwedEffects
 from casebridge.messaging.pauses import Pauses

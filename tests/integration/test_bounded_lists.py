@@ -14,7 +14,8 @@ from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import MOST_ENTRIES, AuditLog
 from casebridge.bounded import bounded
-from casebridge.exams.cases import Case, Cases
+from casebridge.exams.case import Case
+from casebridge.exams.cases import Cases
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace
 from casebridge.exams.request_reader import QUEUE

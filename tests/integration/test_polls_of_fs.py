@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from casebridge import time_limit
-from casebridge.exams.cases import Case
+from casebridge.exams.case import Case
 from casebridge.exams.exam_intake import ExamIntake, ExamRows
 from casebridge.exams.institution import Institution
 from casebridge.exams.polling import PollOutcome

@@ -6,8 +6,9 @@ from threading import Barrier
 
 from casebridge.database import Database
 from casebridge.messaging.claims import BLOCKED_WAIT
+from casebridge.messaging.finished import Finished
 from casebridge.messaging.interventions import Chosen
-from casebridge.messaging.meldingq import Finished, MeldingQ
+from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Failure, MessageStatus, NewMessage
 from tests.manual_clock import ManualClock
 

@@ -18,8 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from casebridge.database import Database, Document
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.claims import BLOCKED_WAIT
+from casebridge.messaging.finished import Finished
 from casebridge.messaging.interventions import Chosen
-from casebridge.messaging.meldingq import Finished, MeldingQ
+from casebridge.messaging.meldingq import MeldingQ
 from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
 from casebridge.messaging.owed_effects import OwedEffects
 from tests.manual_clock import ManualClock
