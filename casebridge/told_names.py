@@ -80,6 +80,9 @@ class ToldNames:
             submodule=self.submodule(alert.submodule),
             exam_system=self.exam_system(alert.exam_system),
             correlation_id=None if alert.correlation_id is None else self.correlation_id(alert.correlation_id),
+            cases=None
+            if alert.cases is None
+            else {self.correlation_id(case): word for case, word in alert.cases.items()},
         )
 
     def of_document(self, document: Found) -> dict[str, Any]:

@@ -1,29 +1,21 @@
 """Each case that only an alert tells of is named to people, whenever it came; and no cause is told twice in an hour."""
 
 import re
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.channel import alert_text
 from casebridge.clock import ServerClock
-from casebridge.exams.case import Case
-from casebridge.exams.case_advance import CaseAdvance
-from casebridge.exams.deadlines import at_midnight
 from casebridge.exams.institution import Institution
-from casebridge.exams.models import CandidatePlace, ExplanationRequest
 from casebridge.exams.moved_deadlines import MovedDeadlines
-from casebridge.exams.passed_deadlines import PassedDeadlines
-from casebridge.exams.reopened import Reopenings
-from casebridge.exams.rows_gone import RowsGone
-from casebridge.exams.unreadable_cases import UnreadableCases
 from resources.bridge import Bridge
+from tests.case_tellers import TELLERS, case, case_id, moved
 from tests.integration.test_between_two_looks import add, ours
 from tests.shifted_clock import ShiftedClock
 from tests.world import World
@@ -47,10 +39,6 @@ def bridge(world: World, clock: ShiftedClock) -> Bridge:
 def institution(bridge: Bridge) -> Institution:
     (institution,) = bridge.institutions.active()
     return institution
-
-
-def case_id(number: int) -> str:
-    return f"0198c0ff-ee00-7000-8000-{number:012d}"
 
 
 def texts(world: World) -> list[str]:
@@ -211,61 +199,6 @@ def test_people_are_told_whatever_the_fields_of_an_alert_hold(
 
 
 # What nothing else lists
-
-
-def case(number: int, institution: Institution, **fields: Any) -> Case:
-    document = {
-        "_id": f"case {number}", "correlationId": case_id(number), "institution": institution.key, "orgId": institution.org_id,
-        "examSystem": institution.exam_system, "state": "dispatched", "explanationRequestId": number, "flowId": 1,
-        "vurdId": "x", "personlopenr": number, "kandidatnr": number, "deadline": at_midnight(date(2026, 3, 1)),
-        "registeredAt": at_midnight(date(2026, 1, 2)), "openAgainAt": at_midnight(date(2026, 1, 1)), **fields,
-    }  # fmt: skip
-    return Case.from_document(document)
-
-
-def moved(case: Case, day: date) -> CaseAdvance:
-    request = ExplanationRequest.model_validate(
-        {"examId": "x", "personlopenr": 1, "kandidatnr": 1, "datoKlageMottat": "2026-01-01"}
-    )
-    return CaseAdvance.dispatched(case.id, request, CandidatePlace(1, 1, None), 1, day, at_midnight(day))
-
-
-def tell_moved(bridge: Bridge, _institution: Institution, cases: Sequence[Case]) -> None:
-    for one in cases:  # one message is settled after another
-        MovedDeadlines(bridge.cases, bridge.alerts).tell([moved(one, date(2031, 1, 15))])
-
-
-def tell_gone(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
-    for one in cases:
-        RowsGone(bridge.cases, bridge.alerts).compare(institution, [one], [])
-
-
-def tell_open(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
-    for one in cases:
-        Reopenings(bridge.cases, bridge.alerts).take(institution, [one])
-
-
-def tell_passed(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
-    for one in cases:
-        bridge.database.cases.update_one({"_id": one.id}, {"$set": {"deadline": at_midnight(date(2026, 1, 1))}})
-        PassedDeadlines(bridge.cases, bridge.alerts, bridge.clock).tell(institution)
-
-
-def tell_unreadable(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
-    def raises(_document: object) -> object:
-        raise TypeError
-
-    for one in cases:
-        UnreadableCases(bridge.alerts, "klage-beg-dispatcher").pass_over(institution, [one.document], raises)
-
-
-TELLERS: Final[dict[str, Callable[[Bridge, Institution, Sequence[Case]], None]]] = {
-    "case.deadline_moved": tell_moved,
-    "case.row_gone": tell_gone,
-    "case.open_once_more": tell_open,
-    "case.deadline_passed": tell_passed,
-    "casebridge.case_unreadable": tell_unreadable,
-}
 
 
 @pytest.mark.parametrize("code", TELLERS)
