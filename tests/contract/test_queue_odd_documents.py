@@ -16,6 +16,7 @@ from casebridge.clock import Clock
 from casebridge.database import Database
 from casebridge.messaging.message import Message, MessageStatus
 from casebridge.messaging.odd_documents import unreadable
+from tests.absent import ABSENT
 from tests.contract.queue_calls import QUEUE, QueueCalls, new_message
 from tests.manual_clock import ManualClock
 
@@ -50,7 +51,6 @@ FIELDS: Final = (
     "payload", "enqueuedAt", "dueAt", "attempts", "generation", "fence", "steps", "errors", "effects", "owner",
     "claim", "takenOver", "alone", "origin", "settledFence", "effectsDueAt", "notStored", "replays",
 )  # fmt: skip
-ABSENT: Final = object()
 
 
 def odd_document(changed: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ FOR_REAL: Final = Order(dry_run=False, reason="odd", asked_by="test")
 KEYS: Final[tuple[Any, ...]] = (
     {"$ne": None}, {"$gt": ""}, {"$exists": True}, bson.Regex(""), [], {}, 5, True, None, ["x"], {"a": 1}, bson.MaxKey(),
 )  # fmt: skip
-ABSENT: Final = object()
 
 
 @pytest.fixture
@@ -187,7 +186,7 @@ def test_a_correlation_id_that_may_be_anything_is_told_nowhere(
     assert sum(bridge.dead_letters.find(DeadLetterFilter(), 50).by_code.values()) == 2
 
 
-@pytest.mark.parametrize("told", TOKENS)
+@pytest.mark.parametrize("told", TOKENS, ids=("short", "Camel", "another GUID", "ours"))
 def test_a_token_is_told_as_it_is(told: str) -> None:
     assert told_id(told) == told
 

@@ -10,6 +10,7 @@ import pytest
 from casebridge.messaging.record import Record
 from casebridge.operators.dead_letter import DeadLetterFilter
 from resources.bridge import Bridge
+from tests.absent import ABSENT
 from tests.kafka_requests import request_values
 from tests.world import World
 
@@ -96,9 +97,6 @@ def test_what_stands_in_the_wrong_place_is_repeated_nowhere(
     for place, told in shown.items():
         assert IDENTITY_NUMBER not in str(told), place
         assert NAME not in str(told), place
-
-
-ABSENT = object()
 
 
 @pytest.mark.parametrize("field", ["flowId", "participantId"])

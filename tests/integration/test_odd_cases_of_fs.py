@@ -15,8 +15,9 @@ from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.reopened import Reopenings
 from resources.bridge import Bridge
+from tests.absent import ABSENT
 from tests.integration.test_between_two_looks import ALL, NO_NAMES, add, case_of, codes, ours, read
-from tests.integration.test_odd_rows import ABSENT, AT, VALUES, changed
+from tests.integration.test_odd_rows import AT, VALUES, changed
 from tests.integration.test_polls_of_fs import intake, rows_of
 from tests.world import World
 

@@ -17,11 +17,11 @@ from casebridge.exams.institution import Institution
 from casebridge.exams.watermarks import MODULE, row_key
 from casebridge.operators.near_deadlines import near_deadlines
 from resources.bridge import Bridge
+from tests.absent import ABSENT
 from tests.world import World
 
 AT: Final = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 YEAR_9999: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-ABSENT: Final = object()
 
 
 def deep(levels: int) -> Any:
