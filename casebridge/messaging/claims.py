@@ -9,7 +9,7 @@ process uses up its own attempts and nobody else's, and no claim costs a write m
 import math
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -66,10 +66,13 @@ class Look:
 class Claims:
     """Part of `MeldingQ`. Thread-safe; holds no state but the collections and the clock."""
 
-    def __init__(self, database: Database, clock: Clock, lease: timedelta) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, lease: timedelta, wake: Callable[[Iterable[Lane]], None]
+    ) -> None:
+        """`wake` is told of lanes into which a message was put."""
         self._messages = database.messages
         self._processed = database.processed_messages
-        self._odd = OddDocuments(database, clock)
+        self._odd = OddDocuments(database, clock, lambda document: wake([Lane.of(document)]))
         self._clock = clock
         self._lease = lease
 

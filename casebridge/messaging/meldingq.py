@@ -58,7 +58,7 @@ class MeldingQ:
         self._processed = database.processed_messages
         self._received_keys = database.received_keys
         self._clock = clock
-        self._claims = Claims(database, clock, lease)
+        self._claims = Claims(database, clock, lease, self.wake)
         self._interventions = Interventions(database, clock)
         self.lanes = Lanes(database, clock, served)
         self.woken: list[Callable[[Iterable[Lane]], None]] = []

@@ -6,7 +6,7 @@ cannot go on is dead, with an alert.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -108,7 +108,11 @@ class OddDocuments:
     Whatever one document brings out, the others are seen to: only that the database is away is raised.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, respelt: Callable[[Document], None] = lambda _document: None
+    ) -> None:
+        """`respelt` is called with a message that is due in another lane than it was found in."""
+        self._respelt = respelt
         self._messages = database.messages
         self._audit = AuditLog(database)
         self._alerts = AlertOutbox(database, clock, FOLD)
@@ -144,6 +148,8 @@ class OddDocuments:
             document.get("institution")
         )
         document.update(repairs)
+        if is_elsewhere:
+            self._respelt(document)
         return not is_elsewhere
 
     def adopt(self) -> int:

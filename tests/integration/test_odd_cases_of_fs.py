@@ -53,6 +53,9 @@ def test_one_odd_case_does_not_stop_the_institution(
     odd = ours(world, asked)
     world.database.cases.replace_one({"_id": odd["_id"]}, changed(odd, field, value))
     before = bridge.watermarks.get(bridge.institutions.active()[0]).since
+    assert before is not None
+    # FS tells whole seconds: a mark that moves within one would look like one that stands still.
+    world.database.watermarks.update_many({}, {"$set": {"siden": before - timedelta(hours=1)}})
     for case in (asked, neighbour):
         world.control.withdraw(case["caseId"], how=in_fs)
     new = add(world)
@@ -65,9 +68,8 @@ def test_one_odd_case_does_not_stop_the_institution(
     assert report.failed == {}
     mark = bridge.watermarks.get(bridge.institutions.active()[0])
     assert mark.failures == 0
-    assert before is not None
     assert mark.since is not None
-    assert mark.since > before
+    assert mark.since >= before
     assert case_of(world, new)["state"] == "registered"
     if in_fs == "reopened":
         assert case_of(world, neighbour)["state"] == "registered"

@@ -146,7 +146,7 @@ def test_an_unreadable_case_is_told_of_and_taken_up_once_it_is_corrected(world: 
     bridge, institution = installed(world)
     world.send(bridge)
     document = world.database.cases.find_one() or {}
-    broken = {**document, "_id": "poison", "correlationId": "poison", "personlopenr": 1}
+    broken = {**document, "_id": "poison-1", "correlationId": "poison-1", "personlopenr": 1}
     del broken["state"]
     world.database.cases.insert_one(broken)
 
@@ -155,14 +155,14 @@ def test_an_unreadable_case_is_told_of_and_taken_up_once_it_is_corrected(world: 
     bridge.relay.send_alerts()
 
     (alert,) = world.database.alerts.find({"code": "casebridge.case_unreadable"})
-    assert alert["correlationIds"] == ["poison"], "folded: one alert, however often it is read"
+    assert alert["correlationIds"] == ["poison-1"], "folded: one alert, however often it is read"
     (text,) = (message["message"]["text"] for message in world.control.slack_messages())
     assert "casebridge.case_unreadable" in text
-    assert "poison" in text
+    assert "poison-1" in text
     assert "oai.begrunnelser" in text
-    world.database.cases.update_one({"correlationId": "poison"}, {"$set": {"state": "requested"}})
+    world.database.cases.update_one({"correlationId": "poison-1"}, {"$set": {"state": "requested"}})
     bridge.reader.read_new([institution], reach_back=timedelta(days=14))
-    corrected = world.database.cases.find_one({"_id": "poison"}) or {}
+    corrected = world.database.cases.find_one({"_id": "poison-1"}) or {}
     assert corrected["state"] == "withdrawn", "compared again: FS has no such row"
 
 

@@ -268,9 +268,9 @@ class MeldingQMachine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(self.keys_with(MessageStatus.DEAD, MessageStatus.DISCARDED)))
         expected = self.model[key]
         replay = partial(self.queue.replay, from_status=expected.status, reason="test", asked_by="test")
-        assert replay({key: expected.generation + 1}) == 0
-        assert replay({key: expected.generation}) == 1
-        assert replay({key: expected.generation}) == 0
+        assert replay([Chosen(key, expected.generation + 1)]) == 0
+        assert replay([Chosen(key, expected.generation)]) == 1
+        assert replay([Chosen(key, expected.generation)]) == 0
         expected.status, expected.due_at = MessageStatus.ENQUEUED, self.clock.now()
         expected.attempts, expected.generation = 0, expected.generation + 1
 
