@@ -1,6 +1,7 @@
 """Case documents with any value in any field, compared with FS: that case alone is passed over and told, and the poll goes on."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
