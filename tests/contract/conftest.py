@@ -1,8 +1,6 @@
 """The MongoDB-protocol servers that the contract of the queue is held against."""
 
-import os
 from collections.abc import Callable
-from typing import Final
 
 import pytest
 from pydantic import SecretStr
@@ -15,15 +13,10 @@ from local_servers.mongodb import EmbeddedMongoDB
 from local_servers.secured_kafka import SecuredKafka
 from local_servers.secured_mongodb import SecuredMongoDB
 from tests.certificates import CertificateFiles, make_certificate
+from tests.contract.servers import EMBEDDED, NAMED_URI, SECURED, SERVERS
 from tests.kafka_bench import Bench
 from tests.kafka_broker import kafka_settings
 from tests.required import required_in_ci
-
-EMBEDDED: Final = "embedded"
-SECURED: Final = "with user, password and TLS"
-NAMED: Final = "of CASEBRIDGE_MONGODB_URI"
-NAMED_URI: Final = SecretStr(os.environ.get("CASEBRIDGE_MONGODB_URI", ""))
-SERVERS: Final = (EMBEDDED, SECURED, *([NAMED] if NAMED_URI else []))
 
 
 @pytest.fixture(scope="session")

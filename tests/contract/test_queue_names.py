@@ -14,7 +14,10 @@ from casebridge.messaging.owed_effects import OwedEffects
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.served_environment import ServedEnvironment
 from tests.contract.queue_calls import HOLD, LEASE, QUEUE, QueueCalls
+from tests.contract.servers import OF_EACH_KIND
 from tests.contract.test_queue_odd_documents import empty, odd_document, of_contract_11, settle
+
+pytestmark = OF_EACH_KIND
 
 PROD: Final = ServedEnvironment.of("prod")
 RIGHT: Final = {"orgId": "uis.no", "env": "prod", "examSystem": "WISEFLOW", "institution": "uis.no/prod"}

@@ -28,9 +28,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+DEFECTS = ("claimed", "effect_made", "settled")
+"""Where a run meets one: before, in and after the work. `test_defective_listener` has each place."""
+
+
 @pytest.mark.parametrize(
     "crash",
-    [*(Crash(point, kind=kind) for kind in ("kill", "exception") for point in CRASH_POINTS), WHILE_REGISTERING],
+    [
+        *(Crash(point, kind="kill") for point in CRASH_POINTS),
+        *(Crash(point, kind="exception") for point in DEFECTS),
+        WHILE_REGISTERING,
+    ],
     ids=Crash.__str__,
 )
 def test_the_next_run_finishes_what_a_crashed_one_began(crash: Crash, home: Path, world: World) -> None:
