@@ -7,6 +7,8 @@ from pathlib import Path
 from local_servers.child_process import Child, Children, ServerNotStartedError, free_port, listens
 
 READY_SECONDS = 30.0
+CACHE = "512M"
+"""Its storage stands still for good when a write fills a fifth of this; to change a document of 16 MB takes some 50 MB."""
 TRIES = 3
 
 
@@ -24,7 +26,7 @@ class EmbeddedMongoDB:
         *,
         faults: bool = False,
         replica_set: bool = False,
-        cache: str = "128M",
+        cache: str = CACHE,
     ) -> None:
         self._children = children
         self._name = name
