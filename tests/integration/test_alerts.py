@@ -186,7 +186,7 @@ def test_an_endless_429_is_told_when_a_message_has_waited_for_too_long(world: Wo
     org_id = populate(world)
     bridge = world.bridge(clock)
     world.control.add_request(org_id)
-    slow_down = {"kind": "status", "status": 429, "retry_after": 0.01}
+    slow_down = {"kind": "status", "status": 429, "retry_after": 1.0}
     world.control.faults({"system": "wiseflow", "path": "/sources/search", **slow_down})
 
     told = []

@@ -282,8 +282,7 @@ def test_many_exams_that_are_all_refused_are_one_failure_of_the_poll(status: int
     assert "replay" not in alert["nextAction"]
 
     world.control.clear_faults()
-    world.carry(bridge)
-    assert world.control.summary()["registered"] == 24
+    world.carry_until(bridge, lambda: world.control.summary()["registered"] == 24, "all are registered")
 
 
 def test_refused_exams_beside_one_that_is_read_are_each_their_own_trouble(world: World) -> None:
