@@ -15,8 +15,8 @@ from casebridge.clock import ServerClock
 from casebridge.exams.institution import Institution
 from casebridge.exams.moved_deadlines import MovedDeadlines
 from resources.bridge import Bridge
+from tests.added_cases import add, ours
 from tests.case_tellers import TELLERS, case, case_id, moved
-from tests.integration.test_between_two_looks import add, ours
 from tests.shifted_clock import ShiftedClock
 from tests.world import World
 

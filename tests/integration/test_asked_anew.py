@@ -9,6 +9,7 @@ import pytest
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
+from tests.added_cases import add, case_of, codes, ours
 from tests.world import World
 
 ALL = timedelta(days=30)
@@ -26,22 +27,6 @@ def bridge(world: World) -> Bridge:
     world.carry(bridge)
     world.control.assessors(paused=True)
     return bridge
-
-
-def add(world: World, **order: Any) -> dict[str, Any]:
-    return world.control.add_request(str(world.control.cases()[0]["orgId"]), **order)
-
-
-def case_of(world: World, added: dict[str, Any]) -> dict[str, Any]:
-    return next(case for case in world.control.cases() if case["caseId"] == added["caseId"])
-
-
-def ours(world: World, added: dict[str, Any]) -> dict[str, Any]:
-    return world.database.cases.find_one({"personlopenr": added["personlopenr"], "vurdId": added["examId"]}) or {}
-
-
-def codes(bridge: Bridge) -> dict[str, int]:
-    return bridge.dead_letters.find(DeadLetterFilter(), 20).by_code
 
 
 def replay(bridge: Bridge) -> None:

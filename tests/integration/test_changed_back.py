@@ -12,6 +12,7 @@ from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
 from simulators.explanation_texts import compose
+from tests.added_cases import add, case_of, codes, ours
 from tests.world import World
 
 ALL = timedelta(days=30)
@@ -24,22 +25,6 @@ NOT_OF_5AEC059 = ("version", "versions", "revision")
 def bridge(world: World) -> Bridge:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
     return world.bridge()
-
-
-def add(world: World, **order: Any) -> dict[str, Any]:
-    return world.control.add_request(str(world.control.cases()[0]["orgId"]), **order)
-
-
-def case_of(world: World, added: dict[str, Any]) -> dict[str, Any]:
-    return next(case for case in world.control.cases() if case["caseId"] == added["caseId"])
-
-
-def ours(world: World, added: dict[str, Any]) -> dict[str, Any]:
-    return world.database.cases.find_one({"personlopenr": added["personlopenr"], "vurdId": added["examId"]}) or {}
-
-
-def codes(bridge: Bridge) -> dict[str, int]:
-    return bridge.dead_letters.find(DeadLetterFilter(), 20).by_code
 
 
 def read(bridge: Bridge, *, reach_back: timedelta | None = None) -> int:

@@ -11,6 +11,7 @@ import pytest
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
+from tests.added_cases import codes
 from tests.world import World
 
 CONTRADICTION = "identity.contradiction"
@@ -32,10 +33,6 @@ def add(world: World, **order: Any) -> dict[str, Any]:
 
 def state_of(world: World, added: dict[str, Any]) -> str:
     return next(case["state"] for case in world.control.cases() if case["caseId"] == added["caseId"])
-
-
-def codes(bridge: Bridge) -> dict[str, int]:
-    return bridge.dead_letters.find(DeadLetterFilter(), 20).by_code
 
 
 def replay(bridge: Bridge) -> None:

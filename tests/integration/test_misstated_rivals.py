@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from casebridge.operators.dead_letter import DeadLetterFilter
-from resources.bridge import Bridge
+from tests.added_cases import codes
 from tests.failures import check_nothing_is_lost, check_told, dead_messages
 from tests.rewriting_proxy import RewritingProxy
 from tests.world import World
@@ -25,10 +24,6 @@ BARE: dict[str, Any] = {"omit": ["brukernavn"], "externalIds": []}
 
 def populated(world: World) -> str:
     return str(world.populate(institutions=1, courses=1, requests=0, variety=False)["institutions"][0]["orgId"])
-
-
-def codes(bridge: Bridge) -> dict[str, int]:
-    return bridge.dead_letters.find(DeadLetterFilter(), 20).by_code
 
 
 def state_of(world: World, added: dict[str, Any]) -> str:

@@ -17,7 +17,8 @@ from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.reopened import Reopenings
 from resources.bridge import Bridge
 from tests.absent import ABSENT
-from tests.integration.test_between_two_looks import ALL, NO_NAMES, add, case_of, codes, ours, read
+from tests.added_cases import add, case_of, codes, ours
+from tests.integration.test_between_two_looks import ALL, NO_NAMES, read
 from tests.integration.test_odd_rows import AT, VALUES, changed
 from tests.integration.test_polls_of_fs import intake, rows_of
 from tests.world import World

@@ -9,6 +9,7 @@ from casebridge.exams.exam_key import ExamKey
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from resources.bridge import Bridge
+from tests.added_cases import codes
 from tests.world import World
 
 
@@ -24,10 +25,6 @@ def org(world: World) -> str:
 
 def state_of(world: World, added: dict[str, Any]) -> str:
     return next(case["state"] for case in world.control.cases() if case["caseId"] == added["caseId"])
-
-
-def codes(bridge: Bridge) -> dict[str, int]:
-    return bridge.dead_letters.find(DeadLetterFilter(), 20).by_code
 
 
 ROWS: dict[str, Any] = {
