@@ -1,6 +1,7 @@
 """Values that no record of an outside system should have, put into one: whatever stands there, its neighbours go on."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tests.world import World
@@ -11,6 +12,12 @@ ODD: tuple[Any, ...] = (
     None, "", "x", [], {}, [[]], {"id": {"id": []}}, True, 10**30, 1e300, "\ud800", "x" * 200_000, DEEP, DIGITS,
 )  # fmt: skip
 WHOLE = "the whole row"
+SHARES = 3
+
+
+def odd_for(field: str, fields: Sequence[str]) -> tuple[Any, ...]:
+    """A third of the odd values for this one of the fields, another third for the next: each value stands in every third."""
+    return ODD[fields.index(field) % SHARES :: SHARES]
 
 
 def as_sent(value: Any) -> bytes:

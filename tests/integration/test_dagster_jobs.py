@@ -170,9 +170,10 @@ def rows(table: Any) -> list[dict[str, Any]]:
 def set_aside(world: World, operator: Operators) -> Operator:
     """One message is dead: its candidate was not on the flow."""
     sitting = operator(requests=3)
-    (institution, *_) = world.bridge().institutions.active()
+    bridge = world.bridge()
+    (institution, *_) = bridge.institutions.active()
     world.control.add_request(institution.org_id, oddity="no_candidate")
-    sitting.run("sync_now")
+    world.carry(bridge)
     assert world.database.messages.count_documents({"status": "dead"}) == 1
     return sitting
 

@@ -1,6 +1,6 @@
 """A participant or a comment that WISEflow misstates in the list of a flow: the others of the flow go on.
 
-Each field that we read is sent in every odd form. Good requests stand on the same flow.
+Each field that we read is sent in odd forms. Good requests stand on the same flow.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 from casebridge.exams.wiseflow_records import Participant, SubmissionComment
 from resources.bridge import Bridge
 from tests.failures import check_nothing_is_lost, dead_messages, told_failures
-from tests.poison import ODD, WHOLE, as_sent, poisoned, registered
+from tests.poison import WHOLE, as_sent, odd_for, poisoned, registered
 from tests.rewriting_proxy import RewritingProxy
 from tests.world import World
 
@@ -45,12 +45,12 @@ def poisoning(world: World, path: re.Pattern[str], field: str, key: str, poisons
         yield
 
 
-def requests(world: World) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """One to be misstated for each odd value, and good ones on the same flow."""
+def requests(world: World, number: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """So many to be misstated, and good ones on the same flow."""
     population = world.populate(institutions=1, courses=1, requests=0, variety=False)
     org_id = str(population["institutions"][0]["orgId"])
-    bad = [world.control.add_request(org_id) for _ in ODD]
-    return bad, [world.control.add_request(org_id, examId=one["examId"]) for one in bad[::4]]
+    bad = [world.control.add_request(org_id) for _ in range(number)]
+    return bad, [world.control.add_request(org_id, examId=one["examId"]) for one in bad[::2]]
 
 
 def ids(cases: list[dict[str, Any]]) -> set[int]:
@@ -65,9 +65,10 @@ def submissions_of(world: World, cases: list[dict[str, Any]]) -> list[int]:
 @pytest.mark.parametrize("field", PERSON_FIELDS)
 def test_a_misstated_participant_hides_no_other(field: str, world: World) -> None:
     poisons: dict[int, Any] = {}
+    values = odd_for(field, PERSON_FIELDS)
     with poisoning(world, PARTICIPANTS, field, "participantId", poisons):
-        bad, good = requests(world)
-        poisons.update(zip((one["participantId"] for one in bad), ODD, strict=True))
+        bad, good = requests(world, len(values))
+        poisons.update(zip((one["participantId"] for one in bad), values, strict=True))
 
         def is_settled() -> bool:
             return len(registered(world) | ids(good)) + len(dead_messages(world)) == len(bad) + len(good)
@@ -81,7 +82,7 @@ def test_a_misstated_participant_hides_no_other(field: str, world: World) -> Non
 def test_whoever_cannot_be_found_is_told_that_a_participant_cannot_be_read(world: World) -> None:
     poisons: dict[int, Any] = {}
     with poisoning(world, PARTICIPANTS, "user", "participantId", poisons):
-        bad, _ = requests(world)
+        bad, _ = requests(world, 2)
         poisons[bad[0]["participantId"]] = "Kari Nordmann"
         world.carry_until(world.bridge(), lambda: len(dead_messages(world)) == 1, "it is set aside")
     (failure,) = dead_messages(world)[0]["errors"]
@@ -93,15 +94,15 @@ def test_whoever_cannot_be_found_is_told_that_a_participant_cannot_be_read(world
 @pytest.mark.parametrize("field", COMMENT_FIELDS)
 def test_a_misstated_comment_hides_no_other(field: str, world: World) -> None:
     poisons: dict[int, Any] = {}
+    # In place of the text a text stands for itself.
+    values = [value for value in odd_for(field, COMMENT_FIELDS) if not (field == "content" and isinstance(value, str))]
     with poisoning(world, COMMENTS, field, "containerId", poisons):
-        bad, good = requests(world)
+        bad, good = requests(world, len(values))
         bridge = world.bridge()
         world.send(bridge)
         world.control.wait("answered", len(bad) + len(good))
         submissions = submissions_of(world, bad)
-        # In place of the text a text stands for itself.
-        values = [value for value in ODD if not (field == "content" and isinstance(value, str))]
-        poisons.update(zip(submissions, values, strict=False))
+        poisons.update(zip(submissions, values, strict=True))
         world.carry_until(bridge, lambda: registered(world) >= ids(good), "the good ones are registered")
         summary = world.control.summary()
         assert summary["wrong_text"] == summary["registered_twice"] == 0
@@ -111,7 +112,7 @@ def test_a_misstated_comment_hides_no_other(field: str, world: World) -> None:
 def test_a_comment_that_does_not_say_whose_it_is_is_told_with_its_flow(world: World) -> None:
     poisons: dict[int, Any] = {}
     with poisoning(world, COMMENTS, WHOLE, "containerId", poisons):
-        bad, good = requests(world)
+        bad, good = requests(world, 2)
         bridge = world.bridge()
         world.send(bridge)
         world.control.wait("answered", len(bad) + len(good))
@@ -130,12 +131,13 @@ def test_a_comment_that_does_not_say_whose_it_is_is_told_with_its_flow(world: Wo
 def test_a_participant_misstated_after_dispatch_keeps_no_answer_of_another_back(field: str, world: World) -> None:
     """Nobody on these flows has a group: a comment is surely its participant's, whatever other rows say."""
     poisons: dict[int, Any] = {}
+    values = odd_for(field, PERSON_FIELDS)
     with poisoning(world, PARTICIPANTS, field, "participantId", poisons):
-        bad, good = requests(world)
+        bad, good = requests(world, len(values))
         bridge = world.bridge()
         world.send(bridge)
         world.control.wait("answered", len(bad) + len(good))
-        poisons.update(zip((one["participantId"] for one in bad), ODD, strict=True))
+        poisons.update(zip((one["participantId"] for one in bad), values, strict=True))
 
         def is_settled() -> bool:
             return len(registered(world)) + len(dead_messages(world)) == len(bad) + len(good)
