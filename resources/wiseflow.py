@@ -17,6 +17,7 @@ from casebridge.exams.flow_matching import same_source_code
 from casebridge.exams.institution import WiseflowAccess
 from casebridge.exams.wiseflow_records import (
     Explanation,
+    Flag,
     Flow,
     Id,
     Participant,
@@ -112,8 +113,8 @@ class CreatedExplanation(DomainModel):
     explanation_request_id: Id = Field(
         validation_alias=AliasChoices("explanationRequestId", "explanationId", "explanation_request_id")
     )
-    show_justification: bool = Field(False, alias="showJustification")
-    created: bool = False
+    show_justification: Flag = Field(False, alias="showJustification")
+    created: Flag = False
     """Whether the call created it (201) or found it there (200)."""
 
 
@@ -252,7 +253,7 @@ class WiseflowClient:
             path={"flow_id": flow_id},
             refusals={400: NO_FLOW, 403: COMMENTS_OFF, 404: NO_FLOW},
         )
-        return self._pages(call, self._settings.comments_page, _comment, _comment_identity)
+        return self._pages(call, self._settings.comments_page, _comment, lambda one: one)
 
     def renew_credential(self) -> bool:
         """Fetch a fresh token; false for a static key, of which only a call can tell whether it is good."""
@@ -356,10 +357,6 @@ def _comment(answer: HttpAnswer, row: Any) -> SubmissionComment | UnreadableComm
     except Exception:  # noqa: BLE001 see above
         return UnreadableComment.of(row)
     return comment
-
-
-def _comment_identity(one: SubmissionComment | UnreadableComment) -> object:
-    return one.comment_id if isinstance(one, SubmissionComment) else one
 
 
 def _hit(answer: HttpAnswer, row: Any, kind: type[Record], field: str, wanted: str) -> Record | None:

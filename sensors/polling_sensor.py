@@ -14,7 +14,7 @@ from resources.bridge_resource import BridgeResource
 from sensors.batch_request import batch_request
 from sensors.cursor import Cursor
 from sensors.interval import poll_seconds
-from sensors.turns import in_turn, next_first
+from sensors.turns import in_turn, is_paused, next_first
 
 BUDGET_SECONDS: Final = 50.0
 """A tick is cut off after 60 s, and keeps its cursor then: the poll is over before.
@@ -56,11 +56,12 @@ def poll_round(bridge: Bridge, source: str, poll: Poll, cursor: Cursor) -> Round
     """Poll in turn. Raises `NothingCouldBeReadError` when everybody failed; a part that failed does not hide the rest."""
     outcomes = poll(bridge, in_turn(bridge.institutions.active(), cursor.first))
     report = PollReport.of(outcomes)
-    missed = any(outcome.skipped and outcome.institution not in bridge.pauses.paused() for outcome in outcomes)
+    paused = bridge.pauses.paused()
+    missed = any(outcome.skipped and not is_paused(outcome, paused) for outcome in outcomes)
     # With an error the cursor stays: those who had no turn yet would never have one.
     if report.all_failed and not missed:
         raise NothingCouldBeReadError(source, outcomes)
-    return Round(outcomes, cursor.with_first(next_first(outcomes, bridge.pauses.paused())))
+    return Round(outcomes, cursor.with_first(next_first(outcomes, paused)))
 
 
 def polling_sensor(

@@ -13,12 +13,17 @@ def in_turn(institutions: Sequence[Institution], first: str | None) -> list[Inst
     return later + ordered[: len(ordered) - len(later)]
 
 
+def is_paused(outcome: PollOutcome, paused: Collection[str]) -> bool:
+    """Whether the whole institution is paused, or this exam system of it."""
+    return outcome.tenant in paused or outcome.institution in paused
+
+
 def next_first(outcomes: Sequence[PollOutcome], paused: Collection[str]) -> str | None:
     """Who is first next time: the first that did not get its turn, or else the second of this time.
 
     So the order moves on with every tick, past an institution that is slow. Paused ones never had a turn to miss.
     """
-    polled = [outcome for outcome in outcomes if outcome.tenant not in paused and outcome.institution not in paused]
+    polled = [outcome for outcome in outcomes if not is_paused(outcome, paused)]
     if not polled:
         return None
     missed = next((outcome for outcome in polled if outcome.skipped), None)

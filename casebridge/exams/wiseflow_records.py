@@ -98,6 +98,15 @@ GroupId = Annotated[str | None, BeforeValidator(_group)]
 """Number or text, as one; none where it is 0 or empty."""
 
 
+def _instead_of_null(default: Any) -> BeforeValidator:
+    """WISEflow may write null where it says nothing: it is as if the field were not there."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+Flag = Annotated[bool, _instead_of_null(default=False)]
+Ids = Annotated[tuple[Id, ...], _instead_of_null(())]
+
+
 class Flow(DomainModel):
     """A flow as `GET /flow/{flowId}` and `GET /license/sis/flows/{sisCode}` describe it."""
 
@@ -106,7 +115,7 @@ class Flow(DomainModel):
     variant: int
     combined_main_flow_id: OptionalId = Field(None, alias="combinedMainFlowId")
     """Set on a sub-flow of a combined flow."""
-    combined_sub_flow_ids: tuple[Id, ...] = Field((), alias="combinedSubFlowIds")
+    combined_sub_flow_ids: Ids = Field((), alias="combinedSubFlowIds")
     """Filled on the main flow of a combined flow."""
     source_code: str | None = Field(None, alias="sisCode")
 
@@ -151,7 +160,7 @@ class ParticipantUser(DomainModel):
     """The person behind a participant, without the name."""
 
     user_id: OptionalId = Field(None, alias="id")
-    external_ids: Personal[tuple[ExternalId, ...]] = Field((), alias="externalIds")
+    external_ids: Personal[Annotated[tuple[ExternalId, ...], _instead_of_null(())]] = Field((), alias="externalIds")
 
 
 class Participant(DomainModel):
@@ -276,7 +285,7 @@ class Explanation(DomainModel):
     request_date: Moment = Field(alias="requestDate")
     assign_date: OptionalMoment = Field(None, alias="assignDate")
     accept_date: OptionalMoment = Field(None, alias="acceptDate")
-    show_justification: bool = Field(False, alias="showJustification")
+    show_justification: Flag = Field(False, alias="showJustification")
     participant: ExplanationParticipant | None = None
     assigned_assessor: AssignedAssessor | None = Field(None, alias="assignedAssessor")
     justification: Personal[Justification | None] = None
@@ -318,7 +327,7 @@ class SubmissionComment(DomainModel):
     assessor_id: OptionalId = Field(None, alias="assessorId")
     assessor_user_id: OptionalId = Field(None, alias="assessorUserId")
     content: Personal[str | None] = None
-    share_type: str = Field("NONE", alias="shareType")
+    share_type: Annotated[str, _instead_of_null("NONE")] = Field("NONE", alias="shareType")
     created_at: Moment = Field(alias="createdAt")
     updated_at: OptionalMoment = Field(None, alias="updatedAt")
 
@@ -341,7 +350,7 @@ class UnreadableComment:
 
 
 def _number(row: Any, name: str) -> int | None:
-    """An id of WISEflow's in a row that could not be read as a whole."""
+    """An id of WISEflow's in a row that could not be read as a whole. Nobody's and nothing's id is 0."""
     number = row.get(name) if isinstance(row, dict) else None
-    is_number = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**63
+    is_number = isinstance(number, int) and not isinstance(number, bool) and 0 < number < 2**63
     return number if is_number else None

@@ -262,11 +262,19 @@ class DeadLetters:
                 f"code {_quoted(wanted.code)} is none: they are written as in wiseflow.flow_missing (docs/operating.md)"
             )
 
+        if wanted.correlation_id and not self._knows({"correlationId": wanted.correlation_id}):
+            raise UnknownChoiceError(
+                f"case {_quoted(wanted.correlation_id)} is unknown: casebridge dead list shows the correlation ids"
+            )
+
+    def _knows(self, selection: Document) -> bool:
+        return any(collection.find_one(selection, {"_id": 1}) for collection in self._known_by)
+
     def _knows_institution(self, key: str) -> bool:
         name = normal_institution(key)
         if name in self._configured():
             return True
-        return any(collection.find_one({"institution": name}, {"_id": 1}) for collection in self._known_by)
+        return self._knows({"institution": name})
 
     def _configured(self) -> list[str]:
         """In their one spelling, whatever that of the configuration is."""

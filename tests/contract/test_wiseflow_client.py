@@ -1,5 +1,6 @@
 """The WISEflow client against the simulated WISEflow; every exchange is held against the vendor's description."""
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, RateLimitedError, TransientError
 from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.institution import Institution, WiseflowAccess
+from casebridge.exams.wiseflow_records import SubmissionComment
 from casebridge.secrets import Secrets
 from casebridge.settings import HttpSettings, WiseflowSettings
 from resources.http import HttpClient
@@ -334,6 +336,21 @@ def test_a_list_that_cannot_be_read_is_never_an_empty_list(body: bytes) -> None:
         assert caught.value.code == "wiseflow.shape_unknown"
         assert "kari" not in str(caught.value)
         client.http.close()
+
+
+def test_comments_with_one_id_do_not_replace_each_other() -> None:
+    """The newest text is chosen by its date: whichever is listed last is not."""
+    rows = [
+        {"id": 0, "containerId": container, "content": text, "createdAt": f"2026-11-{day}T12:00:00Z"}
+        for container, day, text in ((500, 20, "En rettelse"), (500, 10, "En begrunnelse"), (501, 12, "En annens"))
+    ]
+    with ScriptedServer(answer("200 OK", page(json.dumps(rows)[1:-1], 3))) as server:
+        client = scripted(server)
+        found = client.submission_comments(7)
+        client.http.close()
+    assert [(one.container_id, one.content) for one in found if isinstance(one, SubmissionComment)] == [
+        (500, "En rettelse"), (500, "En begrunnelse"), (501, "En annens"),
+    ]  # fmt: skip
 
 
 def test_pages_without_an_end_end() -> None:

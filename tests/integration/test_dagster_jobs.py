@@ -296,6 +296,7 @@ def test_nothing_personal_reaches_dagsters_event_log(world: World, set_aside: Op
         ({"institution": "mistyped.no/test"}, "'mistyped.no/test' is unknown"),
         ({"queue": "wiseflow-begrunelse"}, "'wiseflow-begrunelse' is unknown"),
         ({"code": "no code"}, "'no code' is none"),
+        ({"correlation_id": "019ac000-0000-7000-8000-00000000000f"}, "is unknown"),
         ({"since": "1h", "before": "2h"}, "is not before"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from pymongo.errors import PyMongoError
 
 from casebridge import time_limit
-from casebridge.errors import TransientError
+from casebridge.errors import AuthBrokenError, TransientError
 from casebridge.exams.polling import PollOutcome
 from casebridge.time_limit import TimeLimit
 from resources.bridge import Bridge
@@ -144,6 +144,21 @@ def test_one_institution_that_fails_does_not_fail_the_tick(world: World, operato
 
 def test_when_nobody_can_be_read_the_tick_fails_with_cause_and_next_action(world: World, operator: Operators) -> None:
     sitting = operator(institutions=2)
+    world.control.faults({"kind": "status", "system": "fs", "status": 503})
+
+    with pytest.raises(NothingCouldBeReadError, match="Next:"):
+        sitting.tick("fs_requests_sensor")
+
+
+def test_a_paused_exam_system_does_not_hide_that_nobody_else_can_be_read(world: World, operator: Operators) -> None:
+    sitting = operator(institutions=2)
+    bridge = world.bridge()
+    paused, _ = bridge.institutions.active()
+    bridge.pauses.pause(
+        paused.key,
+        paused.exam_system,
+        AuthBrokenError("wiseflow.credentials_refused", "WISEflow refused them.", "Renew them."),
+    )
     world.control.faults({"kind": "status", "system": "fs", "status": 503})
 
     with pytest.raises(NothingCouldBeReadError, match="Next:"):

@@ -8,10 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casebridge.errors import PermanentError
+from casebridge.exams import wiseflow_records
 from casebridge.exams.flow_matching import choose_comment, find_answer, match_candidate
 from casebridge.exams.identity import Person
 from casebridge.exams.models import ExamPlace
-from casebridge.exams.wiseflow_records import Participant
+from casebridge.exams.wiseflow_records import (
+    AssignedAssessor,
+    Explanation,
+    ExplanationParticipant,
+    ExternalId,
+    Flow,
+    Justification,
+    Participant,
+    ParticipantUser,
+    SourceHit,
+    SubmissionComment,
+)
+from casebridge.personal_data import DomainModel
+from resources import wiseflow
+from resources.wiseflow import CreatedExplanation
 from tests.wiseflow_rows import ANSWERED, ASKED, comment, explanation, iso
 
 SEEN = datetime.fromtimestamp(ANSWERED + 7200, UTC)
@@ -106,3 +121,35 @@ class TestNothingInCommon:
         with pytest.raises(PermanentError) as caught:
             match_candidate(ExamPlace(1, (2,)), listed, Person(1042, 1, None, "uis.no"))
         assert caught.value.code == "wiseflow.participant_ambiguous"
+
+
+RECORDS: tuple[tuple[type[DomainModel], dict[str, Any]], ...] = (
+    (Flow, {"id": 1, "state": 3, "variant": 0}),
+    (SourceHit, {"code": "x", "flow": {"flowid": 1}}),
+    (ExternalId, {}),
+    (AssignedAssessor, {}),
+    (Justification, {}),
+    (ExplanationParticipant, {"participantId": 1}),
+    (ParticipantUser, {}),
+    (Participant, {"participantId": 1}),
+    (Explanation, {"explanationId": 1, "state": 2, "requestDate": ASKED}),
+    (SubmissionComment, {"id": 1, "createdAt": ASKED}),
+    (CreatedExplanation, {"explanationId": 1}),
+)
+
+
+@pytest.mark.parametrize(("record", "least"), RECORDS, ids=lambda each: getattr(each, "__name__", ""))
+def test_null_in_an_optional_field_says_as_much_as_no_field(record: type[DomainModel], least: dict[str, Any]) -> None:
+    bare = record.model_validate(least)
+    optional = {field.alias or name: None for name, field in record.model_fields.items() if not field.is_required()}
+    assert record.model_validate({**least, **optional}) == bare
+
+
+def test_every_record_of_wiseflows_is_among_them() -> None:
+    there = {
+        one
+        for module in (wiseflow_records, wiseflow)
+        for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, DomainModel) and one.__module__ == module.__name__
+    }
+    assert {record for record, _ in RECORDS} == there
