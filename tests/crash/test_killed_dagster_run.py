@@ -1,11 +1,14 @@
-"""A Dagster run is killed, or meets a defect, at each named place; the next run finishes all."""
+"""A Dagster run is killed, or meets a defect; the next run finishes all.
+
+Its work is a listener's, which is killed at every named place (`test_killed_listener`): here at those where the run holds
+something, an effect is made, or one of two writes is done.
+"""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
-from casebridge.crash_points import CRASH_POINTS
 from tests.crash.test_killed_listener import show_answers
 from tests.dagster_run import DagsterRuns
 from tests.ledger import check_everything
@@ -28,14 +31,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-DEFECTS = ("claimed", "effect_made", "settled")
-"""Where a run meets one: before, in and after the work. `test_defective_listener` has each place."""
+PLACES = ("cases_written", "keys_written", "claimed", "effect_made", "concluded", "settled", "effect_delivered")
+DEFECTS = ("claimed", "settled")
+"""Where a run meets one: before and after the work. `test_defective_listener` has each place."""
 
 
 @pytest.mark.parametrize(
     "crash",
     [
-        *(Crash(point, kind="kill") for point in CRASH_POINTS),
+        *(Crash(point, kind="kill") for point in PLACES),
         *(Crash(point, kind="exception") for point in DEFECTS),
         WHILE_REGISTERING,
     ],

@@ -1,10 +1,11 @@
-"""`make bench` still runs, row by row, at its smallest sizes. The figures themselves are no test's business"""
+"""`make bench` still runs, at its smallest sizes. The figures themselves are no test's business."""
 
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,30 +38,43 @@ BEST = "best of all"
 WITHOUT_A_PEER = "not measured"
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("measurement", MEASUREMENTS)
-def test_each_measurement_runs_and_writes_its_rows(
-    measurement: str, tmp_path: Path, uses_server: Callable[[str], None]
-) -> None:
-    output = tmp_path / "bench.json"
+@dataclass(frozen=True)
+class Bench:
+    """What a run of it wrote: the rows of its file, and what it printed."""
+
+    rows: list[dict[str, Any]]
+    table: str
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """`QUICK=1 make bench`: all rows, in one process."""
+    output = tmp_path_factory.mktemp("bench") / "bench.json"
     ended = subprocess.run(
         [sys.executable, "-m", "bench"],
         cwd=ROOT,
-        env={**os.environ, "ONLY": measurement, "QUICK": "1", "OUTPUT": str(output)},
+        env={**os.environ, "QUICK": "1", "OUTPUT": str(output)},
         capture_output=True,
         text=True,
         check=False,
     )
-
     assert ended.returncode == 0, ended.stderr[-3000:]
-    rows: list[dict[str, Any]] = json.loads(output.read_text())
-    uses_server(rows[0]["server"])
-    assert {row["name"] for row in rows if BEST not in row["name"]} == ROWS[measurement]
-    for row in rows:
+    return Bench(json.loads(output.read_text()), ended.stdout)
+
+
+@pytest.mark.timeout(600)
+def test_each_measurement_writes_its_rows(bench: Bench, uses_server: Callable[[str], None]) -> None:
+    uses_server(bench.rows[0]["server"])
+    assert ROWS.keys() == MEASUREMENTS.keys()
+    assert {row["name"] for row in bench.rows if BEST not in row["name"]} == set().union(*ROWS.values())
+
+
+def test_each_row_tells_all_that_it_is_read_with(bench: Bench) -> None:
+    for row in bench.rows:
         assert row.keys() == FIELDS
         assert row["ours"] > 0
         assert row["runs"] >= 1
-        assert row["server"] in ended.stdout
+        assert row["server"] in bench.table
         assert row["bound_by"]
         assert (row["peer"] is None) == row["peer_name"].startswith(WITHOUT_A_PEER)
         assert (row["met"] is None) == (row["goal"] is None or row["peer"] is None)

@@ -91,15 +91,16 @@ NOT_NEEDED: Final = {
 
 
 def cases_and_rows(
-    template: Document, row: dict[str, Any], institution: Institution, each: int
+    template: Document, row: dict[str, Any], institution: Institution
 ) -> Iterator[tuple[Document, dict[str, Any]]]:
     """A registered case for a value of each field, with its row, of a person of its own.
 
-    Every value of the fields that are read for a row that is open again; of the others each third or so, in turns.
+    Every second value of the fields that are read for a row that is open again, and fewer of the others, in turns.
     """
     number = 0
     for place, field in enumerate(sorted({*template, *SEEN_LATER} - {"_id"})):
-        for value in VALUES if field in READ else VALUES[place % each :: each]:
+        step = 2 if field in READ else 6
+        for value in VALUES[place % step :: step]:
             number += 1
             person = FIRST_ODD + number
             own = {**row, "personlopenr": person, "kandidatnr": person}
@@ -120,13 +121,13 @@ def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
     world.carry(bridge)
     template = world.database.cases.find_one({"state": "registered"}) or {}
     rows = []
-    for case, row in cases_and_rows(template, exam.rows[0], institution, 6 if in_fs == "open" else 3):
+    for case, row in cases_and_rows(template, exam.rows[0], institution):
         try:
             world.database.cases.insert_one(case)
         except OperationFailure:
             continue  # what the server takes in no index
         rows.append({**row, "datoVedtakFormidlet": "2026-11-20"} if in_fs == "finished" else row)
-    assert len(rows) > 300
+    assert len(rows) > 150
     new = {**exam.rows[0], "personlopenr": FIRST_ODD, "kandidatnr": FIRST_ODD}
     shown = [] if in_fs == "gone" else rows
 
@@ -141,7 +142,7 @@ def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
         assert registered["correlationId"] in taken.accepted, "open again: registered anew"
         assert "openAgainAt" in registered
     (alert,) = world.database.alerts.find({"code": "casebridge.case_unreadable"})
-    assert len(alert["correlationIds"]) > 20
+    assert len(alert["correlationIds"]) > 15
 
 
 @pytest.mark.parametrize("field", ["personlopenr", "vurdId", "correlationId"])
