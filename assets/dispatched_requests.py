@@ -63,6 +63,7 @@ def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.Ma
             "pending_before_dispatched": outcome.dispatched,
             "pending_before_set_aside": outcome.set_aside,
             "pending_before_waiting": outcome.waiting,
+            "pending_before_withdrawn": outcome.withdrawn,
             **standing_metadata(wired),
         }
     )

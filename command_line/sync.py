@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from casebridge.bounded import LONGEST_REACH_BACK_DAYS, LONGEST_WAIT_SECONDS
 from casebridge.exams import answer_poller, request_reader
 from casebridge.exams.institution import Institution
+from casebridge.messaging.message import MessageStatus
 from casebridge.operators.synchronisation import PollReport
 from command_line.output import ExitCode, notes, print_json, results, table
 from command_line.process import bridge_of_this_process
@@ -26,7 +27,7 @@ def sync(
 ) -> None:
     """Read FS, send new requests on, look for answers and register them; wait up to two minutes for the outcome.
 
-    Exit code 1: no institution could be read; 4: some could not, or some requests did not get there.
+    Exit code 1: no institution could be read; 4: some could not, some requests did not get there, or something was set aside.
     """
     if reach_back_days is not None and not 0 <= reach_back_days <= LONGEST_REACH_BACK_DAYS:
         raise typer.BadParameter(f"a number from 0 to {LONGEST_REACH_BACK_DAYS}", param_hint="--reach-back-days")
@@ -44,7 +45,8 @@ def sync(
     read, asked = outcome["requests"], outcome["outcome"]
     if read["failed"] and len(read["failed"]) == read["institutions"] - read["skipped"]:
         raise typer.Exit(ExitCode.FAILED)
-    if read["failed"] or outcome["answers"]["failed"] or asked["waiting"] or asked["set_aside"]:
+    dead = any(outcome[batch]["by_status"].get(MessageStatus.DEAD) for batch in ("sent", "registered"))
+    if read["failed"] or outcome["answers"]["failed"] or asked["waiting"] or asked["set_aside"] or dead:
         raise typer.Exit(ExitCode.ATTENTION)
 
 

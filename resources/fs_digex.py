@@ -16,6 +16,7 @@ from requests.auth import HTTPBasicAuth
 from casebridge.errors import AuthBrokenError, PermanentError, TransientError
 from casebridge.exams.exam_key import exam_name
 from casebridge.exams.fs_rows import canonical, fs_number
+from casebridge.exams.fs_values import moment
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import (
     LINE_NOT_AN_OBJECT,
@@ -298,11 +299,9 @@ def _read_line(line: Any) -> tuple[ChangedExam | None, str | None]:
 
 
 def _changed_at(line: Mapping[str, Any]) -> datetime | None:
-    value = line.get("sistEndret")
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=OSLO)).astimezone(UTC) if moment else None
-    except (ValueError, OverflowError):
+        return moment(line.get("sistEndret"))
+    except ValueError:
         return None
 
 

@@ -48,7 +48,10 @@ class AuditLog:
         return bounded(self._entries.find(where, READ, batch_size=AT_ONCE).sort("time", -1).limit(limit), limit)
 
     def counts_since(self, since: datetime) -> Iterator[dict[str, Any]]:
-        """How many entries each submodule and step wrote since, by outcome: to be summed as they come."""
-        names = {"submodule": "$submodule", "step": "$step", "success": "$success"}
+        """How many entries each submodule and step wrote since, by success and outcome: to be summed as they come.
+
+        A step may end well without its act, because there is nothing to do any more: then its `outcome` says why.
+        """
+        names = {"submodule": "$submodule", "step": "$step", "success": "$success", "outcome": "$detail.outcome"}
         group = {"$group": {"_id": names, "entries": {"$sum": 1}}}
         yield from self._entries.aggregate([{"$match": {"time": {"$gte": since}}}, group], batchSize=AT_ONCE)

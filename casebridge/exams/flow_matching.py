@@ -40,8 +40,15 @@ SHARED_WITH_PARTICIPANT: Final = frozenset({"PARTICIPANTS", "ALL"})
 
 
 def same_source_code(code: str | None, wanted: str) -> bool:
-    """Whether a flow's source code is exactly the exam's: a search may hit codes that only begin like it."""
-    return code is not None and unicodedata.normalize("NFC", code) == unicodedata.normalize("NFC", wanted)
+    """Whether a flow's source code is exactly the exam's: a search may hit codes that only begin like it.
+
+    Separators at the end say nothing, as in WISEflow's own search.
+    """
+    return code is not None and _normal_source_code(code) == _normal_source_code(wanted)
+
+
+def _normal_source_code(code: str) -> str:
+    return unicodedata.normalize("NFC", code).rstrip("|")
 
 
 def main_flows_wanted(hits: Iterable[Flow]) -> tuple[int, ...]:

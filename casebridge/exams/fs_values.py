@@ -6,7 +6,7 @@ FS writes `kommisjonsId` as text or number and dates in ISO or Norwegian form, w
 
 import re
 import unicodedata
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,9 @@ FIRST_DAY: Final = date(2000, 1, 1)
 LAST_DAY: Final = date(2099, 12, 31)
 """A day before the first or after the last stands for "none" or "never" in some registry, and is no day of a case."""
 
-NORWEGIAN: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[T ]+\d{1,2}[:.]\d{2}(?:[:.]\d{2})?)?", re.ASCII)
+NORWEGIAN: Final = re.compile(
+    r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[T ]+(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?)?", re.ASCII
+)
 ZONED_DAY: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})", re.ASCII)
 """A day as XML writes it, with a zone and without a time: it is that day, wherever."""
 LONGEST_TEXT: Final = 256
@@ -64,7 +66,7 @@ def _read_day(value: Any) -> date:
         raise ValueError("not a date")  # noqa: TRY004 pydantic reports a ValueError as a field that is misstated
     text = value.strip()
     if norwegian := NORWEGIAN.fullmatch(text):
-        day, month, year = map(int, norwegian.groups())
+        day, month, year = map(int, norwegian.groups()[:3])
         return date(year, month, day)
     if day_alone := ZONED_DAY.fullmatch(text):
         return date.fromisoformat(day_alone[1])
@@ -74,6 +76,30 @@ def _read_day(value: Any) -> date:
         return (moment.astimezone(OSLO) if moment.tzinfo else moment).date()
     except OverflowError:
         raise ValueError("not a day that a case can have") from None
+
+
+def moment(value: Any) -> datetime:
+    """When something happened: ISO 8601 or the Norwegian form, in Oslo's time unless it has a zone, or the seconds of Unix time.
+
+    Raises `ValueError` for whatever is none, also where a calendar has no such day.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, OSError):
+            raise ValueError("not a time that a calendar has") from None
+    if not isinstance(value, str):
+        raise ValueError("not a time")  # noqa: TRY004 see _read_day
+    text = value.strip()
+    if norwegian := NORWEGIAN.fullmatch(text):
+        day, month, year, hour, minute, second = (int(part or 0) for part in norwegian.groups())
+        read = datetime(year, month, day, hour, minute, second, tzinfo=OSLO)
+    else:
+        read = datetime.fromisoformat(text)
+    try:
+        return (read if read.tzinfo else read.replace(tzinfo=OSLO)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not a time that a calendar has") from None
 
 
 FsNumber = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**63)]
@@ -90,8 +116,11 @@ OptionalFsDate = Annotated[date | None, BeforeValidator(_day_or_none)]
 
 def _of_exam(value: Any) -> str | None:
     """A text of the exam, or the one in an object such as `tid: {reel: …}`. What is neither is as good as not sent."""
-    text = value.get("reel") if isinstance(value, dict) else value
-    return text if isinstance(text, str) and len(text) <= LONGEST_TEXT and not CONTROLS.search(text) else None
+    try:
+        text = _text(value.get("reel") if isinstance(value, dict) else value)
+    except ValueError:
+        return None
+    return text if isinstance(text, str) and len(text) <= LONGEST_TEXT else None
 
 
 ExamText = Annotated[str | None, BeforeValidator(_of_exam)]

@@ -4,6 +4,7 @@ WISEflow's FS client builds them from `vurderingsordning` and `tid`, the key of 
 them an institution's flows bear is its own to say, by a template in `configDB.orgs` (`wiseflow.sourceCode`).
 """
 
+import unicodedata
 from string import Formatter
 from typing import Any, Final, Self
 
@@ -53,7 +54,8 @@ class SourceCodeTemplate(str):
                 system="FS",
             )
         columns = dict(zip(KEY_COLUMNS, exam.parts, strict=True))
-        return self.format_map(columns | {name: (value or "").strip() for name, value in sent.items()})
+        parts = columns | {name: (value or "").strip() for name, value in sent.items()}
+        return unicodedata.normalize("NFC", self.format_map(parts))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:

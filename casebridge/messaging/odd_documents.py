@@ -256,7 +256,8 @@ class OddDocuments:
         log_defect(error)
         try:
             # The alert first: a dead message of which nobody was told would be silence.
-            self._alerts.owe(_alert(Message.from_document({"_id": UNKNOWN, **_said(known or {})}), unwritable()))
+            told = Message.from_document({"_id": UNKNOWN, **_said(known or {})})
+            self._alerts.owe(_alert(told, unwritable(), set_aside=False))
             self._messages.update_one(seen, SMALLEST_DEATH)
         except Exception as problem:
             if is_away(problem):
@@ -332,7 +333,8 @@ def _said(stored: Document) -> dict[str, Any]:
     return said
 
 
-def _alert(message: Message, error: PermanentError) -> Alert:
+def _alert(message: Message, error: PermanentError, *, set_aside: bool = True) -> Alert:
+    """`set_aside`: the message has the error among its own, so that it is found by its code."""
     return Alert.of(
         error,
         institution=message.institution,
@@ -340,5 +342,5 @@ def _alert(message: Message, error: PermanentError) -> Alert:
         submodule=message.queue,
         step=STEP,
         correlation_id=None if message.correlation_id == UNKNOWN else message.correlation_id,
-        set_aside=True,
+        set_aside=set_aside,
     )

@@ -120,7 +120,8 @@ class Settler:
     def _bury(self, handled: Handled) -> Outcome:
         """Its document does not even take that it failed: left to its lease it would be run for ever, and nobody told."""
         message, error = handled.message, unwritable()
-        self._alerts.owe(_alert(message, handled.step, error, set_aside=True))
+        # Its code is not among the message's errors: no command finds it by that, as it would a message that is set aside.
+        self._alerts.owe(_alert(message, handled.step, error, set_aside=False))
         try:
             self._queue.bury(message)
         except LeaseLostError:

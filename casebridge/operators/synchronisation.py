@@ -85,8 +85,11 @@ class Awaited:
     """What became of the cases that were waited for; `waiting` did not get there in time."""
 
     dispatched: int
+    """The exam system has the request, or had it and has answered."""
     set_aside: int
     waiting: int
+    withdrawn: int
+    """Removed or settled in FS meanwhile."""
 
 
 class Synchronisation:
@@ -159,6 +162,8 @@ class Synchronisation:
                 tally["set_aside"] += 1
             elif state == CaseState.REQUESTED:
                 tally["waiting"] += 1
+            elif state == CaseState.WITHDRAWN:
+                tally["withdrawn"] += 1
             else:
                 tally["dispatched"] += 1
-        return Awaited(tally["dispatched"], tally["set_aside"], tally["waiting"])
+        return Awaited(tally["dispatched"], tally["set_aside"], tally["waiting"], tally["withdrawn"])

@@ -10,6 +10,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from casebridge.audit.log import AuditLog
+from casebridge.exams.answer_flow import REGISTERED
 from casebridge.operators import odd
 from casebridge.operators.status import Status
 
@@ -20,6 +21,8 @@ TODAY: Final = {
     "show_explanation": "today_shown",
 }
 """Steps of the audit that are counted, and the names that they have in a report."""
+DONE: Final = (None, REGISTERED)
+"""Outcomes of such a step that did its act; with another one there was nothing to do any more."""
 
 
 def midnight(now: datetime) -> datetime:
@@ -31,9 +34,10 @@ def totals(status: Status, audit: AuditLog) -> Mapping[str, int | float]:
     """All names are always there. Today's are counted by the audit's index on time: as many entries as today has."""
     today = dict.fromkeys((*TODAY.values(), "today_failed_steps"), 0)
     for count in audit.counts_since(midnight(status.at)):
-        of = count.get("_id")
-        name = TODAY.get(odd.text(of, "step")) if odd.mapping(count, "_id").get("success") else "today_failed_steps"
-        if name:
+        of = odd.mapping(count, "_id")
+        if not of.get("success"):
+            today["today_failed_steps"] += count["entries"]
+        elif of.get("outcome") in DONE and (name := TODAY.get(odd.text(of, "step"))):
             today[name] += count["entries"]
     rows = status.institutions
     return {

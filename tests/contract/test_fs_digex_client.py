@@ -314,7 +314,7 @@ def test_a_line_that_cannot_be_read_hides_no_other(bad: str) -> None:
     assert len(found.unreadable) == 1
 
 
-@pytest.mark.parametrize("changed_at", ["yesterday", 1767863700, None, "9999-12-31T23:59:59-10:00"])
+@pytest.mark.parametrize("changed_at", ["yesterday", True, 1e300, "32.01.2026", None, "9999-12-31T23:59:59-10:00"])
 def test_a_line_without_a_time_is_told_of_and_its_exam_is_read(changed_at: object) -> None:
     found = changes(json.dumps([GOOD, {"examId": "def", "sistEndret": changed_at, "brukernavn": "kari.n"}]).encode())
     assert {exam.vurd_id: exam.changed_at is None for exam in found.exams} == {"abc": False, "def": True}
@@ -333,9 +333,25 @@ def test_what_is_no_row_hides_no_row(bad: str) -> None:
     assert len([row for row in rows if isinstance(read_row(row), UnreadableRow)]) == 3
 
 
-def test_a_time_without_a_zone_is_oslos() -> None:
-    [exam] = changed([{"examId": "abc", "sistEndret": "2026-01-08T09:14:22"}])
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        "2026-01-08T09:14:22",
+        "08.01.2026 09:14:22",
+        "8.1.2026, 09.14.22",
+        1767860062,
+        1767860062.0,
+        "2026-01-08T08:14:22Z",
+    ],
+)
+def test_a_time_is_read_in_every_form_and_without_a_zone_it_is_oslos(spelt: object) -> None:
+    [exam] = changed([{"examId": "abc", "sistEndret": spelt}])
     assert exam.changed_at == datetime(2026, 1, 8, 8, 14, 22, tzinfo=UTC)
+
+
+def test_a_norwegian_day_without_a_time_is_its_first_moment() -> None:
+    [exam] = changed([{"examId": "abc", "sistEndret": "08.07.2026"}])
+    assert exam.changed_at == datetime(2026, 7, 7, 22, tzinfo=UTC)
 
 
 def test_an_exam_is_fetched_whole_when_one_of_its_lines_brought_no_request() -> None:

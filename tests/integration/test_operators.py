@@ -1,11 +1,13 @@
 """What operators ask, answered by the classes and by the real command: how things stand, where a case is, synchronise now."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from casebridge.operators.totals import totals
 from command_line.main import application
 from resources.bridge import Bridge
 from tests.processes import Processes
@@ -179,6 +181,35 @@ def test_the_sync_command_tells_how_it_went(world: World, processes: Processes) 
     world.control.faults({"system": "fs", "kind": "status", "status": 503})
     assert processes.run("sync", "--wait", "5").exit_code == FAILED
     assert {row["orgId"] for row in world.control.cases() if row["state"] != "visible"} == {first, second}
+
+
+def test_the_sync_command_says_that_a_row_waits_for_a_person(world: World, processes: Processes) -> None:
+    """A row that cannot be read has no case: only its message tells of it."""
+    population = world.populate(institutions=1, courses=1, requests=1, variety=False)
+    org_id = population["institutions"][0]["orgId"]
+    world.control.add_request(org_id, expected="invalid_row", raw={"kandidatnr": None})
+
+    ended = processes.run("sync", "--json", "--wait", "5")
+
+    assert ended.json()["outcome"]["set_aside"] == 0
+    assert ended.json()["sent"]["by_status"] == {"processed": 1, "dead": 1}
+    assert ended.exit_code == ATTENTION
+
+
+def test_a_row_that_is_removed_before_it_was_sent_counts_as_withdrawn(world: World) -> None:
+    world.populate(institutions=1, courses=1, requests=2, variety=False)
+    bridge = world.bridge()
+    institutions = bridge.institutions.active()
+    found = bridge.synchronisation.read_requests(institutions)
+    world.control.withdraw(world.control.cases()[0]["caseId"], how="removed")
+    bridge.synchronisation.run_batch()
+    bridge.synchronisation.read_requests(institutions, reach_back=timedelta(days=3650))
+
+    awaited = bridge.synchronisation.wait_for_dispatch(found.correlation_ids, 0.0)
+
+    assert (awaited.dispatched, awaited.withdrawn, awaited.waiting) == (1, 1, 0)
+    numbers = totals(bridge.status.read(), bridge.audit)
+    assert (numbers["today_dispatched"], numbers["total_dispatched"]) == (1, 1)
 
 
 def test_a_synchronisation_handles_what_is_tried_again_while_it_waits(world: World) -> None:

@@ -82,6 +82,11 @@ class TestSourceCode:
         assert not same_source_code("901||DAT200||1||S||2025||HØST||2", "901||DAT200||1||S||2025||HØST")
         assert not same_source_code(None, "901")
 
+    def test_separators_at_the_end_say_nothing(self) -> None:
+        assert same_source_code("901||DAT200", "901||DAT200||")
+        assert same_source_code("901||DAT200||||", "901||DAT200")
+        assert not same_source_code("901||DAT200||1", "901||DAT200||")
+
     def test_letters_may_be_composed_or_not(self) -> None:
         assert same_source_code("VA\u030aR", "V\u00c5R")
 

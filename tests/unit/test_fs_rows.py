@@ -118,3 +118,15 @@ def test_the_open_row_that_was_asked_for_last_counts_in_whatever_order_they_come
         [old, finished, new],
         [request(personlopenr=7)],
     ]
+
+
+@pytest.mark.parametrize("part", ["vurderingsordning", "tid"])
+@pytest.mark.parametrize("sent", [1, 1.0, "1", {"reel": 1}, {"reel": "1"}])
+def test_a_part_of_the_exam_that_is_a_number_is_its_digits(part: str, sent: object) -> None:
+    assert getattr(request(**{part: sent}), part) == "1"
+
+
+@pytest.mark.parametrize("part", ["vurderingsordning", "tid"])
+@pytest.mark.parametrize("sent", [None, True, 1.5, [], {}, {"reel": None}, "a\nb", "x" * 300])
+def test_a_part_of_the_exam_that_is_none_is_as_good_as_not_sent(part: str, sent: object) -> None:
+    assert getattr(request(**{part: sent}), part) is None

@@ -44,6 +44,11 @@ def test_the_vendors_own_fields_stand_where_the_template_says() -> None:
     assert template.render(EXAM, vurderingsordning="SKOLE", tid=" 2025 HØST ") == "217||DAT200||1||SKOLE||2025 HØST"
 
 
+def test_what_fs_sends_decomposed_is_searched_for_composed() -> None:
+    rendered = SourceCodeTemplate(VENDORS).render(EXAM, vurderingsordning="S", tid="2025 VA\u030aR")
+    assert rendered == "217||DAT200||1||S||2025 V\u00c5R"
+
+
 @pytest.mark.parametrize(
     "sent", [{"vurderingsordning": None, "tid": "2025 HØST"}, {"vurderingsordning": "S", "tid": " "}]
 )
