@@ -10,6 +10,7 @@ from typing import Final
 
 from casebridge.errors import PermanentError
 from casebridge.exams.visible_text import says_something
+from resources.readable_text import LONGEST
 
 UNCARRIED: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """C0 controls but tab and line ends, lone surrogates and non-characters: XML 1.0 and UTF-8 have no place for them."""
@@ -31,6 +32,14 @@ def carried_text(text: str, maximum_bytes: int) -> CarriedText:
             "fs.text_empty",
             "The explanation is empty, and an empty explanation is never registered in FS.",
             "Ask the assessor (through the institution) to write the explanation, then replay the message.",
+            system="FS",
+        )
+    if len(text) > LONGEST:
+        # It was not read, so it may be HTML: whatever FS accepts, and however little is left of it, it is no answer.
+        raise PermanentError(
+            "fs.text_too_long",
+            f"The explanation has {len(text)} characters; {LONGEST} are read at most.",
+            "Have the assessor shorten it, or register it in FS by hand.",
             system="FS",
         )
     size = len(carried.encode())

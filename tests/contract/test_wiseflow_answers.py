@@ -8,6 +8,7 @@ import pytest
 from casebridge.errors import CaseError, NotReadyError, PermanentError, TransientError
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState
+from resources.readable_text import LONGEST
 from resources.wiseflow_exam_system import WiseflowExamSystem
 from simulators.process import RunningSimulators
 from tests.contract.clients import SimulatedWorld, recorded
@@ -57,6 +58,21 @@ def test_the_answer_is_the_text_of_this_participants_assessor(
     assert one.candidate.flow_id == other.candidate.flow_id
     assert one.text(exams) == "Én 👍 tekst\nmed æøå, a < b & <p>\n\nGodt"
     assert other.text(exams) == "En annens tekst"
+
+
+@pytest.mark.parametrize("justification", ["comment", "justification"])
+def test_html_that_is_too_long_to_be_read_never_reaches_fs(
+    world: SimulatedWorld,
+    institution: Institution,
+    exams: WiseflowExamSystem,
+    simulators: RunningSimulators,
+    justification: str,
+) -> None:
+    simulators.control.modes(justification=justification)
+    text = answered(world, exams, institution, answer_text="<p>Godt</p>" * (LONGEST // 11 + 1)).text(exams)
+    with pytest.raises(PermanentError) as caught:
+        world.registry(institution, maximum_text_bytes=10 * LONGEST).check_text(text)
+    assert caught.value.code == "fs.text_too_long"
 
 
 def test_the_moment_of_an_answer_is_wiseflows_and_stays(

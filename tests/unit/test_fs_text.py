@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from casebridge.errors import PermanentError
 from resources.fs_text import carried_text
+from resources.readable_text import LONGEST, readable_text
 
 
 def test_what_people_write_stays() -> None:
@@ -37,6 +38,15 @@ def test_the_limit_counts_bytes_and_nothing_is_cut() -> None:
         carried_text("æ" * 5 + "x", 10)
     assert caught.value.code == "fs.text_too_long"
     assert "æ" not in str(caught.value)
+
+
+@pytest.mark.parametrize("unit", ["<p>Hei</p>", "&oslash;", "<p>\x00</p>", "x"])
+def test_a_text_that_was_too_long_to_be_read_is_never_carried(unit: str) -> None:
+    """Whatever FS accepts: it may be HTML. Nor where so much is removed that FS would accept what is left."""
+    html = readable_text(unit + "\x00" * (LONGEST - len(unit) + 1))
+    with pytest.raises(PermanentError) as caught:
+        carried_text(html, 10 * LONGEST)
+    assert caught.value.code == "fs.text_too_long"
 
 
 @given(st.text(st.characters(exclude_categories=[]), min_size=1))

@@ -1,6 +1,8 @@
 """HTML becomes text that a person can read; a plain text stays exactly as it was written."""
 
 import re
+import subprocess
+import sys
 import time
 from html import escape
 
@@ -9,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from casebridge.exams.visible_text import says_something
-from resources.html_text import KNOWN
-from resources.readable_text import readable_text
+from resources.html_text import EMPTY, KNOWN
+from resources.readable_text import LONGEST, MOST_TAGS, readable_text
 
 PLAIN = (
     "",
@@ -40,6 +42,15 @@ PLAIN = (
     "<strong>",
     "Bruk <input> og <video>, ikke <iframe>",
     "<script> mangler",
+    "if (a<b && c>d)",
+    "x<b and c=d> og y",
+    "<b c=d",
+    "fra <i=0> til <i=n>",
+    "en <m:n> relasjon og <xs:element name='a'> i skjemaet",
+    "<!-- et utkast --> og <![CDATA[data]]>",
+    "<dir>/fil.txt mangler",
+    "<text>Svaret</text>, <line>, <use>x</use>",
+    "Bruk <option checked> og <table border>",
 )
 
 HTML = {
@@ -78,6 +89,91 @@ HTML = {
     "columns of a table": ("<table><colgroup><col/><col></colgroup><tr><td>a</td><td>b</td></tr></table>", "a\tb"),
     "a formula": ("<p>Her er <math><mi>x</mi><mo>=</mo><mn>2</mn></math> feil</p>", "Her er x=2 feil"),
     "a lone surrogate": ("<p>En\ud800</p>", "En"),
+    "attributes without a space between": ('<p class="a"style="b">x</p>', "x"),
+    "quotes in quotes": ('<p style="font-family:"Calibri",sans-serif">Hei</p>', "Hei"),
+    "quotes in quotes, later": ('<p>Hei</p>\n<p style="font-family:"Calibri",sans-serif">du</p>', "Hei\n\ndu"),
+    "an attribute without its value": ("<p title=>x</p>", "x"),
+    "an attribute of a program": ('<p @click="x" :b="c">x</p>', "x"),
+    "a quote that never ends": ('<p>Hei</p><p style="x>du</p><p class="b">der</p>', "Hei\n\ndu\n\nder"),
+    "an address without quotes": ("<p>Hei</p><a href=https://x.no/?a=1>her</a>", "Hei\n\nher (https://x.no/?a=1)"),
+    "an address behind an odd attribute": ('<p><a class="a"href="https://x.no">her</a></p>', "her (https://x.no)"),
+    "an address of another attribute": ('<p><a data-href="https://x.no" title="href=https://y.no">her</a></p>', "her"),
+    "flags": ("<table border><tr><td>a</td></tr></table>", "a"),
+    "flags of a form": ('<p><input type="checkbox" checked> Punkt 1</p>', "Punkt 1"),
+    "flags of a line": ("<p>a<hr noshade>b</p>", "a\n\nb"),
+    "flags of a film": ('<p>En <video src="a" autoplay loop muted></video></p>', "En"),
+    "a formula of each kind": (
+        "<math><mrow><mtext>areal</mtext><mo>=</mo><munderover><mo>∑</mo><mn>1</mn><mi>n</mi></munderover></mrow></math>",
+        "areal=∑1n",
+    ),
+    "more of a formula": (
+        "<p>Se <math><msubsup><mi>x</mi><mn>1</mn><mn>2</mn></msubsup><mover><mi>y</mi><mo>¯</mo></mover></math></p>",
+        "Se x12y¯",
+    ),
+    "a matrix": (
+        "<p><math><mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>2</mn></mtd></mtr></mtable></math></p>",
+        "1 2",
+    ),
+    "a formula and its source": (
+        '<p><math><mi>x</mi><annotation encoding="application/x-tex">x_1</annotation></math></p>',
+        "x",
+    ),
+    "a drawing": ('<p>En</p><svg viewBox="0 0 1 1"><g><text x="1">to</text></g></svg>', "En\n\nto"),
+    "a form": ("<p>En</p><select><option selected>to</option><option>tre</option></select>", "En\n\nto tre"),
+    "a list of another kind": ("<menu><li>En</li></menu><dir><li>To</li></dir>", "- En\n\n- To"),
+    "a list of a word processor": ("<p>x<![if !supportLists]>·<![endif]>y</p>", "x·y"),
+    "a name space": ('<p>En</p><?xml:namespace prefix = "o" ns = "urn:x" /><p>To</p>', "En\n\nTo"),
+    "a tag of a word processor alone": ("Svaret er godt<o:p></o:p>", "Svaret er godt"),
+    "a clipboard": ("<!--StartFragment-->Svaret er godt<!--EndFragment-->", "Svaret er godt"),
+    "a mark of a word processor": ("<!--[if !supportLists]-->Svaret er godt", "Svaret er godt"),
+    "an empty cell": ("<table><tr><td>1</td><td></td><td>Bra</td></tr></table>", "1\t\tBra"),
+    "an empty first cell": (
+        "<table><tr><th></th><th>Poeng</th></tr><tr><td>Del 1</td><td>7</td></tr></table>",
+        "\tPoeng\nDel 1\t7",
+    ),
+    "an empty first cell below": (
+        "<table>\n<tr>\n <td>1</td>\n <td>7</td>\n</tr>\n<tr>\n <td></td>\n <td>8</td>\n</tr>\n</table>",
+        "1\t7\n\t8",
+    ),
+    "a cell with a line end": ("<table><tr><td>1</td><td><br></td><td>Bra</td></tr></table>", "1\t\tBra"),
+    "empty cells at the end": ("<table><tr><td>1</td><td></td></tr><tr><td>2</td></tr></table><p>x</p>", "1\n2\n\nx"),
+    "paragraphs in cells": (
+        "<table><tr><td><p>a</p></td><td><p>b</p><p>c</p></td></tr><tr><td><p>&nbsp;</p></td><td>d</td></tr></table>",
+        "a\tb\nc\n\td",
+    ),
+    "lists in cells": (
+        "<table><tr><td>1</td><td><ol><li>a</li><li>b</li></ol></td></tr><tr><td><ul><li>c</li></ul></td><td>d</tr></table>",
+        "1\t1. a\n2. b\n- c\td",
+    ),
+    "cells and lines that close themselves": (
+        "a<p/>b<div/>c<table><tr><td>1</td><td/><td>2</td></tr></table><tr><td/><td>3</td></tr>d<b/>e",
+        "a\n\nb\nc\n\n1\t\t2\n\n\t3\n\nde",
+    ),
+    "a wide cell": ("<table><tr><td colspan=2>Sum</td><td>9</td></tr></table>", "Sum\t\t9"),
+    "a high cell": (
+        '<table><tr><td rowspan="2">Del</td><td>a</td></tr><tr><td>b</td></tr><tr><td>c</td></tr></table>',
+        "Del\ta\n\tb\nc",
+    ),
+    "a table in a table": (
+        "<table><tr><td>a<table><tr><td></td><td>c</td></tr></table></td></tr><tr><td></td><td>d</td></tr></table>",
+        "a\n\tc\n\td",
+    ),
+    "a row in no table": ("<tr><td>Del 1</td><td>7</td></tr>", "Del 1\t7"),
+    "rows in no table, in a text": (
+        "<p>En</p><tr><td>1</td><td></td><td>7</td></tr><tr><td>2</td></tr>To <b>tre</b><table><tr><td>4</td></tr></table>",
+        "En\n\n1\t\t7\n2\n\nTo tre\n\n4",
+    ),
+    "cells in no table": ("<td>a</td> <th>b</th>", "a\tb"),
+    "a list that begins with 3": ('<ol start="3"><li>c</li><li>d</li></ol>', "3. c\n4. d"),
+    "an item with a number": ('<ol><li>a</li><li value="4">b</li><li>c</li></ol>', "1. a\n4. b\n5. c"),
+    "a list that goes on": ("<ol><li>a</li></ol><p>x</p><ol start=2><li>b</li></ol>", "1. a\n\nx\n\n2. b"),
+    "a list backwards": ("<ol reversed>\n<li>a</li>\n<li>b</li>\n</ol>", "2. a\n1. b"),
+    "a list with letters": ('<ol type="a" start=26><li>z</li><li>aa</li></ol>', "z. z\naa. aa"),
+    "a list with Roman numbers": ('<ol type="I" start="4"><li>a</li><li value=0>b</li></ol>', "IV. a\n0. b"),
+    "numbers that are none": (
+        """<ol start="x" type='"><b>'><li value="9999999">a</li><li value="">b</li></ol>""",
+        "1. a\n2. b",
+    ),
 }
 
 
@@ -97,7 +193,11 @@ def test_html_becomes_what_a_reader_sees(html: str, text: str) -> None:
              "<p><iframe src='https://x.no'></iframe></p>", "<audio controls src='x.mp3'></audio>", "<style>p{}</style>",
              "<script>1 < 2</script>\n", "<p><svg><path d='M0 0'/></svg></p>",
              "<picture><source srcset='x'><img></picture>",
-             "<div>\u3164&#x2800;</div>"]
+             "<div>\u3164&#x2800;</div>", "<o:p>&nbsp;</o:p>", "<o:p/>", "<!--[if gte mso 9]><xml></xml><![endif]-->",
+             "<!--[if !supportEmptyParas]-->&nbsp;<!--[endif]-->", "<![if !vml]><![endif]>",
+             "<!--StartFragment--> <!--EndFragment-->", "<tr><td></td><td></td></tr>",
+             "<p class='a'style='b'>&nbsp;</p>", "<table border><tr><td></td><td><br></td></tr></table>",
+             "<p><input type='text' disabled></p>", "<math><mrow></mrow></math>"]
 )  # fmt: skip
 def test_html_without_anything_to_see_says_nothing(html: str) -> None:
     assert not says_something(readable_text(html))
@@ -119,6 +219,50 @@ def test_an_element_that_is_never_closed_leaves_a_text_as_it_is(text: str) -> No
     for name in ("b", "p", "div", "span", "i", "q", "code"):
         written = f"x {text} <{name}> y"
         assert readable_text(written) == written
+
+
+WORDS = st.sampled_from(sorted(KNOWN - EMPTY)) | st.text("abcxyzæøå019", min_size=1)
+SIGNS = st.sampled_from(
+    ["<", ">", "&", " < ", " > ", " & ", " <", "> ", "<=", ">=", " = ", "=", "<<", "&&", " ", " ", ", ", "'", '"']
+)
+
+
+@given(WORDS, st.lists(st.tuples(SIGNS, WORDS)))
+def test_a_sentence_with_signs_between_its_words_stays_as_it_is(first: str, others: list[tuple[str, str]]) -> None:
+    text = first + "".join(sign + word for sign, word in others)
+    assert readable_text(text) == text
+
+
+ATTRIBUTES = st.sampled_from(
+    ['class="a"', "class='a'", "class=a", 'title=""', "title=", 'style="font-family:"Calibri",sans-serif"', "href=?a=1",
+     "checked", "border", "data-x", "@x='1'", "class=\"a\"style='b'"]
+)  # fmt: skip
+
+
+@given(st.sampled_from(sorted(KNOWN - EMPTY)), ATTRIBUTES, st.sampled_from(["", " ", "\n"]))
+def test_no_tag_of_a_known_element_reaches_a_reader(name: str, attribute: str, space: str) -> None:
+    html = f"<svg></svg><p>En</p><{name} {attribute}{space}>to</{name}>"
+    assert readable_text(html).split() in (["En", "to"], ["En", "1.", "to"], ["En", "-", "to"])
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["", "a", "<p>a</p>", "<br>", "&nbsp;"]), min_size=1), min_size=1), st.booleans()
+)
+def test_each_cell_stays_in_its_column(rows: list[list[str]], is_whole: bool) -> None:
+    html = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    seen = ["\t".join("a" if "a" in re.sub("<.*?>", "", cell) else "" for cell in row).rstrip() for row in rows]
+    text = readable_text(f"<table>{html}</table>" if is_whole else html)
+    assert re.sub("\n+", "\n", text) == re.sub("\n+", "\n", "\n".join(seen)).strip("\n")
+
+
+@given(st.integers(-9999, 9999), st.lists(st.none() | st.integers(-9999, 9999), min_size=1))
+def test_each_item_keeps_its_number(start: int, values: list[int | None]) -> None:
+    items = "".join("<li>x</li>" if value is None else f"<li value='{value}'>x</li>" for value in values)
+    numbers = list[int]()
+    for value in values:
+        following = numbers[-1] + 1 if numbers else start
+        numbers.append(following if value is None else value)
+    assert readable_text(f"<ol start={start}>{items}</ol>") == "\n".join(f"{number}. x" for number in numbers)
 
 
 LINE = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
@@ -155,6 +299,19 @@ HOSTILE = {
     "references": "&amp;" * 200_000,
     "signs": "<&" * 200_000,
     "names of a word processor": "<a:b " * 100_000,
+    "closed names of a word processor": "<o:b " * 100_000,
+    "marks of a word processor": "<!--[if x " * 50_000,
+    "values without quotes": "<p a=" * 100_000,
+    "values without quotes and white space": "<p a=" + " " * 500_000,
+    "flags": "<p" + " hidden" * 100_000,
+    "numbered lists": "<ol reversed><li>" * 20_000,
+    "items of a list backwards": "<ol reversed>" + "<li>x" * 15_000,
+    "cells": "<table><tr>" + "<td colspan=20 rowspan=1000>x" * 10_000,
+    "cells in no table": "<td>" * 15_000,
+    "high cells": "<table><tr>" + "<td rowspan=1000>" * 5_000 + "<tr><td>x" * 5_000,
+    "attributes of a list": "<ol " + " ".join(f"a{place}=1" for place in range(100_000)) + ">x",
+    "line ends": "a<br>" * 100_000,
+    "a row without an end": "<tr><td>x</td>" * 30_000,
 }
 
 
@@ -169,3 +326,40 @@ def test_the_time_grows_no_faster_than_the_text(html: str) -> None:
 
     quarter = min(seconds(html[: len(html) // 4]) for _ in range(3))
     assert any(seconds(html) < 8 * quarter + 0.1 for _ in range(3)), "the quickest of three is too slow"
+
+
+def test_a_content_over_the_bound_is_not_read() -> None:
+    longest = "<p>" + "x" * (LONGEST - 7) + "</p>"
+    assert readable_text(longest) == longest[3:-4]
+    for longer in (longest + " ", "&oslash;" * (LONGEST // 8) + " "):
+        assert readable_text(longer) == longer
+
+
+def test_many_tags_are_read_without_their_structure() -> None:
+    row = "<tr><td>Del&nbsp;1</td><td></td><td> 7  av\n9</td></tr>"
+    html = "<ul><li><p>En</p></li></ul>" + "<table>" + row * MOST_TAGS + "</table><a href='https://uis.no'>her</a>"
+    assert set(readable_text(html).splitlines()) == {"En", "Del\xa01\t\t7 av 9", "her (https://uis.no)"}
+
+
+PEAK = """
+import sys
+from resources.readable_text import LONGEST, MOST_TAGS, readable_text
+
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+readable_text("<p>x</p>")
+before = peak()
+few = "<p>" + "x" * (LONGEST // MOST_TAGS * 2 - 10) + "</p>"
+for unit in ("<p>Hei p\u00e5 deg</p>", "a<br>", "<td>\U0001f44d</td>", "&oslash;", few, few.replace("x", "\U0001f44d")):
+    readable_text("<p></p>" + unit * ((LONGEST - 7) // len(unit)))
+readable_text("<table><tr>" + "<td>x" * (MOST_TAGS - 5))
+readable_text("<ul>" + "<li>x" * (MOST_TAGS - 5))
+print(peak() - before)
+"""
+
+
+def test_the_longest_content_takes_little_memory() -> None:
+    """In a process of its own, because it counts what the parser takes too: at most 100 MB on top of what stands there."""
+    printed = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True).stdout
+    assert int(printed) < 100 * 1024
