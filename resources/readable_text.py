@@ -6,9 +6,8 @@ also one with `a < b`, `R&D`, `List<String>` or `if a<b and c>d`. HTML is a cont
 
 - a known element that is opened and closed, `<b>fet</b>`, or one that is always empty, `<br>`;
 - or a paragraph or line that is not closed, at the very beginning and with its text right behind it, `<p>Svaret`;
+- or a tag or comment that only a word processor writes: `<o:p>&nbsp;</o:p>`, `<!--[if gte mso 9]>`;
 - or, without any `<`, only ampersands that begin a known character reference, `dr&oslash;fter`, `R&amp;D`.
-
-- or a tag or comment that only a word processor writes: `<o:p>&nbsp;</o:p>`, `<!--[if gte mso 9]>`.
 
 selectolax reads the HTML. What is no markup of a known element stays as text, so nothing that was written is lost.
 """
