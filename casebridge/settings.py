@@ -109,18 +109,16 @@ class QueueSettings(BaseModel):
     lease_seconds: float = Field(
         60.0,
         le=LONGEST_WAIT_SECONDS,
-        description="A silent worker loses its messages after this (seed: 10 minutes); at most a day.",
+        description="A silent worker loses its messages after this (seed: 10 minutes).",
     )
     retry_base_seconds: float = Field(
         15.0,
         le=LONGEST_WAIT_SECONDS,
-        description="Wait after the first failure; four times longer each time; at most a day.",
+        description="Wait after the first failure; four times longer each time.",
     )
-    retry_cap_seconds: float = Field(
-        480.0, le=LONGEST_WAIT_SECONDS, description="Longest wait between two attempts; at most a day."
-    )
+    retry_cap_seconds: float = Field(480.0, le=LONGEST_WAIT_SECONDS, description="Longest wait between two attempts.")
     not_ready_seconds: float = Field(
-        300.0, le=LONGEST_WAIT_SECONDS, description="Wait when what we need does not exist yet; at most a day."
+        300.0, le=LONGEST_WAIT_SECONDS, description="Wait when what we need does not exist yet."
     )
     idle_poll_seconds: float = Field(
         0.25, description="Longest pause between two looks for new messages, on servers without change streams."
