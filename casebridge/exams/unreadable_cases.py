@@ -56,6 +56,6 @@ def _case_unreadable() -> PermanentError:
         "Find it in oai.begrunnelser by the correlation id (or by vurdId where it has none): it must have correlationId, "
         "institution, state, vurdId, personlopenr and openedAt as other cases have; where it is registered flowId, "
         "explanationRequestId, kandidatnr and registeredAt, too, and openAgainAt is a time or not there; and none "
-        "of its times lies in the future. Restore it from the backup, or correct it. The next poll that reads its exam takes it up "
-        "again.",
+        "of its times lies in the future. Restore it from the backup, or correct it. The next poll that reads its exam takes it "
+        "up again.",
     )
