@@ -12,8 +12,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 QUICK_SECONDS: Final = 0.1
+FAR_AHEAD: Final = timedelta(days=2)
+"""Further ahead of now nothing of ours is due, nor was it done: no wait is longer than a day (`settings.LONGEST_WAIT_SECONDS`,
+and what another system asks for is cut to that), and a time of the past is that of one server. A stored time beyond that comes
+from a hand or another program: whoever waited for it, or believed it, would do so for ever.
+"""
 READINGS: Final = 5
 """One that took longer than `QUICK_SECONDS` is made again, up to so many in all: the network stalled, or this process."""
+
+
+def is_far_ahead(moment: datetime, now: datetime) -> bool:
+    """Whether no release of ours would have stored `moment` as a time that something is due, or was done."""
+    return moment > now + FAR_AHEAD
 
 
 class Clock(Protocol):

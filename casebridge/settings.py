@@ -5,10 +5,13 @@ Here belongs what an operator may choose for a whole installation. What differs 
 """
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LONGEST_WAIT_SECONDS: Final = 86_400
+"""A day. A stored time much further ahead than our waits reach is taken for none (`clock.FAR_AHEAD`)."""
 
 
 class MongoDBSettings(BaseModel):
@@ -103,10 +106,20 @@ class QueueSettings(BaseModel):
         le=1,
         description="Largest share of a process's workers for one institution; the rest is for others.",
     )
-    lease_seconds: float = Field(60.0, description="A silent worker loses its messages after this (seed: 10 minutes).")
-    retry_base_seconds: float = Field(15.0, description="Wait after the first failure; four times longer each time.")
-    retry_cap_seconds: float = Field(480.0, description="Longest wait between two attempts.")
-    not_ready_seconds: float = Field(300.0, description="Wait when what we need does not exist yet.")
+    lease_seconds: float = Field(
+        60.0,
+        le=LONGEST_WAIT_SECONDS,
+        description="A silent worker loses its messages after this (seed: 10 minutes).",
+    )
+    retry_base_seconds: float = Field(
+        15.0,
+        le=LONGEST_WAIT_SECONDS,
+        description="Wait after the first failure; four times longer each time.",
+    )
+    retry_cap_seconds: float = Field(480.0, le=LONGEST_WAIT_SECONDS, description="Longest wait between two attempts.")
+    not_ready_seconds: float = Field(
+        300.0, le=LONGEST_WAIT_SECONDS, description="Wait when what we need does not exist yet."
+    )
     idle_poll_seconds: float = Field(
         0.25, description="Longest pause between two looks for new messages, on servers without change streams."
     )

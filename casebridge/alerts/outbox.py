@@ -91,6 +91,8 @@ class AlertOutbox:
         """Served alerts that are due, held from other relays for `hold`; `correlationIds` are the cases to be named now."""
         now = self._clock.now()
         token = uuid.uuid4().hex
+        # None is due that far ahead: nobody would ever be told of it.
+        self._alerts.update_many({"dueAt": {"$gt": now + self._fold + AHEAD}}, {"$set": {"dueAt": now}})
         due = self._alerts.find({"dueAt": {"$lte": now}}, {"institution": 1})
         # Picked out here: an alert has no field of its environment, and there are few, one a cause.
         ours = (document["_id"] for document in due if self._served.serves(document.get("institution")))

@@ -179,7 +179,7 @@ class AnswerFlow:
         given_at: datetime = answer["givenAt"]
         if not _carries(message, case):
             return StepResult({"outcome": SUPERSEDED}, last=True)  # a replay begins here, maybe after a correction
-        if case.has_newer_answer(message.enqueued_at, given_at):
+        if case.has_newer_answer(message.enqueued_at, given_at, message.started_at):
             return StepResult({"outcome": "overtaken"}, last=True)
         registry = self._outside.student_registry(institution)
         row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from casebridge.clock import is_far_ahead
 from casebridge.database import Document
 from casebridge.exams.case_state import CaseState
 from casebridge.exams.models import CandidatePlace
 from casebridge.exams.readable import check_kinds
-from casebridge.messaging.message import is_count
+from casebridge.messaging.message import is_count, moment_of
 from casebridge.personal_data import Personal
 
 ALWAYS: Final = {"_id": str, "correlationId": str, "institution": str}
@@ -77,12 +78,15 @@ class Case:
         """Whether FS has this very text already, and not because the same message came this far before its worker died."""
         return text_hash == self.registered_hash and self.document.get("registeredBy") != message_key
 
-    def has_newer_answer(self, seen_at: datetime, given_at: datetime) -> bool:
+    def has_newer_answer(self, seen_at: datetime, given_at: datetime, now: datetime) -> bool:
         """Whether FS has an answer that we saw later: an older one, replayed or delayed, must not take its place.
 
         By our own order, not by WISEflow's dates: an answer that is unlocked and submitted anew may bear an earlier one. A case
-        of an earlier release knows only those.
+        of an earlier release knows only those. A time far ahead of now is none: no answer would ever be newer.
         """
-        seen: datetime | None = self.document.get("answerSeenAt")
-        given: datetime | None = self.document.get("answerGivenAt")
+        seen, given = (self._moment(name, now) for name in ("answerSeenAt", "answerGivenAt"))
         return seen > seen_at if seen else given is not None and given > given_at
+
+    def _moment(self, name: str, now: datetime) -> datetime | None:
+        moment = moment_of(self.document, name)
+        return None if moment is None or is_far_ahead(moment, now) else moment

@@ -10,6 +10,7 @@ from typing import Any
 
 from pymongo import UpdateOne
 
+from casebridge.clock import FAR_AHEAD
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.deadlines import at_midnight
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
@@ -76,8 +77,8 @@ class CaseAdvance:
             "registeredAt": at,
             "setAside": None,
         }
-        # Not by `$or`: some servers then read every case.
-        not_newer = {"answerSeenAt": {"$not": {"$gt": seen_at}}}
+        # Not by `$or`: some servers then read every case. A time far ahead is none: no answer would ever be newer.
+        not_newer = {"answerSeenAt": {"$not": {"$gt": seen_at, "$lte": at + FAR_AHEAD}}}
         moved = {"state": CaseState.REGISTERED.value}
         return cls(case_id, (*OPEN, CaseState.WITHDRAWN.value), moved, values, not_newer)
 

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from casebridge.bounded import AT_ONCE, in_parts
-from casebridge.clock import Clock
+from casebridge.clock import Clock, is_far_ahead
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document, insert_absent
 from casebridge.exams.case import DISCARDED, Case
@@ -203,7 +203,7 @@ class Cases:
     ) -> list[Document]:
         """The raw cases that the exam system has; with `watched_since` also those answered since, in case the answer changed.
 
-        With `flow_id`, only those on that flow.
+        One that does not say when it was answered is among them. With `flow_id`, only those on that flow.
         """
         where: Document = {"institution": institution, **({"flowId": flow_id} if flow_id is not None else {})}
         documents = list(self._cases.find({**where, "state": CaseState.DISPATCHED.value}, FIELDS))
@@ -212,7 +212,7 @@ class Cases:
                 {
                     **where,
                     "state": {"$in": [CaseState.REGISTERED.value, CaseState.SHOWN.value]},
-                    "registeredAt": {"$gte": watched_since},
+                    "registeredAt": {"$not": {"$lt": watched_since}},
                 },
                 FIELDS,
             )
@@ -268,13 +268,13 @@ class Cases:
         return [document for document in found if _is_of(document, institution)]
 
     def exams_to_compare(self, institution: Institution, settled_since: datetime) -> set[str]:
-        """The exams of cases that are open, or were registered or withdrawn since."""
+        """The exams of cases that are open, or were registered or withdrawn since, or do not say when."""
         where = {"institution": institution.key, "examSystem": institution.exam_system}
         registered = {"$in": [CaseState.REGISTERED.value, CaseState.SHOWN.value]}
         selections: list[Document] = [
             {"state": {"$in": list(OPEN)}},
-            {"state": registered, "registeredAt": {"$gte": settled_since}},
-            {"state": CaseState.WITHDRAWN.value, "withdrawnAt": {"$gte": settled_since}},
+            {"state": registered, "registeredAt": {"$not": {"$lt": settled_since}}},
+            {"state": CaseState.WITHDRAWN.value, "withdrawnAt": {"$not": {"$lt": settled_since}}},
         ]
         found = (row.get("vurdId") for each in selections for row in self._cases.find({**where, **each}, {"vurdId": 1}))
         return {vurd_id for vurd_id in found if is_text(vurd_id)}
@@ -300,13 +300,14 @@ class Cases:
         fields = dict.fromkeys(
             ("correlationId", "deadline", "deadlineToldAt", "setAside", "institution", "examSystem"), 1
         )
+        now = self._clock.now()
         overdue = (
             document
             for state in OPEN
             for document in self._cases.find(
                 {"institution": institution.key, "state": state, "deadline": {"$lt": at_midnight(today)}}, fields
             )
-            if _is_news(document) and document.get("setAside") != DISCARDED and _is_of(document, institution)
+            if _is_news(document, now) and document.get("setAside") != DISCARDED and _is_of(document, institution)
         )
         return list(islice(overdue, limit))
 
@@ -325,10 +326,13 @@ def _differs(case: Case, request: ExplanationRequest) -> bool:
     return known != (request.kandidatnr, request.kommisjons_id)
 
 
-def _is_news(document: Document) -> bool:
-    """Whether nobody was told since the deadline was over: one that FS has moved since is told of anew."""
+def _is_news(document: Document, now: datetime) -> bool:
+    """Whether nobody was told since the deadline was over: one that FS has moved since is told of anew.
+
+    That somebody was told is not believed of a time far ahead.
+    """
     told, deadline = moment_of(document, "deadlineToldAt"), moment_of(document, "deadline")
-    return deadline is not None and (told is None or told < deadline)
+    return deadline is not None and (told is None or told < deadline or is_far_ahead(told, now))
 
 
 def _is_of(document: Document, institution: Institution) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
-from casebridge.clock import Clock
+from casebridge.clock import Clock, is_far_ahead
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Document
 from casebridge.database_faults import is_away
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 SUBMODULE: Final = "klage-beg-dispatcher"
 COMPARED_BY: Final = {"vurdId": str, "personlopenr": int}
 """Of each case: whose row it is compared with."""
+TIMES: Final = ("openedAt", "reopenedAt", "registeredAt", "openAgainAt")
+"""Of each case: what is compared with the time of the look. Far ahead of that, it would hide for ever what FS does."""
 FIRST_SYSTEM: Final = "WISEFLOW"
 """Keys of its rows do not name the exam system: earlier releases named none."""
 REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
@@ -175,7 +177,19 @@ class ExamIntake:
     def _known(self, institution: Institution, exams: Sequence[ExamRows]) -> dict[Person, Case]:
         """Our cases on these exams. A document that cannot be read is passed over, and people are told."""
         documents = self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams})
-        return dict(self._unreadable_cases.pass_over(institution, documents, _of_person))
+        return dict(self._unreadable_cases.pass_over(institution, documents, self._of_person))
+
+    def _of_person(self, document: Document) -> tuple[Person, Case]:
+        """Raises where the document lacks what a case is compared with FS by: whose it is, and when it came so far."""
+        check_kinds(document, COMPARED_BY)
+        case = Case.from_document(document)
+        if case.state in REGISTERED:
+            check_kinds(document, {"registeredAt": datetime})
+        now = self._clock.now()
+        for name in TIMES:
+            if (at := moment_of(document, name)) is not None and is_far_ahead(at, now):
+                raise ValueError(name)
+        return (canonical(document["vurdId"]), document["personlopenr"]), case
 
     def _rowless(
         self,
@@ -245,7 +259,7 @@ class ExamIntake:
         """Cases first, then messages. Not of a case that cannot be compared with its row: nobody would see what FS does."""
         cases = open_cases(self._cases, institution, requests)
         documents = [case.document for case in cases.values()]
-        sound = {case.id for _, case in self._unreadable_cases.pass_over(institution, documents, _of_person)}
+        sound = {case.id for _, case in self._unreadable_cases.pass_over(institution, documents, self._of_person)}
         for case in cases.values():
             if case.state is CaseState.WITHDRAWN and case.id in sound:
                 self._cases.reopen(case.id)
@@ -284,13 +298,6 @@ class ExamIntake:
             left, times = [message for message in left if keys[message.key] in settled], times + 1
             keys = {message.key: short_hash(message.key, times) for message in left}
         return told
-
-
-def _of_person(document: Document) -> tuple[Person, Case]:
-    """Raises where the document lacks what a case is compared with FS by."""
-    check_kinds(document, COMPARED_BY)
-    case = Case.from_document(document)
-    return (canonical(document["vurdId"]), document["personlopenr"]), case
 
 
 def row_key(institution: Institution, identity: str) -> str:

@@ -55,6 +55,7 @@ def _case_unreadable() -> PermanentError:
         "must be. It is passed over wherever FS is compared with our cases.",
         "Find it in oai.begrunnelser by the correlation id (or by vurdId where it has none): it must have correlationId, "
         "institution, state, vurdId, personlopenr and openedAt as other cases have; where it is registered flowId, "
-        "explanationRequestId, kandidatnr and registeredAt, too, and openAgainAt is a time or not there. Restore it from the "
-        "backup, or correct it. The next poll that reads its exam takes it up again.",
+        "explanationRequestId, kandidatnr and registeredAt, too, and openAgainAt is a time or not there; and none "
+        "of its times lies in the future. Restore it from the backup, or correct it. The next poll that reads its exam takes it "
+        "up again.",
     )

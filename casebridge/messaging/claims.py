@@ -16,7 +16,7 @@ from typing import Final
 
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from casebridge.clock import Clock
+from casebridge.clock import Clock, is_far_ahead
 from casebridge.crash_points import crash_point
 from casebridge.database import Database, Document
 from casebridge.database_faults import is_away
@@ -196,13 +196,15 @@ class Claims:
     def _put_behind(self, blocked: list[Document], first: Mapping[str, Document], now: datetime) -> None:
         """Let blocked messages wait, so that they do not crowd the front of the queue.
 
-        One in work may be done in a moment, whatever its lease; one that waits for its next attempt is waited for.
+        One in work may be done in a moment, whatever its lease; one that waits for its next attempt is waited for. One that is
+        due only far ahead is soon adopted (`OddDocuments`).
         """
         for document in blocked:
             until = now + BLOCKED_WAIT
             head = first[document["orderingKey"]]
-            if head["status"] != MessageStatus.PROCESSING.value:
-                until = max(until, moment_of(head, "dueAt") or until)
+            due = moment_of(head, "dueAt")
+            if head["status"] != MessageStatus.PROCESSING.value and due is not None and not is_far_ahead(due, now):
+                until = max(until, due)
             self._messages.update_one(
                 {"_id": document["_id"], "status": document.get("status"), "dueAt": {"$lte": now}},
                 {"$set": {"dueAt": until}},

@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
 from casebridge.messaging.message import LONGEST_NAME, is_name, is_text
-from casebridge.messaging.odd_documents import OddDocuments, is_never_found
+from casebridge.messaging.odd_documents import OddDocuments, due_kind, is_never_found
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import normal_institution, tenant_key
 
@@ -110,7 +110,7 @@ class Lanes:
     def _groups(self) -> list[Document]:
         """Plain names: what is large or no text is cut here, which costs some servers a fifth of what it costs there."""
         names: Document = {name: f"${name}" for name in (*NAMES, "status")}
-        pipeline: list[Document] = [{"$group": {"_id": {**names, "due": {"$type": "$dueAt"}}}}]
+        pipeline: list[Document] = [{"$group": {"_id": {**names, "due": due_kind(self._clock.now())}}}]
         return [
             {name: _short(value) for name, value in group["_id"].items()}
             for group in self._messages.aggregate(pipeline)

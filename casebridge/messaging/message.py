@@ -221,6 +221,11 @@ class Message:
         """Whether the lease is surely ours still. A process that was frozen learns it here, before it touches anything."""
         return time.monotonic() < self.held_until
 
+    @property
+    def started_at(self) -> datetime:
+        """When it was claimed; of one that was not, when it came."""
+        return moment_of(self.stored, "startedAt") or self.enqueued_at
+
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Message":
         """Never fails: a document that nobody can read must not kill its worker, but fail in sight (`unreadable`)."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
-from casebridge.clock import Clock
+from casebridge.clock import FAR_AHEAD, Clock
 from casebridge.database import Database, Document
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
@@ -63,12 +63,21 @@ CLAIM_FIELDS: Final = dict.fromkeys(
     ), 1,
 )  # fmt: skip
 """What a claim reads of each message before it takes it: small, and enough to see whether it can."""
+DATE: Final = "date"
+FAR: Final = "far ahead"
 _TYPES: Final = {
-    "due": {"$type": "$dueAt"},
     "institutionIs": {"$type": "$institution"},
     "queueIs": {"$type": "$queue"},
     "examSystemIs": {"$type": "$examSystem"},
 }
+
+
+def due_kind(now: datetime) -> Document:
+    """What stands in `dueAt`, for an aggregation: `DATE` for a time that is waited for, `FAR` for one that never comes.
+
+    Else the type's name. What some servers sort behind every date, such as a regular expression, is `FAR`, too.
+    """
+    return {"$cond": [{"$gt": ["$dueAt", now + FAR_AHEAD]}, FAR, {"$type": "$dueAt"}]}
 
 
 def unreadable(fields: Sequence[str]) -> PermanentError:
@@ -154,17 +163,20 @@ class OddDocuments:
 
     def adopt(self) -> int:
         """See to messages that no claim would ever find; return how many there were."""
-        looked_at = 0
+        looked_at, now = 0, self._clock.now()
         # One by one from the server: each may have megabytes in any field.
         for document in self._messages.aggregate(
             [
-                {"$project": {**CLAIM_FIELDS, "processingAt": 1, **_TYPES}},
+                {"$project": {**CLAIM_FIELDS, "processingAt": 1, "due": due_kind(now), **_TYPES}},
                 {"$match": {"$or": _NEVER_FOUND}},
                 {"$limit": ADOPTED_AT_ONCE},
             ]
         ):
             looked_at += 1
-            seen = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
+            seen: Document = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
+            if moment_of(document, "dueAt") is not None and document["due"] == FAR:
+                # Whoever has it in work may have set it right meanwhile.
+                seen["dueAt"] = {"$gt": now + FAR_AHEAD}
             try:
                 self._adopt(document, seen)
             except Exception as error:  # noqa: BLE001 nor are the others to wait for this one to be adopted
@@ -176,7 +188,7 @@ class OddDocuments:
             self.set_aside(seen, wanting)
             return
         change = _repairs(document)
-        if document["due"] != "date":
+        if document["due"] != DATE:
             change["dueAt"] = self._due_at(document)
         if not change:
             return
@@ -204,10 +216,10 @@ class OddDocuments:
         return changed
 
     def _due_at(self, document: Document) -> datetime:
-        """Now; what another program has in work, when that has had its time."""
+        """Now; what another program has in work, when that has had its time. It began by now, whatever it says."""
         now, begun = self._clock.now(), moment_of(document, "processingAt")
         if status_of(document) is MessageStatus.PROCESSING and begun is not None:
-            return max(now, begun + OTHERS_LEASE)
+            return max(now, min(begun, now) + OTHERS_LEASE)
         return now
 
     def set_aside(self, seen: Document, fields: Sequence[str]) -> None:
@@ -272,7 +284,7 @@ _NEVER_FOUND: Final[list[Document]] = [
         {"status": {"$in": [status.value for status in UNFINISHED]}, **odd}
         for odd in (
             *({name: _IS_LONG} for name in LANE_NAMES),
-            {"due": {"$ne": "date"}},
+            {"due": {"$ne": DATE}},
             {"institutionIs": {"$ne": "string"}},
             {"queueIs": {"$ne": "string"}},
             # Whoever has only one exam system needs not say which.
@@ -283,12 +295,12 @@ _NEVER_FOUND: Final[list[Document]] = [
 
 
 def is_never_found(group: Mapping[str, Any]) -> bool:
-    """Whether no claim would find messages of this status, institution, exam system, queue and type of `dueAt` (`due`)."""
+    """Whether no claim would find messages of this status, institution, exam system, queue and `due` (`due_kind`)."""
     status = status_of(group)
     if status is None:
         return True
     is_named = is_name(group.get("institution")) and is_name(group.get("queue"))
-    is_odd = group.get("due") != "date" or not is_named or not _is_name_or_none(group.get("examSystem"))
+    is_odd = group.get("due") != DATE or not is_named or not _is_name_or_none(group.get("examSystem"))
     return status in UNFINISHED and is_odd
 
 

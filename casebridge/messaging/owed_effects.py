@@ -15,7 +15,7 @@ from typing import Any, Final
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
-from casebridge.clock import Clock
+from casebridge.clock import FAR_AHEAD, Clock
 from casebridge.database import Database, Document, insert_absent
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
@@ -83,6 +83,13 @@ class OwedEffects:
         return [Debt.of(row, held_until, processed=False) for row in live if row not in moved] + [
             Debt.of(row, held_until, processed=True) for row in processed
         ]
+
+    def hasten(self) -> None:
+        """What is due so far ahead as no release sets it would never be delivered: it is due now."""
+        now = self._clock.now()
+        for collection in (self._messages, self._processed):
+            far = {"effectsDueAt": {"$gt": now + FAR_AHEAD}, **self._served}
+            collection.update_many(far, {"$set": {"effectsDueAt": now}})
 
     def _claim(self, collection: Collection[Document], limit: int, hold: timedelta) -> list[Document]:
         now = self._clock.now()

@@ -72,6 +72,7 @@ class Relay:
     def deliver_left_behind(self) -> int:
         """Deliver what other processes left, or what a channel could not take; return how many messages owed something."""
         owing = 0
+        self._owed.hasten()
         while owing < GROUP:
             debts = self._owed.claim(AT_ONCE, self._hold)
             for debt in debts:

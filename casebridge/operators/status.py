@@ -111,6 +111,8 @@ class StatusReader:
     """Reads the status in a handful of queries, whatever the number of institutions."""
 
     LISTENER_SILENT = timedelta(seconds=20)
+    LISTENER_AHEAD = timedelta(minutes=1)
+    """As far as the clocks of two processes may differ: one that is heard of later than that was not heard of."""
 
     def __init__(
         self,
@@ -159,7 +161,8 @@ class StatusReader:
     def listeners_alive(self, served: ServedEnvironment | None = None) -> int:
         """How many listeners have been heard of lately; with `served`, only those that take all its messages."""
         of_env = {} if served is None else {"environment": {"$in": [served.env, None]}}
-        alive = {"seenAt": {"$gte": self._clock.now() - self.LISTENER_SILENT}, **of_env}
+        now = self._clock.now()
+        alive = {"seenAt": {"$gte": now - self.LISTENER_SILENT, "$lte": now + self.LISTENER_AHEAD}, **of_env}
         return self._listeners.count_documents(alive)
 
     def pending(self) -> tuple[int, float | None]:

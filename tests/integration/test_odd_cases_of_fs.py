@@ -19,13 +19,14 @@ from resources.bridge import Bridge
 from tests.absent import ABSENT
 from tests.added_cases import add, case_of, codes, ours
 from tests.integration.test_between_two_looks import ALL, NO_NAMES, read
-from tests.integration.test_odd_rows import AT, VALUES, changed
+from tests.integration.test_odd_rows import AT, VALUES, YEAR_9999, changed
 from tests.integration.test_polls_of_fs import intake, rows_of
 from tests.world import World
 
 EXAMPLES: Final = [
     ("flowId", ABSENT), ("kandidatnr", ABSENT), ("openAgainAt", "yesterday"), ("correlationId", 7), ("participantId", ABSENT),
-    ("registeredAt", "yesterday"), ("vurdId", 7),
+    ("registeredAt", "yesterday"), ("registeredAt", None), ("registeredAt", ABSENT), ("registeredAt", YEAR_9999),
+    ("openedAt", YEAR_9999), ("reopenedAt", YEAR_9999), ("openAgainAt", YEAR_9999), ("vurdId", 7),
 ]  # fmt: skip
 SEEN_LATER: Final = ("openAgainAt", "withdrawnAt", "reopenedAt", "rowGoneToldAt", "deadlineToldAt")
 READ: Final = {*NEEDED, "state", "registeredAt", "openAgainAt"}
@@ -85,7 +86,7 @@ def test_one_odd_case_does_not_stop_the_institution(
 
 NOT_NEEDED: Final = {
     ("participantId", "reopened"), ("flowId", "removed"), ("kandidatnr", "removed"), ("openAgainAt", "removed"),
-    ("participantId", "removed"), ("vurdId", "removed"), ("registeredAt", "reopened"), ("registeredAt", "removed"),
+    ("participantId", "removed"), ("vurdId", "removed"),
 }  # fmt: skip
 """Fields that are not asked for in that state of FS."""
 
