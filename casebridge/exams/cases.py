@@ -9,10 +9,15 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Any, Final
 
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, OperationFailure
+
 from casebridge.bounded import AT_ONCE, in_parts
 from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document, insert_absent
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
 from casebridge.exams.case import DISCARDED, Case
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_fields import FIELDS
@@ -140,11 +145,11 @@ class Cases:
 
         What is no text among the keys, as a foreign message may have it, is no case's.
         """
-        result = self._cases.update_many(
-            {"_id": {"$in": [key for key in keys if is_text(key)]}, "state": {"$in": list(OPEN)}},
+        return self._write_each(
+            [key for key in keys if is_text(key)],
+            {"state": {"$in": list(OPEN)}},
             {"$set": {"state": CaseState.WITHDRAWN.value, "withdrawnAt": self._clock.now()}},
         )
-        return result.modified_count
 
     def set_aside(self, key: object, code: str) -> None:
         """A person must look at it: the case's message is dead. Cleared by the next success.
@@ -312,11 +317,35 @@ class Cases:
 
     def note_told(self, keys: Iterable[str], field: str) -> None:
         """People were told of these now; `field` says of what."""
-        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$set": {field: self._clock.now()}})
+        self._write_each(keys, {}, {"$set": {field: self._clock.now()}})
+
+    def note_identities(self, identities: Mapping[str, str]) -> None:
+        """People were told of these cases that the student is another one in FS now: by case, who (`registered_identity`)."""
+        for identity in set(identities.values()):
+            keys = [key for key, told in identities.items() if told == identity]
+            self._write_each(keys, {}, {"$set": {"identityTold": identity}})
 
     def forget_told(self, keys: Iterable[str], field: str) -> None:
         """What people were told of is over: if it happens again, they are told again."""
-        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$unset": {field: ""}})
+        self._write_each(keys, {}, {"$unset": {field: ""}})
+
+    def _write_each(self, keys: Iterable[str], where: Document, change: Document) -> int:
+        """With one command; each by itself where one of them takes no change, as a full document does: it stops no other."""
+        keys = list(keys)
+        try:
+            return self._cases.update_many({"_id": {"$in": keys}, **where}, change).modified_count
+        except OperationFailure as error:
+            if is_away(error):
+                raise
+            log_defect(error)
+        try:
+            each = [UpdateOne({"_id": {"$eq": key}, **where}, change) for key in keys]
+            return self._cases.bulk_write(each, ordered=False).modified_count
+        except BulkWriteError as error:
+            details = error.details or {}
+            if is_away(error) or details.get("writeConcernErrors"):
+                raise
+            return int(details.get("nModified", 0))
 
 
 def _differs(case: Case, request: ExplanationRequest) -> bool:

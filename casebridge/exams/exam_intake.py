@@ -27,6 +27,7 @@ from casebridge.exams.fs_rows import UnreadableRow, by_person, canonical, chosen
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.readable import check_kinds
+from casebridge.exams.registered_identity import RegisteredIdentities
 from casebridge.exams.request_intake import open_cases, request_message
 from casebridge.exams.unreadable_cases import UnreadableCases
 from casebridge.fingerprint import short_hash
@@ -106,6 +107,7 @@ class ExamIntake:
         self._reopened = reopened
         self._compare_gone = compare_gone
         self._unreadable_cases = UnreadableCases(alerts, SUBMODULE)
+        self._registered_identities = RegisteredIdentities(cases, alerts, clock, SUBMODULE)
 
     def take(
         self,
@@ -146,6 +148,14 @@ class ExamIntake:
         left = [self._unfit(institution, row, by_itself=by_itself) for row in unfit]
         messages += self._anew(left) if by_itself else left
         self._compare_gone(institution, gone, [case for person, case in known.items() if person in chosen])
+        self._registered_identities.compare(
+            institution,
+            [
+                (known[person], people[person])
+                for person, row in chosen.items()
+                if row.finished_in_fs and person in known and _was_registered(known[person], began)
+            ],
+        )
         if again:
             messages += self._reopened(institution, again)
         correlation_ids = {message.key: message.correlation_id for message in messages}
