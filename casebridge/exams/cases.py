@@ -4,7 +4,7 @@ The queue says what is being done; the case says how far it has come (contract 6
 moves a case forward, so that a repeated or late write changes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import Any, Final
@@ -25,6 +25,7 @@ from casebridge.exams.case_ids import case_id, former_ids
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.exam_key import spellings
+from casebridge.exams.former_institution import INACTIVE_TOLD, Owner
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
 from casebridge.exams.readable import readable
@@ -300,7 +301,7 @@ class Cases:
             if is_text(row["correlationId"])
         }
 
-    def past_deadline(self, institution: Institution, today: date, limit: int) -> list[Document]:
+    def past_deadline(self, institution: Owner, today: date, limit: int) -> list[Document]:
         """Open cases whose legal deadline is over and of which nobody was told yet; not the discarded ones."""
         fields = dict.fromkeys(
             ("correlationId", "deadline", "deadlineToldAt", "setAside", "institution", "examSystem"), 1
@@ -314,6 +315,13 @@ class Cases:
             if _is_news(document) and document.get("setAside") != DISCARDED and _is_of(document, institution)
         )
         return list(islice(overdue, limit))
+
+    def open_of(self, institutions: Collection[str]) -> Iterator[Document]:
+        """What a look at open cases needs of those of these institutions, on whatever exam system: to be taken as they come."""
+        if institutions:
+            where = {"institution": {"$in": sorted(institutions)}, "state": {"$in": list(OPEN)}}
+            names = ("correlationId", "institution", "orgId", "examSystem", "setAside", INACTIVE_TOLD)
+            yield from self._cases.find(where, dict.fromkeys(names, 1))
 
     def note_told(self, keys: Iterable[str], field: str) -> None:
         """People were told of these now; `field` says of what."""
@@ -360,5 +368,5 @@ def _is_news(document: Document) -> bool:
     return deadline is not None and (told is None or told < deadline)
 
 
-def _is_of(document: Document, institution: Institution) -> bool:
+def _is_of(document: Document, institution: Owner) -> bool:
     return (document.get("institution"), document.get("examSystem")) == (institution.key, institution.exam_system)

@@ -23,6 +23,7 @@ from casebridge.exams.case_ids import case_id
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import Cases
 from casebridge.exams.exam_message import exam_message
+from casebridge.exams.former_institution import INACTIVE_TOLD
 from casebridge.exams.fs_rows import UnreadableRow, by_person, canonical, chosen_row, read_row, unreadable
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
@@ -185,6 +186,8 @@ class ExamIntake:
     def _known(self, institution: Institution, exams: Sequence[ExamRows]) -> dict[Person, Case]:
         """Our cases on these exams. A document that cannot be read is passed over, and people are told."""
         documents = self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams})
+        if active_again := [document["_id"] for document in documents if document.get(INACTIVE_TOLD)]:
+            self._cases.forget_told(active_again, INACTIVE_TOLD)
         return dict(self._unreadable_cases.pass_over(institution, documents, _of_person))
 
     def _rowless(
