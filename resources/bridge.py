@@ -136,7 +136,9 @@ class Bridge:
             settings.fs,
             intake,
             deadlines,
-            InactiveInstitutions(self.institutions, self.watermarks, self.cases, self.served, self.alerts, deadlines),
+            InactiveInstitutions(
+                self.institutions, self.watermarks, self.cases, self.served, self.alerts, deadlines, self.clock
+            ),
         )
         self.poller = AnswerPoller(
             self.outside,

@@ -141,12 +141,12 @@ class Cases:
         if moved.matched_count < len(advances) and notes:
             self._cases.bulk_write(notes)
 
-    def withdraw(self, keys: Iterable[object]) -> int:
-        """FS finished these by hand; those that we had answered stay as they are. Returns how many were still open.
+    def withdraw(self, keys: Iterable[object]) -> None:
+        """FS finished these by hand; those that we had answered stay as they are.
 
         What is no text among the keys, as a foreign message may have it, is no case's.
         """
-        return self._write_each(
+        self._write_each(
             [key for key in keys if is_text(key)],
             {"state": {"$in": list(OPEN)}},
             {"$set": {"state": CaseState.WITHDRAWN.value, "withdrawnAt": self._clock.now()}},
@@ -329,31 +329,33 @@ class Cases:
 
     def note_identities(self, identities: Mapping[str, str]) -> None:
         """People were told of these cases that the student is another one in FS now: by case, who (`registered_identity`)."""
-        for identity in set(identities.values()):
-            keys = [key for key, told in identities.items() if told == identity]
-            self._write_each(keys, {}, {"$set": {"identityTold": identity}})
+        self._write_apart(
+            [UpdateOne({"_id": {"$eq": key}}, {"$set": {"identityTold": told}}) for key, told in identities.items()]
+        )
 
     def forget_told(self, keys: Iterable[str], field: str) -> None:
         """What people were told of is over: if it happens again, they are told again."""
         self._write_each(keys, {}, {"$unset": {field: ""}})
 
-    def _write_each(self, keys: Iterable[str], where: Document, change: Document) -> int:
+    def _write_each(self, keys: Iterable[str], where: Document, change: Document) -> None:
         """With one command; each by itself where one of them takes no change, as a full document does: it stops no other."""
         keys = list(keys)
         try:
-            return self._cases.update_many({"_id": {"$in": keys}, **where}, change).modified_count
+            self._cases.update_many({"_id": {"$in": keys}, **where}, change)
         except OperationFailure as error:
             if is_away(error):
                 raise
             log_defect(error)
+            self._write_apart([UpdateOne({"_id": {"$eq": key}, **where}, change) for key in keys])
+
+    def _write_apart(self, changes: list[UpdateOne]) -> None:
+        """With one command, each for itself: what one document refuses stops no other."""
         try:
-            each = [UpdateOne({"_id": {"$eq": key}, **where}, change) for key in keys]
-            return self._cases.bulk_write(each, ordered=False).modified_count
+            self._cases.bulk_write(changes, ordered=False)
         except BulkWriteError as error:
-            details = error.details or {}
-            if is_away(error) or details.get("writeConcernErrors"):
+            if is_away(error) or (error.details or {}).get("writeConcernErrors"):
                 raise
-            return int(details.get("nModified", 0))
+            log_defect(error)
 
 
 def _differs(case: Case, request: ExplanationRequest) -> bool:

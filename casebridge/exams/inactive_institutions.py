@@ -7,6 +7,7 @@ anew if its institution was active in between; a legal deadline that passes is t
 from typing import Final
 
 from casebridge.alerts.outbox import AlertOutbox
+from casebridge.clock import Clock
 from casebridge.database import Document
 from casebridge.exams.case_alerts import case_alert
 from casebridge.exams.cases import Cases
@@ -34,6 +35,7 @@ class InactiveInstitutions:
         served: ServedEnvironment,
         alerts: AlertOutbox,
         deadlines: PassedDeadlines,
+        clock: Clock,
     ) -> None:
         self._institutions = institutions
         self._watermarks = watermarks
@@ -41,6 +43,7 @@ class InactiveInstitutions:
         self._served = served
         self._alerts = alerts
         self._deadlines = deadlines
+        self._clock = clock
 
     def tell(self) -> int:
         """Of the environment that is served; return how many cases were news."""
@@ -76,6 +79,8 @@ class InactiveInstitutions:
         return self._institutions.get(owner.key, owner.exam_system) is None
 
     def _tell(self, owner: FormerInstitution, cases: list[Document]) -> None:
+        # Tells one time from the next, should the institution be taken out again.
+        word = f"seen {self._clock.now():%Y-%m-%d %H:%M:%S}"
         # The alert first: a mark without an alert would be silence.
         self._alerts.owe(
             case_alert(
@@ -86,7 +91,7 @@ class InactiveInstitutions:
                 "system, or cannot be read there: nobody looks for their answers.",
                 "Activate it (docs/adding-an-institution.md): the cases go on by themselves. If it is to stay inactive, have the "
                 "institution finish them in FS by hand; `casebridge where` shows each one.",
-                dict.fromkeys(sorted(str(case["correlationId"]) for case in cases), ""),
+                dict.fromkeys(sorted(str(case["correlationId"]) for case in cases), word),
             )
         )
         self._cases.note_told([case["_id"] for case in cases], INACTIVE_TOLD)
