@@ -71,6 +71,7 @@ def tell_changed(bridge: Bridge, institution: Institution, cases: Sequence[Case]
 
 def tell_inactive(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
     """All but these cases are told of already."""
+    bridge.watermarks.read_well(institution, None)
     bridge.database.orgs.update_many({}, {"$set": {"aktiv": False}})
     others = {"_id": {"$nin": [one.id for one in cases]}}
     bridge.database.cases.update_many(others, {"$set": {"inactiveToldAt": bridge.clock.now()}})

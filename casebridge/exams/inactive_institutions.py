@@ -49,7 +49,8 @@ class InactiveInstitutions:
         """Of the environment that is served; return how many cases were news."""
         untold: dict[FormerInstitution, list[Document]] = {}
         news = 0
-        for document in self._cases.open_of(self._perhaps_inactive()):
+        documents = (document for name in self._perhaps_inactive() for document in self._cases.open_of(name))
+        for document in documents:
             owner = FormerInstitution.of(document)
             if owner in untold or self._is_inactive(owner):
                 cases = untold.setdefault(owner, [])
@@ -62,17 +63,15 @@ class InactiveInstitutions:
             self._deadlines.tell(owner)
         return news
 
-    def _perhaps_inactive(self) -> set[str]:
-        """Names of institutions that are not carried on every exam system on which they were configured or read."""
+    def _perhaps_inactive(self) -> list[str]:
+        """Institutions that were read once and are not carried any more, on an exam system at least. Others have no cases."""
         active = {institution.tenant for institution in self._institutions.active()}
-        names = {institution.key for institution in self._institutions.active()}
-        read = {
+        names = {
             institution
             for institution, exam_system in self._watermarks.tenants()
-            if tenant_key(institution, exam_system) not in active
+            if tenant_key(institution, exam_system) not in active and self._served.serves(institution)
         }
-        known = read | (self._institutions.names().institutions - names)
-        return {name for name in known if self._served.serves(name)}
+        return sorted(names)
 
     def _is_inactive(self, owner: FormerInstitution) -> bool:
         """By the configuration as it is now: one that was activated a moment ago is not."""
