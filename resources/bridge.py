@@ -33,6 +33,7 @@ from casebridge.exams.exam_intake import ExamIntake
 from casebridge.exams.explanation_event_flow import ExplanationEventFlow
 from casebridge.exams.explanation_event_record import ExplanationEventRecords
 from casebridge.exams.explanation_request_record import ExplanationRequestRecords
+from casebridge.exams.inactive_institutions import InactiveInstitutions
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.moved_deadlines import MovedDeadlines
 from casebridge.exams.passed_deadlines import PassedDeadlines
@@ -124,6 +125,7 @@ class Bridge:
             RowsGone(self.cases, self.alerts).compare,
             self.alerts,
         )
+        deadlines = PassedDeadlines(self.cases, self.alerts, self.clock)
         self.reader = RequestReader(
             self.outside,
             self.queue,
@@ -133,7 +135,10 @@ class Bridge:
             self.clock,
             settings.fs,
             intake,
-            PassedDeadlines(self.cases, self.alerts, self.clock),
+            deadlines,
+            InactiveInstitutions(
+                self.institutions, self.watermarks, self.cases, self.served, self.alerts, deadlines, self.clock
+            ),
         )
         self.poller = AnswerPoller(
             self.outside,

@@ -7,10 +7,13 @@ from typing import Any, Final
 from casebridge.exams.case import Case
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.deadlines import at_midnight
+from casebridge.exams.inactive_institutions import InactiveInstitutions
 from casebridge.exams.institution import Institution
+from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
 from casebridge.exams.moved_deadlines import MovedDeadlines
 from casebridge.exams.passed_deadlines import PassedDeadlines
+from casebridge.exams.registered_identity import RegisteredIdentities
 from casebridge.exams.reopened import Reopenings
 from casebridge.exams.rows_gone import RowsGone
 from casebridge.exams.unreadable_cases import UnreadableCases
@@ -59,6 +62,28 @@ def tell_passed(bridge: Bridge, institution: Institution, cases: Sequence[Case])
         PassedDeadlines(bridge.cases, bridge.alerts, bridge.clock).tell(institution)
 
 
+def tell_changed(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
+    identities = RegisteredIdentities(bridge.cases, bridge.alerts, bridge.clock, "klage-beg-dispatcher")
+    for one in cases:
+        row = {"examId": "x", "personlopenr": 1, "kandidatnr": 987654, "datoKlageMottat": "2026-01-01"}
+        identities.compare(institution, [(one, [ExplanationRequest.model_validate(row)])])
+
+
+def tell_inactive(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
+    """All but these cases are told of already."""
+    bridge.watermarks.read_well(institution, None)
+    bridge.database.orgs.update_many({}, {"$set": {"aktiv": False}})
+    others = {"_id": {"$nin": [one.id for one in cases]}}
+    bridge.database.cases.update_many(others, {"$set": {"inactiveToldAt": bridge.clock.now()}})
+    register = InstitutionRegister(bridge.database, bridge.served, frozenset({institution.exam_system}))
+    deadlines = PassedDeadlines(bridge.cases, bridge.alerts, bridge.clock)
+    bridge.database.cases.update_many({}, {"$set": {"deadline": at_midnight(date(2099, 1, 1))}})
+    InactiveInstitutions(
+        register, bridge.watermarks, bridge.cases, bridge.served, bridge.alerts, deadlines, bridge.clock
+    ).tell()
+    bridge.database.cases.update_many(others, {"$unset": {"inactiveToldAt": ""}})
+
+
 def tell_unreadable(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
     def raises(_document: object) -> object:
         raise TypeError
@@ -70,6 +95,8 @@ def tell_unreadable(bridge: Bridge, institution: Institution, cases: Sequence[Ca
 TELLERS: Final[dict[str, Callable[[Bridge, Institution, Sequence[Case]], None]]] = {
     "case.deadline_moved": tell_moved,
     "case.row_gone": tell_gone,
+    "case.changed_after_registration": tell_changed,
+    "institution.inactive": tell_inactive,
     "case.open_once_more": tell_open,
     "case.deadline_passed": tell_passed,
     "casebridge.case_unreadable": tell_unreadable,

@@ -20,6 +20,7 @@ from casebridge.exams.institution import Institution
 from casebridge.exams.institution_register import InstitutionRegister
 from casebridge.exams.models import CandidatePlace, ExplanationAnswer, ExplanationRegistration
 from casebridge.exams.ports import Outside
+from casebridge.exams.registered_identity import identity_of
 from casebridge.exams.request_flow import (
     FINISHED,
     MOVED,
@@ -187,9 +188,11 @@ class AnswerFlow:
             return StepResult({"outcome": REMOVED}, last=True)
         if not self._is_same(message, case, row, answer.get("submissionId")):
             return StepResult({"outcome": SUPERSEDED}, last=True)
+        whose = {"registeredFor": identity_of(row.request, institution.realm)}
         if row.request.finished_in_fs and row.text is not None and fingerprint(row.text) == answer["textHash"]:
             known = case.is_registered_by_another(message.key, answer["textHash"])
-            return StepResult({"outcome": UNCHANGED if known else REGISTERED}, last=not self._wants_to_show(message))
+            outcome = UNCHANGED if known else REGISTERED
+            return StepResult({"outcome": outcome, **whose}, last=not self._wants_to_show(message))
         registry.register_explanation(
             ExplanationRegistration(
                 vurd_id=row.request.vurd_id,
@@ -203,7 +206,7 @@ class AnswerFlow:
         )
         if message.payload.get("reopened"):
             self._check_kept(institution, case)
-        return StepResult({"outcome": REGISTERED}, last=not self._wants_to_show(message))
+        return StepResult({"outcome": REGISTERED, **whose}, last=not self._wants_to_show(message))
 
     def _check_kept(self, institution: Institution, case: Case) -> None:
         """FS said yes once before and shows the request as open: this time it is looked whether it was kept."""
@@ -329,7 +332,7 @@ def _advances(message: Message) -> Iterator[CaseAdvance]:
         found = answer.result
         yield CaseAdvance.registered(
             case_id, found["textHash"], message.enqueued_at, found["givenAt"], message.key, registration.at,
-            message.payload.get("version"),
+            message.payload.get("version"), registration.result.get("registeredFor"),
         )  # fmt: skip
     if _outcome(message) in LEFT:
         yield CaseAdvance.answer_left(case_id, max(step.at for step in message.steps.values()))

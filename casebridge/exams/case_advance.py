@@ -63,8 +63,11 @@ class CaseAdvance:
         message_key: str,
         at: datetime,
         version: str | None = None,
+        registered_for: Mapping[str, str] | None = None,
     ) -> "CaseAdvance":
         """FS has the answer with this fingerprint, which we saw at `seen_at`, as this `version` of it (`answer_poller`).
+
+        `registered_for` is who the student was in FS then (`registered_identity`); what earlier releases wrote does not say it.
 
         A write that comes later than that of an answer that was seen after it changes nothing.
         """
@@ -72,6 +75,7 @@ class CaseAdvance:
             "registeredHash": text_hash,
             "registeredBy": message_key,
             "registeredVersion": version,
+            "registeredFor": registered_for,
             "answerSeenAt": seen_at,
             "answerGivenAt": given_at,
             "registeredAt": at,

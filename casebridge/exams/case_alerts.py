@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from casebridge.alerts.alert import Alert
-from casebridge.exams.institution import Institution
+from casebridge.exams.former_institution import Owner
 
 
 def case_alert(
-    institution: Institution, submodule: str, code: str, cause: str, next_action: str, cases: Mapping[str, str]
+    institution: Owner, submodule: str, code: str, cause: str, next_action: str, cases: Mapping[str, str]
 ) -> Alert:
     """`cases` are correlation ids, the most urgent first, each with a word on it or none.
 

@@ -17,11 +17,11 @@ NAMES: Final = (
 PLACE: Final = ("flowId", "participantId", "submissionId", "explanationRequestId")
 TIMES: Final = (
     "openedAt", "reopenedAt", "dispatchedAt", "registeredAt", "shownAt", "withdrawnAt", "deadline", "deadlineToldAt",
-    "rowGoneToldAt", "openAgainAt", "answerLeftAt",
+    "rowGoneToldAt", "openAgainAt", "answerLeftAt", "inactiveToldAt",
 )  # fmt: skip
 STANDING: Final = (
     "state", "setAside", "version", "versions", "revision", "registeredHash", "registeredBy", "registeredVersion", "answerSeenAt",
-    "answerGivenAt", "discardedAt", "discardedBy", "discardReason",
+    "answerGivenAt", "discardedAt", "discardedBy", "discardReason", "registeredFor", "identityTold",
 )  # fmt: skip
 FIELDS: Final = dict.fromkeys((*NAMES, *PLACE, *TIMES, *STANDING), 1)
 """The driver's projection for every read of several cases."""

@@ -4,15 +4,20 @@ The queue says what is being done; the case says how far it has come (contract 6
 moves a case forward, so that a repeated or late write changes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import Any, Final
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, OperationFailure
 
 from casebridge.bounded import AT_ONCE, in_parts
 from casebridge.clock import Clock, is_far_ahead
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document, insert_absent
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
 from casebridge.exams.case import DISCARDED, Case
 from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.case_fields import FIELDS
@@ -20,6 +25,7 @@ from casebridge.exams.case_ids import case_id, former_ids
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.exam_key import spellings
+from casebridge.exams.former_institution import INACTIVE_TOLD, Owner
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
 from casebridge.exams.readable import readable
@@ -135,16 +141,16 @@ class Cases:
         if moved.matched_count < len(advances) and notes:
             self._cases.bulk_write(notes)
 
-    def withdraw(self, keys: Iterable[object]) -> int:
-        """FS finished these by hand; those that we had answered stay as they are. Returns how many were still open.
+    def withdraw(self, keys: Iterable[object]) -> None:
+        """FS finished these by hand; those that we had answered stay as they are.
 
         What is no text among the keys, as a foreign message may have it, is no case's.
         """
-        result = self._cases.update_many(
-            {"_id": {"$in": [key for key in keys if is_text(key)]}, "state": {"$in": list(OPEN)}},
+        self._write_each(
+            [key for key in keys if is_text(key)],
+            {"state": {"$in": list(OPEN)}},
             {"$set": {"state": CaseState.WITHDRAWN.value, "withdrawnAt": self._clock.now()}},
         )
-        return result.modified_count
 
     def set_aside(self, key: object, code: str) -> None:
         """A person must look at it: the case's message is dead. Cleared by the next success.
@@ -295,7 +301,7 @@ class Cases:
             if is_text(row["correlationId"])
         }
 
-    def past_deadline(self, institution: Institution, today: date, limit: int) -> list[Document]:
+    def past_deadline(self, institution: Owner, today: date, limit: int) -> list[Document]:
         """Open cases whose legal deadline is over and of which nobody was told yet; not the discarded ones."""
         fields = dict.fromkeys(
             ("correlationId", "deadline", "deadlineToldAt", "setAside", "institution", "examSystem"), 1
@@ -311,13 +317,45 @@ class Cases:
         )
         return list(islice(overdue, limit))
 
+    def open_of(self, institution: str) -> Iterator[Document]:
+        """The raw open cases of an institution, on whatever exam system: to be taken as they come."""
+        fields = dict.fromkeys(("correlationId", "institution", "orgId", "examSystem", "setAside", INACTIVE_TOLD), 1)
+        for state in OPEN:  # not by `$in`: some servers then read every case
+            yield from self._cases.find({"institution": institution, "state": state}, fields)
+
     def note_told(self, keys: Iterable[str], field: str) -> None:
         """People were told of these now; `field` says of what."""
-        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$set": {field: self._clock.now()}})
+        self._write_each(keys, {}, {"$set": {field: self._clock.now()}})
+
+    def note_identities(self, identities: Mapping[str, str]) -> None:
+        """People were told of these cases that the student is another one in FS now: by case, who (`registered_identity`)."""
+        self._write_apart(
+            [UpdateOne({"_id": {"$eq": key}}, {"$set": {"identityTold": told}}) for key, told in identities.items()]
+        )
 
     def forget_told(self, keys: Iterable[str], field: str) -> None:
         """What people were told of is over: if it happens again, they are told again."""
-        self._cases.update_many({"_id": {"$in": list(keys)}}, {"$unset": {field: ""}})
+        self._write_each(keys, {}, {"$unset": {field: ""}})
+
+    def _write_each(self, keys: Iterable[str], where: Document, change: Document) -> None:
+        """With one command; each by itself where one of them takes no change, as a full document does: it stops no other."""
+        keys = list(keys)
+        try:
+            self._cases.update_many({"_id": {"$in": keys}, **where}, change)
+        except OperationFailure as error:
+            if is_away(error):
+                raise
+            log_defect(error)
+            self._write_apart([UpdateOne({"_id": {"$eq": key}, **where}, change) for key in keys])
+
+    def _write_apart(self, changes: list[UpdateOne]) -> None:
+        """With one command, each for itself: what one document refuses stops no other."""
+        try:
+            self._cases.bulk_write(changes, ordered=False)
+        except BulkWriteError as error:
+            if is_away(error) or (error.details or {}).get("writeConcernErrors"):
+                raise
+            log_defect(error)
 
 
 def _differs(case: Case, request: ExplanationRequest) -> bool:
@@ -335,5 +373,5 @@ def _is_news(document: Document, now: datetime) -> bool:
     return deadline is not None and (told is None or told < deadline or is_far_ahead(told, now))
 
 
-def _is_of(document: Document, institution: Institution) -> bool:
+def _is_of(document: Document, institution: Owner) -> bool:
     return (document.get("institution"), document.get("examSystem")) == (institution.key, institution.exam_system)

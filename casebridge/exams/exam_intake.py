@@ -23,10 +23,12 @@ from casebridge.exams.case_ids import case_id
 from casebridge.exams.case_state import OPEN, CaseState
 from casebridge.exams.cases import Cases
 from casebridge.exams.exam_message import exam_message
+from casebridge.exams.former_institution import INACTIVE_TOLD
 from casebridge.exams.fs_rows import UnreadableRow, by_person, canonical, chosen_row, read_row, unreadable
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
 from casebridge.exams.readable import check_kinds
+from casebridge.exams.registered_identity import RegisteredIdentities
 from casebridge.exams.request_intake import open_cases, request_message
 from casebridge.exams.unreadable_cases import UnreadableCases
 from casebridge.fingerprint import short_hash
@@ -108,6 +110,7 @@ class ExamIntake:
         self._reopened = reopened
         self._compare_gone = compare_gone
         self._unreadable_cases = UnreadableCases(alerts, SUBMODULE)
+        self._registered_identities = RegisteredIdentities(cases, alerts, clock, SUBMODULE)
 
     def take(
         self,
@@ -148,6 +151,14 @@ class ExamIntake:
         left = [self._unfit(institution, row, by_itself=by_itself) for row in unfit]
         messages += self._anew(left) if by_itself else left
         self._compare_gone(institution, gone, [case for person, case in known.items() if person in chosen])
+        self._registered_identities.compare(
+            institution,
+            [
+                (known[person], people[person])
+                for person, row in chosen.items()
+                if row.finished_in_fs and person in known and _was_registered(known[person], began)
+            ],
+        )
         if again:
             messages += self._reopened(institution, again)
         correlation_ids = {message.key: message.correlation_id for message in messages}
@@ -177,6 +188,8 @@ class ExamIntake:
     def _known(self, institution: Institution, exams: Sequence[ExamRows]) -> dict[Person, Case]:
         """Our cases on these exams. A document that cannot be read is passed over, and people are told."""
         documents = self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams})
+        if active_again := [document["_id"] for document in documents if document.get(INACTIVE_TOLD)]:
+            self._cases.forget_told(active_again, INACTIVE_TOLD)
         return dict(self._unreadable_cases.pass_over(institution, documents, self._of_person))
 
     def _of_person(self, document: Document) -> tuple[Person, Case]:

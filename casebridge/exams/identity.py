@@ -97,6 +97,11 @@ def compare(person: Person, evidence: Evidence) -> Comparison:
     )
 
 
+def user_name_of(name: str, realm: str) -> str | None:
+    """A user name in its one spelling, with its realm; `realm` is for one that has none. `None` for what names nobody."""
+    return next(("@".join(parts) for parts in _user_names({name}, realm)), None)
+
+
 def _number(text: str) -> str:
     """Without white space and leading zeros, as FS counts; anything else stays what it is."""
     bare = _bare(text)

@@ -11,8 +11,8 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
 from casebridge.exams.case_alerts import case_alert
 from casebridge.exams.cases import Cases
+from casebridge.exams.former_institution import Owner
 from casebridge.exams.fs_values import OSLO
-from casebridge.exams.institution import Institution
 
 AT_ONCE: Final = 200
 SUBMODULE: Final = "deadlines"
@@ -27,7 +27,7 @@ class PassedDeadlines:
         self._alerts = alerts
         self._clock = clock
 
-    def tell(self, institution: Institution) -> int:
+    def tell(self, institution: Owner) -> int:
         """Owe one alert for what is overdue and was not told yet; return how many cases it names or counts."""
         today = self._clock.now().astimezone(OSLO).date()
         overdue = self._cases.past_deadline(institution, today, AT_ONCE)
@@ -44,7 +44,7 @@ class PassedDeadlines:
         return len(named)
 
 
-def _alert(institution: Institution, named: dict[str, datetime]) -> Alert:
+def _alert(institution: Owner, named: dict[str, datetime]) -> Alert:
     first = sorted(named, key=lambda key: (named[key], key))
     return case_alert(
         institution,

@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from pymongo.errors import PyMongoError
 
 from casebridge import time_limit
 from casebridge.clock import Clock
+from casebridge.database_faults import is_away
 from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError
 from casebridge.exams import exam_message, request_intake
@@ -23,6 +25,7 @@ from casebridge.exams.cases import Cases
 from casebridge.exams.exam_intake import SUBMODULE, ExamIntake, ExamRows, Window
 from casebridge.exams.fs_rows import canonical
 from casebridge.exams.fs_values import OSLO
+from casebridge.exams.inactive_institutions import InactiveInstitutions
 from casebridge.exams.institution import Institution
 from casebridge.exams.models import ChangedExam, ExamChanges
 from casebridge.exams.passed_deadlines import PassedDeadlines
@@ -67,6 +70,7 @@ class RequestReader:
         settings: FsSettings,
         intake: ExamIntake,
         deadlines: PassedDeadlines,
+        inactive: InactiveInstitutions,
     ) -> None:
         self._outside = outside
         self._queue = queue
@@ -77,6 +81,7 @@ class RequestReader:
         self._settings = settings
         self._intake = intake
         self._deadlines = deadlines
+        self._inactive = inactive
 
     def read_new(
         self,
@@ -95,19 +100,15 @@ class RequestReader:
             return self._read(institution, self._since(institution) - overlap, None, reach_back)
 
         outcomes = self._polling.each(institutions, SUBMODULE, read, self._watermarks.read_badly, budget_seconds)
-        self._tell_of_deadlines(institutions, {outcome.tenant for outcome in outcomes if outcome.skipped})
+        self._tell_of_the_others(institutions, {outcome.tenant for outcome in outcomes if outcome.skipped})
         return outcomes
 
-    def _tell_of_deadlines(self, institutions: Sequence[Institution], tenants: set[str]) -> None:
-        """A deadline does not wait: also of institutions that are paused, or had no turn."""
+    def _tell_of_the_others(self, institutions: Sequence[Institution], skipped: set[str]) -> None:
+        """A deadline does not wait: also of institutions that are paused, or had no turn, or are carried no more."""
         for institution in institutions:
-            if institution.tenant in tenants:
-                try:
-                    self._deadlines.tell(institution)
-                except PyMongoError:
-                    raise
-                except Exception as error:  # noqa: BLE001 one institution's cases must not keep the others untold
-                    log_defect(error)
+            if institution.tenant in skipped:
+                _guarded(partial(self._deadlines.tell, institution))
+        _guarded(self._inactive.tell)
 
     def read_window(self, institutions: Sequence[Institution], window: Window) -> list[PollOutcome]:
         """Everything asked for in a window, whatever the watermark: a backfill. The watermark stays.
@@ -133,7 +134,7 @@ class RequestReader:
         self, institution: Institution, since: datetime, window: Window | None, reach_back: timedelta | None
     ) -> PollOutcome:
         began = self._clock.now()
-        overdue = self._deadlines.tell(institution)
+        overdue = _guarded(partial(self._deadlines.tell, institution))
         registry = self._outside.student_registry(institution)
         changes = registry.changed_exams(since)
         read = self._exams(institution, registry, changes.exams)
@@ -243,6 +244,17 @@ class RequestReader:
             open_cases=taken.open_cases,
             finished_cases=taken.finished_cases,
         )
+
+
+def _guarded(tell: Callable[[], int]) -> int:
+    """What `tell` says. What documents of some cases bring out keeps nothing else from being read or told; 0 then."""
+    try:
+        return tell()
+    except Exception as error:
+        if is_away(error):
+            raise
+        log_defect(error)
+        return 0
 
 
 def _of_the_whole(read: _Read) -> CaseError | None:

@@ -14,6 +14,7 @@ from casebridge.database import Database, Document, insert_absent
 from casebridge.errors import CaseError
 from casebridge.exams.institution import Institution
 from casebridge.messaging.message import is_count, moment_of
+from casebridge.tenant import institution_name
 
 MODULE: Final = "begrunnelse"
 ANSWERS: Final = "begrunnelse-svar"
@@ -90,6 +91,11 @@ class Watermarks:
             },
         )
         return self.get(institution).failures
+
+    def tenants(self) -> set[tuple[str, str]]:
+        """Institution and exam system of whatever was ever read, carried today or not."""
+        rows = self._watermarks.find({}, {"orgId": 1, "env": 1, "examSystem": 1})
+        return {(institution_name(row.get("orgId"), row.get("env")), str(row.get("examSystem"))) for row in rows}
 
     def recovered(self, institution: Institution) -> None:
         """A poll without a mark came to its end: failures are no longer in a row. Writes only where there were any."""

@@ -12,8 +12,8 @@ from casebridge.defect import log_defect
 from casebridge.messaging.flow import Flow
 from casebridge.messaging.message import Failure, Message
 
-WITHHELD: Final = frozenset({"text"})
-"""Results that later steps need and the audit must not keep: the text of an answer."""
+WITHHELD: Final = frozenset({"text", "registeredFor"})
+"""Results that the audit must not keep: the text of an answer, and fingerprints of who the student is."""
 
 FIRST_CLAIM: Final = 1
 """The fence of a message that was claimed once."""

@@ -84,6 +84,7 @@ READS: dict[str, Callable[[Bridge], object]] = {
     "Cases.documents_on_exams": lambda bridge: bridge.cases.documents_on_exams(_institution(bridge), ["exam"]),
     "Cases.exams_to_compare": lambda bridge: bridge.cases.exams_to_compare(_institution(bridge), LONG_AGO),
     "Cases.standing_of": lambda bridge: bridge.cases.standing_of([f"c-{number}" for number in range(CASES)]),
+    "Cases.open_of": lambda bridge: list(bridge.cases.open_of(_institution(bridge).key)),
     "Cases.past_deadline": lambda bridge: bridge.cases.past_deadline(
         _institution(bridge), bridge.clock.now().date(), 20
     ),

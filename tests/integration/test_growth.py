@@ -207,6 +207,19 @@ def test_looking_how_things_stand_reads_nothing_that_only_grows(world: World, qu
     assert grown.keys() - {undelivered.shape} == {"aggregate begrunnelser {}"}, "the count of cases, and nothing else"
 
 
+def test_open_cases_of_inactive_institutions_are_found_by_an_index(world: World, queries: Recorder) -> None:
+    carry_all_kinds(world)
+    world.database.orgs.update_many({}, {"$set": {"aktiv": False}})
+    queries.forget()
+
+    world.bridge().reader.read_new([])
+
+    growing = [query for query in queries.seen() if query.collection in GROWING]
+    assert any(query.collection == "begrunnelser" for query in growing)
+    assert [query.shape for query in growing if not bounded(query, world.database)] == []
+    assert [query.shape for query in growing if scanned(query, world.database)] == []
+
+
 def test_a_look_at_one_case_is_bounded(world: World, queries: Recorder) -> None:
     bridge = carry_all_kinds(world)
     case = world.database.cases.find_one()
