@@ -38,7 +38,7 @@ QUERIES: Final = (
 HEADERS: Final[tuple[Mapping[str, bytes], ...]] = (
     {"Content-Type": b"application/json"}, {"Content-Type": b"application/x-www-form-urlencoded"}, {"Content-Type": b";;"},
     {"Content-Type": b"multipart/form-data; boundary="}, {"Content-Type": b"\xff\xfe"}, {"Authorization": b"Basic %%%"},
-   
+
     {"Authorization": "Basic æøå".encode("latin-1")}, {"Authorization": b"Basic \xff\xfe"}, {"Authorization": b"Basic /w=="},
     {"Authorization": b"Bearer \xff"}, {"Authorization": b"Basic"}, {"Authorization": b""},
     {"Cookie": b"\xff"}, {"x-api-key": b"\xff"}, {"X-Client-Name": b"\xff"},
