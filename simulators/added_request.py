@@ -12,6 +12,7 @@ from typing import Any
 
 from simulators.exam_case import REGISTERED, Case, Exam
 from simulators.flow import Flow, FlowVariant, Participant
+from simulators.order_fields import DAY, FLAG, LIST, MOMENT, OBJECT, TEXT, TEXTS, check_fields, whole
 from simulators.population import ODDITIES, Population, PopulationOrder
 from simulators.state import World
 
@@ -20,6 +21,24 @@ SHARED_SUBMISSION = "shared_submission"
 """Expected end of those who handed in together and both ask."""
 NEEDED_FIELDS = frozenset({"personlopenr", "kandidatnr", "datoKlageMottat"})
 """Fields without which no case can be carried on; a row that lacks one is expected to be set aside."""
+FIELDS = {
+    "orgId": TEXT,
+    "oddity": TEXT.or_null(),
+    "examId": TEXT.or_null(),
+    "answer_text": TEXT.or_null(),
+    "hold": FLAG,
+    "raw": OBJECT,
+    "omit": TEXTS,
+    "expected": TEXT.or_null(),
+    "kandidatnr": whole().or_null(),
+    "kommisjonsId": TEXT.or_null(),
+    "datoKlageMottat": DAY.or_null(),
+    "frist": DAY.or_null(),
+    "sistEndret": MOMENT.or_null(),
+    "groupWith": whole().or_null(),
+    "externalIds": LIST.or_null(),
+}
+WITHOUT_PARTICIPANT = frozenset({"no_candidate", "no_flow", "two_flows"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +67,15 @@ class RequestOrder:
     def from_json(cls, body: dict[str, Any]) -> RequestOrder:
         """Read an order.
 
-        :raises ValueError: an unknown field or oddity, or no institution
+        :raises ValueError: an unknown field or oddity, no institution, or a field that holds something else than its form
         """
-        try:
-            order = cls(**body)
-        except TypeError as error:
-            raise ValueError(str(error)) from error
+        check_fields(body, FIELDS, needed={"orgId"})
+        order = cls(**body)
         if order.oddity not in {None, "unknown_state", *ODDITIES}:
             raise ValueError(f"no such oddity: {order.oddity}; choices: {[*ODDITIES, 'unknown_state']}")
+        is_on_a_new_exam = order.examId is None and order.groupWith is None
+        if order.externalIds is not None and is_on_a_new_exam and order.oddity in WITHOUT_PARTICIPANT:
+            raise ValueError(f"externalIds must be left out with {order.oddity}: there is no participant")
         return order
 
     def expected_end(self) -> str:

@@ -10,6 +10,8 @@ from starlette.requests import Request
 
 LONGEST_NUMBER = 18
 """Digits of an id in a path: longer ones are no id, and no number that Python would read."""
+DEEPEST = 500
+"""So many objects and lists within each other, half of what Python reads: an answer that repeats them adds its own."""
 
 
 class IdConvertor(Convertor[int]):
@@ -33,14 +35,30 @@ def media_type(request: Request) -> str:
 
 
 def read_json(body: bytes) -> Any:
-    """:raises ValueError: not JSON, not UTF-8, nested deeper than anybody means it, or a value that no answer could repeat"""
+    """:raises ValueError: not JSON, not text, nested deeper than anybody means it, or a value that no answer could repeat"""
     try:
         value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if b"\\ud" in body.lower():
-        json.dumps(value, ensure_ascii=False).encode()  # half a character is no text
+    if _is_deeper(value, DEEPEST):
+        raise ValueError("nested too deeply")
+    json.dumps(value, ensure_ascii=False).encode()  # half a character is no text, in whichever encoding it came
     return value
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether objects and lists stand within each other at more than so many levels."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def _refuse(constant: str) -> float:

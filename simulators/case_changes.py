@@ -13,6 +13,7 @@ from typing import Any
 
 from simulators.exam_case import REGISTERED, Case
 from simulators.flow import Participant
+from simulators.order_fields import ANYTHING, DAY, FLAG, LIST, OBJECT, TEXT, TEXTS, Form, check_fields, whole
 from simulators.state import World
 
 WITHDRAWN = "withdrawn"
@@ -20,7 +21,22 @@ REOPENED = "reopened"
 """Expected end of a row that was opened again after it was registered: somebody is told, or it is registered anew."""
 IN_ROW = frozenset({"kandidatnr", "swapWith", "brukernavn", "raw", "omit"})
 IN_WISEFLOW = frozenset({"uniqueExamId", "externalIds", "in_wiseflow"})
-FIELDS = IN_ROW | IN_WISEFLOW | {"caseId", "frist", "kommisjonsId", "expected"}
+FIELDS = {
+    "caseId": whole(),
+    "expected": TEXT,
+    "frist": DAY,
+    "kommisjonsId": TEXT.or_null(),
+    "kandidatnr": whole(),
+    "swapWith": whole(),
+    "brukernavn": ANYTHING,
+    "raw": OBJECT,
+    "omit": TEXTS,
+    "uniqueExamId": Form("text or a whole number", lambda value: TEXT.fits(value) or whole().fits(value)),
+    "externalIds": LIST.or_null(),
+    "in_wiseflow": FLAG,
+}
+"""Of the row, ``raw`` and ``brukernavn`` take anything that JSON can hold: FS misstates a row through them."""
+WITHDRAWAL = {"caseId": whole(), "how": TEXT, "text": TEXT.or_null()}
 
 
 class CaseChanges:
@@ -32,12 +48,13 @@ class CaseChanges:
     def change(self, order: dict[str, Any]) -> dict[str, Any]:
         """Change a row in FS, and its participant in WISEflow where the order names that.
 
-        :raises ValueError: an unknown field, no such case, or a case without participant that must have one
+        :raises ValueError: an unknown field, one that holds something else than its form, no such case, or a case
+            without participant that must have one; nothing is changed then
         """
-        if unknown := set(order) - FIELDS:
-            raise ValueError(f"a case has no {sorted(unknown)}; choices: {sorted(FIELDS)}")
+        check_fields(order, FIELDS, needed={"caseId"})
         case = self._case(order["caseId"])
         other = self._case(order["swapWith"]) if "swapWith" in order else None
+        self._check_participants(case, other, order)
         for one in (case, other):
             if one is not None and "expected" in order:
                 one.expected = order["expected"]
@@ -61,7 +78,8 @@ class CaseChanges:
 
         :raises ValueError: no such case, or no such way
         """
-        case, how = self._case(order.get("caseId", 0)), order.get("how", "finished")
+        check_fields(order, WITHDRAWAL, needed={"caseId"})
+        case, how = self._case(order["caseId"]), order.get("how", "finished")
         ways: dict[str, Callable[[Case, str | None], None]] = {
             "finished": _finish,
             "removed": _remove,
@@ -72,9 +90,15 @@ class CaseChanges:
         ways[how](case, order.get("text"))
         return self._changed(case, [how])
 
+    def _check_participants(self, case: Case, other: Case | None, order: dict[str, Any]) -> None:
+        if order.get("in_wiseflow") or {"uniqueExamId", "externalIds"} & set(order):
+            self._participant(case)
+        if order.get("in_wiseflow") and other is not None:
+            self._participant(other)
+
     def _change_row(self, case: Case, order: dict[str, Any]) -> None:
         if "kandidatnr" in order:
-            case.kandidatnr = int(order["kandidatnr"])
+            case.kandidatnr = order["kandidatnr"]
         if "raw" in order:
             case.raw = dict(order["raw"])
         if "brukernavn" in order:

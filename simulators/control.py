@@ -20,14 +20,18 @@ from simulators.bodies import read_json
 from simulators.case_changes import CaseChanges
 from simulators.faults import FaultRule
 from simulators.institution import Institution
+from simulators.order_fields import FLAG, LIST, SECONDS, TEXT, check_fields, whole
 from simulators.population import PopulationOrder, populate
 from simulators.rate_limit import Rates
-from simulators.state import AssessorPace, World
+from simulators.state import World
 from simulators.summary import FEWER_IS_REACHED, case_rows, conditions, summary
 
 LONGEST_WAIT_S = 600.0
 ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What an order brings out that is not of the form that ``README.md`` names: the sender's fault."""
+
+CHANGED_ANSWER = {"explanationRequestId": whole(), "text": TEXT.or_null(), "after_s": SECONDS, "edit": FLAG}
+CREDENTIALS = {"orgId": TEXT, "system": TEXT, "valid": FLAG}
 
 Handler = Callable[[dict[str, Any]], Any]
 
@@ -83,6 +87,7 @@ class Control:
         return made
 
     def _release(self, body: dict[str, Any]) -> dict[str, int]:
+        check_fields(body, {"count": whole(0).or_null()})
         released = self._world.release(body.get("count"))
         return {"released": released, "held": len(self._world.held)}
 
@@ -90,7 +95,7 @@ class Control:
         return add_request(self._world, RequestOrder.from_json(body))
 
     def _institution(self, body: dict[str, Any]) -> Institution:
-        institution = self._world.institutions.get(body.get("orgId", ""))
+        institution = self._world.institutions.get(body["orgId"])
         if institution is None:
             raise ValueError("no such orgId")
         return institution
@@ -99,25 +104,24 @@ class Control:
 
     def _set_pace(self, body: dict[str, Any]) -> dict[str, Any]:
         pace = self._world.pace
-        if unknown := set(body) - set(AssessorPace.__slots__):
-            raise ValueError(f"assessors have no {sorted(unknown)}")
-        for name, value in body.items():
-            setattr(pace, name, value)
+        pace.change(body)
         if not pace.paused:
             self._assessors.resume()
-        return {name: getattr(pace, name) for name in AssessorPace.__slots__}
+        return pace.as_json()
 
     def _change_answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        explanation = self._world.explanations.get(body.get("explanationRequestId", 0))
+        check_fields(body, CHANGED_ANSWER, needed={"explanationRequestId"})
+        explanation = self._world.explanations.get(body["explanationRequestId"])
         if explanation is None or not explanation.versions:
             raise ValueError("no such explanationRequestId, or it was never answered")
         self._assessors.change_answer(
-            explanation, body.get("text"), after_s=float(body.get("after_s", 0)), edit=bool(body.get("edit", False))
+            explanation, body.get("text"), after_s=body.get("after_s", 0), edit=body.get("edit", False)
         )
         return {"state": int(explanation.state), "versions": len(explanation.versions)}
 
     def _credentials(self, body: dict[str, Any]) -> dict[str, Any]:
-        institution, system, valid = self._institution(body), body.get("system"), bool(body.get("valid"))
+        check_fields(body, CREDENTIALS, needed=CREDENTIALS)
+        institution, system, valid = self._institution(body), body["system"], body["valid"]
         if system == "fs":
             institution.fs_credentials_valid = valid
         elif system == "wiseflow":
@@ -132,6 +136,7 @@ class Control:
         return {"expired": expired}
 
     def _set_faults(self, body: dict[str, Any]) -> dict[str, Any]:
+        check_fields(body, {"rules": LIST})
         rules = body.get("rules", [])
         made = [FaultRule.from_json(rule, seed=f"{self._world.seed}:{place}") for place, rule in enumerate(rules)]
         self._world.faults.rules = made
@@ -147,7 +152,7 @@ class Control:
 
     def _set_rates(self, body: dict[str, Any]) -> dict[str, Any]:
         """Change what each credential set may call, from the next call on."""
-        self._world.rates = Rates(**body)
+        self._world.rates = Rates.from_json(body)
         self._world.rate_limits.clear()
         return asdict(self._world.rates)
 

@@ -10,11 +10,28 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from simulators.order_fields import EXPRESSION, FLAG, RETRY_AFTER, SECONDS, TEXT, check_fields, number, whole
+
 KINDS = frozenset(
     {"latency", "drop", "status", "slow_body", "html", "empty", "invalid_json", "expired_token", "not_found_body"}
 )
 SYSTEMS = frozenset({"fs", "wiseflow", "laas", "slack"})
+FIELDS = {
+    "kind": TEXT,
+    "system": TEXT,
+    "method": TEXT.or_null(),
+    "path": EXPRESSION.or_null(),
+    "orgId": TEXT.or_null(),
+    "probability": number(0, 1),
+    "times": whole(0).or_null(),
+    "status": whole(200, 599).or_null(),
+    "retry_after": RETRY_AFTER.or_null(),
+    "seconds": SECONDS,
+    "after_effect": FLAG,
+}
 _DEFAULT_STATUS = {"status": 503, "expired_token": 401, "not_found_body": 404}
+_WITH_A_PAGE = frozenset({"html", "invalid_json", "not_found_body"})
+_STATUS_WITHOUT_BODY = frozenset({204, 304})
 
 
 @dataclass(slots=True)
@@ -30,7 +47,7 @@ class FaultRule:
     probability: float = 1.0
     times: int | None = None
     status: int = 200
-    retry_after: float | None = None
+    retry_after: float | str | None = None
     seconds: float = 0.2
     after_effect: bool = False
     struck: int = field(default=0)
@@ -39,32 +56,28 @@ class FaultRule:
     def from_json(cls, rule: dict[str, Any], *, seed: str) -> FaultRule:
         """Read a rule of the control interface.
 
-        :raises ValueError: an unknown kind, system or field, or a path that is no regular expression
+        :raises ValueError: an unknown kind, system or field, or a field that holds what no call can be answered with
         """
+        check_fields(rule, FIELDS)
         kind, system = rule.get("kind"), rule.get("system")
         if kind not in KINDS or system not in SYSTEMS:
             raise ValueError(f"a rule needs a kind of {sorted(KINDS)} and a system of {sorted(SYSTEMS)}")
-        known = {"kind", "system", "method", "path", "orgId", "probability", "times", "status", "retry_after",
-                 "seconds", "after_effect"}  # fmt: skip
-        if unknown := set(rule) - known:
-            raise ValueError(f"a rule does not know {sorted(unknown)}")
-        try:
-            path = re.compile(rule["path"]) if rule.get("path") else None
-        except re.error as error:
-            raise ValueError(f"path is no regular expression: {error}") from error
+        status = rule.get("status") or _DEFAULT_STATUS.get(kind, 200)
+        if kind in _WITH_A_PAGE and status in _STATUS_WITHOUT_BODY:
+            raise ValueError(f"status must be another for {kind}: an answer of {status} has no body")
         return cls(
             kind=kind,
             system=system,
             draws=Random(f"{seed}:{kind}:{system}"),
             method=rule.get("method"),
-            path=path,
+            path=re.compile(rule["path"]) if rule.get("path") else None,
             org_id=rule.get("orgId"),
-            probability=float(rule.get("probability", 1.0)),
+            probability=rule.get("probability", 1.0),
             times=rule.get("times"),
-            status=int(rule.get("status") or _DEFAULT_STATUS.get(kind, 200)),
+            status=status,
             retry_after=rule.get("retry_after"),
-            seconds=float(rule.get("seconds", 0.2)),
-            after_effect=bool(rule.get("after_effect", False)),
+            seconds=rule.get("seconds", 0.2),
+            after_effect=rule.get("after_effect", False),
         )
 
     def strikes(self, system: str, method: str, path: str, org_id: str | None) -> bool:

@@ -6,7 +6,6 @@ Singular and plural spellings of the paths are both served. Case systems other t
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 import re
@@ -23,7 +22,7 @@ from simulators.bodies import read_json
 from simulators.exam_case import Case, Exam, Registration
 from simulators.front_door import ExternalSystem
 from simulators.institution import Institution
-from simulators.population import OSLO
+from simulators.oslo import OSLO
 from simulators.state import World
 
 BASE = "/eksamen"
@@ -71,7 +70,7 @@ class FsDigex:
             return None
         try:
             username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not ASCII, not base64, or no text
             return None
         for institution in self._world.institutions.values():
             if institution.fs_username == username and institution.fs_password == password:

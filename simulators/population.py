@@ -13,15 +13,15 @@ from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from random import Random
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from simulators.exam_case import REGISTERED, Case, Exam, deadline_after
 from simulators.flow import Assessor, Flow, FlowState, FlowVariant, Participant, ShareType, Source
 from simulators.institution import Institution, Settings, Student
 from simulators.names import COURSES, FIRST_NAMES, INSTITUTIONS, LAST_NAMES, user_name
+from simulators.order_fields import DAY_OF_A_POPULATION, FLAG, TEXT, check_fields, whole
+from simulators.oslo import OSLO
 from simulators.state import World
 
-OSLO = ZoneInfo("Europe/Oslo")
 ODD_COURSES = ("no_flow", "two_flows", "explanations_off")
 """Oddities of a whole course; ``no_candidate`` is one of a single candidate."""
 ODDITIES = ("no_candidate", *ODD_COURSES)
@@ -30,6 +30,18 @@ REQUESTS_OF_ODD_COURSE = 3
 FIRST_KANDIDATNR = 1001
 EVERY_NTH_FLOW_IS_LARGE = 5
 DAY_S = 86_400
+FIELDS = {
+    "institutions": whole(1, 1_000),
+    "courses": whole(1, 100_000),
+    "requests": whole(0, 1_000_000),
+    "days": whole(1, 3_660),
+    "seed": whole(),
+    "oddities": FLAG,
+    "variety": FLAG,
+    "hold": FLAG,
+    "env": TEXT,
+    "today": DAY_OF_A_POPULATION.or_null(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +64,11 @@ class PopulationOrder:
     def from_json(cls, body: dict[str, Any]) -> PopulationOrder:
         """Read an order.
 
-        :raises ValueError: an unknown field, or numbers no world can be made of
+        :raises ValueError: an unknown field, or what no world can be made of
         """
-        fields = dict(body)
-        if isinstance(fields.get("today"), str):
-            fields["today"] = date.fromisoformat(fields["today"])
-        try:
-            order = cls(**fields)
-        except TypeError as error:
-            raise ValueError(str(error)) from error
-        if order.institutions < 1 or order.courses < 1 or order.requests < 0 or order.days < 1:
-            raise ValueError("a population needs an institution, a course and a day")
-        return order
+        check_fields(body, FIELDS)
+        today = body.get("today")
+        return cls(**{**body, "today": None if today is None else date.fromisoformat(today)})
 
 
 class Population:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
+
+from simulators.order_fields import LARGEST, check_fields, whole
 
 CALLS_PER_SECOND = 200
 CALLS_PER_MINUTE = 5_000
@@ -19,6 +22,15 @@ class Rates:
 
     calls_per_second: int = CALLS_PER_SECOND
     calls_per_minute: int = CALLS_PER_MINUTE
+
+    @classmethod
+    def from_json(cls, order: dict[str, Any]) -> Rates:
+        """Read an order; what is left out is the vendor's.
+
+        :raises ValueError: an unknown field, or no whole number
+        """
+        check_fields(order, dict.fromkeys(cls.__slots__, whole(0, LARGEST)))
+        return cls(**order)
 
 
 @dataclass(slots=True)

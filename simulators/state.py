@@ -18,6 +18,7 @@ from simulators.faults import Faults
 from simulators.flow import Comment, ExplanationRequest, Flow, Participant, ShareType
 from simulators.institution import Institution
 from simulators.modes import Modes
+from simulators.order_fields import FLAG, SECONDS, check_fields
 from simulators.rate_limit import RateLimit, Rates
 from simulators.traffic import Traffic
 from simulators.waiting import Waiting
@@ -56,6 +57,18 @@ class AssessorPace:
     minimum_delay_s: float = 0.5
     maximum_delay_s: float = 3.0
     paused: bool = False
+
+    def change(self, order: dict[str, Any]) -> None:
+        """Change what the order names.
+
+        :raises ValueError: an unknown field, or one that is no delay or no flag
+        """
+        check_fields(order, {"minimum_delay_s": SECONDS, "maximum_delay_s": SECONDS, "paused": FLAG})
+        for name, value in order.items():
+            setattr(self, name, value)
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 class World:

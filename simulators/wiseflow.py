@@ -69,7 +69,7 @@ class Wiseflow:
             Route(flow, old(self._basic_flow), methods=["GET"]),
             Route(f"{flow}/participants", old(self._participants_of_old_endpoint), methods=["GET"]),
             Route(f"{flows}/participants", new(self._participants), methods=["GET"]),
-            Route(f"{flows}/participants/{{participantId:int}}", new(self._participant), methods=["GET"]),
+            Route(f"{flows}/participants/{{participantId:id}}", new(self._participant), methods=["GET"]),
             Route(f"{flows}/assessors/submission-comments", new(self._comments), methods=["GET"]),
             Route(f"{flows}/sources", new(self._flow_sources), methods=["GET"]),
         ]

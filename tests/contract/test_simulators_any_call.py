@@ -16,6 +16,7 @@ from simulators.assessors import Assessors
 from simulators.process import RunningSimulators, running
 from simulators.state import World
 
+HALF_A_CHARACTER: Final = '{"a": "\\ud800", "text": "\\ud800", "channel": "x", "sourceCode": "\\ud800||"}'
 BODIES: Final = (
     b"", b"\xff\xfe\x00", b"[" * 200_000, b"[]", b"[1]", b"null", b'"x"', b"1", b"1" * 5000, b'{"a": ' * 100_000, b"{}",
     b'{"a": "\\ud800", "text": "x", "channel": "x"}', b"NaN", b'{"x": NaN, "text": "x"}', b'{"x": 1e400}', b'{"orgId": []}',
@@ -24,7 +25,8 @@ BODIES: Final = (
     b'{"rules": [{"kind": "status", "status": "x"}]}',
     b'{"minimum_delay_s": null}', b'{"institutions": "x"}', b'{"institutions": -1}', b'{"institutions": 1, "courses": 0}',
     b'{"seed": []}', b'{"days": "x"}', b'{"second": -1}', b'{"fs_list_shape": []}', b'{"x": 1}', b"\xef\xbb\xbf{}",
-    "{}".encode("utf-16"),
+    "{}".encode("utf-16"), *(HALF_A_CHARACTER.encode(encoding) for encoding in ("utf-16", "utf-16-be", "utf-32", "utf-32-le")),
+    b'{"a": "\xed\xa0\x80"}', b'{"a": ' + b"[" * 495 + b"]" * 495 + b"}",
 )  # fmt: skip
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "FOO")
 QUERIES: Final = (
@@ -36,10 +38,13 @@ QUERIES: Final = (
 HEADERS: Final[tuple[Mapping[str, bytes], ...]] = (
     {"Content-Type": b"application/json"}, {"Content-Type": b"application/x-www-form-urlencoded"}, {"Content-Type": b";;"},
     {"Content-Type": b"multipart/form-data; boundary="}, {"Content-Type": b"\xff\xfe"}, {"Authorization": b"Basic %%%"},
-    {"Authorization": b"Basic /w=="}, {"Authorization": b"Bearer \xff"}, {"Authorization": b"Basic"}, {"Authorization": b""},
+
+    {"Authorization": "Basic æøå".encode("latin-1")}, {"Authorization": b"Basic \xff\xfe"}, {"Authorization": b"Basic /w=="},
+    {"Authorization": b"Bearer \xff"}, {"Authorization": b"Basic"}, {"Authorization": b""},
     {"Cookie": b"\xff"}, {"x-api-key": b"\xff"}, {"X-Client-Name": b"\xff"},
+    {"Host": b"["},
 )  # fmt: skip
-PARTS: Final = ("1", "0", "x", "9" * 30, "%ff", "%2f", "..", "%00", "æ", "WISEFLOW")
+PARTS: Final = ("1", "0", "x", "9" * 18, "9" * 30, "9" * 5000, "%ff", "%2f", "..", "%00", "æ", "WISEFLOW")
 PLAIN: Final = re.compile(r"[/A-Za-z0-9_.-]{1,60}")
 
 
