@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+from simulators.bodies import LONGEST_NUMBER
 from simulators.exam_case import REGISTERED, Case
 from simulators.flow import Participant
 from simulators.order_fields import ANYTHING, DAY, FLAG, LIST, OBJECT, TEXT, TEXTS, Form, check_fields, whole
@@ -26,7 +27,7 @@ FIELDS = {
     "expected": TEXT,
     "frist": DAY,
     "kommisjonsId": TEXT.or_null(),
-    "kandidatnr": whole(),
+    "kandidatnr": Form("a whole number, or its digits", lambda value: whole().fits(value) or _is_digits(value)),
     "swapWith": whole(),
     "brukernavn": ANYTHING,
     "raw": OBJECT,
@@ -37,6 +38,10 @@ FIELDS = {
 }
 """Of the row, ``raw`` and ``brukernavn`` take anything that JSON can hold: FS misstates a row through them."""
 WITHDRAWAL = {"caseId": whole(), "how": TEXT, "text": TEXT.or_null()}
+
+
+def _is_digits(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST_NUMBER and value.isascii() and value.isdecimal()
 
 
 class CaseChanges:
@@ -98,7 +103,7 @@ class CaseChanges:
 
     def _change_row(self, case: Case, order: dict[str, Any]) -> None:
         if "kandidatnr" in order:
-            case.kandidatnr = order["kandidatnr"]
+            case.kandidatnr = int(order["kandidatnr"])
         if "raw" in order:
             case.raw = dict(order["raw"])
         if "brukernavn" in order:

@@ -120,8 +120,8 @@ class Control:
         return {"state": int(explanation.state), "versions": len(explanation.versions)}
 
     def _credentials(self, body: dict[str, Any]) -> dict[str, Any]:
-        check_fields(body, CREDENTIALS, needed=CREDENTIALS)
-        institution, system, valid = self._institution(body), body["system"], body["valid"]
+        check_fields(body, CREDENTIALS, needed={"orgId", "system"})
+        institution, system, valid = self._institution(body), body["system"], body.get("valid", False)
         if system == "fs":
             institution.fs_credentials_valid = valid
         elif system == "wiseflow":
