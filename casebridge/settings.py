@@ -13,6 +13,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 LONGEST_WAIT_SECONDS: Final = 86_400
 """A day. A stored time much further ahead than our waits reach is taken for none (`clock.FAR_AHEAD`)."""
 
+LONGEST_FOLD_MINUTES: Final = 366 * 1440
+"""A year."""
+
 
 class MongoDBSettings(BaseModel):
     """The database that keeps configuration, queue, cases and audit."""
@@ -144,7 +147,9 @@ class SlackSettings(BaseModel):
     channel: str = Field("mule-prod", description="Channel of the alerts.")
     api_url: str = Field("https://slack.com/api/", description="Base address of the Web API.")
     webhook_url: SecretStr | None = Field(None, description="Incoming webhook.")
-    fold_minutes: float = Field(60.0, description="Alerts of the same cause within this time are one.")
+    fold_minutes: float = Field(
+        60.0, ge=0, le=LONGEST_FOLD_MINUTES, description="Alerts of the same cause within this time are one."
+    )
     seconds_between: float = Field(1.0, description="Slack takes about one message a second.")
 
 

@@ -16,10 +16,13 @@ from casebridge.alerts.told_cases import FIELDS, ToldCases
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
+from casebridge.settings import LONGEST_FOLD_MINUTES
 from casebridge.told_names import ALL_NAMES, ToldNames
 
 AHEAD: Final = timedelta(days=2)
 """Longer than any wait that Slack is granted; a later time was set by no release."""
+LATEST: Final = timedelta(minutes=LONGEST_FOLD_MINUTES) + AHEAD
+"""None is due later: not with any process's `fold`. By its own, each of two processes would undo what the other set."""
 STATES: Final = ("owed", "sent", "muted")
 TRIES: Final = 20
 """So often another process may have changed the document since it was read."""
@@ -71,7 +74,7 @@ class AlertOutbox:
         found = self._alerts.find_one({"_id": alert.fingerprint}, {**FIELDS, "openedAt": 1, "dueAt": 1, "state": 1})
         if found is None:
             return False
-        if not _is_usable(found, now, now + self._fold + AHEAD):
+        if not _is_usable(found, now):
             self._alerts.update_one({"_id": alert.fingerprint}, {"$set": opened})
             return True
         where: Document = {"_id": alert.fingerprint, "dueAt": {"$exists": "dueAt" in found}}
@@ -92,7 +95,7 @@ class AlertOutbox:
         now = self._clock.now()
         token = uuid.uuid4().hex
         # None is due that far ahead: nobody would ever be told of it.
-        self._alerts.update_many({"dueAt": {"$gt": now + self._fold + AHEAD}}, {"$set": {"dueAt": now}})
+        self._alerts.update_many({"dueAt": {"$gt": now + LATEST}}, {"$set": {"dueAt": now}})
         due = self._alerts.find({"dueAt": {"$lte": now}}, {"institution": 1})
         # Picked out here: an alert has no field of its environment, and there are few, one a cause.
         ours = (document["_id"] for document in due if self._served.serves(document.get("institution")))
@@ -153,13 +156,13 @@ def _opened(alert: Alert, now: datetime) -> Document:
     return {**_body(alert), **ToldCases.of(alert), "openedAt": now, "lastAt": now, "state": "owed", "dueAt": now}
 
 
-def _is_usable(found: Document, now: datetime, latest: datetime) -> bool:
-    """Not so what no release has written: nobody would ever be told of such a cause, or told anew. None is due after `latest`."""
+def _is_usable(found: Document, now: datetime) -> bool:
+    """Not so what no release has written: nobody would ever be told of such a cause, or told anew."""
     opened, due = found.get("openedAt"), found.get("dueAt")
     return (
         isinstance(opened, datetime)
         and opened <= now + AHEAD
         and found.get("state") in STATES
-        and (isinstance(due, datetime) and due <= latest if "dueAt" in found else found["state"] != "owed")
+        and (isinstance(due, datetime) and due <= now + LATEST if "dueAt" in found else found["state"] != "owed")
         and ToldCases.is_readable(found)
     )

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from bson import Int64
@@ -38,11 +39,14 @@ def readable(
 def check_kinds(document: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
     """Raises `TypeError`, with the name of the field, where one is absent or of another kind than told.
 
-    Exactly of that kind: `True` is a whole number to Python, and what the driver makes of JavaScript is a text.
+    Exactly of that kind: `True` is a whole number to Python, and what the driver makes of JavaScript is a text. A time may be of
+    a class of its own, as where a program has replaced the standard one.
     """
     for name, kind in kinds.items():
-        found = type(document.get(name))
-        if found is not kind and not (kind is int and found is Int64):
+        value = document.get(name)
+        found = type(value)
+        is_time = kind is datetime and isinstance(value, datetime)
+        if found is not kind and not is_time and not (kind is int and found is Int64):
             raise TypeError(name)
 
 

@@ -349,3 +349,21 @@ def test_a_long_hour_is_kept(days: int, world: World, clock: ShiftedClock, insti
     bridge.relay.send_alerts()
 
     assert [named(text) for text in texts(world)] == [[case_id(1)], [case_id(2), case_id(3)]]
+
+
+def test_processes_that_fold_differently_do_not_repeat_each_others_alerts(
+    world: World, clock: ShiftedClock, institution: Institution
+) -> None:
+    shorter = world.bridge(clock)
+    world.configure(slack={"fold_minutes": 70 * 24 * 60.0})
+    longer = world.bridge(clock)
+    for number in (1, 2):
+        longer.alerts.owe(plain(institution, number))
+        longer.relay.send_alerts()
+
+    for _ in range(3):
+        shorter.alerts.owe(plain(institution, 2))
+        shorter.relay.send_alerts()
+        longer.relay.send_alerts()
+
+    assert [named(text) for text in texts(world)] == [[case_id(1)]]
