@@ -12,11 +12,11 @@ ODD: tuple[Any, ...] = (
     None, "", "x", [], {}, [[]], {"id": {"id": []}}, True, 10**30, 1e300, "\ud800", "x" * 200_000, DEEP, DIGITS,
 )  # fmt: skip
 WHOLE = "the whole row"
-SHARES = 3
+SHARES = 4
 
 
 def odd_for(field: str, fields: Sequence[str]) -> tuple[Any, ...]:
-    """A third of the odd values for this one of the fields, another third for the next: each value stands in every third."""
+    """A fourth of the odd values for this one of the fields, another for the next: each value stands in every fourth."""
     return ODD[fields.index(field) % SHARES :: SHARES]
 
 

@@ -90,12 +90,15 @@ class AlertOutbox:
                 change["$set"] |= {**_body(alert), "dueAt": found["openedAt"] + self._fold}
         return self._alerts.update_one(where, change).matched_count > 0
 
+    def hasten(self) -> None:
+        """What is due so far ahead as no release sets it would never be told: it is due now."""
+        now = self._clock.now()
+        self._alerts.update_many({"dueAt": {"$gt": now + LATEST}}, {"$set": {"dueAt": now}})
+
     def claim(self, limit: int, hold: timedelta) -> list[Document]:
         """Served alerts that are due, held from other relays for `hold`; `correlationIds` are the cases to be named now."""
         now = self._clock.now()
         token = uuid.uuid4().hex
-        # None is due that far ahead: nobody would ever be told of it.
-        self._alerts.update_many({"dueAt": {"$gt": now + LATEST}}, {"$set": {"dueAt": now}})
         due = self._alerts.find({"dueAt": {"$lte": now}}, {"institution": 1})
         # Picked out here: an alert has no field of its environment, and there are few, one a cause.
         ours = (document["_id"] for document in due if self._served.serves(document.get("institution")))

@@ -32,6 +32,8 @@ GROUP: Final = 100
 AT_ONCE: Final = 20
 """Debts read at once: each may hold a record of Kafka."""
 ALERTS_AT_ONCE: Final = 5
+HASTEN_SECONDS: Final = 60.0
+"""How often it is seen to that nothing is due so far ahead that it would never be delivered."""
 DEFECTS: Final = 3
 """So often a channel may break on one effect before that is set aside."""
 
@@ -66,13 +68,14 @@ class Relay:
         """Ids of effects that are delivered and not struck out, because the database was away."""
         self._defects: Counter[str] = Counter()
         self._away_until: dict[str, float] = {}
+        self._hastened_at = float("-inf")
         self._told: dict[str, tuple[str, Document]] = {}
         """Alerts that are sent or muted and not settled, for the same reason: their last state, and as they were told."""
 
     def deliver_left_behind(self) -> int:
         """Deliver what other processes left, or what a channel could not take; return how many messages owed something."""
         owing = 0
-        self._owed.hasten()
+        self._hasten()
         while owing < GROUP:
             debts = self._owed.claim(AT_ONCE, self._hold)
             for debt in debts:
@@ -81,6 +84,14 @@ class Relay:
             if len(debts) < AT_ONCE:
                 break
         return owing
+
+    def _hasten(self) -> None:
+        """Now and then only: it mends what a hand or another program stored, and costs three writes."""
+        if time.monotonic() - self._hastened_at < HASTEN_SECONDS:
+            return
+        self._owed.hasten()
+        self._alerts.hasten()
+        self._hastened_at = time.monotonic()
 
     def deliver(self, debt: Debt) -> None:
         """Deliver what one message owes, and strike it out before anything else is delivered. Raises while the database is away.
@@ -176,6 +187,7 @@ class Relay:
         """Send the folded alerts that are due; return how many people were told."""
         if self._alert_channel is None:
             return 0
+        self._hasten()
         held_until = time.monotonic() + self._hold.total_seconds()
         due = self._alerts.claim(ALERTS_AT_ONCE, self._hold)
         rows = self._blacklist.rows() if due else []
