@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from local_servers.child_process import Child, Children, free_port, listens
+from local_servers.child_process import Child, Children, free_port
 
 VERSION: Final = "2.10.0"
 LEAST: Final = (2, 8)
@@ -92,7 +92,7 @@ class Caddy:
                 "XDG_CONFIG_HOME": str(home),
             },
         )
-        self.child.wait_until(lambda: listens(self.port), READY_SECONDS)
+        self.child.wait_until_listening(self.port, READY_SECONDS)
 
 
 def password_hash(password: str) -> str:

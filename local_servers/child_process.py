@@ -6,6 +6,7 @@ the order. A watchdog process kills the group and removes the state folder when 
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,8 +19,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol
 
+import psutil
+
 STOP_SECONDS: Final = 8.0
 LOOK_EVERY_SECONDS: Final = 0.02
+PORTS: Final = range(15_000, 32_000)
+"""Below those that Linux, macOS and Windows give to connections by themselves, and above the usual servers."""
+PORT_TRIES: Final = 100
 
 
 class ServerNotStartedError(RuntimeError):
@@ -27,13 +33,19 @@ class ServerNotStartedError(RuntimeError):
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that was free a moment ago.
+
+    None of those that the system gives to connections: one of them could take it before the server does.
+    """
+    for _ in range(PORT_TRIES):
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ServerNotStartedError(f"{PORT_TRIES} loopback ports from {PORTS[0]} to {PORTS[-1]} were tried: none is free")
 
 
-def listens(port: int) -> bool:
+def _listens(port: int) -> bool:
     """Whether somebody accepts connections on the loopback port."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
@@ -76,6 +88,23 @@ class Child:
             if time.monotonic() > deadline:
                 raise ServerNotStartedError(f"{self.name} was not ready in {seconds:.0f} s:\n{self.log_end()}")
             time.sleep(LOOK_EVERY_SECONDS)
+
+    def wait_until_listening(self, port: int, seconds: float) -> None:
+        """Likewise, until this child, or one of its own, accepts connections on the loopback port.
+
+        That somebody does is not enough: another program may have taken the port while this one started.
+        """
+        self.wait_until(lambda: _listens(port) and self._owns(port), seconds)
+
+    def _owns(self, port: int) -> bool:
+        with contextlib.suppress(psutil.Error):  # one that ends is told of by whoever waits
+            process = psutil.Process(self.pid)
+            for one in (process, *process.children(recursive=True)):
+                if any(
+                    found.laddr.port == port and found.status == psutil.CONN_LISTEN for found in one.net_connections()
+                ):
+                    return True
+        return False
 
     def log_end(self, lines: int = 15) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

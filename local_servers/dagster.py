@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import requests
 
-from local_servers.child_process import Child, Children, free_port, listens
+from local_servers.child_process import Child, Children, free_port
 
 READY_SECONDS: Final = 90.0
 ANSWER_SECONDS: Final = 10.0
@@ -44,7 +44,7 @@ class DagsterServers:
             ],
             environment,
         )
-        self.code_server.wait_until(lambda: listens(code_port), READY_SECONDS)
+        self.code_server.wait_until_listening(code_port, READY_SECONDS)
         common = ["-w", str(workspace)]
         self.web_server = children.start(
             "dagster-webserver",

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from local_servers.child_process import Child, Children, free_port, listens
+from local_servers.child_process import Child, Children, free_port
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 POM: Final = Path(__file__).with_name("kafka.pom.xml")
@@ -141,7 +141,7 @@ class Kafka:
 
     def _start(self) -> Child:
         child = self._children.start(self._name, self._command("kafka.Kafka", str(self._properties)), foundation=True)
-        child.wait_until(lambda: listens(self.port), READY_SECONDS)
+        child.wait_until_listening(self.port, READY_SECONDS)
         return child
 
     def _command(self, program: str, *arguments: str) -> list[str]:

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from local_servers.child_process import Child, Children, ServerNotStartedError, free_port, listens
+from local_servers.child_process import Child, Children, ServerNotStartedError, free_port
 
 READY_SECONDS = 30.0
 CACHE = "512M"
@@ -68,7 +68,7 @@ class EmbeddedMongoDB:
         command += self.arguments
         child = self._children.start(self._name, command, foundation=True)
         _keep_on_one_processor(child.pid)
-        child.wait_until(lambda: listens(port), READY_SECONDS)
+        child.wait_until_listening(port, READY_SECONDS)
         return child
 
 

