@@ -30,7 +30,8 @@ demo: $(ENVIRONMENT) ## watch a day of requests travel; ONCE=1 JSON=1 REQUESTS=6
 # ends with the slow ones, while the other processors have nothing to do.
 .PHONY: test
 test: $(ENVIRONMENT) ## prove it; RING=unit for one ring (unit contract property integration crash end_to_end)
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(if $(RING),$(addprefix tests/,$(RING)))
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --ignore tests/bench \
+		$(if $(RING),$(addprefix tests/,$(RING)))
 
 .PHONY: soak
 soak: $(ENVIRONMENT) ## mistreat it for long, and count; MESSAGES=20000 SECONDS=900 (of the bad part) SEED=1
