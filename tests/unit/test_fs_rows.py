@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as some
 from casebridge.exams.deadlines import answer_deadline
 from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.fs_rows import KEPT_IN_ALL, UnreadableRow, by_person, chosen_row, read_row
+from casebridge.exams.fs_values import moment
 from casebridge.exams.models import ExplanationRequest
 
 EXAM = ExamKey(217, "DAT200", "1", "S", 2026, "VÅR").vurd_id
@@ -130,3 +131,22 @@ def test_a_part_of_the_exam_that_is_a_number_is_its_digits(part: str, sent: obje
 @pytest.mark.parametrize("sent", [None, True, 1.5, [], {}, {"reel": None}, "a\nb", "x" * 300])
 def test_a_part_of_the_exam_that_is_none_is_as_good_as_not_sent(part: str, sent: object) -> None:
     assert getattr(request(**{part: sent}), part) is None
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        "2026-01-08T09:14:22",
+        "08.01.2026 09:14:22",
+        "8.1.2026, 09.14.22",
+        1767860062,
+        1767860062.0,
+        "2026-01-08T08:14:22Z",
+    ],
+)
+def test_a_moment_is_read_in_every_form_and_without_a_zone_it_is_oslos(spelt: object) -> None:
+    assert moment(spelt) == datetime(2026, 1, 8, 8, 14, 22, tzinfo=UTC)
+
+
+def test_a_norwegian_day_without_a_time_is_its_first_moment() -> None:
+    assert moment("08.07.2026") == datetime(2026, 7, 7, 22, tzinfo=UTC)
