@@ -23,7 +23,7 @@ from simulators.process import RunningSimulators
 from tests.patience import wait_until
 
 SHORT_WAITS = {
-    "lease_seconds": 2.0,
+    "lease_seconds": 60.0,  # not short: on a machine that stands still for seconds no other worker takes over
     "retry_base_seconds": 0.02,
     "retry_cap_seconds": 0.2,
     "not_ready_seconds": 0.1,

@@ -123,5 +123,7 @@ def _realm(text: str) -> str:
 
 def _bare(text: str) -> str:
     """In Unicode's compatible form, without white space around it and without characters that are not drawn."""
+    if text.isascii():
+        return text.strip()  # its own compatible form; a list of participants is held against each request
     normal = unicodedata.normalize("NFKC", text)
     return "".join(letter for letter in normal if unicodedata.category(letter) != "Cf").strip()
