@@ -337,11 +337,11 @@ def _explanation(answer: HttpAnswer, row: Any) -> Explanation | UnreadableExplan
     return explanation
 
 
-def _participant(answer: HttpAnswer, row: Any) -> Participant | UnreadableParticipant:
+def _participant(_answer: HttpAnswer, row: Any) -> Participant | UnreadableParticipant:
     """Likewise."""
     try:
-        return _records(answer, [row], Participant)[0]
-    except CaseError:
+        return Participant.model_validate(row)
+    except Exception:  # noqa: BLE001 see above
         return UnreadableParticipant.of(row)
 
 

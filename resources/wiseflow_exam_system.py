@@ -19,7 +19,6 @@ from casebridge.exams.flow_matching import (
     SYSTEM,
     FoundAnswer,
     ListedComment,
-    ListedParticipant,
     choose_flow,
     find_answer,
     main_flows_wanted,
@@ -37,6 +36,7 @@ from casebridge.exams.models import (
     ExplanationStatus,
     RequestedExplanation,
 )
+from casebridge.exams.participant_list import ListedParticipant, ParticipantList
 from casebridge.exams.shared_submission import check_asked_alone, sharers
 from casebridge.exams.wiseflow_records import (
     SUBMITTED,
@@ -84,7 +84,7 @@ class WiseflowExamSystem:
         self._evidence_names = evidence_names
         self.client = client
         self._places: ShortCache[str, ExamPlace] = ShortCache(lambda _: KEPT_SECONDS, KEPT_EXAMS)
-        self._participants: ShortCache[int, Sequence[ListedParticipant]] = ShortCache(
+        self._participants: ShortCache[int, ParticipantList] = ShortCache(
             lambda _: KEPT_SECONDS, KEPT_PARTICIPANTS, weigh=len
         )
         self._comments: ShortCache[int, Sequence[ListedComment]] = ShortCache(
@@ -236,12 +236,13 @@ class WiseflowExamSystem:
     def _read_participants(
         self,
         flow_id: int,
-        instead_of: Entry[Sequence[ListedParticipant]] | None = None,
+        instead_of: Entry[ParticipantList] | None = None,
         *,
         since: float = -math.inf,
-    ) -> Entry[Sequence[ListedParticipant]]:
-        def load() -> Sequence[ListedParticipant]:
-            return self.client.participants(flow_id, self._access.participants_endpoint)
+    ) -> Entry[ParticipantList]:
+        def load() -> ParticipantList:
+            rows = self.client.participants(flow_id, self._access.participants_endpoint)
+            return ParticipantList(rows, self._evidence_names)
 
         if instead_of is not None:
             return self._participants.get(flow_id, load, instead_of)
@@ -354,7 +355,7 @@ def _submission(candidate: CandidatePlace, listed: Sequence[ListedParticipant]) 
     return next(known, candidate.submission_id)
 
 
-def _values(lists: dict[int, Entry[Sequence[ListedParticipant]]]) -> dict[int, Sequence[ListedParticipant]]:
+def _values(lists: dict[int, Entry[ParticipantList]]) -> dict[int, ParticipantList]:
     return {flow_id: entry.value for flow_id, entry in lists.items()}
 
 

@@ -8,7 +8,7 @@ Found = TypeVar("Found")
 LOOK_EVERY_SECONDS = 0.02
 
 
-def wait_until(look: Callable[[], Found], what: str, seconds: float = 20.0, every: float = LOOK_EVERY_SECONDS) -> Found:
+def wait_until(look: Callable[[], Found], what: str, seconds: float = 60.0, every: float = LOOK_EVERY_SECONDS) -> Found:
     """The first true value of `look`. Raises `TimeoutError`, which says `what` did not come about."""
     deadline = time.monotonic() + seconds
     while True:

@@ -13,6 +13,7 @@ from typing import Final
 from casebridge.errors import PermanentError, TransientError
 from casebridge.exams.identity import Comparison, Person, compare
 from casebridge.exams.models import CandidatePlace, ExamPlace
+from casebridge.exams.participant_list import ListedParticipant, ParticipantList
 from casebridge.exams.visible_text import says_something
 from casebridge.exams.wiseflow_records import (
     ACCEPTED,
@@ -112,7 +113,6 @@ def _flow_ambiguous(flows: Iterable[Flow]) -> PermanentError:
     )
 
 
-ListedParticipant = Participant | UnreadableParticipant
 ListedComment = SubmissionComment | UnreadableComment
 
 
@@ -129,29 +129,26 @@ def match_candidate(
     is while it may be the person as much. Raises `PermanentError` `identity.contradiction`,
     `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
     """
-    everyone = [
+    lists = {flow_id: ParticipantList.of(participants.get(flow_id, ()), names) for flow_id in place.flow_ids}
+    alike = [
         _Located(flow_id, participant, compare(person, participant.evidence(names)))
-        for flow_id in place.flow_ids
-        for participant in participants.get(flow_id, ())
-        if isinstance(participant, Participant)
+        for flow_id, listed in lists.items()
+        for participant in listed.with_a_mark_of(person)
     ]
-    same = [one for one in everyone if one.comparison.is_same]
-    contradictory = [one for one in everyone if one.comparison.is_contradictory]
+    same = [one for one in alike if one.comparison.is_same]
+    contradictory = [one for one in alike if one.comparison.is_contradictory]
     most = max((len(one.comparison.agreeing) for one in same), default=0)
     if contradictory and most < SURE:
         one = contradictory[0]
         raise contradiction(one.flow_id, one.participant.participant_id, one.comparison)
     if not same:
-        raise _participant_missing(
-            place, [one for listed in participants.values() for one in listed if _is_unreadable(one)]
-        )
+        raise _participant_missing(place, [one for listed in lists.values() for one in listed.unreadable])
     chosen = _only_person([one for one in same if len(one.comparison.agreeing) == most], place)
     rivals = [
         _named(one, flow_id)
-        for flow_id in place.flow_ids
-        for one in participants.get(flow_id, ())
-        if isinstance(one, UnreadableParticipant)
-        and not _is_the_same(chosen, flow_id, one, place)
+        for flow_id, listed in lists.items()
+        for one in listed.unreadable
+        if not _is_the_same(chosen, flow_id, one, place)
         and _may_be_better(one, compare(person, one.known.evidence(names)), most)
     ]
     if rivals:
@@ -245,10 +242,6 @@ def _only_person(matches: Sequence[_Located], place: ExamPlace) -> _Located:
         "Correct the candidate numbers of the flow in WISEflow or FS, then replay the message.",
         system=SYSTEM,
     )
-
-
-def _is_unreadable(one: ListedParticipant) -> bool:
-    return isinstance(one, UnreadableParticipant)
 
 
 def _participant_missing(place: ExamPlace, unreadable: Sequence[ListedParticipant]) -> PermanentError:

@@ -97,6 +97,29 @@ def compare(person: Person, evidence: Evidence) -> Comparison:
     )
 
 
+Mark = tuple[Piece, str]
+"""A piece of evidence in its one spelling; a user name without its realm."""
+
+
+def marks(evidence: Evidence) -> set[Mark]:
+    """What a participant is found by: whoever agrees with a person in any piece has a mark of `marks_of` it."""
+    found = {(Piece.PERSON_NUMBER, _number(number)) for number in evidence.person_numbers}
+    found.update((Piece.USER_NAME, user) for user, _ in _user_names(evidence.user_names, ""))
+    if evidence.candidate_number:
+        found.add((Piece.CANDIDATE_NUMBER, _number(evidence.candidate_number)))
+    return found
+
+
+def marks_of(person: Person) -> set[Mark]:
+    """Likewise, of a person."""
+    found = {(Piece.USER_NAME, user) for user, _ in _user_names({person.user_name or ""}, "")}
+    if person.kandidatnr is not None:
+        found.add((Piece.CANDIDATE_NUMBER, str(person.kandidatnr)))
+    if person.personlopenr is not None:
+        found.add((Piece.PERSON_NUMBER, str(person.personlopenr)))
+    return found
+
+
 def user_name_of(name: str, realm: str) -> str | None:
     """A user name in its one spelling, with its realm; `realm` is for one that has none. `None` for what names nobody."""
     return next(("@".join(parts) for parts in _user_names({name}, realm)), None)

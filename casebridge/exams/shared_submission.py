@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from casebridge.errors import PermanentError, TransientError
-from casebridge.exams.flow_matching import SYSTEM, ListedParticipant
+from casebridge.exams.flow_matching import SYSTEM
 from casebridge.exams.models import CandidatePlace
+from casebridge.exams.participant_list import ListedParticipant
 from casebridge.exams.wiseflow_records import Explanation, Participant, UnreadableExplanation, UnreadableParticipant
 
 NAMED: Final = 5

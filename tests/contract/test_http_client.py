@@ -127,23 +127,23 @@ def test_what_does_not_pass_by_itself(script: Script, kind: type[CaseError], cod
 def test_no_answer_takes_longer_than_the_total_time(script: Script) -> None:
     began = time.monotonic()
     # the total is shorter than the longest silence: without a deadline the dripping ones would never end
-    error = failure(script, total_seconds=0.4, read_seconds=5.0)
+    error = failure(script, total_seconds=0.4, read_seconds=60.0)
     assert error.code in {"fs.timeout", "fs.connection_lost"}  # http.client gives up by itself after 100 headers
     assert isinstance(error, TransientError)
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < 30.0
 
 
 def test_a_silence_ends_before_the_total_time() -> None:
     began = time.monotonic()
-    assert failure(silent(), total_seconds=20.0, read_seconds=0.3).code == "fs.timeout"
-    assert time.monotonic() - began < 5.0
+    assert failure(silent(), total_seconds=60.0, read_seconds=0.3).code == "fs.timeout"
+    assert time.monotonic() - began < 30.0
 
 
 def test_the_deadline_of_one_call_is_not_that_of_the_next_on_the_same_connection() -> None:
     with ScriptedServer(answer("200 OK", b"{}")) as server:
-        http = client(server, total_seconds=0.4)
+        http = client(server, total_seconds=2.0)
         began = time.monotonic()
-        while time.monotonic() - began < 1.0:
+        while time.monotonic() - began < 2.5:
             http.send(CALL).json()
         assert server.connections == 1
         http.close()

@@ -13,7 +13,7 @@ from tests.processes import Processes
 from tests.world import World
 
 REQUESTS = 40
-SECONDS_TO_END = 10.0
+SECONDS_TO_END = 30.0
 
 
 def populate_slowly(world: World, latency: float, requests: int) -> None:

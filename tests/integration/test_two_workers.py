@@ -117,9 +117,9 @@ def test_two_processes_worth_of_work_on_one_database_does_nothing_twice(world: W
 
 def test_a_step_that_takes_longer_than_a_lease_keeps_it(world: World) -> None:
     """The heartbeat runs beside the work: the other worker, which looks all the time, finds nothing to take over."""
-    world.configure(queue={"lease_seconds": 0.6})
+    world.configure(queue={"lease_seconds": 3.0})
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    slow = {"system": "wiseflow", "method": "POST", "path": "/explanation/request$", "kind": "latency", "seconds": 1.5}
+    slow = {"system": "wiseflow", "method": "POST", "path": "/explanation/request$", "kind": "latency", "seconds": 4.5}
     world.control.faults(slow)
     worker, other = world.bridge(), world.bridge()
     worker.synchronisation.read_requests(worker.institutions.active())
