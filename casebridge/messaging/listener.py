@@ -189,7 +189,7 @@ class Listener:
     def _room(self) -> int:
         """How many more to claim: nothing, while there is enough at hand that a claim would hardly pay."""
         with self._lock:
-            room = min(self._settings.group_size, self._capacity - self._held_beside_others().total())
+            room = min(self._settings.group_size, self._capacity - len(self._held_beside_others()))
             return 0 if len(self._line) > self._settings.workers else room
 
     def _claim(self, room: int, *, patient: bool) -> tuple[list[Message], float]:
@@ -218,12 +218,12 @@ class Listener:
     def _busy(self) -> set[str]:
         """Tenants that hold their share: the rest is kept free for the others."""
         with self._lock:
-            held = self._held_beside_others()
+            held = Counter(message.tenant for message in self._held_beside_others())
         return {tenant for tenant, messages in held.items() if messages >= self._most_held}
 
-    def _held_beside_others(self) -> Counter[str]:
+    def _held_beside_others(self) -> list[Message]:
         """Without those that are to be run alone: after a kill these are many and wait long."""
-        return Counter(message.tenant for message in self._held.values() if not message.alone)
+        return [message for message in self._held.values() if not message.alone]
 
     def _hear(self, lanes: Iterable[Lane]) -> None:
         self._turns.wake(lanes)
