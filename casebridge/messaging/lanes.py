@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
 from casebridge.messaging.message import LONGEST_NAME, is_name, is_text
-from casebridge.messaging.odd_documents import OddDocuments, due_kind, is_never_found
+from casebridge.messaging.odd_documents import DATE, OddDocuments, due_kind, is_never_found
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import normal_institution, tenant_key
 
@@ -89,7 +89,7 @@ class Lanes:
         return list(self.collection.find())
 
     def search(self) -> set[Lane]:
-        """The served lanes of the messages that are there, rung or not; costs a look at each live message on some servers.
+        """The served lanes of the messages that are or fall due, rung or not; some servers look at each live message for it.
 
         Messages that no claim would find are adopted, or set aside, on the way, whosever they are.
         """
@@ -97,7 +97,8 @@ class Lanes:
         adopted = self._odd.adopt() if any(is_never_found(group) for group in groups) else 0
         if self._odd.respell(groups) + adopted:
             groups = self._groups()
-        return {lane for group in groups if _has_a_name(group) and self.serves(lane := Lane.of(group))}
+        found = [group for group in groups if group["due"] == DATE and _has_a_name(group)]
+        return {lane for group in found if self.serves(lane := Lane.of(group))}
 
     def serves(self, lane: Lane) -> bool:
         """Whether this process may take messages from the lane."""

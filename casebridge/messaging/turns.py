@@ -71,25 +71,23 @@ class Turns:
         try:
             messages = self._queue.claim(owner, room, [self._lanes[lane].look for lane in lanes])
         except BaseException:
-            self.wake(lanes)
+            self._look_now(lanes)
             raise
         for lane in lanes:
             try:
                 self._looked(lane)
             except PyMongoError:
-                self.wake([lane])  # what was claimed is in hand all the same
+                self._look_now([lane])  # what was claimed is in hand all the same
             except Exception as error:  # noqa: BLE001 nor must one lane's document keep the others from their turn
                 log_defect(error)
                 self._look_after(lane, WAITING_SECONDS)
         return messages
 
     def wake(self, lanes: Iterable[Lane]) -> None:
-        """These lanes may have something due."""
+        """These lanes were rung: they may have something due."""
+        ours = self._look_now(lanes)
         with self._lock:
-            for lane in lanes:
-                if (self._queues and lane.queue not in self._queues) or not self._queue.lanes.serves(lane):
-                    continue
-                self._state(lane).look_at = float("-inf")
+            for lane in ours:
                 if lane.exam_system is None:
                     # As earlier versions ring: any exam system of the institution may be meant, also one not heard of yet.
                     self._search_at = float("-inf")
@@ -122,7 +120,18 @@ class Turns:
             return
         found = self._queue.lanes.search()
         self._search_at = self._monotonic() + SEARCH_SECONDS
-        self.wake(sorted(found, key=str))
+        self._look_now(sorted(found, key=str))
+
+    def _look_now(self, lanes: Iterable[Lane]) -> list[Lane]:
+        """Look into those that are served here next. No ring: a lane without an exam system has nothing searched for."""
+        with self._lock:
+            ours = [lane for lane in lanes if self._is_ours(lane)]
+            for lane in ours:
+                self._state(lane).look_at = float("-inf")
+        return ours
+
+    def _is_ours(self, lane: Lane) -> bool:
+        return (not self._queues or lane.queue in self._queues) and self._queue.lanes.serves(lane)
 
     def _next(self, passing_over: Collection[str], limit: int) -> list[Lane]:
         """The lanes to look into now, in the order in which they waited; those taken go to the end of the round."""
@@ -141,7 +150,7 @@ class Turns:
         """Look again at once where more was due than was asked for; else when the next message there falls due."""
         look = self._lanes[lane].look
         if not look.drained:
-            self.wake([lane])
+            self._look_now([lane])
         elif look.seen:
             self._look_after(lane, SOON_SECONDS)
         elif (due := self._queue.next_due(lane)) is not None:

@@ -107,6 +107,32 @@ def test_a_lane_that_nobody_rang_is_found(database: Database, queue: MeldingQ) -
     assert [message.key for message in turns.take("one", 10, ())] == [unrung.key]
 
 
+def test_lanes_without_an_exam_system_have_nothing_searched_for_at_each_look(
+    database: Database, queue: MeldingQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a dead message of nobody, which stays for months, nor more live ones than one claim takes."""
+    now = ServerClock(database.server_time).now()
+    documents = [each.document(now) for each in messages("a.no", 40)]
+    for document in documents:
+        del document["examSystem"]
+    dead = {"_id": "nobody's", "status": "dead", "queue": QUEUE, "orgId": "unknown", "env": "unknown"}
+    database.messages.insert_many([*documents, dead])
+    searched = []
+    search = queue.lanes.search
+    monkeypatch.setattr(queue.lanes, "search", lambda: searched.append(1) or search())
+    monotonic = ManualMonotonic()
+    turns = turns_of(database, queue, monotonic)
+
+    taken = [len(turns.take("one", 10, ())) for _ in range(6)]
+    assert (taken, len(searched)) == ([10, 10, 10, 10, 0, 0], 1)
+
+    monotonic.seconds += SEARCH_SECONDS
+    assert (turns.take("one", 10, ()), len(searched)) == ([], 2)
+    assert Lane(None, QUEUE, None) not in search(), "what is dead is in no lane"
+    turns.wake([Lane("a.no/test", QUEUE, None)])
+    assert (turns.take("one", 10, ()), len(searched)) == ([], 3), "a ring of an earlier version has them searched for"
+
+
 def test_what_falls_due_later_is_looked_for_then(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("a.no", 1))
     database.messages.update_many({}, {"$set": {"dueAt": database.server_time() + timedelta(seconds=2)}})
