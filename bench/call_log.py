@@ -24,6 +24,7 @@ METHODS: Final[dict[type, tuple[str, ...]]] = {
         "search_sis_flows",
         "flow",
         "participants",
+        "participant",
         "request_explanation",
         "explanations",
         "explanation",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.call_log import METHODS
 from bench.command import wanted
 from bench.full_sync import calls_of
 from bench.processor_time import Shares
@@ -42,3 +43,14 @@ def test_the_sizes_come_from_the_environment() -> None:
 def test_what_cannot_be_measured_is_refused(environment: dict[str, str]) -> None:
     with pytest.raises(SystemExit):
         wanted(environment)
+
+
+NO_CALL_OF_A_CASE = {"close", "check_text", "check_credentials", "renew_credential"}
+THROUGH_ANOTHER = {"fresh_rows"}
+
+
+@pytest.mark.parametrize("client", METHODS)
+def test_the_bare_calls_are_all_that_a_client_can_make_for_a_case(client: type) -> None:
+    """A method that nobody listed would make the bare calls too few, and our own work look dearer than it is."""
+    methods = {name for name, value in vars(client).items() if callable(value) and not name.startswith("_")}
+    assert methods - NO_CALL_OF_A_CASE - THROUGH_ANOTHER == set(METHODS[client])
