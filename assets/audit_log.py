@@ -13,10 +13,10 @@ from assets.explanation_requests import explanation_requests
 from assets.ownership import FRESHNESS, GROUP, OWNERS
 from assets.poll_metadata import ROWS, cut
 from assets.registered_explanations import registered_explanations
-from assets.standing import standing_metadata
-from casebridge.operators import odd
-from resources.bridge import Bridge
-from resources.bridge_resource import BridgeResource
+from assets.status_metadata import standing_metadata
+from casebridge.operators import stored_fields
+from resources.wiring.bridge import Bridge
+from resources.wiring.bridge_resource import BridgeResource
 
 Step = tuple[bool, str, str]
 """Whether it succeeded, the submodule and the step."""
@@ -56,9 +56,9 @@ def counted(bridge: Bridge, since: datetime) -> tuple[Mapping[Step, int], int, i
     """The entries of each step, of all, and of those that failed. What our releases write are some dozens of steps."""
     counts, entries, failures = Counter[Step](), 0, 0
     for count in bridge.audit.counts_since(since):
-        key = odd.mapping(count, "_id")
+        key = stored_fields.mapping(count, "_id")
         success = key.get("success") is True
-        step = (success, bridge.names.submodule(key.get("submodule")), odd.text(key, "step"))
+        step = (success, bridge.names.submodule(key.get("submodule")), stored_fields.text(key, "step"))
         entries += count["entries"]
         failures += 0 if success else count["entries"]
         counts[step if step in counts or len(counts) < MOST_STEPS else (success, OTHER, OTHER)] += count["entries"]

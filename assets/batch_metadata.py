@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.poll_metadata import Metadata
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.synchronisation import BatchReport
 
 DRIVER = "dagster"

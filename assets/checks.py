@@ -10,14 +10,14 @@ import dagster as dg
 
 from assets.poll_metadata import ROWS, named_of
 from assets.registered_explanations import registered_explanations
-from assets.standing import RECOVERY, failure_table
+from assets.status_metadata import RECOVERY, failure_table
 from casebridge.bounded import cut_note
 from casebridge.database import Document
-from casebridge.messaging.message import LONG_AGO, MessageStatus
+from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
 from casebridge.operators.near_deadlines import near_deadlines
-from casebridge.operators.odd import text, time
+from casebridge.operators.stored_fields import text, time
 from casebridge.told_names import ToldNames
-from resources.bridge_resource import BridgeResource
+from resources.wiring.bridge_resource import BridgeResource
 
 HOW_TO_RECOVER: Final = dg.MetadataValue.md(RECOVERY)
 

@@ -9,14 +9,14 @@ from pydantic import Field
 from assets.batch_metadata import batch_metadata
 from assets.explanation_requests import explanation_requests
 from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
-from assets.standing import standing_metadata
-from casebridge.exams.request_reader import QUEUE, QUEUES
-from casebridge.messaging.lanes import Lane
-from casebridge.messaging.message import UNFINISHED
-from casebridge.operators.odd import text
-from resources.bridge import Bridge
-from resources.bridge_resource import BridgeResource
+from assets.status_metadata import standing_metadata
+from casebridge.exams.explanations.request_reader import QUEUE, QUEUES
+from casebridge.messaging.queue.lanes import Lane
+from casebridge.messaging.queue.message import UNFINISHED
+from casebridge.operators.stored_fields import text
 from resources.config_numbers import AtLeastOneOrNone, Seconds
+from resources.wiring.bridge import Bridge
+from resources.wiring.bridge_resource import BridgeResource
 
 WAIT_SECONDS: Final = 120.0
 """The seed's two minutes for the outcome of a synchronisation."""

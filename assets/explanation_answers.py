@@ -8,8 +8,8 @@ from assets.institutions import chosen_institutions
 from assets.outside_systems import WISEFLOW_EXPLANATIONS
 from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
 from assets.poll_metadata import raise_if_all_failed
-from assets.standing import polled_metadata
-from resources.bridge_resource import BridgeResource
+from assets.status_metadata import polled_metadata
+from resources.wiring.bridge_resource import BridgeResource
 
 
 class PollConfig(dg.Config):

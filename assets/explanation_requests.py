@@ -9,10 +9,10 @@ from assets.institutions import chosen_institutions
 from assets.outside_systems import FS_REQUESTS
 from assets.ownership import FRESHNESS, FS_POOL, GROUP, OWNERS
 from assets.poll_metadata import raise_if_all_failed
-from assets.standing import polled_metadata
+from assets.status_metadata import polled_metadata
 from casebridge.settings import FsSettings
-from resources.bridge_resource import BridgeResource
 from resources.config_numbers import HoursOrNone
+from resources.wiring.bridge_resource import BridgeResource
 
 
 class ReadConfig(dg.Config):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from casebridge.exams.institution import Institution
-from resources.bridge import Bridge
+from casebridge.institutions.institution import Institution
+from resources.wiring.bridge import Bridge
 
 
 def chosen_institutions(bridge: Bridge, keys: Sequence[str]) -> list[Institution]:

@@ -12,8 +12,8 @@ import dagster as dg
 from assets.outside_systems import KAFKA_RECORDS
 from assets.ownership import GROUP, OWNERS
 from assets.poll_metadata import ROWS
-from assets.standing import standing_metadata
-from resources.bridge_resource import BridgeResource
+from assets.status_metadata import standing_metadata
+from resources.wiring.bridge_resource import BridgeResource
 
 if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
     from resources.kafka.lag import KafkaStanding

@@ -7,11 +7,11 @@ like a loss, and a real loss is still there when it is read again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from casebridge.exams.case_state import OPEN, CaseState
-from casebridge.exams.institution import Institution
-from casebridge.exams.polling import PollOutcome
-from casebridge.exams.request_reader import Window
-from resources.bridge import Bridge
+from casebridge.exams.explanations.case_state import OPEN, CaseState
+from casebridge.exams.explanations.request_reader import Window
+from casebridge.institutions.institution import Institution
+from casebridge.sources.polling import PollOutcome
+from resources.wiring.bridge import Bridge
 
 REGISTERED = (CaseState.REGISTERED.value, CaseState.SHOWN.value)
 SET_ASIDE = "set_aside"

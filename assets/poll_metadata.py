@@ -7,8 +7,8 @@ import dagster as dg
 
 from casebridge.bounded import cut_note
 from casebridge.errors import CaseError
-from casebridge.exams.polling import PollOutcome
 from casebridge.operators.synchronisation import PollReport
+from casebridge.sources.polling import PollOutcome
 
 ROWS: Final = 20
 """Rows of a table at most: metadata lands in Dagster's database and in every operator's browser."""

@@ -6,10 +6,10 @@ from pydantic import Field
 from assets.batch_metadata import batch_metadata
 from assets.explanation_answers import explanation_answers
 from assets.ownership import FRESHNESS, FS_POOL, GROUP, OWNERS
-from assets.standing import standing_metadata
-from casebridge.exams.answer_poller import QUEUE
-from resources.bridge_resource import BridgeResource
+from assets.status_metadata import standing_metadata
+from casebridge.exams.explanations.answer_poller import QUEUE
 from resources.config_numbers import AtLeastOneOrNone
+from resources.wiring.bridge_resource import BridgeResource
 
 
 class RegisterConfig(dg.Config):

@@ -11,10 +11,10 @@ from assets.outside_systems import FS_REQUESTS
 from assets.ownership import FS_POOL, GROUP, OWNERS
 from assets.partitioned_check import partitioned_check
 from assets.partitions import LEDGER, first_days
-from assets.standing import standing_metadata
-from casebridge.exams.polling import PollOutcome
-from casebridge.exams.request_reader import Window
-from resources.bridge_resource import BridgeResource
+from assets.status_metadata import standing_metadata
+from casebridge.exams.explanations.request_reader import Window
+from casebridge.sources.polling import PollOutcome
+from resources.wiring.bridge_resource import BridgeResource
 
 BALANCES = partitioned_check(
     "ledger_balances",

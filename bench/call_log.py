@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from casebridge.exams.institution import Institution
-from resources.fs_digex import FsDigexClient
+from casebridge.institutions.institution import Institution
+from resources.fs.client import FsDigexClient
 from resources.laas import LaasClient
-from resources.outside import OutsideWorld
-from resources.wiseflow import CreatedExplanation, WiseflowClient
+from resources.wiring.clients import OutsideWorld
+from resources.wiseflow.client import CreatedExplanation, WiseflowClient
 
 METHODS: Final[dict[type, tuple[str, ...]]] = {
     FsDigexClient: ("changed_exams", "explanation_rows", "register_explanation"),

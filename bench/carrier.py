@@ -17,14 +17,14 @@ from pymongo import monitoring
 from bench.call_log import CallLog
 from bench.processor_time import ProcessorMeter
 from bench.program import bridge_of_this_process, meter_of, order, running_listener, tell, wait_until
-from casebridge.exams import answer_poller, request_reader
-from casebridge.messaging.listener import Listener
-from casebridge.messaging.message import MessageStatus
+from casebridge.exams.explanations import answer_poller, request_reader
+from casebridge.messaging.listener.listener import Listener
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
-from resources.bridge import Bridge
 from resources.laas import LaasClient
-from resources.outside import OutsideWorld
+from resources.wiring.bridge import Bridge
+from resources.wiring.clients import OutsideWorld
 
 ANSWERS_SECONDS: Final = 2.0
 """Time for the assessors' last answers before they are looked for again."""

@@ -18,7 +18,7 @@ import psutil
 from rich.console import Console
 
 from bench import full_sync, growth, latency, queue_throughput, recovery, whole_cases
-from bench.ground import Ground, Measurement, Sizes
+from bench.context import Ground, Measurement, Sizes
 from bench.installation import MongoDBServer
 from bench.row import Row
 from bench.table import print_table, write_json

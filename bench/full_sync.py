@@ -8,7 +8,7 @@ waited for.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from bench.ground import Ground
+from bench.context import Ground
 from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
 from bench.simulated_world import SimulatedWorld

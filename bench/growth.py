@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bench.ground import Ground
+from bench.context import Ground
 from bench.installation import Installation
 from bench.no_op_flow import INSTITUTIONS
 from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Document
-from casebridge.messaging import account
+from casebridge.messaging.listener import audit_entries
 
 PROGRAM: Final = "bench.no_op_queue"
 BATCH: Final = 100
@@ -129,7 +129,7 @@ class _Stored:
         self._moment = moment
 
     def audit_id(self, entry: Document) -> str:
-        return account.entry_id(self._correlation_id, self.key, entry["step"])
+        return audit_entries.entry_id(self._correlation_id, self.key, entry["step"])
 
     def copy_of(self, document: Document, time_field: str) -> Document:
         return {

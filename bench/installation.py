@@ -21,7 +21,7 @@ from casebridge.secrets import Secrets
 from casebridge.settings import Settings
 from local_servers.child_process import Child, Children
 from local_servers.mongodb import EmbeddedMongoDB
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 ROOT: Final = Path(__file__).parents[1]
 VARIABLE: Final = "CASEBRIDGE_MONGODB_URI"

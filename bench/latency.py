@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Final
 
 from bench import whole_cases
-from bench.ground import Ground
+from bench.context import Ground
 from bench.installation import Installation
 from bench.prepared_events import Answer, BareCalls, Event, PreparedEvents
 from bench.processor_time import RUNS_AND_OTHERS, ProcessorMeter
 from bench.row import Goal, Pair, Row, row_of
 from bench.simulated_world import SimulatedWorld
-from casebridge.exams import answer_poller
-from casebridge.messaging.message import NewMessage
+from casebridge.exams.explanations import answer_poller
+from casebridge.messaging.queue.message import NewMessage
 from local_servers.child_process import Children
 from local_servers.dagster import DagsterServers
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from simulators import process as simulators_process
 
 ROOT: Final = Path(__file__).parents[1]

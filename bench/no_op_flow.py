@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from casebridge.correlation_id import new_correlation_id
 from casebridge.errors import CaseError
-from casebridge.messaging.flow import Result, Step, StepResult
-from casebridge.messaging.message import Message, NewMessage
+from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.queue.message import Message, NewMessage
 
 QUEUE: Final = "bench-no-op"
 STEP: Final = "no_op"

@@ -20,7 +20,7 @@ from bench.program import (
     tell,
     wait_until,
 )
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 
 def enqueue(bridge: Bridge, meter: ProcessorMeter, count: int, batch: int) -> None:

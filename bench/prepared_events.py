@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from casebridge.exams.models import ExplanationRegistration
-from casebridge.messaging.message import NewMessage
-from resources.bridge import Bridge
+from casebridge.messaging.queue.message import NewMessage
+from resources.wiring.bridge import Bridge
 from simulators.process import ControlClient
 
 END_SECONDS: Final = 120.0

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from bench.processor_time import ProcessorMeter
-from casebridge.messaging.listener import Listener
+from casebridge.messaging.listener.listener import Listener
 from casebridge.settings import Settings
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 LOOK_EVERY_SECONDS: Final = 0.01
 END_SECONDS: Final = 1500.0

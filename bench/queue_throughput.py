@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench.ground import Ground
+from bench.context import Ground
 from bench.installation import Installation
 from bench.no_op_flow import ENTRIES_A_MESSAGE
 from bench.peers import Peer, running_peers

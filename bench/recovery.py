@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
-from bench.ground import Ground
+from bench.context import Ground
 from bench.installation import Installation
 from bench.no_op_flow import no_op_messages
 from bench.row import Goal, Pair, Row, row_of

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bench.installation import Installation
-from command_line.demo.institutions import configuration, secrets
+from demo.institutions import configuration, secrets
 from simulators.process import RunningSimulators
 
 SEED = 1

@@ -1,6 +1,6 @@
 """What can go wrong with a case, in the five classes that decide what happens next.
 
-Here belongs the vocabulary of failure. The decision what to do with a failed message is in `messaging.retry`; errors of
+Here belongs the vocabulary of failure. The decision what to do with a failed message is in `messaging.flow.retry`; errors of
 programming are ordinary Python exceptions and do not belong here.
 
 Every message is written for an operator and holds no personal data: ids, systems, statuses and settings only.

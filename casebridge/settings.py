@@ -1,7 +1,7 @@
 """Every setting of casebridge, typed, read once from environment variables `CASEBRIDGE_…`.
 
 Here belongs what an operator may choose for a whole installation. What differs between institutions is in
-`configDB.orgs` (`exams.institution`); credentials are in `secrets`. `docs/settings.md` is generated from this module.
+`configDB.orgs` (`institutions.institution`); credentials are in `secrets`. `docs/settings.md` is generated from this module.
 """
 
 from datetime import timedelta

@@ -6,7 +6,7 @@ from types import FrameType
 
 import typer
 
-from casebridge.messaging.record_inbox import Intake
+from casebridge.sources.record_inbox import Intake
 from command_line.output import ExitCode, notes
 from command_line.process import bridge_of_this_process
 

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
 from casebridge.clock import Clock
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.operators.dead_letters import ActionReport, Order, Progress, UnknownChoiceError
 from casebridge.operators.moment import moment
@@ -18,7 +18,10 @@ from command_line.output import ExitCode, notes, panel, print_json, results, sho
 from command_line.process import bridge_of_this_process
 
 dead = typer.Typer(
-    name="dead", help="What waits for a person: list and show it, replay it, or discard it.", no_args_is_help=True
+    add_completion=False,
+    name="dead",
+    help="What waits for a person: list and show it, replay it, or discard it.",
+    no_args_is_help=True,
 )
 
 MOST_LETTERS: Final = 1_000_000_000

@@ -9,11 +9,11 @@ import typer
 
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
-from casebridge.messaging.listener import Listener
+from casebridge.messaging.listener.listener import Listener
 from command_line.output import notes
 from command_line.process import bridge_of_this_process
 from command_line.report import DagsterReport
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 ANNOUNCE_SECONDS = 5.0
 MOST_WORKERS = 1000

@@ -1,6 +1,9 @@
 """The command `casebridge`: assembles the commands; each is in the file of its name."""
 
+import importlib
 import sys
+from collections.abc import Callable
+from typing import Final
 
 import click
 import typer
@@ -9,21 +12,37 @@ from pydantic_core import ErrorDetails
 from pymongo.errors import PyMongoError
 from typer.core import TyperGroup
 
-from command_line.consume import consume
-from command_line.dead import dead
-from command_line.demo.command import demo
-from command_line.listen import listen
 from command_line.output import ExitCode, notes, styled
-from command_line.prepare import prepare
-from command_line.prune import prune
-from command_line.simulate import simulate
-from command_line.status import status
-from command_line.sync import sync
-from command_line.where import where
+
+PRODUCTION: Final = {
+    name: f"command_line.{name}"
+    for name in ("listen", "consume", "sync", "status", "where", "prune", "prepare", "dead")
+}
+DEVELOPMENT: Final = {"demo": "demo.command", "simulate": "demo.simulate"}
+"""These import simulators and local servers, which need the development packages."""
+ORDER: Final = ("demo", *PRODUCTION, "simulate")
 
 
 class _Commands(TyperGroup):
     """Refuses what is no text before any command sees it: the database and the terminal can hold neither."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(ORDER)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported when it is asked for: a listener imports no simulators."""
+        module = {**PRODUCTION, **DEVELOPMENT}.get(cmd_name)
+        if module is None:
+            return None
+        try:
+            found = getattr(importlib.import_module(module), cmd_name)
+        except ModuleNotFoundError as error:
+            if cmd_name not in DEVELOPMENT:
+                raise
+            found = _needs_development_packages(error.name)
+        command = typer.main.get_command(found if isinstance(found, typer.Typer) else _alone(found))
+        command.name = cmd_name
+        return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if any(not _is_text(argument) for argument in args):
@@ -39,6 +58,22 @@ def _is_text(argument: str) -> bool:
     return True
 
 
+def _alone(function: Callable[..., None]) -> typer.Typer:
+    application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    application.command()(function)
+    return application
+
+
+def _needs_development_packages(missing: str | None) -> Callable[..., None]:
+    def refuse() -> None:
+        """Needs the development packages."""
+        raise typer.BadParameter(
+            f"this command needs the development packages ({missing} is missing). Run `make demo` in a checkout."
+        )
+
+    return refuse
+
+
 application = typer.Typer(
     cls=_Commands,
     name="casebridge",
@@ -47,9 +82,11 @@ application = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, listen, consume, sync, status, where, prune, prepare, simulate):
-    application.command()(command)
-application.add_typer(dead)
+
+
+@application.callback()
+def _root() -> None:
+    """The commands are found by `_Commands`."""
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """`casebridge prepare`: what a database needs before its first use, and after each upgrade."""
 
-from casebridge.messaging.twice_at_work import put_back
+from casebridge.messaging.queue.concurrent_claims import put_back
 from command_line.output import notes
 from command_line.process import bridge_of_this_process
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from casebridge.settings import Settings
 from command_line.output import log_to_standard_error
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 
 @contextmanager

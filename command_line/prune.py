@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from casebridge.operators.retention import PruneReport, Removal
 from command_line.output import ExitCode, notes, print_json, results, table
 from command_line.process import bridge_of_this_process
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 
 def prune(

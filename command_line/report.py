@@ -13,11 +13,11 @@ import requests
 
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
-from casebridge.exams import answer_poller, exam_message, request_reader
-from casebridge.messaging.message import MessageStatus
-from casebridge.messaging.tally import Tally
+from casebridge.exams.explanations import answer_poller, exam_message, request_reader
+from casebridge.messaging.listener.outcome_counts import Tally
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.totals import totals
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 logger = logging.getLogger(__name__)
 

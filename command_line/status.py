@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.status import InstitutionStatus, Status
 from command_line.output import ExitCode, panel, print_json, results, styled, table
 from command_line.process import bridge_of_this_process

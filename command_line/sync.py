@@ -8,13 +8,13 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from casebridge.bounded import LONGEST_REACH_BACK_DAYS, LONGEST_WAIT_SECONDS
-from casebridge.exams import answer_poller, request_reader
-from casebridge.exams.institution import Institution
-from casebridge.messaging.message import MessageStatus
+from casebridge.exams.explanations import answer_poller, request_reader
+from casebridge.institutions.institution import Institution
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.synchronisation import PollReport
 from command_line.output import ExitCode, notes, print_json, results, table
 from command_line.process import bridge_of_this_process
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 
 def sync(

@@ -8,8 +8,8 @@ import typer
 
 from casebridge.errors import PermanentError
 from casebridge.exams.exam_key import ExamKey
+from casebridge.operators.case_history import Road, RoadFinder
 from casebridge.operators.moment import moment
-from casebridge.operators.road import Road, RoadFinder
 from command_line.output import ExitCode, notes, print_json, results, styled, table
 from command_line.process import bridge_of_this_process
 

@@ -14,13 +14,13 @@ from assets.outside_systems import outside_systems
 from assets.partitions import INSTITUTIONS
 from assets.registered_explanations import registered_explanations
 from assets.request_ledger import request_ledger
-from assets.standing import polled_metadata
+from assets.status_metadata import polled_metadata
 from orchestration.clean_up import clean_up
 from orchestration.dead_letter_jobs import DEAD_LETTER_JOBS
 from orchestration.jobs import reconcile, sync_now
 from orchestration.process_queue import process_queue
 from orchestration.schedules import clean_up_every_night, reconcile_every_two_hours
-from resources.bridge_resource import BridgeResource
+from resources.wiring.bridge_resource import BridgeResource
 from sensors.backlog_sensor import backlog_sensor
 from sensors.fs_requests import fs_requests_sensor
 from sensors.run_failure_alerts import run_failure_alerts

@@ -15,7 +15,7 @@ from casebridge.operators.retention import PruneReport
 from orchestration.clean_up_events import RunlessEvents
 from orchestration.clean_up_runs import OldRuns
 from orchestration.job_tags import job_tags
-from resources.bridge_resource import BridgeResource
+from resources.wiring.bridge_resource import BridgeResource
 
 CHECK_KEYS: Final = [key for checked in (*CHECKS, request_ledger) for key in checked.check_keys]
 ASKED_BY: Final = "Dagster: clean_up"

@@ -15,13 +15,13 @@ from pydantic import Field
 
 from assets.poll_metadata import ROWS, Metadata
 from casebridge.clock import Clock
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter, LetterStory
 from casebridge.operators.dead_letters import ActionReport, Order, Progress, UnknownChoiceError
 from casebridge.operators.moment import moment
 from orchestration.job_tags import job_tags
-from resources.bridge_resource import BridgeResource
 from resources.config_numbers import AtLeastOne
+from resources.wiring.bridge_resource import BridgeResource
 
 
 class Choosable(Enum):

@@ -8,11 +8,11 @@ from pydantic import Field
 from assets.batch_metadata import batch_metadata
 from assets.dispatched_requests import dispatched_requests
 from assets.registered_explanations import registered_explanations
-from assets.standing import standing_metadata
-from casebridge.exams import answer_poller, request_reader
+from assets.status_metadata import standing_metadata
+from casebridge.exams.explanations import answer_poller, request_reader
 from orchestration.job_tags import job_tags
-from resources.bridge_resource import BridgeResource
 from resources.config_numbers import AtLeastOne
+from resources.wiring.bridge_resource import BridgeResource
 
 LIMIT = 2000
 """Messages per queue and run: a batch that ends. What is left is the next run's."""

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from casebridge.errors import PermanentError
 from casebridge.settings import HttpSettings, LaasSettings
-from resources.http import HttpCall, HttpClient, Refusal
+from resources.http.client import HttpCall, HttpClient, Refusal
 
 SYSTEM: Final = "LaaS"
 REFUSED: Final = Refusal(

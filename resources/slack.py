@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, RateLimitedError, TransientError
 from casebridge.settings import HttpSettings, SlackSettings
-from resources.rate_limit import WAIT_AFTER_429, RateLimit
+from resources.http.rate_limit import WAIT_AFTER_429, RateLimit
 
 SYSTEM: Final = "Slack"
 LONGEST_TEXT: Final = 4000

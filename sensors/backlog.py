@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 
 @dataclass(frozen=True)

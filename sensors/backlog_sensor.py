@@ -4,7 +4,7 @@ from typing import Final
 
 import dagster as dg
 
-from resources.bridge_resource import BridgeResource
+from resources.wiring.bridge_resource import BridgeResource
 from sensors.batch_request import batch_request
 from sensors.cursor import Cursor
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import dagster as dg
 
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from sensors.backlog import look_at_backlog
 from sensors.cursor import Cursor
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from casebridge.exams.institution import Institution
-from casebridge.exams.polling import PollOutcome
-from resources.bridge import Bridge
+from casebridge.institutions.institution import Institution
+from casebridge.sources.polling import PollOutcome
+from resources.wiring.bridge import Bridge
 from sensors.polling_sensor import BUDGET_SECONDS, PollMetadata, polling_sensor
 
 

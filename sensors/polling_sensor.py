@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import dagster as dg
 
-from casebridge.exams.institution import Institution
-from casebridge.exams.polling import PollOutcome
+from casebridge.institutions.institution import Institution
 from casebridge.operators.synchronisation import PollReport
-from resources.bridge import Bridge
-from resources.bridge_resource import BridgeResource
+from casebridge.sources.polling import PollOutcome
+from resources.wiring.bridge import Bridge
+from resources.wiring.bridge_resource import BridgeResource
 from sensors.batch_request import batch_request
 from sensors.cursor import Cursor
 from sensors.interval import poll_seconds

@@ -12,8 +12,8 @@ from typing import Final
 import dagster as dg
 
 from casebridge.alerts.alert import Alert
-from resources.bridge import Bridge
-from resources.bridge_resource import BridgeResource
+from resources.wiring.bridge import Bridge
+from resources.wiring.bridge_resource import BridgeResource
 
 PAGE: Final = 25
 """Failed runs per tick: six thousand an hour, so a crowd of failures does not fall behind."""

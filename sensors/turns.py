@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from casebridge.exams.institution import Institution
-from casebridge.exams.polling import PollOutcome
+from casebridge.institutions.institution import Institution
+from casebridge.sources.polling import PollOutcome
 
 
 def in_turn(institutions: Sequence[Institution], first: str | None) -> list[Institution]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from casebridge.operators.dead_letter import DeadLetterFilter
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.world import World
 
 

@@ -4,20 +4,20 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any, Final
 
-from casebridge.exams.case import Case
-from casebridge.exams.case_advance import CaseAdvance
 from casebridge.exams.deadlines import at_midnight
-from casebridge.exams.inactive_institutions import InactiveInstitutions
-from casebridge.exams.institution import Institution
-from casebridge.exams.institution_register import InstitutionRegister
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.case_advance import CaseAdvance
+from casebridge.exams.explanations.inactive_institutions import InactiveInstitutions
+from casebridge.exams.explanations.moved_deadlines import MovedDeadlines
+from casebridge.exams.explanations.passed_deadlines import PassedDeadlines
+from casebridge.exams.explanations.registered_identity import RegisteredIdentities
+from casebridge.exams.explanations.reopened import Reopenings
+from casebridge.exams.explanations.rows_gone import RowsGone
+from casebridge.exams.explanations.unreadable_cases import UnreadableCases
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
-from casebridge.exams.moved_deadlines import MovedDeadlines
-from casebridge.exams.passed_deadlines import PassedDeadlines
-from casebridge.exams.registered_identity import RegisteredIdentities
-from casebridge.exams.reopened import Reopenings
-from casebridge.exams.rows_gone import RowsGone
-from casebridge.exams.unreadable_cases import UnreadableCases
-from resources.bridge import Bridge
+from casebridge.institutions.institution import Institution
+from casebridge.institutions.register import InstitutionRegister
+from resources.wiring.bridge import Bridge
 
 
 def case_id(number: int) -> str:

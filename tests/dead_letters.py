@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 REASON = "corrected in WISEflow"
 FOR_REAL = Order(dry_run=False, reason=REASON, asked_by="kari")

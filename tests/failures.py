@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from tests.world import World
 
 SHORTEST_SENTENCE = 20

@@ -8,12 +8,12 @@ from typing import Final
 
 from casebridge.clock import ServerClock
 from casebridge.database import Database
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import Message, NewMessage
-from casebridge.messaging.record import Record
-from casebridge.messaging.record_inbox import RecordInbox
-from casebridge.messaging.record_reader import Reading
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Message, NewMessage
 from casebridge.settings import KafkaSettings
+from casebridge.sources.record import Record
+from casebridge.sources.record_inbox import RecordInbox
+from casebridge.sources.record_reader import Reading
 from resources.kafka.consumer import InboxConsumer
 from resources.kafka.lag import LagReader
 from resources.kafka.topics import topics_of

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.world import World
 
 

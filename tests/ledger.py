@@ -7,7 +7,7 @@ other here, for every test that crashes, floods or starves casebridge.
 from collections import Counter, defaultdict
 from typing import Any
 
-from casebridge.exams import answer_poller, request_reader
+from casebridge.exams.explanations import answer_poller, request_reader
 from tests.looks import Looks
 from tests.world import World
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from casebridge.messaging.message import UNFINISHED
+from casebridge.messaging.queue.message import UNFINISHED
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.world import World
 
 PLAIN: dict[str, Any] = {"institutions": 2, "courses": 2, "requests": 4, "variety": False}

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from casebridge.database import Database
 from casebridge.errors import RateLimitedError
 from casebridge.rates.division import Claim
-from casebridge.rates.share_book import Page, ShareBook
 from casebridge.rates.share_keeper import ShareKeeper
-from resources.rate_limit import RateLimit
+from casebridge.rates.share_store import Page, ShareBook
+from resources.http.rate_limit import RateLimit
 from tests.manual_clock import ManualSeconds
 
 KEY = "one credential"

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from casebridge.exams.wiseflow_records import Explanation, Flow, Participant, SubmissionComment
+from resources.wiseflow.records import Explanation, Flow, Participant, SubmissionComment
 
 ASKED = 1_767_863_700
 ANSWERED = ASKED + 86_400

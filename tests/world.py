@@ -17,8 +17,8 @@ from casebridge.settings import (
     Settings,
     SlackSettings,
 )
-from command_line.demo.institutions import configuration, secrets
-from resources.bridge import Bridge
+from demo.institutions import configuration, secrets
+from resources.wiring.bridge import Bridge
 from simulators.process import RunningSimulators
 from tests.patience import wait_until
 

@@ -1,7 +1,7 @@
 """The alerts that are owed, folded by cause, in `oai.alerts`: one document a cause, so that a crowd of failures is one alert.
 
-Sending them is the relay's work (`messaging.relay`); which are muted is in `blacklist`. How the cases of one document are told of
-is in `told_cases`.
+Sending them is the relay's work (`messaging.outbox.relay`); which are muted is in `blacklist`. How the
+cases of one document are told of is in `told_cases`.
 """
 
 import uuid

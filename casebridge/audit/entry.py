@@ -1,7 +1,7 @@
 """One entry of the audit log: the fields of contract 2.2, plus where in the road of its case it belongs.
 
 It may hold personal data (`kandidatnr`, `personlopenr`): MongoDB is inside the fence. What
-leaves for LaaS is not an entry but an outcome (`messaging.worker`).
+leaves for LaaS is not an entry but an outcome (`messaging.listener.worker`).
 """
 
 from dataclasses import dataclass, field

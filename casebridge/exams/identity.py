@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from casebridge.errors import PermanentError
 from casebridge.personal_data import Personal
 
 
@@ -94,6 +95,20 @@ def compare(person: Person, evidence: Evidence) -> Comparison:
     return Comparison(
         frozenset(piece for piece, agrees in found.items() if agrees),
         frozenset(piece for piece, agrees in found.items() if not agrees),
+    )
+
+
+def contradiction(system: str, flow_id: int, participant_id: int, comparison: Comparison) -> PermanentError:
+    """The evidence says two things of one participant: nobody is asked and nothing is handed on."""
+    return PermanentError(
+        "identity.contradiction",
+        f"Participant {participant_id} of flow {flow_id} in {system} is and is not the person of the request in FS "
+        f"({comparison.told}).",
+        f"Compare candidate number, user name and FS number in FS and {system} and correct what is wrong. A row that is "
+        "corrected in FS comes by itself; after a correction in the exam system, replay the message: the participant is looked "
+        "for anew. Where FS shows the request as finished, correct its text there by hand if it is another's, and discard the "
+        "message.",
+        system=system,
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.identity import Person
-from casebridge.exams.institution import Institution
 from casebridge.exams.models import (
     Candidate,
     CandidatePlace,
@@ -20,6 +19,7 @@ from casebridge.exams.models import (
     ExplanationStatus,
     RequestedExplanation,
 )
+from casebridge.institutions.institution import Institution
 
 
 class StudentRegistry(Protocol):
@@ -55,6 +55,11 @@ class StudentRegistry(Protocol):
 
 class ExamSystem(Protocol):
     """The exam system, seen by one institution: WISEflow today (contract 4), Inspera next (contract 5)."""
+
+    @property
+    def system(self) -> str:
+        """Its name, as people say it."""
+        ...
 
     def find_exam(self, exam: ExamKey, *, vurderingsordning: str | None = None, tid: str | None = None) -> ExamPlace:
         """The further two are what FS says of the exam beside its key, where it says so.

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from casebridge.database import Document
-from casebridge.messaging.message import LONG_AGO, UNKNOWN, MessageStatus
-from casebridge.operators import odd
+from casebridge.messaging.queue.message import LONG_AGO, UNKNOWN, MessageStatus
+from casebridge.operators import stored_fields
 from casebridge.tenant import normal_institution
 
 CHOOSABLE: Final = (MessageStatus.DEAD, MessageStatus.FAILED, MessageStatus.DISCARDED)
@@ -54,7 +54,7 @@ class DeadLetterFilter:
         The first stage is answered by an index: a message whose last error has a code has it among its errors. The last error
         itself is compared after that, so no message needs a field of its own for it, whichever release wrote it.
         """
-        last: Document = {LAST: odd.LAST_ERROR}
+        last: Document = {LAST: stored_fields.LAST_ERROR}
         narrow: list[Document] = [{"$match": self._narrow()}, {"$sort": {"enqueuedAt": 1, "_id": 1}}]
         shown: Document = {"$project": {**dict.fromkeys(SHOWN, 1), **last}}
         if exact := self._exact():
@@ -63,7 +63,7 @@ class DeadLetterFilter:
 
     def counts(self) -> list[Document]:
         """The stages of an aggregation that counts all of them by code, as `_id` and `messages`."""
-        last: Document = {"$project": {LAST: odd.LAST_ERROR}}
+        last: Document = {"$project": {LAST: stored_fields.LAST_ERROR}}
         exact = self._exact()
         group: Document = {"$group": {"_id": f"${LAST}.code", "messages": {"$sum": 1}}}
         return [{"$match": self._narrow()}, last, *([{"$match": exact}] if exact else []), group]
@@ -113,22 +113,22 @@ class DeadLetter:
     @classmethod
     def from_document(cls, document: Document) -> "DeadLetter":
         """Never fails for a missing field: an operator must see what no release can read."""
-        last = odd.mapping(document, LAST) or next(reversed(odd.mappings(document, "errors")), {})
+        last = stored_fields.mapping(document, LAST) or next(reversed(stored_fields.mappings(document, "errors")), {})
         return cls(
-            correlation_id=odd.text(document, "correlationId"),
-            institution=odd.text(document, "institution"),
-            queue=odd.text(document, "queue"),
-            exam_system=odd.text(document, "examSystem"),
-            status=odd.text(document, "status"),
+            correlation_id=stored_fields.text(document, "correlationId"),
+            institution=stored_fields.text(document, "institution"),
+            queue=stored_fields.text(document, "queue"),
+            exam_system=stored_fields.text(document, "examSystem"),
+            status=stored_fields.text(document, "status"),
             came_by="kafka" if origin_of(document) else "poll",
-            enqueued_at=odd.time(document, "enqueuedAt") or LONG_AGO,
-            failed_at=odd.time(last, "at"),
-            attempts=odd.number(document, "attempts"),
-            replays=odd.number(document, "generation", 1) - 1,
-            step=odd.text(last, "step"),
-            code=odd.text(last, "code"),
-            cause=odd.text(last, "cause"),
-            next_action=odd.text(last, "nextAction", LOOK_AT_IT),
+            enqueued_at=stored_fields.time(document, "enqueuedAt") or LONG_AGO,
+            failed_at=stored_fields.time(last, "at"),
+            attempts=stored_fields.number(document, "attempts"),
+            replays=stored_fields.number(document, "generation", 1) - 1,
+            step=stored_fields.text(last, "step"),
+            code=stored_fields.text(last, "code"),
+            cause=stored_fields.text(last, "cause"),
+            next_action=stored_fields.text(last, "nextAction", LOOK_AT_IT),
         )
 
 
@@ -176,15 +176,19 @@ class LetterStory:
 
     @classmethod
     def from_document(cls, document: Document) -> "LetterStory":
-        """`steps` are as `odd.STEPS` reads them."""
+        """`steps` are as `stored_fields.STEPS` reads them."""
         steps = [
-            LetterStep(odd.text(step, "name"), odd.time(step, "at"), odd.number(step, "milliseconds"))
-            for step in odd.mappings(document, "steps")
+            LetterStep(
+                stored_fields.text(step, "name"),
+                stored_fields.time(step, "at"),
+                stored_fields.number(step, "milliseconds"),
+            )
+            for step in stored_fields.mappings(document, "steps")
         ]
         return cls(
             letter=DeadLetter.from_document(document),
             origin=origin_of(document),
-            errors=[_error(error) for error in odd.mappings(document, "errors")],
+            errors=[_error(error) for error in stored_fields.mappings(document, "errors")],
             steps_done=sorted(steps, key=lambda step: step.at or LONG_AGO),
             replayed=_replays(document),
             discarded=discarded_of(document),
@@ -196,7 +200,7 @@ class LetterStory:
 
 def origin_of(document: Document) -> dict[str, str | int]:
     """Where the message stood before it came here, if it came by Kafka: coordinates, never its value."""
-    origin = odd.mapping(document, "origin")
+    origin = stored_fields.mapping(document, "origin")
     return {name: origin[name] for name in COORDINATES if isinstance(origin.get(name), str | int)}
 
 
@@ -208,21 +212,25 @@ def discarded_of(document: Document) -> Instruction | None:
 
 
 def _instruction(document: Mapping[str, Any], at: str, by: str, reason: str) -> Instruction:
-    return Instruction(odd.time(document, at) or LONG_AGO, odd.text(document, by, ""), odd.text(document, reason, ""))
+    return Instruction(
+        stored_fields.time(document, at) or LONG_AGO,
+        stored_fields.text(document, by, ""),
+        stored_fields.text(document, reason, ""),
+    )
 
 
 def _error(error: Mapping[str, Any]) -> LetterError:
-    attempt = odd.number(error, "attempt", -1)
+    attempt = stored_fields.number(error, "attempt", -1)
     return LetterError(
-        odd.time(error, "at"),
+        stored_fields.time(error, "at"),
         None if attempt < 0 else attempt,
-        *(odd.text(error, name) for name in ("step", "category", "code", "cause", "nextAction")),
+        *(stored_fields.text(error, name) for name in ("step", "category", "code", "cause", "nextAction")),
     )
 
 
 def _replays(document: Document) -> list[Instruction]:
     """The last replays, oldest first. The first release kept only the last one, in fields of its own."""
-    replays = [_instruction(replay, "at", "by", "reason") for replay in odd.mappings(document, "replays")]
+    replays = [_instruction(replay, "at", "by", "reason") for replay in stored_fields.mappings(document, "replays")]
     if "replayedAt" in document:
         return [_instruction(document, "replayedAt", "replayedBy", "replayReason"), *replays]
     return replays

@@ -18,17 +18,17 @@ from casebridge.bounded import bounded
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database import Database, Document, identity_of
-from casebridge.exams import answer_poller, explanation_event_record, request_intake
-from casebridge.exams.cases import Cases
+from casebridge.exams.explanations import answer_poller, explanation_event_record, request_intake
+from casebridge.exams.explanations.cases import Cases
 from casebridge.fingerprint import short_hash
-from casebridge.messaging import record_inbox
-from casebridge.messaging.interventions import Chosen
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import UNFINISHED, UNKNOWN, MessageStatus
-from casebridge.messaging.odd_documents import name_of_key
-from casebridge.operators import odd
+from casebridge.messaging.queue.interventions import Chosen
+from casebridge.messaging.queue.malformed_documents import name_of_key
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import UNFINISHED, UNKNOWN, MessageStatus
+from casebridge.operators import stored_fields
 from casebridge.operators.dead_letter import CHOOSABLE, LAST, SHOWN, DeadLetter, DeadLetterFilter, LetterStory
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
+from casebridge.sources import record_inbox
 from casebridge.tenant import institution_name, normal_institution
 from casebridge.told_names import ALL_NAMES, ToldNames
 
@@ -41,7 +41,7 @@ STORY: Final[Document] = {
         (*SHOWN, "errors", "replays", "replayedAt", "replayedBy", "replayReason", "discardedAt", "discardedBy", "discardReason"),
         1,
     ),
-    "steps": odd.STEPS,
+    "steps": stored_fields.STEPS,
 }  # fmt: skip
 """The stage that reads a letter's story. What may be large, such as a message as it came by Kafka or what a step came to,
 cannot be shown by mistake."""
@@ -288,7 +288,7 @@ class DeadLetters:
         counts: Counter[str] = Counter()
         for row in self._messages.aggregate(self._ours(wanted.counts()), batchSize=1000):
             # Some servers leave a field out of `_id` that a document has not.
-            code = odd.text(row, "_id")
+            code = stored_fields.text(row, "_id")
             counts[code if code in counts or len(counts) < MOST_CODES else OTHER_CODES] += row["messages"]
         return dict(counts.most_common())
 
@@ -301,7 +301,7 @@ class DeadLetters:
             {"orderingKey": {"$in": list(cases)}, "status": {"$in": alive}}, {"orderingKey": 1}, batch_size=10 * BATCH
         )
         others = (sibling for sibling in siblings if identity_of(sibling["_id"]) not in keys)
-        return sorted(cases - {odd.text(sibling, "orderingKey") for sibling in others})
+        return sorted(cases - {stored_fields.text(sibling, "orderingKey") for sibling in others})
 
     def _bring_cases_back(self, batch: list[Document]) -> None:
         by_code: dict[str, list[str]] = {}
@@ -316,11 +316,11 @@ class DeadLetters:
         return AuditEntry(
             id=f"{name_of_key(row['_id'])}:{_generation(row)}:{action}:{word}",
             time=self._clock.now(),
-            correlation_id=odd.text(row, "correlationId"),
-            org_id=odd.text(row, "orgId"),
-            env=odd.text(row, "env"),
-            exam_system=odd.text(row, "examSystem"),
-            submodule=odd.text(row, "queue"),
+            correlation_id=stored_fields.text(row, "correlationId"),
+            org_id=stored_fields.text(row, "orgId"),
+            env=stored_fields.text(row, "env"),
+            exam_system=stored_fields.text(row, "examSystem"),
+            submodule=stored_fields.text(row, "queue"),
             step=action,
             success=True,
             detail={"reason": order.reason, "askedBy": order.asked_by},
@@ -346,12 +346,12 @@ def _chosen(batch: list[Document]) -> list[Chosen]:
 
 
 def _generation(row: Document) -> int:
-    return odd.number(row, "generation", 1)
+    return stored_fields.number(row, "generation", 1)
 
 
 def _case(row: Document) -> str:
-    return odd.text(row, "orderingKey", name_of_key(row["_id"]))
+    return stored_fields.text(row, "orderingKey", name_of_key(row["_id"]))
 
 
 def _code(row: Document) -> str:
-    return odd.text(row.get(LAST), "code")
+    return stored_fields.text(row.get(LAST), "code")

@@ -8,8 +8,8 @@ from typing import Final
 from casebridge.bounded import AT_ONCE, bounded
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
-from casebridge.exams.case import DISCARDED
-from casebridge.exams.case_state import OPEN
+from casebridge.exams.explanations.case import DISCARDED
+from casebridge.exams.explanations.case_state import OPEN
 
 ONE_DAY: Final = timedelta(days=1)
 SHOWN: Final = dict.fromkeys(("correlationId", "institution", "deadline", "state", "setAside"), 1)

@@ -2,8 +2,9 @@
 
 Earlier versions took organisation, environment and exam system as the configuration spelled them. Where that is not the one
 spelling (`casebridge.tenant`), messages and cases get the names by which lanes, polls and the counts of `status` find them. A
-case keeps its id: it is looked up under the old one, too (`exams.cases`). Pauses and watermarks are found in both forms and stay
-as they are. May be run again, broken off at any moment, and side by side with itself: a change leaves nothing to change again.
+case keeps its id: it is looked up under the old one, too (`exams.explanations.cases`). Pauses and watermarks are found in both
+forms and stay as they are. It may be run again, broken off at any moment, and run side by side with itself: a change leaves
+nothing to change again.
 """
 
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from collections.abc import Iterator
 from pymongo.collection import Collection
 
 from casebridge.database import Database, Document
-from casebridge.messaging.lanes import Lanes
-from casebridge.messaging.spelling import NAMES, misspelt, respell
+from casebridge.messaging.queue.lanes import Lanes
+from casebridge.messaging.queue.spelling import NAMES, misspelt, respell
 
 
 class Rekeying:

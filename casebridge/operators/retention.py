@@ -18,8 +18,8 @@ from casebridge.audit.log import AuditLog
 from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Database, Document, identity_of
-from casebridge.exams.case_state import OPEN
-from casebridge.operators import odd
+from casebridge.exams.explanations.case_state import OPEN
+from casebridge.operators import stored_fields
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.settings import RetentionSettings
 from casebridge.tenant import institution_name
@@ -177,16 +177,18 @@ class Retention:
             for message in collection.find({"_id": {"$in": ids}}, {"_id": 1})
         }
         # Picked out here, not by the query: with a second condition some servers no longer use the index.
-        names = list({name for key in keys if (name := odd.text(key, "correlationId", ""))})
+        names = list({name for key in keys if (name := stored_fields.text(key, "correlationId", ""))})
         cases = self._database.cases.find(
             {"correlationId": {"$in": names}}, {"correlationId": 1, "state": 1, "institution": 1}
         )
         stay = {
-            odd.text(case, "correlationId", "")
+            stored_fields.text(case, "correlationId", "")
             for case in cases
             if case.get("state") in OPEN or not self._served.serves(case.get("institution"))
         }
-        return needed | {identity_of(key["_id"]) for key in keys if odd.text(key, "correlationId", "") in stay}
+        return needed | {
+            identity_of(key["_id"]) for key in keys if stored_fields.text(key, "correlationId", "") in stay
+        }
 
     def _of_others(self, documents: list[Document]) -> set[bytes]:
         """What names an environment that this process does not serve; an audit entry names it in two fields."""

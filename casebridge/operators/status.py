@@ -11,12 +11,12 @@ from casebridge.alerts.outbox import AlertOutbox
 from casebridge.bounded import AT_ONCE
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.exams.case import DISCARDED
-from casebridge.exams.case_state import OPEN, CaseState
-from casebridge.exams.cases import Cases
-from casebridge.messaging.message import UNFINISHED, MessageStatus
-from casebridge.messaging.pauses import Pauses
-from casebridge.operators import odd
+from casebridge.exams.explanations.case import DISCARDED
+from casebridge.exams.explanations.case_state import OPEN, CaseState
+from casebridge.exams.explanations.cases import Cases
+from casebridge.institutions.pauses import Pauses
+from casebridge.messaging.queue.message import UNFINISHED, MessageStatus
+from casebridge.operators import stored_fields
 from casebridge.operators.dead_letter import LOOK_AT_IT
 from casebridge.served_environment import ServedEnvironment
 from casebridge.told_names import ALL_NAMES, ToldNames
@@ -184,13 +184,13 @@ class StatusReader:
         rows: dict[str, InstitutionStatus] = {}
 
         def row(group: dict[str, Any]) -> InstitutionStatus:
-            key = self._names.institution(odd.text(group.get("_id"), "institution"))
+            key = self._names.institution(stored_fields.text(group.get("_id"), "institution"))
             return rows.setdefault(key, InstitutionStatus(key))
 
         for count in self._cases.counts():
             _count_cases(row(count), count, set_aside)
         for group in groups:
-            if odd.text(group["_id"], "status") == MessageStatus.DEAD:
+            if stored_fields.text(group["_id"], "status") == MessageStatus.DEAD:
                 row(group).dead += group["messages"]
             else:
                 row(group).waiting += group["messages"]
@@ -204,13 +204,13 @@ class StatusReader:
     def _failures(self) -> list[FailureGroup]:
         """Grouped by the database: a reply has a row for each institution, status and code, however many messages there are."""
         last: dict[str, Any] = {
-            "status": 1, "institution": 1, "case": odd.short("correlationId"), "last": odd.LAST_ERROR,
+            "status": 1, "institution": 1, "case": stored_fields.short("correlationId"), "last": stored_fields.LAST_ERROR,
         }  # fmt: skip
         of_group = {
             "_id": {"status": "$status", "institution": "$institution", "code": "$last.code"},
             "messages": {"$sum": 1},
-            "cause": {"$first": odd.short("last.cause")},
-            "nextAction": {"$first": odd.short("last.nextAction")},
+            "cause": {"$first": stored_fields.short("last.cause")},
+            "nextAction": {"$first": stored_fields.short("last.nextAction")},
             **{f"case{number}": {operator: "$case"} for number, operator in enumerate(SAMPLES)},
         }
         selection = {"status": {"$in": [MessageStatus.FAILED.value, MessageStatus.DEAD.value]}}
@@ -222,12 +222,18 @@ class StatusReader:
         ]
         groups: dict[tuple[str, str], FailureGroup] = {}
         for found in self._messages.aggregate(pipeline, batchSize=MOST_GROUPS + 1):
-            key = (odd.text(found.get("_id"), "status"), odd.text(found.get("_id"), "code"))
+            key = (stored_fields.text(found.get("_id"), "status"), stored_fields.text(found.get("_id"), "code"))
             group = groups.setdefault(
-                key, FailureGroup(key[1], key[0], odd.text(found, "cause"), odd.text(found, "nextAction", LOOK_AT_IT))
+                key,
+                FailureGroup(
+                    key[1],
+                    key[0],
+                    stored_fields.text(found, "cause"),
+                    stored_fields.text(found, "nextAction", LOOK_AT_IT),
+                ),
             )
             group.messages += found["messages"]
-            group.institutions.add(self._names.institution(odd.text(found.get("_id"), "institution")))
+            group.institutions.add(self._names.institution(stored_fields.text(found.get("_id"), "institution")))
             cases = [self._names.correlation_id(found.get(f"case{number}")) for number in range(len(SAMPLES))]
             for case in dict.fromkeys(cases):
                 if len(group.correlation_ids) < NAMED and case not in group.correlation_ids:
@@ -236,13 +242,13 @@ class StatusReader:
 
 
 def _told(group: dict[str, Any], names: ToldNames) -> dict[str, Any]:
-    key = odd.mapping(group, "_id")
+    key = stored_fields.mapping(group, "_id")
     queue = names.submodule(key.get("queue"))
     return {**group, "_id": {**key, "queue": queue, "institution": names.institution(key.get("institution"))}}
 
 
 def _count_cases(row: InstitutionStatus, count: dict[str, Any], set_aside: Counter[str]) -> None:
-    state, code = odd.text(count.get("_id"), "state"), odd.text(count.get("_id"), "setAside", "")
+    state, code = stored_fields.text(count.get("_id"), "state"), stored_fields.text(count.get("_id"), "setAside", "")
     if code == DISCARDED and state in OPEN:
         row.discarded += count["cases"]
     elif code and state in OPEN:
@@ -258,9 +264,9 @@ def _depths(groups: list[dict[str, Any]]) -> list[QueueDepth]:
     messages: Counter[tuple[str, str]] = Counter()
     oldest: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     for group in groups:
-        key = (odd.text(group["_id"], "queue"), odd.text(group["_id"], "status"))
+        key = (stored_fields.text(group["_id"], "queue"), stored_fields.text(group["_id"], "status"))
         messages[key] += group["messages"]
-        if at := odd.time(group, "oldest"):
+        if at := stored_fields.time(group, "oldest"):
             oldest[key].append(at)
     return [
         QueueDepth(queue, status, messages[queue, status], min(oldest[queue, status], default=None))

@@ -14,13 +14,13 @@ from typing import Final
 
 from casebridge.bounded import in_parts
 from casebridge.database import Database
-from casebridge.exams import request_reader
-from casebridge.exams.answer_poller import AnswerPoller
-from casebridge.exams.case_state import OPEN, CaseState
-from casebridge.exams.institution import Institution
-from casebridge.exams.polling import PollOutcome
-from casebridge.exams.request_reader import RequestReader
-from casebridge.messaging.listener import Listener
+from casebridge.exams.explanations import request_reader
+from casebridge.exams.explanations.answer_poller import AnswerPoller
+from casebridge.exams.explanations.case_state import OPEN, CaseState
+from casebridge.exams.explanations.request_reader import RequestReader
+from casebridge.institutions.institution import Institution
+from casebridge.messaging.listener.listener import Listener
+from casebridge.sources.polling import PollOutcome
 
 LOOK_EVERY_SECONDS: Final = 0.25
 

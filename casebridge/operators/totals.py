@@ -10,8 +10,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from casebridge.audit.log import AuditLog
-from casebridge.exams.answer_flow import REGISTERED
-from casebridge.operators import odd
+from casebridge.exams.explanations.answer_flow import REGISTERED
+from casebridge.operators import stored_fields
 from casebridge.operators.status import Status
 
 OSLO: Final = ZoneInfo("Europe/Oslo")
@@ -34,10 +34,10 @@ def totals(status: Status, audit: AuditLog) -> Mapping[str, int | float]:
     """All names are always there. Today's are counted by the audit's index on time: as many entries as today has."""
     today = dict.fromkeys((*TODAY.values(), "today_failed_steps"), 0)
     for count in audit.counts_since(midnight(status.at)):
-        of = odd.mapping(count, "_id")
+        of = stored_fields.mapping(count, "_id")
         if not of.get("success"):
             today["today_failed_steps"] += count["entries"]
-        elif of.get("outcome") in DONE and (name := TODAY.get(odd.text(of, "step"))):
+        elif of.get("outcome") in DONE and (name := TODAY.get(stored_fields.text(of, "step"))):
             today[name] += count["entries"]
     rows = status.institutions
     return {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from casebridge.rates.division import WHOLE, Claim, due_share, usual_share
-from casebridge.rates.share_book import Page
+from casebridge.rates.share_store import Page
 
 SLACK_SECONDS: Final = 1.5
 """How much longer others respect a claim than its holder uses it: more than the vendors' shortest window, so that the last calls

@@ -14,7 +14,7 @@ from typing import Final
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.rates.share import Draft, Share
-from casebridge.rates.share_book import ShareBook
+from casebridge.rates.share_store import ShareBook
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from pymongo.errors import PyMongoError
 
 from casebridge.crash_points import crash_point
 from casebridge.defect import log_defect
-from casebridge.messaging.record import Record
-from casebridge.messaging.record_inbox import Intake, RecordInbox
 from casebridge.settings import KafkaSettings
+from casebridge.sources.record import Record
+from casebridge.sources.record_inbox import Intake, RecordInbox
 from resources.kafka.causes import say_that_kafka_is_away
 from resources.kafka.connection import client_options, connected
 from resources.kafka.places import Batch, Places, named

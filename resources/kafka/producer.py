@@ -27,7 +27,7 @@ from kafka.producer.future import FutureRecordMetadata
 from casebridge.crash_points import crash_point
 from casebridge.defect import log_defect
 from casebridge.errors import PermanentError
-from casebridge.messaging.publication import OURS, WITHHELD, Publication
+from casebridge.messaging.outbox.publication import OURS, WITHHELD, Publication
 from casebridge.settings import KafkaSettings
 from resources.kafka.causes import cause_of
 from resources.kafka.connection import client_options, connected

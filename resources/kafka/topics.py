@@ -10,8 +10,8 @@ from typing import Final
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from casebridge.messaging.dead_record import dead_letter_topic
 from casebridge.settings import KafkaSettings
+from casebridge.sources.dead_record import dead_letter_topic
 from resources.kafka.causes import say_that_kafka_is_away
 from resources.kafka.connection import client_options, connected
 

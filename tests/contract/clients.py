@@ -6,14 +6,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from casebridge.exams.institution import Institution
+from casebridge.institutions.institution import Institution
 from casebridge.secrets import Secrets
 from casebridge.settings import FsSettings, HttpSettings, WiseflowSettings
-from command_line.demo.institutions import configuration, secrets
-from resources.fs_digex import FsDigexClient
-from resources.http import HttpAnswer, HttpCall, HttpClient
-from resources.wiseflow import WiseflowClient
-from resources.wiseflow_exam_system import WiseflowExamSystem
+from demo.institutions import configuration, secrets
+from resources.fs.client import FsDigexClient
+from resources.http.client import HttpAnswer, HttpCall, HttpClient
+from resources.wiseflow.client import WiseflowClient
+from resources.wiseflow.exam_system import WiseflowExamSystem
 from simulators.process import RunningSimulators
 from tests.contract.openapi import OpenApiContract
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.messaging.finished import Finished, Moved
-from casebridge.messaging.interventions import Chosen
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
-from casebridge.messaging.owed_effects import Debt, OwedEffects
+from casebridge.messaging.outbox.pending_effects import Debt, OwedEffects
+from casebridge.messaging.queue.finished import Finished, Moved
+from casebridge.messaging.queue.interventions import Chosen
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
 from tests.manual_clock import ManualClock
 
 LEASE: Final = timedelta(seconds=60)

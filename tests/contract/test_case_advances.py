@@ -7,8 +7,8 @@ import pytest
 
 from casebridge.clock import SystemClock
 from casebridge.database import Database
-from casebridge.exams.case_advance import CaseAdvance
-from casebridge.exams.cases import Cases
+from casebridge.exams.explanations.case_advance import CaseAdvance
+from casebridge.exams.explanations.cases import Cases
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
 from tests.round_trips import counted
 

@@ -12,11 +12,11 @@ import pytest
 
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, TransientError
 from casebridge.exams.fs_rows import UnreadableRow, read_row
-from casebridge.exams.institution import Institution
 from casebridge.exams.models import ChangedExam, ExamChanges, ExplanationRegistration, ExplanationRequest
+from casebridge.institutions.institution import Institution
 from casebridge.secrets import Secrets
 from casebridge.settings import FsSettings, HttpSettings
-from resources.fs_digex import FsDigexClient
+from resources.fs.client import FsDigexClient
 from simulators.process import RunningSimulators
 from tests.contract.clients import SimulatedWorld
 from tests.contract.scripted_server import ScriptedServer, answer

@@ -8,9 +8,9 @@ import pytest
 
 from casebridge.errors import NotReadyError, TransientError
 from casebridge.exams.exam_key import ExamKey
+from casebridge.exams.explanations.current_row import row_now
 from casebridge.exams.fs_rows import UnreadableRow, read_row
 from casebridge.exams.models import ExplanationRequest
-from casebridge.exams.row_now import row_now
 from tests.contract.scripted_server import ScriptedServer, answer
 from tests.contract.test_fs_digex_client import registration, scripted
 

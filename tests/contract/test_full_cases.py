@@ -9,7 +9,7 @@ import pytest
 
 from casebridge.clock import SystemClock
 from casebridge.database import Database
-from casebridge.exams.cases import Cases
+from casebridge.exams.explanations.cases import Cases
 from tests.contract.servers import OF_EACH_KIND
 
 pytestmark = OF_EACH_KIND

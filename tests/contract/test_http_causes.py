@@ -16,8 +16,8 @@ import urllib3.exceptions
 
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, TransientError
 from casebridge.settings import HttpSettings
-from resources.http import HeaderAuth, HttpCall, HttpClient
-from resources.http_causes import CAUSES, cause_of
+from resources.http.causes import CAUSES, cause_of
+from resources.http.client import HeaderAuth, HttpCall, HttpClient
 from tests.certificates import CertificateFiles, make_certificate
 from tests.contract.scripted_server import Script, ScriptedServer, answer
 

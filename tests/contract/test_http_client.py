@@ -20,8 +20,8 @@ from casebridge.errors import (
     TransientError,
 )
 from casebridge.settings import HttpSettings
-from resources.http import HeaderAuth, HttpCall, HttpClient, NoAuth, Refusal
-from resources.rate_limit import RateLimit
+from resources.http.client import HeaderAuth, HttpCall, HttpClient, NoAuth, Refusal
+from resources.http.rate_limit import RateLimit
 from tests.contract.scripted_server import Script, ScriptedServer, answer, cut, dripping, raw, silent
 
 SECRET = "kari.n"

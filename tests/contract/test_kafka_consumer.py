@@ -14,9 +14,9 @@ from kafka import KafkaConsumer
 
 from casebridge import crash_points
 from casebridge.crash_points import CONSUMER_CRASH_POINTS
-from casebridge.messaging.record import Record
-from casebridge.messaging.record_inbox import RecordInbox
-from casebridge.messaging.record_reader import Reading
+from casebridge.sources.record import Record
+from casebridge.sources.record_inbox import RecordInbox
+from casebridge.sources.record_reader import Reading
 from resources.kafka.consumer import InboxConsumer
 from tests.contract.each_kafka import APACHE, EACH, EACH_OWN, KAFKA_MARKS
 from tests.kafka_bench import Bench, EveryRecord, texts, words

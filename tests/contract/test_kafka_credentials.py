@@ -13,7 +13,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
 from casebridge.database import Database
-from casebridge.messaging.publication import Publication
+from casebridge.messaging.outbox.publication import Publication
 from casebridge.settings import KafkaSettings
 from local_servers.secured_kafka import STRANGER, USER, SecuredKafka
 from resources.kafka.lag import LagReader

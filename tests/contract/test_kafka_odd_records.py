@@ -6,7 +6,7 @@ import pytest
 from kafka import KafkaProducer
 
 from casebridge.errors import PermanentError
-from casebridge.messaging.publication import Publication
+from casebridge.messaging.outbox.publication import Publication
 from resources.kafka.lag import LagReader
 from resources.kafka.producer import KafkaChannel
 from tests.contract.each_kafka import EACH, KAFKA_MARKS

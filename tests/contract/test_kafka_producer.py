@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from casebridge.errors import PermanentError
-from casebridge.messaging.dead_record import announce_dead_record, dead_letter_topic
-from casebridge.messaging.effects import Settlement
-from casebridge.messaging.message import Failure, Message, MessageStatus
-from casebridge.messaging.publication import EFFECT_ID, Publication
-from casebridge.messaging.record import Record
+from casebridge.messaging.outbox.effect import Settlement
+from casebridge.messaging.outbox.publication import EFFECT_ID, Publication
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus
+from casebridge.sources.dead_record import announce_dead_record, dead_letter_topic
+from casebridge.sources.record import Record
 from resources.kafka.producer import KafkaChannel
 from tests.contract.each_kafka import EACH, EACH_OWN, KAFKA_MARKS
 from tests.kafka_bench import Bench, message_from, message_of, words

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from kafka import KafkaAdminClient
 
-from casebridge.messaging.dead_record import dead_letter_topic
+from casebridge.sources.dead_record import dead_letter_topic
 from resources.kafka.topics import topic_names, topics_of
 from tests.contract.each_kafka import APACHE, EACH, KAFKA_MARKS
 from tests.kafka_bench import Bench, texts, words

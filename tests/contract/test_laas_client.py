@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from casebridge.errors import CaseError, PermanentError, RateLimitedError, TransientError
-from casebridge.messaging.effect_channels import LogIndexEffects
+from casebridge.messaging.outbox.channels import LogIndexEffects
 from casebridge.settings import HttpSettings, LaasSettings
 from resources.laas import LaasClient
 from simulators.process import RunningSimulators

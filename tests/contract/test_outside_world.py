@@ -9,10 +9,10 @@ import pytest
 
 from casebridge.errors import PermanentError, RateLimitedError
 from casebridge.exams.exam_key import ExamKey
-from casebridge.exams.institution import Institution
 from casebridge.exams.ports import ExamSystem, Outside, StudentRegistry
+from casebridge.institutions.institution import Institution
 from casebridge.settings import HttpSettings, Settings
-from resources.outside import OutsideWorld
+from resources.wiring.clients import OutsideWorld
 from simulators.process import RunningSimulators
 from tests.contract.clients import SimulatedWorld
 

@@ -10,7 +10,7 @@ import pytest
 
 from casebridge.clock import ServerClock
 from casebridge.database import Database
-from casebridge.messaging.message import Message, MessageStatus
+from casebridge.messaging.queue.message import Message, MessageStatus
 from casebridge.settings import MongoDBSettings
 from tests.contract.queue_calls import LEASE, QueueCalls, new_message
 

@@ -10,8 +10,8 @@ import pytest
 
 from casebridge.clock import FAR_AHEAD
 from casebridge.database import Database
-from casebridge.messaging.claims import BLOCKED_WAIT
-from casebridge.messaging.odd_documents import OTHERS_LEASE
+from casebridge.messaging.queue.claims import BLOCKED_WAIT
+from casebridge.messaging.queue.malformed_documents import OTHERS_LEASE
 from casebridge.settings import LONGEST_WAIT_SECONDS
 from tests.absent import ABSENT
 from tests.contract.queue_calls import QueueCalls, new_message

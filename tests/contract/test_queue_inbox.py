@@ -7,7 +7,7 @@ from threading import Barrier
 import pytest
 
 from casebridge.database import Database
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from tests.contract.queue_calls import QUEUE, QueueCalls, new_message
 
 SOURCES = 6

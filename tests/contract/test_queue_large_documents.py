@@ -9,8 +9,8 @@ import bson
 import pytest
 
 from casebridge.database import Database
-from casebridge.messaging.lanes import Lanes
-from casebridge.messaging.message import LONGEST_KEY, LONGEST_NAME, MessageStatus
+from casebridge.messaging.queue.lanes import Lanes
+from casebridge.messaging.queue.message import LONGEST_KEY, LONGEST_NAME, MessageStatus
 from tests.contract.queue_calls import QueueCalls, new_message
 from tests.contract.servers import OF_EACH_KIND
 from tests.contract.test_queue_odd_documents import LONG_PAST, empty, is_in_sight, odd_document, of_contract_11, settle

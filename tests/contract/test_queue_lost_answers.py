@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from pymongo.errors import ConnectionFailure
 
 from casebridge.database import Database
-from casebridge.messaging.message import Message, MessageStatus
-from casebridge.messaging.owed_effects import Debt
+from casebridge.messaging.outbox.pending_effects import Debt
+from casebridge.messaging.queue.message import Message, MessageStatus
 from casebridge.settings import MongoDBSettings
 from tests.contract.queue_calls import LEASE, QueueCalls, effects_of, new_message
 from tests.cutting_proxy import CuttingProxy, Lost

@@ -6,11 +6,11 @@ from typing import Any, Final
 import pytest
 
 from casebridge.database import Database
-from casebridge.messaging.claims import Look
-from casebridge.messaging.lanes import Lane
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import MessageStatus
-from casebridge.messaging.owed_effects import OwedEffects
+from casebridge.messaging.outbox.pending_effects import OwedEffects
+from casebridge.messaging.queue.claims import Look
+from casebridge.messaging.queue.lanes import Lane
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.served_environment import ServedEnvironment
 from tests.contract.queue_calls import HOLD, LEASE, QUEUE, QueueCalls

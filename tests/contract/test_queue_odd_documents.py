@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.messaging.message import Message, MessageStatus
-from casebridge.messaging.odd_documents import unreadable
+from casebridge.messaging.queue.malformed_documents import unreadable
+from casebridge.messaging.queue.message import Message, MessageStatus
 from tests.absent import ABSENT
 from tests.contract.queue_calls import QUEUE, QueueCalls, new_message
 from tests.manual_clock import ManualClock

@@ -9,7 +9,7 @@ import pytest
 
 from casebridge.database import Database
 from casebridge.errors import LeaseLostError
-from casebridge.messaging.message import Message, MessageStatus
+from casebridge.messaging.queue.message import Message, MessageStatus
 from tests.contract.queue_calls import LEASE, QueueCalls, effects_of, new_message
 
 A_WHILE = timedelta(seconds=15)

@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime
 import pytest
 
 from casebridge.errors import CaseError, NotReadyError, PermanentError, TransientError
-from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationState
-from resources.readable_text import LONGEST
-from resources.wiseflow_exam_system import WiseflowExamSystem
+from casebridge.institutions.institution import Institution
+from resources.text.readable_text import LONGEST
+from resources.wiseflow.exam_system import WiseflowExamSystem
 from simulators.process import RunningSimulators
 from tests.contract.clients import SimulatedWorld, recorded
 from tests.contract.wiseflow_answers import SEEN, Answered, answered, find, prompt_world

@@ -11,12 +11,12 @@ import pytest
 
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, RateLimitedError, TransientError
 from casebridge.exams.exam_key import ExamKey
-from casebridge.exams.institution import Institution, WiseflowAccess
-from casebridge.exams.wiseflow_records import SubmissionComment
+from casebridge.institutions.institution import Institution, WiseflowAccess
 from casebridge.secrets import Secrets
 from casebridge.settings import HttpSettings, WiseflowSettings
-from resources.http import HttpClient
-from resources.wiseflow import WiseflowClient
+from resources.http.client import HttpClient
+from resources.wiseflow.client import WiseflowClient
+from resources.wiseflow.records import SubmissionComment
 from simulators.process import RunningSimulators
 from tests.contract.clients import SimulatedWorld, check_exchanges, recorded
 from tests.contract.openapi import OpenApiContract, wiseflow_contract

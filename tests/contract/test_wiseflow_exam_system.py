@@ -10,9 +10,9 @@ import pytest
 
 from casebridge.errors import AuthBrokenError, PermanentError
 from casebridge.exams.exam_key import ExamKey
-from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExamPlace
-from resources.wiseflow_exam_system import WiseflowExamSystem
+from casebridge.institutions.institution import Institution
+from resources.wiseflow.exam_system import WiseflowExamSystem
 from simulators.process import RunningSimulators
 from tests.contract.clients import SimulatedWorld, check_exchanges, recorded
 from tests.contract.openapi import wiseflow_contract

@@ -3,12 +3,12 @@
 import pytest
 
 from casebridge.errors import TransientError
-from casebridge.exams.institution import WiseflowAccess
+from casebridge.institutions.institution import WiseflowAccess
 from casebridge.secrets import Secrets
 from casebridge.settings import HttpSettings, WiseflowSettings
-from resources.http import HttpClient
-from resources.wiseflow import WiseflowClient
-from resources.wiseflow_token import AccessToken
+from resources.http.client import HttpClient
+from resources.wiseflow.client import WiseflowClient
+from resources.wiseflow.token import AccessToken
 from tests.contract.scripted_server import ScriptedServer, answer
 from tests.contract.test_wiseflow_client import ACCESS
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.identity import Person
-from casebridge.exams.institution import Institution
 from casebridge.exams.models import CandidatePlace
-from resources.wiseflow_exam_system import WiseflowExamSystem
+from casebridge.institutions.institution import Institution
+from resources.wiseflow.exam_system import WiseflowExamSystem
 from simulators.process import RunningSimulators
 from tests.contract.clients import SimulatedWorld
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from tests.crash.test_killed_listener import carry_to_the_end
 from tests.ledger import check_everything
 from tests.patience import wait_until

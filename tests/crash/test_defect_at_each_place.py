@@ -9,7 +9,7 @@ import pytest
 from casebridge import crash_points
 from casebridge.clock import ServerClock
 from casebridge.crash_points import CRASH_POINTS, SimulatedCrashError
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.crash.test_killed_listener import show_answers
 from tests.ledger import check_everything
 from tests.shifted_clock import ShiftedClock

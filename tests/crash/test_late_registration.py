@@ -4,10 +4,10 @@ import signal
 from datetime import timedelta
 
 from casebridge.clock import ServerClock
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.patience import wait_until
 from tests.processes import Crash, Processes
 from tests.shifted_clock import ShiftedClock

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from command_line.demo.platform import Platform, Size, looking_bridge, running_platform
+from demo.platform import Platform, Size, looking_bridge, running_platform
 from local_servers.chromium import ARGUMENTS, installed_chromium
 from tests.patience import wait_until
 from tests.required import required_in_ci

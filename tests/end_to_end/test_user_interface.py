@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from command_line.demo.platform import Platform
+from demo.platform import Platform
 from tests.end_to_end.conftest import SIZE, TakePicture
 from tests.patience import wait_until
 

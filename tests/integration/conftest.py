@@ -9,14 +9,14 @@ import dagster as dg
 import pytest
 
 from casebridge.audit.log import AuditLog
-from casebridge.exams.cases import Cases
-from casebridge.messaging.meldingq import MeldingQ
+from casebridge.exams.explanations.cases import Cases
+from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.operators.dead_letters import DeadLetters
 from local_servers.child_process import Children
 from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
 from orchestration.build import build_defs
-from resources.bridge import Bridge
-from resources.bridge_resource import BridgeResource
+from resources.wiring.bridge import Bridge
+from resources.wiring.bridge_resource import BridgeResource
 from tests.manual_clock import ManualClock
 from tests.required import required_in_ci
 from tests.world import World

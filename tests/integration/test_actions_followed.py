@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from casebridge.exams.request_intake import QUEUE
+from casebridge.exams.explanations.request_intake import QUEUE
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.patience import wait_until
 from tests.world import World
 

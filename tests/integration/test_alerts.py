@@ -8,7 +8,7 @@ from bson import Regex
 
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.clock import ServerClock
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.processes import Processes
 from tests.shifted_clock import ShiftedClock
 from tests.world import World

@@ -12,9 +12,9 @@ import pytest
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.channel import alert_text
 from casebridge.clock import ServerClock
-from casebridge.exams.institution import Institution
-from casebridge.exams.moved_deadlines import MovedDeadlines
-from resources.bridge import Bridge
+from casebridge.exams.explanations.moved_deadlines import MovedDeadlines
+from casebridge.institutions.institution import Institution
+from resources.wiring.bridge import Bridge
 from tests.added_cases import add, ours
 from tests.case_tellers import TELLERS, case, case_id, moved
 from tests.shifted_clock import ShiftedClock

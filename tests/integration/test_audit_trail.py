@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from casebridge.audit.log import AuditLog
-from casebridge.exams import answer_poller, request_reader
+from casebridge.exams.explanations import answer_poller, request_reader
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.ledger import check_everything
 from tests.looks import LOOKS, LOOKS_BEFORE
-from tests.soak.books import balance
+from tests.soak.checks import balance
 from tests.world import World
 
 FIELDS = {

@@ -35,21 +35,21 @@ from casebridge.clock import ServerClock
 from casebridge.database import Database
 from casebridge.database_faults import is_away
 from casebridge.errors import CaseError, LeaseLostError, NotReadyError, PermanentError, RateLimitedError, TransientError
-from casebridge.messaging import listener as listener_module
-from casebridge.messaging.effect_channels import ALERT, AlertEffects
-from casebridge.messaging.effects import Settlement
-from casebridge.messaging.finished import Finished, Moved
-from casebridge.messaging.flow import Result, Step, StepResult
-from casebridge.messaging.listener import Listener
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import Message, NewMessage, OwedEffect
-from casebridge.messaging.owed_effects import OwedEffects
-from casebridge.messaging.pauses import Pauses
-from casebridge.messaging.relay import Relay
-from casebridge.messaging.retry import RetryPolicy
-from casebridge.messaging.settler import Settler
-from casebridge.messaging.turns import Turns
-from casebridge.messaging.worker import Worker
+from casebridge.institutions.pauses import Pauses
+from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.flow.retry import RetryPolicy
+from casebridge.messaging.listener import listener as listener_module
+from casebridge.messaging.listener.lane_scheduler import Turns
+from casebridge.messaging.listener.listener import Listener
+from casebridge.messaging.listener.settler import Settler
+from casebridge.messaging.listener.worker import Worker
+from casebridge.messaging.outbox.channels import ALERT, AlertEffects
+from casebridge.messaging.outbox.effect import Settlement
+from casebridge.messaging.outbox.pending_effects import OwedEffects
+from casebridge.messaging.outbox.relay import Relay
+from casebridge.messaging.queue.finished import Finished, Moved
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Message, NewMessage, OwedEffect
 from casebridge.settings import QueueSettings
 from tests.patience import wait_until
 

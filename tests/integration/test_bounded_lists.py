@@ -9,28 +9,28 @@ import pytest
 from pymongo import monitoring
 
 from assets.dispatched_requests import pending_cases
-from assets.standing import standing_metadata
+from assets.status_metadata import standing_metadata
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import MOST_ENTRIES, AuditLog
 from casebridge.bounded import bounded
-from casebridge.exams.case import Case
-from casebridge.exams.cases import Cases
-from casebridge.exams.institution import Institution
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.explanations.request_reader import QUEUE
 from casebridge.exams.models import CandidatePlace
-from casebridge.exams.request_reader import QUEUE
-from casebridge.messaging.lanes import Lanes
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import LONG_AGO
-from casebridge.messaging.pauses import Pauses
-from casebridge.operators.accounting import NAMED, Accounting
+from casebridge.institutions.institution import Institution
+from casebridge.institutions.pauses import Pauses
+from casebridge.messaging.queue.lanes import Lanes
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import LONG_AGO
+from casebridge.operators.case_history import RoadFinder
+from casebridge.operators.completeness_check import NAMED, Accounting
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import DeadLetters, Order
 from casebridge.operators.near_deadlines import near_deadlines
-from casebridge.operators.road import RoadFinder
 from casebridge.operators.status import StatusReader
 from command_line.where import show_road
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.world import World
 
 MESSAGES = 60

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_servers.cables import Cable, Cables
+from local_servers.proxies import Cable, Cables
 from tests.patience import wait_until
 
 SILENCE_SECONDS = 0.3

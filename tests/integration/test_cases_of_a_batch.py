@@ -6,9 +6,9 @@ from threading import Event
 import pytest
 from pymongo.errors import AutoReconnect
 
-from casebridge.exams import request_reader
-from casebridge.exams.cases import Cases
-from casebridge.messaging.message import Message
+from casebridge.exams.explanations import request_reader
+from casebridge.exams.explanations.cases import Cases
+from casebridge.messaging.queue.message import Message
 from tests.round_trips import counted
 from tests.world import World
 

@@ -7,10 +7,10 @@ from typing import Any, Final
 import pytest
 
 from casebridge.clock import ServerClock
-from casebridge.exams.exam_intake import ExamRows
-from casebridge.exams.institution import Institution
+from casebridge.exams.explanations.exam_intake import ExamRows
 from casebridge.exams.models import ExplanationRequest
-from resources.bridge import Bridge
+from casebridge.institutions.institution import Institution
+from resources.wiring.bridge import Bridge
 from tests.added_cases import add, case_of, ours
 from tests.integration.test_between_two_looks import ALL, check_nobody_got_anothers, read
 from tests.integration.test_polls_of_fs import intake

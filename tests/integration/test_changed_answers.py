@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from casebridge.exams import answer_poller, request_reader
-from resources.bridge import Bridge
+from casebridge.exams.explanations import answer_poller, request_reader
+from resources.wiring.bridge import Bridge
 from tests.ledger import check_everything
 from tests.world import World
 

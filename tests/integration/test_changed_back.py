@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from casebridge.exams.answer_poller import answer_message
-from casebridge.exams.request_intake import QUEUE
+from casebridge.exams.explanations.answer_poller import answer_message
+from casebridge.exams.explanations.request_intake import QUEUE
 from casebridge.fingerprint import short_hash
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from simulators.explanation_texts import compose
 from tests.added_cases import add, case_of, codes, ours
 from tests.world import World

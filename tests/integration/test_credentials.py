@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from casebridge.clock import ServerClock
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.failures import told_failures
 from tests.ledger import check_everything
 from tests.shifted_clock import ShiftedClock

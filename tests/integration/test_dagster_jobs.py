@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from assets.dispatched_requests import WAIT_SECONDS
-from casebridge.exams import request_reader
+from casebridge.exams.explanations import request_reader
 from orchestration.build import build_defs
 from tests.integration.conftest import Operator, checks_of, failures_of, metadata_of
 from tests.world import World

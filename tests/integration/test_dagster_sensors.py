@@ -10,9 +10,9 @@ from pymongo.errors import PyMongoError
 
 from casebridge import time_limit
 from casebridge.errors import AuthBrokenError, TransientError
-from casebridge.exams.polling import PollOutcome
+from casebridge.sources.polling import PollOutcome
 from casebridge.time_limit import TimeLimit
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from sensors.cursor import Cursor
 from sensors.polling_sensor import BUDGET_SECONDS, NothingCouldBeReadError, poll_round
 from tests.integration.conftest import DYNAMIC_PARTITIONS, Operator

@@ -4,9 +4,9 @@ import getpass
 
 import pytest
 
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.dead_letters import AMBIGUOUS, MISSING, REASON, letter_of
 from tests.processes import Crash, Processes
 from tests.world import World

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from casebridge.messaging.interventions import BROUGHT_BACK_WITHIN
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.interventions import BROUGHT_BACK_WITHIN
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import DeadLetters
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.dead_letters import AMBIGUOUS, DISCARDED, FOR_REAL, MISSING, REASON, T0, case_of, dead, letter_of
 from tests.world import World
 

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from casebridge.messaging.interventions import KEPT_REPLAYS, Chosen
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.interventions import KEPT_REPLAYS, Chosen
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import DeadLetters, Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.dead_letters import AMBIGUOUS, FOR_REAL, MISSING, REASON, case_of, dead, letter_of
 from tests.manual_clock import ManualClock
 from tests.processes import Crash, Processes

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import DeadLetters
 from tests.dead_letters import FOR_REAL, MISSING, T0, Document, dead

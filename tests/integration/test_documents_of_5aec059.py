@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from bson import json_util
 
-from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRegistration
-from casebridge.messaging.message import MessageStatus
+from casebridge.institutions.institution import Institution
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from simulators.explanation_texts import compose
 from tests.fixtures import world_of_5aec059 as old_world
 from tests.world import World

@@ -12,7 +12,7 @@ import pytest
 
 from casebridge.alerts.alert import Alert
 from casebridge.database import Document
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from sensors.backlog import look_at_backlog
 from tests.absent import ABSENT
 from tests.added_cases import add, case_of, ours

@@ -8,12 +8,12 @@ from typer.testing import CliRunner
 
 from casebridge.alerts.blacklist import AFTER_THE_LAST, MOST_ROWS, Blacklist
 from casebridge.correlation_id import new_correlation_id, told_id
-from casebridge.exams import answer_poller, request_intake
-from casebridge.messaging.message import MessageStatus
+from casebridge.exams.explanations import answer_poller, request_intake
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from command_line.main import application
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.contract.test_queue_odd_documents import LONG_PAST
 from tests.odd_world import PLAIN, carry
 from tests.world import World

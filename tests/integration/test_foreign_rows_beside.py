@@ -7,12 +7,12 @@ import bson
 import pytest
 
 from casebridge.database import Database
-from casebridge.messaging.message import MessageStatus
-from casebridge.messaging.owed_effects import OwedEffects
-from casebridge.messaging.twice_at_work import put_back
+from casebridge.messaging.outbox.pending_effects import OwedEffects
+from casebridge.messaging.queue.concurrent_claims import put_back
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.integration.test_foreign_messages import FOR_REAL, message
 from tests.odd_world import PLAIN, carry
 from tests.world import World

@@ -8,8 +8,8 @@ import pytest
 from pymongo.errors import ConnectionFailure, OperationFailure
 
 from casebridge.exams.deadlines import at_midnight
-from casebridge.exams.former_institution import Owner
-from resources.bridge import Bridge
+from casebridge.institutions.former_institution import Owner
+from resources.wiring.bridge import Bridge
 from tests.added_cases import add
 from tests.world import World
 

@@ -11,7 +11,7 @@ from pymongo.errors import OperationFailure
 
 from casebridge.database import Database
 from casebridge.settings import MongoDBSettings
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.world import World
 
 GROWING = ("meldingQProcessed", "kafkaMessages", "auditLog", "begrunnelser")

@@ -10,7 +10,7 @@ import pytest
 
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.added_cases import codes
 from tests.world import World
 

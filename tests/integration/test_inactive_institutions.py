@@ -8,9 +8,9 @@ import pytest
 
 from casebridge.clock import ServerClock
 from casebridge.database import Document
-from casebridge.exams.case_state import CaseState
 from casebridge.exams.deadlines import at_midnight
-from resources.bridge import Bridge
+from casebridge.exams.explanations.case_state import CaseState
+from resources.wiring.bridge import Bridge
 from tests.integration.test_between_two_looks import ALL, read
 from tests.ledger import check_everything
 from tests.shifted_clock import ShiftedClock
@@ -192,7 +192,7 @@ def test_what_is_set_aside_has_its_own_alert(world: World, clock: ShiftedClock) 
 
 
 def test_many_are_told_of_in_several_looks(world: World, clock: ShiftedClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("casebridge.exams.inactive_institutions.AT_ONCE", 2)
+    monkeypatch.setattr("casebridge.exams.explanations.inactive_institutions.AT_ONCE", 2)
     org_id = asked(world, clock, 1)
     WAYS["aktiv is false"](world, org_id)
     bridge = world.bridge(clock)

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from casebridge.exams import answer_poller, explanation_event_record, request_reader
-from casebridge.messaging.dead_record import dead_letter_topic
-from casebridge.messaging.record_inbox import QUEUE as UNREADABLE
+from casebridge.exams.explanations import answer_poller, explanation_event_record, request_reader
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
+from casebridge.sources.dead_record import dead_letter_topic
+from casebridge.sources.record_inbox import QUEUE as UNREADABLE
 from command_line.output import ExitCode
-from resources.bridge import Bridge
 from resources.kafka.topics import topics_of
+from resources.wiring.bridge import Bridge
 from tests.failures import check_told
 from tests.kafka_broker import Broker, Topic, headers_of, kafka_settings
 from tests.kafka_requests import request_values

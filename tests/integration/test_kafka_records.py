@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from casebridge.messaging.record import Record
 from casebridge.operators.dead_letter import DeadLetterFilter
-from resources.bridge import Bridge
+from casebridge.sources.record import Record
+from resources.wiring.bridge import Bridge
 from tests.absent import ABSENT
 from tests.kafka_requests import request_values
 from tests.world import World

@@ -8,14 +8,14 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from casebridge.database import Document
-from casebridge.exams.answer_poller import NEEDED, QUEUE
-from casebridge.exams.case_ids import case_id
-from casebridge.exams.exam_intake import ExamRows
+from casebridge.exams.explanations.answer_poller import NEEDED, QUEUE
+from casebridge.exams.explanations.case_ids import case_id
+from casebridge.exams.explanations.exam_intake import ExamRows
+from casebridge.exams.explanations.reopened import Reopenings
 from casebridge.exams.fs_rows import read_row
-from casebridge.exams.institution import Institution
 from casebridge.exams.models import ExplanationRequest
-from casebridge.exams.reopened import Reopenings
-from resources.bridge import Bridge
+from casebridge.institutions.institution import Institution
+from resources.wiring.bridge import Bridge
 from tests.absent import ABSENT
 from tests.added_cases import add, case_of, codes, ours
 from tests.integration.test_between_two_looks import ALL, NO_NAMES, read

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from assets.checks import dead_letters, deadline_overdue, nothing_lost, oldest_pending
-from assets.standing import standing_metadata
-from casebridge.messaging.message import MessageStatus
+from assets.status_metadata import standing_metadata
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from command_line.main import application
-from resources.bridge import Bridge
-from resources.bridge_resource import BridgeResource
+from resources.wiring.bridge import Bridge
+from resources.wiring.bridge_resource import BridgeResource
 from tests.world import World
 
 AT = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)

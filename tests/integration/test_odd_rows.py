@@ -14,10 +14,10 @@ from pymongo.errors import OperationFailure
 
 from casebridge.alerts.alert import Alert
 from casebridge.database import Document
-from casebridge.exams.institution import Institution
-from casebridge.exams.watermarks import MODULE, row_key
+from casebridge.institutions.institution import Institution
 from casebridge.operators.near_deadlines import near_deadlines
-from resources.bridge import Bridge
+from casebridge.sources.watermarks import MODULE, row_key
+from resources.wiring.bridge import Bridge
 from tests.absent import ABSENT
 from tests.world import World
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.ledger import check_registrations
 from tests.world import World
 

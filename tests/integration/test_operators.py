@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from casebridge.operators.totals import totals
 from command_line.main import application
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.processes import Processes
 from tests.world import World
 

@@ -13,7 +13,7 @@ import pytest
 import casebridge
 from casebridge import clock as clock_module
 from casebridge.clock import ServerClock
-from casebridge.messaging.message import MessageStatus
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from tests.ledger import check_everything, check_queue_is_empty, check_registrations, check_roads

@@ -11,12 +11,12 @@ import pytest
 
 from casebridge.audit.entry import PERSONAL_FIELDS
 from casebridge.defect import as_case_error
-from casebridge.exams import answer_poller, request_reader
+from casebridge.exams.explanations import answer_poller, request_reader
 from casebridge.exams.models import ExplanationAnswer, ExplanationRegistration, ExplanationRequest
-from casebridge.exams.wiseflow_records import Explanation, Participant, SubmissionComment
-from casebridge.messaging.lanes import Lane
-from casebridge.messaging.message import UNFINISHED
+from casebridge.messaging.queue.lanes import Lane
+from casebridge.messaging.queue.message import UNFINISHED
 from casebridge.personal_data import personal_fields
+from resources.wiseflow.records import Explanation, Participant, SubmissionComment
 from tests.dagster_run import DagsterRuns
 from tests.patience import wait_until
 from tests.personal_values import MARK, PersonalValues

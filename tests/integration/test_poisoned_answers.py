@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from casebridge.exams.watermarks import ANSWERS, Watermarks
-from casebridge.exams.wiseflow_records import EXPLANATION_FIELDS
-from resources.bridge import Bridge
+from casebridge.sources.watermarks import ANSWERS, Watermarks
+from resources.wiring.bridge import Bridge
+from resources.wiseflow.records import EXPLANATION_FIELDS
 from tests.failures import check_nothing_is_lost, dead_messages, told_failures
 from tests.poison import DEEP, DIGITS, WHOLE, as_sent, odd_for, poisoned, registered
 from tests.rewriting_proxy import RewritingProxy

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from casebridge.exams.wiseflow_records import Participant, SubmissionComment
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
+from resources.wiseflow.records import Participant, SubmissionComment
 from tests.failures import check_nothing_is_lost, dead_messages, told_failures
 from tests.poison import WHOLE, as_sent, odd_for, poisoned, registered
 from tests.rewriting_proxy import RewritingProxy

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from casebridge import time_limit
-from casebridge.exams.case import Case
-from casebridge.exams.exam_intake import ExamIntake, ExamRows
-from casebridge.exams.institution import Institution
-from casebridge.exams.polling import PollOutcome
-from casebridge.exams.rows_gone import RowsGone
-from casebridge.exams.watermarks import ANSWERS, Watermarks
-from casebridge.messaging.message import NewMessage
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.exam_intake import ExamIntake, ExamRows
+from casebridge.exams.explanations.rows_gone import RowsGone
+from casebridge.institutions.institution import Institution
+from casebridge.messaging.queue.message import NewMessage
+from casebridge.sources.polling import PollOutcome
+from casebridge.sources.watermarks import ANSWERS, Watermarks
 from casebridge.time_limit import TimeLimit
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.failures import dead_messages
 from tests.unit.test_fs_rows import POISON
 from tests.world import World

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from casebridge.exams import request_intake
+from casebridge.exams.explanations import request_intake
 from command_line.main import application
 from tests.world import World
 

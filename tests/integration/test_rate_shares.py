@@ -10,9 +10,9 @@ from casebridge.database import Database
 from casebridge.errors import RateLimitedError
 from casebridge.rates.division import WHOLE
 from casebridge.rates.share import SLACK_SECONDS
-from casebridge.rates.share_book import ShareBook
 from casebridge.rates.share_keeper import ShareKeeper
-from resources.rate_limit import LONGEST_WAIT
+from casebridge.rates.share_store import ShareBook
+from resources.http.rate_limit import LONGEST_WAIT
 from tests.manual_clock import ManualSeconds
 from tests.patience import wait_until
 from tests.rate_processes import LEASE_SECONDS, RateProcess

@@ -13,14 +13,14 @@ import dagster as dg
 import pytest
 import requests
 
-from casebridge.exams import answer_poller, request_reader
-from casebridge.messaging.tally import Tally
+from casebridge.exams.explanations import answer_poller, request_reader
+from casebridge.messaging.listener.outcome_counts import Tally
 from casebridge.operators.totals import totals
 from command_line import report as listeners_report
 from command_line.report import ASSET_OF_QUEUE, DagsterReport
 from local_servers.child_process import Children, free_port
 from orchestration.build import build_defs
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.integration.conftest import DYNAMIC_PARTITIONS, Operator
 from tests.world import World
 

@@ -14,11 +14,11 @@ from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.database import Database
-from casebridge.exams.request_reader import Window
-from casebridge.messaging.meldingq import MeldingQ
+from casebridge.exams.explanations.request_reader import Window
+from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.operators.retention import PruneReport, Removal, Retention
 from casebridge.settings import RetentionSettings
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.manual_clock import ManualClock
 from tests.processes import Processes
 from tests.world import World

@@ -10,12 +10,12 @@ import pytest
 
 from casebridge.alerts.alert import Alert
 from casebridge.errors import AuthBrokenError
-from casebridge.messaging.message import NewMessage
-from casebridge.messaging.publication import KAFKA
-from casebridge.messaging.record import Record
+from casebridge.messaging.outbox.publication import KAFKA
+from casebridge.messaging.queue.message import NewMessage
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.bridge import Bridge
+from casebridge.sources.record import Record
+from resources.wiring.bridge import Bridge
 from sensors.backlog import look_at_backlog
 from tests.kafka_requests import request_values
 from tests.ledger import check_everything

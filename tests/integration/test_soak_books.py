@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from simulators.process import RunningSimulators
 from tests.contract.simulator_callers import fs_of, registration
-from tests.soak.books import Books, balance
+from tests.soak.checks import Books, balance
 from tests.soak.data_faults import AT_FIRST, DataFault, DataFaults
 from tests.soak.evidence import keep
 from tests.soak.installation import Installation

@@ -16,19 +16,19 @@ import pytest
 from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
 
-from casebridge.messaging.listener import Listener
-from casebridge.messaging.wake_up import WakeUp
+from casebridge.messaging.listener.lane_watcher import WakeUp
+from casebridge.messaging.listener.listener import Listener
 from casebridge.rates.share_keeper import ShareKeeper
 from command_line.listen import look_after
 from command_line.report import DagsterReport
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.patience import wait_until
 from tests.world import World
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("casebridge", "resources", "sensors", "assets", "orchestration", "command_line")
 THREADS = {
-    "casebridge/messaging/listener.py: self._until_ended",
+    "casebridge/messaging/listener/listener.py: self._until_ended",
     "casebridge/rates/share_keeper.py: self._look_after",
     "command_line/listen.py: look_after",
 }
@@ -121,8 +121,8 @@ def test_each_helper_of_a_listener_is_tried(world: World) -> None:
 def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.configure(queue={"lease_seconds": 0.6})
-    monkeypatch.setattr("casebridge.messaging.listener.AWAY_PAUSE", 0.01)
-    monkeypatch.setattr("casebridge.messaging.listener.LOOK_AROUND_SECONDS", 0.01)
+    monkeypatch.setattr("casebridge.messaging.listener.listener.AWAY_PAUSE", 0.01)
+    monkeypatch.setattr("casebridge.messaging.listener.listener.LOOK_AROUND_SECONDS", 0.01)
     bridge = world.bridge()
     listener = bridge.listener()
     part, name = PLACES[place]
@@ -140,8 +140,8 @@ def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.Mo
 
 def test_the_bell_is_heard_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its loop ends with a defect and is begun anew by its thread; what it waits for is heard by looking."""
-    monkeypatch.setattr("casebridge.messaging.listener.AWAY_PAUSE", 0.01)
-    monkeypatch.setattr("casebridge.messaging.wake_up.AWAY_PAUSE", 0.01)
+    monkeypatch.setattr("casebridge.messaging.listener.listener.AWAY_PAUSE", 0.01)
+    monkeypatch.setattr("casebridge.messaging.listener.lane_watcher.AWAY_PAUSE", 0.01)
     bridge = world.bridge()
     missed = Trap(lambda: None)
     bell = WakeUp(bridge.queue.lanes, lambda _lanes: None, missed, 0.05)

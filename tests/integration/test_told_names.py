@@ -9,16 +9,16 @@ from typer.testing import CliRunner
 
 from assets.audit_log import counted
 from assets.checks import dead_letters, deadline_overdue, nothing_lost, oldest_pending
-from assets.standing import standing_metadata
+from assets.status_metadata import standing_metadata
 from casebridge.alerts.alert import Alert
-from casebridge.exams import answer_poller, exam_message, request_intake
 from casebridge.exams.exam_key import ExamKey, exam_name
+from casebridge.exams.explanations import answer_poller, exam_message, request_intake
 from casebridge.exams.fs_rows import told_fields
-from casebridge.messaging.message import LONG_AGO
-from casebridge.messaging.record_inbox import QUEUE as RECORDS
+from casebridge.messaging.queue.message import LONG_AGO
+from casebridge.sources.record_inbox import QUEUE as RECORDS
 from command_line.main import application
-from resources.bridge import Bridge
-from resources.bridge_resource import BridgeResource
+from resources.wiring.bridge import Bridge
+from resources.wiring.bridge_resource import BridgeResource
 from tests.world import World
 
 CANARY = "Kari Hemmelig 01019012345"

@@ -10,11 +10,11 @@ from pymongo.errors import OperationFailure
 
 from casebridge.clock import ServerClock
 from casebridge.database import Database
-from casebridge.messaging.lanes import Lane
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import NewMessage
-from casebridge.messaging.turns import SEARCH_SECONDS, Turns
-from casebridge.messaging.wake_up import WakeUp
+from casebridge.messaging.listener.lane_scheduler import SEARCH_SECONDS, Turns
+from casebridge.messaging.listener.lane_watcher import WakeUp
+from casebridge.messaging.queue.lanes import Lane
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import NewMessage
 from tests.ledger import check_everything
 from tests.patience import wait_until
 from tests.world import World

@@ -15,8 +15,8 @@ from casebridge.errors import AuthBrokenError, TransientError
 from casebridge.exams.fs_rows import read_row
 from casebridge.exams.models import ExplanationRequest
 from casebridge.fingerprint import short_hash
-from casebridge.messaging.lanes import Lane
-from casebridge.messaging.message import MessageStatus, NewMessage
+from casebridge.messaging.queue.lanes import Lane
+from casebridge.messaging.queue.message import MessageStatus, NewMessage
 from tests.integration.conftest import Operator, metadata_of
 from tests.integration.test_dagster_ledger import asked_in, month_of
 from tests.ledger import check_everything

@@ -9,8 +9,8 @@ import pytest
 
 from casebridge.clock import Clock, ServerClock
 from casebridge.database import Database
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import Message, NewMessage
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Message, NewMessage
 from tests.ledger import check_everything
 from tests.world import World
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 from tests.added_cases import add, case_of, codes, ours
 from tests.patience import wait_until
 from tests.rewriting_proxy import RewritingProxy

@@ -5,11 +5,11 @@ from datetime import timedelta
 from threading import Barrier
 
 from casebridge.database import Database
-from casebridge.messaging.claims import BLOCKED_WAIT
-from casebridge.messaging.finished import Finished
-from casebridge.messaging.interventions import Chosen
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import Failure, MessageStatus, NewMessage
+from casebridge.messaging.queue.claims import BLOCKED_WAIT
+from casebridge.messaging.queue.finished import Finished
+from casebridge.messaging.queue.interventions import Chosen
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Failure, MessageStatus, NewMessage
 from tests.manual_clock import ManualClock
 
 LEASE = timedelta(seconds=60)

@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from casebridge.database import Database, Document
 from casebridge.errors import LeaseLostError
-from casebridge.messaging.claims import BLOCKED_WAIT
-from casebridge.messaging.finished import Finished
-from casebridge.messaging.interventions import Chosen
-from casebridge.messaging.meldingq import MeldingQ
-from casebridge.messaging.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
-from casebridge.messaging.owed_effects import OwedEffects
+from casebridge.messaging.outbox.pending_effects import OwedEffects
+from casebridge.messaging.queue.claims import BLOCKED_WAIT
+from casebridge.messaging.queue.finished import Finished
+from casebridge.messaging.queue.interventions import Chosen
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
 from tests.manual_clock import ManualClock
 
 LEASE = timedelta(seconds=60)

@@ -15,7 +15,7 @@ from bson import json_util
 from pymongo.database import Database as MongoDatabase
 
 from casebridge.database import Database, Document
-from tests.soak.books import Books
+from tests.soak.checks import Books
 from tests.soak.installation import Installation
 from tests.soak.telling import key_of, key_of_case
 from tests.world import World

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from local_servers.cables import Cable
+from local_servers.proxies import Cable
 from tests.soak.installation import LISTENERS, Installation, Process
 from tests.soak.plan import Fault, Kind
 

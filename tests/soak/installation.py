@@ -16,9 +16,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from casebridge.database import Database
-from local_servers.cables import Cable, Cables
 from local_servers.child_process import Child, Children
-from resources.bridge import Bridge
+from local_servers.proxies import Cable, Cables
+from resources.wiring.bridge import Bridge
 from simulators.process import RunningSimulators, running
 from tests.soak import poller, wandering_clock
 from tests.soak.server import Server, server_of_this_run

@@ -9,9 +9,9 @@ from typing import Final
 
 from pymongo.errors import PyMongoError
 
-from casebridge.exams.institution import Institution
+from casebridge.institutions.institution import Institution
 from command_line.process import bridge_of_this_process
-from resources.bridge import Bridge
+from resources.wiring.bridge import Bridge
 
 EVERY_SECONDS: Final = 0.3
 TURNS: Final = 4

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.soak.books import Books, balance
+from tests.soak.checks import Books, balance
 from tests.soak.data_faults import DataFault
-from tests.soak.day import Day
 from tests.soak.evidence import keep
 from tests.soak.installation import ROOT, Installation, running_installation
 from tests.soak.plan import Kind
+from tests.soak.scenario import Day
 
 FAILURES: Final = ("lost", "twice", "out_of_order", "audit_gaps", "wrong_text", "untold")
 

@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from casebridge.errors import ErrorCategory
-from casebridge.exams.case_state import CaseState
-from casebridge.messaging.message import MessageStatus
+from casebridge.exams.explanations.case_state import CaseState
+from casebridge.messaging.queue.message import MessageStatus
 from tests.world import World
 
 REGISTERED: Final = "registered"

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from casebridge.errors import RateLimitedError
-from resources.call_limit import COME_BACK_AFTER, CallLimit
+from resources.http.call_limit import COME_BACK_AFTER, CallLimit
 
 
 def test_as_many_as_there_are_places_are_under_way_at_once() -> None:

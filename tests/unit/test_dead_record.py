@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from casebridge.messaging.dead_record import announce_dead_record
-from casebridge.messaging.effects import Settlement
-from casebridge.messaging.message import Failure, Message, MessageStatus
-from casebridge.messaging.publication import EFFECT_ID, Publication
-from casebridge.messaging.record import KEPT_BYTES, Record
-from casebridge.messaging.record_inbox import RecordInbox, too_large
+from casebridge.messaging.outbox.effect import Settlement
+from casebridge.messaging.outbox.publication import EFFECT_ID, Publication
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus
+from casebridge.sources.dead_record import announce_dead_record
+from casebridge.sources.record import KEPT_BYTES, Record
+from casebridge.sources.record_inbox import RecordInbox, too_large
 
 NOW = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 TOPIC = "begrunnelse-forespoersel"

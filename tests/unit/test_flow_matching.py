@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casebridge.errors import PermanentError, TransientError
-from casebridge.exams.flow_matching import (
+from casebridge.exams.identity import Person
+from casebridge.exams.models import CandidatePlace, ExamPlace
+from resources.wiseflow.flow_matching import (
     choose_comment,
     choose_flow,
     find_answer,
@@ -16,9 +18,7 @@ from casebridge.exams.flow_matching import (
     match_candidate,
     same_source_code,
 )
-from casebridge.exams.identity import Person
-from casebridge.exams.models import CandidatePlace, ExamPlace
-from casebridge.exams.wiseflow_records import Flow, Participant, SubmissionComment, UnreadableComment
+from resources.wiseflow.records import Flow, Participant, SubmissionComment, UnreadableComment
 from tests.wiseflow_rows import ANSWERED, ASKED, comment, explanation, flow, iso, participant
 
 

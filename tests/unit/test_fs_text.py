@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casebridge.errors import PermanentError
-from resources.fs_text import carried_text
-from resources.readable_text import LONGEST, readable_text
+from resources.fs.text import carried_text
+from resources.text.readable_text import LONGEST, readable_text
 
 
 def test_what_people_write_stays() -> None:

@@ -14,15 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from casebridge.alerts.alert import Alert
-from casebridge.exams import exam_intake, watermarks
-from casebridge.exams.case_ids import case_id
-from casebridge.exams.institution import Institution
+from casebridge.exams.explanations import exam_intake
+from casebridge.exams.explanations.case_ids import case_id
 from casebridge.exams.models import ExplanationRequest
-from casebridge.exams.polling import PollOutcome
-from casebridge.messaging.lanes import Lane
-from casebridge.messaging.message import Message, NewMessage
-from casebridge.messaging.pauses import Pause
+from casebridge.institutions.institution import Institution
+from casebridge.institutions.pauses import Pause
+from casebridge.messaging.queue.lanes import Lane
+from casebridge.messaging.queue.message import Message, NewMessage
 from casebridge.served_environment import ServedEnvironment
+from casebridge.sources import watermarks
+from casebridge.sources.polling import PollOutcome
 from casebridge.tenant import environment_of, institution_name, normal_institution, tenant_key
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)

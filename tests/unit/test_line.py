@@ -3,8 +3,8 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-from casebridge.messaging.line import Line
-from casebridge.messaging.message import Message, NewMessage
+from casebridge.messaging.listener.claimed_buffer import Line
+from casebridge.messaging.queue.message import Message, NewMessage
 
 NOW = datetime(2026, 1, 8, tzinfo=UTC)
 

@@ -22,10 +22,10 @@ DOCUMENTS = "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
 MODELS = "".join(path.read_text() for path in (ROOT / "casebridge" / "exams").glob("*.py"))
 FOLDERS = ("casebridge", "resources", "assets", "sensors", "orchestration")
 POLLS = (
-    "casebridge/exams/request_reader.py",
-    "casebridge/exams/answer_poller.py",
-    "resources/http.py",
-    "resources/http_causes.py",
+    "casebridge/exams/explanations/request_reader.py",
+    "casebridge/exams/explanations/answer_poller.py",
+    "resources/http/client.py",
+    "resources/http/causes.py",
 )
 """Modules whose errors end a poll, or a poll as well: there is no message to replay."""
 VERBS = re.compile(
@@ -86,9 +86,9 @@ ACTIONS = [*in_source(), *in_document()]
 def test_the_search_finds_actions() -> None:
     places = {action.where.partition(":")[0] for action in ACTIONS}
     assert {
-        "resources/http_causes.py",
-        "resources/wiseflow_exam_system.py",
-        "casebridge/exams/record_values.py",
+        "resources/http/causes.py",
+        "resources/wiseflow/exam_system.py",
+        "casebridge/sources/record_values.py",
     } <= places
     assert len(ACTIONS) > 100
 

@@ -7,13 +7,13 @@ import bson
 import pytest
 
 from casebridge.errors import RateLimitedError
-from casebridge.messaging.dead_record import announce_dead_record
-from casebridge.messaging.effects import Settlement
-from casebridge.messaging.message import Failure, Message, MessageStatus
-from casebridge.messaging.retry import RetryPolicy
-from casebridge.messaging.settler import _Failed, _is_overdue
-from casebridge.messaging.worker import Handled
+from casebridge.messaging.flow.retry import RetryPolicy
+from casebridge.messaging.listener.settler import _Failed, _is_overdue
+from casebridge.messaging.listener.worker import Handled
+from casebridge.messaging.outbox.effect import Settlement
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus
 from casebridge.settings import QueueSettings
+from casebridge.sources.dead_record import announce_dead_record
 from tests.manual_clock import ManualClock
 
 AT = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import pytest
 
 from assets.ledger import Ledger, draw_up
-from casebridge.exams.polling import PollOutcome
+from casebridge.sources.polling import PollOutcome
 
 
 def account(

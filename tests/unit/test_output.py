@@ -14,8 +14,8 @@ from rich.console import RenderableType
 import command_line.dead as dead_command
 import command_line.status as status_command
 import command_line.where as where_command
+from casebridge.operators.case_history import Milestone, Road
 from casebridge.operators.dead_letter import Instruction, LetterStory
-from casebridge.operators.road import Milestone, Road
 from casebridge.operators.status import FailureGroup, InstitutionStatus, QueueDepth, Status
 from command_line.output import LineFormatter, console, panel, print_json, styled, table
 

@@ -16,6 +16,7 @@ PACKAGES = (
     "sensors",
     "orchestration",
     "command_line",
+    "demo",
     "local_servers",
     "simulators",
 )

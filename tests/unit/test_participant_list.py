@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casebridge.exams.identity import Person, compare
-from casebridge.exams.participant_list import ParticipantList
-from casebridge.exams.wiseflow_records import USUAL_NAMES, EvidenceNames, Participant, UnreadableParticipant
+from resources.wiseflow.participant_list import ParticipantList
+from resources.wiseflow.records import USUAL_NAMES, EvidenceNames, Participant, UnreadableParticipant
 
 NUMBERS = ["1042", " 01042 ", "1042.0", "\uff11\uff10\uff14\uff12", "1042a", "7", "", "  "]
 USERS = [

@@ -4,9 +4,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from casebridge.messaging.line import Line
-from casebridge.messaging.message import Message, NewMessage
-from casebridge.messaging.quarantine import Quarantine
+from casebridge.messaging.listener.claimed_buffer import Line
+from casebridge.messaging.listener.isolated import Quarantine
+from casebridge.messaging.queue.message import Message, NewMessage
 from tests.manual_clock import ManualSeconds
 
 NOW = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casebridge.errors import RateLimitedError
-from resources.rate_limit import LONGEST_HOLD, LONGEST_WAIT, WAIT_AFTER_429, RateLimit, retry_after
+from resources.http.rate_limit import LONGEST_HOLD, LONGEST_WAIT, WAIT_AFTER_429, RateLimit, retry_after
 from tests.manual_clock import ManualSeconds
 
 SECOND = timedelta(seconds=1)

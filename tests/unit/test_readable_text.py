@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from casebridge.exams.visible_text import says_something
-from resources.html_text import EMPTY, KNOWN
-from resources.readable_text import LONGEST, MOST_TAGS, readable_text
+from resources.text.html_text import EMPTY, KNOWN
+from resources.text.readable_text import LONGEST, MOST_TAGS, readable_text
 
 PLAIN = (
     "",
@@ -343,7 +343,7 @@ def test_many_tags_are_read_without_their_structure() -> None:
 
 PEAK = """
 import sys
-from resources.readable_text import LONGEST, MOST_TAGS, readable_text
+from resources.text.readable_text import LONGEST, MOST_TAGS, readable_text
 
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))

@@ -14,8 +14,8 @@ from casebridge.errors import (
     RateLimitedError,
     TransientError,
 )
-from casebridge.messaging.message import MessageStatus
-from casebridge.messaging.retry import RetryPolicy
+from casebridge.messaging.flow.retry import RetryPolicy
+from casebridge.messaging.queue.message import MessageStatus
 from casebridge.settings import QueueSettings
 
 NOW = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from casebridge.exams.institution import FsAccess, Institution
-from casebridge.exams.polling import PollOutcome
+from casebridge.institutions.institution import FsAccess, Institution
+from casebridge.sources.polling import PollOutcome
 from sensors.turns import in_turn, next_first
 
 

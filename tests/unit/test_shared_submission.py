@@ -6,8 +6,8 @@ import pytest
 
 from casebridge.errors import CaseError
 from casebridge.exams.models import CandidatePlace
-from casebridge.exams.shared_submission import check_asked_alone, sharers
-from casebridge.exams.wiseflow_records import Participant, UnreadableExplanation, UnreadableParticipant
+from resources.wiseflow.records import Participant, UnreadableExplanation, UnreadableParticipant
+from resources.wiseflow.shared_submission import check_asked_alone, sharers
 from tests.wiseflow_rows import bad_row as row
 from tests.wiseflow_rows import explanation, participant
 

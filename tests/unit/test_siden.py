@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from resources.fs_digex import OSLO, siden
+from resources.fs.client import OSLO, siden
 
 ISO = "%Y-%m-%dT%H:%M:%S"
 

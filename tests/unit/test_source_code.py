@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from casebridge.errors import PermanentError
 from casebridge.exams.exam_key import ExamKey
-from casebridge.exams.institution import Institution
 from casebridge.exams.source_code import DEFAULT_SOURCE_CODE, PLACEHOLDERS, SourceCodeTemplate
+from casebridge.institutions.institution import Institution
 
 EXAM = ExamKey(217, "DAT200", "1", "S", 2025, "HØST")
 VENDORS = "{institusjonsnr}||{emnekode}||{versjonskode}||{vurderingsordning}||{tid}"

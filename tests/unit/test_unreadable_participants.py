@@ -7,10 +7,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from casebridge.errors import PermanentError
-from casebridge.exams.flow_matching import match_candidate
 from casebridge.exams.identity import Person, compare
 from casebridge.exams.models import ExamPlace
-from casebridge.exams.wiseflow_records import USUAL_NAMES, Participant, UnreadableParticipant
+from resources.wiseflow.flow_matching import match_candidate
+from resources.wiseflow.records import USUAL_NAMES, Participant, UnreadableParticipant
 from tests.wiseflow_rows import bad_row as row
 from tests.wiseflow_rows import feide, participant
 

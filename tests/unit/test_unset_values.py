@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casebridge.errors import PermanentError
-from casebridge.exams import wiseflow_records
-from casebridge.exams.flow_matching import choose_comment, find_answer, match_candidate
 from casebridge.exams.identity import Person
 from casebridge.exams.models import ExamPlace
-from casebridge.exams.wiseflow_records import (
+from casebridge.personal_data import DomainModel
+from resources.wiseflow import client as wiseflow
+from resources.wiseflow import records
+from resources.wiseflow.client import CreatedExplanation
+from resources.wiseflow.flow_matching import choose_comment, find_answer, match_candidate
+from resources.wiseflow.records import (
     AssignedAssessor,
     Explanation,
     ExplanationParticipant,
@@ -24,9 +27,6 @@ from casebridge.exams.wiseflow_records import (
     SourceHit,
     SubmissionComment,
 )
-from casebridge.personal_data import DomainModel
-from resources import wiseflow
-from resources.wiseflow import CreatedExplanation
 from tests.wiseflow_rows import ANSWERED, ASKED, comment, explanation, iso
 
 SEEN = datetime.fromtimestamp(ANSWERED + 7200, UTC)
@@ -148,7 +148,7 @@ def test_null_in_an_optional_field_says_as_much_as_no_field(record: type[DomainM
 def test_every_record_of_wiseflows_is_among_them() -> None:
     there = {
         one
-        for module in (wiseflow_records, wiseflow)
+        for module in (records, wiseflow)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, DomainModel) and one.__module__ == module.__name__
     }

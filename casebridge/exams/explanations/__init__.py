@@ -1,0 +1,1 @@
+"""Grade explanations (begrunnelse): from FS to the assessor, and the answer back."""

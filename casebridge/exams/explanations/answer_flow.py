@@ -1,0 +1,364 @@
+"""The way back: the assessor's answer becomes a registration in FS, and is then shown where the institution wants that."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from casebridge.errors import CaseError, NotReadyError, PermanentError, TransientError
+from casebridge.exams.exam_key import exam_name
+from casebridge.exams.explanations import answer_poller, prefetched_case
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.case_advance import CaseAdvance
+from casebridge.exams.explanations.case_ids import case_id
+from casebridge.exams.explanations.case_state import OPEN
+from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.explanations.current_row import RowNow, row_now
+from casebridge.exams.explanations.identity_check import IDENTITY, IdentityCheck
+from casebridge.exams.explanations.registered_identity import identity_of
+from casebridge.exams.explanations.request_flow import (
+    FINISHED,
+    MOVED,
+    REMOVED,
+    SUPERSEDED,
+    case_missing,
+    check_correction_read,
+    institution_of,
+)
+from casebridge.exams.explanations.request_intake import request_message
+from casebridge.exams.models import CandidatePlace, ExplanationAnswer, ExplanationRegistration
+from casebridge.exams.ports import Outside
+from casebridge.fingerprint import short_hash
+from casebridge.institutions.institution import Institution
+from casebridge.institutions.register import InstitutionRegister
+from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.queue.malformed_documents import check_payload
+from casebridge.messaging.queue.message import UNFINISHED, Message, MessageStatus, NewMessage, is_text
+
+logger = logging.getLogger(__name__)
+
+OSLO = ZoneInfo("Europe/Oslo")
+REGISTERED: Final = "registered"
+UNCHANGED: Final = "unchanged"
+"""The outcome of a message whose text FS has by another message."""
+UNANSWERED: Final = "not answered"
+"""The outcome of a message for a request that the list did not show, and that is not answered when it is looked at alone."""
+LEFT: Final = frozenset({SUPERSEDED, UNANSWERED, REMOVED, FINISHED})
+"""The outcomes without the answer: when it comes, or comes again, it must be a message of its own."""
+TAKEN_BACK: Final = "wiseflow.answer_withdrawn"
+MISMATCH: Final = "wiseflow.participant_mismatch"
+
+
+class AnswerFlow:
+    """`fetch_answer` → `register_explanation` → `show_explanation`."""
+
+    queue = answer_poller.QUEUE
+    # The text stays where it belongs, in the exam system and in FS; the fingerprint is enough to see a change.
+    forget: tuple[str, ...] = ("fetch_answer.result.text",)
+
+    def __init__(
+        self,
+        institutions: InstitutionRegister,
+        outside: Outside,
+        cases: Cases,
+        accept: Callable[[Sequence[NewMessage]], object],
+        asked: Callable[[str], frozenset[MessageStatus]],
+    ) -> None:
+        """`accept` puts messages into the inbox; `asked` tells the statuses of the request messages of a case."""
+        self._institutions = institutions
+        self._outside = outside
+        self._cases = cases
+        self._accept = accept
+        self._asked = asked
+        self._identities = IdentityCheck(outside, cases)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        # The answer is written down before it is registered: after a crash the same text is registered again, and not a newer
+        # one while nobody can tell any more what FS had got before.
+        return (
+            Step("fetch_answer", self._fetch_answer),
+            Step("register_explanation", self._register_explanation),
+            Step("show_explanation", self._show_explanation),
+        )
+
+    def look_up(self, messages: Sequence[Message]) -> None:
+        prefetched_case.read(messages, self._cases)
+
+    def audit_fields(self, message: Message) -> dict[str, Any]:
+        payload = message.payload
+        return {
+            "vurdId": payload.get("vurdId"),
+            "kandidatnr": payload.get("kandidatnr"),
+            "personlopenr": payload.get("personlopenr"),
+            "testId": payload.get("flowId"),
+        }
+
+    def conclude(self, messages: Sequence[Message]) -> None:
+        self._cases.advance([advance for message in messages for advance in _advances(message)])
+        gone = [message.payload.get("caseId") for message in messages if _outcome(message) in (REMOVED, FINISHED)]
+        if gone:
+            self._cases.withdraw(gone)
+
+    def set_aside(self, message: Message, error: CaseError) -> None:
+        self._cases.set_aside(message.payload.get("caseId"), error.code)
+
+    def late(self, message: Message) -> None:
+        """FS knows no fence: a registration that was on its way for too long may have taken a newer one's place.
+
+        Then the newest answer is fetched and registered anew, by a message of its own.
+        """
+        case = self._cases.get(message.payload["caseId"])
+        if case is not None and case.document.get("registeredBy") not in (None, message.key):
+            logger.warning(
+                "case %s: a late registration reached FS; the newest is registered anew", case.correlation_id
+            )
+            self._accept([_repair(message)])
+
+    def _fetch_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+        institution, case = self._institution(message), self._case(message)
+        if not _carries(message, case):
+            return StepResult({"outcome": SUPERSEDED}, last=True)
+        repairs = bool(message.payload.get("repairs"))
+        try:
+            answer = self._answer(institution, message, case)
+        except NotReadyError as error:
+            if error.code != TAKEN_BACK or (outcome := self._need_not_wait(institution, message, case)) is None:
+                raise
+            return StepResult({"outcome": outcome}, last=True)
+        except PermanentError as error:
+            if error.code != MISMATCH or not self._is_looked_for_anew(institution, message, case):
+                raise
+            return StepResult({"outcome": SUPERSEDED}, last=True)
+        # Before it is stored: a text that FS cannot take may be more than a document can hold.
+        self._outside.student_registry(institution).check_text(answer.text)
+        text_hash = fingerprint(answer.text)
+        values: Result = {
+            "textHash": text_hash,
+            "givenAt": answer.given_at,
+            "source": answer.source,
+            "submissionId": answer.submission_id,
+        }
+        if case.is_registered_by_another(message.key, text_hash) and not repairs:
+            return StepResult({**values, "outcome": UNCHANGED}, last=True)
+        return StepResult({**values, "text": answer.text})
+
+    def _answer(self, institution: Institution, message: Message, case: Case) -> ExplanationAnswer:
+        return self._outside.exam_system(institution).answer(
+            message.payload["flowId"],
+            message.payload["explanationRequestId"],
+            _candidate(case),
+            message.enqueued_at,
+            None if message.payload.get("repairs") else message.payload.get("marker"),
+        )
+
+    def _need_not_wait(self, institution: Institution, message: Message, case: Case) -> str | None:
+        """The outcome, where an answer that was taken back need not be waited for; `None` while it must.
+
+        A message that waits holds back the case's corrections and its withdrawal: the assessor who was asked by mistake may never
+        submit again. Looked at only here, so that no other answer costs a call more.
+        """
+        if not self._asked(case.id).isdisjoint(UNFINISHED):
+            return SUPERSEDED
+        if _is_looked_for(message):
+            return UNANSWERED
+        try:
+            row = row_now(
+                self._outside.student_registry(institution), case.document["vurdId"], case.document["personlopenr"]
+            )
+        except TransientError:
+            return None  # it is waited for, and FS asked again the next time
+        if row is None:
+            return REMOVED
+        return FINISHED if row.request.finished_in_fs and case.state.value in OPEN else None
+
+    def _register_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
+        """FS gets the text only after both ends were looked at again: whose it is may have been corrected meanwhile."""
+        institution, case, answer = self._institution(message), self._case(message), results["fetch_answer"]
+        given_at: datetime = answer["givenAt"]
+        if not _carries(message, case):
+            return StepResult({"outcome": SUPERSEDED}, last=True)  # a replay begins here, maybe after a correction
+        if case.has_newer_answer(message.enqueued_at, given_at, message.started_at):
+            return StepResult({"outcome": "overtaken"}, last=True)
+        registry = self._outside.student_registry(institution)
+        row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])
+        if row is None:
+            return StepResult({"outcome": REMOVED}, last=True)
+        if not self._is_same(message, case, row, answer.get("submissionId")):
+            return StepResult({"outcome": SUPERSEDED}, last=True)
+        whose = {"registeredFor": identity_of(row.request, institution.realm)}
+        if row.request.finished_in_fs and row.text is not None and fingerprint(row.text) == answer["textHash"]:
+            known = case.is_registered_by_another(message.key, answer["textHash"])
+            outcome = UNCHANGED if known else REGISTERED
+            return StepResult({"outcome": outcome, **whose}, last=not self._wants_to_show(message))
+        registry.register_explanation(
+            ExplanationRegistration(
+                vurd_id=row.request.vurd_id,
+                personlopenr=row.request.personlopenr,
+                kandidatnr=row.request.kandidatnr,
+                kommisjons_id=row.request.kommisjons_id,
+                # The appeal's three weeks begin here: the day the answer was given, not the day we got round to it.
+                communicated_on=given_at.astimezone(OSLO).date(),
+                text=answer["text"],
+            )
+        )
+        if message.payload.get("reopened"):
+            self._check_kept(institution, case)
+        return StepResult({"outcome": REGISTERED, **whose}, last=not self._wants_to_show(message))
+
+    def _check_kept(self, institution: Institution, case: Case) -> None:
+        """FS said yes once before and shows the request as open: this time it is looked whether it was kept."""
+        registry = self._outside.student_registry(institution)
+        row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])
+        if row is not None and not row.request.finished_in_fs:
+            raise PermanentError(
+                "fs.not_kept",
+                f"FS took the explanation for {exam_name(case.document['vurdId'])} twice and shows the request as open all the "
+                "same.",
+                "Ask the FS team with the case id why it stays open, or register the explanation in FS by hand; then replay "
+                "the message.",
+                system="FS",
+            )
+
+    def _is_same(self, message: Message, case: Case, row: RowNow, submission_id: int | None = None) -> bool:
+        """Whether the participant is the person of the row. Raises `PermanentError` where that is contradictory.
+
+        It is another while a request message of the case is on its way: that asks about the right participant once this one is
+        done, and the next poll brings the answer. Raises `NotReadyError` while a correction of the row was not read yet. A
+        replay makes such a message itself: what was corrected in the exam system shows in no row.
+        """
+        institution = self._institution(message)
+        try:
+            self._identities.check(institution, case, row, _candidate(case), submission_id)
+        except PermanentError as error:
+            if error.code not in IDENTITY | MOVED or row.request.finished_in_fs:
+                raise  # of a row that is finished nobody is asked any more
+            check_correction_read(self._cases, case, row)
+            anew = message.generation > 1 and error.code in MOVED
+            if not self._is_asked_now(institution, case, row, anew=anew):
+                raise
+            return False
+        return True
+
+    def _is_looked_for_anew(self, institution: Institution, message: Message, case: Case) -> bool:
+        """Whether a replay has the participant looked for anew: the request in the exam system is another participant's."""
+        if message.generation == 1:
+            return False
+        document = case.document
+        row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
+        if row is None or row.request.finished_in_fs:
+            return False
+        check_correction_read(self._cases, case, row)
+        return self._is_asked_now(institution, case, row, anew=True)
+
+    def _is_asked_now(self, institution: Institution, case: Case, row: RowNow, *, anew: bool) -> bool:
+        """Whether a request message of the case is on its way; see to it that the row as it is has one, `anew` a further one.
+
+        Without `anew` it is the message that whoever read a correction may be about to write. While one is dead, that is the one
+        to replay: a further one would end like it.
+        """
+        standing = self._asked(case.id)
+        if not standing.isdisjoint(UNFINISHED):
+            return True
+        if MessageStatus.DEAD in standing:
+            return False
+        now = self._cases.get(case.id) or case
+        if anew:
+            now = self._cases.renew(now)
+            logger.info("case %s: its participant is looked for anew", case.correlation_id)
+        self._accept([request_message(institution, row.request, {case_id(institution, row.request): now})])
+        return not self._asked(case.id).isdisjoint(UNFINISHED)
+
+    def _show_explanation(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+        institution, case = self._institution(message), self._case(message)
+        if not self._wants_to_show(message):
+            return StepResult({"outcome": "the institution does not show answers"})
+        if message.steps["register_explanation"].fence != message.fence:
+            # An earlier attempt registered it, which may be days ago.
+            document = case.document
+            row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
+            if row is None or not _carries(message, case) or not self._is_same(message, case, row):
+                return StepResult({"outcome": SUPERSEDED})
+        self._outside.exam_system(institution).show_explanation(
+            message.payload["flowId"], message.payload["explanationRequestId"]
+        )
+        return StepResult({"shown": True})
+
+    def _wants_to_show(self, message: Message) -> bool:
+        wiseflow = self._institution(message).wiseflow
+        return wiseflow is not None and wiseflow.show_justification
+
+    def _institution(self, message: Message) -> Institution:
+        return institution_of(message, self._institutions)
+
+    def _case(self, message: Message) -> Case:
+        check_payload(message, {"caseId": str, "flowId": int, "explanationRequestId": int})
+        case = prefetched_case.of(message, self._cases)
+        if case is None:
+            raise case_missing("answer")
+        return case
+
+
+def fingerprint(text: str) -> str:
+    """By which a text is known again, without being kept."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _carries(message: Message, case: Case) -> bool:
+    """Whether the message's explanation request is still the case's: after a correction it may be another participant's."""
+    return case.explanation_request_id in (None, message.payload["explanationRequestId"])
+
+
+def _is_looked_for(message: Message) -> bool:
+    """Whether the list did not show the request, or not how far it has come. Earlier messages tell it by their marker."""
+    payload = message.payload
+    return bool(payload.get("lookedFor")) or (payload.get("marker") is None and not payload.get("repairs"))
+
+
+def _outcome(message: Message) -> str | None:
+    """What the message came to, of the steps that decide it."""
+    steps = (message.steps.get(name) for name in ("fetch_answer", "register_explanation"))
+    return next((done.result["outcome"] for done in steps if done and done.result.get("outcome")), None)
+
+
+def _advances(message: Message) -> Iterator[CaseAdvance]:
+    case_id, answer = message.payload.get("caseId"), message.steps.get("fetch_answer")
+    if not is_text(case_id):
+        return  # a foreign message: it has no case that could have come further
+    registration, showing = message.steps.get("register_explanation"), message.steps.get("show_explanation")
+    if answer and registration and registration.result.get("outcome") == REGISTERED:
+        found = answer.result
+        yield CaseAdvance.registered(
+            case_id, found["textHash"], message.enqueued_at, found["givenAt"], message.key, registration.at,
+            message.payload.get("version"), registration.result.get("registeredFor"),
+        )  # fmt: skip
+    if _outcome(message) in LEFT:
+        yield CaseAdvance.answer_left(case_id, max(step.at for step in message.steps.values()))
+    if showing and showing.result.get("shown"):
+        yield CaseAdvance.shown(case_id, showing.at)
+
+
+def _repair(message: Message) -> NewMessage:
+    return NewMessage(
+        key=short_hash(message.key, message.fence, "repair"),
+        queue=message.queue,
+        org_id=message.org_id,
+        env=message.env,
+        exam_system=message.exam_system,
+        ordering_key=message.ordering_key,
+        correlation_id=message.correlation_id,
+        payload={**message.payload, "repairs": True},
+    )
+
+
+def _candidate(case: Case) -> CandidatePlace:
+    candidate = case.candidate
+    if candidate is None:
+        raise PermanentError(
+            "casebridge.case_not_dispatched",
+            "The case of this answer does not say where its candidate is in the exam system.",
+            "Look with `casebridge where` what became of the case's request; replay that first, then this message.",
+        )
+    return candidate

@@ -1,0 +1,99 @@
+"""Reads explanation requests that come by Kafka (contract 2.2): the other road from FS, beside `request_reader`.
+
+A record tells what was once, and may come again years later. So it opens cases and never closes or reopens one: that a
+request is finished, or open again, is read from FS itself.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from casebridge.errors import CaseError, PermanentError
+from casebridge.exams.explanations.case_ids import case_id
+from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.explanations.request_intake import open_cases, request_message
+from casebridge.exams.models import ExplanationRequest
+from casebridge.institutions.institution import Institution
+from casebridge.institutions.register import InstitutionRegister
+from casebridge.personal_data import DomainModel, Personal
+from casebridge.sources.record import Record
+from casebridge.sources.record_reader import Reading
+from casebridge.sources.record_values import failed, institution_of, read_value, unreadable, vurd_id_unreadable
+
+
+class ExplanationRequestRecord(DomainModel):
+    """The value of a record. The key `begrunnelse` around the request's own fields is `[inferred]`."""
+
+    vurd_id: str = Field(alias="vurdId")
+    exam_system: str = Field(alias="examSys")
+    org_id: str = Field(alias="orgId")
+    env: str
+    begrunnelse: Personal[dict[str, Any]]
+
+    def request(self) -> ExplanationRequest:
+        """Raises pydantic's `ValidationError`."""
+        return ExplanationRequest.model_validate({**self.begrunnelse, "examId": self.vurd_id})
+
+
+class ExplanationRequestRecords:
+    """The reader of that topic."""
+
+    def __init__(self, institutions: InstitutionRegister, cases: Cases) -> None:
+        self._institutions = institutions
+        self._cases = cases
+
+    def read(self, records: Sequence[Record]) -> list[Reading]:
+        """Opens the cases of all open requests, an institution at a time."""
+        readings: dict[int, Reading] = {}
+        found: dict[str, list[tuple[int, ExplanationRequest]]] = defaultdict(list)
+        institutions: dict[str, Institution] = {}
+        for position, record in enumerate(records):
+            if record.value is None:
+                # A tombstone lets a compacted topic forget what it held. Nothing is asked for, and a record closes no case.
+                readings[position] = Reading(record)
+                continue
+            try:
+                institution, request = self._request(record)
+            except CaseError as error:
+                readings[position] = failed(record, error, self._institutions)
+            else:
+                institutions[institution.tenant] = institution
+                found[institution.tenant].append((position, request))
+        for key, requests in found.items():
+            readings |= self._open(institutions[key], requests, records)
+        return [readings[position] for position in range(len(records))]
+
+    def _open(
+        self, institution: Institution, found: Sequence[tuple[int, ExplanationRequest]], records: Sequence[Record]
+    ) -> dict[int, Reading]:
+        still_open = [request for _, request in found if not request.finished_in_fs]
+        cases = open_cases(self._cases, institution, still_open, from_record=True)
+        readings = {}
+        for position, request in found:
+            case = cases.get(case_id(institution, request))
+            carried = case is not None and not request.finished_in_fs and "withdrawnAt" not in case.document
+            message = request_message(institution, request, cases) if carried else None
+            readings[position] = Reading(records[position], message)
+        return readings
+
+    def _request(self, record: Record) -> tuple[Institution, ExplanationRequest]:
+        told = read_value(ExplanationRequestRecord, record)
+        institution = institution_of(record, told.org_id, told.env, told.exam_system, self._institutions)
+        try:
+            request = told.request()
+        except ValidationError as error:
+            raise unreadable(record, error, "begrunnelse") from None
+        try:
+            institusjonsnr = request.exam.institusjonsnr
+        except PermanentError:
+            raise vurd_id_unreadable(record) from None
+        if institusjonsnr != institution.institusjonsnr:
+            raise PermanentError(
+                "kafka.exam_of_another_institution",
+                f"The record {record.place} names an exam (vurdId) of another institution than its orgId.",
+                "Ask its sender which of the two is right and have it sent again; nothing was carried.",
+                system="Kafka",
+            )
+        return institution, request

@@ -1,0 +1,121 @@
+"""The last look before what cannot be taken back: whether the participant is the person who asked, and nobody else's."""
+
+from typing import Final
+
+from casebridge.database import Document
+from casebridge.errors import PermanentError
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.explanations.current_row import RowNow, row_now
+from casebridge.exams.fs_rows import UnreadableRow
+from casebridge.exams.identity import Evidence, compare, contradiction
+from casebridge.exams.models import CandidatePlace, ExplanationRequest
+from casebridge.exams.ports import Outside
+from casebridge.institutions.institution import Institution
+from casebridge.readable_documents import check_kinds, name_of
+
+IDENTITY: Final = frozenset({"identity.contradiction", "identity.shared_participant"})
+"""The codes of this check."""
+UNKNOWN_EXAM: Final = "fs.exam_unknown"
+NEEDED: Final = {"correlationId": str, "vurdId": str, "personlopenr": int, "kandidatnr": int}
+"""Of another case with the same participant: whose it is."""
+
+
+class IdentityCheck:
+    """Holds FS's row, as it is now, against the participant as it is now. Stateless but for its collaborators."""
+
+    def __init__(self, outside: Outside, cases: Cases) -> None:
+        self._outside = outside
+        self._cases = cases
+
+    def check(
+        self,
+        institution: Institution,
+        case: Case,
+        row: RowNow,
+        candidate: CandidatePlace,
+        submission_id: int | None = None,
+    ) -> None:
+        """`submission_id` is the submission whose comment is to be handed on, if it is one.
+
+        Raises `PermanentError` `identity.contradiction`, `identity.shared_participant` or `identity.submission_changed`.
+        """
+        exam_system = self._outside.exam_system(institution)
+        now = exam_system.candidate(candidate)
+        comparison = compare(row.request.person(institution.realm), now.evidence)
+        if submission_id is not None and now.place.submission_id != submission_id:
+            raise _submission_changed(candidate)
+        if not comparison.is_same:
+            raise contradiction(exam_system.system, candidate.flow_id, candidate.participant_id, comparison)
+        # A row that cannot be read is compared by what it says: it may be the right one, of whoever has the number.
+        others: tuple[ExplanationRequest | UnreadableRow, ...] = (*row.others, *row.unreadable)
+        for other in others:
+            theirs = compare(other.person(institution.realm), now.evidence)
+            if theirs.is_same and len(theirs.agreeing) >= len(comparison.agreeing):
+                raise _shared(candidate, self._case_of(other))
+        if comparison.is_thin:
+            self._check_alone(institution, case, candidate, now.evidence)
+
+    def _case_of(self, other: ExplanationRequest | UnreadableRow) -> str:
+        if isinstance(other, UnreadableRow):
+            return "is that of a row that cannot be read"
+        found = self._cases.by_exam_and_candidate(other.vurd_id, other.kandidatnr)
+        theirs = (one.correlation_id for one in found if one.document["personlopenr"] == other.personlopenr)
+        return f"is {next(theirs, 'not opened yet')}"
+
+    def _check_alone(self, institution: Institution, case: Case, candidate: CandidatePlace, evidence: Evidence) -> None:
+        """With a single piece of evidence, no person of another exam may have the participant: one of the two is mistaken.
+
+        A case whose row is gone from FS, or has another number there, does not count: that change is on its way to us. Nor does
+        one whose row does not fit the participant any more. One that does not say whose it is does: nobody can tell that it is
+        not another person's.
+        """
+        for rival in self._cases.on_participant(case, candidate):
+            try:
+                check_kinds(rival, NEEDED)
+            except TypeError:
+                raise _rival_unreadable(candidate, name_of(rival)) from None
+            is_another = rival["personlopenr"] != case.document["personlopenr"]
+            if is_another and self._stands(institution, rival, evidence):
+                raise _shared(candidate, f"is {rival['correlationId']}")
+
+    def _stands(self, institution: Institution, document: Document, evidence: Evidence) -> bool:
+        try:
+            row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
+        except PermanentError as error:
+            # An exam that FS does not let us see, or sends in a form that cannot be taken, is there all the same.
+            return error.code != UNKNOWN_EXAM
+        if row is None or row.request.kandidatnr != document["kandidatnr"]:
+            return False
+        return compare(row.request.person(institution.realm), evidence).is_same
+
+
+def _rival_unreadable(candidate: CandidatePlace, other_case: str) -> PermanentError:
+    return PermanentError(
+        "casebridge.case_unreadable",
+        f"Participant {candidate.participant_id} of flow {candidate.flow_id} in WISEflow is that of two cases, and the other one "
+        f"in oai.begrunnelser (correlation id {other_case}) does not say whose it is.",
+        f"Restore that document from the backup, or correct {', '.join(NEEDED)}; then replay this message.",
+    )
+
+
+def _shared(candidate: CandidatePlace, other_case: str) -> PermanentError:
+    return PermanentError(
+        "identity.shared_participant",
+        f"Participant {candidate.participant_id} of flow {candidate.flow_id} in WISEflow is that of two persons in FS; the "
+        f"other case {other_case}. All that both systems have of the participant fits both.",
+        "Find out in FS whose candidate number it is and correct the other row: the corrected one comes by itself. "
+        "Then replay this message.",
+        system="WISEflow",
+    )
+
+
+def _submission_changed(candidate: CandidatePlace) -> PermanentError:
+    return PermanentError(
+        "identity.submission_changed",
+        f"Participant {candidate.participant_id} of flow {candidate.flow_id} in WISEflow has another submission than the one "
+        "whose comment was read: the comment may be somebody else's.",
+        "Read the comments in WISEflow, decide which text is the student's, and register it in FS by hand; then discard the "
+        "message.",
+        system="WISEflow",
+    )

@@ -1,0 +1,101 @@
+"""Tells people of open cases whose institution is carried no more: nobody asks FS or the exam system about them.
+
+Where a message of the case waits, that is set aside in sight. A case that waits for its assessor has none. Each is told once, and
+anew if its institution was active in between; a legal deadline that passes is told as that of any other case.
+"""
+
+from typing import Final
+
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.cases.case_alerts import case_alert
+from casebridge.clock import Clock
+from casebridge.database import Document
+from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.explanations.exam_intake import SUBMODULE
+from casebridge.exams.explanations.passed_deadlines import PassedDeadlines
+from casebridge.institutions.former_institution import INACTIVE_TOLD, FormerInstitution
+from casebridge.institutions.register import InstitutionRegister
+from casebridge.messaging.queue.message import is_text
+from casebridge.served_environment import ServedEnvironment
+from casebridge.sources.watermarks import Watermarks
+from casebridge.tenant import tenant_key
+
+AT_ONCE: Final = 200
+"""Cases that one look tells of; the others have their turn in the next one."""
+
+
+class InactiveInstitutions:
+    """Safe side by side with itself: at worst people are told twice."""
+
+    def __init__(
+        self,
+        institutions: InstitutionRegister,
+        watermarks: Watermarks,
+        cases: Cases,
+        served: ServedEnvironment,
+        alerts: AlertOutbox,
+        deadlines: PassedDeadlines,
+        clock: Clock,
+    ) -> None:
+        self._institutions = institutions
+        self._watermarks = watermarks
+        self._cases = cases
+        self._served = served
+        self._alerts = alerts
+        self._deadlines = deadlines
+        self._clock = clock
+
+    def tell(self) -> int:
+        """Of the environment that is served; return how many cases were news."""
+        untold: dict[FormerInstitution, list[Document]] = {}
+        news = 0
+        documents = (document for name in self._perhaps_inactive() for document in self._cases.open_of(name))
+        for document in documents:
+            owner = FormerInstitution.of(document)
+            if owner in untold or self._is_inactive(owner):
+                cases = untold.setdefault(owner, [])
+                if news < AT_ONCE and _is_news(document):
+                    cases.append(document)
+                    news += 1
+        for owner, cases in untold.items():
+            if cases:
+                self._tell(owner, cases)
+            self._deadlines.tell(owner)
+        return news
+
+    def _perhaps_inactive(self) -> list[str]:
+        """Institutions that were read once and are not carried any more, on an exam system at least. Others have no cases."""
+        active = {institution.tenant for institution in self._institutions.active()}
+        names = {
+            institution
+            for institution, exam_system in self._watermarks.tenants()
+            if tenant_key(institution, exam_system) not in active and self._served.serves(institution)
+        }
+        return sorted(names)
+
+    def _is_inactive(self, owner: FormerInstitution) -> bool:
+        """By the configuration as it is now: one that was activated a moment ago is not."""
+        return self._institutions.get(owner.key, owner.exam_system) is None
+
+    def _tell(self, owner: FormerInstitution, cases: list[Document]) -> None:
+        # Tells one time from the next, should the institution be taken out again.
+        word = f"seen {self._clock.now():%Y-%m-%d %H:%M:%S}"
+        # The alert first: a mark without an alert would be silence.
+        self._alerts.owe(
+            case_alert(
+                owner,
+                SUBMODULE,
+                "institution.inactive",
+                "Cases are open, and their institution is not active in configDB.orgs and oai.KlageBegrunnelseEnvs on their exam "
+                "system, or cannot be read there: nobody looks for their answers.",
+                "Activate it (docs/adding-an-institution.md): the cases go on by themselves. If it is to stay inactive, have the "
+                "institution finish them in FS by hand; `casebridge where` shows each one.",
+                dict.fromkeys(sorted(str(case["correlationId"]) for case in cases), word),
+            )
+        )
+        self._cases.note_told([case["_id"] for case in cases], INACTIVE_TOLD)
+
+
+def _is_news(document: Document) -> bool:
+    """Not what people were told of, nor what was set aside: that has its own alert, and a message to replay."""
+    return not document.get(INACTIVE_TOLD) and not document.get("setAside") and is_text(document.get("correlationId"))

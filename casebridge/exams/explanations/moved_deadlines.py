@@ -1,0 +1,61 @@
+"""Tells people of deadlines that FS has moved after the assessor was asked: WISEflow takes no new one (contract 4.9)."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from casebridge.alerts.alert import Alert
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.case_advance import CaseAdvance
+from casebridge.exams.explanations.cases import Cases
+
+SUBMODULE: Final = "deadlines"
+
+
+class MovedDeadlines:
+    """Called before the cases are moved on: it compares with the deadline that they have still. Right when applied twice."""
+
+    def __init__(self, cases: Cases, alerts: AlertOutbox) -> None:
+        self._cases = cases
+        self._alerts = alerts
+
+    def tell(self, repeated: Sequence[CaseAdvance]) -> None:
+        """`repeated` is what becomes of cases whose request was in the exam system already."""
+        if not repeated:
+            return
+        cases = {case.id: case for case in self._cases.by_ids([advance.case_id for advance in repeated])}
+        moved: dict[tuple[str, Any, Any], dict[str, str]] = defaultdict(dict)
+        for advance in repeated:
+            case, deadline = cases.get(advance.case_id), advance.values["deadline"]
+            if case is not None and _was_told(case) not in (None, deadline):
+                whose = case.institution, case.document.get("orgId"), case.document.get("examSystem")
+                moved[whose][case.correlation_id] = _word(deadline)
+        for whose, named in moved.items():
+            self._alerts.owe(_alert(*whose, named))
+
+
+def _was_told(case: Case) -> Any:
+    """The deadline with which the assessor was asked; `None` if nobody was."""
+    return case.document.get("deadline") if case.explanation_request_id is not None else None
+
+
+def _word(deadline: datetime) -> str:
+    return f"now {deadline.date().isoformat()}"
+
+
+def _alert(institution: str, org_id: str, exam_system: str, named: Mapping[str, str]) -> Alert:
+    """One for the institution, whatever the days: so what a case has been moved to last is also told last."""
+    return Alert(
+        institution=institution,
+        org_id=org_id,
+        submodule=SUBMODULE,
+        step="request_explanation",
+        code="case.deadline_moved",
+        cause="FS has moved the deadlines of explanations after the assessor was asked; the exam system shows the earlier ones.",
+        next_action="Let the assessor know the new deadline of each case that is named here: the exam system cannot be told.",
+        correlation_id=next(iter(named), None),
+        exam_system=exam_system,
+        cases=named,
+    )

@@ -1,0 +1,93 @@
+"""Tells people of students whom FS calls otherwise than when their text was registered: the text may be another student's.
+
+Nothing is registered anew for it: whose the text is, is for a person to decide. Each case is told once for each change.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.cases.case_alerts import case_alert
+from casebridge.clock import Clock
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.identity import Piece, user_name_of
+from casebridge.exams.models import ExplanationRequest
+from casebridge.fingerprint import short_hash
+from casebridge.institutions.institution import Institution
+from casebridge.messaging.queue.message import is_text
+
+TOLD: Final = "identityTold"
+"""Of whom people were told last, in the case."""
+Identity = Mapping[str, str]
+"""Fingerprints by the piece of identity that they are of; a piece that FS does not have is absent."""
+
+
+def identity_of(request: ExplanationRequest, realm: str) -> dict[str, str]:
+    """What FS's row says of who the student is, beside the FS number, by which the row is found."""
+    user_name = user_name_of(request.brukernavn or "", realm)
+    return {**_number(request.kandidatnr), **({Piece.USER_NAME.value: short_hash(user_name)} if user_name else {})}
+
+
+class RegisteredIdentities:
+    """Safe side by side with itself: at worst people are told twice."""
+
+    def __init__(self, cases: Cases, alerts: AlertOutbox, clock: Clock, submodule: str) -> None:
+        """`submodule` is whose look it is."""
+        self._cases = cases
+        self._alerts = alerts
+        self._clock = clock
+        self._submodule = submodule
+
+    def compare(self, institution: Institution, found: Sequence[tuple[Case, Sequence[ExplanationRequest]]]) -> None:
+        """Each registered case with its rows, one or more, all finished in FS. One that is as it was is enough."""
+        words, now, back = {}, {}, []
+        for case, rows in found:
+            registered_for = _registered_for(case)
+            identities = [identity_of(row, institution.realm) for row in rows]
+            changed = [_differing(registered_for, identity) for identity in identities]
+            if not all(changed):
+                back += [case.id] if case.document.get(TOLD) else []
+            elif case.document.get(TOLD) != (told := short_hash(*sorted(map(_fingerprint, identities)))):
+                words[case.correlation_id] = f"{', '.join(changed[0])}, seen {self._clock.now():%Y-%m-%d %H:%M:%S}"
+                now[case.id] = told
+        if words:
+            # The alert first: a mark without an alert would be silence.
+            self._alerts.owe(
+                case_alert(
+                    institution,
+                    self._submodule,
+                    "case.changed_after_registration",
+                    "FS says otherwise who the student is than when the explanation was registered: the text may be another "
+                    "student's.",
+                    "Find the case with `casebridge where`, look at the exam in WISEflow and see whose the text is. If it is "
+                    "another student's, correct the text of both in FS by hand and have both told; if the row in FS is wrong, "
+                    "have it corrected there.",
+                    dict(sorted(words.items())),
+                )
+            )
+            self._cases.note_identities(now)
+        if back:
+            self._cases.forget_told(back, TOLD)
+
+
+def _registered_for(case: Case) -> Identity:
+    """What is known of whom the text was registered for. Cases of earlier releases have the candidate number alone."""
+    known: Any = case.document.get("registeredFor")
+    if isinstance(known, Mapping):
+        return {piece: value for piece in Piece if is_text(value := known.get(piece.value))}
+    number = case.document.get("kandidatnr")
+    return _number(number) if isinstance(number, int) and not isinstance(number, bool) else {}
+
+
+def _number(kandidatnr: int) -> dict[str, str]:
+    return {Piece.CANDIDATE_NUMBER.value: short_hash(int(kandidatnr))}
+
+
+def _differing(before: Identity, now: Identity) -> list[str]:
+    """The pieces that both have and that are not the same."""
+    return [piece.value for piece in Piece if before.get(piece, now.get(piece)) != now.get(piece, before.get(piece))]
+
+
+def _fingerprint(identity: Identity) -> str:
+    return short_hash(*(identity.get(piece) for piece in Piece))

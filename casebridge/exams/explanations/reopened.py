@@ -1,0 +1,102 @@
+"""Requests that FS shows as open although we registered their answers: registered anew, once for each registration.
+
+FS may have said yes and not kept it, or an officer has opened the request again. Either way the answer that is there is what FS
+lacks. If FS shows the request as open after that, too, the message is set aside and people are told. They are told also when a
+request is open once more later on: FS may lose each registration, or somebody may open it on purpose.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.cases.case_alerts import case_alert
+from casebridge.database import Document
+from casebridge.exams.explanations import answer_poller
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.explanations.exam_intake import SUBMODULE
+from casebridge.exams.explanations.unreadable_cases import UnreadableCases
+from casebridge.fingerprint import short_hash
+from casebridge.institutions.institution import Institution
+from casebridge.messaging.queue.message import NewMessage
+from casebridge.readable_documents import check_kinds
+
+SEEN: Final = "openAgainAt"
+"""When the case was last seen open again, in the case."""
+
+
+@dataclass(frozen=True)
+class _Reopened:
+    """A case of which all that is needed here could be read."""
+
+    case: Case
+    registered_at: datetime
+    seen_at: datetime | None
+
+    @classmethod
+    def from_document(cls, document: Document) -> "_Reopened":
+        """Raises where something is absent, or not what it must be."""
+        check_kinds(document, {"registeredAt": datetime})
+        if document.get(SEEN) is not None:
+            check_kinds(document, {SEEN: datetime})
+        if document.get("explanationRequestId") is not None:
+            check_kinds(document, answer_poller.NEEDED)
+        return cls(Case.from_document(document), document["registeredAt"], document.get(SEEN))
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether it was seen open since its last registration."""
+        return self.seen_at is not None and self.seen_at >= self.registered_at
+
+    @property
+    def is_once_more(self) -> bool:
+        """Whether it was open before, and has been registered since."""
+        return self.seen_at is not None and not self.is_seen
+
+
+class Reopenings:
+    """Safe side by side with itself: at worst people are told twice."""
+
+    def __init__(self, cases: Cases, alerts: AlertOutbox) -> None:
+        self._cases = cases
+        self._alerts = alerts
+        self._unreadable_cases = UnreadableCases(alerts, SUBMODULE)
+
+    def take(self, institution: Institution, cases: Sequence[Case]) -> list[NewMessage]:
+        """A message for each case that has an explanation request to fetch the answer from.
+
+        A case that cannot be read is passed over, and people are told.
+        """
+        documents = [case.document for case in cases]
+        found = self._unreadable_cases.pass_over(institution, documents, _Reopened.from_document)
+        if once_more := {one.case.correlation_id: _registration(one) for one in found if one.is_once_more}:
+            self._alerts.owe(
+                case_alert(
+                    institution,
+                    SUBMODULE,
+                    "case.open_once_more",
+                    "FS shows requests as open once more that were open before and registered anew.",
+                    "Ask the institution whether somebody opens them on purpose, and the FS team why they do not stay "
+                    "finished if nobody does; the answers are registered anew meanwhile.",
+                    dict(sorted(once_more.items())),
+                )
+            )
+        self._cases.note_told([one.case.id for one in found if not one.is_seen], SEEN)
+        return [_message(institution, one) for one in found if one.case.explanation_request_id is not None]
+
+
+def _registration(reopened: _Reopened) -> str:
+    """Tells each registration that FS does not show any more from the one before."""
+    return f"registered {reopened.registered_at:%Y-%m-%d %H:%M:%S}"
+
+
+def _message(institution: Institution, reopened: _Reopened) -> NewMessage:
+    case = reopened.case
+    message = answer_poller.answer_message(institution, case, None)
+    changes = answer_poller.changes_of(case)
+    key = short_hash(answer_poller.QUEUE, case.id, "reopened", reopened.registered_at.isoformat(), *changes)
+    # It registers what FS had, as far as anybody has seen.
+    version = answer_poller.registered_version(case)
+    return replace(message, key=key, payload={**message.payload, "version": version, "repairs": True, "reopened": True})

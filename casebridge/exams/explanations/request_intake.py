@@ -1,0 +1,57 @@
+"""What every road that brings explanation requests has in common: the case first, then the message that carries it.
+
+The key of a message is the same whatever the road, so a request that comes from FS and by Kafka is one case and one message.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from casebridge.crash_points import crash_point
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.case_ids import case_id
+from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.models import ExplanationRequest
+from casebridge.fingerprint import short_hash
+from casebridge.institutions.institution import Institution
+from casebridge.messaging.queue.message import NewMessage
+
+QUEUE: Final = "wiseflow-begrunnelse"
+
+
+def open_cases(
+    cases: Cases, institution: Institution, requests: Sequence[ExplanationRequest], *, from_record: bool = False
+) -> dict[str, Case]:
+    """Cases first: a message without its case could not be told of. By case id, each with the version of its request.
+
+    FS tells what is, so that each change there is a revision. A record of Kafka (`from_record`) tells what was once, and may come
+    again: it is a change only if the case never had that version.
+    """
+    opened = cases.open(institution, requests)
+    for request in requests:
+        key = case_id(institution, request)
+        case = opened[key]
+        if case.version != request.version and not (from_record and case.has_seen(request.version)):
+            opened[key] = cases.revise(case, request)
+    crash_point("cases_written")
+    return opened
+
+
+def request_message(institution: Institution, request: ExplanationRequest, cases: dict[str, Case]) -> NewMessage:
+    """The message for a request, with its case among `cases`.
+
+    A row that changes from one version to another and back has three revisions, and so three messages. The first revision has the
+    key of earlier releases.
+    """
+    case = cases[case_id(institution, request)]
+    reopened = case.document.get("withdrawnAt")
+    revision = case.revision if case.version == request.version else 0
+    return NewMessage(
+        key=short_hash(QUEUE, case.id, request.version, reopened, *([revision] if revision else [])),
+        queue=QUEUE,
+        org_id=institution.org_id,
+        env=institution.env,
+        exam_system=institution.exam_system,
+        ordering_key=case.id,
+        correlation_id=case.correlation_id,
+        payload={"caseId": case.id, "request": request.model_dump(mode="json", by_alias=True)},
+    )

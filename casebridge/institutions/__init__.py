@@ -1,0 +1,1 @@
+"""Institutions: which there are, and which are paused."""

@@ -1,0 +1,163 @@
+"""Institutions whose credentials are refused: their messages are passed over until the credentials work again.
+
+One document an institution and exam system in `oai.pauses`, by its tenant key. A trial of the credentials lifts a pause, not a
+person. Earlier versions paused an institution as a whole, `uis.no/prod`: such a pause holds all its exam systems back, until its
+trial says which of them it is about.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from casebridge.clock import Clock
+from casebridge.database import Database, Document, insert_absent
+from casebridge.errors import AuthBrokenError
+from casebridge.messaging.queue.message import LONG_AGO, is_count, moment_of
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
+from casebridge.settings import QueueSettings
+from casebridge.tenant import normal_institution, tenant_key
+
+UNKNOWN_CAUSE: Final = "casebridge.pause_unreadable"
+MOST_DOUBLINGS: Final = 30
+"""Of the wait between trials: every cap is reached long before."""
+
+
+@dataclass(frozen=True)
+class Pause:
+    """One institution that waits for its credentials. `exam_system` is `None` in a pause of an earlier version: all of them."""
+
+    key: Any
+    institution: str
+    exam_system: str | None
+    system: str
+    code: str
+    cause: str
+    since: datetime
+    trials: int
+
+    @classmethod
+    def of(cls, row: Document, trials: int) -> "Pause":
+        """Never fails: a row that somebody has changed by hand must hold nobody else back."""
+        exam_system = row.get("examSystem")
+        system, code, cause = (
+            value if isinstance(value := row.get(name), str) else otherwise
+            for name, otherwise in (("system", ""), ("code", UNKNOWN_CAUSE), ("cause", "Why is not known."))
+        )
+        return cls(
+            row["_id"],
+            normal_institution(row.get("institution", row["_id"])),
+            exam_system if isinstance(exam_system, str) else None,
+            system,
+            code,
+            cause,
+            moment_of(row, "since") or LONG_AGO,
+            trials,
+        )
+
+    @property
+    def who(self) -> str:
+        """The key of whose messages it holds back: a tenant, or an institution as a whole."""
+        return self.institution if self.exam_system is None else tenant_key(self.institution, self.exam_system)
+
+
+class Pauses:
+    """Thread-safe; the set of paused institutions is small and read before each claim."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        settings: QueueSettings,
+        served: ServedEnvironment = EVERY_ENVIRONMENT,
+    ) -> None:
+        """Only pauses of the environment that is `served` are taken for a trial."""
+        self._pauses = database.pauses
+        self._clock = clock
+        self._settings = settings
+        self._served = served
+
+    def pause(self, institution: str, exam_system: str, error: AuthBrokenError) -> bool:
+        """Pause an institution on one exam system; `False` if it was paused already."""
+        now = self._clock.now()
+        there = insert_absent(
+            self._pauses,
+            [
+                {
+                    "_id": tenant_key(institution, exam_system),
+                    "institution": normal_institution(institution),
+                    "examSystem": exam_system,
+                    "system": error.system or "",
+                    "code": error.code,
+                    "cause": error.cause,
+                    "since": now,
+                    "trials": 0,
+                    "tryAt": now + timedelta(seconds=self._settings.probe_seconds),
+                }
+            ],
+        )
+        return not there
+
+    def paused(self) -> frozenset[str]:
+        """Tenant keys, and names of institutions that are paused as a whole: pass both over."""
+        return frozenset(pause.who for pause in self.all())
+
+    def all(self) -> list[Pause]:
+        return [Pause.of(row, _trials(row)) for row in self._pauses.find().sort("_id", 1)]
+
+    def take_due_trials(self, institution: str | None = None, exam_system: str | None = None) -> list[Pause]:
+        """The pauses (that hold one institution's exam system back, or all) whose credentials are to be tried now.
+
+        Each is handed to one caller only; those of an environment that is not served to none.
+        """
+        now = self._clock.now()
+        wanted = (
+            None if institution is None else {normal_institution(institution), tenant_key(institution, exam_system)}
+        )
+        due = []
+        for row in self._pauses.find():
+            pause = Pause.of(row, _trials(row) + 1)
+            if (
+                not self._is_due(row, now)
+                or not self._served.serves(pause.institution)
+                or (wanted is not None and pause.who not in wanted)
+            ):
+                continue
+            doublings = min(pause.trials, MOST_DOUBLINGS)
+            wait = min(self._settings.probe_cap_seconds, self._settings.probe_seconds * 2**doublings)
+            taken = self._pauses.update_one(
+                {"_id": {"$eq": row["_id"]}, "tryAt": {"$eq": row.get("tryAt")}},
+                {"$set": {"tryAt": now + timedelta(seconds=wait), "trials": pause.trials}},
+            )
+            if taken.modified_count:
+                due.append(pause)
+        return due
+
+    def _is_due(self, row: Document, now: datetime) -> bool:
+        """A time that is none, or that no release would have set so far ahead, is now: nobody would ever lift that pause."""
+        try_at = moment_of(row, "tryAt")
+        longest = timedelta(seconds=max(self._settings.probe_seconds, self._settings.probe_cap_seconds))
+        return try_at is None or try_at <= now or try_at > now + 2 * longest
+
+    def lift(self, pause: Pause) -> None:
+        self._pauses.delete_one({"_id": {"$eq": pause.key}})
+
+    def narrow(self, pause: Pause, exam_systems: Iterable[str]) -> None:
+        """A pause of the whole institution turns out to be about these exam systems only. Right when applied twice."""
+        row = self._pauses.find_one({"_id": {"$eq": pause.key}})
+        if row is not None:
+            narrowed = [
+                {
+                    **row,
+                    "_id": tenant_key(pause.institution, exam_system),
+                    "institution": pause.institution,
+                    "examSystem": exam_system,
+                }
+                for exam_system in exam_systems
+            ]
+            insert_absent(self._pauses, narrowed)
+            self.lift(pause)
+
+
+def _trials(row: Document) -> int:
+    return int(row["trials"]) if is_count(row.get("trials")) else 0

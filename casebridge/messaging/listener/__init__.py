@@ -1,0 +1,1 @@
+"""One process at work: claims, hands out, handles and settles messages."""

@@ -1,0 +1,26 @@
+"""Counts what a listener did, for reports."""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+from casebridge.messaging.listener.worker import Outcome
+
+
+@dataclass
+class Tally:
+    """What a listener did: outcomes by queue, institution, status and code."""
+
+    outcomes: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, outcome: Outcome) -> None:
+        status = outcome.status.value if outcome.status else "left"
+        with self._lock:
+            self.outcomes[outcome.queue, outcome.institution, status, outcome.code or ""] += 1
+
+    def take(self) -> Counter[tuple[str, str, str, str]]:
+        """What was added since the last call."""
+        with self._lock:
+            taken, self.outcomes = self.outcomes, Counter()
+            return taken

@@ -1,0 +1,145 @@
+"""One worker's work on one claimed message: run the flow, and say what came of it.
+
+The outcome is written down by the settler (`settler`), together with those of other messages.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from casebridge.clock import Clock
+from casebridge.database_faults import is_away
+from casebridge.defect import as_case_error, log_defect
+from casebridge.errors import CaseError, LeaseLostError, PermanentError
+from casebridge.messaging.flow.flow import Flow, StepFailedError, run_steps
+from casebridge.messaging.queue.malformed_documents import STEP, unreadable
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Message, MessageStatus
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one claimed message, for counting."""
+
+    key: str
+    queue: str
+    institution: str
+    status: MessageStatus | None
+    """`None`: the lease was lost, or the database was away; somebody else will finish it."""
+    code: str | None = None
+    due_at: datetime | None = None
+    """When it is to be tried again."""
+    exam_system: str | None = None
+
+
+@dataclass(frozen=True)
+class Handled:
+    """A message whose steps were run, and the error that stopped them, if one did. It is still ours and not yet settled.
+
+    `given_back`: the database did not take what the steps had to write. That is no attempt, and what was done is done again.
+    """
+
+    message: Message
+    flow: Flow | None
+    error: CaseError | None = None
+    step: str = "finished"
+    given_back: bool = False
+
+    def outcome(self, status: MessageStatus | None, code: str | None = None, due_at: datetime | None = None) -> Outcome:
+        message = self.message
+        return Outcome(message.key, message.queue, message.institution, status, code, due_at, message.exam_system)
+
+
+class Worker:
+    """Stateless but for its collaborators; any number of threads may share one."""
+
+    def __init__(self, queue: MeldingQ, flows: Mapping[str, Flow], clock: Clock, maximum_attempts: int) -> None:
+        self._queue = queue
+        self._flows = flows
+        self._clock = clock
+        self._maximum_attempts = maximum_attempts
+
+    def look_up(self, messages: Iterable[Message]) -> None:
+        """Read what claimed messages begin with, for each queue at once. Never raises: the steps read for themselves, too."""
+        by_queue: dict[str, list[Message]] = {}
+        for message in messages:
+            by_queue.setdefault(message.queue, []).append(message)
+        for queue, its_messages in by_queue.items():
+            try:
+                if flow := self._flows.get(queue):
+                    flow.look_up(its_messages)
+            except BaseException as error:  # noqa: BLE001 one message's defect must not hold up the others
+                if is_away(error):
+                    logger.warning("the database is away (%s)", type(error).__name__)
+                else:
+                    log_defect(error)
+
+    def handle(self, message: Message) -> Handled | None:
+        """Run the message's steps. Never raises, whatever a step or a library does: a defect is a failed attempt like any other.
+
+        `None` says that the message is its new owner's by now.
+        """
+        flow = self._flows.get(message.queue)
+        try:
+            return self._handle(message, flow)
+        except LeaseLostError:
+            logger.warning("case %s: another worker has taken over", message.told_id)
+        except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
+            if not is_away(error):
+                return Handled(message, flow, as_case_error(error), "handle")
+            # What was written down stays in the message; whoever claims it later resumes there.
+            logger.warning("case %s: the database is away (%s)", message.told_id, type(error).__name__)
+            return Handled(message, flow, given_back=True)
+        return None
+
+    def _handle(self, message: Message, flow: Flow | None) -> Handled:
+        if message.unreadable:
+            return Handled(message, flow, unreadable(message.unreadable), STEP)
+        if flow is None:
+            return Handled(message, None, _no_flow(), "choose_flow")
+        if message.not_stored:
+            return Handled(message, flow, _not_stored(message.not_stored), "accept")
+        if message.alone:
+            self._queue.begin_alone(message)
+        if message.attempts > self._maximum_attempts:
+            return Handled(message, flow, _crashed_too_often(self._maximum_attempts), next_step(flow, message))
+        try:
+            run_steps(flow, message, self._clock, lambda steps: self._queue.record_steps(message, steps))
+        except StepFailedError as failed:
+            cause = failed.__cause__ or failed
+            if isinstance(cause, LeaseLostError) or is_away(cause):
+                raise cause from None
+            return Handled(message, flow, as_case_error(cause), failed.step)
+        return Handled(message, flow)
+
+
+def next_step(flow: Flow, message: Message) -> str:
+    """The step at which a message stands."""
+    return next((step.name for step in flow.steps if step.name not in message.steps), "settle")
+
+
+def _crashed_too_often(maximum: int) -> PermanentError:
+    return PermanentError(
+        "casebridge.worker_lost",
+        f"The worker was lost {maximum} times while it handled this message.",
+        "Look for crashes of the listener at those times (memory, kills), then replay the message.",
+    )
+
+
+def _not_stored(code: str) -> PermanentError:
+    return PermanentError(
+        code,
+        "What came with this message is more than the database takes, or nothing that it can store: only its place was kept.",
+        "Have its sender correct it: that comes as a message of its own. Then discard this one.",
+    )
+
+
+def _no_flow() -> PermanentError:
+    return PermanentError(
+        "casebridge.queue_unknown",
+        "No flow handles the queue of this message.",
+        "Run a version of casebridge that knows the queue (it stands in the message), then replay the message.",
+    )

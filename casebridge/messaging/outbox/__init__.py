@@ -1,0 +1,1 @@
+"""What is owed to the outside: written with a change of state, delivered afterwards."""

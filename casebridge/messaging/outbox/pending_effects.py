@@ -1,0 +1,194 @@
+"""The effects that settled messages owe: held by one relay at a time, struck out when delivered.
+
+They stand in the message's own document, live (an alert of a failed or dead message) or processed. What they are and how they
+are delivered is the business of `effects` and `relay`.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+from casebridge.clock import FAR_AHEAD, Clock
+from casebridge.database import Database, Document, insert_absent
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
+from casebridge.messaging.queue.message import LONG_AGO, UNKNOWN, MessageStatus, is_effect, moment_of
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
+
+logger = logging.getLogger(__name__)
+
+DEBT_FIELDS: Final = dict.fromkeys(
+    ("effects", "relay", "status", "finishedAt", "enqueuedAt", "correlationId", "institution", "orgId", "queue"), 1
+)
+"""Not its payload and origin, which may be a megabyte each."""
+
+Effect = Mapping[str, Any]
+"""An owed effect as it stands in the document: `id`, `kind`, `body`."""
+
+
+@dataclass(frozen=True)
+class Debt:
+    """What one message owes. `since` is when it was settled, as far as its document tells."""
+
+    key: str
+    correlation_id: str
+    since: datetime
+    effects: tuple[Effect, ...]
+    processed: bool
+    held_until: float
+    """Until when it is this relay's, on the process's monotonic clock; another may deliver it after that."""
+    institution: str = UNKNOWN
+    org_id: str = UNKNOWN
+    queue: str = UNKNOWN
+    """Whose it is, for people who must hear that an effect cannot be delivered."""
+
+    @property
+    def is_held(self) -> bool:
+        return time.monotonic() < self.held_until
+
+    @classmethod
+    def of(cls, document: Document, held_until: float, *, processed: bool) -> "Debt":
+        since = moment_of(document, "finishedAt") or moment_of(document, "enqueuedAt") or LONG_AGO
+        correlation_id, institution, org_id, queue = (
+            value if isinstance(value := document.get(name), str) else UNKNOWN
+            for name in ("correlationId", "institution", "orgId", "queue")
+        )
+        effects = tuple(effect for effect in _listed(document) if is_effect(effect))
+        return cls(document["_id"], correlation_id, since, effects, processed, held_until, institution, org_id, queue)
+
+
+class OwedEffects:
+    """Reads and strikes out owed effects in both collections of the queue."""
+
+    def __init__(self, database: Database, clock: Clock, served: ServedEnvironment = EVERY_ENVIRONMENT) -> None:
+        """Only what the environment that is `served` owes is claimed."""
+        self._served = served.selection()
+        self._messages = database.messages
+        self._processed = database.processed_messages
+        self._clock = clock
+
+    def claim(self, limit: int, hold: timedelta) -> list[Debt]:
+        """Debts that no relay works on, held from other relays for `hold`."""
+        held_until = time.monotonic() + hold.total_seconds()
+        live = self._claim(self._messages, limit, hold)
+        moved = self._move_processed([row for row in live if row.get("status") == MessageStatus.PROCESSED.value])
+        processed = moved + self._claim(self._processed, limit, hold)
+        return [Debt.of(row, held_until, processed=False) for row in live if row not in moved] + [
+            Debt.of(row, held_until, processed=True) for row in processed
+        ]
+
+    def hasten(self) -> None:
+        """What is due so far ahead as no release sets it would never be delivered: it is due now."""
+        now = self._clock.now()
+        for collection in (self._messages, self._processed):
+            far = {"effectsDueAt": {"$gt": now + FAR_AHEAD}, **self._served}
+            collection.update_many(far, {"$set": {"effectsDueAt": now}})
+
+    def _claim(self, collection: Collection[Document], limit: int, hold: timedelta) -> list[Document]:
+        now = self._clock.now()
+        due = {"effectsDueAt": {"$lte": now}, **self._served}
+        keys = [row["_id"] for row in collection.find(due, {"_id": 1}).limit(limit)]
+        if not keys:
+            return []
+        token = uuid.uuid4().hex
+        held: Document = {"effectsDueAt": now + hold}
+        full: list[Any] = []
+        try:
+            collection.update_many(
+                {"_id": {"$in": keys}, "effectsDueAt": {"$lte": now}}, {"$set": {**held, "relay": token}}
+            )
+        except OperationFailure as error:
+            if is_away(error):
+                raise
+            full = self._claim_singly(collection, keys, now, held, token)
+        rows = list(collection.find({"_id": {"$in": keys}, "relay": token}, DEBT_FIELDS))
+        rows += collection.find({"_id": {"$in": full}}, DEBT_FIELDS) if full else []
+        for row in rows:
+            if not isinstance(row.get("effects", []), list) or not all(is_effect(effect) for effect in _listed(row)):
+                try:
+                    self._set_odd_aside(collection, row)
+                except OperationFailure as error:
+                    if is_away(error):
+                        raise
+                    log_defect(error)  # what can be delivered is; the others are not to wait for it
+        return rows
+
+    @staticmethod
+    def _claim_singly(
+        collection: Collection[Document], keys: Sequence[Any], now: datetime, held: Document, token: str
+    ) -> list[Any]:
+        """One of these takes no token, since it is full: it is held by its time alone. Returns the keys of such."""
+        full = []
+        for key in keys:
+            due = {"_id": {"$eq": key}, "effectsDueAt": {"$lte": now}}
+            try:
+                collection.update_one(due, {"$set": {**held, "relay": token}})
+            except OperationFailure as error:
+                if is_away(error):
+                    raise
+                if collection.update_one(due, {"$set": held}).modified_count:
+                    full.append(key)
+        return full
+
+    def _set_odd_aside(self, collection: Collection[Document], row: Document) -> None:
+        """What no release of ours owes cannot be delivered, and must not be in the way of what can."""
+        was = row.get("effects")
+        odd = [effect for effect in _listed(row) if not is_effect(effect)]
+        if not isinstance(row.get("effects"), list):
+            odd = [row.get("effects")]
+        logger.warning("%d effects of a message cannot be read, and are set aside", len(odd))
+        row["effects"] = [effect for effect in _listed(row) if is_effect(effect)]
+        collection.update_one(
+            {"_id": row["_id"], "effects": {"$eq": was}},  # nobody has added to it meanwhile
+            {"$set": {"effects": row["effects"], "undelivered": odd, "undeliveredAt": self._clock.now()}},
+        )
+
+    def _move_processed(self, rows: list[Document]) -> list[Document]:
+        """Earlier versions left processed messages in the live collection until they owed nothing."""
+        for row in rows:
+            whole = self._messages.find_one({"_id": row["_id"]})
+            if whole is not None:
+                insert_absent(self._processed, [whole])
+                self._messages.delete_one({"_id": row["_id"]})
+        return rows
+
+    def strike_out(
+        self, debt: Debt, still_owed: frozenset[str], retry_at: datetime, undeliverable: Sequence[Effect] = ()
+    ) -> None:
+        """Strike out what was delivered. `still_owed` are the ids of the rest, which is tried again at `retry_at`.
+
+        `undeliverable` is what no channel can ever take: it is owed no more, and stays in sight in the message's `undelivered`.
+        """
+        gone = [effect["id"] for effect in debt.effects if effect["id"] not in still_owed]
+        aside: Document = {}
+        marked: Document = {}
+        if undeliverable:
+            aside = {"$addToSet": {"undelivered": {"$each": [dict(effect) for effect in undeliverable]}}}
+            marked = {"undeliveredAt": self._clock.now()}
+        collection = self._processed if debt.processed else self._messages
+        change: Document
+        if still_owed:
+            change = {"$pull": {"effects": {"id": {"$in": gone}}}, "$set": {"effectsDueAt": retry_at, **marked}}
+            collection.update_one({"_id": debt.key}, {**change, **aside})
+        elif debt.processed:
+            # Nothing is added to a processed message any more.
+            change = {"$set": {"effects": [], **marked}, "$unset": {"effectsDueAt": "", "relay": ""}}
+            collection.update_one({"_id": debt.key}, {**change, **aside})
+        else:
+            # A live message may owe something new by now: only one that owes nothing is at rest.
+            change = {"$pull": {"effects": {"id": {"$in": gone}}}, **({"$set": marked} if marked else {})}
+            collection.update_one({"_id": debt.key}, {**change, **aside})
+            at_rest = {"_id": debt.key, "effects": {"$size": 0}}
+            collection.update_one(at_rest, {"$unset": {"effectsDueAt": "", "relay": ""}})
+
+
+def _listed(document: Document) -> list[Any]:
+    effects = document.get("effects")
+    return effects if isinstance(effects, list) else []

@@ -1,0 +1,43 @@
+"""What is owed to a topic of Kafka: the body of an effect of kind `kafka`. Publishing it is in `resources.kafka`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from casebridge.messaging.queue.message import Message, OwedEffect
+from casebridge.personal_data import Personal
+
+KAFKA: Final = "kafka"
+EFFECT_ID: Final = "casebridge_effect-id"
+"""The header by which a reader knows a record that a crash has sent twice."""
+OURS: Final = ("casebridge_", "kafka_dlt-")
+"""What our own headers begin with; those of a record's sender that do are not repeated."""
+WITHHELD: Final = "casebridge_{part}-withheld"
+"""There if the `value`, `key` or `headers` of the record were left out; says why."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """One record to publish. Records with one key keep their order."""
+
+    topic: str
+    key: Personal[bytes | None] = field(repr=False)
+    value: Personal[bytes | None] = field(repr=False)
+    headers: Personal[tuple[tuple[str, bytes | None], ...]] = field(default=(), repr=False)
+
+    def owed_by(self, message: Message) -> OwedEffect:
+        """Owed for this claim of the message; its id also travels in a header, in place of one of that name that was there."""
+        effect_id = OwedEffect.id_of(message, KAFKA)
+        headers = [(name, value) for name, value in self.headers if name.lower() != EFFECT_ID]
+        body = {
+            "topic": self.topic,
+            "key": self.key,
+            "value": self.value,
+            "headers": [[name, value] for name, value in (*headers, (EFFECT_ID, effect_id.encode()))],
+        }
+        return OwedEffect(effect_id, KAFKA, body)
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> "Publication":
+        headers = tuple((name, value) for name, value in body.get("headers", []))
+        return cls(body["topic"], body.get("key"), body.get("value"), headers)

@@ -1,0 +1,225 @@
+"""Delivers what settled messages owe, kind by kind, and the folded alerts.
+
+An effect is struck out only after it was delivered, so a crash may deliver it again with the same id, and never loses it. A
+channel that is away costs nothing but the wait of its own effects.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from casebridge.alerts.alert import Alert
+from casebridge.alerts.blacklist import Blacklist, muted_by
+from casebridge.alerts.channel import AlertChannel, alert_text
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.clock import Clock
+from casebridge.correlation_id import told_id
+from casebridge.crash_points import crash_point
+from casebridge.database import Document
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
+from casebridge.errors import CaseError, PermanentError
+from casebridge.messaging.outbox.effect import EffectChannel
+from casebridge.messaging.outbox.pending_effects import Debt, Effect, OwedEffects
+from casebridge.messaging.queue.message import UNKNOWN
+
+logger = logging.getLogger(__name__)
+
+GROUP: Final = 100
+AT_ONCE: Final = 20
+"""Debts read at once: each may hold a record of Kafka."""
+ALERTS_AT_ONCE: Final = 5
+HASTEN_SECONDS: Final = 60.0
+"""How often it is seen to that nothing is due so far ahead that it would never be delivered."""
+DEFECTS: Final = 3
+"""So often a channel may break on one effect before that is set aside."""
+
+
+class Relay:
+    """Several may run; each holds what it works on for `hold`, and tries a channel that was away again after `retry`."""
+
+    def __init__(
+        self,
+        owed: OwedEffects,
+        channels: Mapping[str, EffectChannel],
+        alerts: AlertOutbox,
+        blacklist: Blacklist,
+        alert_channel: AlertChannel | None,
+        clock: Clock,
+        give_up: timedelta,
+        *,
+        hold: timedelta,
+        retry: timedelta,
+    ) -> None:
+        """`channels` deliver effects by kind; one of an unknown kind waits for a version that knows it."""
+        self._owed = owed
+        self._channels = channels
+        self._alerts = alerts
+        self._blacklist = blacklist
+        self._alert_channel = alert_channel
+        self._clock = clock
+        self._give_up = give_up
+        self._hold = hold
+        self._retry = retry
+        self._delivered: set[str] = set()
+        """Ids of effects that are delivered and not struck out, because the database was away."""
+        self._defects: Counter[str] = Counter()
+        self._away_until: dict[str, float] = {}
+        self._hastened_at = float("-inf")
+        self._told: dict[str, tuple[str, Document]] = {}
+        """Alerts that are sent or muted and not settled, for the same reason: their last state, and as they were told."""
+
+    def deliver_left_behind(self) -> int:
+        """Deliver what other processes left, or what a channel could not take; return how many messages owed something."""
+        owing = 0
+        self._hasten()
+        while owing < GROUP:
+            debts = self._owed.claim(AT_ONCE, self._hold)
+            for debt in debts:
+                self.deliver(debt)
+            owing += len(debts)
+            if len(debts) < AT_ONCE:
+                break
+        return owing
+
+    def _hasten(self) -> None:
+        """Now and then only: it mends what a hand or another program stored, and costs three writes."""
+        if time.monotonic() - self._hastened_at < HASTEN_SECONDS:
+            return
+        self._owed.hasten()
+        self._alerts.hasten()
+        self._hastened_at = time.monotonic()
+
+    def deliver(self, debt: Debt) -> None:
+        """Deliver what one message owes, and strike it out before anything else is delivered. Raises while the database is away.
+
+        So a process that dies leaves at most one message's effects in doubt. One that was frozen for longer than it holds the
+        debt leaves it to the relay that has it by now.
+        """
+        if not debt.is_held:
+            return
+        try:
+            self._deliver(debt)
+        except BaseException as error:
+            if is_away(error):
+                raise
+            log_defect(error)  # it is owed still; the others must not wait for it
+
+    def _deliver(self, debt: Debt) -> None:
+        undeliverable: list[Effect] = []
+        still_owed: set[str] = set()
+        for effect in debt.effects:
+            try:
+                if not self._is_settled(debt, effect):
+                    still_owed.add(effect["id"])
+            except PermanentError as error:
+                self._tell_undeliverable(debt, effect, error)
+                undeliverable.append(effect)
+        crash_point("effect_delivered")
+        self._owed.strike_out(debt, frozenset(still_owed), self._clock.now() + self._retry, undeliverable)
+        self._delivered.difference_update(effect["id"] for effect in debt.effects)
+
+    def _is_settled(self, debt: Debt, effect: Effect) -> bool:
+        """Deliver one effect, unless this process has done so and could not strike it out; whether nothing is owed any more.
+
+        Raises `PermanentError` if it can never be delivered.
+        """
+        if effect["id"] in self._delivered:
+            return True
+        kind = effect["kind"]
+        if time.monotonic() < self._away_until.get(kind, 0.0):
+            return self._given_up(debt, effect)
+        channel = self._channels.get(kind)
+        try:
+            left = channel.deliver([effect]) if channel else {effect["id"]: "casebridge.no_channel"}
+        except PermanentError:
+            raise
+        except CaseError as error:
+            left = {effect["id"]: error.code}
+        except BaseException as error:
+            if is_away(error):
+                raise
+            return self._met_a_defect(effect, error)
+        self._defects.pop(effect["id"], None)
+        if not left:
+            self._delivered.add(effect["id"])
+            return True
+        # What did not answer may have arrived all the same: nothing else is put at that risk for a while.
+        self._away_until[kind] = time.monotonic() + self._retry.total_seconds()
+        logger.info("case %s: %s not delivered: %s", told_id(debt.correlation_id), kind, left[effect["id"]])
+        return self._given_up(debt, effect)
+
+    def _met_a_defect(self, effect: Effect, error: BaseException) -> bool:
+        """Of the channel with this effect: tried a few times, alone. Raises `PermanentError` in the end."""
+        log_defect(error)
+        self._defects[effect["id"]] += 1
+        if self._defects[effect["id"]] < DEFECTS:
+            return False
+        del self._defects[effect["id"]]
+        raise PermanentError(
+            "casebridge.effect_undeliverable",
+            f"What is owed to the outside ({effect['kind']}) cannot be delivered: {type(error).__name__}.",
+            "Report it with the case id: it stands in the message's field undelivered, and the case itself goes on.",
+        )
+
+    def _tell_undeliverable(self, debt: Debt, effect: Effect, error: PermanentError) -> None:
+        """Log and alert, before it is struck out."""
+        logger.warning("case %s: %s is set aside: %s", told_id(debt.correlation_id), effect["kind"], error.code)
+        self._alerts.owe(
+            Alert.of(
+                error,
+                institution=debt.institution,
+                org_id=debt.org_id,
+                submodule=debt.queue,
+                step="deliver_effect",
+                cases={} if debt.correlation_id == UNKNOWN else {debt.correlation_id: ""},
+            )
+        )
+
+    def _given_up(self, debt: Debt, effect: Effect) -> bool:
+        channel = self._channels.get(effect["kind"])
+        return channel is not None and channel.may_be_given_up and self._clock.now() - debt.since > self._give_up
+
+    def send_alerts(self) -> int:
+        """Send the folded alerts that are due; return how many people were told."""
+        if self._alert_channel is None:
+            return 0
+        self._hasten()
+        held_until = time.monotonic() + self._hold.total_seconds()
+        due = self._alerts.claim(ALERTS_AT_ONCE, self._hold)
+        rows = self._blacklist.rows() if due else []
+        sent = 0
+        for alert in due:
+            if time.monotonic() > held_until:
+                break  # another relay has the rest by now
+            try:
+                sent += self._send(alert, rows)
+            except BaseException as error:
+                if is_away(error):
+                    raise
+                log_defect(error)  # the others must not wait for it
+                self._alerts.postpone(alert, self._retry)
+        return sent
+
+    def _send(self, alert: Document, rows: list[Document]) -> bool:
+        """Send one alert unless it is muted or was sent before; whether people were told."""
+        name = f"{alert['_id']} {alert.get('openedAt')}"
+        sent = False
+        if name not in self._told:
+            is_muted = muted_by(alert, rows, self._clock.now())
+            try:
+                if not is_muted and self._alert_channel is not None:
+                    self._alert_channel.send(alert_text(alert))
+                    sent = True
+            except CaseError as error:
+                logger.warning("alert for %s not sent: %s", alert.get("institution"), error.code)
+                self._alerts.postpone(alert, error.retry_after or self._retry)
+                return False
+            self._told[name] = ("muted" if is_muted else "sent"), alert
+        state, told = self._told[name]
+        self._alerts.settle({**told, "relay": alert["relay"]}, state)
+        del self._told[name]
+        return sent

@@ -1,0 +1,1 @@
+"""What is stored of a message, and who holds it."""

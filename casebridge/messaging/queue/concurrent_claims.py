@@ -1,0 +1,81 @@
+"""Messages of one case that are in work at once, as another program or an early release may have left them: before the indexes.
+
+The index that holds each case to one message in work cannot be made while there are two, nor while two lack an `orderingKey`. The
+first one stays in work; the others wait again, in sight, and lose nothing: each resumes at its first step without a result.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pymongo.errors import OperationFailure
+
+from casebridge.bounded import AT_ONCE
+from casebridge.clock import Clock
+from casebridge.database import Database, Document
+from casebridge.database_faults import is_away
+from casebridge.defect import log_defect
+from casebridge.errors import PermanentError
+from casebridge.messaging.queue.message import Failure, MessageStatus, is_count, moment_of
+
+logger = logging.getLogger(__name__)
+
+STEP: Final = "prepare"
+FIELDS: Final = dict.fromkeys(("orderingKey", "correlationId", "enqueuedAt", "errors", "fence"), 1)
+
+
+def put_back(database: Database, clock: Clock) -> int:
+    """Leave one message in work for each case; return how many wait again. Safe to repeat and to break off."""
+    at_work = {"status": MessageStatus.PROCESSING.value}
+    seen: set[str] = set()
+    returned = 0
+    # Oldest first: the first message of a case goes first. A case is known by either name, whichever a message has.
+    for message in database.messages.find(at_work, FIELDS, batch_size=AT_ONCE).sort([("enqueuedAt", 1), ("_id", 1)]):
+        key = message.get("orderingKey")
+        own = key if isinstance(key, str) else str(message["_id"])
+        names = {own, *(name for name in (message.get("correlationId"),) if isinstance(name, str))}
+        change: Document = {} if own == key else {"$set": {"orderingKey": own}}
+        if names & seen:
+            change = _waiting(message, own, clock)
+            returned += 1
+            logger.warning("a message is put back: another one of its case is in work")
+        seen |= names
+        if change:
+            try:
+                database.messages.update_one({"_id": {"$eq": message["_id"]}, **at_work}, change)
+            except OperationFailure as error:
+                if is_away(error):
+                    raise
+                log_defect(error)  # the claim sets it aside
+    return returned
+
+
+def _waiting(message: Mapping[str, Any], ordering_key: str, clock: Clock) -> Document:
+    """`failed`, so that its error says why until it is taken up, which is at once."""
+    now = clock.now()
+    failure = Failure(now, 0, STEP, _error().category.value, _error().code, _error().cause, _error().next_action)
+    fence = message.get("fence")
+    return {
+        "$set": {
+            "status": MessageStatus.FAILED.value,
+            "orderingKey": ordering_key,
+            "dueAt": now,
+            # Whoever believes to have it in work can write nothing any more.
+            "fence": int(fence) + 1 if is_count(fence) and fence is not None else 1,
+            "errors": [*_documents(message.get("errors")), failure.document()],
+            **({} if moment_of(message, "enqueuedAt") else {"enqueuedAt": now}),
+        },
+        "$unset": {"owner": "", "claim": ""},
+    }
+
+
+def _documents(errors: object) -> Iterable[Mapping[str, Any]]:
+    return [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
+
+
+def _error() -> PermanentError:
+    return PermanentError(
+        "casebridge.twice_at_work",
+        "Two messages of one case were in work at once when the database was prepared: this one waits again.",
+        "Wait: it is taken up by itself after the other one.",
+    )

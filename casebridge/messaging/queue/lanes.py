@@ -1,0 +1,129 @@
+"""Lanes: the messages of one institution on one exam system in one queue. Turns keep a crowd in one from starving the others.
+
+`oai.lanes` has a document for each lane that ever had a message. Its `wokenAt` is the bell between processes: who puts something
+into a lane writes the time there, and whoever waits sees it (`wake_up`). Whose turn it is, is decided in `turns`. Lanes of an
+environment that this process does not serve are left alone.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from casebridge.clock import Clock
+from casebridge.database import Database, Document
+from casebridge.messaging.queue.malformed_documents import DATE, OddDocuments, due_kind, is_never_found
+from casebridge.messaging.queue.message import LONGEST_NAME, is_name, is_text
+from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
+from casebridge.tenant import normal_institution, tenant_key
+
+NAMES: Final = ("institution", "queue", "examSystem")
+"""The fields of a message that say in which lane it is."""
+
+
+@dataclass(frozen=True, order=True)
+class Lane:
+    """One tenant's messages in one queue. A field is `None` for documents that lack it.
+
+    A ring of an earlier version names no exam system: it is heard as one for all of them (`rings`).
+    """
+
+    institution: str | None
+    queue: str | None
+    exam_system: str | None = None
+
+    @classmethod
+    def of(cls, document: Document) -> "Lane":
+        return cls(*(_name(document, field) for field in NAMES))
+
+    def selection(self) -> Document:
+        return {"institution": self.institution, "examSystem": self.exam_system, "queue": self.queue}
+
+    def is_among(self, keys: Collection[str]) -> bool:
+        """Whether these tenants and institutions (`Pauses.paused`, say) include whose lane it is."""
+        return bool(keys) and (
+            tenant_key(self.institution, self.exam_system) in keys
+            or (self.institution is not None and normal_institution(self.institution) in keys)
+        )
+
+    def rings(self, other: "Lane") -> bool:
+        """Whether a ring for this lane may mean the other one."""
+        return (self.institution, self.queue) == (other.institution, other.queue) and self.exam_system in (
+            None,
+            other.exam_system,
+        )
+
+
+def _name(document: Document, field: str) -> str | None:
+    value = document.get(field)
+    return value if is_name(value) else None
+
+
+class Lanes:
+    """Reads and writes `oai.lanes`."""
+
+    def __init__(self, database: Database, clock: Clock, served: ServedEnvironment = EVERY_ENVIRONMENT) -> None:
+        self._served = served
+        self._messages = database.messages
+        self.collection = database.lanes
+        self._clock = clock
+        self._odd = OddDocuments(database, clock)
+
+    def ring(self, lanes: Iterable[Lane]) -> None:
+        """Tell every process that something waits in these lanes. Losing a ring costs time and never a message."""
+        now = self._clock.now()
+        rings = [
+            UpdateOne({"_id": lane.selection()}, {"$set": {"wokenAt": now}}, upsert=True)
+            for lane in sorted(set(lanes), key=str)
+        ]
+        try:
+            self.collection.bulk_write(rings, ordered=False)
+        except BulkWriteError:
+            # Two processes made the same new lane at once: by now it is there.
+            self.collection.bulk_write(rings, ordered=False)
+
+    def read(self) -> list[Document]:
+        """All lanes that were ever rung: some hundred small documents at most."""
+        return list(self.collection.find())
+
+    def search(self) -> set[Lane]:
+        """The served lanes of the messages that are or fall due, rung or not; some servers look at each live message for it.
+
+        Messages that no claim would find are adopted, or set aside, on the way, whosever they are.
+        """
+        groups = self._groups()
+        adopted = self._odd.adopt() if any(is_never_found(group) for group in groups) else 0
+        if self._odd.respell(groups) + adopted:
+            groups = self._groups()
+        found = [group for group in groups if group["due"] == DATE and _has_a_name(group)]
+        return {lane for group in found if self.serves(lane := Lane.of(group))}
+
+    def serves(self, lane: Lane) -> bool:
+        """Whether this process may take messages from the lane."""
+        return self._served.serves(lane.institution)
+
+    def forget_old(self) -> int:
+        """Remove what earlier versions rang, lanes without an exam system: others are rung by now. Returns how many."""
+        return self.collection.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
+
+    def _groups(self) -> list[Document]:
+        """Plain names: what is large or no text is cut here, which costs some servers a fifth of what it costs there."""
+        names: Document = {name: f"${name}" for name in (*NAMES, "status")}
+        pipeline: list[Document] = [{"$group": {"_id": {**names, "due": due_kind(self._clock.now())}}}]
+        return [
+            {name: _short(value) for name, value in group["_id"].items()}
+            for group in self._messages.aggregate(pipeline)
+        ]
+
+
+def _short(value: Any) -> Any:
+    """As much of a text as shows that it is no name, and of anything else that it is none: some hundred groups are held."""
+    if value is None:
+        return None
+    return value[: LONGEST_NAME + 1] if is_text(value) else 0
+
+
+def _has_a_name(group: Document) -> bool:
+    return all(group.get(name) is None or is_name(group.get(name)) for name in NAMES)

@@ -1,0 +1,158 @@
+"""The road of one case, step by step: the answer to "where is this request?"."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+from casebridge.audit.log import AuditLog
+from casebridge.bounded import bounded
+from casebridge.database import Database, Document
+from casebridge.exams.explanations.case import DISCARDED, Case
+from casebridge.exams.explanations.cases import Cases
+from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
+from casebridge.operators import stored_fields
+from casebridge.operators.dead_letter import LOOK_AT_IT, Instruction, discarded_of
+from casebridge.tenant import institution_name
+from casebridge.told_names import ALL_NAMES, ToldNames
+
+MOST_MESSAGES: Final = 100
+MORE_MESSAGES: Final = "more messages of this case are not shown: too many, or too large; they are in oai.meldingQ"
+MOST_DETAILS: Final = 20
+LONGEST_DETAIL: Final = 200
+SHOWN: Final = {
+    **dict.fromkeys(
+        ("queue", "status", "orgId", "env", "institution", "examSystem", "enqueuedAt", "dueAt", "attempts"), 1
+    ),
+    **dict.fromkeys(("discardedAt", "discardedBy", "discardReason"), 1),
+    "errors": {"$slice": -1},
+}
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """One entry of the audit, as an operator reads it."""
+
+    time: datetime
+    submodule: str
+    step: str
+    success: bool
+    told: str
+    duration_ms: int | None
+
+
+@dataclass(frozen=True)
+class Road:
+    """How far a case has come, what happened on the way, and what is to be done, if anything."""
+
+    correlation_id: str
+    institution: str
+    exam_system: str
+    state: str
+    deadline: datetime | None
+    set_aside: str | None
+    discarded: Instruction | None
+    milestones: list[Milestone]
+    waiting: list[str]
+    next_action: str | None
+    milestones_found: int = 0
+    """How many steps there are; of more than are shown, the newest are."""
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class RoadFinder:
+    """Finds roads by correlation id, or by exam and candidate. The answer never repeats the candidate."""
+
+    def __init__(self, database: Database, cases: Cases, audit: AuditLog, names: ToldNames = ALL_NAMES) -> None:
+        """`names` says which names of institutions and queues may be told."""
+        self._names = names
+        self._messages = database.messages
+        self._cases = cases
+        self._audit = audit
+
+    def by_correlation_id(self, correlation_id: str, before: datetime | None = None) -> Road | None:
+        """With `before`, only steps before that: for a road whose older steps are not shown."""
+        return self._road(correlation_id, self._cases.by_correlation_id(correlation_id), before)
+
+    def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Road]:
+        found = self._cases.by_exam_and_candidate(vurd_id, kandidatnr)
+        return [road for case in found if (road := self._road(case.correlation_id, case))]
+
+    def _road(self, correlation_id: str, case: Case | None, before: datetime | None = None) -> Road | None:
+        found = (
+            self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES + 1)
+        )
+        messages = bounded(found, MOST_MESSAGES)
+        entries, entries_found = self._audit.of_case(correlation_id, before)
+        if case is None and not messages and not entries:
+            return None
+        any_document: Document = case.document if case else (messages or entries)[0]
+        return Road(
+            correlation_id=correlation_id,
+            institution=self._names.institution(_institution(any_document)),
+            exam_system=self._names.exam_system(any_document.get("examSystem", any_document.get("examSys"))),
+            state=stored_fields.text(any_document, "state") if case else "no case",
+            deadline=stored_fields.time(any_document, "deadline") if case else None,
+            set_aside=_set_aside(case),
+            discarded=_discarded(case, messages),
+            milestones=[_milestone(self._names.of_document(entry)) for entry in entries],
+            milestones_found=entries_found,
+            waiting=[
+                *(
+                    _waiting(message, self._names)
+                    for message in messages
+                    if message.get("status") != MessageStatus.PROCESSED
+                ),
+                *([MORE_MESSAGES] if messages.oversized or messages.is_cut else []),
+            ],
+            next_action=_next_action(messages),
+        )
+
+
+def _institution(document: Document) -> str:
+    return stored_fields.text(document, "institution", institution_name(document.get("orgId"), document.get("env")))
+
+
+def _milestone(entry: Document) -> Milestone:
+    detail = ", ".join(
+        f"{name}={str(value)[:LONGEST_DETAIL]}"
+        for name, value in islice(stored_fields.mapping(entry, "detail").items(), MOST_DETAILS)
+        if name != "textHash"
+    )
+    return Milestone(
+        stored_fields.time(entry, "time") or LONG_AGO,
+        stored_fields.text(entry, "submodule"),
+        stored_fields.text(entry, "step"),
+        entry.get("success") is True,
+        stored_fields.text(entry, "errorMessage", detail),
+        stored_fields.number(entry, "durationMs") if "durationMs" in entry else None,
+    )
+
+
+def _set_aside(case: Case | None) -> str | None:
+    code = stored_fields.text(case.document, "setAside", "") if case else None
+    return None if not code or code == DISCARDED else code
+
+
+def _discarded(case: Case | None, messages: list[Document]) -> Instruction | None:
+    """By whom the case was discarded; or its message, where a row of FS that nobody can read has no case."""
+    if case:
+        return discarded_of(case.document) if case.document.get("setAside") == DISCARDED else None
+    return next(filter(None, map(discarded_of, messages)), None)
+
+
+def _waiting(message: Document, names: ToldNames) -> str:
+    due = stored_fields.time(message, "dueAt")
+    when = f", due {due:%Y-%m-%d %H:%M:%S} UTC" if due else ""
+    attempts = stored_fields.number(message, "attempts")
+    return f"{names.submodule(message.get('queue'))}: {stored_fields.text(message, 'status')} after {attempts} attempts{when}"
+
+
+def _next_action(messages: list[Document]) -> str | None:
+    for message in reversed(messages):
+        errors = stored_fields.mappings(message, "errors")
+        if message.get("status") in (MessageStatus.DEAD, MessageStatus.FAILED) and errors:
+            return stored_fields.text(errors[-1], "nextAction", LOOK_AT_IT)
+    return None

@@ -1,0 +1,1 @@
+"""How work is read: polls with their watermarks, and records of Kafka."""

@@ -1,1 +1,0 @@
-"""`casebridge demo`: the whole platform on one machine, with simulated neighbours, watched in the terminal."""

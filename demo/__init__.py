@@ -1,0 +1,1 @@
+"""The demo, and the simulators by themselves. Needs the development packages."""

@@ -1,0 +1,1 @@
+"""FS-Digex, the student registry: its API, which is the port `StudentRegistry`."""

@@ -1,0 +1,1 @@
+"""Calls over HTTP: connections, time, sizes, rates, and what each failure means."""

@@ -1,0 +1,1 @@
+"""Texts of the outside as people read them, whatever HTML they came as."""

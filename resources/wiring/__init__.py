@@ -1,0 +1,1 @@
+"""Builds a process: clients, stores and capabilities."""

@@ -1,0 +1,1 @@
+"""WISEflow, the exam system: its API and the port `ExamSystem` on top of it."""

@@ -1,0 +1,365 @@
+"""WISEflow as the exam system of one institution: the port `ExamSystem` on top of the API.
+
+Here belong the caches, which make a burst of requests for one exam cost one look-up, and the order of calls. The API
+is in `wiseflow`, the choices are in `resources.wiseflow.flow_matching`.
+"""
+
+import math
+import time as clock
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from casebridge.errors import NotReadyError, PermanentError, TransientError
+from casebridge.exams.exam_key import ExamKey
+from casebridge.exams.identity import Person
+from casebridge.exams.models import (
+    Candidate,
+    CandidatePlace,
+    ExamPlace,
+    ExplanationAnswer,
+    ExplanationStatus,
+    RequestedExplanation,
+)
+from casebridge.institutions.institution import WiseflowAccess
+from resources.short_cache import Entry, ShortCache
+from resources.wiseflow.client import COMMENTS_OFF, NO_PARTICIPANT, NOT_SHOWN, WiseflowClient
+from resources.wiseflow.flow_matching import (
+    COMMENT,
+    SYSTEM,
+    FoundAnswer,
+    ListedComment,
+    choose_flow,
+    find_answer,
+    main_flows_wanted,
+    match_candidate,
+    participant_unreadable,
+    same_source_code,
+)
+from resources.wiseflow.participant_list import ListedParticipant, ParticipantList
+from resources.wiseflow.records import (
+    SUBMITTED,
+    USUAL_NAMES,
+    EvidenceNames,
+    Explanation,
+    Flow,
+    Participant,
+    SubmissionComment,
+    UnreadableComment,
+    UnreadableExplanation,
+    UnreadableParticipant,
+)
+from resources.wiseflow.shared_submission import check_asked_alone, sharers
+from resources.wiseflow.status import STATES, marker_of, status_of, unreadable_status
+
+OSLO: Final = ZoneInfo("Europe/Oslo")
+LAST_SECOND: Final = time(23, 59, 59)
+KEPT_SECONDS: Final = 300.0
+"""How long a flow or a list of participants is believed: a burst lasts minutes, a correction should not wait longer."""
+KEPT_EXAMS: Final = 2000
+KEPT_PARTICIPANTS: Final = 20_000
+"""Bound of the memory: about a kilobyte each."""
+KEPT_CHARACTERS: Final = 1_000_000
+"""Likewise, of comments."""
+NOT_SHOWN_CODE: Final = f"{SYSTEM.lower()}.{NOT_SHOWN.code}"
+CREDENTIAL_CHECK_CODE: Final = "casebridge||credentials"
+"""A source code that no exam has: searching for it tells only whether the caller may search."""
+
+
+class WiseflowExamSystem:
+    """Thread-safe; every method may raise `casebridge.errors`."""
+
+    system: Final = SYSTEM
+
+    def __init__(
+        self,
+        access: WiseflowAccess,
+        client: WiseflowClient,
+        *,
+        ask_with_due_date: bool = True,
+        evidence_names: EvidenceNames = USUAL_NAMES,
+    ) -> None:
+        self._access = access
+        self._ask_with_due_date = ask_with_due_date
+        self._evidence_names = evidence_names
+        self.client = client
+        self._places: ShortCache[str, ExamPlace] = ShortCache(lambda _: KEPT_SECONDS, KEPT_EXAMS)
+        self._participants: ShortCache[int, ParticipantList] = ShortCache(
+            lambda _: KEPT_SECONDS, KEPT_PARTICIPANTS, weigh=len
+        )
+        self._comments: ShortCache[int, Sequence[ListedComment]] = ShortCache(
+            lambda _: KEPT_SECONDS, KEPT_CHARACTERS, weigh=_characters
+        )
+
+    def find_exam(self, exam: ExamKey, *, vurderingsordning: str | None = None, tid: str | None = None) -> ExamPlace:
+        """The exam's flow, by the source code that the institution's template makes of the exam.
+
+        Raises `PermanentError` `wiseflow.flow_missing`, `wiseflow.flow_ambiguous` or `fs.source_code_part_missing`.
+        """
+        code = self._access.source_code.render(exam, vurderingsordning=vurderingsordning, tid=tid)
+        return self._places.get(code, lambda: self._look_exam_up(code)).value
+
+    def find_candidate(self, place: ExamPlace, person: Person, *, anew: bool = False) -> CandidatePlace:
+        """The person's participant. Kept lists in which it is not surely found are read again once; with `anew` none serves.
+
+        Raises `PermanentError` `identity.contradiction`, `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
+        """
+        began = clock.monotonic()
+        since = began if anew else -math.inf
+        lists = {flow_id: self._read_participants(flow_id, since=since) for flow_id in place.flow_ids}
+        try:
+            return match_candidate(place, _values(lists), person, self._evidence_names)
+        except PermanentError:
+            stale = {flow_id: entry for flow_id, entry in lists.items() if entry.loaded_at < began}
+            if not stale:
+                raise
+        lists.update({flow_id: self._read_participants(flow_id, entry) for flow_id, entry in stale.items()})
+        return match_candidate(place, _values(lists), person, self._evidence_names)
+
+    def candidate(self, place: CandidatePlace) -> Candidate:
+        """The participant as WISEflow has it now.
+
+        Raises `PermanentError` `wiseflow.participant_unknown`, and `TransientError` while the participant cannot be read.
+        """
+        one = self._participant_now(place)
+        return Candidate(replace(place, submission_id=one.submission_id), one.evidence(self._evidence_names))
+
+    def request_explanation(self, candidate: CandidatePlace, due: date | None) -> RequestedExplanation:
+        """Ask the assessor; 201 and 200 are both success. The deadline is the end of the day `due` in Oslo.
+
+        Never shown in WISEflow from the start: the student must not read the answer before FS has it.
+        """
+        due_at = datetime.combine(due, LAST_SECOND, OSLO) if due is not None and self._ask_with_due_date else None
+        created = self.client.request_explanation(candidate.flow_id, candidate.participant_id, show=False, due=due_at)
+        return RequestedExplanation(created.explanation_request_id, created.created, created.show_justification)
+
+    def explanations(self, flow_id: int) -> Sequence[ExplanationStatus]:
+        """Every request on the flow. Comments are read once, and only if some answer may stand in one."""
+        rows = self.client.explanations(flow_id)
+        explanations = [row for row in rows if isinstance(row, Explanation)]
+        in_comments = [one for one in explanations if one.state >= SUBMITTED and one.text is None]
+        comments = self._comments_now(flow_id) if in_comments else ()
+        submissions = self._submissions(flow_id, in_comments) if comments else {}
+        nameless = [one for one in comments if isinstance(one, UnreadableComment) and one.container_id is None]
+        statuses = [
+            unreadable_status(flow_id, row)
+            if isinstance(row, UnreadableExplanation)
+            else status_of(flow_id, row, comments, submissions.get(row.explanation_id))
+            for row in rows
+        ]
+        return [*statuses, *(unreadable_status(flow_id, one) for one in nameless)]
+
+    def explanation(self, flow_id: int, explanation_request_id: int) -> ExplanationStatus:
+        """One request alone, whose marker knows of no comments."""
+        return status_of(flow_id, self.client.explanation(flow_id, explanation_request_id), (), None)
+
+    def answer(
+        self,
+        flow_id: int,
+        explanation_request_id: int,
+        candidate: CandidatePlace,
+        seen_at: datetime,
+        marker: str | None = None,
+    ) -> ExplanationAnswer:
+        """The answer's text and the moment from which the student could have it.
+
+        WISEflow gives comments for a whole flow only, so those of a burst share a list. One that was read before serves if it
+        shows the very answer that the poll saw, by its `marker`.
+
+        Raises `NotReadyError` `wiseflow.answer_withdrawn` when the answer was unlocked meanwhile, `TransientError`
+        `wiseflow.answer_empty` when there is no text, `PermanentError` `wiseflow.participant_mismatch` when the request
+        belongs to somebody else and `identity.group_text` when nobody can tell whose the comment is;
+        `TransientError` `wiseflow.participants_unreadable` while lists that cannot be read leave that open.
+        """
+        explanation = self.client.explanation(flow_id, explanation_request_id)
+        self._check_answered(explanation, candidate)
+        if explanation.text:
+            found = find_answer(explanation, (), None, seen_at, datetime.now(UTC))
+            listed: Sequence[ListedParticipant] = ()
+        else:
+            found, listed = self._find_comment(flow_id, explanation, candidate, seen_at, marker)
+        if found is None:
+            raise TransientError(
+                "wiseflow.answer_empty",
+                f"Explanation request {explanation_request_id} on flow {flow_id} counts as answered but has no text.",
+                "Ask the assessor to write the explanation as a comment that the participant can see; it comes by itself.",
+                system=SYSTEM,
+            )
+        if found.source != COMMENT:
+            return ExplanationAnswer(found.text, found.given_at, found.source)
+        self._check_shared(explanation, candidate, listed)
+        return ExplanationAnswer(found.text, found.given_at, found.source, _submission(candidate, listed))
+
+    def show_explanation(self, flow_id: int, explanation_request_id: int) -> None:
+        """Let the student see the answer in WISEflow, which sends an e-mail the first time.
+
+        A refusal is none where somebody has shown it by hand. Raises `TransientError` `wiseflow.not_shown`.
+        """
+        try:
+            shown = self.client.show_explanation(flow_id, explanation_request_id).show_justification
+        except PermanentError as error:
+            if error.code != NOT_SHOWN_CODE or not self._is_shown(flow_id, explanation_request_id):
+                raise
+            return
+        if not shown:
+            raise TransientError(
+                "wiseflow.not_shown",
+                f"WISEflow took the order to show request {explanation_request_id} on flow {flow_id}, and hides it still.",
+                "Nothing to do unless it lasts: then show it in WISEflow by hand and replay the message.",
+                system=SYSTEM,
+            )
+
+    def _is_shown(self, flow_id: int, explanation_request_id: int) -> bool:
+        return self.client.explanation(flow_id, explanation_request_id).show_justification
+
+    def check_credentials(self) -> None:
+        """Get a fresh token; with a static key, search for nothing."""
+        if not self.client.renew_credential():
+            self._hits(CREDENTIAL_CHECK_CODE)
+
+    def close(self) -> None:
+        self.client.http.close()
+
+    def _look_exam_up(self, source_code: str) -> ExamPlace:
+        hits = self._hits(source_code)
+        return choose_flow([*hits, *(self.client.flow(flow_id) for flow_id in main_flows_wanted(hits))])
+
+    def _hits(self, source_code: str) -> list[Flow]:
+        """The flows with exactly this code. A source names only its flow, so each is read for its variant and state."""
+        if self._access.flow_search == "sis_flows":
+            flows = self.client.search_sis_flows(source_code)
+            return [flow for flow in flows if same_source_code(flow.source_code, source_code)]
+        sources = self.client.search_sources(source_code)
+        flow_ids = {source.flow_id for source in sources if same_source_code(source.code, source_code)}
+        return [self.client.flow(flow_id) for flow_id in sorted(flow_ids)]
+
+    def _read_participants(
+        self,
+        flow_id: int,
+        instead_of: Entry[ParticipantList] | None = None,
+        *,
+        since: float = -math.inf,
+    ) -> Entry[ParticipantList]:
+        def load() -> ParticipantList:
+            rows = self.client.participants(flow_id, self._access.participants_endpoint)
+            return ParticipantList(rows, self._evidence_names)
+
+        if instead_of is not None:
+            return self._participants.get(flow_id, load, instead_of)
+        return self._participants.get_since(flow_id, load, since)
+
+    def _participant_now(self, place: CandidatePlace) -> Participant:
+        """A fresh look at one participant; licences before 1.34 have only the list."""
+        if self._access.participants_endpoint == "new":
+            return self.client.participant(place.flow_id, place.participant_id)
+        began = clock.monotonic()
+        everyone = self._read_participants(place.flow_id, since=began).value
+        found = next((one for one in everyone if one.participant_id == place.participant_id), None)
+        if not isinstance(found, Participant):
+            if any(isinstance(one, UnreadableParticipant) and _may_be(one, place) for one in everyone):
+                raise participant_unreadable(place)
+            raise PermanentError(
+                f"{SYSTEM.lower()}.{NO_PARTICIPANT.code}",
+                f"{NO_PARTICIPANT.cause} Flow {place.flow_id}, participant {place.participant_id}.",
+                NO_PARTICIPANT.next_action,
+                system=SYSTEM,
+            )
+        return found
+
+    def _check_shared(
+        self, explanation: Explanation, candidate: CandidatePlace, listed: Sequence[ListedParticipant]
+    ) -> None:
+        """A comment on a submission of several participants is nobody's when more than one of them asked."""
+        if others := sharers(candidate, listed):
+            rows = self.client.explanations(candidate.flow_id)
+            check_asked_alone(explanation, candidate, others, listed, rows)
+
+    def _find_comment(
+        self, flow_id: int, explanation: Explanation, candidate: CandidatePlace, seen_at: datetime, marker: str | None
+    ) -> tuple[FoundAnswer | None, Sequence[ListedParticipant]]:
+        """The answer among the flow's comments, and the participants by whom it was judged.
+
+        The list of participants is never older than the comments: whoever joined a group since may be the one whom a comment is
+        for.
+        """
+        began = clock.monotonic()
+        comments = self._read_comments(flow_id)
+        listed = self._read_participants(candidate.flow_id, since=comments.loaded_at).value
+        submission_id = _submission(candidate, listed)
+        found = find_answer(explanation, comments.value, submission_id, seen_at, datetime.now(UTC))
+        if comments.loaded_at < began and (
+            found is None or marker_of(explanation, comments.value, submission_id) != marker
+        ):
+            comments = self._read_comments(flow_id, since=began)
+            listed = self._read_participants(candidate.flow_id, since=comments.loaded_at).value
+            found = find_answer(explanation, comments.value, _submission(candidate, listed), seen_at, datetime.now(UTC))
+        return found, listed
+
+    def _read_comments(self, flow_id: int, *, since: float = -math.inf) -> Entry[Sequence[ListedComment]]:
+        """The flow's comments, read by whoever began to after `since`."""
+
+        def load() -> Sequence[ListedComment]:
+            return self.client.submission_comments(flow_id)
+
+        return self._comments.get_since(flow_id, load, since)
+
+    def _comments_now(self, flow_id: int) -> Sequence[ListedComment]:
+        """The flow's comments as they are now; none where the licence hides them, so that the states can still be followed."""
+        try:
+            return self._read_comments(flow_id, since=clock.monotonic()).value
+        except PermanentError as error:
+            if error.code != f"{SYSTEM.lower()}.{COMMENTS_OFF.code}":
+                raise
+            return ()
+
+    def _submissions(self, flow_id: int, explanations: Iterable[Explanation]) -> dict[int, int | None]:
+        """The submission behind each request, by `explanation_id`: the port's poll knows no candidates."""
+        began = clock.monotonic()
+        wanted = {one.explanation_id: one.participant.participant_id for one in explanations if one.participant}
+        entry = self._read_participants(flow_id)
+        known = {one.participant_id: one.submission_id for one in entry.value}
+        if not known.keys() >= set(wanted.values()) and entry.loaded_at < began:
+            entry = self._read_participants(flow_id, entry)
+            known = {one.participant_id: one.submission_id for one in entry.value}
+        return {explanation_id: known.get(participant_id) for explanation_id, participant_id in wanted.items()}
+
+    def _check_answered(self, explanation: Explanation, candidate: CandidatePlace) -> None:
+        if explanation.participant and explanation.participant.participant_id != candidate.participant_id:
+            raise PermanentError(
+                "wiseflow.participant_mismatch",
+                f"Explanation request {explanation.explanation_id} belongs to another participant than the case's.",
+                "Compare request and participant in WISEflow; the answer is not handed on before they agree.",
+                system=SYSTEM,
+            )
+        if explanation.state not in STATES or explanation.state < self._access.answer_state:
+            raise NotReadyError(
+                "wiseflow.answer_withdrawn",
+                f"Explanation request {explanation.explanation_id} is in state {explanation.state} (again); "
+                f"an answer counts from state {self._access.answer_state}.",
+                "Nothing to do: the answer is fetched when the assessor has submitted it again.",
+                system=SYSTEM,
+            )
+
+
+def _is(participant: ListedParticipant, candidate: CandidatePlace) -> bool:
+    return participant.participant_id == candidate.participant_id
+
+
+def _may_be(participant: ListedParticipant, candidate: CandidatePlace) -> bool:
+    return participant.participant_id in (None, candidate.participant_id)
+
+
+def _submission(candidate: CandidatePlace, listed: Sequence[ListedParticipant]) -> int | None:
+    """The candidate's submission as the list has it; as it was known before where the list has no such candidate."""
+    known = (one.submission_id for one in listed if isinstance(one, Participant) and _is(one, candidate))
+    return next(known, candidate.submission_id)
+
+
+def _values(lists: dict[int, Entry[ParticipantList]]) -> dict[int, ParticipantList]:
+    return {flow_id: entry.value for flow_id, entry in lists.items()}
+
+
+def _characters(comments: Sequence[ListedComment]) -> int:
+    return sum(len(comment.content or "") for comment in comments if isinstance(comment, SubmissionComment))

@@ -1,0 +1,356 @@
+"""What WISEflow tells us, as values: flows, participants, explanation requests and comments (contract 4.2 to 4.4).
+
+Only the fields that a rule of ours reads: names of students and assessors are never taken in. Unknown fields are ignored. Which
+record is the right one is in `flow_matching`; how records are fetched is in `resources.wiseflow.client`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, AliasChoices, AliasPath, BeforeValidator, Field
+
+from casebridge.exams.fs_rows import clipped
+from casebridge.exams.identity import Evidence
+from casebridge.exams.visible_text import says_something
+from casebridge.fingerprint import short_hash
+from casebridge.personal_data import DomainModel, Personal
+
+NOT_ACTIVATED: Final = 0
+"""Flow state of a flow that nobody can take part in yet."""
+MARKED_STATES: Final = frozenset({3, 4, 5})
+"""Flow states PARTICIPATION_ENDED, CONCLUDED and ARCHIVED: there can be a grade to explain."""
+SUBMITTED: Final = 2
+ACCEPTED: Final = 3
+"""States of an explanation request (contract 4.2): the assessor has answered; the answer was accepted."""
+REPEATED_VARIANTS: Final = frozenset({1, 2})
+"""Flow variants REEXAMINATION and REMARKING."""
+
+
+FIRST_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""Whatever is dated before this is not dated: the first second of Unix time, or the first day of a calendar."""
+NOT_SET: Final = (0, "", "0")
+
+
+def _set_date(value: Any) -> Any:
+    """WISEflow writes 0 for a date that is not set (its own sample has `acceptDate: 0`); others write their calendar's first."""
+    moment = None if value in NOT_SET else _to_moment(value)
+    return None if isinstance(moment, datetime) and moment < FIRST_MOMENT else moment
+
+
+def _with_zone(value: datetime) -> datetime:
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:  # at the calendar's own ends, for "never": in UTC it would be beyond them
+        return value.replace(tzinfo=UTC)
+
+
+def _to_moment(value: Any) -> Any:
+    """Unix seconds of the old endpoints and ISO 8601 of the new ones; a time without a zone is UTC."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        try:
+            return datetime.fromtimestamp(value, UTC)
+        except (OverflowError, OSError):
+            raise ValueError("not a time that a calendar has") from None
+    return _with_zone(datetime.fromisoformat(value)) if isinstance(value, str) else value
+
+
+def _dated(value: datetime) -> datetime:
+    if value < FIRST_MOMENT:
+        raise ValueError("not set")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_to_moment), AfterValidator(_dated)]
+OptionalMoment = Annotated[Moment | None, BeforeValidator(_set_date)]
+
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a truth value is no number")  # noqa: TRY004 pydantic reports a ValueError as a field that is misstated
+    return value
+
+
+Id = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, lt=2**63)]
+"""A number that every database can hold. A truth value is none: `true` would be somebody's number 1."""
+
+
+def _set_id(value: Any) -> Any:
+    return None if value in NOT_SET and not isinstance(value, bool) else value
+
+
+OptionalId = Annotated[Id | None, BeforeValidator(_set_id)]
+"""Nobody's and nothing's id is 0 or empty: two that have it have nothing in common."""
+
+
+def _group(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(int(value) if value == value // 1 else value)
+    if isinstance(value, str):
+        value = value.strip()
+        return value if value.strip("0") else None
+    return value
+
+
+GroupId = Annotated[str | None, BeforeValidator(_group)]
+"""Number or text, as one; none where it is 0 or empty."""
+
+
+def _instead_of_null(default: Any) -> BeforeValidator:
+    """WISEflow may write null where it says nothing: it is as if the field were not there."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+Flag = Annotated[bool, _instead_of_null(default=False)]
+Ids = Annotated[tuple[Id, ...], _instead_of_null(())]
+
+
+class Flow(DomainModel):
+    """A flow as `GET /flow/{flowId}` and `GET /license/sis/flows/{sisCode}` describe it."""
+
+    flow_id: Id = Field(validation_alias=AliasChoices("id", "flowId"))
+    state: int
+    variant: int
+    combined_main_flow_id: OptionalId = Field(None, alias="combinedMainFlowId")
+    """Set on a sub-flow of a combined flow."""
+    combined_sub_flow_ids: Ids = Field((), alias="combinedSubFlowIds")
+    """Filled on the main flow of a combined flow."""
+    source_code: str | None = Field(None, alias="sisCode")
+
+
+class SourceHit(DomainModel):
+    """One hit of `POST /sources/search`; there the id of a flow is spelled `flowid`."""
+
+    code: str
+    flow_id: Id = Field(
+        validation_alias=AliasChoices(AliasPath("flow", "flowid"), AliasPath("flow", "flowId"), AliasPath("flow", "id"))
+    )
+
+
+@dataclass(frozen=True)
+class EvidenceNames:
+    """What a licence calls the systems whose names of a person are evidence, in lower case (contract 4.3 `[inferred]`)."""
+
+    user_names: frozenset[str] = frozenset({"feide"})
+    person_numbers: frozenset[str] = frozenset({"fs"})
+
+    @classmethod
+    def of(cls, user_names: str, person_numbers: str) -> "EvidenceNames":
+        """From settings: names with commas between them."""
+        return cls(_names(user_names), _names(person_numbers))
+
+
+def _names(with_commas: str) -> frozenset[str]:
+    return frozenset(name.strip().casefold() for name in with_commas.split(",") if name.strip())
+
+
+USUAL_NAMES: Final = EvidenceNames()
+
+
+class ExternalId(DomainModel):
+    """A name of a person in another system: the Feide name, FS's person number. `name` says which."""
+
+    name: str | None = None
+    value: Personal[str | None] = Field(None, coerce_numbers_to_str=True)
+
+
+class ParticipantUser(DomainModel):
+    """The person behind a participant, without the name."""
+
+    user_id: OptionalId = Field(None, alias="id")
+    external_ids: Personal[Annotated[tuple[ExternalId, ...], _instead_of_null(())]] = Field((), alias="externalIds")
+
+
+class Participant(DomainModel):
+    """A participant of a flow. `unique_exam_id` is the candidate number where the flow came from FS (contract 4.3)."""
+
+    participant_id: Id = Field(alias="participantId")
+    unique_exam_id: Personal[str | None] = Field(None, alias="uniqueExamId", coerce_numbers_to_str=True)
+    user_id: OptionalId = Field(None, alias="userId")
+    submission_id: OptionalId = Field(None, alias="submissionId")
+    group_id: GroupId = Field(None, alias="groupId")
+    """Participants with one group have handed in one submission together."""
+    user: Personal[ParticipantUser | None] = None
+
+    @property
+    def person(self) -> int | None:
+        """WISEflow's id of the person, the same on every flow."""
+        return self.user_id if self.user_id is not None else (self.user.user_id if self.user else None)
+
+    def evidence(self, names: EvidenceNames) -> Evidence:
+        """What WISEflow says of who this is. Personal data."""
+        return Evidence(self.unique_exam_id, self._external(names.user_names), self._external(names.person_numbers))
+
+    def _external(self, names: frozenset[str]) -> frozenset[str]:
+        """The person's names in the systems that are called so."""
+        external = self.user.external_ids if self.user else ()
+        found = (one.value.strip() for one in external if one.value and (one.name or "").strip().casefold() in names)
+        return frozenset(value for value in found if value)
+
+
+PARTICIPANT_FIELDS: Final = {name: field.alias or name for name, field in Participant.model_fields.items()}
+USER_FIELDS: Final = tuple(field.alias or name for name, field in ParticipantUser.model_fields.items())
+
+
+@dataclass(frozen=True)
+class UnreadableParticipant:
+    """A row of a flow's list of participants that is none: nobody is found in it, and it hides no other.
+
+    It may be anybody whom what can be read of it does not exclude.
+    """
+
+    participant_id: int | None
+    """Which participant it is, as far as the row says so."""
+    identity: str
+    known: Personal[Participant] = field(repr=False, compare=False)
+    """What can be read of it, each field for itself. The participant id there may be made up."""
+    unread: frozenset[str] = field(compare=False)
+    """The fields of `Participant` that are there in a form that cannot be read: they may say anything."""
+
+    @classmethod
+    def of(cls, row: Any) -> "UnreadableParticipant":
+        said = {name: row.get(alias) for name, alias in PARTICIPANT_FIELDS.items()} if isinstance(row, dict) else {}
+        read = {name: value for name, value in said.items() if _can_be_read(name, value)}
+        known = Participant.model_validate({"participant_id": 0, **read, "user": _known_user(said.get("user"))})
+        return cls(
+            _number(row, "participantId"),
+            short_hash("unreadable", clipped(row)),
+            known,
+            frozenset(PARTICIPANT_FIELDS.keys() - read.keys()),
+        )
+
+    @property
+    def submission_id(self) -> int | None:
+        """What was handed in, as far as the row says so."""
+        return self.known.submission_id
+
+    @property
+    def may_have_any_number(self) -> bool:
+        """Whether it has a candidate number that cannot be read."""
+        return "unique_exam_id" in self.unread
+
+    @property
+    def pieces_unread(self) -> int:
+        """How many pieces of evidence may be in what cannot be read: the number, and the user's two names."""
+        return ("unique_exam_id" in self.unread) + 2 * ("user" in self.unread)
+
+    @property
+    def may_be_in_any_group(self) -> bool:
+        return "group_id" in self.unread
+
+
+def _can_be_read(name: str, value: Any) -> bool:
+    try:
+        Participant.model_validate({"participant_id": 0, name: value})
+    except Exception:  # noqa: BLE001 whatever it is, it is this value's
+        return False
+    return True
+
+
+def _known_user(user: Any) -> dict[str, Any]:
+    """What can be read of a participant's user, of which something may be misstated."""
+    said = {name: user.get(name) for name in USER_FIELDS} if isinstance(user, dict) else {}
+    names = said.pop("externalIds", None)
+    known = {name: value for name, value in said.items() if _can_be_read("user", {name: value})}
+    one_by_one = names if isinstance(names, list) else []
+    return {**known, "externalIds": [one for one in one_by_one if _can_be_read("user", {"externalIds": [one]})]}
+
+
+class ExplanationParticipant(DomainModel):
+    """Whose explanation it is, on the flow."""
+
+    participant_id: Id = Field(alias="participantId")
+
+
+class AssignedAssessor(DomainModel):
+    """The assessor that must answer: on the flow, and as a user."""
+
+    assessor_id: OptionalId = Field(None, alias="assessorId")
+    user_id: OptionalId = Field(None, validation_alias=AliasPath("user", "id"))
+
+
+class Justification(DomainModel):
+    """The answer's text where WISEflow gives it on the request (contract 4.8 `[inferred]`)."""
+
+    text: Personal[str | None] = None
+
+
+class Explanation(DomainModel):
+    """An explanation request ("grade justification") on a flow."""
+
+    explanation_id: Id = Field(alias="explanationId")
+    state: int
+    request_date: Moment = Field(alias="requestDate")
+    assign_date: OptionalMoment = Field(None, alias="assignDate")
+    accept_date: OptionalMoment = Field(None, alias="acceptDate")
+    show_justification: Flag = Field(False, alias="showJustification")
+    participant: ExplanationParticipant | None = None
+    assigned_assessor: AssignedAssessor | None = Field(None, alias="assignedAssessor")
+    justification: Personal[Justification | None] = None
+
+    @property
+    def text(self) -> str | None:
+        """The text on the request itself, if there is one that says something."""
+        text = self.justification.text if self.justification else None
+        return text if text and says_something(text) else None
+
+
+@dataclass(frozen=True)
+class UnreadableExplanation:
+    """A row of a flow's list of explanation requests that is none. `identity` is the same for the same row."""
+
+    explanation_id: int | None
+    """Which request it is, as far as the row says so."""
+    identity: str
+    participant_id: int | None = None
+    """Whose request it is, likewise."""
+
+    @classmethod
+    def of(cls, row: Any) -> "UnreadableExplanation":
+        known = {name: row.get(name) for name in EXPLANATION_FIELDS} if isinstance(row, dict) else row
+        participant = row.get("participant") if isinstance(row, dict) else None
+        identity = short_hash("unreadable", clipped(known))
+        return cls(_number(row, "explanationId"), identity, _number(participant, "participantId"))
+
+
+EXPLANATION_FIELDS: Final = tuple(field.alias or name for name, field in Explanation.model_fields.items())
+"""What we read of a row: what else changes in it makes no other row of it."""
+
+
+class SubmissionComment(DomainModel):
+    """An assessor's comment on a submission. `container_id` is the submission that it is on."""
+
+    comment_id: Id = Field(alias="id")
+    container_id: OptionalId = Field(None, alias="containerId")
+    assessor_id: OptionalId = Field(None, alias="assessorId")
+    assessor_user_id: OptionalId = Field(None, alias="assessorUserId")
+    content: Personal[str | None] = None
+    share_type: Annotated[str, _instead_of_null("NONE")] = Field("NONE", alias="shareType")
+    created_at: Moment = Field(alias="createdAt")
+    updated_at: OptionalMoment = Field(None, alias="updatedAt")
+
+    @property
+    def changed_at(self) -> datetime:
+        """When its text was written last: never before it was created, whatever the other date says."""
+        return max(self.created_at, self.updated_at or self.created_at)
+
+
+@dataclass(frozen=True)
+class UnreadableComment:
+    """A row of a flow's list of comments that is none. `container_id` is the submission that it is on, as far as it says so."""
+
+    container_id: int | None
+    identity: str
+
+    @classmethod
+    def of(cls, row: Any) -> "UnreadableComment":
+        return cls(_number(row, "containerId"), short_hash("unreadable", clipped(row)))
+
+
+def _number(row: Any, name: str) -> int | None:
+    """An id of WISEflow's in a row that could not be read as a whole. Nobody's and nothing's id is 0."""
+    number = row.get(name) if isinstance(row, dict) else None
+    is_number = isinstance(number, int) and not isinstance(number, bool) and 0 < number < 2**63
+    return number if is_number else None

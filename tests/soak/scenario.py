@@ -1,0 +1,248 @@
+"""The day's work: requests appear in FS, answers are changed, an operator replays what died, and all the while faults strike.
+
+The bad part ends when the work is nearly done, or when its time is up; then everything is mended and carried to its end. That
+has no time of its own: it is over when nothing is left to do, or when nothing has moved for long.
+"""
+
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+from pymongo.errors import PyMongoError
+
+from casebridge.errors import ErrorCategory
+from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
+from tests.soak.data_faults import DataFaults
+from tests.soak.faults import Faults, rules
+from tests.soak.installation import Installation
+from tests.soak.odd_documents import plant
+from tests.soak.plan import Kind, plan
+from tests.soak.telling import ENDED, Telling, key_of, key_of_case
+
+LOOK_EVERY_SECONDS: Final = 0.5
+OPERATE_EVERY_SECONDS: Final = 3.0
+ALMOST_ALL: Final = 0.97
+ENOUGH: Final = 0.5
+"""Of the work, must be done while things go wrong, however long that takes."""
+BEGINNING_SECONDS: Final = 300.0
+"""If no request was sent by then, none ever will be, and the books say so."""
+LATER_VERSIONS: Final = 0.06
+"""So many answers, of all, are changed after they were given, and about as many requests after they were made."""
+VERSIONS_AT_ONCE: Final = 3
+"""They follow each other so closely that one may be found while the one before is on its way."""
+WAITING: Final = 300
+"""So many requests wait for their registration at once, at most: those that appear later meet other faults."""
+CODES_OF_CRASHES: Final = frozenset({"casebridge.worker_lost"})
+PLANTED_AT: Final = 0.5
+PLAIN_FROM: Final = 0.75
+REACH_BACK: Final = timedelta(days=2)
+TRIES_AFTER_CORRECTION: Final = 3
+"""An operator's, for a case whose data are right again: the first may come before the corrected row was read."""
+STANDSTILL_SECONDS: Final = 90.0
+"""Longer than a message may rightly wait: a minute, when its process has used up its share of a vendor's rates."""
+
+
+class Day:
+    """One soak. Afterwards `faults.struck` and `replayed` tell what it took."""
+
+    def __init__(self, installation: Installation, seed: int, messages: int, requests: int) -> None:
+        self._installation = installation
+        self._control = installation.world.control
+        self._requests = requests
+        self._draws = random.Random(f"{seed}:day")  # noqa: S311 - a seed must repeat it
+        self._changed = Counter[str]()
+        self._operated_at = 0.0
+        without = frozenset[Kind]() if installation.server.embedded else frozenset({Kind.SERVER_RESTART})
+        self.faults = Faults(installation, plan(seed, messages, without))
+        self.data = DataFaults(self._control, seed, requests, installation.without_numbers)
+        self.planted: list[str] = []
+        self._format = "html"
+        self.replayed = Counter[str]()
+        self._tried = Counter[str]()
+        self.bad_answers: set[tuple[str, str]] = set()
+
+    def run(self, seconds: float) -> None:
+        """`seconds` bounds the bad part, from the first request that was sent.
+
+        On a busy machine it lasts until enough was carried to have met all that goes wrong.
+        """
+        self._control.faults(*rules())
+        self.data.go_on(0.0)
+        started, began, done = time.monotonic(), None, 0.0
+        while not self._is_over(done):
+            now = time.monotonic()
+            passed = (now - began) / seconds if began is not None else 0.0
+            if (passed >= 1.0 and done >= ENOUGH) or (began is None and now - started > BEGINNING_SECONDS):
+                break
+            done = self._work(min(1.0, passed))
+            if began is None and done:
+                began = time.monotonic()
+            if began is not None:
+                self.faults.go_on(max(done, passed))
+            time.sleep(LOOK_EVERY_SECONDS)
+        self.faults.mend_everything()
+        self.bad_answers = {
+            (rule["system"], rule["kind"]) for rule in self._control.faults_in_force() if rule["struck"]
+        }
+        self._control.clear_faults()
+        self._carry_to_the_end()
+
+    def _is_over(self, done: float) -> bool:
+        return done >= ALMOST_ALL and self.faults.are_over and self.data.are_over
+
+    def _work(self, passed: float) -> float:
+        """Let the day go on as far as the work has come, or as much of its time has passed; returns the part that is done."""
+        counted = self._control.summary()
+        room = WAITING - (counted["requests"] - counted["registered"])
+        if counted["held"] and room > 0:
+            self._control.release(room)
+        done: float = (counted["dispatched"] + counted["registered"]) / (2 * self._requests)
+        if time.monotonic() - self._operated_at > OPERATE_EVERY_SECONDS:
+            self._operated_at = time.monotonic()
+            self._change_cases(done)
+            self.data.go_on(max(done, passed))
+            self._plant(max(done, passed))
+            self._change_the_format(max(done, passed))
+            self._replay()
+            sys.stderr.write(
+                f"  {done:4.0%} registered {counted['registered']} of {self._requests}, "
+                f"faults {sum(self.faults.struck.values())}, replayed {sum(self.replayed.values())}\n"
+            )
+        return done
+
+    def _change_the_format(self, passed: float) -> None:
+        """Assessors' comments are HTML for most of the day, and plain text at its end."""
+        if passed >= PLAIN_FROM and self._format == "html":
+            self._format = self._control.modes(comment_format="plain")["comment_format"]
+
+    def _change_cases(self, done: float) -> None:
+        """As many changes as belong to this point of the work: to answers that were given, to requests that wait."""
+        cases = self._control.cases()
+        answered = [case for case in cases if case["answerVersions"] and case["expected"] == "registered"]
+        asked = [case for case in cases if case["state"] in ("visible", "dispatched")]
+        for _ in range(self._outstanding("answers", done * LATER_VERSIONS, bool(answered))):
+            request, after_s = self._draws.choice(answered)["explanationRequestId"], 0.0
+            for _ in range(VERSIONS_AT_ONCE):
+                self._control.change_answer(request, after_s=after_s, edit=self._draws.random() < 1 / 2)
+                after_s += self._draws.uniform(0.5, 2.0)
+        for _ in range(self._outstanding("requests", done * LATER_VERSIONS, bool(asked))):
+            self._control.change(self._draws.choice(asked)["caseId"], frist=f"2031-01-{self._draws.randint(1, 28):02}")
+
+    def _outstanding(self, what: str, part: float, possible: bool) -> int:
+        missing = int(part * self._requests) - self._changed[what] if possible else 0
+        self._changed[what] += missing
+        return missing
+
+    def _plant(self, done: float) -> None:
+        """Somebody else puts documents into the queue that no release of ours wrote."""
+        if done < PLANTED_AT or self.planted:
+            return
+        with _database_may_be_away():
+            self.planted = plant(
+                self._installation.world.database, self._installation.bridge.institutions.active()[0].key
+            )
+
+    def _replay(self) -> None:
+        """What an operator does when the cause is gone: what died of crashes and outages, and nothing else, is begun anew.
+
+        Also what was set aside for a case whose data are right again, as the alert says.
+        """
+        with _database_may_be_away():
+            dead = self._installation.bridge.queue.find({"status": MessageStatus.DEAD.value}, limit=100_000)
+            for code in sorted({_code(message) for message in dead if _died_of_the_day(message)}):
+                order = Order(limit=len(dead), dry_run=False, reason="mended", asked_by="the soak")
+                report = self._installation.bridge.dead_letters.replay(DeadLetterFilter(code=code), order)
+                self.replayed[code] += report.changed
+            self._replay_corrected([message for message in dead if not _died_of_the_day(message)])
+
+    def _replay_corrected(self, letters: list[dict[str, Any]]) -> None:
+        if not letters or not self.data.corrected:
+            return
+        corrected = {key_of(row) for row in self._control.cases() if row["caseId"] in self.data.corrected}
+        ids = [letter["payload"]["caseId"] for letter in letters if _is_of_a_case(letter)]
+        for case in self._installation.world.database.cases.find({"_id": {"$in": ids}}):
+            name = case["correlationId"]
+            if key_of_case(case) in corrected and self._tried[name] < TRIES_AFTER_CORRECTION:
+                self._tried[name] += 1
+                order = Order(limit=len(letters), dry_run=False, reason="corrected", asked_by="the soak")
+                self._installation.bridge.dead_letters.replay(DeadLetterFilter(correlation_id=name), order)
+                self.replayed["corrected data"] += 1
+
+    def _carry_to_the_end(self) -> None:
+        """Until nothing is left to do; or until nothing gets better any more, and then the books will say what is missing."""
+        sys.stderr.write("  everything is mended; carrying what is left to its end\n")
+        better_at, best = time.monotonic(), float("-inf")
+        while time.monotonic() - better_at < STANDSTILL_SECONDS:
+            with _database_may_be_away():
+                self._end_the_hour()
+                left, done = self._left_and_done()
+                if not left:
+                    self._compare_back()
+                    left, done = self._left_and_done()
+                    left += self._untold()
+                if not left:
+                    return
+                if done - left > best:
+                    better_at, best = time.monotonic(), done - left
+            self._work(1.0)
+            time.sleep(LOOK_EVERY_SECONDS)
+
+    def _end_the_hour(self) -> None:
+        """Cases that came after their cause was told are told when its hour is over, which is longer than a soak."""
+        waiting = {"state": {"$in": ["sent", "muted"]}, "relay": {"$exists": False}, "dueAt": {"$exists": True}}
+        self._installation.world.database.alerts.update_many(waiting, {"$set": {"dueAt": LONG_AGO}})
+
+    def _left_and_done(self) -> tuple[int, int]:
+        """How much is still to be done, and how much has been done, by everybody's count."""
+        counted, database = self._control.summary(), self._installation.world.database
+        left = self.data.to_correct + (not self.planted)
+        left += counted["outstanding"] + counted["held"] + counted["stale_text"]
+        left += database.messages.count_documents({"status": {"$nin": ENDED}})
+        left += sum(map(_died_of_the_day, database.messages.find({"status": MessageStatus.DEAD.value}, {"errors": 1})))
+        left += database.alerts.count_documents({"dueAt": {"$exists": True}})
+        left += database.processed_messages.count_documents({"effectsDueAt": {"$gt": LONG_AGO}})
+        return left, counted["registrations"] + database.processed_messages.estimated_document_count()
+
+    def _compare_back(self) -> None:
+        """The reconciliation of every installation: whether FS and WISEflow still say what we believe."""
+        synchronisation, institutions = (
+            self._installation.bridge.synchronisation,
+            self._installation.bridge.institutions,
+        )
+        synchronisation.read_requests(institutions.active(), reach_back=REACH_BACK)
+        synchronisation.poll_answers(institutions.active(), also_answered=True)
+
+    def _untold(self) -> int:
+        telling = Telling(self._installation.world, self._control.cases())
+        return sum(map(len, telling.untold(self.planted).values()))
+
+
+def _died_of_the_day(message: dict[str, Any]) -> bool:
+    """A document that somebody else wrote may have no errors."""
+    last = (message.get("errors") or [{}])[-1]
+    return last.get("category") == ErrorCategory.TRANSIENT.value or last.get("code") in CODES_OF_CRASHES
+
+
+def _code(message: dict[str, Any]) -> str:
+    return str(message["errors"][-1]["code"])
+
+
+def _is_of_a_case(message: dict[str, Any]) -> bool:
+    payload = message.get("payload")
+    return isinstance(payload, dict) and bool(payload.get("caseId"))
+
+
+@contextmanager
+def _database_may_be_away() -> Iterator[None]:
+    """The operator tries again a little later."""
+    try:
+        yield
+    except PyMongoError:
+        return
