@@ -6,7 +6,6 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -16,9 +15,9 @@ from casebridge.settings import MongoDBSettings, Settings
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 from simulators import process as simulators_process
-from tests.kafka_broker import BROKERS, Broker, Brokers
-from tests.processes import Processes
-from tests.world import World, settings_for_tests
+from tests.support.kafka_broker import BROKERS, Broker, Brokers
+from tests.support.processes import Processes
+from tests.support.world import World, settings_for_tests
 
 RINGS = ("unit", "contract", "property", "integration", "crash", "end_to_end")
 SERVER = "server"
@@ -34,10 +33,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test's ring is its folder."""
+    """A test's ring is the first folder below `tests`."""
     for item in items:
-        ring = Path(item.path).parent.name
-        if ring in RINGS:
+        ring = next((name for name in RINGS if f"tests/{name}/" in item.path.as_posix()), None)
+        if ring:
             item.add_marker(getattr(pytest.mark, ring))
 
 

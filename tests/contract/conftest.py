@@ -12,11 +12,11 @@ from local_servers.kafka import KafkaNotFoundError
 from local_servers.mongodb import EmbeddedMongoDB
 from local_servers.secured_kafka import SecuredKafka
 from local_servers.secured_mongodb import SecuredMongoDB
-from tests.certificates import CertificateFiles, make_certificate
-from tests.contract.servers import EMBEDDED, NAMED_URI, SECURED, SERVERS
-from tests.kafka_bench import Bench
-from tests.kafka_broker import kafka_settings
-from tests.required import required_in_ci
+from tests.support.certificates import CertificateFiles, make_certificate
+from tests.support.kafka_broker import kafka_settings
+from tests.support.kafka_inbox import Bench
+from tests.support.mongodb_servers import EMBEDDED, NAMED_URI, SECURED, SERVERS
+from tests.support.required_servers import required_in_ci
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from casebridge.clock import ServerClock
 from casebridge.crash_points import CRASH_POINTS, SimulatedCrashError
 from resources.wiring.bridge import Bridge
 from tests.crash.test_killed_listener import show_answers
-from tests.ledger import check_everything
-from tests.shifted_clock import ShiftedClock
-from tests.world import World
+from tests.support.end_state import check_everything
+from tests.support.shifted_clock import ShiftedClock
+from tests.support.world import World
 
 ROUNDS = 6
 FATAL = frozenset({"claimed"})

@@ -11,10 +11,10 @@ from tests.crash.test_killed_listener import (
     carry_to_the_end,
     queue_two_answers_and_two_requests,
 )
-from tests.ledger import check_everything
-from tests.patience import wait_until
-from tests.processes import Crash, Processes
-from tests.world import World
+from tests.support.end_state import check_everything
+from tests.support.processes import Crash, Processes
+from tests.support.waiting import wait_until
+from tests.support.world import World
 
 
 @pytest.mark.parametrize("point", [point for point in CRASH_POINTS if point not in READING])

@@ -15,10 +15,10 @@ import pytest
 
 from casebridge.crash_points import CRASH_POINTS
 from tests.crash.test_killed_listener import READING, queue_two_answers_and_two_requests, show_answers
-from tests.dagster_run import execute
-from tests.passes import listen_for_passes
-from tests.patience import wait_until
-from tests.world import World
+from tests.support.crash_points_passed import listen_for_passes
+from tests.support.dagster_run import execute
+from tests.support.waiting import wait_until
+from tests.support.world import World
 
 
 def test_a_listener_comes_to_all_places_but_those_of_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,10 @@
 import signal
 
 from tests.crash.test_killed_listener import carry_to_the_end
-from tests.ledger import check_everything
-from tests.patience import wait_until
-from tests.processes import Processes
-from tests.world import World
+from tests.support.end_state import check_everything
+from tests.support.processes import Processes
+from tests.support.waiting import wait_until
+from tests.support.world import World
 
 REQUESTS = 6
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from casebridge.crash_points import CONSUMER_CRASH_POINTS
-from tests.kafka_broker import Broker, Topic, kafka_settings
-from tests.kafka_requests import request_values
-from tests.ledger import check_everything
-from tests.patience import wait_until
-from tests.processes import START_SECONDS, Crash, Processes
-from tests.world import World
+from tests.support.end_state import check_everything
+from tests.support.kafka_broker import Broker, Topic, kafka_settings
+from tests.support.kafka_requests import request_values
+from tests.support.processes import START_SECONDS, Crash, Processes
+from tests.support.waiting import wait_until
+from tests.support.world import World
 
 REQUESTS = 3
 PASSED = ("cases_written", "messages_written", "keys_written", *CONSUMER_CRASH_POINTS)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.crash.test_killed_listener import show_answers
-from tests.dagster_run import DagsterRuns
-from tests.ledger import check_everything
-from tests.patience import wait_until
-from tests.processes import Crash
-from tests.world import World
+from tests.support.dagster_run import DagsterRuns
+from tests.support.end_state import check_everything
+from tests.support.processes import Crash
+from tests.support.waiting import wait_until
+from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 1.0

@@ -3,10 +3,10 @@
 import pytest
 
 from casebridge.crash_points import CRASH_POINTS
-from tests.ledger import check_everything
-from tests.patience import wait_until
-from tests.processes import Crash, Processes
-from tests.world import World
+from tests.support.end_state import check_everything
+from tests.support.processes import Crash, Processes
+from tests.support.waiting import wait_until
+from tests.support.world import World
 
 LEASE_SECONDS = 1.0
 ONE_WORKER = ("--workers", "1")

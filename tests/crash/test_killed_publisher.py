@@ -7,11 +7,11 @@ import pytest
 
 from casebridge.crash_points import PRODUCER_CRASH_POINTS
 from tests.crash.test_killed_listener import carry_to_the_end
-from tests.kafka_broker import Broker, Topic, headers_of, kafka_settings
-from tests.ledger import check_everything
-from tests.patience import wait_until
-from tests.processes import Crash, Processes
-from tests.world import World
+from tests.support.end_state import check_everything
+from tests.support.kafka_broker import Broker, Topic, headers_of, kafka_settings
+from tests.support.processes import Crash, Processes
+from tests.support.waiting import wait_until
+from tests.support.world import World
 
 REQUESTS = 3
 

@@ -5,10 +5,10 @@ import signal
 import pytest
 
 from tests.crash.test_killed_listener import READING
-from tests.ledger import check_everything
-from tests.patience import wait_until
-from tests.processes import Crash, Processes
-from tests.world import World
+from tests.support.end_state import check_everything
+from tests.support.processes import Crash, Processes
+from tests.support.waiting import wait_until
+from tests.support.world import World
 
 LEASE_SECONDS = 1.0
 WHILE_READING_FS = [Crash(point) for point in READING]

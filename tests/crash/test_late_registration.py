@@ -8,10 +8,10 @@ from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from resources.wiring.bridge import Bridge
-from tests.patience import wait_until
-from tests.processes import Crash, Processes
-from tests.shifted_clock import ShiftedClock
-from tests.world import World
+from tests.support.processes import Crash, Processes
+from tests.support.shifted_clock import ShiftedClock
+from tests.support.waiting import wait_until
+from tests.support.world import World
 
 REGISTRATION = {"system": "fs", "method": "POST", "path": "/begrunnelser/"}
 REGISTRATIONS = "fs POST /begrunnelser/{examSystem}"

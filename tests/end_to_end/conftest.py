@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from demo.platform import Platform, Size, looking_bridge, running_platform
 from local_servers.chromium import ARGUMENTS, installed_chromium
-from tests.patience import wait_until
-from tests.required import required_in_ci
+from tests.support.required_servers import required_in_ci
+from tests.support.waiting import wait_until
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SIZE = Size(institutions=3, courses=6, requests=30)

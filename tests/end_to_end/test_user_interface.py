@@ -5,7 +5,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from demo.platform import Platform
 from tests.end_to_end.conftest import SIZE, TakePicture
-from tests.patience import wait_until
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(400)  # the first test waits for the platform and its round
 

@@ -17,9 +17,9 @@ from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
 from orchestration.build import build_defs
 from resources.wiring.bridge import Bridge
 from resources.wiring.bridge_resource import BridgeResource
-from tests.manual_clock import ManualClock
-from tests.required import required_in_ci
-from tests.world import World
+from tests.support.manual_clock import ManualClock
+from tests.support.required_servers import required_in_ci
+from tests.support.world import World
 
 DYNAMIC_PARTITIONS = "institution"
 

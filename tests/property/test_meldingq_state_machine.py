@@ -23,7 +23,7 @@ from casebridge.messaging.queue.finished import Finished
 from casebridge.messaging.queue.interventions import Chosen
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
-from tests.manual_clock import ManualClock
+from tests.support.manual_clock import ManualClock
 
 LEASE = timedelta(seconds=60)
 RETRY = timedelta(seconds=15)

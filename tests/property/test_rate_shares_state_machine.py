@@ -11,8 +11,8 @@ from pymongo.errors import AutoReconnect
 
 from casebridge.database import Database
 from casebridge.rates.division import WHOLE
-from tests.manual_clock import ManualSeconds
-from tests.rate_processes import RateProcess
+from tests.support.manual_clock import ManualSeconds
+from tests.support.rate_processes import RateProcess
 
 LIMIT = 12
 RATES = [(LIMIT, 1.0)]

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from casebridge.messaging.queue.message import MessageStatus
-from tests.looks import Looks, step_entry
 from tests.soak.telling import Telling
-from tests.world import World
+from tests.support.read_only_steps import Looks, step_entry
+from tests.support.world import World
 
 TELLING_LINES: Final = 3
 """Of an alert's text: cause and next action. The cases are in the last line."""

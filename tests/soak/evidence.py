@@ -18,7 +18,7 @@ from casebridge.database import Database, Document
 from tests.soak.checks import Books
 from tests.soak.installation import Installation
 from tests.soak.telling import key_of, key_of_case
-from tests.world import World
+from tests.support.world import World
 
 CALLS: Final = 2_000
 """So many the simulators remember."""

@@ -23,7 +23,7 @@ from simulators.process import RunningSimulators, running
 from tests.soak import poller, wandering_clock
 from tests.soak.server import Server, server_of_this_run
 from tests.soak.wandering_clock import set_wrong
-from tests.world import World, settings_for_tests
+from tests.support.world import World, settings_for_tests
 
 ROOT: Final = Path(__file__).parents[2]
 CASEBRIDGE: Final = str(Path(sys.executable).with_name("casebridge"))

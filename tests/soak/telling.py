@@ -17,7 +17,7 @@ from typing import Any, Final
 from casebridge.errors import ErrorCategory
 from casebridge.exams.explanations.case_state import CaseState
 from casebridge.messaging.queue.message import MessageStatus
-from tests.world import World
+from tests.support.world import World
 
 REGISTERED: Final = "registered"
 WITHDRAWN: Final = "withdrawn"

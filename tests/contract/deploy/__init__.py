@@ -1,0 +1,1 @@
+"""Tests of deploy, in the ring `contract`."""

@@ -1,0 +1,1 @@
+"""Tests of fs, in the ring `contract`."""

@@ -1,0 +1,399 @@
+"""The FS client against the simulated FS-Digex, and against answers that no simulator gives (contract 3)."""
+
+import base64
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from casebridge.errors import AuthBrokenError, CaseError, PermanentError, TransientError
+from casebridge.exams.fs_rows import UnreadableRow, read_row
+from casebridge.exams.models import ChangedExam, ExamChanges, ExplanationRegistration, ExplanationRequest
+from casebridge.institutions.institution import Institution
+from casebridge.secrets import Secrets
+from casebridge.settings import FsSettings, HttpSettings
+from resources.fs.client import FsDigexClient
+from simulators.process import RunningSimulators
+from tests.support.recorded_clients import SimulatedWorld
+from tests.support.scripted_server import ScriptedServer, answer
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+MODES = {"fs_list_shape": "exams", "fs_siden": "normal", "fs_duplicates": False}
+
+
+@pytest.fixture
+def world(simulators: RunningSimulators) -> Iterator[SimulatedWorld]:
+    control = simulators.control
+    control.clear_faults()
+    control.modes(**MODES)
+    prepared = SimulatedWorld(
+        simulators,
+        control.population(institutions=2, courses=4, requests=20, seed=9, hold=False, oddities=False, variety=False),
+    )
+    yield prepared
+    prepared.close()
+    control.modes(**MODES)
+
+
+@pytest.fixture
+def institution(world: SimulatedWorld) -> Institution:
+    return world.institutions()[0]
+
+
+@pytest.fixture
+def registry(world: SimulatedWorld, institution: Institution) -> FsDigexClient:
+    return world.registry(institution)
+
+
+@pytest.fixture
+def cases(simulators: RunningSimulators, institution: Institution) -> list[dict[str, Any]]:
+    """The institution's cases, as the simulator knows them."""
+    return [case for case in simulators.control.cases() if case["orgId"] == institution.org_id]
+
+
+def registration(case: dict[str, Any], text: str = "En begrunnelse 👍 æøå") -> ExplanationRegistration:
+    return ExplanationRegistration(
+        case["examId"], case["personlopenr"], case["kandidatnr"], "1", date(2026, 1, 15), text
+    )
+
+
+def row(registry: FsDigexClient, case: dict[str, Any]) -> dict[str, Any]:
+    rows = registry.explanation_rows(case["examId"])
+    return next(one for one in rows if one["personlopenr"] == case["personlopenr"])
+
+
+def test_all_changes_and_all_rows_are_read(registry: FsDigexClient, cases: list[dict[str, Any]]) -> None:
+    changed = registry.changed_exams(LONG_AGO).exams
+    assert {exam.vurd_id for exam in changed} == {case["examId"] for case in cases}
+    assert [exam.changed_at for exam in changed] == sorted(exam.changed_at for exam in changed)
+    assert all(exam.rows is None and exam.changed_at.tzinfo is UTC for exam in changed)
+    rows = [
+        ExplanationRequest.model_validate(one) for exam in changed for one in registry.explanation_rows(exam.vurd_id)
+    ]
+    assert {(one.vurd_id, one.personlopenr) for one in rows} == {
+        (case["examId"], case["personlopenr"]) for case in cases
+    }
+
+
+def test_the_list_may_hold_whole_requests(
+    registry: FsDigexClient, cases: list[dict[str, Any]], simulators: RunningSimulators
+) -> None:
+    as_exams = list(registry.changed_exams(LONG_AGO).exams)
+    simulators.control.modes(fs_list_shape="requests")
+    as_requests = registry.changed_exams(LONG_AGO).exams
+    assert [replace(exam, rows=None) for exam in as_requests] == as_exams
+    rows = [one for exam in as_requests for one in exam.rows or ()]
+    assert {(one["examId"], one["personlopenr"]) for one in rows} == {
+        (case["examId"], case["personlopenr"]) for case in cases
+    }
+
+
+@pytest.mark.parametrize("shape", ["exams", "requests"])
+def test_lines_that_come_twice_count_once(registry: FsDigexClient, simulators: RunningSimulators, shape: str) -> None:
+    simulators.control.modes(fs_list_shape=shape)
+    once = registry.changed_exams(LONG_AGO)
+    simulators.control.modes(fs_duplicates=True)
+    assert registry.changed_exams(LONG_AGO) == once
+
+
+def test_since_is_included_and_what_is_older_is_not(registry: FsDigexClient) -> None:
+    newest = registry.changed_exams(LONG_AGO).exams[-1]
+    assert newest in registry.changed_exams(newest.changed_at).exams
+    assert newest not in registry.changed_exams(newest.changed_at + timedelta(seconds=1)).exams
+
+
+def test_the_format_of_siden_is_a_setting(
+    world: SimulatedWorld, institution: Institution, registry: FsDigexClient, simulators: RunningSimulators
+) -> None:
+    simulators.control.modes(fs_siden="date")
+    with pytest.raises(PermanentError) as caught:
+        registry.changed_exams(LONG_AGO)
+    assert caught.value.code == "fs.list_refused"
+    assert world.registry(institution, siden_format="%d.%m.%Y").changed_exams(LONG_AGO).exams
+
+
+def test_further_parameters_are_sent(
+    world: SimulatedWorld, institution: Institution, simulators: RunningSimulators
+) -> None:
+    world.registry(institution, extra_parameters={"type": "BEGRUNN"}).changed_exams(LONG_AGO)
+    [call] = simulators.control.requests_log(system="fs", limit=1)
+    assert f"institusjonsnr={institution.institusjonsnr}&siden=2020-01-01T01%3A00%3A00&type=BEGRUNN" == call["query"]
+
+
+def test_an_explanation_is_registered_once_however_often_it_is_sent(
+    registry: FsDigexClient, cases: list[dict[str, Any]], simulators: RunningSimulators
+) -> None:
+    registry.register_explanation(registration(cases[0]))
+    registry.register_explanation(registration(cases[0]))
+    registered = row(registry, cases[0])
+    assert registered["datoVedtakFormidlet"] == "2026-01-15"
+    assert registered["begrunnelse"]["tekst"] == "En begrunnelse 👍 æøå"
+    assert registered["begrunnelse"]["format"] == "text/plain"
+    summary = simulators.control.summary()
+    assert (summary["registered"], summary["repeated_posts"]) == (1, 1)
+
+
+def test_control_characters_are_left_out_and_counted_in_the_log(
+    registry: FsDigexClient, cases: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    registry.register_explanation(registration(cases[0], "Godt\x00 svar\x0b\r\n\tmen \ud800kort"))
+    assert row(registry, cases[0])["begrunnelse"]["tekst"] == "Godt svar\r\n\tmen kort"
+    assert "3 control characters" in caplog.text
+    assert "svar" not in caplog.text
+
+
+@pytest.mark.parametrize(("text", "code"), [(" \n", "fs.text_empty"), ("æ" * 6, "fs.text_too_long")])
+def test_what_fs_could_not_take_is_not_sent(
+    world: SimulatedWorld,
+    institution: Institution,
+    cases: list[dict[str, Any]],
+    simulators: RunningSimulators,
+    text: str,
+    code: str,
+) -> None:
+    calls = simulators.control.summary()["calls"]["fs"]
+    with pytest.raises(PermanentError) as caught:
+        world.registry(institution, maximum_text_bytes=10).register_explanation(registration(cases[0], text))
+    assert caught.value.code == code
+    assert simulators.control.summary()["calls"]["fs"] == calls
+
+
+def test_a_case_that_was_finished_otherwise_is_a_matter_for_a_person(
+    registry: FsDigexClient, cases: list[dict[str, Any]], simulators: RunningSimulators
+) -> None:
+    simulators.control.withdraw(cases[0]["caseId"], text="Skrevet i FS")
+    with pytest.raises(PermanentError) as caught:
+        registry.register_explanation(registration(cases[0]))
+    assert caught.value.code == "fs.finished_otherwise"
+    assert row(registry, cases[0])["begrunnelse"]["tekst"] == "Skrevet i FS"
+
+
+UNKNOWN_EXAM = base64.urlsafe_b64encode("901||NONE||1||S||2025||HØST".encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda registry, case: registry.explanation_rows(UNKNOWN_EXAM),
+        lambda registry, case: registry.register_explanation(registration({**case, "examId": UNKNOWN_EXAM})),
+    ],
+)
+def test_an_unknown_exam(
+    registry: FsDigexClient, cases: list[dict[str, Any]], call: Callable[[FsDigexClient, dict[str, Any]], object]
+) -> None:
+    with pytest.raises(PermanentError) as caught:
+        call(registry, cases[0])
+    assert caught.value.code == "fs.exam_unknown"
+
+
+def test_a_wrong_institution_is_forbidden_and_pauses(world: SimulatedWorld, institution: Institution) -> None:
+    stranger = institution.model_copy(update={"institusjonsnr": 999})
+    with pytest.raises(AuthBrokenError) as caught:
+        world.registry(stranger).changed_exams(LONG_AGO)
+    assert caught.value.code == "fs.forbidden"
+
+
+def test_refused_credentials(
+    registry: FsDigexClient, institution: Institution, cases: list[dict[str, Any]], simulators: RunningSimulators
+) -> None:
+    registry.check_credentials()
+    simulators.control.credentials(institution.org_id, "fs", valid=False)
+    for call in (
+        registry.check_credentials,
+        lambda: registry.changed_exams(LONG_AGO),
+        lambda: registry.explanation_rows(cases[0]["examId"]),
+        lambda: registry.register_explanation(registration(cases[0])),
+    ):
+        with pytest.raises(AuthBrokenError) as caught:
+            call()
+        assert caught.value.code == "fs.credentials_refused"
+    simulators.control.credentials(institution.org_id, "fs", valid=True)
+    registry.check_credentials()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "drop"},
+        {"kind": "status", "status": 502},
+        {"kind": "html"},
+        {"kind": "empty"},
+        {"kind": "invalid_json"},
+    ],
+    ids=lambda rule: rule["kind"],
+)
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_a_registration_whose_answer_was_lost_is_repeated_without_harm(
+    registry: FsDigexClient,
+    cases: list[dict[str, Any]],
+    simulators: RunningSimulators,
+    rule: dict[str, Any],
+    after_effect: bool,
+) -> None:
+    simulators.control.faults({"system": "fs", "method": "POST", "times": 1, "after_effect": after_effect, **rule})
+    with pytest.raises(TransientError):
+        registry.register_explanation(registration(cases[0]))
+    registry.register_explanation(registration(cases[0]))
+    summary = simulators.control.summary()
+    assert (summary["registered"], summary["registrations"]) == (1, 1)
+
+
+# What the simulator, being faithful, never answers
+
+
+def scripted(server: ScriptedServer, **settings: Any) -> FsDigexClient:
+    institution = Institution.model_validate(
+        {
+            "orgId": "uis.no", "navn": "UiS", "institusjonsnr": 217, "env": "test", "examSystem": "WISEFLOW",
+            "digex": {"baseUrl": server.address, "credentialRef": "x"},
+        }
+    )  # fmt: skip
+    secrets = Secrets({"CASEBRIDGE_SECRET_X_USERNAME": "usér", "CASEBRIDGE_SECRET_X_PASSWORD": "p€ss"})
+    return FsDigexClient(
+        institution, secrets, FsSettings(**settings), HttpSettings(total_seconds=5.0, read_seconds=5.0)
+    )
+
+
+def test_credentials_are_sent_without_being_asked_for_and_as_utf_8() -> None:
+    with ScriptedServer(answer("200 OK", b"[]")) as server:
+        registry = scripted(server)
+        assert registry.changed_exams(LONG_AGO).exams == ()
+        assert f"Authorization: Basic {base64.b64encode('usér:p€ss'.encode()).decode()}" in server.requests[0]
+        registry.close()
+
+
+def changed(body: object) -> list[ChangedExam]:
+    return list(changes(json.dumps(body).encode()).exams)
+
+
+def changes(body: bytes) -> ExamChanges:
+    with ScriptedServer(answer("200 OK", body)) as server:
+        registry = scripted(server)
+        try:
+            return registry.changed_exams(LONG_AGO)
+        finally:
+            registry.close()
+
+
+GOOD = {"examId": "abc", "sistEndret": "2026-01-08T09:14:22+01:00"}
+
+
+@pytest.mark.parametrize("body", [{"begrunnelser": []}, None, "x", 3])
+def test_an_answer_that_is_no_list_fails_as_a_whole(body: object) -> None:
+    with pytest.raises(CaseError) as caught:
+        changed(body)
+    assert caught.value.code == "fs.list_unreadable"
+
+
+TOO_DEEP = "[" * 200_000 + "]" * 200_000
+BAD_ITEMS = {
+    "a text": '"abc"',
+    "a number": "17",
+    "nothing": "null",
+    "a list": "[]",
+    "without examId": '{"sistEndret": "2026-01-08T09:14:22+01:00"}',
+    "examId is a number": '{"examId": 17, "sistEndret": "2026-01-08T09:14:22+01:00"}',
+    "examId of a megabyte": json.dumps({"examId": "x" * 1_000_000, "sistEndret": "2026-01-08T09:14:22+01:00"}),
+    "a lone surrogate": '{"examId": "a\\ud800", "sistEndret": "2026-01-08T09:14:22+01:00"}',
+    "a NUL": '{"examId": "a\\u0000", "sistEndret": "2026-01-08T09:14:22+01:00"}',
+    "nested too deeply": '{"examId": "deep", "sistEndret": ' + TOO_DEEP + "}",
+    "a number of 5,000 digits": '{"examId": "long", "sistEndret": ' + "9" * 5000 + "}",
+}
+
+
+@pytest.mark.parametrize("bad", BAD_ITEMS.values(), ids=BAD_ITEMS)
+def test_a_line_that_cannot_be_read_hides_no_other(bad: str) -> None:
+    good = json.dumps(GOOD)
+    found = changes(f"[{good}, {bad}, {good.replace('abc', 'def')}]".encode())
+    assert [exam.vurd_id for exam in found.exams] == ["abc", "def"]
+    assert len(found.unreadable) == 1
+
+
+@pytest.mark.parametrize("changed_at", ["yesterday", True, 1e300, "32.01.2026", None, "9999-12-31T23:59:59-10:00"])
+def test_a_line_without_a_time_is_told_of_and_its_exam_is_read(changed_at: object) -> None:
+    found = changes(json.dumps([GOOD, {"examId": "def", "sistEndret": changed_at, "brukernavn": "kari.n"}]).encode())
+    assert {exam.vurd_id: exam.changed_at is None for exam in found.exams} == {"abc": False, "def": True}
+    assert ["sistEndret" in line.fault for line in found.unreadable] == [True]
+    assert "kari" not in repr(found)
+
+
+@pytest.mark.parametrize("bad", BAD_ITEMS.values(), ids=BAD_ITEMS)
+def test_what_is_no_row_hides_no_row(bad: str) -> None:
+    body = f'{{"begrunnelser": [{{"personlopenr": 1}}, {bad}, {{"personlopenr": 2}}]}}'.encode()
+    with ScriptedServer(answer("200 OK", body)) as server:
+        registry = scripted(server)
+        rows = registry.explanation_rows("abc")
+        registry.close()
+    assert [row.get("personlopenr") for row in rows] == [1, None, 2]
+    assert len([row for row in rows if isinstance(read_row(row), UnreadableRow)]) == 3
+
+
+def test_a_time_without_a_zone_is_oslos() -> None:
+    [exam] = changed([{"examId": "abc", "sistEndret": "08.01.2026 09:14:22"}])
+    assert exam.changed_at == datetime(2026, 1, 8, 8, 14, 22, tzinfo=UTC)
+
+
+def test_an_exam_is_fetched_whole_when_one_of_its_lines_brought_no_request() -> None:
+    request = {**GOOD, "personlopenr": 1, "kandidatnr": 2, "datoKlageMottat": "2026-01-08"}
+    assert changed([GOOD, request]) == [ChangedExam("abc", datetime(2026, 1, 8, 8, 14, 22, tzinfo=UTC), None)]
+    [exam] = changed([request, {**request, "personlopenr": 3}, request])
+    assert [one["personlopenr"] for one in exam.rows or ()] == [1, 3]
+
+
+def test_a_request_with_a_missing_field_is_still_a_request() -> None:
+    [exam] = changed([{**GOOD, "kandidatnr": 2}])
+    assert exam.rows == ({**GOOD, "kandidatnr": 2},)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"examId": "abc", "begrunnelser": [{"personlopenr": 1}]}, [{"personlopenr": 1, "examId": "abc"}]),
+        ([{"personlopenr": 1, "examId": "abc"}], [{"personlopenr": 1, "examId": "abc"}]),
+        ({"begrunnelser": [{"nonsense": True}]}, [{"nonsense": True, "examId": "abc"}]),
+        ({"begrunnelser": []}, []),
+    ],
+)
+def test_rows_are_handed_on_raw_with_their_exam(body: object, expected: list[dict[str, Any]]) -> None:
+    with ScriptedServer(answer("200 OK", json.dumps(body).encode())) as server:
+        registry = scripted(server)
+        assert registry.explanation_rows("abc") == expected
+        registry.close()
+
+
+@pytest.mark.parametrize("body", [{}, {"begrunnelser": None}, None, 3])
+def test_rows_that_are_none_are_never_no_rows(body: object) -> None:
+    with ScriptedServer(answer("200 OK", json.dumps(body).encode())) as server:
+        registry = scripted(server)
+        with pytest.raises(TransientError) as caught:
+            registry.explanation_rows("abc")
+        assert caught.value.code == "fs.shape_unknown"
+        registry.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "is_registered"),
+    [
+        (answer("201 Created"), True),
+        (answer("204 No Content"), True),
+        (answer("200 OK", b"{}"), True),
+        (answer("200 OK", b""), False),
+        (answer("200 OK", b"<html>Planned maintenance</html>"), False),
+        (answer("201 Created", b"<html>Planned maintenance</html>"), False),
+    ],
+)
+def test_only_what_looks_like_fs_counts_as_registered(script: Any, is_registered: bool) -> None:
+    case = {"examId": "abc", "personlopenr": 481223, "kandidatnr": 1042}
+    with ScriptedServer(script) as server:
+        registry = scripted(server)
+        if is_registered:
+            registry.register_explanation(registration(case))
+        else:
+            with pytest.raises(TransientError):
+                registry.register_explanation(registration(case))
+        registry.close()

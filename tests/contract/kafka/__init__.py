@@ -1,0 +1,1 @@
+"""Tests of kafka, in the ring `contract`."""

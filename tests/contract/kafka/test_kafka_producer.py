@@ -1,0 +1,146 @@
+"""Kafka: publications and dead letters arrive as they are owed, whatever the broker does."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from casebridge.errors import PermanentError
+from casebridge.messaging.outbox.effect import Settlement
+from casebridge.messaging.outbox.publication import EFFECT_ID, Publication
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus
+from casebridge.sources.dead_record import announce_dead_record, dead_letter_topic
+from casebridge.sources.record import Record
+from resources.kafka.producer import KafkaChannel
+from tests.support.each_kafka import EACH, EACH_OWN, KAFKA_MARKS
+from tests.support.kafka_broker import Broker, Topic, headers_of
+from tests.support.kafka_inbox import Bench, message_from, message_of, words
+from tests.support.waiting import wait_until
+
+pytestmark = KAFKA_MARKS
+SEVERAL = 12
+FAILED_AT = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
+
+
+@EACH
+def test_a_publication_arrives_with_key_value_and_headers_in_order(
+    broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    bench = bench_on(broker)
+    owed = [
+        Publication(bench.answers.name, b"case", value, (("why", b"because"),)).owed_by(message_of(value))
+        for value in words(SEVERAL)
+    ]
+    channel = KafkaChannel(bench.settings)
+
+    assert channel.deliver([effect.document() for effect in owed]) == {}
+    channel.close()
+
+    records = bench.answers.read(SEVERAL)
+    assert [record.value for record in records] == words(SEVERAL)
+    assert {record.key for record in records} == {b"case"}
+    assert [headers_of(record) for record in records] == [{"why": "because", EFFECT_ID: effect.id} for effect in owed]
+
+
+@EACH_OWN
+def test_what_a_broker_that_is_away_does_not_take_stays_owed(
+    own_broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    bench = bench_on(own_broker, request_seconds=2.0)
+    channel = KafkaChannel(bench.settings)
+    owed = [Publication(bench.answers.name, b"case", value).owed_by(message_of(value)).document() for value in words(4)]
+    assert channel.deliver(owed[:1]) == {}
+
+    own_broker.child.kill()
+    assert set(channel.deliver(owed[1:])) == {effect["id"] for effect in owed[1:]}
+    assert channel.deliver(owed[1:]) == {effect["id"]: "kafka.unreachable" for effect in owed[1:]}
+    own_broker.restart()
+
+    wait_until(lambda: channel.deliver(owed[1:]) == {}, "the broker takes it again", 40.0)
+    kept = words(4) if own_broker.keeps_its_data else words(3, first=1)
+    assert [record.value for record in bench.answers.read(len(kept))] == kept
+    channel.close()
+
+
+def dead_message(bench: Bench, value: bytes) -> tuple[Message, Settlement]:
+    """A message that came by Kafka and has just been given up."""
+    record = Record(bench.requests.name, "id", 0, 42, FAILED_AT, b"case", value, (("why", b"because"),))
+    document = {**message_from(record).document(FAILED_AT), "origin": record.origin(), "generation": 2}
+    document["errors"] = [{"at": FAILED_AT, "code": "wiseflow.timeout"}]
+    failure = Failure(
+        FAILED_AT + timedelta(minutes=13), 5, "find_exam", "transient", "wiseflow.timeout", "No answer.", "Replay it."
+    )
+    return Message.from_document(document), Settlement(MessageStatus.DEAD, "find_exam", failure)
+
+
+@EACH
+def test_a_dead_letter_bears_the_record_and_its_road(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+    bench = bench_on(broker)
+    message, settlement = dead_message(bench, b'{"a": "\xc3\xb8"}')
+    channel = KafkaChannel(bench.settings)
+
+    assert channel.deliver([effect.document() for effect in announce_dead_record(message, settlement)]) == {}
+    channel.close()
+
+    (letter,) = Topic(broker.address, dead_letter_topic(bench.requests.name)).read(1)
+    assert (letter.key, json.loads(letter.value)) == (b"case", {"a": "ø"})
+    headers = dict(headers_of(letter))
+    assert headers.pop(EFFECT_ID)
+    assert headers == {
+        "why": "because",
+        "kafka_dlt-original-topic": bench.requests.name,
+        "kafka_dlt-original-partition": "0",
+        "kafka_dlt-original-offset": "42",
+        "kafka_dlt-original-timestamp": "2026-01-08T09:00:00+00:00",
+        "kafka_dlt-exception-fqcn": "casebridge.errors.TransientError",
+        "kafka_dlt-exception-message": "wiseflow.timeout: No answer. Replay it.",
+        "kafka_dlt-attempts": "5",
+        "kafka_dlt-replays": "1",
+        "kafka_dlt-first-failure": "2026-01-08T09:00:00+00:00",
+        "kafka_dlt-last-failure": "2026-01-08T09:13:00+00:00",
+        "kafka_dlt-correlation-id": message.correlation_id,
+    }
+
+
+@pytest.mark.parametrize("broker", ["kafka"], indirect=True)
+def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
+    broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    """Apache Kafka takes a mebibyte; the embedded broker knows no limit."""
+    bench = bench_on(broker)
+    message, settlement = dead_message(bench, b"x" * (2 * 1024 * 1024))
+    small = Publication(bench.answers.name, b"case", b"small").owed_by(message_of(b"small")).document()
+    channel = KafkaChannel(bench.settings)
+
+    owed = [effect.document() for effect in announce_dead_record(message, settlement)]
+    assert channel.deliver([*owed, small]) == {}
+    channel.close()
+
+    (letter,) = Topic(broker.address, dead_letter_topic(bench.requests.name)).read(1)
+    assert letter.value == b""
+    assert "casebridge_value-withheld" in headers_of(letter)
+    assert headers_of(letter)["kafka_dlt-original-offset"] == "42"
+    assert [record.value for record in bench.answers.read(1)] == [b"small"]
+
+
+@EACH
+def test_one_that_the_client_will_not_send_is_named_and_holds_up_no_other(
+    broker: Broker, bench_on: Callable[..., Bench]
+) -> None:
+    """A header without a value is sent as an empty one; a header that is none at all is the record's own fault."""
+    bench = bench_on(broker)
+    channel = KafkaChannel(bench.settings)
+    topic = bench.answers.name
+    null = Publication(topic, b"null", b"1", (("empty", None),)).owed_by(message_of(b"1")).document()
+    impossible = Publication(topic, b"impossible", b"2").owed_by(message_of(b"2")).document()
+    impossible["body"]["headers"] = [[7, b"x"]]
+    good = Publication(topic, b"good", b"3").owed_by(message_of(b"3")).document()
+
+    assert channel.deliver([null]) == {}
+    with pytest.raises(PermanentError) as raised:
+        channel.deliver([impossible])
+    assert raised.value.code == "kafka.record_refused"
+    assert channel.deliver([good]) == {}
+    channel.close()
+    assert [record.value for record in bench.answers.read(2)] == [b"1", b"3"]

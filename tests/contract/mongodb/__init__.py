@@ -1,0 +1,1 @@
+"""Tests of mongodb, in the ring `contract`."""

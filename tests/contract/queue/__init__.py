@@ -1,0 +1,1 @@
+"""Tests of queue, in the ring `contract`."""

@@ -1,0 +1,216 @@
+"""The network is cut between a write and its answer, on each MongoDB-protocol server.
+
+Whoever wrote does not know whether it was done, and does it again. Every write of every operation is cut once, before the
+server hears of it and after; in the end the database must look as if nothing had happened.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from pymongo.errors import ConnectionFailure
+
+from casebridge.database import Database
+from casebridge.messaging.outbox.pending_effects import Debt
+from casebridge.messaging.queue.message import Message, MessageStatus
+from casebridge.settings import MongoDBSettings
+from tests.support.cutting_proxy import CuttingProxy, Lost
+from tests.support.manual_clock import ManualClock
+from tests.support.queue_calls import LEASE, QueueCalls, effects_of, new_message
+
+A_WHILE = timedelta(seconds=15)
+MOST_WRITES = 6
+DRAWN = ("claim", "relay")
+"""Fields that hold tokens, which are drawn anew by each attempt."""
+Prepared = Any
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that somebody does to the message `one`, after `prepare`, and does again when the answer was lost."""
+
+    prepare: Callable[[QueueCalls], Prepared]
+    do: Callable[[QueueCalls, Prepared], object]
+
+
+def nothing(queue: QueueCalls) -> None:
+    pass
+
+
+def claimed(queue: QueueCalls) -> Message:
+    queue.accept(new_message("one"))
+    return queue.claim_one("one")
+
+
+def dead(queue: QueueCalls) -> None:
+    queue.fail(claimed(queue), MessageStatus.DEAD)
+
+
+def discarded(queue: QueueCalls) -> None:
+    dead(queue)
+    assert queue.discard("one") == 1
+
+
+def dead_and_owing(queue: QueueCalls) -> list[Debt]:
+    queue.fail(claimed(queue), MessageStatus.DEAD, effect_ids=["effect one"])
+    return queue.claim_owing()
+
+
+def finished_and_owing(queue: QueueCalls) -> list[Debt]:
+    assert queue.finish(claimed(queue), "effect one")
+    queue.pass_time(LEASE)
+    return queue.claim_owing()
+
+
+OPERATIONS: dict[str, Operation] = {
+    "accept": Operation(nothing, lambda queue, _: queue.accept(new_message("one"))),
+    "record a step": Operation(claimed, lambda queue, message: queue.record_step(message, "find_exam")),
+    "finish": Operation(claimed, lambda queue, message: still_mine(queue.finish(message, "effect one"))),
+    "set aside": Operation(claimed, lambda queue, message: queue.fail(message, MessageStatus.DEAD)),
+    "try again later": Operation(claimed, lambda queue, message: queue.fail(message, MessageStatus.FAILED, A_WHILE)),
+    "give back at no cost": Operation(
+        claimed, lambda queue, message: queue.fail(message, MessageStatus.ENQUEUED, A_WHILE, counts=False)
+    ),
+    "release": Operation(claimed, lambda queue, message: queue.release(message)),
+    "keep": Operation(claimed, lambda queue, message: queue.keep("worker", message)),
+    "replay": Operation(dead, lambda queue, _: queue.replay("one")),
+    "discard": Operation(dead, lambda queue, _: queue.discard("one")),
+    "bring back": Operation(discarded, lambda queue, _: queue.replay("one", from_status=MessageStatus.DISCARDED)),
+    "strike out what a dead message owed": Operation(dead_and_owing, lambda queue, debts: queue.strike_out(debts)),
+    "strike out what a finished message owed": Operation(
+        finished_and_owing, lambda queue, debts: queue.strike_out(debts)
+    ),
+}
+
+
+def still_mine(answer: bool) -> None:
+    assert answer, "what was lost was the answer, not the lease"
+
+
+@pytest.fixture
+def proxy(mongodb_uri: SecretStr) -> Iterator[CuttingProxy]:
+    with CuttingProxy(mongodb_uri) as running:
+        yield running
+
+
+@pytest.fixture
+def proxied(proxy: CuttingProxy, database: Database, mongodb_settings: MongoDBSettings) -> Iterator[Database]:
+    """This test's databases, seen through the proxy."""
+    opened = Database(MongoDBSettings.model_validate({**mongodb_settings.model_dump(), "uri": proxy.uri}))
+    yield opened
+    opened.close()
+
+
+def picture(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """All that stands in the collections of the queue, but for what is drawn at random."""
+    return {
+        collection.name: [
+            {name: value for name, value in document.items() if name not in DRAWN}
+            for document in collection.find().sort("_id", 1)
+        ]
+        for collection in (database.messages, database.processed_messages, database.received_keys)
+    }
+
+
+@pytest.mark.parametrize("lost", Lost)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_what_is_done_again_is_done_once(
+    name: str, lost: Lost, database: Database, proxied: Database, proxy: CuttingProxy
+) -> None:
+    operation = OPERATIONS[name]
+
+    def prepared() -> tuple[QueueCalls, Prepared]:
+        QueueCalls(database).forget_everything()
+        clock = ManualClock()
+        return QueueCalls(proxied, clock), operation.prepare(QueueCalls(database, clock))
+
+    queue, material = prepared()
+    operation.do(queue, material)
+    undisturbed = picture(database)
+
+    for write in count(1):
+        assert write <= MOST_WRITES
+        queue, material = prepared()
+        proxy.lose(lost, write)
+        try:
+            operation.do(queue, material)
+        except ConnectionFailure:
+            assert proxy.heal(), "the connection was lost, but not to us"
+        else:
+            assert not proxy.heal(), "a write was lost, and nobody noticed"
+            break
+        operation.do(queue, material)
+        assert picture(database) == undisturbed, f"write {write}"
+    assert write > 1, "no write was ever lost"
+
+
+@pytest.mark.parametrize("lost", Lost)
+def test_a_claim_that_nobody_heard_of_ends_with_its_lease(
+    lost: Lost, database: Database, proxied: Database, proxy: CuttingProxy
+) -> None:
+    """Nobody works on what nobody knows to hold; when the lease is over, it is handed out with everything it had."""
+    clock = ManualClock()
+    queue, other = QueueCalls(proxied, clock), QueueCalls(database, clock)
+    other.accept(new_message("one"), new_message("two"))
+    proxy.lose(lost, 1)
+
+    with pytest.raises(ConnectionFailure):
+        queue.claim("in the dark")
+    assert proxy.heal()
+
+    if lost is Lost.REQUEST:
+        assert sorted(queue.claim("in the dark")) == ["one", "two"]
+        return
+    assert other.claim("another") == {}
+    assert queue.claim("in the dark") == {}
+    other.pass_time(LEASE)
+    taken = queue.claim("in the dark")
+    assert sorted(taken) == ["one", "two"]
+    assert {(message.attempts, message.fence, message.taken_over) for message in taken.values()} == {(1, 2, True)}
+    assert all(queue.finish(message) for message in taken.values())
+
+
+def test_a_relay_that_did_not_hear_what_it_holds_lets_go_of_it(
+    database: Database, proxied: Database, proxy: CuttingProxy
+) -> None:
+    clock = ManualClock()
+    queue, other = QueueCalls(proxied, clock), QueueCalls(database, clock)
+    assert other.finish(claimed(other), "effect one")
+    other.pass_time(LEASE)
+    proxy.lose(Lost.ANSWER, 1)
+
+    with pytest.raises(ConnectionFailure):
+        queue.claim_owing()
+    assert proxy.heal()
+
+    assert other.claim_owing() == []
+    assert effects_of(queue.relieve()) == {"one": ["effect one"]}
+
+
+@pytest.mark.parametrize("lost", Lost)
+@pytest.mark.parametrize("write", [1, 2], ids=["move", "remove"])
+def test_what_may_be_with_another_relay_by_now_is_not_delivered_here(
+    write: int, lost: Lost, database: Database, proxied: Database, proxy: CuttingProxy
+) -> None:
+    """Who did not hear that its messages were moved may have been cut off for longer than their effects waited for it."""
+    clock = ManualClock()
+    queue, other = QueueCalls(proxied, clock), QueueCalls(database, clock)
+    message = claimed(other)
+    proxy.lose(lost, write)
+    with pytest.raises(ConnectionFailure):
+        queue.move(message, "effect one")
+    assert proxy.heal()
+
+    by_another = effects_of(other.relieve())
+    moved = queue.move(message, "effect one")
+
+    assert moved.lost == set()
+    assert [by_another, effects_of(moved.debts)].count({"one": ["effect one"]}) == 1, (
+        "by one of the two, and by no more"
+    )
+    queue.strike_out(moved.debts)
+    assert other.relieve() == []

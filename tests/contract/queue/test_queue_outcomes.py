@@ -1,0 +1,228 @@
+"""What becomes of claimed messages on each MongoDB-protocol server: steps, outcomes, zombies, owed effects and replays."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+
+from casebridge.database import Database
+from casebridge.errors import LeaseLostError
+from casebridge.messaging.queue.message import Message, MessageStatus
+from tests.support.queue_calls import LEASE, QueueCalls, effects_of, new_message
+
+A_WHILE = timedelta(seconds=15)
+RELAYS = 4
+
+
+@pytest.fixture
+def queue(database: Database) -> QueueCalls:
+    return QueueCalls(database)
+
+
+@pytest.fixture
+def message(queue: QueueCalls) -> Message:
+    """The message `one`, in the hands of a worker."""
+    queue.accept(new_message("one"))
+    return queue.claim_one("one")
+
+
+def test_steps_that_are_done_stay_done_for_the_next_worker(queue: QueueCalls, message: Message) -> None:
+    queue.record_step(message, "find_exam")
+    queue.record_step(message, "find_candidate")
+    queue.pass_time(LEASE)
+    resumed = queue.claim_one("one", owner="another")
+    assert {name: step.result for name, step in resumed.steps.items()} == {
+        "find_exam": {"came": "out of find_exam"},
+        "find_candidate": {"came": "out of find_candidate"},
+    }
+
+
+def test_a_finished_message_leaves_the_live_queue_with_all_its_steps(queue: QueueCalls, message: Message) -> None:
+    queue.record_step(message, "find_exam")
+    assert queue.finish(message)
+    found = queue.stored("one")
+    assert found is not None
+    assert found.processed
+    assert sorted(found.document["steps"]) == ["find_exam", "last"]
+    assert found.document["finishedAt"]
+    assert {"dueAt", "owner", "claim"}.isdisjoint(found.document)
+    queue.pass_time(LEASE)
+    assert queue.claim() == {}
+
+
+def test_what_is_to_be_forgotten_is_gone(queue: QueueCalls, message: Message) -> None:
+    queue.record_step(message, "secret")
+    assert "secret" in str(queue.document("one"))
+    assert queue.finish(message)
+    assert "result" not in queue.document("one")["steps"]["secret"]
+
+
+def test_a_message_that_is_set_aside_stays_and_is_never_due(queue: QueueCalls, message: Message) -> None:
+    queue.fail(message, MessageStatus.DEAD)
+    queue.pass_time(timedelta(days=365))
+    assert queue.claim() == {}
+    document = queue.document("one")
+    assert (document["status"], document["errors"][0]["code"]) == ("dead", "test.failed")
+    assert {"dueAt", "owner", "claim"}.isdisjoint(document)
+
+
+def test_what_is_nobodys_fault_costs_no_attempt(queue: QueueCalls, message: Message) -> None:
+    queue.fail(message, MessageStatus.ENQUEUED, A_WHILE, counts=False)
+    assert queue.claim() == {}
+    queue.pass_time(A_WHILE)
+    assert queue.claim_one("one").attempts == 1
+
+
+def test_the_newest_errors_are_kept(queue: QueueCalls, message: Message) -> None:
+    for attempt in range(1, 24):
+        assert message.attempts == attempt
+        queue.fail(message, MessageStatus.FAILED, A_WHILE)
+        queue.pass_time(A_WHILE)
+        message = queue.claim_one("one")
+    assert [error["attempt"] for error in message.errors] == list(range(4, 24))
+
+
+class TestZombie:
+    """A worker that lost its lease and does not know it: nothing that it writes is seen."""
+
+    @pytest.fixture(params=["in work", "finished", "set aside", "paid"])
+    def taken_over(self, request: pytest.FixtureRequest, queue: QueueCalls, message: Message) -> str:
+        queue.pass_time(LEASE)
+        other = queue.claim_one("one", owner="another")
+        if request.param == "set aside":
+            queue.fail(other, MessageStatus.DEAD)
+        elif request.param != "in work":
+            assert queue.finish(other, "effect of the other")
+            if request.param == "paid":
+                queue.relieve()
+        return str(request.param)
+
+    def test_its_writes_change_nothing(self, queue: QueueCalls, message: Message, taken_over: str) -> None:
+        before = queue.stored("one")
+        with pytest.raises(LeaseLostError):
+            queue.record_step(message, "zombie")
+        assert not queue.finish(message, "effect of a zombie")
+        with pytest.raises(LeaseLostError):
+            queue.fail(message, MessageStatus.DEAD)
+        queue.release(message)
+        queue.keep("worker", message)
+        assert queue.stored("one") == before
+
+
+class TestOwedEffects:
+    def test_they_are_handed_to_a_relay_when_the_own_one_had_its_time(
+        self, queue: QueueCalls, message: Message
+    ) -> None:
+        assert queue.finish(message, "effect one", "effect two")
+        assert queue.claim_owing() == []
+        assert effects_of(queue.relieve()) == {"one": ["effect one", "effect two"]}
+        assert queue.relieve() == []
+
+    def test_what_one_relay_holds_is_not_handed_to_another(self, database: Database, queue: QueueCalls) -> None:
+        keys = [f"message {number}" for number in range(8)]
+        queue.accept(*(new_message(key) for key in keys))
+        for message in queue.claim().values():
+            assert queue.finish(message, f"effect of {message.key}")
+        queue.pass_time(LEASE)
+        start = Barrier(RELAYS)
+
+        def relay(_: int) -> list[str]:
+            start.wait()
+            return list(effects_of(QueueCalls(database, queue.clock).claim_owing()))
+
+        with ThreadPoolExecutor(RELAYS) as pool:
+            held = [key for share in pool.map(relay, range(RELAYS)) for key in share]
+        assert sorted(held) == keys
+
+    def test_what_a_dead_relay_held_is_handed_out_again(self, queue: QueueCalls, message: Message) -> None:
+        assert queue.finish(message, "effect one")
+        queue.pass_time(LEASE)
+        assert effects_of(queue.claim_owing()) == {"one": ["effect one"]}
+        assert queue.claim_owing() == []
+        assert effects_of(queue.relieve()) == {"one": ["effect one"]}
+
+    def test_what_a_message_owes_while_it_lives_it_owes_when_it_is_finished(
+        self, queue: QueueCalls, message: Message
+    ) -> None:
+        queue.fail(message, MessageStatus.FAILED, A_WHILE, effect_ids=["alert of an attempt"])
+        queue.pass_time(A_WHILE)
+        assert queue.finish(queue.claim_one("one"), "effect one")
+        assert effects_of(queue.relieve()) == {"one": ["alert of an attempt", "effect one"]}
+        assert queue.relieve() == []
+
+    def test_what_a_dead_message_owes_is_delivered_and_the_message_stays(
+        self, queue: QueueCalls, message: Message
+    ) -> None:
+        queue.fail(message, MessageStatus.DEAD, effect_ids=["alert"])
+        assert effects_of(queue.claim_owing()) == {"one": ["alert"]}
+        assert effects_of(queue.relieve()) == {"one": ["alert"]}
+        assert queue.relieve() == []
+        assert queue.document("one")["status"] == "dead"
+
+
+class TestReplay:
+    def test_a_message_that_was_set_aside_begins_anew_where_it_stood(self, queue: QueueCalls, message: Message) -> None:
+        queue.record_step(message, "find_exam")
+        queue.fail(message, MessageStatus.DEAD)
+        assert queue.replay("one") == 1
+        again = queue.claim_one("one")
+        assert (again.attempts, again.generation, sorted(again.steps)) == (1, 2, ["find_exam"])
+        (replay,) = queue.document("one")["replays"]
+        assert (replay["by"], replay["reason"]) == ("an operator", "the cause is gone")
+
+    @pytest.mark.parametrize("state", ["enqueued", "in work", "finished", "unknown"])
+    def test_nothing_else_is_replayed(self, queue: QueueCalls, state: str) -> None:
+        queue.accept(new_message("one"))
+        if state in ("in work", "finished"):
+            message = queue.claim_one("one")
+            if state == "finished":
+                assert queue.finish(message)
+        before = queue.stored("one")
+        key = "one" if state != "unknown" else "nobody's"
+        assert queue.replay(key) == queue.replay(key, from_status=MessageStatus.DISCARDED) == queue.discard(key) == 0
+        assert queue.stored("one") == before
+
+    def test_what_is_discarded_is_left_alone_and_can_be_brought_back(self, queue: QueueCalls, message: Message) -> None:
+        queue.record_step(message, "find_exam")
+        queue.fail(message, MessageStatus.DEAD)
+        assert queue.discard("one") == 1
+        queue.pass_time(A_WHILE)
+        assert (queue.claim(), queue.replay("one"), queue.discard("one")) == ({}, 0, 0)
+        assert queue.replay("one", from_status=MessageStatus.DISCARDED) == 1
+        again = queue.claim_one("one")
+        assert (again.attempts, again.generation, sorted(again.steps)) == (1, 2, ["find_exam"])
+
+    def test_operators_who_replay_at_once_replay_once(self, database: Database, queue: QueueCalls) -> None:
+        keys = [f"message {number}" for number in range(6)]
+        queue.accept(*(new_message(key) for key in keys))
+        for message in queue.claim().values():
+            queue.fail(message, MessageStatus.DEAD)
+        start = Barrier(2)
+
+        def replay(_: int) -> int:
+            start.wait()
+            return QueueCalls(database, queue.clock).replay(*keys)
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sum(pool.map(replay, range(2))) == len(keys)
+        assert {document["generation"] for document in database.messages.find()} == {2}
+
+
+OUTCOMES: dict[str, Callable[[QueueCalls, Message], object]] = {
+    "step": lambda queue, message: queue.record_step(message, "find_exam"),
+    "finish": lambda queue, message: queue.finish(message, "effect one"),
+    "set aside": lambda queue, message: queue.fail(message, MessageStatus.DEAD),
+    "fail at no cost": lambda queue, message: queue.fail(message, MessageStatus.ENQUEUED, A_WHILE, counts=False),
+    "release": lambda queue, message: queue.release(message),
+    "keep": lambda queue, message: queue.keep("worker", message),
+}
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_change_that_is_applied_twice_is_applied_once(queue: QueueCalls, message: Message, outcome: str) -> None:
+    OUTCOMES[outcome](queue, message)
+    once = queue.stored("one")
+    OUTCOMES[outcome](queue, message)
+    assert queue.stored("one") == once

@@ -1,0 +1,1 @@
+"""Tests of simulators, in the ring `contract`."""

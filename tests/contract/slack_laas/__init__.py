@@ -1,0 +1,1 @@
+"""Tests of slack laas, in the ring `contract`."""

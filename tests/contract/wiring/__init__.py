@@ -1,0 +1,1 @@
+"""Tests of wiring, in the ring `contract`."""

@@ -1,0 +1,1 @@
+"""Tests of wiseflow, in the ring `contract`."""

@@ -1,0 +1,1 @@
+"""Tests of alerts, in the ring `integration`."""

@@ -1,0 +1,140 @@
+"""Whatever FS lists and whatever stands in the queue: a clear audited error, nothing lost, and nobody else's case is touched."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.failures import check_nothing_is_lost, check_told, dead_messages, told_failures
+from tests.support.malformed_world import OTHERS, PLAIN, carry, first_org, replay_all
+from tests.support.world import World
+
+
+@pytest.mark.parametrize(
+    ("order", "code", "step"),
+    [
+        ({"oddity": "no_candidate"}, "wiseflow.participant_missing", "find_candidate"),
+        ({"oddity": "no_flow"}, "wiseflow.flow_missing", "find_exam"),
+        ({"oddity": "two_flows"}, "wiseflow.flow_ambiguous", "find_exam"),
+        ({"oddity": "explanations_off"}, "wiseflow.explanations_off", "request_explanation"),
+        ({"omit": ["personlopenr"]}, "fs.row_unreadable", "find_exam"),
+        ({"raw": {"kandidatnr": "tusen og én"}, "expected": "invalid_row"}, "fs.row_unreadable", "find_exam"),
+        ({"raw": {"datoKlageMottat": "i går"}, "expected": "invalid_row"}, "fs.row_unreadable", "find_exam"),
+        ({"raw": {"examId": "%%%"}, "expected": "invalid_row"}, "fs.row_unreadable", "find_exam"),
+        ({"raw": {"personlopenr": 10**30}, "expected": "invalid_row"}, "fs.row_unreadable", "find_exam"),
+        (
+            {"omit": ["personlopenr"], "raw": {"$set": {"a.b": 10**30}, "": None}, "expected": "invalid_row"},
+            "fs.row_unreadable",
+            "find_exam",
+        ),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else None,
+)
+def test_a_request_that_cannot_be_carried_is_set_aside_in_sight(
+    order: dict[str, Any], code: str, step: str, world: World
+) -> None:
+    org_id = first_org(world.populate(**PLAIN))
+    world.control.add_request(org_id, **order)
+
+    carry(world)
+
+    check_told(world, code, step)
+    check_nothing_is_lost(world)
+    assert world.control.summary()["registered"] == OTHERS
+    (message,) = dead_messages(world)
+    cases = list(world.database.cases.find({"setAside": code}))
+    assert [case["correlationId"] for case in cases] == (
+        [] if code == "fs.row_unreadable" else [message["correlationId"]]
+    )
+
+
+def test_an_unreadable_row_is_taken_once_however_often_it_is_read(world: World) -> None:
+    org_id = first_org(world.populate(**PLAIN))
+    world.control.add_request(org_id, omit=["kandidatnr"])
+
+    bridge = carry(world)
+    carry(world, bridge)
+
+    assert len(dead_messages(world)) == 1
+    assert len(told_failures(world, "fs.row_unreadable")) == 1
+
+
+def test_an_unknown_state_is_told_with_each_poll_and_hides_nobody(world: World) -> None:
+    org_id = first_org(world.populate(**PLAIN))
+    added = world.control.add_request(org_id, oddity="unknown_state")
+    world.control.add_request(org_id, examId=added["examId"])
+
+    bridge = carry(world)
+    carry(world, bridge)
+
+    entries = told_failures(world, "wiseflow.state_unknown")
+    assert {entry["correlationId"] for entry in entries} == {f"{org_id}/test"}
+    summary = world.control.summary()
+    assert (summary["registered"], summary["outstanding"]) == (OTHERS + 1, 0)
+    assert world.database.cases.count_documents({"state": "dispatched"}) == 1, "it stays open"
+    assert world.database.alerts.count_documents({"code": "wiseflow.state_unknown"}) == 1
+
+
+@pytest.mark.parametrize("missing", ["all", "payload", "correlationId", "enqueuedAt", "orgId", "steps"])
+def test_a_document_in_the_queue_that_nobody_can_read_stops_nobody(missing: str, world: World) -> None:
+    """Written by hand, or by another program: it goes the way of every message that fails, and does not kill its worker."""
+    world.populate(**PLAIN)
+    bridge = world.bridge()
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    (whole, *_) = world.database.messages.find()
+    broken = {"dueAt": whole["dueAt"]} if missing == "all" else {**whole, "orderingKey": "broken", "payload": {}}
+    broken.pop(missing, None)
+    world.database.messages.insert_one({**broken, "_id": "broken"})
+
+    carry(world, bridge)
+
+    assert world.control.summary()["registered"] == OTHERS
+    (dead,) = dead_messages(world)
+    assert dead["_id"] == "broken"
+    (failure, *_) = told_failures(world, dead["errors"][-1]["code"])
+    assert failure["correlationId"] == dead["correlationId"]
+    status = bridge.status.read()
+    assert (status.dead, len(status.failures)) == (1, 1)
+    assert world.database.alerts.count_documents({"setAside": True}) == 1
+    replay_all(bridge)
+    carry(world, bridge)
+    assert len(dead_messages(world)) == 1
+
+
+def test_a_line_without_a_time_is_told_of_and_its_request_is_read(world: World) -> None:
+    world.control.modes(fs_list_shape="requests")
+    org_id = first_org(world.populate(**PLAIN))
+    world.control.add_request(org_id, raw={"sistEndret": "i går"})
+
+    bridge = carry(world)
+
+    check_told(world, "fs.line_unreadable", "read_exam")
+    assert world.control.summary()["registered"] == OTHERS + 1
+    institution = next(one for one in bridge.institutions.active() if one.org_id == org_id)
+    assert bridge.watermarks.get(institution).since is not None
+
+
+@pytest.mark.parametrize("shape", ["exams", "requests"])
+def test_what_comes_twice_is_taken_once(shape: str, world: World) -> None:
+    world.control.modes(fs_duplicates=True, fs_list_shape=shape)
+    world.populate(**PLAIN)
+
+    carry(world)
+
+    check_nothing_is_lost(world)
+    assert world.control.summary()["dispatched"] == OTHERS
+
+
+def test_a_change_that_fs_dates_in_the_future_hides_no_later_one(world: World) -> None:
+    """A wrong clock at FS, or a date typed wrongly: the watermark never runs ahead of the time that is."""
+    world.control.modes(fs_list_shape="requests")
+    org_id = first_org(world.populate(**PLAIN))
+    tomorrow_in_ten_years = (datetime.now(UTC) + timedelta(days=3650)).isoformat()
+    world.control.add_request(org_id, raw={"sistEndret": tomorrow_in_ten_years})
+    bridge = carry(world)
+    assert world.control.summary()["registered"] == OTHERS + 1
+
+    world.control.add_request(org_id)
+    carry(world, bridge)
+
+    assert world.control.summary()["registered"] == OTHERS + 2

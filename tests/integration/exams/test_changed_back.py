@@ -1,0 +1,200 @@
+"""What was so before, was otherwise, and is so again is a change like any other: the key of its message is not known."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from casebridge.exams.explanations.answer_poller import answer_message
+from casebridge.exams.explanations.request_intake import QUEUE
+from casebridge.fingerprint import short_hash
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
+from resources.wiring.bridge import Bridge
+from simulators.explanation_texts import compose
+from tests.support.added_cases import add, case_of, codes, ours
+from tests.support.world import World
+
+ALL = timedelta(days=30)
+NO_NAMES: dict[str, Any] = {"omit": ["brukernavn"], "externalIds": []}
+SETTLED = Order(dry_run=False, reason="corrected in FS", asked_by="a test")
+NOT_OF_5AEC059 = ("version", "versions", "revision")
+
+
+@pytest.fixture
+def bridge(world: World) -> Bridge:
+    world.populate(institutions=1, courses=1, requests=1, variety=False)
+    return world.bridge()
+
+
+def read(bridge: Bridge, *, reach_back: timedelta | None = None) -> int:
+    report = bridge.synchronisation.read_requests(bridge.institutions.active(), reach_back=reach_back)
+    return report.accepted
+
+
+def as_5aec059_left_it(world: World, added: dict[str, Any]) -> None:
+    """The case as that commit would have written it, with its key of each version that the case had."""
+    case = ours(world, added)
+    keys = [{"_id": short_hash(QUEUE, case["_id"], version, None)} for version in case["versions"]]
+    world.database.received_keys.delete_many({"queue": QUEUE, "correlationId": case["correlationId"]})
+    world.database.received_keys.insert_many(keys)
+    world.database.cases.update_one({"_id": case["_id"]}, {"$unset": dict.fromkeys(NOT_OF_5AEC059, "")})
+
+
+def test_a_number_that_5aec059_saw_change_and_that_changes_back_asks_the_right_assessor(
+    world: World, bridge: Bridge
+) -> None:
+    world.carry(bridge)
+    world.control.assessors(paused=True)
+    other = add(world, hold=True, **NO_NAMES)
+    asked = add(world, examId=other["examId"], **NO_NAMES)
+    world.send(bridge)
+    right = ours(world, asked)["participantId"]
+    world.control.change(asked["caseId"], raw={"kandidatnr": other["kandidatnr"]}, omit=["brukernavn"])
+    world.send(bridge)
+    assert ours(world, asked)["participantId"] == other["participantId"]
+    as_5aec059_left_it(world, asked)
+    world.control.change(asked["caseId"], raw={}, omit=["brukernavn"])
+    world.control.assessors(paused=False)
+
+    world.carry_until(bridge, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
+
+    assert ours(world, asked)["participantId"] == right
+    assert (codes(bridge), world.control.summary()["wrong_text"]) == ({}, 0)
+
+
+@pytest.mark.parametrize("field", ["kandidatnr", "kommisjonsId"])
+def test_of_a_case_of_5aec059_each_change_is_one_message(field: str, world: World, bridge: Bridge) -> None:
+    world.carry(bridge)
+    world.control.assessors(paused=True)
+    asked = add(world)
+    world.send(bridge)
+    world.control.change(asked["caseId"], raw={field: 7777})
+    read(bridge)
+    case = ours(world, asked)
+    world.database.cases.update_one({"_id": case["_id"]}, {"$set": {field: 7777 if field == "kandidatnr" else "7777"}})
+    as_5aec059_left_it(world, asked)
+
+    seen = []
+    for value in ({}, {}, {field: 7777}, {field: 7777}, {}):
+        world.control.change(asked["caseId"], raw=value)
+        seen.append(read(bridge))
+
+    assert seen == [1, 0, 1, 0, 1]
+
+
+def test_a_case_of_5aec059_that_did_not_change_is_not_asked_again(world: World, bridge: Bridge) -> None:
+    world.control.assessors(paused=True)
+    asked = add(world)
+    world.send(bridge)
+    as_5aec059_left_it(world, asked)
+    assert (read(bridge, reach_back=ALL), "revision" in ours(world, asked)) == (0, True)
+
+
+# Rows that cannot be read
+
+
+def bad(world: World, added: dict[str, Any]) -> None:
+    world.control.change(added["caseId"], raw={"frist": "31.02.2026"})
+
+
+def good(world: World, added: dict[str, Any]) -> None:
+    world.control.change(added["caseId"], raw={})
+
+
+def removed(world: World, added: dict[str, Any]) -> None:
+    world.control.withdraw(added["caseId"], how="removed")
+
+
+@pytest.mark.parametrize("between", [good, removed], ids=["corrected", "removed"])
+def test_a_row_that_is_bad_again_is_told_each_time(between: Any, world: World, bridge: Bridge) -> None:
+    world.control.assessors(paused=True)
+    asked = add(world)
+    world.send(bridge)
+    for _ in range(3):
+        if between is removed:
+            world.control.withdraw(asked["caseId"], how="reopened")
+        bad(world, asked)
+        world.send(bridge)
+        read(bridge, reach_back=ALL)
+        assert codes(bridge) == {"fs.row_unreadable": 1}, "once, while it is dead"
+        between(world, asked)
+        world.send(bridge)
+        bridge.dead_letters.discard(DeadLetterFilter(code="fs.row_unreadable"), SETTLED)
+        assert codes(bridge) == {}
+    assert world.database.messages.count_documents({"status": "discarded"}) == 3
+
+
+def test_a_bad_row_that_waits_or_is_dead_is_told_once(world: World, bridge: Bridge) -> None:
+    asked = add(world)
+    bad(world, asked)
+    assert [read(bridge, reach_back=ALL) for _ in range(3)] == [2, 0, 0], "one beside the case of the population"
+    world.send(bridge)
+    assert read(bridge, reach_back=ALL) == 0
+    bridge.dead_letters.replay(DeadLetterFilter(), SETTLED)
+    assert read(bridge, reach_back=ALL) == 0
+
+
+# Answers
+
+
+@pytest.fixture
+def on_the_request(world: World, bridge: Bridge) -> Bridge:
+    """An answer on the request itself, accepted without a date: the vendor's own sample has `acceptDate: 0`."""
+    world.control.modes(justification="justification")
+    world.carry(bridge)
+    return bridge
+
+
+def look_again(world: World, bridge: Bridge) -> None:
+    bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=True)
+    bridge.synchronisation.run_batch()
+
+
+def undated(world: World, bridge: Bridge) -> None:
+    """Nothing but the text tells one version from another."""
+    client = bridge.outside.exam_system(bridge.institutions.active()[0]).client
+    plain = client.explanations
+    dates = {"accept_date": None, "assign_date": None}
+    client.explanations = lambda flow_id: [row.model_copy(update=dates) for row in plain(flow_id)]
+
+
+def test_an_answer_that_is_changed_back_is_registered_again(world: World, on_the_request: Bridge) -> None:
+    bridge = on_the_request
+    undated(world, bridge)
+    (case,) = world.control.cases()
+    first = compose(ours(world, case)["submissionId"], 1, seed=1)
+    look_again(world, bridge)
+    for number, text in enumerate(("Ny begrunnelse.", first, "Ny begrunnelse.", first), 2):
+        world.control.change_answer(case["explanationRequestId"], text)
+        look_again(world, bridge)
+        look_again(world, bridge)
+        assert world.control.cases()[0]["registrations"] == number
+    summary = world.control.summary()
+    assert summary["stale_text"] == summary["wrong_text"] == summary["repeated_posts"] == 0
+
+
+def test_what_fs_has_is_looked_at_once(world: World, on_the_request: Bridge) -> None:
+    bridge = on_the_request
+    world.control.change_answer(world.control.cases()[0]["explanationRequestId"], "Ny begrunnelse.")
+    for _ in range(3):
+        look_again(world, bridge)
+    assert world.database.processed_messages.count_documents({"queue": "wiseflow-begrunnelse-svar"}) == 2
+
+
+def test_an_answer_that_5aec059_registered_is_known_by_its_message(world: World, on_the_request: Bridge) -> None:
+    bridge = on_the_request
+    world.database.cases.update_many({}, {"$unset": {"registeredVersion": ""}})
+    look_again(world, bridge)
+    assert world.database.processed_messages.count_documents({"queue": "wiseflow-begrunnelse-svar"}) == 1
+
+
+def test_the_key_of_an_answer_names_the_registration_that_it_would_replace(world: World, bridge: Bridge) -> None:
+    world.carry(bridge)
+    (institution,) = bridge.institutions.active()
+    keys = set()
+    for registration in ("one", "two", "three"):
+        world.database.cases.update_many({}, {"$set": {"registeredBy": registration}})
+        (case,) = bridge.cases.by_ids([ours(world, world.control.cases()[0])["_id"]])
+        keys |= {answer_message(institution, case, marker).key for marker in ("a", "b")}
+    assert len(keys) == 6

@@ -1,0 +1,206 @@
+"""A flow or an explanation request that WISEflow misstates, among good ones: those go on, and the bad one is in sight.
+
+Each field that we read of an explanation request is sent in odd forms, in the list of its flow and where it is looked at alone.
+Good requests stand on the same flow.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from casebridge.sources.watermarks import ANSWERS, Watermarks
+from resources.wiring.bridge import Bridge
+from resources.wiseflow.records import EXPLANATION_FIELDS
+from tests.support.failures import check_nothing_is_lost, dead_messages, told_failures
+from tests.support.malformed_values import DEEP, DIGITS, WHOLE, as_sent, odd_for, poisoned, registered
+from tests.support.rewriting_proxy import RewritingProxy
+from tests.support.world import World
+
+LIST = re.compile(r"/flow/(\d+)/explanation/request")
+ALONE = re.compile(r"/flow/(\d+)/explanation/request/\d+")
+INSIDE = ("participant.participantId", "assignedAssessor.assessorId", "assignedAssessor.user", "justification.text")
+FIELDS = (WHOLE, *EXPLANATION_FIELDS, *INSIDE)
+CODES = {
+    "wiseflow.shape_unknown", "wiseflow.body_not_json", "wiseflow.answer_empty", "wiseflow.participant_mismatch",
+}  # fmt: skip
+Poisons = dict[tuple[int, int], Any]
+"""What stands in place of the field, by flow and participant."""
+
+
+def is_a_text(value: Any) -> bool:
+    """Whether it is a text that FS can be given."""
+    return isinstance(value, str) and value not in ("", "\ud800", DEEP, DIGITS)
+
+
+@contextmanager
+def poisoning(world: World, field: str, poisons: Poisons, *, alone: bool) -> Iterator[None]:
+    """WISEflow as the institutions see it; `alone` if a request is misstated also where it is looked at by itself."""
+
+    def rewrite(method: str, path: str, body: bytes) -> bytes:
+        is_list, is_alone = bool(LIST.search(path)) and not ALONE.search(path), bool(ALONE.search(path))
+        if method != "GET" or not (is_list or (is_alone and alone)):
+            return body
+        rows = json.loads(body) if is_list else [json.loads(body)]
+        sent = [
+            poisoned(row, field, poisons[key])
+            if (key := (row["flowId"], row["participant"]["participantId"])) in poisons
+            else row
+            for row in rows
+        ]
+        return as_sent(sent if is_list else sent[0])
+
+    with RewritingProxy(world.addresses["wiseflow"], rewrite) as proxy:
+        world.addresses = {**world.addresses, "wiseflow": proxy.address}
+        yield
+
+
+def install(world: World) -> str:
+    population = world.populate(institutions=1, courses=1, requests=0, variety=False)
+    return str(population["institutions"][0]["orgId"])
+
+
+def feed(world: World, org_id: str, poisons: Poisons, values: Sequence[Any]) -> tuple[list[int], list[int]]:
+    """A bad request for each odd value, and good ones between them on the flow; their case ids."""
+    bad, good = [], []
+    for number, value in enumerate(values):
+        one = world.control.add_request(org_id)
+        poisons[one["flowId"], one["participantId"]] = value
+        bad.append(one["caseId"])
+        if number % 2 == 0:
+            good.append(world.control.add_request(org_id, examId=one["examId"])["caseId"])
+    return bad, good
+
+
+def institution_and_marks(bridge: Bridge) -> tuple[Any, Watermarks]:
+    (institution,) = bridge.institutions.active()
+    return institution, Watermarks(bridge.database, bridge.clock, ANSWERS)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(field: str, world: World) -> None:
+    if field.startswith("justification"):
+        world.control.modes(justification="justification")
+    poisons: Poisons = {}
+    values = odd_for(field, FIELDS)
+    with poisoning(world, field, poisons, alone=True):
+        org_id = install(world)
+        bad, good = feed(world, org_id, poisons, values)
+        bridge = world.bridge()
+
+        def is_settled() -> bool:
+            """Each bad one is carried all the same, set aside, or told of with each poll."""
+            open_cases = world.database.cases.count_documents({"state": "dispatched", "setAside": None})
+            unknown = world.database.alerts.count_documents({"code": "wiseflow.state_unknown"})
+            return registered(world) >= set(good) and (open_cases == 0 or (field == "state" and bool(unknown)))
+
+        world.carry_until(bridge, is_settled, "all are at their end")
+        summary = world.control.summary()
+        assert summary["registered_twice"] == summary["registered_out_of_order"] == 0
+        # In place of the text a text stands for itself.
+        assert summary["wrong_text"] == (sum(map(is_a_text, values)) if field == "justification.text" else 0)
+        dead = dead_messages(world)
+        if field == "justification.text":
+            assert summary["requests"] == summary["registered"] + len(dead)
+        elif field != "state":
+            check_nothing_is_lost(world)
+            assert len(registered(world) & set(bad)) + len(dead) == len(bad)
+        for message in dead:
+            failure = message["errors"][-1]
+            assert failure["code"] in CODES
+            assert failure["nextAction"]
+            assert told_failures(world, failure["code"], correlationId=message["correlationId"])
+        told = {key for alert in world.database.alerts.find({"setAside": True}) for key in alert["correlationIds"]}
+        assert told >= {message["correlationId"] for message in dead}
+        institution, marks = institution_and_marks(bridge)
+        outcome = bridge.poller.poll([institution])[0]
+        assert outcome.error is None or outcome.error.code in {"wiseflow.request_unreadable", "wiseflow.state_unknown"}
+        assert outcome.error is not None or marks.get(institution).failures == 0
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_what_only_the_list_misstates_is_carried_by_a_look_at_it_alone(field: str, world: World) -> None:
+    poisons: Poisons = {}
+    with poisoning(world, field, poisons, alone=False):
+        bad, good = feed(world, install(world), poisons, odd_for(field, FIELDS))
+        bridge = world.bridge()
+        world.send(bridge)
+        world.control.wait("answered", len(bad) + len(good))
+        is_told_only = field == "state"
+        wanted = set(good) if is_told_only else {*good, *bad}
+        world.carry_until(bridge, lambda: registered(world) >= wanted, "all are registered")
+
+        assert dead_messages(world) == []
+        summary = world.control.summary()
+        assert summary["wrong_text"] == summary["registered_twice"] == 0
+        poisons.clear()
+        world.carry_until(bridge, lambda: registered(world) == {*good, *bad}, "the list is right again")
+
+
+def test_a_request_that_is_mended_goes_on_by_itself(world: World) -> None:
+    poisons: Poisons = {}
+    with poisoning(world, "requestDate", poisons, alone=True):
+        org_id = install(world)
+        one = world.control.add_request(org_id)
+        poisons[one["flowId"], one["participantId"]] = "some day"
+        bridge = world.bridge()
+        world.carry_until(bridge, lambda: len(dead_messages(world)) == 1, "it is set aside")
+        for _ in range(3):
+            world.synchronise(bridge)
+        assert len(dead_messages(world)) == 1, "once for the same row"
+
+        poisons.clear()
+        world.carry_until(bridge, lambda: registered(world) == {one["caseId"]}, "it is registered")
+
+
+def test_a_request_that_does_not_say_which_it_is_is_told_with_its_flow(world: World) -> None:
+    poisons: Poisons = {}
+    with poisoning(world, "explanationId", poisons, alone=False):
+        org_id = install(world)
+        one = world.control.add_request(org_id)
+        poisons[one["flowId"], one["participantId"]] = {}
+        world.send(world.bridge())
+        bridge = world.bridge()
+        institution, _ = institution_and_marks(bridge)
+        (outcome,) = bridge.poller.poll([institution])
+
+    assert outcome.error is not None
+    assert outcome.error.code == "wiseflow.request_unreadable"
+    (alert,) = world.database.alerts.find({"code": "wiseflow.request_unreadable"})
+    assert f"flow {one['flowId']}" in alert["cause"]
+    assert "replay" not in alert["nextAction"]
+
+
+@pytest.mark.parametrize("odd", [None, {}, "x", 7, {"a": DEEP}, DIGITS, {"data": []}], ids=lambda odd: str(odd)[:12])
+def test_a_flow_that_is_no_list_hides_no_other_flow(odd: Any, world: World) -> None:
+    bad_flow: list[int] = []
+
+    def rewrite(method: str, path: str, body: bytes) -> bytes:
+        found = LIST.search(path)
+        if method == "GET" and found and not ALONE.search(path) and int(found[1]) in bad_flow:
+            return as_sent(odd)
+        return body
+
+    with RewritingProxy(world.addresses["wiseflow"], rewrite) as proxy:
+        world.addresses = {**world.addresses, "wiseflow": proxy.address}
+        org_id = install(world)
+        bad = world.control.add_request(org_id)
+        good = [world.control.add_request(org_id)["caseId"] for _ in range(3)]
+        bad_flow.append(bad["flowId"])
+        bridge = world.bridge()
+        world.carry_until(bridge, lambda: registered(world) == set(good), "the others are registered")
+        institution, marks = institution_and_marks(bridge)
+        while marks.get(institution).failures < 3:
+            (outcome,) = bridge.poller.poll([institution])
+            assert outcome.error is not None
+        alert = world.database.alerts.find_one({"code": outcome.error.code})
+        assert alert is not None
+        assert f"flow {bad['flowId']}" in alert["cause"]
+        assert alert["nextAction"]
+
+        bad_flow.clear()
+        world.carry_until(bridge, lambda: registered(world) == {*good, bad["caseId"]}, "it is registered too")
+        assert marks.get(institution).failures == 0

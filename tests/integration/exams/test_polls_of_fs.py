@@ -1,0 +1,312 @@
+"""What one item brings out stops no other, in each loop of a poll; what FS settles without us is seen; and people hear of it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from casebridge import time_limit
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.exam_intake import ExamIntake, ExamRows
+from casebridge.exams.explanations.rows_gone import RowsGone
+from casebridge.institutions.institution import Institution
+from casebridge.messaging.queue.message import NewMessage
+from casebridge.sources.polling import PollOutcome
+from casebridge.sources.watermarks import ANSWERS, Watermarks
+from casebridge.time_limit import TimeLimit
+from resources.wiring.bridge import Bridge
+from tests.support.failures import dead_messages
+from tests.support.world import World
+from tests.unit.exams.test_fs_rows import POISON
+
+PLAIN: dict[str, Any] = {"institutions": 1, "courses": 2, "requests": 4, "variety": False}
+SMALL_POISON = {name: fields for name, fields in POISON.items() if "deep" not in name}
+
+
+def installed(world: World, **order: Any) -> tuple[Bridge, Institution]:
+    world.populate(**{**PLAIN, **order})
+    bridge = world.bridge()
+    return bridge, bridge.institutions.active()[0]
+
+
+def rows_of(bridge: Bridge, institution: Institution) -> list[ExamRows]:
+    registry = bridge.outside.student_registry(institution)
+    exams = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams
+    return [ExamRows(exam.vurd_id, registry.explanation_rows(exam.vurd_id), whole=True) for exam in exams]
+
+
+def intake(bridge: Bridge, reopened: Any = lambda _institution, _cases: ()) -> ExamIntake:
+    compare_gone = RowsGone(bridge.cases, bridge.alerts).compare
+    return ExamIntake(bridge.queue, bridge.cases, bridge.audit, bridge.clock, reopened, compare_gone, bridge.alerts)
+
+
+@pytest.mark.parametrize("fields", POISON.values(), ids=POISON)
+def test_one_row_of_an_exam_stops_no_other(fields: dict[str, Any], world: World) -> None:
+    bridge, institution = installed(world)
+    exams = rows_of(bridge, institution)
+    bad = ExamRows(exams[0].vurd_id, [{**exams[0].rows[0], "personlopenr": 1, **fields}, *exams[0].rows], whole=True)
+
+    taken = intake(bridge).take(institution, [bad, *exams[1:]], bridge.clock.now())
+    again = intake(bridge).take(institution, [bad, *exams[1:]], bridge.clock.now())
+    bridge.synchronisation.run_batch()
+
+    assert (taken.open, taken.unreadable, len(taken.accepted)) == (4, 1, 5)
+    assert again.accepted == []
+    assert world.control.summary()["dispatched"] == 4
+    (dead,) = dead_messages(world)
+    assert dead["errors"][-1]["code"] == "fs.row_unreadable"
+
+
+@pytest.mark.parametrize("poison", [ValueError("x"), MemoryError(), SystemExit(1), RecursionError()], ids=repr)
+def test_one_exam_of_a_list_and_one_institution_of_a_poll_stop_no_other(
+    poison: BaseException, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge, institution = installed(world, courses=4, requests=8, institutions=2)
+    other = bridge.institutions.active()[1]
+    registry = bridge.outside.student_registry(institution)
+    bad = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams[0].vurd_id
+    read = registry.explanation_rows
+
+    def raising(vurd_id: str) -> Sequence[dict[str, Any]]:
+        if vurd_id == bad:
+            raise poison
+        return read(vurd_id)
+
+    monkeypatch.setattr(registry, "explanation_rows", raising)
+    exams = len(registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams)
+    (outcome, _) = bridge.reader.read_new([institution, other])
+    if exams > 1:
+        assert outcome.counts["exams_left"] == 1
+        assert outcome.error is None
+        assert bridge.watermarks.get(institution).since is not None
+        monkeypatch.undo()
+    bridge.synchronisation.run_batch()
+    bridge.reader.read_new([institution, other])
+    bridge.synchronisation.run_batch()
+    assert not dead_messages(world)
+
+    def broken(_institution: Institution, _error: object = None) -> PollOutcome:
+        if _institution.key == institution.key:
+            raise poison
+        return PollOutcome(_institution.key)
+
+    outcomes = bridge.reader._polling.each([institution, other], "a test", broken, lambda _one, _error: 1)
+    assert [outcome.error is None for outcome in outcomes] == [False, True]
+
+
+def test_a_row_that_was_removed_withdraws_its_open_case_and_no_other(world: World) -> None:
+    bridge, institution = installed(world)
+    world.control.assessors(paused=True)
+    world.send(bridge)
+    gone = next(case for case in world.control.cases())
+    world.control.withdraw(gone["caseId"], how="removed")
+
+    (outcome,) = bridge.reader.read_new([institution], reach_back=timedelta(days=14))
+
+    assert outcome.counts["removed"] == 1
+    withdrawn = list(world.database.cases.find({"state": "withdrawn"}))
+    assert [case["personlopenr"] for case in withdrawn] == [gone["personlopenr"]]
+    (entry,) = world.audit(step="compare", correlationId=withdrawn[0]["correlationId"])
+    assert entry["detail"] == {"outcome": "withdrawn", "because": "row_removed"}
+
+
+def test_a_case_that_is_registered_with_us_and_open_in_fs_is_handed_on_once_it_is_seen(world: World) -> None:
+    bridge, institution = installed(world)
+    before = rows_of(bridge, institution)
+    world.carry(bridge)
+    asked: list[Case] = []
+
+    def reopened(_institution: Institution, cases: Sequence[Case]) -> Sequence[NewMessage]:
+        asked.extend(cases)
+        return ()
+
+    taken = intake(bridge, reopened).take(institution, before, bridge.clock.now())
+
+    assert taken.reopened == len(asked) == 4
+    assert {case.state.value for case in asked} <= {"registered", "shown"}
+
+
+def test_an_unreadable_case_does_not_stop_the_comparison(world: World) -> None:
+    bridge, institution = installed(world)
+    world.send(bridge)
+    document = world.database.cases.find_one() or {}
+    world.database.cases.insert_one(
+        {**document, "_id": "poison", "correlationId": "poison", "state": "nobody knows", "personlopenr": 1}
+    )
+
+    (outcome,) = bridge.reader.read_new([institution], reach_back=timedelta(days=14))
+
+    assert outcome.error is None
+    assert outcome.counts["open"] + outcome.counts["finished"] == 4
+
+
+def test_an_unreadable_case_is_told_of_and_taken_up_once_it_is_corrected(world: World) -> None:
+    """As its alert says: found by the correlation id, corrected there, and compared by the next poll that reads its exam."""
+    bridge, institution = installed(world)
+    world.send(bridge)
+    document = world.database.cases.find_one() or {}
+    broken = {**document, "_id": "poison-1", "correlationId": "poison-1", "personlopenr": 1}
+    del broken["state"]
+    world.database.cases.insert_one(broken)
+
+    for _ in range(2):
+        bridge.reader.read_new([institution], reach_back=timedelta(days=14))
+    bridge.relay.send_alerts()
+
+    (alert,) = world.database.alerts.find({"code": "casebridge.case_unreadable"})
+    assert alert["correlationIds"] == ["poison-1"], "folded: one alert, however often it is read"
+    (text,) = (message["message"]["text"] for message in world.control.slack_messages())
+    assert "casebridge.case_unreadable" in text
+    assert "poison-1" in text
+    assert "oai.begrunnelser" in text
+    world.database.cases.update_one({"correlationId": "poison-1"}, {"$set": {"state": "requested"}})
+    bridge.reader.read_new([institution], reach_back=timedelta(days=14))
+    corrected = world.database.cases.find_one({"_id": "poison-1"}) or {}
+    assert corrected["state"] == "withdrawn", "compared again: FS has no such row"
+
+
+def test_failures_in_a_row_are_counted_whoever_polls(world: World) -> None:
+    world.populate(**PLAIN)
+    world.send(world.bridge())
+    world.control.faults({"system": "wiseflow", "method": "GET", "kind": "status", "status": 503})
+    for _ in range(3):
+        bridge = world.bridge()  # as each `casebridge sync` is a process of its own
+        (institution,) = bridge.institutions.active()
+        bridge.synchronisation.poll_answers([institution])
+
+    assert Watermarks(world.database, bridge.clock, ANSWERS).get(institution).failures == 3
+    (alert,) = world.database.alerts.find({"code": "wiseflow.http_503"})
+    assert "flow " in alert["cause"]
+    assert "replay" not in alert["nextAction"]
+    assert "message" not in alert["nextAction"]
+
+    world.control.clear_faults()
+    bridge.synchronisation.poll_answers([institution])
+    assert Watermarks(world.database, bridge.clock, ANSWERS).get(institution).failures == 0
+
+
+def test_a_passed_deadline_is_told_once_a_case(world: World) -> None:
+    bridge, institution = installed(world, requests=0)
+    world.control.assessors(paused=True)
+    for _ in range(2):
+        world.control.add_request(institution.org_id, datoKlageMottat="2026-10-01", frist="2026-10-15")
+        for _ in range(3):
+            world.send(bridge)
+
+    (alert,) = world.database.alerts.find({"code": "case.deadline_passed"})
+    cases = list(world.database.cases.find())
+    assert sorted(alert["correlationIds"]) == sorted(case["correlationId"] for case in cases)
+    assert alert["notes"] == dict.fromkeys(alert["correlationIds"], "deadline 2026-10-15")
+    assert "dueAt" in alert, "the second one came after the first was told, and is told an hour later"
+
+
+def test_what_is_not_read_in_time_becomes_messages_and_the_watermark_passes(world: World) -> None:
+    bridge, institution = installed(world)
+    now = TimeLimit.of(1000.0)
+    late = TimeLimit(now.begin_until - 1000.0, now.end)
+    with time_limit.within(late):
+        outcome = bridge.reader._read(institution, datetime(2020, 1, 1, tzinfo=UTC), None, None)
+
+    assert outcome.counts["exams_left"] == outcome.counts["exams"] > 0
+    assert bridge.watermarks.get(institution).since is not None
+    bridge.synchronisation.run_batch()
+    assert world.control.summary()["dispatched"] == 4
+
+
+@pytest.mark.parametrize(
+    ("misstated", "held"),
+    [
+        pytest.param({"personlopenr": None}, "exam", id="a row that does not say whose it is: its exam"),
+        pytest.param({"personlopenr": ["x"]}, "exam", id="nor this one"),
+        pytest.param({"kandidatnr": "x"}, "person", id="a row whose person is known: that person"),
+    ],
+)
+def test_a_misstated_row_holds_off_no_removal_but_its_own(misstated: dict[str, Any], held: str, world: World) -> None:
+    bridge, institution = installed(world, courses=1, requests=0)
+    world.control.assessors(paused=True)
+    exams: list[list[dict[str, Any]]] = []
+    for _ in range(2):
+        first = world.control.add_request(institution.org_id)
+        exams.append([first, world.control.add_request(institution.org_id, examId=first["examId"])])
+    world.send(bridge)
+    known = {(case["vurdId"], case["personlopenr"]): case["_id"] for case in world.database.cases.find()}
+    (bad, neighbour), others = exams
+    for case in (bad, neighbour, *others):
+        world.control.withdraw(case["caseId"], how="removed")
+
+    rows = [dict(row) for exam in rows_removed(bad, misstated) for row in exam]
+    read = [ExamRows(bad["examId"], rows, whole=True), ExamRows(others[0]["examId"], [], whole=True)]
+    taken = intake(bridge).take(institution, read, bridge.clock.now())
+
+    withdrawn = {case["_id"] for case in world.database.cases.find({"state": "withdrawn"})}
+    expected = [*others, *([neighbour] if held == "person" else [])]
+    assert withdrawn == {known[case["examId"], case["personlopenr"]] for case in expected}
+    assert (taken.removed, taken.unreadable) == (len(expected), 1)
+
+
+def rows_removed(bad: dict[str, Any], misstated: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """The one row that FS still has on the exam, misstated."""
+    row = {
+        "examId": bad["examId"],
+        "personlopenr": bad["personlopenr"],
+        "kandidatnr": bad["kandidatnr"],
+        "datoKlageMottat": "2026-09-14",
+    }
+    return [[{**row, **misstated}]]
+
+
+@pytest.mark.parametrize("status", [404, 403])
+def test_many_exams_that_are_all_refused_are_one_failure_of_the_poll(status: int, world: World) -> None:
+    """A wrong path or a wrong institution: hundreds of dead letters would say nothing more."""
+    bridge, institution = installed(world, courses=8, requests=24)
+    exams = len({case["examId"] for case in world.control.cases()})
+    assert exams > 5
+    world.control.faults(
+        {"system": "fs", "method": "GET", "path": "/begrunnelser/", "kind": "status", "status": status}
+    )
+
+    for _ in range(2):
+        (outcome,) = bridge.reader.read_new([institution])
+        assert outcome.error is not None
+        assert outcome.error.code == "fs.exams_refused"
+    bridge.synchronisation.run_batch()
+
+    assert world.database.messages.count_documents({}) == 0
+    assert bridge.watermarks.get(institution).since is None
+    assert not bridge.pauses.paused(), "messages of other exams go on"
+    (alert,) = world.database.alerts.find()
+    assert alert["code"] == "fs.exams_refused"
+    assert f"{exams} exams" in alert["cause"]
+    assert "CASEBRIDGE_FS__EXAM_PATH" in alert["nextAction"]
+    assert "replay" not in alert["nextAction"]
+
+    world.control.clear_faults()
+    world.carry_until(bridge, lambda: world.control.summary()["registered"] == 24, "all are registered")
+
+
+def test_refused_exams_beside_one_that_is_read_are_each_their_own_trouble(world: World) -> None:
+    bridge, institution = installed(world, courses=8, requests=24)
+    exams = sorted({case["examId"] for case in world.control.cases()})
+    world.control.faults(
+        *(
+            {"system": "fs", "method": "GET", "path": f"/begrunnelser/WISEFLOW/{exam}", "kind": "status", "status": 404}
+            for exam in exams[1:]
+        )
+    )
+    (outcome,) = bridge.reader.read_new([institution])
+
+    assert outcome.error is None
+    assert outcome.counts["exams_left"] == len(exams) - 1
+    assert bridge.watermarks.get(institution).since is not None
+
+
+def test_a_few_refused_exams_are_each_their_own_trouble_even_if_no_other_changed(world: World) -> None:
+    bridge, institution = installed(world, courses=2, requests=4)
+    world.control.faults({"system": "fs", "method": "GET", "path": "/begrunnelser/", "kind": "status", "status": 404})
+    (outcome,) = bridge.reader.read_new([institution])
+
+    assert outcome.error is None
+    assert bridge.watermarks.get(institution).since is not None
+    bridge.synchronisation.run_batch()
+    assert {message["errors"][-1]["code"] for message in dead_messages(world)} == {"fs.exam_unknown"}

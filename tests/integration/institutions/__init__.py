@@ -1,0 +1,1 @@
+"""Tests of institutions, in the ring `integration`."""

@@ -1,0 +1,235 @@
+"""An institution whose credentials fail stops alone: one alert, no attempt lost, and it goes on by itself when they work."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from casebridge.clock import ServerClock
+from casebridge.messaging.queue.message import MessageStatus
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
+from resources.wiring.bridge import Bridge
+from tests.support.end_state import check_everything
+from tests.support.failures import told_failures
+from tests.support.shifted_clock import ShiftedClock
+from tests.support.world import World
+
+REQUESTS = 12
+LONGER_THAN_A_TRIAL = timedelta(minutes=1)
+TRIALS = {"probe_seconds": 15.0, "probe_cap_seconds": 30.0}
+"""No trial comes by itself while a test runs: time passes when the test says so."""
+
+
+@pytest.fixture
+def clock(world: World) -> ShiftedClock:
+    world.configure(queue=TRIALS)
+    return ShiftedClock(ServerClock(world.database.server_time))
+
+
+def populate(world: World) -> str:
+    """Three institutions; the first is the one in trouble."""
+    population = world.populate(institutions=3, courses=6, requests=REQUESTS, variety=False)
+    return str(population["institutions"][0]["orgId"])
+
+
+def messages_of(world: World, org_id: str) -> list[dict[str, Any]]:
+    return list(world.database.messages.find({"institution": f"{org_id}/test"}))
+
+
+def registered(world: World) -> dict[str, bool]:
+    """Whether each institution has all its explanations."""
+    rows: dict[str, bool] = {}
+    for case in world.control.cases():
+        rows[case["orgId"]] = rows.get(case["orgId"], True) and case["state"] == "registered"
+    return rows
+
+
+def check_it_waits_alone(world: World, bridge: Bridge, org_id: str) -> None:
+    """The others have everything; its own wait with all their attempts, and are not even looked at."""
+    assert {org: done for org, done in registered(world).items() if not done} == {org_id: False}
+    waiting = messages_of(world, org_id)
+    assert all(message["status"] == MessageStatus.ENQUEUED for message in waiting)
+    assert all(message["attempts"] == 0 for message in waiting)
+    refused = len(world.audit(success=False))
+    world.synchronise(bridge)
+    assert bridge.synchronisation.run_batch().handled == 0
+    assert len(world.audit(success=False)) == refused, "a paused institution is not called"
+
+
+def check_one_alert(world: World, org_id: str, code: str) -> None:
+    (alert,) = world.database.alerts.find()
+    assert (alert["institution"], alert["code"]) == (f"{org_id}/test", code)
+    (message,) = world.control.slack_messages()
+    assert f"{org_id}/test" in message["message"]["text"]
+    assert alert["nextAction"] in message["message"]["text"]
+
+
+def trials(world: World, bridge: Bridge, clock: ShiftedClock) -> list[int]:
+    """Let the time for the next trial come; return how often each pause that is left was tried."""
+    clock.pass_time(LONGER_THAN_A_TRIAL)
+    bridge.trials.run_due()
+    return [pause.trials for pause in bridge.pauses.all()]
+
+
+@pytest.mark.parametrize("authentication", ["oauth2", "api_key"])
+@pytest.mark.parametrize("system", ["fs", "wiseflow"])
+def test_refused_credentials_stop_one_institution_until_they_work(
+    system: str, authentication: str, world: World, clock: ShiftedClock
+) -> None:
+    if authentication == "api_key":
+        population = world.populate(institutions=2, courses=6, requests=REQUESTS)
+        (org_id,) = (one["orgId"] for one in population["institutions"] if one["wiseflow"]["auth"] == "api_key")
+    else:
+        org_id = populate(world)
+    code = f"{system}.credentials_refused"
+    bridge = world.bridge(clock)
+    world.control.credentials(org_id, system, valid=False)
+    world.carry(bridge)
+
+    check_it_waits_alone(world, bridge, org_id)
+    assert told_failures(world, code)
+    assert trials(world, bridge, clock) == [1]
+    assert trials(world, bridge, clock) == [2]
+    check_one_alert(world, org_id, code)
+
+    world.control.credentials(org_id, system, valid=True)
+    assert trials(world, bridge, clock) == []
+    world.carry(bridge)
+    check_everything(world, requests=REQUESTS)
+    check_one_alert(world, org_id, code)
+
+
+@pytest.mark.parametrize("system", ["fs", "wiseflow"])
+def test_credentials_that_fail_on_the_way_back_lose_no_answer(system: str, world: World, clock: ShiftedClock) -> None:
+    """Refused where answers wait in the queue, where requests wait, and where polls go: that is one alert, not three."""
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    run, institutions = bridge.synchronisation, bridge.institutions.active()
+    run.read_requests(institutions)
+    run.run_batch()
+    world.control.wait("answered", REQUESTS)
+    run.poll_answers(institutions)
+    world.control.add_request(org_id)
+    run.read_requests(institutions)
+    world.control.credentials(org_id, system, valid=False)
+
+    run.run_batch()
+    for pause in bridge.pauses.all():
+        bridge.pauses.lift(pause)  # as if a trial and a new refusal had come between
+    run.poll_answers(institutions)
+    run.read_requests(institutions)
+
+    check_it_waits_alone(world, bridge, org_id)
+    check_one_alert(world, org_id, f"{system}.credentials_refused")
+    world.control.credentials(org_id, system, valid=True)
+    assert trials(world, bridge, clock) == []
+    world.carry(bridge)
+    check_everything(world, requests=REQUESTS + 1)
+
+
+def test_an_institution_without_credentials_waits_for_them(world: World, clock: ShiftedClock) -> None:
+    org_id = populate(world)
+    reference = f"{org_id.split('.')[0].upper()}_NO_WISEFLOW"
+    kept = {name: value for name, value in world.secrets.items() if reference in name}
+    assert kept
+    world.secrets = {name: value for name, value in world.secrets.items() if name not in kept}
+    bridge = world.bridge(clock)
+    world.carry(bridge)
+
+    check_it_waits_alone(world, bridge, org_id)
+    (message, *_) = told_failures(world, "credentials.missing")
+    assert "CASEBRIDGE_SECRET_" in message["errorMessage"]
+    check_one_alert(world, org_id, "credentials.missing")
+
+    world.secrets |= kept
+    restarted = world.bridge(clock)
+    assert trials(world, restarted, clock) == []
+    world.carry(restarted)
+    check_everything(world, requests=REQUESTS)
+
+
+def test_a_trial_that_says_nothing_about_credentials_lifts_nothing(world: World, clock: ShiftedClock) -> None:
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    world.control.credentials(org_id, "wiseflow", valid=False)
+    world.carry(bridge)
+    world.control.credentials(org_id, "wiseflow", valid=True)
+    world.control.faults({"system": "fs", "kind": "status", "status": 503})
+
+    assert trials(world, bridge, clock) == [1], "FS is away: nobody knows"
+
+    world.control.clear_faults()
+    assert trials(world, bridge, clock) == []
+
+
+@pytest.mark.parametrize("system", ["fs", "wiseflow"])
+def test_without_a_listener_the_next_synchronisation_goes_on(system: str, world: World, clock: ShiftedClock) -> None:
+    """Batches and polls try what is due for a trial, so an installation that has only Dagster resumes as well."""
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    world.control.credentials(org_id, system, valid=False)
+    world.carry(bridge)
+    world.control.credentials(org_id, system, valid=True)
+    assert bridge.pauses.paused() == {f"{org_id}/test/WISEFLOW"}
+
+    clock.pass_time(LONGER_THAN_A_TRIAL)
+    world.carry(bridge)
+
+    assert bridge.pauses.paused() == set()
+    check_everything(world, requests=REQUESTS)
+
+
+def test_a_poll_that_finds_an_institution_paused_tries_it_when_that_is_due(world: World, clock: ShiftedClock) -> None:
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    world.control.credentials(org_id, "fs", valid=False)
+    read, institutions = bridge.synchronisation.read_requests, bridge.institutions.active()
+    assert read(institutions).failed == {f"{org_id}/test": "fs.credentials_refused"}
+    world.control.credentials(org_id, "fs", valid=True)
+
+    assert read(institutions).skipped == 1, "not due yet"
+    clock.pass_time(LONGER_THAN_A_TRIAL)
+    assert read(institutions).skipped == 0
+
+
+@pytest.mark.parametrize("form", ["of this version", "of an earlier version"])
+def test_a_paused_institution_that_is_taken_out_is_set_aside_in_sight(
+    form: str, world: World, clock: ShiftedClock
+) -> None:
+    """Its credentials are of no interest any more, so nothing would ever lift the pause: its messages must not wait for good."""
+    org_id = populate(world)
+    bridge = world.bridge(clock)
+    world.control.credentials(org_id, "wiseflow", valid=False)
+    world.carry(bridge)
+    waiting = len(messages_of(world, org_id))
+    if form == "of an earlier version":
+        (row,) = world.database.pauses.find()
+        world.database.pauses.delete_many({})
+        world.database.pauses.insert_one({**row, "_id": f"{org_id}/test"})
+        world.database.pauses.update_many({}, {"$unset": {"institution": "", "examSystem": ""}})
+    world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": False}})
+
+    restarted = world.bridge(clock)
+    world.carry(restarted)
+    assert {message["status"] for message in messages_of(world, org_id)} == {MessageStatus.ENQUEUED}, "not due yet"
+    clock.pass_time(LONGER_THAN_A_TRIAL)
+    world.carry(restarted)
+
+    assert restarted.pauses.paused() == set()
+    dead = messages_of(world, org_id)
+    assert {(message["status"], message["errors"][-1]["code"]) for message in dead} == {
+        (MessageStatus.DEAD, "institution.inactive")
+    }
+    assert len(dead) == waiting
+    told = " ".join(message["message"]["text"] for message in world.control.slack_messages())
+    assert "institution.inactive" in told
+
+    # What the alert says to do next works.
+    world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": True}})
+    world.control.credentials(org_id, "wiseflow", valid=True)
+    again = world.bridge(clock)
+    reason = Order(dry_run=False, reason="activated again", asked_by="a test")
+    assert again.dead_letters.replay(DeadLetterFilter(institution=f"{org_id}/test"), reason).changed == waiting
+    world.carry(again)
+    assert all(registered(world).values())

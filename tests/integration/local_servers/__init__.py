@@ -1,0 +1,1 @@
+"""Tests of local servers, in the ring `integration`."""

@@ -1,0 +1,1 @@
+"""Tests of messaging, in the ring `integration`."""

@@ -1,0 +1,372 @@
+"""Whatever is raised at a boundary of the queue: each message ends in sight, its neighbours are handled, the listener lives.
+
+One listener run for each boundary. Each message there meets another error; five neighbours meet none. A new boundary gets
+a line in `BOUNDARIES`, a new kind of error one in `ERRORS`.
+"""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+from bson.errors import InvalidBSON, InvalidDocument
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    CursorNotFound,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    NotPrimaryError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+    WriteError,
+)
+
+from casebridge.alerts.blacklist import Blacklist
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.audit.entry import AuditEntry
+from casebridge.audit.log import AuditLog
+from casebridge.clock import ServerClock
+from casebridge.database import Database
+from casebridge.database_faults import is_away
+from casebridge.errors import CaseError, LeaseLostError, NotReadyError, PermanentError, RateLimitedError, TransientError
+from casebridge.institutions.pauses import Pauses
+from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.flow.retry import RetryPolicy
+from casebridge.messaging.listener import listener as listener_module
+from casebridge.messaging.listener.lane_scheduler import Turns
+from casebridge.messaging.listener.listener import Listener
+from casebridge.messaging.listener.settler import Settler
+from casebridge.messaging.listener.worker import Worker
+from casebridge.messaging.outbox.channels import ALERT, AlertEffects
+from casebridge.messaging.outbox.effect import Settlement
+from casebridge.messaging.outbox.pending_effects import OwedEffects
+from casebridge.messaging.outbox.relay import Relay
+from casebridge.messaging.queue.finished import Finished, Moved
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Message, NewMessage, OwedEffect
+from casebridge.settings import QueueSettings
+from tests.support.waiting import wait_until
+
+PAUSE_SECONDS: Final = 0.02
+"""Of the listener, after each error that says that the database is away: each boundary meets a dozen of them in a row."""
+LOOK_AROUND_SECONDS: Final = 0.1
+ATTEMPTS: Final = 3
+HOLD: Final = timedelta(seconds=0.5)
+"""What a relay dropped when an error threw it out of its round is owed until then."""
+QUEUE: Final = "a queue"
+EFFECT: Final = "an effect"
+NEIGHBOURS: Final = 5
+PASSES: Final = 1
+"""So often an error is met that says that the same call may work later."""
+
+
+class PanicError(BaseException):
+    """Stands for pyo3's PanicException, which is no `Exception` either."""
+
+
+ERRORS: Final[tuple[BaseException, ...]] = (
+    ValueError("x"), KeyError("x"), TypeError("x"), AttributeError("x"), AssertionError("x"), RecursionError("x"),
+    MemoryError("x"), OverflowError("x"), OSError("x"), TimeoutError("x"), StopIteration("x"),
+    UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
+    ExceptionGroup("x", [ValueError("y")]),
+    SystemExit(1), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError(), PanicError(),
+    InvalidDocument("x"), InvalidBSON("x"), DocumentTooLarge("x"),
+    AutoReconnect("x"), NotPrimaryError("x"), ServerSelectionTimeoutError("x"),
+    CursorNotFound("x", 43),
+    OperationFailure("x", 13), OperationFailure("x", 14031), OperationFailure("x", 2), OperationFailure("x"),
+    WriteError("x", 10334), DuplicateKeyError("x", 11000), WriteConcernError("x", 189),
+    BulkWriteError({"writeErrors": [{"code": 10334, "index": 0}], "writeConcernErrors": []}),
+    BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 91}]}),
+    LeaseLostError("x"),
+    PermanentError("test.permanent", "It failed.", "Look at it."),
+    TransientError("test.transient", "It failed.", "Look at it."),
+    NotReadyError("test.not_ready", "Not yet.", "Wait.", retry_after=timedelta(milliseconds=10)),
+    RateLimitedError("test.rate", "Too fast.", "Wait.", retry_after=timedelta(milliseconds=10)),
+)  # fmt: skip
+BOUNDARIES: Final = (
+    "look_up", "step", "late", "audit_fields", "conclude", "set_aside", "announcer", "channel",
+    "audit", "finish", "fail",
+)  # fmt: skip
+AT_FAILURE: Final = frozenset({"set_aside", "fail"})
+"""Boundaries that only a message comes to whose step failed."""
+
+
+def costs_nothing(error: BaseException) -> bool:
+    """Whether it is met again and again until it is over, as an outage is."""
+    return is_away(error) or isinstance(error, LeaseLostError | NotReadyError | RateLimitedError)
+
+
+def says_that_it_is_away(boundary: str, error: BaseException) -> bool:
+    """Of a channel: then what it owes waits for it, for ever if need be."""
+    return boundary == "channel" and isinstance(error, CaseError) and not isinstance(error, PermanentError)
+
+
+class Trap:
+    """Raises each message's error at the armed boundary."""
+
+    def __init__(self, boundary: str) -> None:
+        self._boundary = boundary
+        self._lock = threading.Lock()
+        self.met: Counter[str] = Counter()
+
+    def spring(self, boundary: str, key: str) -> None:
+        if boundary != self._boundary or not key.startswith("bad"):
+            return
+        error = ERRORS[int(key.removeprefix("bad"))]
+        # What cannot be written at all can never be settled: there, each error passes.
+        is_over = costs_nothing(error) or boundary == "fail" or says_that_it_is_away(boundary, error)
+        passes = PASSES if is_over else 1_000
+        with self._lock:
+            self.met[key] += 1
+            if self.met[key] > passes:
+                return
+        raise error
+
+
+class TrappedFlow:
+    queue = QUEUE
+    forget: tuple[str, ...] = ()
+
+    def __init__(self, trap: Trap, database: Database, *, fails: bool, loses: bool) -> None:
+        self._trap = trap
+        self._database = database
+        self._fails = fails
+        self._loses = loses
+        self._lost: set[str] = set()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (Step("first", self._first), Step("second", lambda message, results: StepResult()))
+
+    def look_up(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._trap.spring("look_up", message.key)
+
+    def audit_fields(self, message: Message) -> dict[str, Any]:
+        self._trap.spring("audit_fields", message.key)
+        return {}
+
+    def conclude(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._trap.spring("conclude", message.key)
+
+    def set_aside(self, message: Message, error: CaseError) -> None:
+        self._trap.spring("set_aside", message.key)
+
+    def late(self, message: Message) -> None:
+        self._trap.spring("late", message.key)
+
+    def _first(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+        self._trap.spring("step", message.key)
+        if message.key.startswith("bad") and self._fails:
+            raise PermanentError("test.failed", "It failed.", "Look at it.")
+        if message.key.startswith("bad") and self._loses and message.key not in self._lost:
+            self._lost.add(message.key)  # another worker takes it over, and is gone at once
+            change = {"$inc": {"fence": 1}, "$set": {"owner": "another", "claim": "another"}}
+            self._database.messages.update_one({"_id": message.key}, change)
+        return StepResult({"found": 1})
+
+
+class TrappedAudit(AuditLog):
+    def __init__(self, database: Database, trap: Trap) -> None:
+        super().__init__(database)
+        self._trap = trap
+
+    def add(self, entries: Any) -> None:
+        entries = list[AuditEntry](entries)
+        for entry in entries:
+            self._trap.spring("audit", entry.correlation_id)
+        super().add(entries)
+
+
+class TrappedQueue(MeldingQ):
+    trap: Trap
+
+    def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> Moved:
+        for each in finished:
+            self.trap.spring("finish", each.message.key)
+        return super().finish(finished, relay_after)
+
+    def fail(self, message: Message, *arguments: Any, **named: Any) -> None:
+        self.trap.spring("fail", message.key)
+        super().fail(message, *arguments, **named)
+
+
+class TrappedChannel:
+    may_be_given_up = False
+
+    def __init__(self, trap: Trap) -> None:
+        self._trap = trap
+        self.delivered: set[str] = set()
+
+    def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+        for effect in effects:
+            self._trap.spring("channel", effect["body"]["key"])
+            self.delivered.add(effect["body"]["key"])
+        return {}
+
+
+class TrappedSlack:
+    def __init__(self, trap: Trap) -> None:
+        self._trap = trap
+        self.sent: list[str] = []
+
+    def send(self, text: str) -> None:
+        self.sent.append(text)
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "AWAY_PAUSE", PAUSE_SECONDS)
+    monkeypatch.setattr(listener_module, "LOOK_AROUND_SECONDS", LOOK_AROUND_SECONDS)
+
+
+class House:
+    """A listener with all that it works with, on the real queue."""
+
+    def __init__(self, database: Database, boundary: str) -> None:
+        self.database = database
+        self.trap = Trap(boundary)
+        clock = ServerClock(database.server_time)
+        settings = QueueSettings(
+            workers=8, lease_seconds=2.0, retry_base_seconds=0.05, retry_cap_seconds=0.1, idle_poll_seconds=0.1,
+            shutdown_seconds=5.0, maximum_attempts=ATTEMPTS,
+        )  # fmt: skip
+        lease = timedelta(seconds=settings.lease_seconds)
+        self.queue = TrappedQueue(database, clock, lease)
+        self.queue.trap = self.trap
+        alerts = AlertOutbox(database, clock, timedelta(hours=1))
+        pauses = Pauses(database, clock, settings)
+        flow = TrappedFlow(self.trap, database, fails=boundary in AT_FAILURE, loses=boundary == "late")
+        self.channel, self.slack = TrappedChannel(self.trap), TrappedSlack(self.trap)
+        settler = Settler(
+            self.queue, TrappedAudit(database, self.trap), alerts, pauses, RetryPolicy(settings), [self._announce],
+            clock, lease,
+        )  # fmt: skip
+        self.relay = Relay(
+            OwedEffects(database, clock), {ALERT: AlertEffects(alerts), EFFECT: self.channel}, alerts,
+            Blacklist(database), self.slack, clock, timedelta(days=1), hold=HOLD, retry=timedelta(seconds=0.05),
+        )  # fmt: skip
+        worker = Worker(self.queue, {QUEUE: flow}, clock, settings.maximum_attempts)
+        self.listener = Listener(
+            self.queue, Turns(self.queue, clock), worker, settler, self.relay, pauses, settings, lambda: None
+        )
+
+    def _announce(self, message: Message, _settlement: Settlement) -> Sequence[OwedEffect]:
+        self.trap.spring("announcer", message.key)
+        return [OwedEffect.of(message, EFFECT, {"key": message.key})]
+
+    @contextmanager
+    def running(self) -> Iterator[threading.Thread]:
+        stop = threading.Event()
+        thread = threading.Thread(target=self.listener.run, args=(stop,))
+        thread.start()
+        try:
+            yield thread
+        finally:
+            stop.set()
+            thread.join()
+
+    def accept(self, *keys: str) -> None:
+        self.queue.accept([_message(key) for key in keys])
+
+    def standing(self) -> dict[str, str]:
+        live = {row["_id"]: row["status"] for row in self.database.messages.find({}, {"status": 1})}
+        return live | {row["_id"]: "processed" for row in self.database.processed_messages.find({}, {"_id": 1})}
+
+
+def _message(key: str) -> NewMessage:
+    org_id = f"{key}.no" if key.startswith("bad") else "good.no"
+    return NewMessage(key, QUEUE, org_id, "test", "WISEFLOW", f"case of {key}", key, {"said": key})
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_whatever_is_raised_there(boundary: str, database: Database) -> None:
+    house = House(database, boundary)
+    bad = [f"bad{number}" for number in range(len(ERRORS))]
+    good = [f"good{number}" for number in range(NEIGHBOURS)]
+    house.accept(*bad, *good)
+
+    with house.running() as listener:
+        wait_until(
+            lambda: set(house.standing().values()) <= {"processed", "dead"}, "each message is settled", seconds=90.0
+        )
+        house.accept("good-later")
+        wait_until(lambda: house.standing()["good-later"] == "processed", "the listener goes on")
+        wait_until(
+            lambda: {*good, "good-later"} <= house.channel.delivered, "what neighbours owe is delivered", seconds=90.0
+        )
+        wait_until(lambda: not _owing(database), "nobody owes anything", seconds=90.0)
+        assert listener.is_alive()
+
+    standing = house.standing()
+    assert {standing[key] for key in good} == {"processed"}
+    # A look for all at once ends with the first error: then the steps look for themselves.
+    assert house.trap.met if boundary == "look_up" else set(house.trap.met) == set(bad), "each error was met"
+    for row in database.messages.find({"status": "dead"}):
+        assert row["errors"][-1]["code"]
+    assert database.messages.count_documents({"status": "dead"}) == 0 or database.alerts.count_documents({}) > 0
+    free = {key for key, error in zip(bad, ERRORS, strict=True) if costs_nothing(error)}
+    if boundary in ("step", "conclude", "finish", "audit"):
+        assert {standing[key] for key in free} == {"processed"}, "an outage costs no message"
+
+
+def _owing(database: Database) -> int:
+    owing = {"effectsDueAt": {"$exists": True}}
+    return database.messages.count_documents(owing) + database.processed_messages.count_documents(owing)
+
+
+def test_an_effect_that_breaks_its_channel_is_set_aside_in_sight(database: Database) -> None:
+    """Told, and kept in the message; an effect of a channel that is merely away is delivered when it is back."""
+    house = House(database, "channel")
+    bad = [f"bad{number}" for number in range(len(ERRORS))]
+    house.accept(*bad, "good")
+    with house.running():
+        wait_until(lambda: set(house.standing().values()) == {"processed"}, "all are processed")
+        wait_until(lambda: not _owing(database), "nobody owes anything", seconds=90.0)
+
+    kept = {row["_id"] for row in database.processed_messages.find({"undelivered.kind": EFFECT})}
+    away = {
+        key for key, error in zip(bad, ERRORS, strict=True) if is_away(error) or says_that_it_is_away("channel", error)
+    }
+    assert "good" in house.channel.delivered
+    assert away <= house.channel.delivered
+    assert kept & house.channel.delivered == set()
+    assert len(kept) > len(ERRORS) // 3
+    assert kept | house.channel.delivered == {*bad, "good"}
+    told = database.alerts.distinct("correlationIds", {"step": "deliver_effect"})
+    assert set(told) == kept
+
+
+Send = Callable[[str], None]
+
+
+def test_an_alert_that_breaks_its_channel_holds_up_no_other(database: Database) -> None:
+    house = House(database, "none")
+    alerts = AlertOutbox(database, ServerClock(database.server_time), timedelta(hours=1))
+    from casebridge.alerts.alert import Alert  # noqa: PLC0415
+
+    for number in range(len(ERRORS)):
+        alerts.owe(Alert(f"org{number}/test", "org", "queue", "step", f"test.code{number}", "It failed.", "Look."))
+    alerts.owe(Alert("good/test", "org", "queue", "step", "test.good", "It failed.", "Look."))
+    broken: set[int] = set()
+    sent: list[str] = []
+
+    def send(text: str) -> None:
+        for number, error in enumerate(ERRORS):
+            if f"test.code{number}\n" in text and number not in broken:
+                broken.add(number)
+                raise error
+        sent.append(text)
+
+    house.slack.send = send  # type: ignore[method-assign]
+    with house.running() as listener:
+        wait_until(lambda: len(sent) == len(ERRORS) + 1, "each alert is sent in the end", seconds=90.0)
+        assert listener.is_alive()
+    assert len(broken) == len(ERRORS)

@@ -1,0 +1,251 @@
+"""What a message costs does not depend on how much is stored: every query of its way has an index that bounds it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pymongo.monitoring
+import pytest
+from pymongo.errors import OperationFailure
+
+from casebridge.database import Database
+from casebridge.settings import MongoDBSettings
+from resources.wiring.bridge import Bridge
+from tests.support.world import World
+
+GROWING = ("meldingQProcessed", "kafkaMessages", "auditLog", "begrunnelser")
+INDEXED = {*GROWING, "meldingQ", "alerts"}
+"""The other collections hold a row an institution, a lane, a pause or a listener."""
+SEARCH_FOR_LANES = "aggregate meldingQ {}"
+"""Once in half a minute, and in the live queue only."""
+KEYS_BY_AGE = 'find kafkaMessages {"firstSeen": {"$lt": "\\u2026"}}'
+"""One pass a night; an index for it would cost more with each message than it saves."""
+
+DISCARDED_BY_AGE = (
+    'find meldingQ {"discardedAt": {"$lt": "\\u2026"}, "effectsDueAt": {"$exists": "\\u2026"}, "status": "\\u2026"}'
+)
+"""Likewise, and in the live queue only."""
+
+
+WHOLE = "COLLSCAN"
+BY_INDEX = "IXSCAN"
+"""Part of the names of stages that read by an index, such as `EXPRESS_IXSCAN`."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A selection that was sent to the server."""
+
+    collection: str
+    command: str
+    selection: dict[str, Any] = field(hash=False)
+
+    @property
+    def shape(self) -> str:
+        return f"{self.command} {self.collection} {json.dumps(_shape(self.selection), sort_keys=True)}"
+
+
+def _shape(value: Any) -> Any:
+    """Without the values: two claims have the same shape."""
+    if isinstance(value, Mapping):
+        return {name: _shape(part) for name, part in value.items()}
+    return "…"
+
+
+class Recorder(pymongo.monitoring.CommandListener):
+    """Hears every command of the clients made after it was registered; notes those of one database while it is told to."""
+
+    def __init__(self) -> None:
+        self.database: str | None = None
+        self.queries: dict[str, Query] = {}
+
+    def started(self, event: pymongo.monitoring.CommandStartedEvent) -> None:
+        if event.database_name == self.database:
+            for selection in _selections(event.command_name, event.command):
+                query = Query(str(event.command[event.command_name]), event.command_name, selection)
+                self.queries[query.shape] = query
+
+    def seen(self) -> list[Query]:
+        """Until now: the threads of a bridge may go on asking."""
+        return list(self.queries.values())
+
+    def forget(self) -> None:
+        self.queries.clear()
+
+    def succeeded(self, event: pymongo.monitoring.CommandSucceededEvent) -> None: ...
+
+    def failed(self, event: pymongo.monitoring.CommandFailedEvent) -> None: ...
+
+
+def _selections(name: str, command: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if name == "find":
+        yield dict(command.get("filter", {}))
+    elif name == "update":
+        yield from (dict(update["q"]) for update in command["updates"])
+    elif name == "delete":
+        yield from (dict(delete["q"]) for delete in command["deletes"])
+    elif name == "aggregate":
+        first = command["pipeline"][0]
+        yield dict(first.get("$match", {}))
+
+
+recorder = Recorder()
+pymongo.monitoring.register(recorder)
+
+
+@pytest.fixture
+def queries(mongodb_settings: MongoDBSettings, world: World) -> Iterator[Recorder]:
+    """What is sent to this test's database, by shape, from here on; a bridge must be built after this."""
+    recorder.forget()
+    recorder.database = mongodb_settings.oai_database
+    yield recorder
+    recorder.database = None
+
+
+def bounded(query: Query, database: Database) -> bool:
+    """Whether an index begins with a field that the selection narrows."""
+    collection = database.messages.database[query.collection]
+    leading = {next(iter(index["key"])) for index in collection.list_indexes()}
+    return any(name in leading and not _is_open(value) for name, value in query.selection.items())
+
+
+def _is_open(value: Any) -> bool:
+    """A condition that most documents meet narrows nothing."""
+    return isinstance(value, Mapping) and set(value) <= {"$nin", "$ne", "$exists"}
+
+
+def scanned(query: Query, database: Database) -> bool | None:
+    """Whether the server would read the whole collection; `None` where it does not say, in no stage that is known.
+
+    What names its documents by `_id` is not asked: the embedded server then explains another way than it goes.
+    """
+    if "_id" in query.selection:
+        return False
+    collection = database.messages.database[query.collection]
+    try:
+        plan = collection.database.command(
+            {"explain": {"find": collection.name, "filter": query.selection}, "verbosity": "queryPlanner"}
+        )
+    except OperationFailure:
+        return None
+    stages = set(_stages(plan))
+    return True if WHOLE in stages else False if any(BY_INDEX in stage for stage in stages) else None
+
+
+def _stages(plan: Any) -> Iterator[str]:
+    """The names of the stages, wherever a server puts them."""
+    if isinstance(plan, Mapping):
+        if isinstance(stage := plan.get("stage"), str):
+            yield stage
+        for part in plan.values():
+            yield from _stages(part)
+    elif isinstance(plan, list):
+        for part in plan:
+            yield from _stages(part)
+
+
+def carry_all_kinds(world: World) -> Bridge:
+    """Cases that are registered, set aside, replayed, changed in FS, and told of: the whole way of a message."""
+    population = world.populate(institutions=2, courses=2, requests=6, variety=False)
+    world.control.add_request(population["institutions"][0]["orgId"], oddity="no_candidate")
+    bridge = world.bridge()
+    world.carry(bridge)
+    bridge.relay.send_alerts()
+    bridge.announce(bridge.listener())
+    return bridge
+
+
+def test_the_way_of_a_message_is_bounded_by_indexes(world: World, queries: Recorder) -> None:
+    carry_all_kinds(world)
+    seen = [query for query in queries.seen() if query.collection in INDEXED]
+
+    assert {query.collection for query in seen} == INDEXED - {"auditLog"}, (
+        "the way looks into each, and the audit is only written"
+    )
+    assert [query.shape for query in seen if not bounded(query, world.database)] == [SEARCH_FOR_LANES]
+
+
+def test_no_collection_that_grows_is_read_as_a_whole_for_a_message(world: World, queries: Recorder) -> None:
+    """By the server's own word."""
+    carry_all_kinds(world)
+    growing = [query for query in queries.seen() if query.collection in GROWING]
+
+    assert len(growing) >= 6
+    assert [query.shape for query in growing if scanned(query, world.database)] == []
+
+
+def test_the_server_is_asked_and_its_word_counts(world: World, uses_server: Callable[[str], None]) -> None:
+    """Else the test above would be true of anything. A server that says nothing is named as such in the summary."""
+    collection = world.database.audit_log.name
+    world.database.audit_log.insert_many([{"_id": f"{n}", "correlationId": f"{n}"} for n in range(100)])
+
+    said = (
+        scanned(Query(collection, "find", {"detail.reason": "x"}), world.database),
+        scanned(Query(collection, "find", {"correlationId": "x"}), world.database),
+    )
+    if said == (None, None):
+        uses_server(f"{world.database.server_name()}, which does not say how it reads: indexes were looked at alone")
+    else:
+        assert said == (True, False)
+    assert not bounded(Query(collection, "find", {"detail.reason": "x"}), world.database)
+    assert not bounded(Query(collection, "find", {"time": {"$nin": []}}), world.database)
+
+
+def test_looking_how_things_stand_reads_nothing_that_only_grows(world: World, queries: Recorder) -> None:
+    bridge = carry_all_kinds(world)
+    queries.forget()
+
+    bridge.status.read()
+    bridge.status.pending()
+
+    grown = {query.shape: query for query in queries.seen() if query.collection in GROWING}
+    undelivered = next((query for shape, query in grown.items() if "undeliveredAt" in shape), None)
+    assert undelivered is not None
+    assert bounded(undelivered, world.database), "by an index that only what cannot be delivered is in"
+    assert not scanned(undelivered, world.database)
+    assert grown.keys() - {undelivered.shape} == {"aggregate begrunnelser {}"}, "the count of cases, and nothing else"
+
+
+def test_open_cases_of_inactive_institutions_are_found_by_an_index(world: World, queries: Recorder) -> None:
+    carry_all_kinds(world)
+    world.database.orgs.update_many({}, {"$set": {"aktiv": False}})
+    queries.forget()
+
+    world.bridge().reader.read_new([])
+
+    growing = [query for query in queries.seen() if query.collection in GROWING]
+    assert any(query.collection == "begrunnelser" for query in growing)
+    assert [query.shape for query in growing if not bounded(query, world.database)] == []
+    assert [query.shape for query in growing if scanned(query, world.database)] == []
+
+
+def test_a_look_at_one_case_is_bounded(world: World, queries: Recorder) -> None:
+    bridge = carry_all_kinds(world)
+    case = world.database.cases.find_one()
+    assert case is not None
+    queries.forget()
+
+    assert bridge.roads.by_correlation_id(case["correlationId"])
+    assert bridge.roads.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
+
+    assert queries.seen()
+    assert [query.shape for query in queries.seen() if not bounded(query, world.database)] == []
+
+
+def test_pruning_is_bounded(world: World, queries: Recorder) -> None:
+    bridge = carry_all_kinds(world)
+    queries.forget()
+
+    bridge.retention.prune(dry_run=False, asked_by="a test")
+
+    assert {query.collection for query in queries.seen()} >= {
+        "meldingQProcessed",
+        "kafkaMessages",
+        "auditLog",
+        "alerts",
+    }
+    unbounded = {query.shape for query in queries.seen() if not bounded(query, world.database)}
+    assert unbounded == {DISCARDED_BY_AGE, KEYS_BY_AGE}
+    growing = [query for query in queries.seen() if query.collection in GROWING and query.shape != KEYS_BY_AGE]
+    assert [query.shape for query in growing if scanned(query, world.database)] == []

@@ -1,0 +1,197 @@
+"""Whose turn it is: no institution starves, no ring is needed for ever, and a ring is heard by other processes."""
+
+import threading
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pymongo.errors import OperationFailure
+
+from casebridge.clock import ServerClock
+from casebridge.database import Database
+from casebridge.messaging.listener.lane_scheduler import SEARCH_SECONDS, Turns
+from casebridge.messaging.listener.lane_watcher import WakeUp
+from casebridge.messaging.queue.lanes import Lane
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import NewMessage
+from tests.support.end_state import check_everything
+from tests.support.waiting import wait_until
+from tests.support.world import World
+
+QUEUE = "wiseflow-begrunnelse"
+
+
+class ManualMonotonic:
+    """A monotonic clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def queue(database: Database) -> MeldingQ:
+    return MeldingQ(database, ServerClock(database.server_time), timedelta(seconds=60))
+
+
+def messages(institution: str, count: int, queue: str = QUEUE) -> list[NewMessage]:
+    keys = [f"{institution}-{queue}-{number}" for number in range(count)]
+    return [
+        NewMessage(key, queue, institution, "test", "WISEFLOW", f"case-{key}", f"correlation-{key}", {}) for key in keys
+    ]
+
+
+def turns_of(database: Database, queue: MeldingQ, monotonic: ManualMonotonic, *queues: str) -> Turns:
+    return Turns(queue, ServerClock(database.server_time), queues, monotonic=monotonic)
+
+
+def test_a_crowd_starves_nobody(database: Database, queue: MeldingQ) -> None:
+    queue.accept(messages("crowd.no", 400))
+    queue.accept(messages("small.no", 3))
+
+    first = turns_of(database, queue, ManualMonotonic()).take("one", 32, ())
+
+    counts = {org: sum(message.org_id == org for message in first) for org in ("crowd.no", "small.no")}
+    assert counts == {"crowd.no": 16, "small.no": 3}
+
+
+def test_the_way_back_is_not_held_up_by_a_crowd_on_the_way_there(database: Database, queue: MeldingQ) -> None:
+    queue.accept(messages("crowd.no", 400))
+    queue.accept(messages("crowd.no", 2, "wiseflow-begrunnelse-svar"))
+
+    first = turns_of(database, queue, ManualMonotonic()).take("one", 32, ())
+
+    assert sum(message.queue == "wiseflow-begrunnelse-svar" for message in first) == 2
+
+
+def test_everything_is_taken_once_oldest_first_in_each_lane(database: Database, queue: MeldingQ) -> None:
+    for institution in ("a.no", "b.no", "c.no"):
+        queue.accept(messages(institution, 50))
+    turns, taken = turns_of(database, queue, ManualMonotonic()), []
+    while some := turns.take("one", 20, ()):
+        taken += [message.key for message in some]
+
+    assert sorted(taken) == sorted(f"{org}-{QUEUE}-{n}" for org in ("a.no", "b.no", "c.no") for n in range(50))
+
+
+def test_paused_institutions_are_passed_over_and_come_back(database: Database, queue: MeldingQ) -> None:
+    queue.accept(messages("paused.no", 5) + messages("free.no", 5))
+    turns = turns_of(database, queue, ManualMonotonic())
+
+    assert {message.org_id for message in turns.take("one", 10, {"paused.no/test"})} == {"free.no"}
+    assert {message.org_id for message in turns.take("one", 10, ())} == {"paused.no"}
+
+
+def test_only_the_queues_that_were_asked_for(database: Database, queue: MeldingQ) -> None:
+    queue.accept(messages("a.no", 2) + messages("a.no", 2, "another queue"))
+    turns = turns_of(database, queue, ManualMonotonic(), "another queue")
+
+    assert [message.queue for message in turns.take("one", 10, ())] == ["another queue"] * 2
+    assert turns.take("one", 10, ()) == []
+
+
+def test_a_lane_that_nobody_rang_is_found(database: Database, queue: MeldingQ) -> None:
+    """A ring that was lost, or a message of a version that rings no bell, costs half a minute and no message."""
+    monotonic = ManualMonotonic()
+    turns = turns_of(database, queue, monotonic)
+    assert turns.take("one", 10, ()) == []
+    (unrung,) = messages("quiet.no", 1)
+    database.messages.insert_one(unrung.document(ServerClock(database.server_time).now()))
+
+    assert turns.take("one", 10, ()) == []
+    assert turns.seconds_to_wait(()) <= SEARCH_SECONDS
+    monotonic.seconds += SEARCH_SECONDS
+    assert [message.key for message in turns.take("one", 10, ())] == [unrung.key]
+
+
+def test_lanes_without_an_exam_system_have_nothing_searched_for_at_each_look(
+    database: Database, queue: MeldingQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a dead message of nobody, which stays for months, nor more live ones than one claim takes."""
+    now = ServerClock(database.server_time).now()
+    documents = [each.document(now) for each in messages("a.no", 40)]
+    for document in documents:
+        del document["examSystem"]
+    dead = {"_id": "nobody's", "status": "dead", "queue": QUEUE, "orgId": "unknown", "env": "unknown"}
+    database.messages.insert_many([*documents, dead])
+    searched = []
+    search = queue.lanes.search
+    monkeypatch.setattr(queue.lanes, "search", lambda: searched.append(1) or search())
+    monotonic = ManualMonotonic()
+    turns = turns_of(database, queue, monotonic)
+
+    taken = [len(turns.take("one", 10, ())) for _ in range(6)]
+    assert (taken, len(searched)) == ([10, 10, 10, 10, 0, 0], 1)
+
+    monotonic.seconds += SEARCH_SECONDS
+    assert (turns.take("one", 10, ()), len(searched)) == ([], 2)
+    assert Lane(None, QUEUE, None) not in search(), "what is dead is in no lane"
+    turns.wake([Lane("a.no/test", QUEUE, None)])
+    assert (turns.take("one", 10, ()), len(searched)) == ([], 3), "a ring of an earlier version has them searched for"
+
+
+def test_what_falls_due_later_is_looked_for_then(database: Database, queue: MeldingQ) -> None:
+    queue.accept(messages("a.no", 1))
+    database.messages.update_many({}, {"$set": {"dueAt": database.server_time() + timedelta(seconds=2)}})
+    turns = turns_of(database, queue, ManualMonotonic())
+
+    assert turns.take("one", 10, ()) == []
+    assert 0.0 < turns.seconds_to_wait(()) <= 2.0
+
+
+@pytest.mark.parametrize("streams", [True, False], ids=["change stream", "reading again and again"])
+def test_a_ring_is_heard_in_another_process(
+    streams: bool, database: Database, queue: MeldingQ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not streams:
+        monkeypatch.setattr(WakeUp, "_follow", refuse)
+    heard: list[Lane] = []
+    missed, stop = threading.Event(), threading.Event()
+
+    def hear(lanes: Iterable[Lane]) -> None:
+        heard.extend(lanes)
+
+    bell = WakeUp(queue.lanes, hear, missed.set, longest_pause=0.05)
+    listening = threading.Thread(target=bell.run, args=(stop,))
+    listening.start()
+    try:
+        wait_until(missed.is_set, "it has begun to listen")
+        for institution in ("a.no", "b.no", "a.no"):
+            queue.wake([Lane(f"{institution}/test", QUEUE)])
+            wait_until(lambda: heard and heard[-1] == Lane(f"{institution}/test", QUEUE), "the ring is heard")  # noqa: B023
+    finally:
+        stop.set()
+        listening.join()
+
+
+def refuse(*_: Any) -> None:
+    raise OperationFailure("no change streams here")
+
+
+def test_a_slow_institution_leaves_workers_for_the_others(world: World) -> None:
+    """One institution's neighbour hangs on every call; the other's requests are sent meanwhile."""
+    world.configure(queue={"workers": 4})
+    population = world.populate(institutions=2, courses=4, requests=40, variety=False)
+    slow, quick = (institution["orgId"] for institution in population["institutions"])
+    world.control.faults({"system": "wiseflow", "orgId": slow, "kind": "latency", "seconds": 0.5})
+    bridge = world.bridge()
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    batch = threading.Thread(target=bridge.synchronisation.run_batch)
+    batch.start()
+
+    def sent(org: str) -> int:
+        return world.database.cases.count_documents({"orgId": org, "state": "dispatched"})
+
+    try:
+        wait_until(
+            lambda: sent(quick) == world.database.cases.count_documents({"orgId": quick}), "the quick one is done"
+        )
+        assert sent(slow) < world.database.cases.count_documents({"orgId": slow})
+    finally:
+        world.control.clear_faults()
+        batch.join()
+    world.carry(bridge)
+    check_everything(world, 40)

@@ -1,0 +1,244 @@
+"""How processes share a vendor's rate, step by step: the book on a real server, the clock moved by hand."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from pymongo.errors import ServerSelectionTimeoutError
+
+from casebridge.database import Database
+from casebridge.errors import RateLimitedError
+from casebridge.rates.division import WHOLE
+from casebridge.rates.share import SLACK_SECONDS
+from casebridge.rates.share_keeper import ShareKeeper
+from casebridge.rates.share_store import ShareBook
+from resources.http.rate_limit import LONGEST_WAIT
+from tests.support.manual_clock import ManualSeconds
+from tests.support.rate_processes import LEASE_SECONDS, RateProcess
+from tests.support.waiting import wait_until
+
+LIMIT = 12
+RATES = [(LIMIT, 1.0)]
+LOOK = LEASE_SECONDS / 5 + 0.1
+"""A look is due, and what was called before is out of the window."""
+
+
+@pytest.fixture
+def time() -> ManualSeconds:
+    return ManualSeconds()
+
+
+@pytest.fixture
+def new_process(database: Database, time: ManualSeconds) -> Callable[..., RateProcess]:
+    passed: list[float] = []
+    return lambda rates=RATES: RateProcess(database, time, rates, passed)
+
+
+def test_one_alone_uses_all_of_the_rate_and_no_more(new_process: Callable[..., RateProcess]) -> None:
+    assert new_process().call(LIMIT + 5) == LIMIT
+
+
+def test_who_has_used_all_makes_room_only_when_its_calls_are_out_of_the_vendors_window(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    first, second = new_process(), new_process()
+    assert first.call(LIMIT) == LIMIT
+    assert second.call(1) == 0
+
+    time.now += 0.9
+    first.keeper.renew()
+    assert (first.parts_in_force, second.call(1)) == (WHOLE // 2, 0), "lowered, and not yet handed over"
+
+    time.now += 0.2
+    first.keeper.renew()
+    time.now += LOOK
+    assert (first.call(LIMIT), second.call(LIMIT)) == (LIMIT // 2, LIMIT // 2)
+
+
+def test_an_idle_process_gives_its_share_back(new_process: Callable[..., RateProcess], time: ManualSeconds) -> None:
+    idle, busy = new_process(), new_process()
+    assert idle.call(1) == 1
+    assert busy.call(LIMIT) < LIMIT
+    for _ in range(6):
+        time.now += LOOK
+        idle.keeper.renew()
+        busy.call(1)
+    assert idle.parts_in_force == 0
+    time.now += LOOK
+    assert busy.call(LIMIT) == LIMIT
+
+
+def test_what_a_dead_process_may_have_used_is_free_after_its_lease_and_the_slack(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    """The dead one may have called until the very end of its lease; a window later nobody counts that."""
+    dead, living = new_process(), new_process()
+    dead.call(1)
+    assert dead.call(LIMIT) == LIMIT - 1, "it has all"
+    assert living.call(1) == 0
+
+    time.now += LEASE_SECONDS - 0.1
+    assert dead.call(LIMIT) == LIMIT, "the last moment of its lease"
+    time.now += 0.2
+    assert (dead.parts_in_force, living.call(1)) == (0, 0), "over, and not yet another's"
+    time.now += SLACK_SECONDS
+    assert living.call(LIMIT) == LIMIT
+
+
+def test_a_process_that_was_frozen_finds_its_share_gone(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    frozen, other = new_process(), new_process()
+    assert frozen.call(LIMIT) == LIMIT
+    assert other.call(1) == 0
+    time.now += LEASE_SECONDS + SLACK_SECONDS + 0.1
+    assert other.call(LIMIT) == LIMIT
+    assert frozen.call(LIMIT) == 0
+
+
+def test_whoever_leaves_in_order_leaves_its_share_at_once(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    leaving, staying = new_process(), new_process()
+    assert leaving.call(LIMIT) == LIMIT
+    time.now += 1.1
+    leaving.keeper.close()
+    assert staying.call(LIMIT) == LIMIT
+
+
+def test_without_the_database_a_share_holds_until_its_lease_ends_and_then_nothing_is_called(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    process = new_process()
+
+    def away() -> None:
+        raise ServerSelectionTimeoutError("the database is away")
+
+    assert process.call(LIMIT) == LIMIT
+    for _ in range(4):
+        time.now += LOOK
+        process.book.before_write = away
+        assert process.call(LIMIT) == LIMIT
+    time.now += LOOK
+    process.book.before_write = away
+    assert process.call(1) == 0
+    time.now += LOOK
+    assert process.call(LIMIT) == LIMIT, "it is back"
+
+
+def test_a_budget_smaller_than_the_crowd_is_kept_all_the_same(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    crowd = [new_process([(2, 1.0)]) for _ in range(4)]
+    for _ in range(20):
+        time.now += LOOK
+        assert sum(process.call(2) for process in crowd) <= 2
+
+
+def sent_away(process: RateProcess, time: ManualSeconds) -> timedelta:
+    """Ask again and again, as a worker that waits does, until it is not worth waiting any more; for how long that will be."""
+    while True:
+        try:
+            process.gate.pass_gate()
+        except RateLimitedError as error:
+            if error.code == "wiseflow.rate_limited":
+                return error.retry_after or timedelta()
+            time.now += LOOK
+
+
+def test_who_waits_for_others_to_make_room_is_not_sent_away_for_the_vendors_window(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    """Its calls of the last minute are too many for a share that is small only until the others have made room."""
+    rates = [(LIMIT, 1.0), (60 * LIMIT, 60.0)]
+    returning, busy = new_process(rates), new_process(rates)
+    for _ in range(20):
+        assert returning.call(LIMIT // 2) == LIMIT // 2
+        time.now += 1.1
+    assert busy.call(1) == 1
+    time.now += LEASE_SECONDS + SLACK_SECONDS + 0.1
+    assert busy.call(LIMIT - 1) == LIMIT - 1, "it has all: the other was silent for too long"
+    assert returning.call(1) == 0, "it is back, and asks"
+    busy.keeper.renew()  # it makes room, as far as its calls are out of the vendor's window
+
+    wait = sent_away(returning, time)
+
+    assert returning.parts_in_force == WHOLE // LIMIT
+    assert wait <= LONGEST_WAIT
+
+
+def test_who_has_used_up_an_even_share_is_sent_away_until_the_vendors_window_is_over(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    rates = [(LIMIT, 60.0)]
+    first, second = new_process(rates), new_process(rates)
+    assert (first.call(LIMIT // 2), second.call(LIMIT // 2)) == (LIMIT // 2, LIMIT // 2)
+
+    assert sent_away(first, time) > timedelta(seconds=50)
+
+
+def test_shares_are_renewed_in_the_background_and_given_up_at_the_end(database: Database) -> None:
+    keeper = ShareKeeper(ShareBook(database), lease_seconds=0.5)
+    share = keeper.share("a credential")
+    assert share.grow_beyond(0)
+
+    def word() -> str:
+        (claim,) = database.rate_shares.find_one({"_id": "a credential"})["claims"]  # type: ignore[index]
+        return str(claim["word"])
+
+    first = word()
+    wait_until(lambda: share.parts() and word() != first, "the lease is renewed")
+    keeper.close()
+    assert share.parts() == 0
+    assert database.rate_shares.find_one({"_id": "a credential"})["claims"] == []  # type: ignore[index]
+
+
+def test_a_lease_runs_from_the_look_not_from_the_write(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    """Whoever is frozen between the two must not believe the share to be its own for longer than the others do."""
+    process = new_process()
+
+    def freeze() -> None:
+        time.now += LEASE_SECONDS - 1.0
+
+    process.book.before_write = freeze
+    process.call(1)
+    assert process.parts_in_force > 0
+    time.now += 1.1
+    assert process.parts_in_force == 0
+
+
+def test_a_share_is_lowered_also_when_nobody_knows_whether_that_was_written(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    first, second = new_process(), new_process()
+    assert first.call(LIMIT) == LIMIT
+    assert second.call(1) == 0
+    time.now += LOOK
+
+    def lose_the_answer() -> None:
+        raise ServerSelectionTimeoutError("the answer was lost")
+
+    first.book.after_write = lose_the_answer
+    first.keeper.renew()
+    time.now += LOOK
+    assert second.call(LIMIT) == LIMIT // 2, "it was written"
+    assert first.call(LIMIT) == LIMIT // 2
+
+
+def test_who_is_overtaken_every_time_is_granted_nothing(
+    new_process: Callable[..., RateProcess], time: ManualSeconds
+) -> None:
+    slow, fast = new_process(), new_process()
+    fast.share.grow_beyond(0)
+
+    def overtake() -> None:
+        time.now += LEASE_SECONDS / 2
+        fast.call(1)
+        fast.keeper.renew()
+        slow.book.before_write = overtake
+
+    slow.book.before_write = overtake
+    slow.share.grow_beyond(0)
+    assert (slow.parts_in_force, fast.parts_in_force) == (0, WHOLE // 2)

@@ -1,0 +1,221 @@
+"""Each thread and each endless loop outlives whatever is raised in it, and goes on with its work.
+
+The threads are looked up in the source: a new one must get an entry in `THREADS`, and so a test. Loops over messages at the
+boundaries of the queue are in `test_boundaries`.
+"""
+
+import ast
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson.errors import InvalidDocument
+from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
+
+from casebridge.messaging.listener.lane_watcher import WakeUp
+from casebridge.messaging.listener.listener import Listener
+from casebridge.rates.share_keeper import ShareKeeper
+from command_line.listen import look_after
+from command_line.report import DagsterReport
+from resources.wiring.bridge import Bridge
+from tests.support.waiting import wait_until
+from tests.support.world import World
+
+ROOT = Path(__file__).parents[3]
+FOLDERS = ("casebridge", "resources", "sensors", "assets", "orchestration", "command_line")
+THREADS = {
+    "casebridge/messaging/listener/listener.py: self._until_ended",
+    "casebridge/rates/share_keeper.py: self._look_after",
+    "command_line/listen.py: look_after",
+}
+"""What runs in a thread of its own, and has a test below. The demo's are not in production."""
+
+
+class PanicError(BaseException):
+    """Stands for a native library's panic, which is no `Exception`."""
+
+
+ERRORS: tuple[BaseException, ...] = (
+    KeyError("x"), TypeError("x"), ValueError("x"), OverflowError("x"), RecursionError("x"), MemoryError("x"),
+    UnicodeEncodeError("utf-8", "\ud800", 0, 1, "x"), OSError("x"), RuntimeError("can't start new thread"),
+    AutoReconnect("x"), OperationFailure("x", 13), OperationFailure("x", 2), PyMongoError("x"),
+    DocumentTooLarge("x"), InvalidDocument("x"), SystemExit(1), PanicError(),
+)  # fmt: skip
+
+
+def threads() -> set[str]:
+    """`path: target` of each thread that the source starts."""
+    found = set()
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Thread"):
+                    target = next(one.value for one in node.keywords if one.arg == "target")
+                    found.add(f"{path.relative_to(ROOT)}: {ast.unparse(target)}")
+    return {name for name in found if not name.startswith("command_line/demo/")}
+
+
+def test_each_thread_of_the_source_has_its_test() -> None:
+    assert threads() == THREADS
+
+
+class Trap:
+    """Stands before a function: raises one error after the other, then lets the calls through."""
+
+    def __init__(self, through: Callable[..., Any]) -> None:
+        self._through = through
+        self._errors = iter(ERRORS)
+        self.met = 0
+        self.passed = threading.Event()
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        error = next(self._errors, None)
+        if error is not None:
+            self.met += 1
+            raise error
+        result = self._through(*arguments, **named)
+        self.passed.set()
+        return result
+
+
+@contextmanager
+def running(listener: Listener) -> Iterator[threading.Thread]:
+    stop = threading.Event()
+    thread = threading.Thread(target=listener.run, args=(stop,))
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.set()
+        listener._wake.set()
+        thread.join()
+
+
+def helpers_of(bridge: Bridge) -> list[str]:
+    return [thread.name for thread in bridge.listener()._helpers(patient=True)]
+
+
+PLACES: dict[str, tuple[str, str]] = {
+    "claim": ("_turns", "take"),
+    "pauses": ("_pauses", "paused"),
+    "settle": ("", "_next_batch"),
+    "relay": ("_relay", "deliver_left_behind"),
+    "lease": ("_queue", "keep"),
+    "alerts": ("_relay", "send_alerts"),
+    "care": ("", "_care"),
+    "bell": ("_queue", "lanes.collection"),
+}
+"""What each helper of a listener, and the claiming itself, calls first: part of the listener, and its function."""
+
+
+def test_each_helper_of_a_listener_is_tried(world: World) -> None:
+    world.populate(institutions=1, courses=1, requests=0)
+    assert set(helpers_of(world.bridge())) == set(PLACES) - {"claim", "pauses"}
+
+
+@pytest.mark.parametrize("place", sorted(set(PLACES) - {"bell"}))
+def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.populate(institutions=1, courses=1, requests=2, variety=False)
+    world.configure(queue={"lease_seconds": 0.6})
+    monkeypatch.setattr("casebridge.messaging.listener.listener.AWAY_PAUSE", 0.01)
+    monkeypatch.setattr("casebridge.messaging.listener.listener.LOOK_AROUND_SECONDS", 0.01)
+    bridge = world.bridge()
+    listener = bridge.listener()
+    part, name = PLACES[place]
+    owner = getattr(listener, part) if part else listener
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    trap = Trap(getattr(owner, name))
+    monkeypatch.setattr(owner, name, trap)
+
+    with running(listener) as thread:
+        assert trap.passed.wait(30.0), "it is tried again"
+        wait_until(lambda: world.control.summary()["dispatched"] == 2, "messages are handled all the same")
+        assert thread.is_alive()
+    assert trap.met == len(ERRORS)
+
+
+def test_the_bell_is_heard_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loop ends with a defect and is begun anew by its thread; what it waits for is heard by looking."""
+    monkeypatch.setattr("casebridge.messaging.listener.listener.AWAY_PAUSE", 0.01)
+    monkeypatch.setattr("casebridge.messaging.listener.lane_watcher.AWAY_PAUSE", 0.01)
+    bridge = world.bridge()
+    missed = Trap(lambda: None)
+    bell = WakeUp(bridge.queue.lanes, lambda _lanes: None, missed, 0.05)
+    listener = bridge.listener()
+    thread = threading.Thread(
+        target=listener._until_ended, args=("bell", lambda: bell.run(listener._ended)), daemon=True
+    )
+    thread.start()
+    try:
+        assert missed.passed.wait(30.0)
+        assert thread.is_alive()
+    finally:
+        listener._ended.set()
+        thread.join()
+
+
+def test_shares_are_renewed_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the background, and in the call that asks for one: no call fails for it."""
+    world.configure(rates={"lease_seconds": 0.5})
+    keeper: ShareKeeper = world.bridge().keeper
+    book = keeper._book
+    trap = Trap(book.read)
+    monkeypatch.setattr(book, "read", trap)
+    share = keeper.share("a credential")
+    try:
+        while not trap.passed.is_set():
+            share.grow_beyond(0)
+        again = Trap(trap._through)
+        monkeypatch.setattr(book, "read", again)
+        wait_until(lambda: share.grow_beyond(0) is not None and again.passed.is_set(), "it is renewed")
+        assert again.met == len(ERRORS)
+    finally:
+        keeper.close()
+
+
+@pytest.mark.parametrize("place", ["announce", "report"])
+def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.configure(dagster={"url": "http://127.0.0.1:9", "report_seconds": 0.0})
+    bridge = world.bridge()
+    listener = bridge.listener()
+    report = DagsterReport(bridge, listener.tally)
+    trap = Trap(bridge.announce if place == "announce" else report.send_if_due)
+    if place == "announce":
+        monkeypatch.setattr(bridge, "announce", trap)
+    else:
+        monkeypatch.setattr(report, "send_if_due", trap)
+    stop = threading.Event()
+    thread = threading.Thread(target=look_after, args=(bridge, listener, report, stop, 0.01), daemon=True)
+    thread.start()
+    try:
+        assert trap.passed.wait(30.0)
+        assert thread.is_alive()
+        assert world.database.listeners.count_documents({"_id": listener.owner}) == 1
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_one_trial_of_credentials_that_breaks_keeps_no_other_from_its_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.populate(institutions=3, courses=3, requests=0)
+    bridge = world.bridge()
+    for institution in bridge.institutions.active():
+        world.database.pauses.insert_one({"_id": institution.tenant, "institution": institution.key})  # and no more
+    trap = Trap(bridge.institutions.named)
+    monkeypatch.setattr(bridge.institutions, "named", trap)
+
+    wait_until(lambda: _tried(bridge) and not bridge.pauses.paused(), "each goes on")
+
+
+def _tried(bridge: Bridge) -> bool:
+    try:
+        bridge.trials.run_due()
+    except PyMongoError:
+        logging.getLogger(__name__).info("the database is away: tried again")
+    return True

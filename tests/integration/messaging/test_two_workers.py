@@ -1,0 +1,134 @@
+"""Two workers want the same message at the same moment: one gets it, and the other finds something else to do."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from casebridge.clock import Clock, ServerClock
+from casebridge.database import Database
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Message, NewMessage
+from tests.support.end_state import check_everything
+from tests.support.world import World
+
+LEASE = timedelta(seconds=60)
+MESSAGES = 60
+WORKERS = 6
+
+
+@pytest.fixture
+def clock(database: Database) -> Clock:
+    return ServerClock(database.server_time)
+
+
+@pytest.fixture
+def new_queue(database: Database, clock: Clock) -> Callable[[], MeldingQ]:
+    return lambda: MeldingQ(database, clock, LEASE)
+
+
+class Overtaken:
+    """A collection whose next `update_many` comes too late: `first` is done before it."""
+
+    def __init__(self, collection: Any, first: Callable[[], object]) -> None:
+        self._collection = collection
+        self._first = first
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    def update_many(self, *arguments: Any, **options: Any) -> Any:
+        self._first()
+        return self._collection.update_many(*arguments, **options)
+
+
+def new_message(number: int, case: str) -> NewMessage:
+    return NewMessage(f"message{number}", "a queue", "uis.no", "test", "WISEFLOW", case, f"correlation-{case}", {})
+
+
+def test_what_another_claims_between_look_and_claim_stays_the_others(
+    database: Database, new_queue: Callable[[], MeldingQ]
+) -> None:
+    slow, fast = new_queue(), new_queue()
+    slow.accept([new_message(number, f"case{number}") for number in range(3)])
+    taken: list[Message] = []
+    slow._claims._messages = Overtaken(database.messages, lambda: taken.extend(fast.claim("fast", 2)))
+
+    left = slow.claim("slow", 3)
+
+    assert len(taken) == 2
+    assert len(left) == 1
+    assert {message.key for message in taken}.isdisjoint(message.key for message in left)
+    assert {(document["fence"], document["attempts"]) for document in database.messages.find()} == {(1, 1)}
+
+
+def test_two_messages_of_a_case_are_never_in_work_together(
+    database: Database, clock: Clock, new_queue: Callable[[], MeldingQ]
+) -> None:
+    """The other worker saw the case when only its second message was there: the index refuses what the look did not see."""
+    slow, fast = new_queue(), new_queue()
+    slow.accept([new_message(2, "case")])
+    earlier = new_message(1, "case").document(clock.now() - LEASE)
+    taken: list[Message] = []
+
+    def the_first_comes_and_is_claimed() -> None:
+        database.messages.insert_one(earlier)
+        taken.extend(fast.claim("fast", 1))
+
+    slow._claims._messages = Overtaken(database.messages, the_first_comes_and_is_claimed)
+
+    assert slow.claim("slow", 1) == []
+    assert [message.key for message in taken] == ["message1"]
+
+
+def test_a_crowd_of_workers_shares_the_queue(database: Database, new_queue: Callable[[], MeldingQ]) -> None:
+    new_queue().accept([new_message(number, f"case{number}") for number in range(MESSAGES)])
+
+    def claim_until_nothing_is_left(name: str) -> list[str]:
+        queue, keys = new_queue(), list[str]()
+        while claimed := queue.claim(name, 5):
+            keys += [message.key for message in claimed]
+        return keys
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        shares = list(pool.map(claim_until_nothing_is_left, [f"worker{number}" for number in range(WORKERS)]))
+
+    claimed = [key for share in shares for key in share]
+    rest = new_queue().claim("last", MESSAGES)
+    assert sorted([*claimed, *(message.key for message in rest)]) == sorted(f"message{n}" for n in range(MESSAGES))
+    assert {(document["fence"], document["attempts"]) for document in database.messages.find()} == {(1, 1)}
+
+
+def test_two_processes_worth_of_work_on_one_database_does_nothing_twice(world: World) -> None:
+    """Two bridges read, handle and look for answers side by side, as a listener and a Dagster run do."""
+    world.populate(institutions=3, courses=6, requests=30)
+    bridges = [world.bridge(), world.bridge()]
+    for _ in range(3):
+        with ThreadPoolExecutor(len(bridges)) as pool:
+            list(pool.map(world.synchronise, bridges))
+
+    check_everything(world, 30)
+    summary = world.control.summary()
+    assert (summary["dispatched"], summary["repeated_posts"]) == (30, 0)
+    assert not world.audit(success=False)
+
+
+def test_a_step_that_takes_longer_than_a_lease_keeps_it(world: World) -> None:
+    """The heartbeat runs beside the work: the other worker, which looks all the time, finds nothing to take over."""
+    world.configure(queue={"lease_seconds": 3.0})
+    world.populate(institutions=1, courses=1, requests=2, variety=False)
+    slow = {"system": "wiseflow", "method": "POST", "path": "/explanation/request$", "kind": "latency", "seconds": 4.5}
+    world.control.faults(slow)
+    worker, other = world.bridge(), world.bridge()
+    worker.synchronisation.read_requests(worker.institutions.active())
+
+    with ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(worker.synchronisation.run_batch)
+        world.control.wait("calls", 1, system="wiseflow")
+        while not batch.done():
+            assert other.synchronisation.run_batch().handled == 0
+
+    assert batch.result().by_status == {"processed": 2}
+    assert {message["fence"] for message in world.database.processed_messages.find()} == {1}

@@ -1,0 +1,1 @@
+"""Tests of operators, in the ring `integration`."""

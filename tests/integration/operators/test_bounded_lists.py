@@ -1,0 +1,244 @@
+"""What is listed is bounded: no read brings whole documents over, however large and however many they are."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, Final, get_type_hints
+
+import pytest
+from pymongo import monitoring
+
+from assets.dispatched_requests import pending_cases
+from assets.status_metadata import standing_metadata
+from casebridge.alerts.blacklist import Blacklist
+from casebridge.alerts.outbox import AlertOutbox
+from casebridge.audit.log import MOST_ENTRIES, AuditLog
+from casebridge.bounded import bounded
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.explanations.request_reader import QUEUE
+from casebridge.exams.models import CandidatePlace
+from casebridge.institutions.institution import Institution
+from casebridge.institutions.pauses import Pauses
+from casebridge.messaging.queue.lanes import Lanes
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import LONG_AGO
+from casebridge.operators.case_history import RoadFinder
+from casebridge.operators.completeness_check import NAMED, Accounting
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import DeadLetters, Order
+from casebridge.operators.near_deadlines import near_deadlines
+from casebridge.operators.status import StatusReader
+from command_line.where import show_road
+from resources.wiring.bridge import Bridge
+from tests.support.world import World
+
+MESSAGES = 60
+CASES = 60
+SIZE = 100_000
+MOST_BYTES = 200_000
+"""Far less than two messages of each hundred; what is shown of a message is some hundred bytes."""
+
+
+class _Brought(monitoring.CommandListener):
+    """Bytes of the replies that this process got."""
+
+    bytes = 0
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        """Counted when it is answered."""
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        self.bytes += len(str(event.reply))
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Brought nothing."""
+
+
+_brought = _Brought()
+monitoring.register(_brought)
+
+READS: dict[str, Callable[[Bridge], object]] = {
+    "pending cases": lambda bridge: pending_cases(bridge, timedelta(minutes=2)),
+    "standing": standing_metadata,
+    "StatusReader.read": lambda bridge: bridge.status.read(),
+    "StatusReader.pending": lambda bridge: bridge.status.pending(),
+    "DeadLetters.find": lambda bridge: bridge.dead_letters.find(DeadLetterFilter(), 20),
+    "DeadLetters.show": lambda bridge: bridge.dead_letters.show("c-1"),
+    "DeadLetters.replay": lambda bridge: bridge.dead_letters.replay(DeadLetterFilter(), Order(100, False, "r", "a")),
+    "dry run": lambda bridge: bridge.dead_letters.replay(DeadLetterFilter(), Order()),
+    "DeadLetters.discard": lambda bridge: bridge.dead_letters.discard(DeadLetterFilter(), Order(100, False, "r", "a")),
+    "RoadFinder.by_correlation_id": lambda bridge: bridge.roads.by_correlation_id("c-1"),
+    "RoadFinder.by_exam_and_candidate": lambda bridge: bridge.roads.by_exam_and_candidate("exam", 1),
+    "Accounting.account": lambda bridge: bridge.accounting.account(),
+    "AuditLog.of_case": lambda bridge: bridge.audit.of_case("c-1"),
+    "AuditLog.failures_since": lambda bridge: bridge.audit.failures_since(LONG_AGO),
+    "AuditLog.counts_since": lambda bridge: sum(1 for _ in bridge.audit.counts_since(LONG_AGO)),
+    "near deadlines": lambda bridge: near_deadlines(bridge.database, bridge.clock, 2, 20),
+    "Cases.by_ids": lambda bridge: bridge.cases.by_ids([f"k-{number}" for number in range(CASES)]),
+    "Cases.awaiting_answer": lambda bridge: bridge.cases.awaiting_answer(_institution(bridge).key, LONG_AGO),
+    "Cases.on_participant": lambda bridge: bridge.cases.on_participant(_case(bridge), CandidatePlace(1, 1, 1)),
+    "Cases.on_flows": lambda bridge: bridge.cases.on_flows(_institution(bridge).key, [1]),
+    "Cases.by_exam_and_candidate": lambda bridge: bridge.cases.by_exam_and_candidate("exam", 1),
+    "Cases.counts": lambda bridge: sum(1 for _ in bridge.cases.counts()),
+    "Cases.documents_on_exams": lambda bridge: bridge.cases.documents_on_exams(_institution(bridge), ["exam"]),
+    "Cases.exams_to_compare": lambda bridge: bridge.cases.exams_to_compare(_institution(bridge), LONG_AGO),
+    "Cases.standing_of": lambda bridge: bridge.cases.standing_of([f"c-{number}" for number in range(CASES)]),
+    "Cases.open_of": lambda bridge: list(bridge.cases.open_of(_institution(bridge).key)),
+    "Cases.past_deadline": lambda bridge: bridge.cases.past_deadline(
+        _institution(bridge), bridge.clock.now().date(), 20
+    ),
+    "MeldingQ.find": lambda bridge: bridge.queue.find({}, 5, {"correlationId": 1}),
+    "MeldingQ.at_work": lambda bridge: bridge.queue.at_work([f"k-{number}" for number in range(CASES)]),
+    "MeldingQ.settled": lambda bridge: bridge.queue.settled([f"k-{number}" for number in range(CASES)]),
+    "MeldingQ.standing": lambda bridge: bridge.queue.standing("k-1", "wiseflow-begrunnelse"),
+    "Lanes.search": lambda bridge: bridge.queue.lanes.search(),
+    "Blacklist.rows": lambda bridge: Blacklist(bridge.database).rows(),
+    "Blacklist.unusable": lambda bridge: Blacklist(bridge.database).unusable(),
+}
+"""Each way in which many documents are looked at; a method by the name of its class."""
+STORES: Final = (
+    Accounting, AlertOutbox, AuditLog, Blacklist, Cases, DeadLetters, Lanes, MeldingQ, Pauses, RoadFinder, StatusReader,
+)  # fmt: skip
+NO_LISTS: Final = {
+    "AlertOutbox.claim": "at most as many as it is asked for, one a cause, and each names 50 cases at most",
+    "Cases.open": "as many as are given, by `by_ids`",
+    "Lanes.read": "one small document a lane, which holds nothing but names and a time",
+    "MeldingQ.accept": "as many as are given",
+    "MeldingQ.claim": "at most as many as it is asked for, to be worked at",
+    "Pauses.all": "one small document an institution",
+    "Pauses.paused": "one small document an institution",
+    "Pauses.take_due_trials": "one small document an institution",
+}
+"""What gives many back and is no look at data that grows, and why."""
+
+
+def _institution(bridge: Bridge) -> Institution:
+    return bridge.institutions.active()[0]
+
+
+def _case(bridge: Bridge) -> Case:
+    return bridge.cases.by_ids(["k-1"])[0]
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_read_brings_no_contents(name: str, world: World) -> None:
+    world.populate(institutions=1, courses=1, requests=0, variety=False)
+    bridge = world.bridge()
+    key = bridge.institutions.active()[0].key
+    error = {
+        "at": bridge.clock.now(),
+        "attempt": 1,
+        "step": "s",
+        "category": "permanent",
+        "code": "a.b",
+        "cause": "c",
+        "nextAction": "n",
+    }
+    bridge.database.messages.insert_many(
+        {
+            "_id": f"m-{number}", "queue": QUEUE, "status": "dead" if number % 2 else "enqueued", "institution": key,
+            "orgId": "o", "env": "test", "examSystem": "WISEFLOW", "correlationId": "c-1" if number < 2 else f"c-{number}",
+            "orderingKey": f"k-{number}", "enqueuedAt": bridge.clock.now(), "dueAt": bridge.clock.now(), "generation": 1,
+            "attempts": 1, "errors": [error] * 3, "payload": {"text": "x" * SIZE},
+            "origin": {"topic": "t", "partition": 0, "offset": number, "value": b"x" * SIZE, "key": b"k", "headers": []},
+        }
+        for number in range(MESSAGES)
+    )  # fmt: skip
+
+    others(bridge, key)
+
+    before = _brought.bytes
+    READS[name](bridge)
+
+    assert 0 < _brought.bytes - before < MOST_BYTES
+
+
+def others(bridge: Bridge, key: str) -> None:
+    """What stands beside messages: each with a field that no release writes, and more than a list may show."""
+    now, stray = bridge.clock.now(), "x" * SIZE
+    bridge.database.cases.insert_many(
+        {
+            "_id": f"k-{number}", "correlationId": f"c-{number}", "institution": key, "examSystem": "WISEFLOW",
+            "orgId": "o", "env": "test", "state": ("requested", "dispatched", "registered")[number % 3], "setAside": None,
+            "vurdId": "exam", "kandidatnr": 1, "personlopenr": number, "flowId": 1, "participantId": 1, "submissionId": 1,
+            "explanationRequestId": number, "openedAt": LONG_AGO, "registeredAt": now, "deadline": LONG_AGO, "stray": stray,
+        }
+        for number in range(CASES)
+    )  # fmt: skip
+    bridge.database.audit_log.insert_many(
+        {
+            "_id": f"a-{number}", "time": now, "correlationId": "c-1", "submodule": "s", "step": f"step {number}",
+            "success": False, "errorMessage": "e", "detail": {}, "stray": stray,
+        }
+        for number in range(MESSAGES)
+    )  # fmt: skip
+    bridge.database.slack_blacklists.insert_many({"pattern": 404, "stray": stray} for _ in range(5))
+
+
+def test_every_way_to_list_is_measured() -> None:
+    """A method that gives back many is among those that are measured, or it says why it needs no bound."""
+    listing = set(_listing_methods())
+
+    assert listing - READS.keys() - NO_LISTS.keys() == set()
+    assert {name for name in NO_LISTS if name not in listing} == set(), "named, and not there any more"
+
+
+def _listing_methods() -> Iterator[str]:
+    for store in STORES:
+        for name, method in inspect.getmembers(store, inspect.isfunction):
+            if not name.startswith("_") and _is_many(get_type_hints(method).get("return")):
+                yield f"{store.__name__}.{name}"
+
+
+def _is_many(returned: Any) -> bool:
+    told = str(returned)
+    return any(
+        word in told for word in ("list[", "dict[", "set[", "Sequence[", "Iterator[", "Iterable[", "Mapping[")
+    ) or (getattr(returned, "__name__", "") in {"Listing", "Status", "Account", "ActionReport"})
+
+
+def test_a_road_of_many_steps_shows_the_last_and_says_so(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    bridge = world.bridge()
+    began = bridge.clock.now() - timedelta(days=1)
+    bridge.database.audit_log.insert_many(
+        {
+            "_id": f"a-{number}", "time": began + timedelta(seconds=number), "correlationId": "c-1", "step": f"step {number}",
+            "success": True,
+        }
+        for number in range(MOST_ENTRIES + 20)
+    )  # fmt: skip
+
+    road = bridge.roads.by_correlation_id("c-1")
+    assert road is not None
+    show_road(road)
+    earlier = bridge.roads.by_correlation_id("c-1", before=road.milestones[0].time)
+
+    assert (len(road.milestones), road.milestones_found) == (MOST_ENTRIES, MOST_ENTRIES + 20)
+    assert (road.milestones[0].step, road.milestones[-1].step) == ("step 20", f"step {MOST_ENTRIES + 19}")
+    assert f"The last {MOST_ENTRIES} of {MOST_ENTRIES + 20} steps" in capsys.readouterr().out
+    assert earlier is not None
+    assert [stone.step for stone in earlier.milestones] == [f"step {number}" for number in range(20)]
+
+
+def test_what_is_lost_is_counted_in_full_and_named_in_part(world: World) -> None:
+    bridge = world.bridge()
+    bridge.database.cases.insert_many(
+        {
+            "_id": f"k-{number}", "correlationId": f"c-{number}", "institution": "a.no/test", "state": "requested",
+            "openedAt": LONG_AGO, "setAside": None,
+        }
+        for number in range(NAMED + 30)
+    )  # fmt: skip
+
+    found = bridge.accounting.account()
+
+    assert (found.cases, found.lost, len(found.unaccounted)) == (NAMED + 30, NAMED + 30, NAMED)
+
+
+def test_many_bytes_end_a_list_before_many_rows() -> None:
+    rows = [{"_id": number, "text": "x" * 1000} for number in range(10)]
+
+    assert bounded(rows, 5) == rows[:5]
+    assert bounded(rows, 10, 3500) == rows[:3]
+    assert bounded(rows[:2], 2) == rows[:2]

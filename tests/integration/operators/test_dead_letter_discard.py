@@ -1,0 +1,153 @@
+"""A discard settles what nobody can mend: told everywhere, nothing lost, and taken back for a while."""
+
+from datetime import timedelta
+
+import pytest
+
+from casebridge.messaging.queue.interventions import BROUGHT_BACK_WITHIN
+from casebridge.messaging.queue.message import MessageStatus
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import DeadLetters
+from resources.wiring.bridge import Bridge
+from tests.support.dead_letters import AMBIGUOUS, DISCARDED, FOR_REAL, MISSING, REASON, T0, case_of, dead, letter_of
+from tests.support.world import World
+
+
+def test_what_is_discarded_is_gone_from_the_queue_and_told_everywhere(world: World, mixed: Bridge) -> None:
+    message = letter_of(mixed, MISSING)
+    report = mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
+    again = mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
+
+    assert (report.changed, again.found) == (1, 0)
+    (entry,) = world.audit(step="discarded")
+    assert (entry["correlationId"], entry["detail"]) == (
+        message["correlationId"],
+        {"reason": REASON, "askedBy": "kari"},
+    )
+    status = mixed.status.read()
+    assert (status.dead, status.pending, status.set_aside) == (1, 0, {AMBIGUOUS: 1})
+    assert [(row.set_aside, row.discarded) for row in status.institutions if row.dead] == [(1, 1)]
+    road = mixed.roads.by_correlation_id(message["correlationId"])
+    assert road is not None
+    assert road.discarded is not None
+    assert (road.discarded.by, road.discarded.reason) == ("kari", REASON)
+    assert (road.state, road.set_aside, road.next_action) == ("requested", None, None)
+    assert road.milestones[-1].step == "discarded"
+    (story,) = mixed.dead_letters.show(message["correlationId"]).stories
+    assert story.discarded is not None
+    assert (story.letter.status, story.discarded.by, story.discarded.reason) == ("discarded", "kari", REASON)
+    assert mixed.synchronisation.run_batch().handled == 0
+
+
+def test_nothing_is_lost_by_a_discard(world: World, mixed: Bridge) -> None:
+    world.database.cases.update_many({}, {"$set": {"openedAt": T0}})
+    mixed.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
+    assert mixed.accounting.account().unaccounted == ()
+
+    world.database.messages.update_many({}, {"$set": {"discardedAt": T0}})
+    mixed.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
+
+    assert world.database.messages.count_documents({}) == 0, "moved on: they cannot be brought back any more"
+    assert world.database.processed_messages.count_documents({"status": "discarded"}) == 2
+    assert mixed.accounting.account().unaccounted == ()
+    world.database.cases.update_many({"setAside": "discarded"}, {"$set": {"setAside": None}})
+    assert len(mixed.accounting.account().unaccounted) == 2, "the mark on the case is what accounts for them"
+
+
+def test_what_a_discarded_message_owes_is_delivered_before_it_moves_on(world: World, letters: DeadLetters) -> None:
+    owing = {"effectsDueAt": T0, "effects": [{"id": "1", "kind": "alert", "body": {}}]}
+    world.database.messages.insert_many([dead(1, MISSING, **owing), dead(2, MISSING)])
+    letters.discard(DeadLetterFilter(), FOR_REAL)
+    long_ago = T0 - BROUGHT_BACK_WITHIN - timedelta(days=2)
+    world.database.messages.update_many({}, {"$set": {"discardedAt": long_ago}})
+
+    letters.discard(DeadLetterFilter(), FOR_REAL)
+
+    assert [row["_id"] for row in world.database.messages.find()] == ["key-00001"]
+
+
+def test_an_older_discard_cannot_be_brought_back(world: World, letters: DeadLetters) -> None:
+    world.database.messages.insert_many([dead(1, MISSING), dead(2, MISSING)])
+    letters.discard(DeadLetterFilter(), FOR_REAL)
+    too_long_ago = T0 - BROUGHT_BACK_WITHIN - timedelta(seconds=1)
+    world.database.messages.update_one({"_id": "key-00001"}, {"$set": {"discardedAt": too_long_ago}})
+
+    report = letters.replay(DISCARDED, FOR_REAL)
+
+    assert (report.found, report.changed) == (2, 1)
+
+
+def test_what_was_discarded_by_mistake_is_brought_back(world: World, mixed: Bridge) -> None:
+    message = letter_of(mixed, MISSING)
+    mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
+
+    report = mixed.dead_letters.replay(DISCARDED, FOR_REAL)
+
+    assert report.changed == 1
+    assert case_of(mixed, message)["setAside"] == MISSING, "until it has got further"
+    assert mixed.synchronisation.run_batch().by_code == {MISSING: 1}
+    again = letter_of(mixed, MISSING)
+    assert (again["status"], again["generation"], "discardedAt" in again) == ("dead", 2, False)
+    assert mixed.roads.by_correlation_id(message["correlationId"]).discarded is None  # type: ignore[union-attr]
+
+
+def test_a_request_that_fs_changes_after_a_discard_comes_as_a_new_message(world: World, mixed: Bridge) -> None:
+    message = letter_of(mixed, MISSING)
+    mixed.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
+    request = message["payload"]["request"]
+    asked = (request["examId"], request["kandidatnr"])
+    (row,) = (row for row in world.control.cases() if (row["examId"], row["kandidatnr"]) == asked)
+    world.control.change(row["caseId"], frist="2030-01-04")
+
+    assert world.send(mixed) == 1
+
+    messages = world.database.messages.find({"orderingKey": message["orderingKey"]})
+    assert sorted(found["status"] for found in messages) == ["dead", "discarded"], "it was tried at once, not held back"
+    case = case_of(mixed, message)
+    assert case["setAside"] == MISSING
+    assert mixed.roads.by_correlation_id(message["correlationId"]).discarded is None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("other", ["dead", "failed", "enqueued", "processing"])
+def test_a_case_is_discarded_only_with_the_last_message_that_drives_it(other: str, world: World, mixed: Bridge) -> None:
+    message = letter_of(mixed, MISSING)
+    world.database.messages.insert_one({**message, "_id": "another version", "status": other, "errors": []})
+
+    assert mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL).changed == 1
+
+    assert case_of(mixed, message)["setAside"] == MISSING
+    world.database.messages.update_one({"_id": "another version"}, {"$set": {"status": "dead"}})
+    assert mixed.dead_letters.discard(DeadLetterFilter(code="unknown"), FOR_REAL).changed == 1
+    assert case_of(mixed, message)["setAside"] == "discarded"
+
+
+def test_a_case_that_got_further_is_not_discarded(world: World, mixed: Bridge) -> None:
+    """A newer version of the request has reached the assessor; only the old version's message is settled."""
+    message = letter_of(mixed, MISSING)
+    further = {"state": "dispatched", "setAside": None}
+    world.database.cases.update_one({"_id": message["orderingKey"]}, {"$set": further})
+
+    mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
+
+    assert {name: case_of(mixed, message)[name] for name in further} == further
+
+
+def test_only_what_is_dead_can_be_discarded(letters: DeadLetters) -> None:
+    with pytest.raises(ValueError, match="only dead messages can be discarded"):
+        letters.discard(DeadLetterFilter(MessageStatus.FAILED), FOR_REAL)
+
+
+def test_a_case_that_was_marked_before_a_crash_is_put_right_by_the_next_word(world: World, mixed: Bridge) -> None:
+    """The case is marked first: until the message follows, it stays in the list and accounts for the case."""
+    world.database.cases.update_many({}, {"$set": {"openedAt": T0}})
+    message = letter_of(mixed, MISSING)
+    mixed.cases.discard([message["orderingKey"]], by="kari", reason=REASON)
+
+    assert mixed.dead_letters.find(DeadLetterFilter(code=MISSING), 10).found == 1
+    assert mixed.accounting.account().unaccounted == ()
+    assert mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL).changed == 1
+    mixed.cases.bring_back([message["orderingKey"]], MISSING)
+
+    assert mixed.accounting.account().unaccounted == ()
+    assert mixed.dead_letters.replay(DISCARDED, FOR_REAL).changed == 1
+    assert case_of(mixed, message)["setAside"] == MISSING

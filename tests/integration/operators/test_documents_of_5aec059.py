@@ -1,0 +1,242 @@
+"""What commit 5aec059 left in the database is carried on: no second case, no second request, no second registration.
+
+The documents are that version's own (tests/fixtures/README.md). The world to which they belong is made again in the simulators,
+and what had been done there is done again by plain calls, so that FS and WISEflow stand as the documents say.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import json_util
+
+from casebridge.exams.models import ExplanationRegistration
+from casebridge.institutions.institution import Institution
+from casebridge.messaging.queue.message import MessageStatus
+from casebridge.operators.dead_letter import DeadLetterFilter
+from casebridge.operators.dead_letters import Order
+from resources.wiring.bridge import Bridge
+from simulators.explanation_texts import compose
+from tests.fixtures import world_of_5aec059 as old_world
+from tests.support.world import World
+
+FILE = Path(__file__).parents[2] / "fixtures" / "documents_of_5aec059.json"
+MISTAKES = (
+    "registered_twice", "registered_out_of_order", "registered_too_early", "wrong_text", "stale_text",
+    "dispatched_to_wrong_participant",
+)  # fmt: skip
+REPLAY = Order(dry_run=False, reason="upgraded", asked_by="a test")
+AWARE = json_util.JSONOptions(tz_aware=True)
+ASKED_BEFORE = 11
+"""Explanation requests in WISEflow, also of the case that some tests leave out."""
+Document = dict[str, Any]
+
+
+@dataclass
+class Old:
+    """The world as 5aec059 left it: its documents loaded, FS and WISEflow as they say."""
+
+    world: World
+    refused: str
+    """The institution that is paused."""
+    documents: dict[str, list[Document]]
+
+    def cases(self, **wanted: Any) -> list[Document]:
+        return [case for case in self.documents["begrunnelser"] if wanted.items() <= case.items()]
+
+    def upgrade(self) -> Bridge:
+        """As docs/operating.md says: `casebridge prepare`, here twice."""
+        bridge = self.world.bridge()
+        for _ in range(2):
+            bridge.database.ensure_indexes()
+            bridge.rekeying.run()
+        return bridge
+
+
+def load(world: World, *, padded: bool | None) -> Old:
+    """The old world. `padded`: how FS spells the exam of the padded case now; `None` leaves that case out."""
+    documents: dict[str, list[Document]] = json_util.loads(FILE.read_text(), json_options=AWARE)
+    plain, showing, refused = old_world.populate(world)
+    bridge = world.bridge()
+    institutions = {institution.org_id: institution for institution in bridge.institutions.active()}
+    asked = sorted(
+        (case for case in documents["begrunnelser"] if "explanationRequestId" in case),
+        key=lambda case: case["explanationRequestId"],
+    )
+
+    old_world.ask_and_answer(world, plain, showing)
+    answered = [case for case in asked if case["state"] in ("registered", "shown")]
+    for case in answered:
+        ask(bridge, institutions[case["orgId"]], case)
+    world.control.wait("answered", len(answered))
+    for case in answered:
+        register(bridge, institutions[case["orgId"]], case)
+
+    world.control.assessors(paused=True)
+    *_, withdrawn = old_world.ask_in_vain(world, plain)
+    old_world.ask_under_a_padded_id(world, plain, padded=bool(padded), hold=padded is None)
+    for case in asked:
+        if case not in answered:
+            ask(bridge, institutions[case["orgId"]], case)
+    world.control.withdraw(withdrawn["caseId"])
+    old_world.ask_what_is_refused(world, plain)
+    old_world.ask_while_it_is_away(world, plain)
+    old_world.ask_with_refused_credentials(world, refused)
+    world.control.credentials(refused, "wiseflow", valid=False)
+
+    if padded is None:
+        documents = {name: without_padded_case(found, documents) for name, found in documents.items()}
+    for name, found in documents.items():
+        world.database.cases.database[name].insert_many(found)
+    return Old(world, refused, documents)
+
+
+def without_padded_case(found: list[Document], documents: dict[str, list[Document]]) -> list[Document]:
+    (name,) = (case["correlationId"] for case in documents["begrunnelser"] if case["vurdId"].endswith("="))
+    return [document for document in found if document.get("correlationId") != name]
+
+
+def ask(bridge: Bridge, institution: Institution, case: Document) -> None:
+    client = bridge.outside.exam_system(institution).client
+    requested = client.request_explanation(case["flowId"], case["participantId"], show=False, due=None)
+    assert requested.explanation_request_id == case["explanationRequestId"], "the world of the documents"
+
+
+def register(bridge: Bridge, institution: Institution, case: Document) -> None:
+    text = compose(case["submissionId"], 1, seed=old_world.POPULATION["seed"])
+    assert hashlib.sha256(text.encode()).hexdigest() == case["registeredHash"], "the world of the documents"
+    bridge.outside.student_registry(institution).register_explanation(
+        ExplanationRegistration(
+            vurd_id=case["vurdId"],
+            personlopenr=case["personlopenr"],
+            kandidatnr=case["kandidatnr"],
+            kommisjons_id=case["kommisjonsId"],
+            communicated_on=case["answerGivenAt"].date(),
+            text=text,
+        )
+    )
+    if case["state"] == "shown":
+        bridge.outside.exam_system(institution).show_explanation(case["flowId"], case["explanationRequestId"])
+
+
+def reconcile(world: World, bridge: Bridge) -> None:
+    """Until nothing new comes, with what is answered already, too; assessors write what they are asked for."""
+    world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
+    for _ in range(3):
+        if not world.synchronise(bridge, also_answered=True):
+            return
+
+
+def states(world: World) -> Counter[str]:
+    return Counter(case["state"] for case in world.database.cases.find())
+
+
+def check_no_mistakes(world: World, *, registered: int) -> None:
+    summary = world.control.summary()
+    assert {name: summary[name] for name in MISTAKES} == dict.fromkeys(MISTAKES, 0)
+    assert (summary["registered"], summary["registrations"]) == (registered, registered)
+
+
+def test_open_and_finished_cases_are_carried_on_once(world: World) -> None:
+    old = load(world, padded=None)
+    before = {case["_id"]: case for case in old.documents["begrunnelser"]}
+    bridge = old.upgrade()
+
+    reconcile(world, bridge)
+
+    assert {case["_id"] for case in world.database.cases.find()} == set(before), "no second case"
+    assert states(world) == {"registered": 3 + 3 + 2, "shown": 3, "withdrawn": 1, "requested": 1 + 2}
+    assert world.control.summary()["dispatched"] == ASKED_BEFORE + 2, "no second request"
+    check_no_mistakes(world, registered=11)
+    assert world.database.messages.count_documents({"status": "dead"}) == 2, "what is dead is not set aside once more"
+    assert bridge.accounting.account().unaccounted == ()
+    for case in world.database.cases.find({"state": {"$in": ["registered", "shown"]}}):
+        known = before[case["_id"]]
+        assert case["correlationId"] == known["correlationId"]
+        if known["state"] == case["state"]:
+            assert case["registeredBy"] == known["registeredBy"], "what was registered then was not registered anew"
+
+
+def test_owed_alerts_and_watermarks_go_on(world: World) -> None:
+    old = load(world, padded=None)
+    bridge = old.upgrade()
+    owed = [alert for alert in old.documents["alerts"] if alert["state"] == "owed"]
+    assert len(owed) == 2
+    marks = {mark["_id"]: mark["siden"] for mark in old.documents["LastAudit"]}
+    for institution in bridge.institutions.active():
+        key = f"{institution.org_id}|{institution.env}|{institution.exam_system}|begrunnelse"
+        assert bridge.watermarks.get(institution).since == marks[key]
+
+    assert bridge.relay.send_alerts() == len(owed)
+
+    told = " ".join(message["message"]["text"] for message in world.control.slack_messages())
+    assert all(alert["code"] in told for alert in owed)
+
+
+def test_dead_messages_can_be_replayed(world: World) -> None:
+    old = load(world, padded=None)
+    bridge = old.upgrade()
+    found = bridge.dead_letters.find(DeadLetterFilter(), 10)
+    assert found.by_code == {"fs.row_unreadable": 1, "wiseflow.explanations_off": 1}
+
+    report = bridge.dead_letters.replay(DeadLetterFilter(code="wiseflow.explanations_off"), REPLAY)
+    assert report.changed == 1
+    reconcile(world, bridge)
+
+    (case,) = old.cases(setAside="wiseflow.explanations_off")
+    carried = world.database.cases.find_one({"_id": case["_id"]})
+    assert carried is not None
+    assert (carried["state"], carried["setAside"]) == ("registered", None)
+    assert world.database.cases.count_documents({}) == len(old.documents["begrunnelser"])
+    check_no_mistakes(world, registered=12)
+
+
+@pytest.mark.parametrize("prepared", [True, False], ids=["after prepare", "without prepare"])
+def test_a_pause_holds_until_it_is_lifted(prepared: bool, world: World) -> None:
+    old = load(world, padded=None)
+    bridge = old.upgrade() if prepared else world.bridge()
+    name = f"{old.refused}/test"
+    assert bridge.pauses.paused() == {name}
+    assert not any(message.institution == name for message in claimed(bridge))
+
+    reconcile(world, bridge)
+    assert {pause.who for pause in bridge.pauses.all()} == {f"{name}/WISEFLOW"}, (
+        "its trial says which exam system it is"
+    )
+    waiting = list(world.database.messages.find({"institution": name}))
+    assert [(message["status"], message["attempts"]) for message in waiting] == [(MessageStatus.ENQUEUED, 0)] * 2
+
+    world.control.credentials(old.refused, "wiseflow", valid=True)
+    world.carry_until(bridge, lambda: not bridge.pauses.paused(), "a trial lifts the pause")
+    reconcile(world, bridge)
+    assert world.database.cases.count_documents({"institution": name, "state": "registered"}) == 2
+    check_no_mistakes(world, registered=13)
+
+
+def claimed(bridge: Bridge) -> list[Any]:
+    """What a listener's next claim takes while it passes over what is paused; given back."""
+    listener = bridge.listener()
+    messages = listener._turns.take("a test", 100, bridge.pauses.paused())
+    bridge.queue.release(messages)
+    return messages
+
+
+@pytest.mark.parametrize("padded", [True, False], ids=["FS still pads", "FS pads no more"])
+def test_a_case_under_a_padded_id_is_the_same_case(padded: bool, world: World) -> None:
+    old = load(world, padded=padded)
+    (case,) = (case for case in old.documents["begrunnelser"] if case["vurdId"].endswith("="))
+    bridge = old.upgrade()
+
+    reconcile(world, bridge)
+
+    assert {found["_id"] for found in world.database.cases.find()} == {
+        found["_id"] for found in old.documents["begrunnelser"]
+    }
+    carried = world.database.cases.find_one({"_id": case["_id"]})
+    assert carried is not None
+    assert bridge.dead_letters.find(DeadLetterFilter(correlation_id=case["correlationId"]), 1).by_code == {}
+    assert (carried["state"], carried["correlationId"]) == ("registered", case["correlationId"])
+    check_no_mistakes(world, registered=12)

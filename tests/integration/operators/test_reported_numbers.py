@@ -1,0 +1,212 @@
+"""Every asset's latest metadata tells the state in numbers that Dagster can plot, whoever reports it.
+
+The assets, sensors and jobs are taken from the definitions: a new one must pass too.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import requests
+
+from casebridge.exams.explanations import answer_poller, request_reader
+from casebridge.messaging.listener.outcome_counts import Tally
+from casebridge.operators.totals import totals
+from command_line import report as listeners_report
+from command_line.report import ASSET_OF_QUEUE, DagsterReport
+from local_servers.child_process import Children, free_port
+from orchestration.build import build_defs
+from resources.wiring.bridge import Bridge
+from tests.integration.conftest import DYNAMIC_PARTITIONS, Operator
+from tests.support.world import World
+
+REQUESTS = 6
+READY_SECONDS = 90.0
+FIRST = {
+    "total_requested",
+    "total_dispatched",
+    "total_registered",
+    "total_set_aside",
+    "today_dispatched",
+    "today_registered",
+    "today_failed_steps",
+    "pending",
+    "oldest_pending_seconds",
+}
+"""What the rule asks for by name: totals, today's numbers and the oldest pending."""
+NUMBERS = (dg.IntMetadataValue, dg.FloatMetadataValue)
+Reported = list[tuple[str, str, Mapping[str, dg.MetadataValue]]]
+
+
+def own_assets() -> list[dg.AssetKey]:
+    graph = build_defs().resolve_asset_graph()
+    return sorted(graph.materializable_asset_keys)
+
+
+@pytest.fixture
+def sitting(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    """Two institutions with requests, before a Dagster whose storage a web server of its own can open too."""
+    world.populate(institutions=2, requests=REQUESTS)
+    for name, value in world.environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield Operator(build_defs(), instance)
+
+
+@pytest.fixture
+def web_server(sitting: Operator, tmp_path: Path) -> Iterator[str]:
+    """Dagster's web server on the same storage; it needs no code to take a report."""
+    with Children("casebridge-web-server") as children:
+        port = free_port()
+        server = children.start(
+            "dagster-webserver",
+            [
+                str(Path(sys.executable).with_name("dagster-webserver")),
+                *("-h", "127.0.0.1", "-p", str(port), "--log-level", "warning", "--empty-workspace"),
+            ],
+            {**os.environ, "DAGSTER_HOME": str(tmp_path)},
+        )
+        address = f"http://127.0.0.1:{port}"
+        server.wait_until(lambda: _answers(f"{address}/server_info"), READY_SECONDS)
+        yield address
+
+
+def _answers(address: str) -> bool:
+    try:
+        return requests.get(address, timeout=5.0).ok
+    except requests.RequestException:
+        return False
+
+
+def reported(instance: dg.DagsterInstance) -> Reported:
+    """All that Dagster was told of any asset: asset, kind of the event, metadata."""
+    found: Reported = []
+    for key in instance.all_asset_keys():
+        for record in instance.fetch_materializations(key, limit=1000).records:
+            assert record.asset_materialization is not None
+            found.append((key.to_user_string(), "materialisation", record.asset_materialization.metadata))
+        for record in instance.fetch_observations(key, limit=1000).records:
+            assert record.asset_observation is not None
+            found.append((key.to_user_string(), "observation", record.asset_observation.metadata))
+    return found
+
+
+def assert_tells_the_state(world: World, told: Reported) -> None:
+    bridge = world.bridge()
+    names = set(totals(bridge.status.read(), bridge.audit))
+    assert names >= FIRST
+    for asset, kind, metadata in told:
+        missing = {name for name in names if not isinstance(metadata.get(name), NUMBERS)}
+        assert not missing, f"a {kind} of {asset} lacks numbers"
+
+
+@pytest.mark.parametrize("asset", own_assets(), ids=lambda key: key.to_user_string())
+def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, sitting: Operator) -> None:
+    institution = world.bridge().institutions.active()[0].key
+    sitting.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, [institution])
+    is_partitioned = sitting.defs.resolve_asset_graph().get(asset).is_partitioned
+
+    result = sitting.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=sitting.instance,
+        asset_selection=[asset],
+        partition_key=dg.MultiPartitionKey({"institution": institution, "month": "2026-10"})
+        if is_partitioned
+        else None,
+    )
+
+    assert result.success
+    told = reported(sitting.instance)
+    assert [name for name, _, _ in told] == [asset.to_user_string()]
+    assert_tells_the_state(world, told)
+
+
+def test_whatever_sensors_and_batches_report(world: World, sitting: Operator) -> None:
+    """Each sensor ticks while there is something to report, and its batch is run."""
+    told: Reported = []
+    for _ in range(2):
+        for sensor in sitting.defs.sensors or ():
+            tick = sitting.tick(sensor.name)
+            told += [
+                (event.asset_key.to_user_string(), "report of a sensor", event.metadata) for event in tick.asset_events
+            ]
+            if tick.run_requests:
+                assert sitting.run(sitting.defs.resolve_sensor_def(sensor.name).job_name).success
+            world.control.wait("answered", world.control.summary()["dispatched"])
+
+    assert {asset for asset, _, _ in told} == {"explanation_requests", "explanation_answers"}
+    batches = reported(sitting.instance)
+    assert {asset for asset, _, _ in batches} == {"dispatched_requests", "registered_explanations"}
+    assert_tells_the_state(world, [*told, *batches])
+
+
+def test_whatever_a_listener_reports(world: World, sitting: Operator, web_server: str) -> None:
+    world.configure(dagster={"url": web_server, "report_seconds": 0.0})
+    bridge = world.bridge()
+    told = carried_by_a_listener(world, bridge, lambda report: report.send())
+
+    assert {asset for asset, _, _ in reported(sitting.instance)} == told
+    assert_tells_the_state(world, reported(sitting.instance))
+
+
+def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
+    world: World, sitting: Operator, web_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting is rare; so the newest report of an asset may tell totals from before its batch, but not for long."""
+    world.configure(dagster={"url": web_server, "report_seconds": 0.0})
+    bridge = world.bridge()
+    reports: list[DagsterReport] = []
+
+    def send(report: DagsterReport) -> None:
+        reports[:] = [report]
+        report.send()
+
+    carried_by_a_listener(world, bridge, send)
+    registered = dg.AssetKey("registered_explanations")
+    assert latest(sitting, registered)["processed"].value == REQUESTS
+    assert latest(sitting, registered)["total_registered"].value == 0, "counted before this batch"
+
+    reports[0].send()
+    assert latest(sitting, registered)["total_registered"].value == 0, "it is not counted again so soon"
+    monkeypatch.setattr(listeners_report, "COUNTED_SECONDS", 0.0)
+    reports[0].send()
+
+    now = latest(sitting, registered)
+    assert (now["total_registered"].value, now["today_registered"].value) == (REQUESTS, REQUESTS)
+    assert (now["pending"].value, now["oldest_pending_seconds"].value) == (0, 0.0)
+    before = len(reported(sitting.instance))
+    reports[0].send()
+    assert len(reported(sitting.instance)) == before, "there is nothing more to tell"
+
+
+def test_a_listener_that_stops_counts_once_more(world: World, sitting: Operator, web_server: str) -> None:
+    world.configure(dagster={"url": web_server, "report_seconds": 0.0})
+    carried_by_a_listener(world, world.bridge(), lambda report: report.send(is_last=True))
+
+    now = latest(sitting, dg.AssetKey("registered_explanations"))
+    assert now["total_registered"].value == now["today_registered"].value == REQUESTS
+
+
+def carried_by_a_listener(world: World, bridge: Bridge, send: Callable[[DagsterReport], None]) -> set[str]:
+    """Requests, then answers, each handled and reported; the assets that the queues are of."""
+    tally = Tally()
+    report = DagsterReport(bridge, tally)
+    for source in (bridge.synchronisation.read_requests, bridge.synchronisation.poll_answers):
+        source(bridge.institutions.active())
+        listener = bridge.listener()
+        listener.tally = tally  # one report for both
+        listener.run(threading.Event(), until_idle=True)
+        send(report)
+        world.control.wait("answered", world.control.summary()["dispatched"])
+    return {ASSET_OF_QUEUE[request_reader.QUEUE], ASSET_OF_QUEUE[answer_poller.QUEUE]}
+
+
+def latest(sitting: Operator, asset: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:
+    """The newest that the asset's page shows."""
+    (record,) = sitting.instance.fetch_observations(asset, limit=1).records
+    assert record.asset_observation is not None
+    return record.asset_observation.metadata

@@ -1,0 +1,1 @@
+"""Tests of orchestration, in the ring `integration`."""

@@ -1,0 +1,1 @@
+"""What several tests use: worlds, processes, proxies, clocks and checks."""

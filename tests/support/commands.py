@@ -1,0 +1,15 @@
+"""The commands of `casebridge`, by name: what a document or a manifest may name."""
+
+from typing import cast
+
+import click
+import typer
+
+from command_line.main import application
+
+
+def all_commands() -> dict[str, click.Command]:
+    """Each command and each group of commands, as `casebridge --help` lists them."""
+    root = cast("click.Group", typer.main.get_command(application))
+    context = click.Context(root)
+    return {name: command for name in root.list_commands(context) if (command := root.get_command(context, name))}

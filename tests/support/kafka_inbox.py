@@ -1,0 +1,104 @@
+"""Our side of one broker, for the suites about Kafka alone: every record becomes a message, whatever it says."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from casebridge.clock import ServerClock
+from casebridge.database import Database
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Message, NewMessage
+from casebridge.settings import KafkaSettings
+from casebridge.sources.record import Record
+from casebridge.sources.record_inbox import RecordInbox
+from casebridge.sources.record_reader import Reading
+from resources.kafka.consumer import InboxConsumer
+from resources.kafka.lag import LagReader
+from resources.kafka.topics import topics_of
+from tests.support.kafka_broker import Topic
+
+QUEUE: Final = "of-this-test"
+
+
+class EveryRecord:
+    """Each record is one message, under the record's own key."""
+
+    def read(self, records: Sequence[Record]) -> list[Reading]:
+        return [Reading(record, message_from(record)) for record in records]
+
+
+def message_from(record: Record) -> NewMessage:
+    said = (record.value or b"").decode()
+    return NewMessage(
+        key=record.fingerprint,
+        queue=QUEUE,
+        org_id="uis.no",
+        env="test",
+        exam_system="WISEFLOW",
+        ordering_key=record.fingerprint,
+        correlation_id=record.fingerprint,
+        payload={"said": said},
+    )
+
+
+class Bench:
+    """With a group and topics of its own. `address`: where the test itself looks, if we connect in another way."""
+
+    def __init__(self, database: Database, settings: KafkaSettings, address: str | None = None) -> None:
+        self.database = database
+        self.settings = settings
+        self._address = address or settings.bootstrap_servers or ""
+        self.queue = MeldingQ(database, ServerClock(database.server_time), timedelta(seconds=60))
+        self.inbox = RecordInbox(self.queue, {self.requests.name: EveryRecord()}, settings.maximum_record_bytes)
+
+    @property
+    def requests(self) -> Topic:
+        return Topic(self._address, self.settings.explanation_requests_topic)
+
+    @property
+    def answers(self) -> Topic:
+        return Topic(self._address, self.settings.explanation_answers_topic)
+
+    def make_topics(self) -> None:
+        with topics_of(self.settings) as topics:
+            topics.ensure()
+
+    @contextmanager
+    def consuming(self, stop: threading.Event | None = None) -> Iterator[InboxConsumer]:
+        """A consumer at work, in a thread of this process; it leaves its group at the end."""
+        stop = stop or threading.Event()
+        consumer = InboxConsumer(self.settings, self.inbox)
+        thread = threading.Thread(target=consumer.run, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield consumer
+        finally:
+            stop.set()
+            thread.join(timeout=30)
+            assert not thread.is_alive()
+
+    def said(self) -> list[str]:
+        """What is in the inbox, in order of the words."""
+        return sorted(document["payload"]["said"] for document in self.queue.find({"queue": QUEUE}, limit=1000))
+
+    def lag(self) -> int:
+        return LagReader(self.settings, self.inbox.topics).read().unread
+
+    def committed(self) -> int:
+        return sum(self.requests.committed(self.settings.group).values())
+
+
+def words(count: int, first: int = 0) -> list[bytes]:
+    return [f"word {number:04}".encode() for number in range(first, first + count)]
+
+
+def texts(values: Sequence[bytes]) -> list[str]:
+    return sorted(value.decode() for value in values)
+
+
+def message_of(word: bytes) -> Message:
+    """A claimed message that owes something."""
+    new = NewMessage(word.decode(), "a queue", "uis.no", "test", "WISEFLOW", "case", "correlation", {})
+    return Message.from_document({**new.document(datetime.now(UTC)), "claim": "a token"})

@@ -1,0 +1,27 @@
+"""What FS would send by Kafka: the records of the open requests of a simulated world (contract 2.2)."""
+
+import json
+from typing import Any
+
+from resources.wiring.bridge import Bridge
+from tests.support.world import World
+
+
+def request_values(world: World, bridge: Bridge) -> list[bytes]:
+    """One record for each request that FS shows, read as any client of FS would read it."""
+    values = []
+    for institution in bridge.institutions.active():
+        registry = bridge.outside.student_registry(institution)
+        exams = {case["examId"] for case in world.control.cases() if case["orgId"] == institution.org_id}
+        for vurd_id in sorted(exams):
+            values += [
+                request_value(institution.org_id, institution.env, row) for row in registry.explanation_rows(vurd_id)
+            ]
+    return values
+
+
+def request_value(org_id: str, env: str, row: dict[str, Any], **changes: Any) -> bytes:
+    """The record of one row of FS; `changes` go before what it says."""
+    begrunnelse = {name: value for name, value in row.items() if name != "examId"}
+    wrapper = {"vurdId": row["examId"], "examSys": "WISEFLOW", "orgId": org_id, "env": env, "begrunnelse": begrunnelse}
+    return json.dumps({**wrapper, **changes}).encode()

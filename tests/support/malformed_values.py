@@ -1,0 +1,38 @@
+"""Values that no record of an outside system should have, put into one: whatever stands there, its neighbours go on."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tests.support.world import World
+
+DEEP, DIGITS = "a list nested too deeply", "a number of five thousand digits"
+RAW = {f'"{DEEP}"': "[" * 100_000 + "]" * 100_000, f'"{DIGITS}"': "9" * 5000}
+ODD: tuple[Any, ...] = (
+    None, "", "x", [], {}, [[]], {"id": {"id": []}}, True, 10**30, 1e300, "\ud800", "x" * 200_000, DEEP, DIGITS,
+)  # fmt: skip
+WHOLE = "the whole row"
+SHARES = 4
+
+
+def odd_for(field: str, fields: Sequence[str]) -> tuple[Any, ...]:
+    """A fourth of the odd values for this one of the fields, another for the next: each value stands in every fourth."""
+    return ODD[fields.index(field) % SHARES :: SHARES]
+
+
+def as_sent(value: Any) -> bytes:
+    text = json.dumps(value)
+    for name, raw in RAW.items():
+        text = text.replace(name, raw)
+    return text.encode()
+
+
+def poisoned(row: dict[str, Any], field: str, poison: Any) -> Any:
+    if field == WHOLE:
+        return poison
+    outer, _, inner = field.partition(".")
+    return {**row, outer: {**row.get(outer, {}), inner: poison} if inner else poison}
+
+
+def registered(world: World) -> set[int]:
+    return {case["caseId"] for case in world.control.cases() if case["registrations"]}

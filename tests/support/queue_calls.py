@@ -1,0 +1,173 @@
+"""How the contract suite calls MeldingQ: the one place that knows the signatures of its methods.
+
+The tests say what a queue owes whoever uses it. What they look at is what stands in the two collections.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from casebridge.clock import Clock
+from casebridge.database import Database
+from casebridge.messaging.outbox.pending_effects import Debt, OwedEffects
+from casebridge.messaging.queue.finished import Finished, Moved
+from casebridge.messaging.queue.interventions import Chosen
+from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
+from tests.support.manual_clock import ManualClock
+
+LEASE: Final = timedelta(seconds=60)
+HOLD: Final = timedelta(seconds=30)
+QUEUE: Final = "wiseflow-begrunnelse"
+EVERYTHING: Final = 1000
+
+
+def new_message(key: str, case: str | None = None) -> NewMessage:
+    """A message of a case of its own, unless a case is named."""
+    case = case or f"case of {key}"
+    return NewMessage(
+        key, QUEUE, "uis.no", "test", "WISEFLOW", case, f"correlation of {case}", {"text": f"text of {key}"}
+    )
+
+
+def _effects(message: Message, effect_ids: Sequence[str]) -> list[OwedEffect]:
+    return [OwedEffect(effect_id, "log_index", {"about": message.correlation_id}) for effect_id in effect_ids]
+
+
+def effects_of(debts: Sequence[Debt]) -> dict[str, list[str]]:
+    """The ids of what is owed, by message."""
+    return {debt.key: [effect["id"] for effect in debt.effects] for debt in debts}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A message as it stands in the database: its document, and whether it has left the live queue."""
+
+    document: dict[str, Any]
+    processed: bool
+
+
+class QueueCalls:
+    """One user of the queue, with a clock of its own unless it shares one."""
+
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        self.database = database
+        self.clock = clock or ManualClock()
+        self._queue = MeldingQ(database, self.clock, LEASE)
+        self._owed = OwedEffects(database, self.clock)
+
+    def pass_time(self, span: timedelta) -> None:
+        assert isinstance(self.clock, ManualClock)
+        self.clock.pass_time(span.total_seconds())
+
+    def accept(self, *messages: NewMessage) -> list[str]:
+        """The keys that were new."""
+        return self._queue.accept(messages)
+
+    def claim(self, owner: str = "worker", limit: int = EVERYTHING) -> dict[str, Message]:
+        return {message.key: message for message in self._queue.claim(owner, limit)}
+
+    def claim_one(self, key: str, owner: str = "worker") -> Message:
+        """Claim what is due; it must be this message alone."""
+        claimed = self.claim(owner)
+        assert list(claimed) == [key]
+        return claimed[key]
+
+    def begin_alone(self, message: Message) -> None:
+        self._queue.begin_alone(message)
+
+    def keep(self, owner: str, *messages: Message) -> None:
+        self._queue.keep(owner, messages)
+
+    def record_step(self, message: Message, name: str) -> None:
+        self._queue.record_steps(message, {name: self._step(message, name)})
+
+    def finish(self, message: Message, *effect_ids: str) -> bool:
+        """Finish with a step `last`, and forget what the step `secret` found; false when somebody else has taken over."""
+        return not self.move(message, *effect_ids).lost
+
+    def move(self, message: Message, *effect_ids: str) -> Moved:
+        """Finish likewise; what became of it."""
+        message.steps["last"] = self._step(message, "last")
+        return self._queue.finish([Finished(message, _effects(message, effect_ids), ("secret.result",))], HOLD)
+
+    def fail(
+        self,
+        message: Message,
+        status: MessageStatus,
+        wait: timedelta | None = None,
+        *,
+        counts: bool = True,
+        effect_ids: Sequence[str] = (),
+    ) -> None:
+        now = self.clock.now()
+        failure = Failure(now, message.attempts, "a step", "transient", "test.failed", "It failed.", "Look at it.")
+        due_at = now + wait if wait is not None else None
+        self._queue.fail(message, status, due_at, failure, _effects(message, effect_ids), counts=counts)
+
+    def release(self, *messages: Message) -> None:
+        self._queue.release(messages)
+
+    def replay(self, *keys: str, from_status: MessageStatus = MessageStatus.DEAD) -> int:
+        """As an operator who sees the messages as they are now."""
+        return self._queue.replay(
+            self._generations(keys), from_status=from_status, reason="the cause is gone", asked_by="an operator"
+        )
+
+    def discard(self, *keys: str) -> int:
+        """As an operator who sees the messages as they are now."""
+        return self._queue.discard(self._generations(keys), reason="settled by telephone", asked_by="an operator")
+
+    def replay_as(self, key: str, generation: Any, from_status: MessageStatus) -> int:
+        """As an operator whose listing says this of the message's generation, whatever that is."""
+        return self._queue.replay(
+            [Chosen(key, generation)], from_status=from_status, reason="a try", asked_by="an operator"
+        )
+
+    def discard_as(self, key: str, generation: Any) -> int:
+        return self._queue.discard([Chosen(key, generation)], reason="a try", asked_by="an operator")
+
+    def _generations(self, keys: Sequence[str]) -> list[Chosen]:
+        found = self.database.messages.find({"_id": {"$in": list(keys)}}, {"generation": 1})
+        generations = {**dict.fromkeys(keys, 1), **{document["_id"]: document["generation"] for document in found}}
+        return [Chosen(key, generation) for key, generation in generations.items()]
+
+    def claim_owing(self) -> list[Debt]:
+        """For a relay: what is owed, held from other relays."""
+        return self._owed.claim(EVERYTHING, HOLD)
+
+    def strike_out(self, debts: Sequence[Debt]) -> None:
+        """For a relay: all of this is delivered."""
+        for debt in debts:
+            self._owed.strike_out(debt, frozenset(), self.clock.now() + HOLD)
+
+    def relieve(self) -> list[Debt]:
+        """Be the relay of another process: when its time has come, deliver all that is owed; return what that was."""
+        self.pass_time(HOLD)
+        debts = self.claim_owing()
+        self.strike_out(debts)
+        return debts
+
+    def stored(self, key: str) -> Stored | None:
+        """Where a message is: in one of the two collections, never in both."""
+        live = self.database.messages.find_one({"_id": key})
+        processed = self.database.processed_messages.find_one({"_id": key})
+        assert not (live and processed)
+        found = live or processed
+        return Stored(found, processed=processed is not None) if found else None
+
+    def document(self, key: str) -> dict[str, Any]:
+        found = self.stored(key)
+        assert found is not None
+        return found.document
+
+    def due_at(self, key: str) -> datetime | None:
+        return self.document(key).get("dueAt")
+
+    def forget_everything(self) -> None:
+        for collection in (self.database.messages, self.database.processed_messages, self.database.received_keys):
+            collection.delete_many({})
+
+    def _step(self, message: Message, name: str) -> StepRecord:
+        return StepRecord(self.clock.now(), message.fence, 1, {"came": f"out of {name}"})

@@ -1,0 +1,158 @@
+"""Casebridge in a simulated world: what a test needs to populate, run and look at it."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from casebridge.clock import Clock
+from casebridge.database import Database
+from casebridge.secrets import Secrets
+from casebridge.settings import (
+    LaasSettings,
+    MongoDBSettings,
+    QueueSettings,
+    RatesSettings,
+    Settings,
+    SlackSettings,
+)
+from demo.institutions import configuration, secrets
+from resources.wiring.bridge import Bridge
+from simulators.process import RunningSimulators
+from tests.support.waiting import wait_until
+
+SHORT_WAITS = {
+    "lease_seconds": 60.0,  # not short: on a machine that stands still for seconds no other worker takes over
+    "retry_base_seconds": 0.02,
+    "retry_cap_seconds": 0.2,
+    "not_ready_seconds": 0.1,
+    "idle_poll_seconds": 0.05,
+    "probe_seconds": 0.1,
+    "probe_cap_seconds": 0.5,
+    "shutdown_seconds": 10.0,
+}
+
+
+def settings_for_tests(mongodb: MongoDBSettings, addresses: dict[str, str], **sections: dict[str, Any]) -> Settings:
+    """Short waits, the simulators' addresses, and whatever a test changes: `queue={"workers": 2}`."""
+    return Settings(
+        mongodb=mongodb,
+        queue=QueueSettings(**{**SHORT_WAITS, **sections.pop("queue", {})}),
+        rates=RatesSettings(**{"lease_seconds": 1.0, **sections.pop("rates", {})}),
+        slack=SlackSettings(
+            **{
+                "token": "xoxb-simulated",
+                "api_url": addresses["slack_api"],
+                "webhook_url": addresses["slack_webhook"],
+                "seconds_between": 0.0,
+                **sections.pop("slack", {}),
+            }
+        ),
+        laas=LaasSettings(**{"url": addresses["laas"], **sections.pop("laas", {})}),
+        **sections,
+    )
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The environment variables from which a process of its own reads the same settings."""
+    variables: dict[str, str] = {}
+
+    def add(prefix: str, model: BaseModel) -> None:
+        for name, value in model:
+            key = f"{prefix}{name.upper()}"
+            if isinstance(value, BaseModel):
+                add(f"{key}__", value)
+            elif isinstance(value, SecretStr):
+                variables[key] = value.get_secret_value()
+            elif value is not None and not isinstance(value, dict):
+                variables[key] = str(value)
+
+    add("CASEBRIDGE_", settings)
+    return variables
+
+
+class World:
+    """One test's institutions, in the databases and the simulators, and the bridge between them."""
+
+    def __init__(
+        self, database: Database, settings_for: Callable[..., Settings], simulators: RunningSimulators
+    ) -> None:
+        self.database = database
+        self.control = simulators.control
+        self.addresses = simulators.addresses
+        self._settings_for = settings_for
+        self.secrets: dict[str, str] = {}
+        self.settings = settings_for()
+        self._bridges: list[Bridge] = []
+
+    def __enter__(self) -> "World":
+        self.control.clear_faults()
+        self._modes = self.control.modes()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.control.clear_faults()
+        self.control.rates()
+        self.control.modes(**self._modes)
+        for bridge in self._bridges:
+            bridge.close()
+
+    def configure(self, **sections: dict[str, Any]) -> None:
+        """Change settings for the bridges that are built from now on."""
+        self.settings = self._settings_for(**sections)
+
+    def populate(self, **order: Any) -> dict[str, Any]:
+        """Make a population and install its institutions. Assessors answer at once unless told otherwise."""
+        defaults = {"institutions": 2, "courses": 4, "requests": 12, "oddities": False, "hold": False, "seed": 1}
+        population = self.control.population(**{**defaults, **order})
+        self.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
+        orgs, environments = configuration(population, self.addresses)
+        self.database.orgs.delete_many({})
+        self.database.environments.delete_many({})
+        self.database.orgs.insert_many(orgs)
+        self.database.environments.insert_many(environments)
+        self.secrets = secrets(population)
+        return population
+
+    def bridge(self, clock: Clock | None = None) -> Bridge:
+        """A bridge as a process would build it: settings and secrets as they are now."""
+        bridge = Bridge(self.settings, Secrets(self.secrets), clock)
+        self._bridges.append(bridge)
+        return bridge
+
+    def environment(self) -> dict[str, str]:
+        """What a process of its own needs to be part of this world."""
+        return {**as_environment(self.settings), **self.secrets}
+
+    def send(self, bridge: Bridge) -> int:
+        """Read FS and handle what came; return how many messages were handled."""
+        bridge.synchronisation.read_requests(bridge.institutions.active())
+        return bridge.synchronisation.run_batch().handled
+
+    def synchronise(self, bridge: Bridge, *, also_answered: bool = False) -> int:
+        """Send, let the assessors answer, look for answers and register them; return how many messages were handled."""
+        sent = self.send(bridge)
+        self.control.wait("submitted", self.control.summary()["dispatched"])
+        bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=also_answered)
+        return sent + bridge.synchronisation.run_batch().handled
+
+    def carry(self, bridge: Bridge, rounds: int = 3) -> None:
+        """Synchronise until nothing new comes."""
+        for _ in range(rounds):
+            if not self.synchronise(bridge):
+                return
+
+    def carry_until(self, bridge: Bridge, done: Callable[[], bool], what: str) -> None:
+        """Synchronise until `done`: for what needs several attempts."""
+
+        def is_done_after_one_more() -> bool:
+            self.synchronise(bridge)
+            return done()
+
+        wait_until(is_done_after_one_more, what)
+
+    def audit(self, **selection: Any) -> list[dict[str, Any]]:
+        return list(self.database.audit_log.find(selection).sort("time", 1))

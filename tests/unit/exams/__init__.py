@@ -1,0 +1,1 @@
+"""Tests of exams, in the ring `unit`."""

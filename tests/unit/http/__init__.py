@@ -1,0 +1,1 @@
+"""Tests of http, in the ring `unit`."""

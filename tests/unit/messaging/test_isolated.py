@@ -1,0 +1,80 @@
+"""What is run alone: nothing beside it, and ordinary work in between."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from casebridge.messaging.listener.claimed_buffer import Line
+from casebridge.messaging.listener.isolated import Quarantine
+from casebridge.messaging.queue.message import Message, NewMessage
+from tests.support.manual_clock import ManualSeconds
+
+NOW = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
+
+
+def message(key: str, *, alone: bool = False, **stored: Any) -> Message:
+    new = NewMessage(key, "queue", "uis.no", "test", "WISEFLOW", key, key, {})
+    claimed = Message.from_document({**new.document(NOW), **stored})
+    claimed.alone = alone
+    return claimed
+
+
+def test_one_that_is_run_alone_waits_for_the_others_and_they_for_it() -> None:
+    line, in_work = Line(10), Counter[str]()
+    ordinary, suspect = message("ordinary"), message("suspect", alone=True)
+    line.add([ordinary])
+    assert line.next(in_work) is ordinary
+    in_work["uis.no/test"] = 1
+    line.add([suspect, message("later")])
+
+    assert line.next(in_work) is None, "nothing more begins"
+    in_work["uis.no/test"] = 0
+    line.ended(ordinary)
+    assert line.next(in_work) is suspect
+    in_work["uis.no/test"] = 1
+    assert line.next(in_work) is None, "nothing begins beside it"
+    in_work["uis.no/test"] = 0
+    line.ended(suspect)
+    later = line.next(in_work)
+    assert later is not None
+    assert later.key == "later"
+
+
+def test_it_is_given_back_with_the_rest_and_keeps_nobody_from_being_claimed() -> None:
+    line = Line(10)
+    line.add([message("suspect", alone=True), message("ordinary")])
+    assert len(line) == 1
+    assert {each.key for each in line.take_all()} == {"suspect", "ordinary"}
+    assert line.next(Counter()) is None
+
+
+def test_ordinary_work_has_as_long_as_it_was_stopped() -> None:
+    time = ManualSeconds()
+    quarantine = Quarantine(time.monotonic)
+    quarantine.add(message("one", alone=True))
+    quarantine.add(message("two", alone=True))
+    assert quarantine.wants_turn
+    time.now += 2
+    one = quarantine.begin()
+    assert one is not None
+    time.now += 3
+    quarantine.ended(one)
+    time.now += 4.9
+    assert not quarantine.wants_turn
+    time.now += 0.2
+    assert quarantine.wants_turn
+
+
+def test_what_died_alone_before_goes_first() -> None:
+    quarantine = Quarantine()
+    quarantine.add(message("innocent", alone=True))
+    quarantine.add(suspicious())
+    first = quarantine.begin()
+    assert first is not None
+    assert first.key == "suspicious"
+
+
+def suspicious() -> Message:
+    claimed = message("suspicious", alone=True)
+    claimed.stored["alone"] = True
+    return claimed

@@ -1,0 +1,164 @@
+"""Every next action can be followed: what it names is there, and it asks for nothing that the place it comes from cannot give.
+
+Collected from the source (each `Refusal`, `Cause` and error that is built) and from the rows of docs/operating.md. What an action
+leads to is tried by tests/integration/exams/test_actions_followed.py.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import click
+import pytest
+
+from tests.support.commands import all_commands
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = (ROOT / "docs" / "operating.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+DOCUMENTS = "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+MODELS = "".join(path.read_text() for path in (ROOT / "casebridge" / "exams").glob("*.py"))
+FOLDERS = ("casebridge", "resources", "assets", "sensors", "orchestration")
+POLLS = (
+    "casebridge/exams/explanations/request_reader.py",
+    "casebridge/exams/explanations/answer_poller.py",
+    "resources/http/client.py",
+    "resources/http/causes.py",
+)
+"""Modules whose errors end a poll, or a poll as well: there is no message to replay."""
+VERBS = re.compile(
+    r"\b(accept|activate|add|ask|bring|change|check|compare|complete|connect|correct|discard|find|get|give|have|install|it is "
+    r"tried|launch|let|look|make|mend|nothing|raise|register|remind|remove|renew|replay|report|restart|restore|run|see|send|"
+    r"set|show|start|switch|take|wait|write)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Action:
+    """One next action and where it stands."""
+
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.where
+
+
+def words_of(node: ast.AST) -> str | None:
+    """A text in the source; what it puts in by itself is `…`."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+    return None
+
+
+def name_of(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def in_source() -> Iterator[Action]:
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if not isinstance(node, ast.Call):
+                    continue
+                # Error(code, cause, next action), Refusal(kind, code, cause, next action), Cause(code, kind, what, next action)
+                place = {"Refusal": 3, "Cause": 3}.get(name_of(node), 2 if name_of(node).endswith("Error") else None)
+                if place is not None and len(node.args) > place and (text := words_of(node.args[place])):
+                    yield Action(f"{path.relative_to(ROOT)}:{node.lineno}", text)
+
+
+def in_document() -> Iterator[Action]:
+    table = DOCUMENT.split("## What each alert means")[1].split("\n## ")[0]
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if len(cells) == 3 and cells[0].startswith("`"):
+            yield Action(f"operating.md {cells[0]}", cells[2])
+
+
+ACTIONS = [*in_source(), *in_document()]
+
+
+def test_the_search_finds_actions() -> None:
+    places = {action.where.partition(":")[0] for action in ACTIONS}
+    assert {
+        "resources/http/causes.py",
+        "resources/wiseflow/exam_system.py",
+        "casebridge/sources/record_values.py",
+    } <= places
+    assert len(ACTIONS) > 100
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=str)
+def test_it_says_what_to_do(action: Action) -> None:
+    assert VERBS.search(action.text), action.text
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=str)
+def test_each_setting_that_it_names_exists(action: Action) -> None:
+    for name in re.findall(r"CASEBRIDGE_[A-Z0-9_]+(?:__[A-Z0-9_]+)?", action.text.replace("…", "")):
+        assert name in SETTINGS, name
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=str)
+def test_each_field_that_it_names_exists(action: Action) -> None:
+    for name in re.findall(r"`?\b([a-z]+(?:\.[a-z]+)?[A-Z][A-Za-z]+)\b`?", action.text):
+        field = name.rpartition(".")[2]
+        if field in {"configDB", "meldingQ", "begrunnelse", "slackBlacklists"} or name.startswith(
+            ("oai.", "configDB.")
+        ):
+            continue
+        assert field in MODELS or field in DOCUMENTS, name
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=str)
+def test_each_page_that_it_names_exists(action: Action) -> None:
+    for page in re.findall(r"docs/[a-z-]+\.md", action.text):
+        assert (ROOT / page).is_file(), page
+
+
+def options_of(command: list[str]) -> set[str]:
+    """The options of a command by its words. Raises `KeyError` for a command that is none."""
+    found = all_commands()[command[0]]
+    for word in command[1:]:
+        found = cast("click.Group", found).commands[word]
+    return {option for parameter in found.params for option in parameter.opts}
+
+
+@pytest.mark.parametrize(
+    "command",
+    sorted(
+        set(re.findall(r"casebridge ((?:[a-z]+ ?)+(?:(?:--?[a-z-]+|[A-Z_]+|…|\"[^\"]*\"|'[^']*')[ ]?)*)", DOCUMENTS))
+    ),
+)
+def test_each_command_of_the_documents_exists_with_its_options(command: str) -> None:
+    words = command.split()
+    first = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
+    known = all_commands()
+    if first[0] not in known:
+        pytest.fail(f"casebridge {first[0]} is no command") if re.search(
+            rf"`casebridge {first[0]}\b", DOCUMENTS
+        ) else None
+        return
+    path = first if first[0] == "dead" and len(first) == 2 else first[:1]
+    for option in (word for word in words if word.startswith("--")):
+        assert option in options_of(path), f"casebridge {' '.join(path)} has no {option}"
+
+
+@pytest.mark.parametrize("action", [one for one in ACTIONS if one.where.startswith(POLLS)], ids=str)
+def test_where_a_poll_may_end_there_is_no_message_to_replay(action: Action) -> None:
+    assert not re.search(r"\breplay|\b(?:the|a) message\b", action.text), action.text
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=str)
+def test_it_does_not_say_that_there_is_nothing_to_do_without_an_end(action: Action) -> None:
+    """What passes by itself may last: then a person wants to know what to look at."""
+    if "Nothing to do" in action.text or action.text.startswith("nothing"):
+        assert (
+            "unless" in action.text or "comes" in action.text or "at no cost" in action.text or "fetched" in action.text
+        )

@@ -1,0 +1,1 @@
+"""Tests of platform, in the ring `unit`."""

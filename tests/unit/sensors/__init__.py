@@ -1,0 +1,1 @@
+"""Tests of sensors, in the ring `unit`."""
