@@ -13,7 +13,7 @@ from assets.explanation_requests import explanation_requests
 from assets.ownership import FRESHNESS, GROUP, OWNERS
 from assets.poll_metadata import ROWS, cut
 from assets.registered_explanations import registered_explanations
-from assets.status_metadata import standing_metadata
+from assets.status_metadata import status_metadata
 from casebridge.operators import stored_fields
 from resources.wiring.bridge import Bridge
 from resources.wiring.bridge_resource import BridgeResource
@@ -47,7 +47,7 @@ def audit_log(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.M
             "failures": failures,
             "by_step": _table(counts),
             **cut("by_step", len(counts), "`casebridge where CORRELATION_ID`, which shows the steps of a case"),
-            **standing_metadata(wired),
+            **status_metadata(wired),
         }
     )
 

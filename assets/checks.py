@@ -25,7 +25,7 @@ HOW_TO_RECOVER: Final = dg.MetadataValue.md(RECOVERY)
 @dg.asset_check(asset=registered_explanations)
 def nothing_lost(bridge: BridgeResource) -> dg.AssetCheckResult:
     """Every case ever opened is registered, withdrawn, set aside, on its way, or waits for its answer."""
-    found = bridge.get().accounting.account()
+    found = bridge.get().completeness.account()
     return dg.AssetCheckResult(
         passed=not found.lost,
         severity=dg.AssetCheckSeverity.ERROR,

@@ -9,7 +9,7 @@ from pydantic import Field
 from assets.batch_metadata import batch_metadata
 from assets.explanation_requests import explanation_requests
 from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
-from assets.status_metadata import standing_metadata
+from assets.status_metadata import status_metadata
 from casebridge.exams.explanations.request_reader import QUEUE, QUEUES
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import UNFINISHED
@@ -64,7 +64,7 @@ def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.Ma
             "pending_before_set_aside": outcome.set_aside,
             "pending_before_waiting": outcome.waiting,
             "pending_before_withdrawn": outcome.withdrawn,
-            **standing_metadata(wired),
+            **status_metadata(wired),
         }
     )
 

@@ -12,11 +12,11 @@ import dagster as dg
 from assets.outside_systems import KAFKA_RECORDS
 from assets.ownership import GROUP, OWNERS
 from assets.poll_metadata import ROWS
-from assets.status_metadata import standing_metadata
+from assets.status_metadata import status_metadata
 from resources.wiring.bridge_resource import BridgeResource
 
 if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
-    from resources.kafka.lag import KafkaStanding
+    from resources.kafka.lag import KafkaStatus
 
 OFF: Final = "Kafka is off: CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS is not set."
 HOW_TO_RECOVER: Final = dg.MetadataValue.md(
@@ -37,18 +37,18 @@ HOW_TO_RECOVER: Final = dg.MetadataValue.md(
 def kafka_inbox(bridge: BridgeResource) -> dg.MaterializeResult[None]:
     """Unread records of the topics that are consumed, by partition, and since when the oldest waits."""
     wired = bridge.get()
-    standing = wired.kafka_standing()
-    now = standing_metadata(wired)
-    if standing is None:
+    status = wired.kafka_status()
+    now = status_metadata(wired)
+    if status is None:
         return dg.MaterializeResult(metadata={**now, "kafka": OFF})
-    if standing.away:
-        return dg.MaterializeResult(metadata={**now, "kafka": standing.away, "how_to_recover": HOW_TO_RECOVER})
+    if status.away:
+        return dg.MaterializeResult(metadata={**now, "kafka": status.away, "how_to_recover": HOW_TO_RECOVER})
     return dg.MaterializeResult(
         metadata={
             **now,
             "kafka": "there",
-            "unread": standing.unread,
-            "partitions": _table(standing),
+            "unread": status.unread,
+            "partitions": _table(status),
             "how_to_recover": HOW_TO_RECOVER,
         }
     )
@@ -58,37 +58,35 @@ def kafka_inbox(bridge: BridgeResource) -> dg.MaterializeResult[None]:
 def kafka_lag(bridge: BridgeResource) -> dg.AssetCheckResult:
     """No partition has more unread records than CASEBRIDGE_KAFKA__MAXIMUM_LAG. Where Kafka is off there is nothing to check."""
     wired = bridge.get()
-    standing = wired.kafka_standing()
+    status = wired.kafka_status()
     allowed = wired.settings.kafka.maximum_lag
-    if standing is None:
+    if status is None:
         return dg.AssetCheckResult(passed=True, description=OFF, metadata={"kafka": OFF})
-    late = [lag for lag in standing.partitions if lag.unread > allowed]
+    late = [lag for lag in status.partitions if lag.unread > allowed]
     named = ", ".join(f"{lag.topic}|{lag.partition}: {lag.unread}" for lag in late[:ROWS])
-    if standing.away:
-        description = (
-            f"Kafka cannot be asked ({standing.away}); nothing is lost meanwhile. Next: {standing.next_action}."
-        )
+    if status.away:
+        description = f"Kafka cannot be asked ({status.away}); nothing is lost meanwhile. Next: {status.next_action}."
     elif late:
         description = (
             f"More than {allowed} records are unread ({named}). "
             "Next: see that `casebridge consume` runs, and what its log says."
         )
     else:
-        description = f"{standing.unread} records are unread, in no partition more than {allowed}."
+        description = f"{status.unread} records are unread, in no partition more than {allowed}."
     return dg.AssetCheckResult(
-        passed=not standing.away and not late,
+        passed=not status.away and not late,
         severity=dg.AssetCheckSeverity.WARN,
         description=description,
         metadata={
-            "kafka": standing.away or "there",
-            "unread": standing.unread,
+            "kafka": status.away or "there",
+            "unread": status.unread,
             "late_partitions": len(late),
             "how_to_recover": HOW_TO_RECOVER,
         },
     )
 
 
-def _table(standing: "KafkaStanding") -> dg.TableMetadataValue:
+def _table(status: "KafkaStatus") -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
@@ -99,7 +97,7 @@ def _table(standing: "KafkaStanding") -> dg.TableMetadataValue:
                     "oldest_unread": _told(lag.oldest_unread),
                 }
             )
-            for lag in sorted(standing.partitions, key=lambda lag: -lag.unread)[:ROWS]
+            for lag in sorted(status.partitions, key=lambda lag: -lag.unread)[:ROWS]
         ]
     )
 

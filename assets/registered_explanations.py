@@ -6,7 +6,7 @@ from pydantic import Field
 from assets.batch_metadata import batch_metadata
 from assets.explanation_answers import explanation_answers
 from assets.ownership import FRESHNESS, FS_POOL, GROUP, OWNERS
-from assets.status_metadata import standing_metadata
+from assets.status_metadata import status_metadata
 from casebridge.exams.explanations.answer_poller import QUEUE
 from resources.config_numbers import AtLeastOneOrNone
 from resources.wiring.bridge_resource import BridgeResource
@@ -34,4 +34,4 @@ def registered_explanations(config: RegisterConfig, bridge: BridgeResource) -> d
     """
     wired = bridge.get()
     batch = wired.synchronisation.run_batch((QUEUE,), limit=config.limit)
-    return dg.MaterializeResult(metadata={**batch_metadata(batch), **standing_metadata(wired)})
+    return dg.MaterializeResult(metadata={**batch_metadata(batch), **status_metadata(wired)})

@@ -11,7 +11,7 @@ from assets.outside_systems import FS_REQUESTS
 from assets.ownership import FS_POOL, GROUP, OWNERS
 from assets.partitioned_check import partitioned_check
 from assets.partitions import LEDGER, first_days
-from assets.status_metadata import standing_metadata
+from assets.status_metadata import status_metadata
 from casebridge.exams.explanations.request_reader import Window
 from casebridge.sources.polling import PollOutcome
 from resources.wiring.bridge_resource import BridgeResource
@@ -50,7 +50,7 @@ def request_ledger(context: dg.AssetExecutionContext, bridge: BridgeResource) ->
     for outcome in outcomes:
         _raise_if_unread(outcome)
     return dg.MaterializeResult(
-        metadata={**_metadata(ledger), **standing_metadata(wired)}, check_results=[_balances(ledger)]
+        metadata={**_metadata(ledger), **status_metadata(wired)}, check_results=[_balances(ledger)]
     )
 
 

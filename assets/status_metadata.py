@@ -24,7 +24,7 @@ RECOVERY = """\
 """
 
 
-def standing_metadata(bridge: Bridge) -> Metadata:
+def status_metadata(bridge: Bridge) -> Metadata:
     """Totals, today's numbers, the oldest pending, set aside by code with the next action, and how to recover."""
     status = bridge.status.read()
     metadata: Metadata = {
@@ -43,7 +43,7 @@ def standing_metadata(bridge: Bridge) -> Metadata:
 
 def polled_metadata(bridge: Bridge, outcomes: Sequence[PollOutcome]) -> Metadata:
     """What a poll came to, and how things stand after it."""
-    return {**poll_metadata(outcomes), **standing_metadata(bridge)}
+    return {**poll_metadata(outcomes), **status_metadata(bridge)}
 
 
 def _number(value: float) -> dg.MetadataValue:

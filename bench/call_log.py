@@ -14,7 +14,7 @@ from typing import Any, Final
 from casebridge.institutions.institution import Institution
 from resources.fs.client import FsDigexClient
 from resources.laas import LaasClient
-from resources.wiring.clients import OutsideWorld
+from resources.wiring.clients import InstitutionClients
 from resources.wiseflow.client import CreatedExplanation, WiseflowClient
 
 METHODS: Final[dict[type, tuple[str, ...]]] = {
@@ -61,10 +61,10 @@ class CallLog:
         self._owners: dict[int, str] = {}
         self._lock = threading.Lock()
 
-    def know(self, outside: OutsideWorld, institutions: list[Institution]) -> None:
+    def know(self, clients: InstitutionClients, institutions: list[Institution]) -> None:
         """Whose client is whose."""
         for institution in institutions:
-            for client in clients_of(outside, institution).values():
+            for client in clients_of(clients, institution).values():
                 self._owners[id(client)] = institution.key
 
     @contextmanager
@@ -90,9 +90,9 @@ class CallLog:
 
         return noted
 
-    def repeat(self, outside: OutsideWorld, institutions: list[Institution], laas: LaasClient) -> None:
+    def repeat(self, clients: InstitutionClients, institutions: list[Institution], laas: LaasClient) -> None:
         """Make the same calls in the same order, one after the other."""
-        clients = {institution.key: clients_of(outside, institution) for institution in institutions}
+        clients = {institution.key: clients_of(clients, institution) for institution in institutions}
         clients[NOBODY] = {LaasClient: laas}
         ids: dict[int, int] = {}
         for call in self.calls:
@@ -104,8 +104,8 @@ class CallLog:
                 ids[call.made] = result.explanation_request_id
 
 
-def clients_of(outside: OutsideWorld, institution: Institution) -> dict[type, Client]:
+def clients_of(clients: InstitutionClients, institution: Institution) -> dict[type, Client]:
     return {
-        FsDigexClient: outside.student_registry(institution),
-        WiseflowClient: outside.exam_system(institution).client,
+        FsDigexClient: clients.student_registry(institution),
+        WiseflowClient: clients.exam_system(institution).client,
     }

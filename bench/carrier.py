@@ -24,7 +24,7 @@ from casebridge.secrets import Secrets
 from casebridge.settings import Settings
 from resources.laas import LaasClient
 from resources.wiring.bridge import Bridge
-from resources.wiring.clients import OutsideWorld
+from resources.wiring.clients import InstitutionClients
 
 ANSWERS_SECONDS: Final = 2.0
 """Time for the assessors' last answers before they are looked for again."""
@@ -71,7 +71,7 @@ def _wait_for(listener: Listener, queue: str, processed: int) -> None:
 
 
 def _processed(listener: Listener, queue: str) -> int:
-    outcomes = dict(listener.tally.outcomes)
+    outcomes = dict(listener.outcome_counts.outcomes)
     return sum(
         count
         for (of, _, status, _), count in outcomes.items()
@@ -83,7 +83,7 @@ def carry(asked: dict[str, Any], log: CallLog, round_trips: RoundTrips) -> dict[
     """What carrying came to: seconds, our processor seconds, shares, round trips and memory."""
     with bridge_of_this_process() as bridge, ExitStack() as recording:
         bridge.clock.now()  # connects
-        log.know(bridge.outside, bridge.institutions.active())
+        log.know(bridge.clients, bridge.institutions.active())
         if asked["record"]:
             recording.enter_context(log.recording())
         at_rest, before = memory_megabytes(), round_trips.count
@@ -100,11 +100,11 @@ def repeat(asked: dict[str, Any], log: CallLog) -> dict[str, Any]:
         institutions = bridge.institutions.active()
     settings = Settings()
     with (
-        closing(OutsideWorld(settings, Secrets())) as outside,
+        closing(InstitutionClients(settings, Secrets())) as clients,
         closing(LaasClient(settings.laas, settings.http)) as laas,
     ):
         with meter_of(asked) as meter:
-            log.repeat(outside, institutions, laas)
+            log.repeat(clients, institutions, laas)
         return _figures(meter)
 
 

@@ -18,7 +18,7 @@ import psutil
 from rich.console import Console
 
 from bench import full_sync, growth, latency, queue_throughput, recovery, whole_cases
-from bench.context import Ground, Measurement, Sizes
+from bench.context import BenchContext, Measurement, Sizes
 from bench.installation import MongoDBServer
 from bench.row import Row
 from bench.table import print_table, write_json
@@ -72,10 +72,10 @@ def main() -> None:
     began = time.monotonic()
     with Children("casebridge-bench") as children:
         server = MongoDBServer(children)
-        ground = Ground(server, children, asked.sizes, lambda words: _say(began, words))
+        context = BenchContext(server, children, asked.sizes, lambda words: _say(began, words))
         rows: list[Row] = []
         for name in asked.names:
-            rows += MEASUREMENTS[name](ground)
+            rows += MEASUREMENTS[name](context)
     write_json(rows, asked.output)
     machine = f"{psutil.cpu_count()} cores, Python {platform.python_version()}"
     print_table(rows, f"casebridge on {server.name} ({machine}); {time.monotonic() - began:.0f} s")

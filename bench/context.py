@@ -43,7 +43,7 @@ class Sizes:
 
 
 @dataclass
-class Ground:
+class BenchContext:
     """Given to each row. `whole_cases_a_second` is what one row tells another, once it is known."""
 
     server: MongoDBServer
@@ -53,4 +53,4 @@ class Ground:
     whole_cases_a_second: float | None = field(default=None)
 
 
-Measurement = Callable[[Ground], Iterable[Row]]
+Measurement = Callable[[BenchContext], Iterable[Row]]

@@ -8,7 +8,7 @@ waited for.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from bench.context import Ground
+from bench.context import BenchContext
 from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
 from bench.simulated_world import SimulatedWorld
@@ -24,12 +24,12 @@ SLOW_SYSTEMS: Final = ("fs", "wiseflow")
 GOAL: Final = Goal("ratio", "<=", 1.2)
 
 
-def measure(ground: Ground) -> Iterator[Row]:
-    requests, calls_at_once, server = ground.sizes.sync_requests, ground.sizes.sync_calls, ground.server.name
-    ground.say(f"full sync: {requests:,} requests, {calls_at_once} calls at once")
+def measure(context: BenchContext) -> Iterator[Row]:
+    requests, calls_at_once, server = context.sizes.sync_requests, context.sizes.sync_calls, context.server.name
+    context.say(f"full sync: {requests:,} requests, {calls_at_once} calls at once")
     with (
         simulators_process.running() as simulators,
-        ground.server.installation(http={"calls_per_process": calls_at_once}) as installation,
+        context.server.installation(http={"calls_per_process": calls_at_once}) as installation,
     ):
         world = SimulatedWorld(installation, simulators)
         world.populate(requests, institutions=INSTITUTIONS, courses=max(INSTITUTIONS, requests // REQUESTS_A_COURSE))

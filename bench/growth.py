@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bench.context import Ground
+from bench.context import BenchContext
 from bench.installation import Installation
 from bench.no_op_flow import INSTITUTIONS
 from bench.processor_time import Shares
@@ -37,19 +37,19 @@ class Cost:
     processor: float
 
 
-def measure(ground: Ground) -> Iterator[Row]:
-    sizes = ground.sizes
+def measure(context: BenchContext) -> Iterator[Row]:
+    sizes = context.sizes
     rounds = ROUNDS if sizes.rounds > 1 else 1
     costs: dict[int, list[Cost]] = {stored: [] for stored in sizes.stored}
     shares: dict[int, list[Shares]] = {stored: [] for stored in sizes.stored}
     with ExitStack() as open_installations:
         installations = {}
         for stored in sizes.stored:
-            ground.say(f"growth: storing {stored:,} messages")
-            installations[stored] = open_installations.enter_context(ground.server.installation())
-            Store(installations[stored], ground.say).fill(stored)
+            context.say(f"growth: storing {stored:,} messages")
+            installations[stored] = open_installations.enter_context(context.server.installation())
+            Store(installations[stored], context.say).fill(stored)
         for turn in range(rounds):
-            ground.say(f"growth, round {turn + 1} of {rounds}")
+            context.say(f"growth, round {turn + 1} of {rounds}")
             for stored, installation in installations.items():
                 cost, bound = _cost(installation, sizes.growth_messages)
                 costs[stored].append(cost)
@@ -57,7 +57,7 @@ def measure(ground: Ground) -> Iterator[Row]:
     least, *others = sizes.stored
     for stored in others:
         name, beside = f"{stored:,} stored", f"{least:,} stored"
-        bound_by, server = str(Shares.median(shares[stored])), ground.server.name
+        bound_by, server = str(Shares.median(shares[stored])), context.server.name
         elapsed = _pairs([cost.elapsed for cost in costs[stored]], [cost.elapsed for cost in costs[least]])
         yield row_of(f"growth: time, {name}", "ms/message", elapsed, beside, bound_by, server, GOAL)
         processor = _pairs([cost.processor for cost in costs[stored]], [cost.processor for cost in costs[least]])

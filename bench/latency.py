@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import whole_cases
-from bench.context import Ground
+from bench.context import BenchContext
 from bench.installation import Installation
 from bench.prepared_events import Answer, BareCalls, Event, PreparedEvents
 from bench.processor_time import RUNS_AND_OTHERS, ProcessorMeter
@@ -41,9 +41,9 @@ LOOK_EVERY_SECONDS: Final = 0.05
 BARE: Final = "the bare HTTP calls of the step"
 
 
-def measure(ground: Ground) -> Iterator[Row]:
-    yield from _by_a_listener(ground)
-    yield from _by_dagster(ground)
+def measure(context: BenchContext) -> Iterator[Row]:
+    yield from _by_a_listener(context)
+    yield from _by_dagster(context)
 
 
 def _rows(state: str, ours: Sequence[float], bare: Sequence[float], bound_by: str, server: str) -> Iterator[Row]:
@@ -59,35 +59,35 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 
 @contextmanager
-def _world(ground: Ground) -> Iterator[SimulatedWorld]:
-    with simulators_process.running() as simulators, ground.server.installation() as installation:
+def _world(context: BenchContext) -> Iterator[SimulatedWorld]:
+    with simulators_process.running() as simulators, context.server.installation() as installation:
         yield SimulatedWorld(installation, simulators)
 
 
 # By a listener
 
 
-def _by_a_listener(ground: Ground) -> Iterator[Row]:
-    if ground.whole_cases_a_second is None:
-        ground.say("latency: how many whole cases one listener can carry")
-        ground.whole_cases_a_second = whole_cases.run_once(ground, ground.sizes.cases).rates().ours
-    sizes, server, pace = ground.sizes, ground.server.name, ground.whole_cases_a_second / 2
+def _by_a_listener(context: BenchContext) -> Iterator[Row]:
+    if context.whole_cases_a_second is None:
+        context.say("latency: how many whole cases one listener can carry")
+        context.whole_cases_a_second = whole_cases.run_once(context, context.sizes.cases).rates().ours
+    sizes, server, pace = context.sizes, context.server.name, context.whole_cases_a_second / 2
     prepared = sizes.idle_events + sizes.loaded_events
-    with _world(ground) as world:
+    with _world(context) as world:
         world.populate(prepared)
         installation = world.installation
         with installation.bridge() as bridge:
             events = PreparedEvents(world.control, bridge)
-            ground.say(f"latency: preparing {prepared} answers")
+            context.say(f"latency: preparing {prepared} answers")
             answers = events.answers(prepared)
             requests = events.requests(sizes.loaded_events)
             idle, loaded = answers[: sizes.idle_events], answers[sizes.idle_events :]
             with _listener(installation):
-                ground.say(f"latency: {len(idle)} events, one by one")
+                context.say(f"latency: {len(idle)} events, one by one")
                 with ProcessorMeter(installation.servers) as meter:
                     alone, bare = _one_by_one(events, bridge, idle)
                 yield from _rows("idle", alone, bare, str(meter.shares()), server)
-                ground.say(f"latency: {len(loaded)} events, {pace:.1f} a second")
+                context.say(f"latency: {len(loaded)} events, {pace:.1f} a second")
                 with ProcessorMeter(installation.servers) as meter:
                     crowded = _at_a_pace(events, bridge, loaded, requests, pace)
             yield from _rows("at half the maximal rate", crowded, bare, str(meter.shares()), server)
@@ -149,22 +149,22 @@ def _wait_until(is_so: Callable[[], bool], what: str) -> None:
 # Through Dagster
 
 
-def _by_dagster(ground: Ground) -> Iterator[Row]:
-    wanted = ground.sizes.dagster_events
-    with _world(ground) as world, Children("casebridge-bench-dagster") as children:
+def _by_dagster(context: BenchContext) -> Iterator[Row]:
+    wanted = context.sizes.dagster_events
+    with _world(context) as world, Children("casebridge-bench-dagster") as children:
         world.populate(0, institutions=1)
         installation = world.installation
-        ground.say("latency: starting Dagster")
+        context.say("latency: starting Dagster")
         environment = {**installation.environment, "CASEBRIDGE_SENSOR_SECONDS": SENSOR_SECONDS}
         dagster = DagsterServers(
             children, ROOT / "dagster.yaml", "orchestration.definitions", "casebridge", environment
         )
         dagster.wait_until_ready()
         installation.servers |= {child.name: child.pid for child in dagster.processes}
-        ground.say(f"latency: {wanted} events through Dagster")
+        context.say(f"latency: {wanted} events through Dagster")
         with installation.bridge() as bridge, ProcessorMeter(installation.servers, RUNS_AND_OTHERS) as meter:
             ours, bare = _through_runs(PreparedEvents(world.control, bridge), bridge, wanted)
-    yield from _rows("through a Dagster run", ours, bare, str(meter.shares()), ground.server.name)
+    yield from _rows("through a Dagster run", ours, bare, str(meter.shares()), context.server.name)
 
 
 def _through_runs(events: PreparedEvents, bridge: Bridge, wanted: int) -> tuple[list[float], list[float]]:

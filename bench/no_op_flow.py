@@ -23,26 +23,26 @@ class NoOpFlow:
     """One step that does nothing, or takes `step_seconds`; notes when the first one began."""
 
     queue = QUEUE
-    forget: tuple[str, ...] = ()
+    dropped_results: tuple[str, ...] = ()
 
     def __init__(self, step_seconds: float = 0.0) -> None:
         self._step_seconds = step_seconds
         self.first_begun = threading.Event()
         self.steps = (Step(STEP, self._no_op),)
 
-    def look_up(self, messages: Sequence[Message]) -> None:
+    def prefetch(self, messages: Sequence[Message]) -> None:
         """Nothing is needed."""
 
     def audit_fields(self, _message: Message) -> dict[str, Any]:
         return {}
 
-    def conclude(self, messages: Sequence[Message]) -> None:
+    def apply_to_cases(self, messages: Sequence[Message]) -> None:
         """There is no case."""
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         """There is no case to mark."""
 
-    def late(self, message: Message) -> None:
+    def on_lease_lost(self, message: Message) -> None:
         """Nothing was done."""
 
     def _no_op(self, _message: Message, _results: Mapping[str, Result]) -> StepResult:

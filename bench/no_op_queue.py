@@ -37,7 +37,7 @@ def work(bridge: Bridge, meter: ProcessorMeter, count: int) -> None:
     with running_listener(bridge) as listener:
         flow.first_begun.wait(END_SECONDS)
         with meter:
-            wait_until(lambda: sum(listener.tally.outcomes.values()) >= count)
+            wait_until(lambda: sum(listener.outcome_counts.outcomes.values()) >= count)
             wait_until(lambda: bridge.database.messages.find_one({}, {"_id": 1}) is None)
 
 

@@ -107,8 +107,8 @@ class BareCalls:
         institution = self._institutions[answer.institution]
         if case is None or case.candidate is None:
             raise RuntimeError("the case of an answer is not there, or was never sent")
-        exam_system = self._bridge.outside.exam_system(institution)
-        registry = self._bridge.outside.student_registry(institution)
+        exam_system = self._bridge.clients.exam_system(institution)
+        registry = self._bridge.clients.student_registry(institution)
         began_on, began = datetime.now(UTC), time.perf_counter()
         found = exam_system.answer(*answer.place, case.candidate, began_on)
         registry.fresh_rows(case.document["vurdId"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench.context import Ground
+from bench.context import BenchContext
 from bench.installation import Installation
 from bench.no_op_flow import ENTRIES_A_MESSAGE
 from bench.peers import Peer, running_peers
@@ -29,16 +29,16 @@ class Run:
     shares: dict[str, Shares]
 
 
-def measure(ground: Ground) -> Iterator[Row]:
+def measure(context: BenchContext) -> Iterator[Row]:
     ours: list[Run] = []
     theirs: dict[str, list[Run]] = {}
     with running_peers() as peers:
-        for turn in range(ground.sizes.rounds):
-            ground.say(f"queue throughput, round {turn + 1} of {ground.sizes.rounds}")
-            with ground.server.installation() as installation:
-                ours.append(_our_run(installation, ground.sizes.messages))
+        for turn in range(context.sizes.rounds):
+            context.say(f"queue throughput, round {turn + 1} of {context.sizes.rounds}")
+            with context.server.installation() as installation:
+                ours.append(_our_run(installation, context.sizes.messages))
             for peer in peers.present:
-                theirs.setdefault(peer.name, []).append(_their_run(peer, ground.sizes.messages))
+                theirs.setdefault(peer.name, []).append(_their_run(peer, context.sizes.messages))
     titles = {peer.name: peer.title for peer in peers.present}
     for kind in KINDS:
         bound_by = str(Shares.median([run.shares[kind] for run in ours]))
@@ -46,12 +46,12 @@ def measure(ground: Ground) -> Iterator[Row]:
         for name, title in titles.items():
             pairs = [Pair(rate, run.rates[kind]) for rate, run in zip(rates, theirs[name], strict=True)]
             goal = Goal("ratio", ">=", 3.0) if name == DURABLE_PEER else None
-            yield row_of(f"queue: {kind}, {name}", "messages/s", pairs, title, bound_by, ground.server.name, goal)
+            yield row_of(f"queue: {kind}, {name}", "messages/s", pairs, title, bound_by, context.server.name, goal)
         if titles:
-            yield _beside_the_best(kind, rates, theirs, titles, bound_by, ground.server.name)
+            yield _beside_the_best(kind, rates, theirs, titles, bound_by, context.server.name)
         for name, reason in peers.absent.items():
             pairs = [Pair(rate, None) for rate in rates]
-            yield row_of(f"queue: {kind}, {name}", "messages/s", pairs, reason, bound_by, ground.server.name)
+            yield row_of(f"queue: {kind}, {name}", "messages/s", pairs, reason, bound_by, context.server.name)
 
 
 def _beside_the_best(

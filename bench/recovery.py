@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
-from bench.context import Ground
+from bench.context import BenchContext
 from bench.installation import Installation
 from bench.no_op_flow import no_op_messages
 from bench.row import Goal, Pair, Row, row_of
@@ -32,12 +32,12 @@ MESSAGES: Final = 1_000_000
 """More than the feeder ever comes to."""
 
 
-def measure(ground: Ground) -> Iterator[Row]:
-    lease = ground.sizes.lease_seconds
+def measure(context: BenchContext) -> Iterator[Row]:
+    lease = context.sizes.lease_seconds
     pairs = []
-    for turn in range(ground.sizes.rounds):
-        ground.say(f"recovery, round {turn + 1} of {ground.sizes.rounds}")
-        with ground.server.installation(queue={"lease_seconds": lease}) as installation:
+    for turn in range(context.sizes.rounds):
+        context.say(f"recovery, round {turn + 1} of {context.sizes.rounds}")
+        with context.server.installation(queue={"lease_seconds": lease}) as installation:
             pairs.append(Pair(_seconds_until_taken_up(installation), lease + GRACE_SECONDS))
     yield row_of(
         "recovery after SIGKILL",
@@ -45,7 +45,7 @@ def measure(ground: Ground) -> Iterator[Row]:
         pairs,
         f"lease of {lease:g} s + {GRACE_SECONDS:g} s",
         _bound_by([pair.ours for pair in pairs], lease),
-        ground.server.name,
+        context.server.name,
         Goal("ratio", "<=", 1.0),
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench.context import Ground
+from bench.context import BenchContext
 from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
 from bench.simulated_world import SimulatedWorld
@@ -39,15 +39,15 @@ class Run:
         return Pair(self.counted["round_trips"] / self.cases, self.bare["calls"] / self.cases)
 
 
-def measure(ground: Ground) -> Iterator[Row]:
-    cases, runs = ground.sizes.cases, []
-    for turn in range(ground.sizes.rounds):
-        ground.say(f"whole cases, round {turn + 1} of {ground.sizes.rounds}")
-        runs.append(run_once(ground, cases))
+def measure(context: BenchContext) -> Iterator[Row]:
+    cases, runs = context.sizes.cases, []
+    for turn in range(context.sizes.rounds):
+        context.say(f"whole cases, round {turn + 1} of {context.sizes.rounds}")
+        runs.append(run_once(context, cases))
     rates = [run.rates() for run in runs]
-    bound_by, server = str(Shares.median([Shares(run.carried["cores"]) for run in runs])), ground.server.name
+    bound_by, server = str(Shares.median([Shares(run.carried["cores"]) for run in runs])), context.server.name
     rate = row_of("whole cases: rate", "cases/s", rates, BARE, bound_by, server)
-    ground.whole_cases_a_second = rate.ours
+    context.whole_cases_a_second = rate.ours
     yield rate
     processor = [run.processor() for run in runs]
     goal = Goal("ratio", "<=", 1.5)
@@ -56,14 +56,14 @@ def measure(ground: Ground) -> Iterator[Row]:
     yield row_of("whole cases: MongoDB round trips", "1/case", trips, "HTTP calls a case", bound_by, server)
 
 
-def run_once(ground: Ground, cases: int) -> Run:
+def run_once(context: BenchContext, cases: int) -> Run:
     """Carry the cases, carry them again counting, then make the same calls; each in the same world made anew."""
-    with simulators_process.running() as simulators, ground.server.installation() as installation:
+    with simulators_process.running() as simulators, context.server.installation() as installation:
         world = SimulatedWorld(installation, simulators)
         world.populate(cases)
         carried = installation.run(PROGRAM, cases=cases, record=False)
         world.check_all_registered(cases)
-    with simulators_process.running() as simulators, ground.server.installation() as installation:
+    with simulators_process.running() as simulators, context.server.installation() as installation:
         world = SimulatedWorld(installation, simulators)
         world.populate(cases)
         with installation.conversation(PROGRAM, cases=cases, record=True) as program:

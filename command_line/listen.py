@@ -36,18 +36,18 @@ def listen(
     signal.signal(signal.SIGINT, ask_to_stop)
     with bridge_of_this_process(workers) as bridge:
         listener = bridge.listener()
-        report = DagsterReport(bridge, listener.tally)
+        report = DagsterReport(bridge, listener.outcome_counts)
 
         threading.Thread(target=look_after, args=(bridge, listener, report, stop), name="announce", daemon=True).start()
         try:
-            bridge.announce(listener)
+            bridge.register_listener(listener)
         except Exception as error:  # noqa: BLE001 what it is, the listener itself tells
             notes.print(f"The database does not answer yet ({type(error).__name__}): listening all the same.")
         notes.print(f"Listening with {bridge.settings.queue.workers} workers as {listener.owner}.")
         listener.run(stop)
         report.send(is_last=True)
         try:
-            bridge.retire(listener)
+            bridge.unregister_listener(listener)
         except Exception:  # noqa: BLE001 the messages are given back by now
             notes.print("The database is away: the listener's entry there ends by itself.")
         notes.print("Stopped: nothing is held.")
@@ -62,7 +62,7 @@ def look_after(
 ) -> None:
     """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it."""
     while not stop.wait(seconds):
-        for work in (lambda: bridge.announce(listener), report.send_if_due):
+        for work in (lambda: bridge.register_listener(listener), report.send_if_due):
             try:
                 work()
             except BaseException as error:  # noqa: BLE001 see above

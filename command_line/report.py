@@ -14,7 +14,7 @@ import requests
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.exams.explanations import answer_poller, exam_message, request_reader
-from casebridge.messaging.listener.outcome_counts import Tally
+from casebridge.messaging.listener.outcome_counts import OutcomeCounts
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.totals import totals
 from resources.wiring.bridge import Bridge
@@ -36,10 +36,10 @@ class DagsterReport:
     Not a materialisation: Dagster takes the results of an asset's checks for outdated as soon as one follows them.
     """
 
-    def __init__(self, bridge: Bridge, tally: Tally) -> None:
+    def __init__(self, bridge: Bridge, outcome_counts: OutcomeCounts) -> None:
         self._url = bridge.settings.dagster.url
         self._seconds = bridge.settings.dagster.report_seconds
-        self._tally = tally
+        self._tally = outcome_counts
         self._bridge = bridge
         self._sent_at = time.monotonic()
         self._counted_at = float("-inf")

@@ -10,31 +10,31 @@ from command_line.output import ExitCode, panel, print_json, results, styled, ta
 from command_line.process import bridge_of_this_process
 
 if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
-    from resources.kafka.lag import KafkaStanding
+    from resources.kafka.lag import KafkaStatus
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Show the queue, each institution, and what failed with the next action. Exit code 4: a person is needed."""
     with bridge_of_this_process() as bridge:
-        standing = bridge.status.read()
-        kafka = bridge.kafka_standing()
+        found = bridge.status.read()
+        kafka = bridge.kafka_status()
     if as_json:
-        print_json({**standing.plain(), "kafka": kafka.plain() if kafka else None})
+        print_json({**found.plain(), "kafka": kafka.plain() if kafka else None})
     else:
-        show_status(standing)
+        show_status(found)
         if kafka:
             show_kafka(kafka)
-    if standing.dead or any(row.paused for row in standing.institutions):
+    if found.dead or any(row.paused for row in found.institutions):
         raise typer.Exit(ExitCode.ATTENTION)
 
 
-def show_status(standing: Status) -> None:
+def show_status(found: Status) -> None:
     """Three tables and one line; no personal data."""
     results.print(
         table(
             "Queue",
             ("queue", "status", "messages", "oldest (UTC)"),
-            ((row.queue, row.status, row.messages, row.oldest) for row in standing.depths),
+            ((row.queue, row.status, row.messages, row.oldest) for row in found.depths),
         )
     )
     columns = ("institution", "asked", "sent", "done", "aside", "queued", "dead", "also")
@@ -49,12 +49,12 @@ def show_status(standing: Status) -> None:
             row.dead,
             _also(row),
         )
-        for row in standing.institutions
+        for row in found.institutions
     )
     results.print(table("Institutions", columns, rows))
-    for key, problem in sorted(standing.configuration.items()):
+    for key, problem in sorted(found.configuration.items()):
         results.print(f"Configuration of {key}: {problem}.")
-    for group in standing.failures:
+    for group in found.failures:
         is_dead = group.status == MessageStatus.DEAD
         waits = "waits for you" if is_dead else "is tried again by itself"
         commands = f"\nThen: casebridge dead replay --code {group.code} (a dry run first)" if is_dead else ""
@@ -67,21 +67,17 @@ def show_status(standing: Status) -> None:
             commands=commands,
         )
         results.print(panel(f"{group.code}: {group.messages} {group.status}, {waits}", body))
-    for row_id, why in standing.unusable_mutes.items():
+    for row_id, why in found.unusable_mutes.items():
         results.print(f"slack-blacklists: the row {row_id} mutes nothing: {why}. Next: correct it or remove it.")
-    oldest = (
-        "nothing waits"
-        if standing.oldest_pending_seconds is None
-        else f"oldest {standing.oldest_pending_seconds:.0f} s"
-    )
-    if standing.undelivered:
+    oldest = "nothing waits" if found.oldest_pending_seconds is None else f"oldest {found.oldest_pending_seconds:.0f} s"
+    if found.undelivered:
         results.print(
-            f"{standing.undelivered} messages have effects that cannot be delivered. Next: look in oai.meldingQ and "
+            f"{found.undelivered} messages have effects that cannot be delivered. Next: look in oai.meldingQ and "
             "oai.meldingQProcessed for the field undelivered; the alerts of the step deliver_effect say why."
         )
     results.print(
-        f"{standing.pending} pending ({oldest}), {standing.dead} dead, {standing.alerts_owed} alerts owed, "
-        f"{standing.listeners} listeners at work."
+        f"{found.pending} pending ({oldest}), {found.dead} dead, {found.alerts_owed} alerts owed, "
+        f"{found.listeners} listeners at work."
     )
 
 
@@ -92,7 +88,7 @@ def _also(row: InstitutionStatus) -> str:
     return ", ".join([*told, f"paused: {row.paused}"] if row.paused else told)
 
 
-def show_kafka(kafka: "KafkaStanding") -> None:
+def show_kafka(kafka: "KafkaStatus") -> None:
     """How far the consumers are behind."""
     if kafka.away:
         results.print(f"Kafka: {kafka.away}. What comes there waits; the rest goes on. Next: {kafka.next_action}.")

@@ -8,7 +8,7 @@ import typer
 
 from casebridge.errors import PermanentError
 from casebridge.exams.exam_key import ExamKey
-from casebridge.operators.case_history import Road, RoadFinder
+from casebridge.operators.case_history import CaseHistory, CaseHistoryReader
 from casebridge.operators.moment import moment
 from command_line.output import ExitCode, notes, print_json, results, styled, table
 from command_line.process import bridge_of_this_process
@@ -31,15 +31,15 @@ def where(
     Exit code 3: no such case.
     """
     with bridge_of_this_process() as bridge:
-        roads = _find(bridge.roads, case, _moment(before, bridge.clock.now()))
-    if not roads:
+        histories = _find(bridge.histories, case, _moment(before, bridge.clock.now()))
+    if not histories:
         notes.print("No such case. A request appears here once FS has been read: see `casebridge status`.")
         raise typer.Exit(ExitCode.NOT_FOUND)
     if as_json:
-        print_json([road.plain() for road in roads])
+        print_json([history.plain() for history in histories])
         return
-    for road in roads:
-        show_road(road)
+    for history in histories:
+        show_history(history)
 
 
 def _moment(text: str | None, now: datetime) -> datetime | None:
@@ -49,14 +49,14 @@ def _moment(text: str | None, now: datetime) -> datetime | None:
         raise typer.BadParameter(str(error), param_hint="--before") from None
 
 
-def _find(roads: RoadFinder, case: str, before: datetime | None) -> list[Road]:
+def _find(histories: CaseHistoryReader, case: str, before: datetime | None) -> list[CaseHistory]:
     exam, plus, candidate = case.rpartition("+")
     if not plus:
-        road = roads.by_correlation_id(case, before)
-        return [road] if road else []
+        history = histories.by_correlation_id(case, before)
+        return [history] if history else []
     if not CANDIDATE.fullmatch(candidate):
         raise typer.BadParameter("after the + stands the kandidatnr, a number", param_hint="EXAM+CANDIDATE")
-    return roads.by_exam_and_candidate(_vurd_id(exam), int(candidate))
+    return histories.by_exam_and_candidate(_vurd_id(exam), int(candidate))
 
 
 def _vurd_id(exam: str) -> str:
@@ -72,38 +72,38 @@ def _vurd_id(exam: str) -> str:
         ) from None
 
 
-def show_road(road: Road) -> None:
+def show_history(history: CaseHistory) -> None:
     """State first, then the steps in order of time."""
-    deadline = f", to be answered by {road.deadline:%Y-%m-%d}" if road.deadline else ""
+    deadline = f", to be answered by {history.deadline:%Y-%m-%d}" if history.deadline else ""
     results.print(
         styled(
             "[bold]{case}[/] · {institution} · {exam_system} · [bold]{state}[/]{deadline}",
-            case=road.correlation_id,
-            institution=road.institution,
-            exam_system=road.exam_system,
-            state=road.state,
+            case=history.correlation_id,
+            institution=history.institution,
+            exam_system=history.exam_system,
+            state=history.state,
             deadline=deadline,
         )
     )
     columns = ("time (UTC)", "submodule", "step", "", "what", "ms")
     rows = (
         (stone.time, stone.submodule, stone.step, "✓" if stone.success else "✗", stone.told, stone.duration_ms)
-        for stone in road.milestones
+        for stone in history.milestones
     )
     results.print(table("", columns, rows))
-    if road.milestones_found > len(road.milestones):
-        oldest = road.milestones[0].time if road.milestones else None
+    if history.milestones_found > len(history.milestones):
+        oldest = history.milestones[0].time if history.milestones else None
         earlier = f"--before {oldest:%Y-%m-%dT%H:%M:%S}" if oldest else "--before"
         results.print(
-            f"The last {len(road.milestones)} of {road.milestones_found} steps; earlier ones: "
-            f"casebridge where {road.correlation_id} {earlier}"
+            f"The last {len(history.milestones)} of {history.milestones_found} steps; earlier ones: "
+            f"casebridge where {history.correlation_id} {earlier}"
         )
-    for message in road.waiting:
+    for message in history.waiting:
         results.print(f"In the queue: {message}")
-    if road.set_aside:
-        results.print(styled("[red]Set aside:[/] {code}", code=road.set_aside))
-    if road.discarded:
-        word = road.discarded
-        results.print(f"Discarded by {word.by} on {word.at:%Y-%m-%d %H:%M:%S} UTC: {word.reason}")
-    if road.next_action:
-        results.print(styled("[bold]Next:[/] {action}", action=road.next_action))
+    if history.set_aside:
+        results.print(styled("[red]Set aside:[/] {code}", code=history.set_aside))
+    if history.discarded:
+        instruction = history.discarded
+        results.print(f"Discarded by {instruction.by} on {instruction.at:%Y-%m-%d %H:%M:%S} UTC: {instruction.reason}")
+    if history.next_action:
+        results.print(styled("[bold]Next:[/] {action}", action=history.next_action))

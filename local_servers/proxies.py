@@ -1,6 +1,6 @@
-"""Network cables that can be cut: proxies on the loopback that carry bytes, drop connections or stand still.
+"""Network connections that can be cut: proxies on the loopback that carry bytes, drop connections or stand still.
 
-A cable is an address in front of another. What runs over it, and when it is cut, is its user's affair.
+A proxy is an address in front of another. What runs over it, and when it is cut, is its user's affair.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ CONNECT_SECONDS: Final = 5.0
 class _End(asyncio.Protocol):
     """One end of a connection; what it receives goes out at the other end, no faster than that end can send."""
 
-    def __init__(self, cable: "Cable") -> None:
-        self._cable = cable
+    def __init__(self, proxy: "Proxy") -> None:
+        self._proxy = proxy
         self.transport: asyncio.Transport | None = None
         self._other: _End | None = None
         self.kept: list[bytes] = []
@@ -23,7 +23,7 @@ class _End(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._cable.plugged(self)
+        self._proxy.plugged(self)
 
     def data_received(self, data: bytes) -> None:
         if self._other is None or self._other.transport is None:
@@ -35,7 +35,7 @@ class _End(asyncio.Protocol):
         return None  # half-open connections are not needed: the transport closes, and the other end with it
 
     def connection_lost(self, _error: Exception | None) -> None:
-        self._cable.unplugged(self)
+        self._proxy.unplugged(self)
         if self._other is not None and self._other.transport is not None:
             self._other.transport.close()
 
@@ -56,10 +56,10 @@ class _End(asyncio.Protocol):
         other.kept.clear()
 
     def flow(self) -> None:
-        """Read on, or not: a cable that stands still reads nothing, nor does one whose far end is full."""
+        """Read on, or not: a proxy that stands still reads nothing, nor does one whose far end is full."""
         if self.transport is None or self.transport.is_closing():
             return
-        if self._cable.stands_still or (self._other is not None and self._other.is_full):
+        if self._proxy.stands_still or (self._other is not None and self._other.is_full):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
@@ -69,7 +69,7 @@ class _End(asyncio.Protocol):
             self.transport.abort()
 
 
-class Cable:
+class Proxy:
     """An address, `port`, before another. Its methods may be called from any thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, target_port: int, target_host: str) -> None:
@@ -143,22 +143,22 @@ class Cable:
         self._ends.discard(end)
 
 
-class Cables:
-    """A context in which cables carry; they share one thread."""
+class Proxies:
+    """A context in which proxies carry; they share one thread."""
 
-    def __enter__(self) -> "Cables":
+    def __enter__(self) -> "Proxies":
         self._loop = asyncio.new_event_loop()
-        self._laid: list[Cable] = []
-        self._thread = threading.Thread(target=self._loop.run_forever, name="cables", daemon=True)
+        self._laid: list[Proxy] = []
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
         self._thread.start()
         return self
 
-    def lay(self, target_port: int, target_host: str = "127.0.0.1") -> Cable:
-        """A new cable to a port, of this machine or of another."""
-        cable = Cable(self._loop, target_port, target_host)
-        asyncio.run_coroutine_threadsafe(cable.open(), self._loop).result()
-        self._laid.append(cable)
-        return cable
+    def lay(self, target_port: int, target_host: str = "127.0.0.1") -> Proxy:
+        """A new proxy to a port, of this machine or of another."""
+        proxy = Proxy(self._loop, target_port, target_host)
+        asyncio.run_coroutine_threadsafe(proxy.open(), self._loop).result()
+        self._laid.append(proxy)
+        return proxy
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -169,8 +169,8 @@ class Cables:
         self._loop.close()
 
     async def _end(self) -> None:
-        for cable in self._laid:
-            cable.close()
+        for proxy in self._laid:
+            proxy.close()
         connecting = asyncio.all_tasks() - {asyncio.current_task()}
         for task in connecting:
             task.cancel()

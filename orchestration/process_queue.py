@@ -8,7 +8,7 @@ from pydantic import Field
 from assets.batch_metadata import batch_metadata
 from assets.dispatched_requests import dispatched_requests
 from assets.registered_explanations import registered_explanations
-from assets.status_metadata import standing_metadata
+from assets.status_metadata import status_metadata
 from casebridge.exams.explanations import answer_poller, request_reader
 from orchestration.job_tags import job_tags
 from resources.config_numbers import AtLeastOne
@@ -40,10 +40,10 @@ def handle_batch(context: dg.OpExecutionContext, config: BatchConfig, bridge: Br
                 dg.AssetMaterialization(
                     asset.key,
                     description="Handled by the job process_queue.",
-                    metadata={**batch_metadata(batch), **standing_metadata(wired)},
+                    metadata={**batch_metadata(batch), **status_metadata(wired)},
                 )
             )
-    return dg.Output(None, metadata={"handled": handled, **standing_metadata(wired)})
+    return dg.Output(None, metadata={"handled": handled, **status_metadata(wired)})
 
 
 @dg.job(

@@ -116,7 +116,7 @@ class ExamSystem(Protocol):
         ...
 
 
-class Outside(Protocol):
+class Clients(Protocol):
     """Where the flows get the two ends for an institution. Clients are kept: one per institution and system."""
 
     def student_registry(self, institution: Institution) -> StudentRegistry: ...

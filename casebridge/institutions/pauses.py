@@ -34,10 +34,10 @@ class Pause:
     code: str
     cause: str
     since: datetime
-    trials: int
+    probes: int
 
     @classmethod
-    def of(cls, row: Document, trials: int) -> "Pause":
+    def of(cls, row: Document, probes: int) -> "Pause":
         """Never fails: a row that somebody has changed by hand must hold nobody else back."""
         exam_system = row.get("examSystem")
         system, code, cause = (
@@ -52,7 +52,7 @@ class Pause:
             code,
             cause,
             moment_of(row, "since") or LONG_AGO,
-            trials,
+            probes,
         )
 
     @property
@@ -103,9 +103,9 @@ class Pauses:
         return frozenset(pause.who for pause in self.all())
 
     def all(self) -> list[Pause]:
-        return [Pause.of(row, _trials(row)) for row in self._pauses.find().sort("_id", 1)]
+        return [Pause.of(row, _probes(row)) for row in self._pauses.find().sort("_id", 1)]
 
-    def take_due_trials(self, institution: str | None = None, exam_system: str | None = None) -> list[Pause]:
+    def take_due_probes(self, institution: str | None = None, exam_system: str | None = None) -> list[Pause]:
         """The pauses (that hold one institution's exam system back, or all) whose credentials are to be tried now.
 
         Each is handed to one caller only; those of an environment that is not served to none.
@@ -116,18 +116,18 @@ class Pauses:
         )
         due = []
         for row in self._pauses.find():
-            pause = Pause.of(row, _trials(row) + 1)
+            pause = Pause.of(row, _probes(row) + 1)
             if (
                 not self._is_due(row, now)
                 or not self._served.serves(pause.institution)
                 or (wanted is not None and pause.who not in wanted)
             ):
                 continue
-            doublings = min(pause.trials, MOST_DOUBLINGS)
+            doublings = min(pause.probes, MOST_DOUBLINGS)
             wait = min(self._settings.probe_cap_seconds, self._settings.probe_seconds * 2**doublings)
             taken = self._pauses.update_one(
                 {"_id": {"$eq": row["_id"]}, "tryAt": {"$eq": row.get("tryAt")}},
-                {"$set": {"tryAt": now + timedelta(seconds=wait), "trials": pause.trials}},
+                {"$set": {"tryAt": now + timedelta(seconds=wait), "trials": pause.probes}},
             )
             if taken.modified_count:
                 due.append(pause)
@@ -159,5 +159,5 @@ class Pauses:
             self.lift(pause)
 
 
-def _trials(row: Document) -> int:
+def _probes(row: Document) -> int:
     return int(row["trials"]) if is_count(row.get("trials")) else 0

@@ -42,7 +42,7 @@ class Milestone:
 
 
 @dataclass(frozen=True)
-class Road:
+class CaseHistory:
     """How far a case has come, what happened on the way, and what is to be done, if anything."""
 
     correlation_id: str
@@ -62,7 +62,7 @@ class Road:
         return asdict(self)
 
 
-class RoadFinder:
+class CaseHistoryReader:
     """Finds roads by correlation id, or by exam and candidate. The answer never repeats the candidate."""
 
     def __init__(self, database: Database, cases: Cases, audit: AuditLog, names: ToldNames = ALL_NAMES) -> None:
@@ -72,15 +72,15 @@ class RoadFinder:
         self._cases = cases
         self._audit = audit
 
-    def by_correlation_id(self, correlation_id: str, before: datetime | None = None) -> Road | None:
+    def by_correlation_id(self, correlation_id: str, before: datetime | None = None) -> CaseHistory | None:
         """With `before`, only steps before that: for a road whose older steps are not shown."""
-        return self._road(correlation_id, self._cases.by_correlation_id(correlation_id), before)
+        return self._history(correlation_id, self._cases.by_correlation_id(correlation_id), before)
 
-    def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Road]:
+    def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[CaseHistory]:
         found = self._cases.by_exam_and_candidate(vurd_id, kandidatnr)
-        return [road for case in found if (road := self._road(case.correlation_id, case))]
+        return [history for case in found if (history := self._history(case.correlation_id, case))]
 
-    def _road(self, correlation_id: str, case: Case | None, before: datetime | None = None) -> Road | None:
+    def _history(self, correlation_id: str, case: Case | None, before: datetime | None = None) -> CaseHistory | None:
         found = (
             self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES + 1)
         )
@@ -89,7 +89,7 @@ class RoadFinder:
         if case is None and not messages and not entries:
             return None
         any_document: Document = case.document if case else (messages or entries)[0]
-        return Road(
+        return CaseHistory(
             correlation_id=correlation_id,
             institution=self._names.institution(_institution(any_document)),
             exam_system=self._names.exam_system(any_document.get("examSystem", any_document.get("examSys"))),

@@ -35,7 +35,7 @@ class Account:
     unaccounted: tuple[str, ...]
 
 
-class Accounting:
+class CompletenessCheck:
     """Looks twice, because a case and its message move on between two reads: only what is amiss both times is lost.
 
     Cases younger than `settling` are left out: a source writes the case first and its message right after.

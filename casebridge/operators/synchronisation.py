@@ -155,15 +155,20 @@ class Synchronisation:
             for part in in_parts(correlation_ids)
             for case in self._cases.find({"correlationId": {"$in": part}}, {"state": 1, "setAside": 1})
         )
-        tally: Counter[str] = Counter()
+        outcome_counts: Counter[str] = Counter()
         for case in found:
             state = case.get("state")
             if case.get("setAside") and state in OPEN:
-                tally["set_aside"] += 1
+                outcome_counts["set_aside"] += 1
             elif state == CaseState.REQUESTED:
-                tally["waiting"] += 1
+                outcome_counts["waiting"] += 1
             elif state == CaseState.WITHDRAWN:
-                tally["withdrawn"] += 1
+                outcome_counts["withdrawn"] += 1
             else:
-                tally["dispatched"] += 1
-        return Awaited(tally["dispatched"], tally["set_aside"], tally["waiting"], tally["withdrawn"])
+                outcome_counts["dispatched"] += 1
+        return Awaited(
+            outcome_counts["dispatched"],
+            outcome_counts["set_aside"],
+            outcome_counts["waiting"],
+            outcome_counts["withdrawn"],
+        )

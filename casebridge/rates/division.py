@@ -19,7 +19,7 @@ class Claim:
     holder: str
     parts: int
     wants_more: bool
-    word: str
+    revision: str
     """Another one with each write of the holder: a claim that keeps its word belongs to a process that is silent."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from casebridge.rates.division import WHOLE, Claim, due_share, usual_share
-from casebridge.rates.share_store import Page
+from casebridge.rates.share_store import ClaimSet
 
 SLACK_SECONDS: Final = 1.5
 """How much longer others respect a claim than its holder uses it: more than the vendors' shortest window, so that the last calls
@@ -111,13 +111,15 @@ class Share:
         with self._lock:
             return self._monotonic() < self._valid_until
 
-    def draft(self, page: Page, *, leaving: bool = False) -> Draft | None:
-        """What to say on `page`, which was read just now; `None` when nothing has changed and the lease is young.
+    def draft(self, claim_set: ClaimSet, *, leaving: bool = False) -> Draft | None:
+        """What to say on `claim_set`, which was read just now; `None` when nothing has changed and the lease is young.
 
         From here on no more is used than the draft grants, whatever becomes of it.
         """
         now = self._monotonic()
-        others = tuple(claim for claim in page.claims if claim.holder != self._holder and self._is_heard(claim, now))
+        others = tuple(
+            claim for claim in claim_set.claims if claim.holder != self._holder and self._is_heard(claim, now)
+        )
         wants_more, parts = self._wanted(others, now, leaving=leaving)
         with self._lock:
             self._parts = min(self._parts, parts)
@@ -125,11 +127,11 @@ class Share:
         # what went out before the share was lowered is still in the vendor's windows: it is given up when it is over
         free = WHOLE - sum(claim.parts for claim in others)
         claimed = min(free, max(parts, self._parts_in_use()))
-        before = next((claim for claim in page.claims if claim.holder == self._holder), None)
+        before = next((claim for claim in claim_set.claims if claim.holder == self._holder), None)
         if leaving and not claimed:
             return None if before is None else Draft(others, 0)
         mine = Claim(self._holder, claimed, wants_more, str(next(self._words)))
-        is_tidy = len(others) + (before is not None) == len(page.claims)
+        is_tidy = len(others) + (before is not None) == len(claim_set.claims)
         if before is not None and is_tidy and not leaving and self._is_said(before, mine, parts):
             return None
         return Draft((*others, mine), parts)
@@ -177,8 +179,8 @@ class Share:
 
     def _is_heard(self, claim: Claim, now: float) -> bool:
         """Whether the claim's holder has said something within its lease and the slack, as far as we could hear."""
-        word, since = self._heard.get(claim.holder, ("", now))
-        if word != claim.word:
+        revision, since = self._heard.get(claim.holder, ("", now))
+        if revision != claim.revision:
             since = now
-            self._heard[claim.holder] = (claim.word, now)
+            self._heard[claim.holder] = (claim.revision, now)
         return now - since <= self._lease_seconds + SLACK_SECONDS

@@ -14,7 +14,7 @@ from typing import Final
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.rates.share import Draft, Share
-from casebridge.rates.share_store import ShareBook
+from casebridge.rates.share_store import ShareStore
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class ShareKeeper:
 
     def __init__(
         self,
-        book: ShareBook,
+        book: ShareStore,
         lease_seconds: float,
         *,
         monotonic: Callable[[], float] = time.monotonic,
@@ -113,13 +113,13 @@ class ShareKeeper:
     def _try(self, shares: Sequence[Share], *, leaving: bool) -> Sequence[Share]:
         """One try; returns the shares that another process's writing overtook."""
         began = self._monotonic()
-        pages = self._book.read([share.key for share in shares])
+        claim_sets = self._book.read([share.key for share in shares])
         drafts: dict[Share, Draft] = {}
         for share in shares:
-            draft = share.draft(pages[share.key], leaving=leaving)
+            draft = share.draft(claim_sets[share.key], leaving=leaving)
             if draft is not None:
                 drafts[share] = draft
-        written = self._book.write(pages, {share.key: draft.claims for share, draft in drafts.items()})
+        written = self._book.write(claim_sets, {share.key: draft.claims for share, draft in drafts.items()})
         for share, draft in drafts.items():
             if share.key in written:
                 share.confirm(draft, began)

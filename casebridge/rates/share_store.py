@@ -18,7 +18,7 @@ LARGEST_VERSION: Final = 2**62
 
 
 @dataclass(frozen=True)
-class Page:
+class ClaimSet:
     """The claims on one budget, as they were read."""
 
     version: int
@@ -27,21 +27,21 @@ class Page:
     """What stands there where that is no number; then `version` is counted from 0."""
 
 
-class ShareBook:
+class ShareStore:
     """Thread-safe. Budgets are named by a key that tells nothing of whose they are."""
 
     def __init__(self, database: Database) -> None:
         self._shares = database.rate_shares
 
-    def read(self, keys: Collection[str]) -> dict[str, Page]:
+    def read(self, keys: Collection[str]) -> dict[str, ClaimSet]:
         """The page of each key; one that was never written is begun."""
-        pages = self._find(keys)
-        if absent := [key for key in keys if key not in pages]:
+        claim_sets = self._find(keys)
+        if absent := [key for key in keys if key not in claim_sets]:
             insert_absent(self._shares, [{"_id": key, "version": 0, "claims": []} for key in absent])
-            pages.update(self._find(absent))
-        return pages
+            claim_sets.update(self._find(absent))
+        return claim_sets
 
-    def write(self, pages: Mapping[str, Page], claims: Mapping[str, Sequence[Claim]]) -> set[str]:
+    def write(self, claim_sets: Mapping[str, ClaimSet], claims: Mapping[str, Sequence[Claim]]) -> set[str]:
         """Replace the claims of pages that are still as they were read; return the keys of those that were."""
         if not claims:
             return set()
@@ -49,10 +49,10 @@ class ShareBook:
         self._shares.bulk_write(
             [
                 UpdateOne(
-                    {"_id": key, "version": _as_stored(pages[key])},
+                    {"_id": key, "version": _as_stored(claim_sets[key])},
                     {
                         "$set": {
-                            "version": pages[key].version + 1,
+                            "version": claim_sets[key].version + 1,
                             "writer": writer,
                             "claims": [_document(claim) for claim in its_claims],
                         }
@@ -65,34 +65,34 @@ class ShareBook:
         written = self._shares.find({"_id": {"$in": list(claims)}, "writer": writer}, {"_id": 1})
         return {document["_id"] for document in written}
 
-    def _find(self, keys: Collection[str]) -> dict[str, Page]:
-        return {document["_id"]: _page(document) for document in self._shares.find({"_id": {"$in": list(keys)}})}
+    def _find(self, keys: Collection[str]) -> dict[str, ClaimSet]:
+        return {document["_id"]: _claim_set(document) for document in self._shares.find({"_id": {"$in": list(keys)}})}
 
 
-def _page(document: Document) -> Page:
+def _claim_set(document: Document) -> ClaimSet:
     """Never fails: without its page nobody could call. A claim that cannot be read claims nothing."""
     rows = document.get("claims")
     claims = tuple(claim for row in (rows if isinstance(rows, list) else ()) if (claim := _claim(row)) is not None)
     version = document.get("version")
     if isinstance(version, int) and not isinstance(version, bool) and 0 <= version < LARGEST_VERSION:
-        return Page(version, claims)
-    return Page(0, claims, {"$eq": version})
+        return ClaimSet(version, claims)
+    return ClaimSet(0, claims, {"$eq": version})
 
 
-def _as_stored(page: Page) -> Any:
-    return page.version if page.stored_version is None else page.stored_version
+def _as_stored(claim_set: ClaimSet) -> Any:
+    return claim_set.version if claim_set.stored_version is None else claim_set.stored_version
 
 
 def _claim(row: object) -> Claim | None:
     if not isinstance(row, dict):
         return None
-    holder, parts, wants_more, word = (row.get(name) for name in ("holder", "parts", "wantsMore", "word"))
+    holder, parts, wants_more, revision = (row.get(name) for name in ("holder", "parts", "wantsMore", "word"))
     if not isinstance(parts, int) or isinstance(parts, bool) or not 0 <= parts <= WHOLE:
         return None
-    if not (type(holder) is str and isinstance(wants_more, bool) and type(word) is str):
+    if not (type(holder) is str and isinstance(wants_more, bool) and type(revision) is str):
         return None
-    return Claim(holder, parts, wants_more, word)
+    return Claim(holder, parts, wants_more, revision)
 
 
 def _document(claim: Claim) -> Document:
-    return {"holder": claim.holder, "parts": claim.parts, "wantsMore": claim.wants_more, "word": claim.word}
+    return {"holder": claim.holder, "parts": claim.parts, "wantsMore": claim.wants_more, "word": claim.revision}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from casebridge.database_faults import is_away
 from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import AuthBrokenError, PermanentError
-from casebridge.exams.ports import Outside
+from casebridge.exams.ports import Clients
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.pauses import Pause, Pauses
 from casebridge.institutions.register import InstitutionRegister
@@ -17,17 +17,17 @@ from casebridge.institutions.register import InstitutionRegister
 logger = logging.getLogger(__name__)
 
 
-class CredentialTrials:
+class CredentialProbes:
     """Safe to run at any time, side by side with itself: a due trial is handed to one caller only."""
 
-    def __init__(self, pauses: Pauses, institutions: InstitutionRegister, outside: Outside) -> None:
+    def __init__(self, pauses: Pauses, institutions: InstitutionRegister, clients: Clients) -> None:
         self._pauses = pauses
         self._institutions = institutions
-        self._outside = outside
+        self._clients = clients
 
     def run_due(self) -> None:
         """Try every paused institution whose trial is due."""
-        for pause in self._pauses.take_due_trials():
+        for pause in self._pauses.take_due_probes():
             try:
                 self._try(pause)
             except BaseException as error:
@@ -37,7 +37,7 @@ class CredentialTrials:
 
     def goes_on(self, institution: Institution) -> bool:
         """Whether a paused institution goes on from now: its trial is due, and its credentials work."""
-        for pause in self._pauses.take_due_trials(institution.key, institution.exam_system):
+        for pause in self._pauses.take_due_probes(institution.key, institution.exam_system):
             self._try(pause)
         paused = self._pauses.paused()
         return institution.key not in paused and institution.tenant not in paused
@@ -62,10 +62,10 @@ class CredentialTrials:
     def _is_refused(self, institution: Institution, pause: Pause) -> bool:
         """Whether the pause is to stay: the credentials are refused, or the trial says nothing about them."""
         try:
-            self._outside.student_registry(institution).check_credentials()
-            self._outside.exam_system(institution).check_credentials()
+            self._clients.student_registry(institution).check_credentials()
+            self._clients.exam_system(institution).check_credentials()
         except AuthBrokenError as error:
-            logger.info("%s stays paused after trial %d: %s", institution.tenant, pause.trials, error.code)
+            logger.info("%s stays paused after trial %d: %s", institution.tenant, pause.probes, error.code)
             return True
         except BaseException as error:
             if is_away(error):

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from casebridge.errors import CaseError
-from casebridge.messaging.outbox.effect import Settlement
+from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.outbox.publication import OURS, WITHHELD, Publication
-from casebridge.messaging.queue.message import Failure, Message, MessageStatus, OwedEffect, moment_of
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus, PendingEffect, moment_of
 from casebridge.sources.record import Record
 
 DEAD_LETTERS: Final = ".DLT"
@@ -23,13 +23,13 @@ def dead_letter_topic(topic: str) -> str:
     return f"{topic}{DEAD_LETTERS}"
 
 
-def announce_dead_record(message: Message, settlement: Settlement) -> Sequence[OwedEffect]:
+def announce_dead_record(message: Message, outcome: Outcome) -> Sequence[PendingEffect]:
     """The announcer. A message that is replayed and dead again is announced again, under a new effect id."""
-    if settlement.status is not MessageStatus.DEAD or message.origin is None or settlement.failure is None:
+    if outcome.status is not MessageStatus.DEAD or message.origin is None or outcome.failure is None:
         return ()
     record = Record.from_origin(message.origin)
     left_out = [part for part in message.payload.get("withheld", ()) if part in PARTS]
-    told = {name: value.encode() for name, value in _headers(record, message, settlement.failure).items()}
+    told = {name: value.encode() for name, value in _headers(record, message, outcome.failure).items()}
     told |= {WITHHELD.format(part=part): LEFT_IN_KAFKA for part in left_out}
     kept = [header for header in record.headers if not header[0].lower().startswith(OURS)]
     headers = (*kept, *told.items())

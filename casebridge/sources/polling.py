@@ -24,7 +24,7 @@ from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, RateLimitedError, TransientError
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.pauses import Pauses
-from casebridge.sources.credential_probes import CredentialTrials
+from casebridge.sources.credential_probes import CredentialProbes
 from casebridge.tenant import UNKNOWN, tenant_key
 from casebridge.time_limit import TimeLimit
 
@@ -69,12 +69,12 @@ class Polling:
     """Runs one poll for many institutions."""
 
     def __init__(
-        self, audit: AuditLog, alerts: AlertOutbox, pauses: Pauses, trials: CredentialTrials, clock: Clock
+        self, audit: AuditLog, alerts: AlertOutbox, pauses: Pauses, probes: CredentialProbes, clock: Clock
     ) -> None:
         self._audit = audit
         self._alerts = alerts
         self._pauses = pauses
-        self._trials = trials
+        self._probes = probes
         self._clock = clock
 
     def each(
@@ -97,7 +97,7 @@ class Polling:
             skipped = PollOutcome(institution.key, skipped=True, exam_system=institution.exam_system)
             is_paused = institution.tenant in paused or institution.key in paused
             try:
-                if (limit and limit.is_late) or (is_paused and not self._trials.goes_on(institution)):
+                if (limit and limit.is_late) or (is_paused and not self._probes.goes_on(institution)):
                     return skipped
                 with time_limit.within(limit):
                     return replace(poll(institution), exam_system=institution.exam_system)

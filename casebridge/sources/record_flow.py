@@ -20,7 +20,7 @@ class RecordFlow:
     """`read_record`."""
 
     queue = record_inbox.QUEUE
-    forget: tuple[str, ...] = ()
+    dropped_results: tuple[str, ...] = ()
 
     def __init__(self, inbox: RecordInbox, queue: MeldingQ, maximum_bytes: int) -> None:
         self._inbox = inbox
@@ -31,19 +31,19 @@ class RecordFlow:
     def steps(self) -> tuple[Step, ...]:
         return (Step("read_record", self._read_record),)
 
-    def look_up(self, messages: Sequence[Message]) -> None:
+    def prefetch(self, messages: Sequence[Message]) -> None:
         """Nothing: what is to be read is in the message."""
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return kafka_fields(message)
 
-    def conclude(self, messages: Sequence[Message]) -> None:
+    def apply_to_cases(self, messages: Sequence[Message]) -> None:
         """Nothing: a record that cannot be read has no case."""
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         """Nothing to mark: a record that cannot be read has no case."""
 
-    def late(self, message: Message) -> None:
+    def on_lease_lost(self, message: Message) -> None:
         """Nothing to mend: the inbox takes each message once."""
 
     def _read_record(self, message: Message, _results: Mapping[str, Result]) -> StepResult:

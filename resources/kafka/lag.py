@@ -35,7 +35,7 @@ class PartitionLag:
 
 
 @dataclass(frozen=True)
-class KafkaStanding:
+class KafkaStatus:
     """All consumed partitions, or the code of why they cannot be told."""
 
     partitions: tuple[PartitionLag, ...] = ()
@@ -61,7 +61,7 @@ class LagReader:
         self._settings = settings
         self._topics = topics
 
-    def read(self) -> KafkaStanding:
+    def read(self) -> KafkaStatus:
         """Never raises for Kafka: a broker that is away is something to be told, too."""
         try:
             consumer = connected(
@@ -76,22 +76,22 @@ class LagReader:
                 max_partition_fetch_bytes=ONE_BYTE,
             )
         except (KafkaError, OSError, ValueError) as error:
-            return KafkaStanding(away=cause_of(error))
+            return KafkaStatus(away=cause_of(error))
         try:
             return self._read(consumer)
         except (KafkaError, ValueError) as error:
-            return KafkaStanding(away=cause_of(error))
+            return KafkaStatus(away=cause_of(error))
         finally:
             consumer.close(autocommit=False, timeout_ms=LOOK_MILLISECONDS)
 
-    def _read(self, consumer: KafkaConsumer) -> KafkaStanding:
+    def _read(self, consumer: KafkaConsumer) -> KafkaStatus:
         partitions = [
             TopicPartition(topic, partition)
             for topic in self._topics
             for partition in sorted(consumer.partitions_for_topic(topic))
         ]
         if not partitions:
-            return KafkaStanding(away=TOPICS_MISSING)
+            return KafkaStatus(away=TOPICS_MISSING)
         # By hand: to subscribe would be to join the group, and to take partitions away from those who work.
         consumer.assign(partitions)
         beginnings = consumer.beginning_offsets(partitions)
@@ -111,7 +111,7 @@ class LagReader:
             )
             for partition in partitions
         ]
-        return KafkaStanding(tuple(lags))
+        return KafkaStatus(tuple(lags))
 
 
 def _first_unread(consumer: KafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, datetime]:

@@ -43,33 +43,33 @@ from casebridge.institutions.pauses import Pauses
 from casebridge.institutions.register import InstitutionRegister
 from casebridge.messaging.flow.flow import Flow
 from casebridge.messaging.flow.retry import RetryPolicy
-from casebridge.messaging.listener.lane_scheduler import Turns
+from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.listener.listener import Listener
 from casebridge.messaging.listener.settler import Settler
 from casebridge.messaging.listener.worker import Worker
 from casebridge.messaging.outbox.channels import ALERT, LOG_INDEX, AlertEffects, LogIndexEffects
 from casebridge.messaging.outbox.effect import Announcer
 from casebridge.messaging.outbox.outcome_index import OutcomeIndex
-from casebridge.messaging.outbox.pending_effects import OwedEffects
+from casebridge.messaging.outbox.pending_effects import PendingEffectStore
 from casebridge.messaging.outbox.publication import KAFKA
 from casebridge.messaging.outbox.relay import Relay
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators import retention
-from casebridge.operators.case_history import RoadFinder
-from casebridge.operators.completeness_check import Accounting
+from casebridge.operators.case_history import CaseHistoryReader
+from casebridge.operators.completeness_check import CompletenessCheck
 from casebridge.operators.dead_letters import DeadLetters
 from casebridge.operators.rekeying import Rekeying
 from casebridge.operators.retention import Retention
 from casebridge.operators.status import StatusReader
 from casebridge.operators.synchronisation import Synchronisation
 from casebridge.rates.share_keeper import ShareKeeper
-from casebridge.rates.share_store import ShareBook
+from casebridge.rates.share_store import ShareStore
 from casebridge.secrets import Secrets
 from casebridge.served_environment import ServedEnvironment
 from casebridge.settings import KafkaSettings, Settings
 from casebridge.sources import record_inbox
-from casebridge.sources.credential_probes import CredentialTrials
+from casebridge.sources.credential_probes import CredentialProbes
 from casebridge.sources.dead_record import announce_dead_record
 from casebridge.sources.polling import Polling
 from casebridge.sources.record_flow import RecordFlow
@@ -78,11 +78,11 @@ from casebridge.sources.watermarks import ANSWERS, Watermarks
 from casebridge.told_names import ToldNames
 from resources.laas import LaasClient
 from resources.slack import SlackChannel
-from resources.wiring.clients import WISEFLOW, OutsideWorld
+from resources.wiring.clients import WISEFLOW, InstitutionClients
 
 if TYPE_CHECKING:  # kafka-python is imported where Kafka is on: it takes 0.15 s and warns on Python 3.11
     from resources.kafka.consumer import InboxConsumer
-    from resources.kafka.lag import KafkaStanding
+    from resources.kafka.lag import KafkaStatus
     from resources.kafka.producer import KafkaChannel
 
 SUBMODULES: Final = frozenset(
@@ -101,8 +101,8 @@ class Bridge:
         self.settings = settings
         self.database = Database(settings.mongodb)
         self.clock = clock or ServerClock(self.database.server_time)
-        self.keeper = ShareKeeper(ShareBook(self.database), settings.rates.lease_seconds)
-        self.outside = OutsideWorld(settings, secrets or Secrets(), self.keeper)
+        self.keeper = ShareKeeper(ShareStore(self.database), settings.rates.lease_seconds)
+        self.clients = InstitutionClients(settings, secrets or Secrets(), self.keeper)
         self.served = ServedEnvironment.of(settings.environment)
         self.institutions = InstitutionRegister(self.database, self.served, frozenset({WISEFLOW}))
         self.names = ToldNames(self.institutions.names, SUBMODULES, _topics(settings.kafka))
@@ -114,8 +114,8 @@ class Bridge:
         self.queue = MeldingQ(self.database, self.clock, settings.lease, self.served)
         self.cases = Cases(self.database, self.clock, settings.answers.deadline_days)
         self.watermarks = Watermarks(self.database, self.clock)
-        self.trials = CredentialTrials(self.pauses, self.institutions, self.outside)
-        polling = Polling(self.audit, self.alerts, self.pauses, self.trials, self.clock)
+        self.probes = CredentialProbes(self.pauses, self.institutions, self.clients)
+        polling = Polling(self.audit, self.alerts, self.pauses, self.probes, self.clock)
         intake = ExamIntake(
             self.queue,
             self.cases,
@@ -127,7 +127,7 @@ class Bridge:
         )
         deadlines = PassedDeadlines(self.cases, self.alerts, self.clock)
         self.reader = RequestReader(
-            self.outside,
+            self.clients,
             self.queue,
             self.cases,
             self.watermarks,
@@ -141,7 +141,7 @@ class Bridge:
             ),
         )
         self.poller = AnswerPoller(
-            self.outside,
+            self.clients,
             self.queue,
             self.cases,
             Watermarks(self.database, self.clock, ANSWERS),
@@ -155,12 +155,12 @@ class Bridge:
                 ExamFlow(self.institutions, self.reader.read_exam),
                 RequestFlow(
                     self.institutions,
-                    self.outside,
+                    self.clients,
                     self.cases,
                     settings.answers.deadline_days,
                     MovedDeadlines(self.cases, self.alerts),
                 ),
-                AnswerFlow(self.institutions, self.outside, self.cases, self.queue.accept, self._asked),
+                AnswerFlow(self.institutions, self.clients, self.cases, self.queue.accept, self._asked),
             )
         }
         self._wire_kafka()
@@ -179,7 +179,7 @@ class Bridge:
             settings.lease,
         )
         self.relay = Relay(
-            OwedEffects(self.database, self.clock, self.served),
+            PendingEffectStore(self.database, self.clock, self.served),
             {
                 ALERT: AlertEffects(self.alerts),
                 LOG_INDEX: LogIndexEffects(self._laas, self.names),
@@ -197,8 +197,8 @@ class Bridge:
             self.database, self.cases, self.pauses, self.alerts, self.clock, self.institutions.problems, self.names
         )
         self.rekeying = Rekeying(self.database, self.queue.lanes)
-        self.accounting = Accounting(self.database, self.cases, self.clock, settings.lease)
-        self.roads = RoadFinder(self.database, self.cases, self.audit, self.names)
+        self.completeness = CompletenessCheck(self.database, self.cases, self.clock, settings.lease)
+        self.histories = CaseHistoryReader(self.database, self.cases, self.audit, self.names)
         self.dead_letters = DeadLetters(
             self.database, self.queue, self.cases, self.audit, self.clock, self.served, self.names
         )
@@ -208,7 +208,7 @@ class Bridge:
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 
     def _asked(self, case_id: str) -> frozenset[MessageStatus]:
-        return self.queue.standing(case_id, request_intake.QUEUE)
+        return self.queue.statuses_of(case_id, request_intake.QUEUE)
 
     def _wire_kafka(self) -> None:
         """Kafka is optional: without a broker no flow, no announcer and no channel of its own is there."""
@@ -239,7 +239,7 @@ class Bridge:
 
         return InboxConsumer(self.settings.kafka, self.records, told)
 
-    def kafka_standing(self) -> "KafkaStanding | None":
+    def kafka_status(self) -> "KafkaStatus | None":
         """How far consumers are behind; none where Kafka is off."""
         if self.records is None:
             return None
@@ -251,16 +251,16 @@ class Bridge:
         """A listener of this process; it may be run until stopped or until nothing is due."""
         return Listener(
             self.queue,
-            Turns(self.queue, self.clock, queues),
+            LaneScheduler(self.queue, self.clock, queues),
             self.worker,
             self.settler,
             self.relay,
             self.pauses,
             self.settings.queue,
-            self.trials.run_due,
+            self.probes.run_due,
         )
 
-    def announce(self, listener: Listener) -> None:
+    def register_listener(self, listener: Listener) -> None:
         """Tell operators and sensors that a listener is at work."""
         self.database.listeners.update_one(
             {"_id": listener.owner},
@@ -275,14 +275,14 @@ class Bridge:
             upsert=True,
         )
 
-    def retire(self, listener: Listener) -> None:
+    def unregister_listener(self, listener: Listener) -> None:
         self.database.listeners.delete_one({"_id": listener.owner})
 
     def close(self) -> None:
         for client in (self._slack, self._laas, *self._kafka_channels.values()):
             if client is not None:
                 client.close()
-        self.outside.close()
+        self.clients.close()
         self.database.close()
 
 

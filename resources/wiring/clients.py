@@ -1,4 +1,4 @@
-"""The outside world of one process: the port `Outside`, with one client per institution and system.
+"""The outside world of one process: the port `Clients`, with one client per institution and system.
 
 Clients are built when they are first asked for and kept, with their connections, tokens and caches. Building one
 connects to nothing. What a vendor or a setting bounds is bounded here, because only here all clients are known.
@@ -30,7 +30,7 @@ WISEFLOW: Final = "WISEFLOW"
 Client = TypeVar("Client", FsDigexClient, WiseflowExamSystem)
 
 
-class OutsideWorld:
+class InstitutionClients:
     """Thread-safe. Close it when the process ends. Without a `keeper` no other process has the same credentials."""
 
     def __init__(self, settings: Settings, secrets: Secrets, keeper: ShareKeeper | None = None) -> None:

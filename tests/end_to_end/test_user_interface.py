@@ -34,8 +34,8 @@ def test_the_asset_graph_shows_the_whole_road(page: Page, after_one_round: Platf
     expand_groups(page)
     for asset in ASSETS:
         expect(node(page, asset).first).to_be_visible()
-    for outside in OUTSIDE:
-        expect(node(page, outside.rpartition("/")[2]).first).to_be_visible()
+    for clients in OUTSIDE:
+        expect(node(page, clients.rpartition("/")[2]).first).to_be_visible()
     expect(page.get_by_text("Failed", exact=True)).to_have_count(0)
     expect(page.get_by_text("3 / 4 Passed")).to_be_visible()  # one request waits for a person, by the population's plan
     take_picture(page, "asset-graph")

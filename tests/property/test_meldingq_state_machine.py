@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from casebridge.database import Database, Document
 from casebridge.errors import LeaseLostError
-from casebridge.messaging.outbox.pending_effects import OwedEffects
+from casebridge.messaging.outbox.pending_effects import PendingEffectStore
 from casebridge.messaging.queue.claims import BLOCKED_WAIT
 from casebridge.messaging.queue.finished import Finished
 from casebridge.messaging.queue.interventions import Chosen
 from casebridge.messaging.queue.meldingq import MeldingQ
-from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, PendingEffect, StepRecord
 from tests.support.manual_clock import ManualClock
 
 LEASE = timedelta(seconds=60)
@@ -62,7 +62,7 @@ class MeldingQMachine(RuleBasedStateMachine):
             collection.delete_many({})
         self.clock = ManualClock()
         self.queue = MeldingQ(self.database, self.clock, LEASE)
-        self.owed = OwedEffects(self.database, self.clock)
+        self.effects = PendingEffectStore(self.database, self.clock)
         self.model: dict[str, Expected] = {}
         self.held: dict[str, dict[str, Message]] = {"one": {}, "two": {}}
         self.zombies: list[Message] = []
@@ -158,9 +158,9 @@ class MeldingQMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         message = self.draw_held(data)
-        finished = Finished(message, [OwedEffect.of(message, "log_index", {})])
+        finished = Finished(message, [PendingEffect.of(message, "log_index", {})])
         moved = [self.queue.finish([finished], HOLD) for _ in range(2)]  # the second time: the first answer was lost
-        assert [(each.lost, len(each.debts)) for each in moved] == [(set(), 1), (set(), 0)]
+        assert [(each.lost, len(each.pending_effects)) for each in moved] == [(set(), 1), (set(), 0)]
         expected = self.model[message.key]
         expected.status, expected.due_at, expected.finished = MessageStatus.PROCESSED, None, expected.finished + 1
         self.forget(message)
@@ -243,14 +243,17 @@ class MeldingQMachine(RuleBasedStateMachine):
     def relay_delivers(self) -> None:
         """Another relay than that of the process which settled them: only after that one had its time."""
         self.clock.pass_time(HOLD.total_seconds())
-        debts = self.owed.claim(100, HOLD)
-        assert self.owed.claim(100, HOLD) == [], "held by the relay that claimed them"
+        claimed = self.effects.claim(100, HOLD)
+        assert self.effects.claim(100, HOLD) == [], "held by the relay that claimed them"
         owing = {key for key, expected in self.model.items() if expected.finished and not expected.paid}
-        assert {debt.key for debt in debts} == owing
-        for debt in [*debts, *debts]:  # the second time stands for an answer that was lost on the way
-            self.owed.strike_out(debt, frozenset(), self.clock.now())
-        for debt in debts:
-            self.model[debt.key].paid = True
+        assert {pending.key for pending in claimed} == owing
+        for pending in [
+            *claimed,
+            *claimed,
+        ]:  # the second time stands for an answer that was lost on the way
+            self.effects.strike_out(pending, frozenset(), self.clock.now())
+        for pending in claimed:
+            self.model[pending.key].paid = True
 
     @precondition(lambda self: self.keys_with(MessageStatus.DEAD))
     @rule(data=st.data())

@@ -98,8 +98,8 @@ class RateSharesMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_claims_that_are_written_are_no_more_than_the_whole(self) -> None:
-        for page in self.database.rate_shares.find():
-            assert sum(claim["parts"] for claim in page["claims"]) <= WHOLE
+        for claim_set in self.database.rate_shares.find():
+            assert sum(claim["parts"] for claim in claim_set["claims"]) <= WHOLE
 
     @invariant()
     def no_second_holds_more_calls_than_the_vendor_allows(self) -> None:

@@ -4,7 +4,7 @@
 given wrong clocks, the database server is killed, the neighbours answer badly; then everything is mended and carried to its end.
 
     plan          what happens, and at which point of the work: decided by the seed
-    installation  the processes and servers, and the cables between them
+    installation  the processes and servers, and the proxies between them
     server        the database server: embedded, or given by address
     faults        how each kind of fault is done and undone
     data_faults   what FS and WISEflow get wrong, and how it ought to end

@@ -26,7 +26,7 @@ Parts = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
-class Books:
+class Checks:
     """The counts; `why` has what each is made of."""
 
     messages: int
@@ -40,7 +40,7 @@ class Books:
     why: dict[str, Parts] = field(default_factory=dict)
 
 
-def balance(world: World, planted: Collection[str] = ()) -> Books:
+def balance(world: World, planted: Collection[str] = ()) -> Checks:
     """Count everything. Nothing may be at work any more. `planted` are messages that somebody else put into the queue."""
     rows = world.control.cases()
     telling = Telling(world, rows)
@@ -54,7 +54,7 @@ def balance(world: World, planted: Collection[str] = ()) -> Books:
         "redelivered": _redelivered(world),
     }
     counts = {name: sum(map(len, parts.values())) for name, parts in why.items()}
-    return Books(world.database.received_keys.count_documents({}), **counts, why=why)
+    return Checks(world.database.received_keys.count_documents({}), **counts, why=why)
 
 
 def _mistaken(rows: Iterable[dict[str, Any]], name: str) -> list[str]:

@@ -15,7 +15,7 @@ from bson import json_util
 from pymongo.database import Database as MongoDatabase
 
 from casebridge.database import Database, Document
-from tests.soak.checks import Books
+from tests.soak.checks import Checks
 from tests.soak.installation import Installation
 from tests.soak.telling import key_of, key_of_case
 from tests.support.world import World
@@ -24,7 +24,7 @@ CALLS: Final = 2_000
 """So many the simulators remember."""
 
 
-def keep(installation: Installation, books: Books, folder: Path, seed: int) -> Path:
+def keep(installation: Installation, checks: Checks, folder: Path, seed: int) -> Path:
     """Write all of it below `folder`; returns the folder of this soak."""
     kept = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{seed}"
     kept.mkdir(parents=True)
@@ -44,7 +44,7 @@ def keep(installation: Installation, books: Books, folder: Path, seed: int) -> P
     for process in installation.processes:
         (kept / "logs").mkdir(exist_ok=True)
         shutil.copy(process.child.log, kept / "logs" / f"{process.name}.log")
-    _write(kept / "counts.json", _counts(world, books, rows, calls))
+    _write(kept / "counts.json", _counts(world, checks, rows, calls))
     return kept
 
 
@@ -57,7 +57,7 @@ def _dump(database: "MongoDatabase[Document]", folder: Path) -> None:
                 file.write(json_util.dumps(document, ensure_ascii=False) + "\n")
 
 
-def _counts(world: World, books: Books, rows: list[dict[str, Any]], calls: list[dict[str, Any]]) -> dict[str, Any]:
+def _counts(world: World, checks: Checks, rows: list[dict[str, Any]], calls: list[dict[str, Any]]) -> dict[str, Any]:
     """For each count that is not 0, and each kind of thing that it counts: the names, and all that bears one of them."""
     return {
         count: {
@@ -65,7 +65,7 @@ def _counts(world: World, books: Books, rows: list[dict[str, Any]], calls: list[
             for kind, names in parts.items()
             if names
         }
-        for count, parts in books.why.items()
+        for count, parts in checks.why.items()
         if any(parts.values())
     }
 

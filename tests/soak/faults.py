@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from local_servers.proxies import Cable
+from local_servers.proxies import Proxy
 from tests.soak.installation import LISTENERS, Installation, Process
-from tests.soak.plan import Fault, Kind
+from tests.soak.plan import Fault, FaultKind
 
 EACH: Final = 0.01
 SLOW_REGISTRATIONS: Final = 0.1
@@ -45,7 +45,7 @@ class Faults:
         self._installation = installation
         self._planned = list(planned)
         self._to_mend: list[tuple[float, Callable[[], None]]] = []
-        self.struck: Counter[Kind] = Counter()
+        self.struck: Counter[FaultKind] = Counter()
         self.severed = 0
 
     @property
@@ -64,7 +64,7 @@ class Faults:
     def _must_wait(self, fault: Fault) -> bool:
         """Whether nobody is there to be killed, because all were killed just now and start again soon."""
         is_alive = any(process.is_alive() for process in self._installation.processes)
-        return fault.kind is Kind.KILL and not is_alive and bool(self._to_mend)
+        return fault.kind is FaultKind.KILL and not is_alive and bool(self._to_mend)
 
     def mend_everything(self) -> None:
         """No more faults, and none that lasts; the clocks stay as they are."""
@@ -82,33 +82,33 @@ class Faults:
 
     def _do(self, fault: Fault) -> tuple[str, Callable[[], None]]:
         match fault.kind:
-            case Kind.KILL:
+            case FaultKind.KILL:
                 process = self._one_of([one for one in self._installation.processes if one.is_alive()], fault)
                 process.kill()
                 return process.name, lambda: None if process.is_alive() else process.start()
-            case Kind.FREEZE:
+            case FaultKind.FREEZE:
                 process = self._one_of(self._installation.processes, fault)
                 process.freeze()
                 return process.name, process.thaw
-            case Kind.DROP | Kind.STALL:
-                name, cable = self._cable(fault)
-                (cable.drop if fault.kind is Kind.DROP else cable.stall)()
-                return name, cable.mend
-            case Kind.SERVER_RESTART:
+            case FaultKind.DROP | FaultKind.STALL:
+                name, proxy = self._proxy(fault)
+                (proxy.drop if fault.kind is FaultKind.DROP else proxy.stall)()
+                return name, proxy.mend
+            case FaultKind.SERVER_RESTART:
                 server = self._installation.server.embedded
                 assert server is not None, "a server by address is not planned to be killed"
                 server.child.kill()
                 return "MongoDB", lambda: None if server.child.process.poll() is None else server.restart()
-            case Kind.CLOCK_JUMP:
+            case FaultKind.CLOCK_JUMP:
                 process = self._one_of(self._installation.processes, fault)
                 process.set_clock_wrong(fault.shift)
                 return f"{process.name} by {fault.shift / 3600:+.1f} h", lambda: None
 
     def _severed(self, fault: Fault, what: str) -> int:
-        """A neighbour's cable carries every listener's connection: cutting it is as many cuts."""
-        if fault.kind not in (Kind.DROP, Kind.STALL):
+        """A neighbour's proxy carries every listener's connection: cutting it is as many cuts."""
+        if fault.kind not in (FaultKind.DROP, FaultKind.STALL):
             return 0
-        return LISTENERS if what in self._installation.cables else 1
+        return LISTENERS if what in self._installation.proxies else 1
 
     def _one_of(self, processes: list[Process], fault: Fault) -> Process:
         if not processes:
@@ -116,10 +116,10 @@ class Faults:
             raise RuntimeError(f"every process has ended by itself:\n{logs}")
         return processes[int(fault.lot * len(processes))]
 
-    def _cable(self, fault: Fault) -> tuple[str, Cable]:
+    def _proxy(self, fault: Fault) -> tuple[str, Proxy]:
         """To a neighbour or between a process and the database, one as often as the other."""
-        neighbours = list(self._installation.cables.items())
-        databases = [(f"{process.name} to MongoDB", process.cable) for process in self._installation.processes]
+        neighbours = list(self._installation.proxies.items())
+        databases = [(f"{process.name} to MongoDB", process.proxy) for process in self._installation.processes]
         half, place = divmod(fault.lot * 2, 1.0)
         chosen = neighbours if half < 1 else databases
         return chosen[int(place * len(chosen))]

@@ -1,7 +1,7 @@
-"""The installation that the soak mistreats: processes of casebridge, the database server, the neighbours, and cables between.
+"""The installation that the soak mistreats: processes of casebridge, the database server, the neighbours, and proxies between.
 
-The soak itself looks at the database and the neighbours directly; only casebridge is behind the cables. One more kind of process
-is one more line in `PROCESSES`; one more server, such as a broker, is started like MongoDB, with cables before it.
+The soak itself looks at the database and the neighbours directly; only casebridge is behind the proxies. One more kind of process
+is one more line in `PROCESSES`; one more server, such as a broker, is started like MongoDB, with proxies before it.
 """
 
 import os
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from casebridge.database import Database
 from local_servers.child_process import Child, Children
-from local_servers.proxies import Cable, Cables
+from local_servers.proxies import Proxies, Proxy
 from resources.wiring.bridge import Bridge
 from simulators.process import RunningSimulators, running
 from tests.soak import poller, wandering_clock
@@ -56,11 +56,11 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
 
 
 class Process:
-    """One process of casebridge that is started again when it was killed, behind a cable and under a clock of its own."""
+    """One process of casebridge that is started again when it was killed, behind a proxy and under a clock of its own."""
 
-    def __init__(self, name: str, children: Children, cable: Cable, environment: dict[str, str]) -> None:
+    def __init__(self, name: str, children: Children, proxy: Proxy, environment: dict[str, str]) -> None:
         self.name = name
-        self.cable = cable
+        self.proxy = proxy
         self._children = children
         self._environment = environment
         self._clock = children.folder / f"{name}.clock"
@@ -100,7 +100,7 @@ class Installation:
     bridge: Bridge
     server: Server
     processes: list[Process]
-    cables: dict[str, Cable]
+    proxies: dict[str, Proxy]
     """By what is at their far end; those to the database are the processes' own."""
     without_numbers: frozenset[str]
     """Institutions whose list of participants has no candidate numbers."""
@@ -110,14 +110,14 @@ class Installation:
 def running_installation(seed: int, requests: int) -> Iterator[Installation]:
     """Everything is started, the requests are held back until they are released."""
     with (
-        Children("casebridge-soak") as children, Cables() as cables, running(seed=seed) as simulators,
+        Children("casebridge-soak") as children, Proxies() as proxies, running(seed=seed) as simulators,
         server_of_this_run(children) as server,
     ):  # fmt: skip
         database = Database(server.settings)
         try:
             database.ensure_indexes()
-            neighbours, cabled = _lay_cables(cables, simulators)
-            with World(database, partial(settings_for_tests, server.settings, cabled.addresses), cabled) as world:
+            neighbours, proxied = _lay_proxies(proxies, simulators)
+            with World(database, partial(settings_for_tests, server.settings, proxied.addresses), proxied) as world:
                 world.configure(**{name: dict(values) for name, values in SETTINGS.items()})
                 population = world.populate(
                     institutions=max(6, min(24, requests // 40)), courses=max(12, requests // 17), requests=requests,
@@ -126,7 +126,7 @@ def running_installation(seed: int, requests: int) -> Iterator[Installation]:
                 world.control.assessors(minimum_delay_s=0.2, maximum_delay_s=3.0, paused=False)
                 world.control.modes(comment_format="html")
                 processes = [
-                    _start(name, children, cables.lay(server.port, server.host), server, world) for name in PROCESSES
+                    _start(name, children, proxies.lay(server.port, server.host), server, world) for name in PROCESSES
                 ]
                 yield Installation(world, world.bridge(), server, processes, neighbours, _without_numbers(population))
         finally:
@@ -139,25 +139,25 @@ def _without_numbers(population: dict[str, Any]) -> frozenset[str]:
     )
 
 
-def _lay_cables(cables: Cables, simulators: RunningSimulators) -> tuple[dict[str, Cable], RunningSimulators]:
-    laid: dict[str, Cable] = {}
+def _lay_proxies(proxies: Proxies, simulators: RunningSimulators) -> tuple[dict[str, Proxy], RunningSimulators]:
+    laid: dict[str, Proxy] = {}
     addresses = dict(simulators.addresses)
     for name, ends in NEIGHBOURS.items():
         port = urlsplit(addresses[ends[0]]).port
         assert port is not None
-        laid[name] = cables.lay(port)
+        laid[name] = proxies.lay(port)
         for end in ends:
             addresses[end] = addresses[end].replace(f":{port}", f":{laid[name].port}")
     return laid, replace(simulators, addresses=addresses)
 
 
-def _start(name: str, children: Children, cable: Cable, server: Server, world: World) -> Process:
+def _start(name: str, children: Children, proxy: Proxy, server: Server, world: World) -> Process:
     environment = {
         **world.environment(),
-        "CASEBRIDGE_MONGODB__URI": server.uri_by(cable.port),
+        "CASEBRIDGE_MONGODB__URI": server.uri_by(proxy.port),
         "CASEBRIDGE_MONGODB__SOCKET_SECONDS": "3",
         "CASEBRIDGE_MONGODB__SERVER_SELECTION_SECONDS": "1",
         "CASEBRIDGE_LOG_LEVEL": "WARNING",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
-    return Process(name, children, cable, environment)
+    return Process(name, children, proxy, environment)

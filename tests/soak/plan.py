@@ -10,7 +10,7 @@ FIRST, LAST = 0.03, 0.9
 HOUR: Final = 3600.0
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """The ways in which the day is bad."""
 
     KILL = "kill"
@@ -26,7 +26,7 @@ class Fault:
     """One thing that goes wrong when `at` of the work is done, and how long it lasts. `lot` draws the victim, in [0, 1)."""
 
     at: float
-    kind: Kind
+    kind: FaultKind
     seconds: float
     lot: float
     shift: float = 0.0
@@ -34,32 +34,32 @@ class Fault:
 
 
 MESSAGES_FOR_ONE: Final = {
-    Kind.KILL: 400,
-    Kind.FREEZE: 500,
-    Kind.DROP: 800,
-    Kind.STALL: 800,
-    Kind.SERVER_RESTART: 2500,
-    Kind.CLOCK_JUMP: 1000,
+    FaultKind.KILL: 400,
+    FaultKind.FREEZE: 500,
+    FaultKind.DROP: 800,
+    FaultKind.STALL: 800,
+    FaultKind.SERVER_RESTART: 2500,
+    FaultKind.CLOCK_JUMP: 1000,
 }
 FEWEST: Final = {
-    Kind.KILL: 4,
-    Kind.FREEZE: 3,
-    Kind.DROP: 3,
-    Kind.STALL: 3,
-    Kind.SERVER_RESTART: 2,
-    Kind.CLOCK_JUMP: 3,
+    FaultKind.KILL: 4,
+    FaultKind.FREEZE: 3,
+    FaultKind.DROP: 3,
+    FaultKind.STALL: 3,
+    FaultKind.SERVER_RESTART: 2,
+    FaultKind.CLOCK_JUMP: 3,
 }
 LONGEST_SECONDS: Final = {
-    Kind.KILL: 1.5,  # until there is another process in its place
-    Kind.FREEZE: 9.0,  # well beyond the lease
-    Kind.DROP: 3.0,
-    Kind.STALL: 6.0,
-    Kind.SERVER_RESTART: 1.5,
-    Kind.CLOCK_JUMP: 0.0,  # it stays wrong until the next jump
+    FaultKind.KILL: 1.5,  # until there is another process in its place
+    FaultKind.FREEZE: 9.0,  # well beyond the lease
+    FaultKind.DROP: 3.0,
+    FaultKind.STALL: 6.0,
+    FaultKind.SERVER_RESTART: 1.5,
+    FaultKind.CLOCK_JUMP: 0.0,  # it stays wrong until the next jump
 }
 
 
-def plan(seed: int, messages: int, without: frozenset[Kind] = frozenset()) -> list[Fault]:
+def plan(seed: int, messages: int, without: frozenset[FaultKind] = frozenset()) -> list[Fault]:
     """The day's faults, in order. Those `without` are drawn as well, so that the others are the same."""
     draws = random.Random(f"{seed}:faults")  # noqa: S311 - a seed must repeat it
     faults = [
@@ -68,9 +68,9 @@ def plan(seed: int, messages: int, without: frozenset[Kind] = frozenset()) -> li
             kind=kind,
             seconds=draws.uniform(0.0, LONGEST_SECONDS[kind]),
             lot=draws.random(),
-            shift=draws.choice((-1, 1)) * draws.uniform(0.5, 30.0) * HOUR if kind is Kind.CLOCK_JUMP else 0.0,
+            shift=draws.choice((-1, 1)) * draws.uniform(0.5, 30.0) * HOUR if kind is FaultKind.CLOCK_JUMP else 0.0,
         )
-        for kind in Kind
+        for kind in FaultKind
         for _ in range(max(FEWEST[kind], messages // MESSAGES_FOR_ONE[kind]))
     ]
     return sorted((fault for fault in faults if fault.kind not in without), key=lambda fault: fault.at)

@@ -23,7 +23,7 @@ from tests.soak.data_faults import DataFaults
 from tests.soak.faults import Faults, rules
 from tests.soak.installation import Installation
 from tests.soak.odd_documents import plant
-from tests.soak.plan import Kind, plan
+from tests.soak.plan import FaultKind, plan
 from tests.soak.telling import ENDED, Telling, key_of, key_of_case
 
 LOOK_EVERY_SECONDS: Final = 0.5
@@ -49,7 +49,7 @@ STANDSTILL_SECONDS: Final = 90.0
 """Longer than a message may rightly wait: a minute, when its process has used up its share of a vendor's rates."""
 
 
-class Day:
+class Scenario:
     """One soak. Afterwards `faults.struck` and `replayed` tell what it took."""
 
     def __init__(self, installation: Installation, seed: int, messages: int, requests: int) -> None:
@@ -59,7 +59,7 @@ class Day:
         self._draws = random.Random(f"{seed}:day")  # noqa: S311 - a seed must repeat it
         self._changed = Counter[str]()
         self._operated_at = 0.0
-        without = frozenset[Kind]() if installation.server.embedded else frozenset({Kind.SERVER_RESTART})
+        without = frozenset[FaultKind]() if installation.server.embedded else frozenset({FaultKind.SERVER_RESTART})
         self.faults = Faults(installation, plan(seed, messages, without))
         self.data = DataFaults(self._control, seed, requests, installation.without_numbers)
         self.planted: list[str] = []

@@ -1,7 +1,8 @@
 """The MongoDB-protocol server of a soak: an embedded one of its own, or the one at the address in `CASEBRIDGE_MONGODB_URI`.
 
 A server by address belongs to others: it is never killed, the databases have names of their own, and are dropped afterwards. The
-cables before it end at its primary; `directConnection` keeps the driver from asking it for its address and going round the cable.
+proxies before it end at its primary; `directConnection` keeps the driver from asking it for its address and
+going round the proxy.
 """
 
 import ipaddress
@@ -23,7 +24,7 @@ from local_servers.mongodb import EmbeddedMongoDB
 VARIABLE: Final = "CASEBRIDGE_MONGODB_URI"
 SERVICE_RECORD: Final = "mongodb+srv"
 OF_A_SET: Final = frozenset({"replicaset", "directconnection", "loadbalanced"})
-"""Options of an address that say which of several servers is meant: behind a cable there is one."""
+"""Options of an address that say which of several servers is meant: behind a proxy there is one."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Server:
     embedded: EmbeddedMongoDB | None
 
     def uri_by(self, port: int) -> str:
-        """The same server by the loopback port of a cable, with the same user, password and TLS."""
+        """The same server by the loopback port of a proxy, with the same user, password and TLS."""
         return by_port(self.settings.uri.get_secret_value(), port, self.host)
 
 
@@ -64,13 +65,13 @@ def server_of_this_run(children: Children) -> Iterator[Server]:
 def by_port(uri: str, port: int, host: str) -> str:
     """An address of one server, `host`, as it is reached by a loopback port.
 
-    The certificate of a server with another name is then checked but for the name: it is the cable that has a wrong one.
+    The certificate of a server with another name is then checked but for the name: it is the proxy that has a wrong one.
 
     :raises ValueError: an address that only names a service record
     """
     parts = urlsplit(uri)
     if parts.scheme == SERVICE_RECORD:
-        raise ValueError(f"a cable needs an address with host and port, not {SERVICE_RECORD}")
+        raise ValueError(f"a proxy needs an address with host and port, not {SERVICE_RECORD}")
     user, at, _ = parts.netloc.rpartition("@")
     options = {name: value for name, value in parse_qsl(parts.query) if name.lower() not in OF_A_SET}
     uses_tls = any(name.lower() in {"tls", "ssl"} and value == "true" for name, value in options.items())

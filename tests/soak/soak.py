@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.soak.checks import Books, balance
+from tests.soak.checks import Checks, balance
 from tests.soak.data_faults import DataFault
 from tests.soak.evidence import keep
 from tests.soak.installation import ROOT, Installation, running_installation
-from tests.soak.plan import Kind
-from tests.soak.scenario import Day
+from tests.soak.plan import FaultKind
+from tests.soak.scenario import Scenario
 
 FAILURES: Final = ("lost", "twice", "out_of_order", "audit_gaps", "wrong_text", "untold")
 
@@ -55,7 +55,7 @@ class Report:
     """A soak's result, and what shows that it was one."""
 
     result: Result
-    faults: Counter[Kind]
+    faults: Counter[FaultKind]
     bad_answers: set[tuple[str, str]]
     """Which neighbours answered badly, and how."""
     data_faults: Counter[DataFault]
@@ -77,36 +77,36 @@ def soak(*, messages: int, seconds: float, seed: int, evidence: Path = EVIDENCE)
             sys.stderr.write(
                 "  the server is given by address: it is not killed, and its databases are dropped at the end\n"
             )
-        day = Day(installation, seed, messages, requests)
-        day.run(seconds)
+        scenario = Scenario(installation, seed, messages, requests)
+        scenario.run(seconds)
         exit_codes = _stop(installation)
-        books = balance(installation.world, day.planted)
-        if any(getattr(books, name) for name in FAILURES):
+        checks = balance(installation.world, scenario.planted)
+        if any(getattr(checks, name) for name in FAILURES):
             _tell_of_processes(installation)
-            kept = keep(installation, books, evidence, seed)
-    _tell(books, day)
+            kept = keep(installation, checks, evidence, seed)
+    _tell(checks, scenario)
     if kept:
         sys.stderr.write(f"  kept for looking up: {kept}\n")
-    struck = day.faults.struck
+    struck = scenario.faults.struck
     result = Result(
-        messages=books.messages,
-        lost=books.lost,
-        twice=books.twice,
-        out_of_order=books.out_of_order,
-        audit_gaps=books.audit_gaps,
-        wrong_text=books.wrong_text,
-        untold=books.untold,
-        redelivered=books.redelivered,
-        kills=struck[Kind.KILL],
-        freezes=struck[Kind.FREEZE],
-        cuts=day.faults.severed,
-        server_restarts=struck[Kind.SERVER_RESTART],
-        data_faults=day.data.done.total(),
+        messages=checks.messages,
+        lost=checks.lost,
+        twice=checks.twice,
+        out_of_order=checks.out_of_order,
+        audit_gaps=checks.audit_gaps,
+        wrong_text=checks.wrong_text,
+        untold=checks.untold,
+        redelivered=checks.redelivered,
+        kills=struck[FaultKind.KILL],
+        freezes=struck[FaultKind.FREEZE],
+        cuts=scenario.faults.severed,
+        server_restarts=struck[FaultKind.SERVER_RESTART],
+        data_faults=scenario.data.done.total(),
         seed=seed,
         wall_s=round(time.monotonic() - began, 1),
         evidence=str(kept) if kept else None,
     )
-    return Report(result, struck, day.bad_answers, day.data.done, exit_codes)
+    return Report(result, struck, scenario.bad_answers, scenario.data.done, exit_codes)
 
 
 def _stop(installation: Installation) -> dict[str, int]:
@@ -125,11 +125,11 @@ def _tell_of_processes(installation: Installation) -> None:
         sys.stderr.write(f"--- {message}\n")
 
 
-def _tell(books: Books, day: Day) -> None:
+def _tell(checks: Checks, scenario: Scenario) -> None:
     """What the counts are made of, for whoever must find out why."""
-    for name, parts in books.why.items():
+    for name, parts in checks.why.items():
         found = ", ".join(f"{len(names)} {what}" for what, names in parts.items() if names)
         sys.stderr.write(f"  {name}: {found or 'none'}\n")
-    replayed = ", ".join(f"{count} {code}" for code, count in sorted(day.replayed.items()))
+    replayed = ", ".join(f"{count} {code}" for code, count in sorted(scenario.replayed.items()))
     sys.stderr.write(f"  replayed as an operator would: {replayed or 'none'}\n")
-    sys.stderr.write(f"  clock jumps: {day.faults.struck[Kind.CLOCK_JUMP]}\n")
+    sys.stderr.write(f"  clock jumps: {scenario.faults.struck[FaultKind.CLOCK_JUMP]}\n")

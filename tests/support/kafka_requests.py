@@ -11,7 +11,7 @@ def request_values(world: World, bridge: Bridge) -> list[bytes]:
     """One record for each request that FS shows, read as any client of FS would read it."""
     values = []
     for institution in bridge.institutions.active():
-        registry = bridge.outside.student_registry(institution)
+        registry = bridge.clients.student_registry(institution)
         exams = {case["examId"] for case in world.control.cases() if case["orgId"] == institution.org_id}
         for vurd_id in sorted(exams):
             values += [

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.messaging.outbox.pending_effects import Debt, OwedEffects
-from casebridge.messaging.queue.finished import Finished, Moved
+from casebridge.messaging.outbox.pending_effects import PendingEffects, PendingEffectStore
+from casebridge.messaging.queue.finished import Finished, FinishResult
 from casebridge.messaging.queue.interventions import Chosen
 from casebridge.messaging.queue.meldingq import MeldingQ
-from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, OwedEffect, StepRecord
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, PendingEffect, StepRecord
 from tests.support.manual_clock import ManualClock
 
 LEASE: Final = timedelta(seconds=60)
@@ -31,13 +31,13 @@ def new_message(key: str, case: str | None = None) -> NewMessage:
     )
 
 
-def _effects(message: Message, effect_ids: Sequence[str]) -> list[OwedEffect]:
-    return [OwedEffect(effect_id, "log_index", {"about": message.correlation_id}) for effect_id in effect_ids]
+def _effects(message: Message, effect_ids: Sequence[str]) -> list[PendingEffect]:
+    return [PendingEffect(effect_id, "log_index", {"about": message.correlation_id}) for effect_id in effect_ids]
 
 
-def effects_of(debts: Sequence[Debt]) -> dict[str, list[str]]:
+def effects_of(pending_effects: Sequence[PendingEffects]) -> dict[str, list[str]]:
     """The ids of what is owed, by message."""
-    return {debt.key: [effect["id"] for effect in debt.effects] for debt in debts}
+    return {pending.key: [effect["id"] for effect in pending.effects] for pending in pending_effects}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class QueueCalls:
         self.database = database
         self.clock = clock or ManualClock()
         self._queue = MeldingQ(database, self.clock, LEASE)
-        self._owed = OwedEffects(database, self.clock)
+        self._effects = PendingEffectStore(database, self.clock)
 
     def pass_time(self, span: timedelta) -> None:
         assert isinstance(self.clock, ManualClock)
@@ -74,8 +74,8 @@ class QueueCalls:
         assert list(claimed) == [key]
         return claimed[key]
 
-    def begin_alone(self, message: Message) -> None:
-        self._queue.begin_alone(message)
+    def begin_isolated(self, message: Message) -> None:
+        self._queue.begin_isolated(message)
 
     def keep(self, owner: str, *messages: Message) -> None:
         self._queue.keep(owner, messages)
@@ -87,7 +87,7 @@ class QueueCalls:
         """Finish with a step `last`, and forget what the step `secret` found; false when somebody else has taken over."""
         return not self.move(message, *effect_ids).lost
 
-    def move(self, message: Message, *effect_ids: str) -> Moved:
+    def move(self, message: Message, *effect_ids: str) -> FinishResult:
         """Finish likewise; what became of it."""
         message.steps["last"] = self._step(message, "last")
         return self._queue.finish([Finished(message, _effects(message, effect_ids), ("secret.result",))], HOLD)
@@ -133,21 +133,21 @@ class QueueCalls:
         generations = {**dict.fromkeys(keys, 1), **{document["_id"]: document["generation"] for document in found}}
         return [Chosen(key, generation) for key, generation in generations.items()]
 
-    def claim_owing(self) -> list[Debt]:
+    def claim_owing(self) -> list[PendingEffects]:
         """For a relay: what is owed, held from other relays."""
-        return self._owed.claim(EVERYTHING, HOLD)
+        return self._effects.claim(EVERYTHING, HOLD)
 
-    def strike_out(self, debts: Sequence[Debt]) -> None:
+    def strike_out(self, pending_effects: Sequence[PendingEffects]) -> None:
         """For a relay: all of this is delivered."""
-        for debt in debts:
-            self._owed.strike_out(debt, frozenset(), self.clock.now() + HOLD)
+        for pending in pending_effects:
+            self._effects.strike_out(pending, frozenset(), self.clock.now() + HOLD)
 
-    def relieve(self) -> list[Debt]:
+    def relieve(self) -> list[PendingEffects]:
         """Be the relay of another process: when its time has come, deliver all that is owed; return what that was."""
         self.pass_time(HOLD)
-        debts = self.claim_owing()
-        self.strike_out(debts)
-        return debts
+        pending_effects = self.claim_owing()
+        self.strike_out(pending_effects)
+        return pending_effects
 
     def stored(self, key: str) -> Stored | None:
         """Where a message is: in one of the two collections, never in both."""

@@ -6,7 +6,7 @@ from casebridge.database import Database
 from casebridge.errors import RateLimitedError
 from casebridge.rates.division import Claim
 from casebridge.rates.share_keeper import ShareKeeper
-from casebridge.rates.share_store import Page, ShareBook
+from casebridge.rates.share_store import ClaimSet, ShareStore
 from resources.http.rate_limit import RateLimit
 from tests.support.manual_clock import ManualSeconds
 
@@ -14,7 +14,7 @@ KEY = "one credential"
 LEASE_SECONDS = 5.0
 
 
-class Interrupted(ShareBook):
+class Interrupted(ShareStore):
     """The book as a process sees it on a bad day: something happens between its look and its write, or after its write."""
 
     def __init__(self, database: Database) -> None:
@@ -22,11 +22,11 @@ class Interrupted(ShareBook):
         self.before_write: Callable[[], None] | None = None
         self.after_write: Callable[[], None] | None = None
 
-    def write(self, pages: Mapping[str, Page], claims: Mapping[str, Sequence[Claim]]) -> set[str]:
+    def write(self, claim_sets: Mapping[str, ClaimSet], claims: Mapping[str, Sequence[Claim]]) -> set[str]:
         if happening := self.before_write:
             self.before_write = None
             happening()
-        written = super().write(pages, claims)
+        written = super().write(claim_sets, claims)
         if happening := self.after_write:
             self.after_write = None
             happening()

@@ -9,16 +9,16 @@ from datetime import datetime
 
 from casebridge.exams.explanations import answer_poller
 from casebridge.exams.explanations.answer_flow import OSLO
-from casebridge.messaging.outbox.effect import Announcer, Settlement
+from casebridge.messaging.outbox.effect import Announcer, Outcome
 from casebridge.messaging.outbox.publication import Publication
-from casebridge.messaging.queue.message import Message, MessageStatus, OwedEffect
+from casebridge.messaging.queue.message import Message, MessageStatus, PendingEffect
 
 
 def answer_announcer(topic: str) -> Announcer:
     """Announces registrations to `topic`. An answer that was found unchanged was announced before."""
 
-    def announce(message: Message, settlement: Settlement) -> Sequence[OwedEffect]:
-        if message.queue != answer_poller.QUEUE or settlement.status is not MessageStatus.PROCESSED:
+    def announce(message: Message, outcome: Outcome) -> Sequence[PendingEffect]:
+        if message.queue != answer_poller.QUEUE or outcome.status is not MessageStatus.PROCESSED:
             return ()
         registered = message.steps.get("register_explanation")
         if registered is None or registered.result.get("outcome") != "registered":

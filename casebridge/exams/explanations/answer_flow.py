@@ -15,7 +15,7 @@ from casebridge.exams.explanations.case_advance import CaseAdvance
 from casebridge.exams.explanations.case_ids import case_id
 from casebridge.exams.explanations.case_state import OPEN
 from casebridge.exams.explanations.cases import Cases
-from casebridge.exams.explanations.current_row import RowNow, row_now
+from casebridge.exams.explanations.current_row import CurrentRow, current_row
 from casebridge.exams.explanations.identity_check import IDENTITY, IdentityCheck
 from casebridge.exams.explanations.registered_identity import identity_of
 from casebridge.exams.explanations.request_flow import (
@@ -29,7 +29,7 @@ from casebridge.exams.explanations.request_flow import (
 )
 from casebridge.exams.explanations.request_intake import request_message
 from casebridge.exams.models import CandidatePlace, ExplanationAnswer, ExplanationRegistration
-from casebridge.exams.ports import Outside
+from casebridge.exams.ports import Clients
 from casebridge.fingerprint import short_hash
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
@@ -56,23 +56,23 @@ class AnswerFlow:
 
     queue = answer_poller.QUEUE
     # The text stays where it belongs, in the exam system and in FS; the fingerprint is enough to see a change.
-    forget: tuple[str, ...] = ("fetch_answer.result.text",)
+    dropped_results: tuple[str, ...] = ("fetch_answer.result.text",)
 
     def __init__(
         self,
         institutions: InstitutionRegister,
-        outside: Outside,
+        clients: Clients,
         cases: Cases,
         accept: Callable[[Sequence[NewMessage]], object],
         asked: Callable[[str], frozenset[MessageStatus]],
     ) -> None:
         """`accept` puts messages into the inbox; `asked` tells the statuses of the request messages of a case."""
         self._institutions = institutions
-        self._outside = outside
+        self._clients = clients
         self._cases = cases
         self._accept = accept
         self._asked = asked
-        self._identities = IdentityCheck(outside, cases)
+        self._identities = IdentityCheck(clients, cases)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -84,7 +84,7 @@ class AnswerFlow:
             Step("show_explanation", self._show_explanation),
         )
 
-    def look_up(self, messages: Sequence[Message]) -> None:
+    def prefetch(self, messages: Sequence[Message]) -> None:
         prefetched_case.read(messages, self._cases)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class AnswerFlow:
             "testId": payload.get("flowId"),
         }
 
-    def conclude(self, messages: Sequence[Message]) -> None:
+    def apply_to_cases(self, messages: Sequence[Message]) -> None:
         self._cases.advance([advance for message in messages for advance in _advances(message)])
         gone = [message.payload.get("caseId") for message in messages if _outcome(message) in (REMOVED, FINISHED)]
         if gone:
@@ -105,7 +105,7 @@ class AnswerFlow:
     def set_aside(self, message: Message, error: CaseError) -> None:
         self._cases.set_aside(message.payload.get("caseId"), error.code)
 
-    def late(self, message: Message) -> None:
+    def on_lease_lost(self, message: Message) -> None:
         """FS knows no fence: a registration that was on its way for too long may have taken a newer one's place.
 
         Then the newest answer is fetched and registered anew, by a message of its own.
@@ -133,7 +133,7 @@ class AnswerFlow:
                 raise
             return StepResult({"outcome": SUPERSEDED}, last=True)
         # Before it is stored: a text that FS cannot take may be more than a document can hold.
-        self._outside.student_registry(institution).check_text(answer.text)
+        self._clients.student_registry(institution).check_text(answer.text)
         text_hash = fingerprint(answer.text)
         values: Result = {
             "textHash": text_hash,
@@ -146,7 +146,7 @@ class AnswerFlow:
         return StepResult({**values, "text": answer.text})
 
     def _answer(self, institution: Institution, message: Message, case: Case) -> ExplanationAnswer:
-        return self._outside.exam_system(institution).answer(
+        return self._clients.exam_system(institution).answer(
             message.payload["flowId"],
             message.payload["explanationRequestId"],
             _candidate(case),
@@ -165,8 +165,8 @@ class AnswerFlow:
         if _is_looked_for(message):
             return UNANSWERED
         try:
-            row = row_now(
-                self._outside.student_registry(institution), case.document["vurdId"], case.document["personlopenr"]
+            row = current_row(
+                self._clients.student_registry(institution), case.document["vurdId"], case.document["personlopenr"]
             )
         except TransientError:
             return None  # it is waited for, and FS asked again the next time
@@ -182,8 +182,8 @@ class AnswerFlow:
             return StepResult({"outcome": SUPERSEDED}, last=True)  # a replay begins here, maybe after a correction
         if case.has_newer_answer(message.enqueued_at, given_at, message.started_at):
             return StepResult({"outcome": "overtaken"}, last=True)
-        registry = self._outside.student_registry(institution)
-        row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])
+        registry = self._clients.student_registry(institution)
+        row = current_row(registry, case.document["vurdId"], case.document["personlopenr"])
         if row is None:
             return StepResult({"outcome": REMOVED}, last=True)
         if not self._is_same(message, case, row, answer.get("submissionId")):
@@ -210,8 +210,8 @@ class AnswerFlow:
 
     def _check_kept(self, institution: Institution, case: Case) -> None:
         """FS said yes once before and shows the request as open: this time it is looked whether it was kept."""
-        registry = self._outside.student_registry(institution)
-        row = row_now(registry, case.document["vurdId"], case.document["personlopenr"])
+        registry = self._clients.student_registry(institution)
+        row = current_row(registry, case.document["vurdId"], case.document["personlopenr"])
         if row is not None and not row.request.finished_in_fs:
             raise PermanentError(
                 "fs.not_kept",
@@ -222,7 +222,7 @@ class AnswerFlow:
                 system="FS",
             )
 
-    def _is_same(self, message: Message, case: Case, row: RowNow, submission_id: int | None = None) -> bool:
+    def _is_same(self, message: Message, case: Case, row: CurrentRow, submission_id: int | None = None) -> bool:
         """Whether the participant is the person of the row. Raises `PermanentError` where that is contradictory.
 
         It is another while a request message of the case is on its way: that asks about the right participant once this one is
@@ -247,22 +247,22 @@ class AnswerFlow:
         if message.generation == 1:
             return False
         document = case.document
-        row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
+        row = current_row(self._clients.student_registry(institution), document["vurdId"], document["personlopenr"])
         if row is None or row.request.finished_in_fs:
             return False
         check_correction_read(self._cases, case, row)
         return self._is_asked_now(institution, case, row, anew=True)
 
-    def _is_asked_now(self, institution: Institution, case: Case, row: RowNow, *, anew: bool) -> bool:
+    def _is_asked_now(self, institution: Institution, case: Case, row: CurrentRow, *, anew: bool) -> bool:
         """Whether a request message of the case is on its way; see to it that the row as it is has one, `anew` a further one.
 
         Without `anew` it is the message that whoever read a correction may be about to write. While one is dead, that is the one
         to replay: a further one would end like it.
         """
-        standing = self._asked(case.id)
-        if not standing.isdisjoint(UNFINISHED):
+        statuses = self._asked(case.id)
+        if not statuses.isdisjoint(UNFINISHED):
             return True
-        if MessageStatus.DEAD in standing:
+        if MessageStatus.DEAD in statuses:
             return False
         now = self._cases.get(case.id) or case
         if anew:
@@ -278,10 +278,10 @@ class AnswerFlow:
         if message.steps["register_explanation"].fence != message.fence:
             # An earlier attempt registered it, which may be days ago.
             document = case.document
-            row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
+            row = current_row(self._clients.student_registry(institution), document["vurdId"], document["personlopenr"])
             if row is None or not _carries(message, case) or not self._is_same(message, case, row):
                 return StepResult({"outcome": SUPERSEDED})
-        self._outside.exam_system(institution).show_explanation(
+        self._clients.exam_system(institution).show_explanation(
             message.payload["flowId"], message.payload["explanationRequestId"]
         )
         return StepResult({"shown": True})

@@ -21,7 +21,7 @@ from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.case_state import CaseState
 from casebridge.exams.explanations.cases import Cases
 from casebridge.exams.models import ExplanationState, ExplanationStatus
-from casebridge.exams.ports import Outside
+from casebridge.exams.ports import Clients
 from casebridge.fingerprint import short_hash
 from casebridge.institutions.institution import Institution
 from casebridge.messaging.queue.meldingq import MeldingQ
@@ -55,7 +55,7 @@ class AnswerPoller:
 
     def __init__(
         self,
-        outside: Outside,
+        clients: Clients,
         queue: MeldingQ,
         cases: Cases,
         watermarks: Watermarks,
@@ -63,7 +63,7 @@ class AnswerPoller:
         clock: Clock,
         watch: timedelta,
     ) -> None:
-        self._outside = outside
+        self._clients = clients
         self._queue = queue
         self._cases = cases
         self._polling = polling
@@ -155,7 +155,7 @@ class AnswerPoller:
         self, institution: Institution, flow_ids: list[int]
     ) -> tuple[list[ExplanationStatus], dict[int, CaseError]]:
         """The requests of all flows, side by side, and what went wrong by flow. A flow that fails does not hide the others."""
-        exam_system = self._outside.exam_system(institution)
+        exam_system = self._clients.exam_system(institution)
         statuses: list[ExplanationStatus] = []
         failures: dict[int, CaseError] = {}
         limit = time_limit.current()
@@ -185,7 +185,7 @@ class AnswerPoller:
         ]
         if not silent:
             return {}
-        exam_system, limit = self._outside.exam_system(institution), time_limit.current()
+        exam_system, limit = self._clients.exam_system(institution), time_limit.current()
         chosen = random.sample(silent, min(len(silent), LOOKED_AT_ALONE))
         with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="request") as pool:
             results = pool.map(lambda one: _seen(lambda: exam_system.explanation(*one), limit), chosen)

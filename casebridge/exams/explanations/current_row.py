@@ -12,7 +12,7 @@ from casebridge.personal_data import Personal
 
 
 @dataclass(frozen=True)
-class RowNow:
+class CurrentRow:
     """The request, the text that FS shows for it, as far as it shows one, and the other persons' rows of the exam.
 
     `unreadable` are the rows of the exam that cannot be read and may be another person's.
@@ -24,7 +24,7 @@ class RowNow:
     unreadable: Personal[tuple[UnreadableRow, ...]] = field(default=(), repr=False)
 
 
-def row_now(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> RowNow | None:
+def current_row(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> CurrentRow | None:
     """The person's row on the exam, by the same choice as when it was read; `None` when FS has none any more.
 
     Raises `NotReadyError` `fs.row_unreadable_now` while a row that may be the person's cannot be read: it is not gone.
@@ -38,7 +38,7 @@ def row_now(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> RowNo
         chosen = chosen_row([row for row, _ in own])
         text = next(text_of(raw) for row, raw in own if row is chosen)
         others = tuple(row for row, _ in read if row.personlopenr != personlopenr)
-        return RowNow(chosen, text, others, tuple(row for row in unreadable if row.personlopenr != personlopenr))
+        return CurrentRow(chosen, text, others, tuple(row for row in unreadable if row.personlopenr != personlopenr))
     if any(row.personlopenr in (None, personlopenr) for row in unreadable):
         raise NotReadyError(
             "fs.row_unreadable_now",

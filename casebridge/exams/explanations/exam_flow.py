@@ -19,7 +19,7 @@ class ExamFlow:
     """`read_exam`."""
 
     queue = exam_message.QUEUE
-    forget: tuple[str, ...] = ()
+    dropped_results: tuple[str, ...] = ()
 
     def __init__(self, institutions: InstitutionRegister, read: Callable[[Institution, str], PollOutcome]) -> None:
         """`read` reads one exam of an institution into the inbox."""
@@ -30,19 +30,19 @@ class ExamFlow:
     def steps(self) -> tuple[Step, ...]:
         return (Step("read_exam", self._read_exam),)
 
-    def look_up(self, messages: Sequence[Message]) -> None:
+    def prefetch(self, messages: Sequence[Message]) -> None:
         """Nothing: the reader asks for the cases of an exam itself."""
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return {"vurdId": message.payload.get("vurdId")}
 
-    def conclude(self, messages: Sequence[Message]) -> None:
+    def apply_to_cases(self, messages: Sequence[Message]) -> None:
         """Nothing: the rows that were read are messages of their own."""
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         """Nothing to mark: an exam is no case."""
 
-    def late(self, message: Message) -> None:
+    def on_lease_lost(self, message: Message) -> None:
         """Nothing to mend: the inbox takes each request once."""
 
     def _read_exam(self, message: Message, _results: Mapping[str, Result]) -> StepResult:

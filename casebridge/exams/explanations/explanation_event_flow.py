@@ -21,7 +21,7 @@ class ExplanationEventFlow:
     """`look_for_answer`."""
 
     queue = explanation_event_record.QUEUE
-    forget: tuple[str, ...] = ()
+    dropped_results: tuple[str, ...] = ()
 
     def __init__(self, institutions: InstitutionRegister, poller: AnswerPoller) -> None:
         self._institutions = institutions
@@ -31,19 +31,19 @@ class ExplanationEventFlow:
     def steps(self) -> tuple[Step, ...]:
         return (Step("look_for_answer", self._look_for_answer),)
 
-    def look_up(self, messages: Sequence[Message]) -> None:
+    def prefetch(self, messages: Sequence[Message]) -> None:
         """Nothing: the poller reads the cases of the whole flow."""
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return {"testId": message.payload.get("flowId"), **kafka_fields(message)}
 
-    def conclude(self, messages: Sequence[Message]) -> None:
+    def apply_to_cases(self, messages: Sequence[Message]) -> None:
         """Nothing: an event changes no case; the answer that it led to will."""
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         """Nothing to mark: the polls look at the case as before."""
 
-    def late(self, message: Message) -> None:
+    def on_lease_lost(self, message: Message) -> None:
         """Nothing to mend: it only looks, and the inbox takes each answer once."""
 
     def _look_for_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:

@@ -6,11 +6,11 @@ from casebridge.database import Document
 from casebridge.errors import PermanentError
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.cases import Cases
-from casebridge.exams.explanations.current_row import RowNow, row_now
+from casebridge.exams.explanations.current_row import CurrentRow, current_row
 from casebridge.exams.fs_rows import UnreadableRow
 from casebridge.exams.identity import Evidence, compare, contradiction
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
-from casebridge.exams.ports import Outside
+from casebridge.exams.ports import Clients
 from casebridge.institutions.institution import Institution
 from casebridge.readable_documents import check_kinds, name_of
 
@@ -24,15 +24,15 @@ NEEDED: Final = {"correlationId": str, "vurdId": str, "personlopenr": int, "kand
 class IdentityCheck:
     """Holds FS's row, as it is now, against the participant as it is now. Stateless but for its collaborators."""
 
-    def __init__(self, outside: Outside, cases: Cases) -> None:
-        self._outside = outside
+    def __init__(self, clients: Clients, cases: Cases) -> None:
+        self._clients = clients
         self._cases = cases
 
     def check(
         self,
         institution: Institution,
         case: Case,
-        row: RowNow,
+        row: CurrentRow,
         candidate: CandidatePlace,
         submission_id: int | None = None,
     ) -> None:
@@ -40,7 +40,7 @@ class IdentityCheck:
 
         Raises `PermanentError` `identity.contradiction`, `identity.shared_participant` or `identity.submission_changed`.
         """
-        exam_system = self._outside.exam_system(institution)
+        exam_system = self._clients.exam_system(institution)
         now = exam_system.candidate(candidate)
         comparison = compare(row.request.person(institution.realm), now.evidence)
         if submission_id is not None and now.place.submission_id != submission_id:
@@ -81,7 +81,7 @@ class IdentityCheck:
 
     def _stands(self, institution: Institution, document: Document, evidence: Evidence) -> bool:
         try:
-            row = row_now(self._outside.student_registry(institution), document["vurdId"], document["personlopenr"])
+            row = current_row(self._clients.student_registry(institution), document["vurdId"], document["personlopenr"])
         except PermanentError as error:
             # An exam that FS does not let us see, or sends in a form that cannot be taken, is there all the same.
             return error.code != UNKNOWN_EXAM

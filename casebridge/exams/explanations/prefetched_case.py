@@ -21,13 +21,13 @@ def read(messages: Sequence[Message], cases: Cases) -> None:
     found = {case.id: case for case in cases.by_ids(keys)} if keys else {}
     for message in messages:
         if is_text(key := message.payload.get("caseId")) and (case := found.get(key)):
-            message.at_hand[CASE] = case
+            message.prefetched[CASE] = case
 
 
 def of(message: Message, cases: Cases) -> Case | None:
     """The case as it was when the message was claimed; looked up if it was not read then. `None`: there is none."""
-    case: Case | None = message.at_hand.get(CASE)
+    case: Case | None = message.prefetched.get(CASE)
     check_payload(message, {"caseId": str})
     if case is None and (case := cases.get(message.payload["caseId"])):
-        message.at_hand[CASE] = case
+        message.prefetched[CASE] = case
     return case

@@ -11,12 +11,12 @@ from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.case_advance import CaseAdvance
 from casebridge.exams.explanations.case_state import CaseState
 from casebridge.exams.explanations.cases import Cases
-from casebridge.exams.explanations.current_row import RowNow, row_now
+from casebridge.exams.explanations.current_row import CurrentRow, current_row
 from casebridge.exams.explanations.identity_check import IdentityCheck
 from casebridge.exams.explanations.moved_deadlines import MovedDeadlines
 from casebridge.exams.fs_rows import UnreadableRow, read_row, told_fields
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
-from casebridge.exams.ports import Outside
+from casebridge.exams.ports import Clients
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
 from casebridge.messaging.flow.flow import Result, Step, StepResult
@@ -39,32 +39,32 @@ class RequestFlow:
     """`find_exam` → `find_candidate` → `request_explanation`."""
 
     queue = request_reader.QUEUE
-    forget: tuple[str, ...] = ()
+    dropped_results: tuple[str, ...] = ()
 
     def __init__(
         self,
         institutions: InstitutionRegister,
-        outside: Outside,
+        clients: Clients,
         cases: Cases,
         deadline_days: int,
         moved_deadlines: MovedDeadlines,
     ) -> None:
         self._institutions = institutions
-        self._outside = outside
+        self._clients = clients
         self._cases = cases
-        self._identities = IdentityCheck(outside, cases)
+        self._identities = IdentityCheck(clients, cases)
         self._deadline_days = deadline_days
         self._moved_deadlines = moved_deadlines
 
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
-            Step("find_exam", self._find_exam, only_looks=True),
-            Step("find_candidate", self._find_candidate, only_looks=True),
+            Step("find_exam", self._find_exam, read_only=True),
+            Step("find_candidate", self._find_candidate, read_only=True),
             Step(REQUESTED, self._request_explanation),
         )
 
-    def look_up(self, messages: Sequence[Message]) -> None:
+    def prefetch(self, messages: Sequence[Message]) -> None:
         prefetched_case.read(messages, self._cases)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class RequestFlow:
             **kafka_fields(message),
         }
 
-    def conclude(self, messages: Sequence[Message]) -> None:
+    def apply_to_cases(self, messages: Sequence[Message]) -> None:
         advances = {message.key: self._dispatched(message) for message in messages if _was_requested(message)}
         self._moved_deadlines.tell(
             [
@@ -109,7 +109,7 @@ class RequestFlow:
     def set_aside(self, message: Message, error: CaseError) -> None:
         self._cases.set_aside(message.payload.get("caseId"), error.code)
 
-    def late(self, message: Message) -> None:
+    def on_lease_lost(self, message: Message) -> None:
         """Nothing to mend: WISEflow takes a request once, whoever asks last."""
 
     def _find_exam(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
@@ -123,14 +123,14 @@ class RequestFlow:
             if error.code != PART_MISSING:
                 raise
             # FS may send by now what it did not send then; it is not of the row's version.
-            row = row_now(self._outside.student_registry(institution), request.vurd_id, request.personlopenr)
+            row = current_row(self._clients.student_registry(institution), request.vurd_id, request.personlopenr)
             if row is None:
                 return StepResult({"outcome": REMOVED}, last=True)  # the read that sees it withdraws the case
             place = self._find(institution, row.request)
         return StepResult({"flowId": place.flow_id, "subFlowIds": list(place.sub_flow_ids)})
 
     def _find(self, institution: Institution, request: ExplanationRequest) -> ExamPlace:
-        return self._outside.exam_system(institution).find_exam(
+        return self._clients.exam_system(institution).find_exam(
             request.exam, vurderingsordning=request.vurderingsordning, tid=request.tid
         )
 
@@ -140,13 +140,13 @@ class RequestFlow:
             return StepResult({"outcome": outcome}, last=True)
         place = ExamPlace(found["flowId"], tuple(found["subFlowIds"]))
         person = request.person(institution.realm)
-        candidate = self._outside.exam_system(institution).find_candidate(place, person)
+        candidate = self._clients.exam_system(institution).find_candidate(place, person)
         return StepResult(_place(candidate))
 
     def _request_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
         """Nobody is asked before both ends were looked at again: a correction may have come since the message did."""
         institution, request = self._institution(message), _request(message)
-        row = row_now(self._outside.student_registry(institution), request.vurd_id, request.personlopenr)
+        row = current_row(self._clients.student_registry(institution), request.vurd_id, request.personlopenr)
         if row is None or row.request.finished_in_fs:
             return StepResult({"outcome": REMOVED if row is None else FINISHED}, last=True)
         if (row.request.kandidatnr, row.request.brukernavn) != (request.kandidatnr, request.brukernavn):
@@ -154,7 +154,7 @@ class RequestFlow:
             return StepResult({"outcome": SUPERSEDED}, last=True)
         candidate = self._checked(institution, self._case(message), row, results)
         deadline = self._deadline(row.request)
-        requested = self._outside.exam_system(institution).request_explanation(candidate, deadline)
+        requested = self._clients.exam_system(institution).request_explanation(candidate, deadline)
         return StepResult(
             {
                 **_place(candidate),
@@ -166,7 +166,7 @@ class RequestFlow:
         )
 
     def _checked(
-        self, institution: Institution, case: Case, row: RowNow, results: Mapping[str, Result]
+        self, institution: Institution, case: Case, row: CurrentRow, results: Mapping[str, Result]
     ) -> CandidatePlace:
         """The participant, as both ends are now. Where a kept list led to another one, it is looked for in a fresh list, once."""
         candidate = _candidate(results["find_candidate"])
@@ -177,7 +177,7 @@ class RequestFlow:
                 raise
             found, person = results["find_exam"], row.request.person(institution.realm)
             place = ExamPlace(found["flowId"], tuple(found["subFlowIds"]))
-            now = self._outside.exam_system(institution).find_candidate(place, person, anew=True)
+            now = self._clients.exam_system(institution).find_candidate(place, person, anew=True)
             if now == candidate:
                 raise
             self._identities.check(institution, case, row, now)
@@ -248,7 +248,7 @@ def _was_requested(message: Message) -> bool:
     return REQUESTED in message.steps and _outcome(message) is None
 
 
-def check_correction_read(cases: Cases, case: Case, row: RowNow) -> None:
+def check_correction_read(cases: Cases, case: Case, row: CurrentRow) -> None:
     """FS's row was changed since the case's message was made: whether that change was read, and has a message of its own.
 
     Not before that is a message superseded: the row may be changed back, and then nothing new would ever come. Raises

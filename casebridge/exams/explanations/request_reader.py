@@ -28,7 +28,7 @@ from casebridge.exams.explanations.passed_deadlines import PassedDeadlines
 from casebridge.exams.fs_rows import canonical
 from casebridge.exams.fs_values import OSLO
 from casebridge.exams.models import ChangedExam, ExamChanges
-from casebridge.exams.ports import Outside, StudentRegistry
+from casebridge.exams.ports import Clients, StudentRegistry
 from casebridge.institutions.institution import Institution
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import NewMessage
@@ -61,7 +61,7 @@ class RequestReader:
 
     def __init__(
         self,
-        outside: Outside,
+        clients: Clients,
         queue: MeldingQ,
         cases: Cases,
         watermarks: Watermarks,
@@ -72,7 +72,7 @@ class RequestReader:
         deadlines: PassedDeadlines,
         inactive: InactiveInstitutions,
     ) -> None:
-        self._outside = outside
+        self._clients = clients
         self._queue = queue
         self._cases = cases
         self._watermarks = watermarks
@@ -122,7 +122,7 @@ class RequestReader:
     def read_exam(self, institution: Institution, vurd_id: str) -> PollOutcome:
         """One exam by itself. Raises what FS answers."""
         began = self._clock.now()
-        rows = self._outside.student_registry(institution).explanation_rows(vurd_id)
+        rows = self._clients.student_registry(institution).explanation_rows(vurd_id)
         exam = ExamRows(vurd_id, rows, whole=True)
         return self._outcome(institution, [exam], began, None, {}, by_itself=True)
 
@@ -135,7 +135,7 @@ class RequestReader:
     ) -> PollOutcome:
         began = self._clock.now()
         overdue = _guarded(partial(self._deadlines.tell, institution))
-        registry = self._outside.student_registry(institution)
+        registry = self._clients.student_registry(institution)
         changes = registry.changed_exams(since)
         read = self._exams(institution, registry, changes.exams)
         failure = _of_the_whole(read)

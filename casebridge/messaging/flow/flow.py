@@ -32,7 +32,7 @@ class Step:
 
     name: str
     run: Callable[[Message, Mapping[str, Result]], StepResult]
-    only_looks: bool = False
+    read_only: bool = False
     """It changes nothing outside: its result is written down with that of the next step that does, and looked up again
     after a crash in between."""
 
@@ -47,12 +47,12 @@ class Flow(Protocol):
     def steps(self) -> tuple[Step, ...]: ...
 
     @property
-    def forget(self) -> tuple[str, ...]:
+    def dropped_results(self) -> tuple[str, ...]:
         """Paths of step results that are dropped when the flow is done, such as `fetch_answer.result.text`."""
         ...
 
-    def look_up(self, messages: Sequence[Message]) -> None:
-        """Read from the database what the steps of these messages begin with, for all at once, into `Message.at_hand`.
+    def prefetch(self, messages: Sequence[Message]) -> None:
+        """Read from the database what the steps of these messages begin with, for all at once, into `Message.prefetched`.
 
         Only to spare each of them a read of its own: a step that finds nothing at hand reads for itself.
         """
@@ -62,7 +62,7 @@ class Flow(Protocol):
         """The fields of contract 2.2 that this flow's messages can tell."""
         ...
 
-    def conclude(self, messages: Sequence[Message]) -> None:
+    def apply_to_cases(self, messages: Sequence[Message]) -> None:
         """Write down what the steps that these messages have done mean for their cases, for all at once. Idempotent.
 
         Called before anybody can take their outcome for settled, whatever it is.
@@ -73,7 +73,7 @@ class Flow(Protocol):
         """The message is about to be dead: mark its case. Idempotent."""
         ...
 
-    def late(self, message: Message) -> None:
+    def on_lease_lost(self, message: Message) -> None:
         """The lease was lost while a step changed something outside: see to it that what came after it prevails."""
         ...
 
@@ -106,11 +106,11 @@ def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapp
         results[step.name] = done.result
         if done.last or step is remaining[-1]:
             return
-        if not step.only_looks:
+        if not step.read_only:
             try:
                 record(unrecorded)
             except LeaseLostError:
-                flow.late(message)
+                flow.on_lease_lost(message)
                 raise
             unrecorded = {}
             crash_point("step_recorded")
@@ -123,7 +123,7 @@ def _forget_old_looks(flow: Flow, message: Message) -> None:
         done = message.steps.get(step.name)
         if done is None or done.fence == message.fence:
             break
-        looked = [*looked, step.name] if step.only_looks else []
+        looked = [*looked, step.name] if step.read_only else []
     for name in looked:
         del message.steps[name]
 

@@ -26,7 +26,7 @@ def done(message: Message, flow: Flow) -> list[AuditEntry]:
     makes its entry unique. What only looks is done anew by each attempt, and may find something else: each look is told of.
     """
     fields = fields_of(flow, message)
-    looks = {step.name for step in flow.steps if step.only_looks}
+    looks = {step.name for step in flow.steps if step.read_only}
     received = _entry(message, _id_of(message, "received"), message.enqueued_at, "received", fields)
     steps = [
         _entry(

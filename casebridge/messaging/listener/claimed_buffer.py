@@ -3,22 +3,22 @@
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 
-from casebridge.messaging.listener.isolated import Quarantine
+from casebridge.messaging.listener.isolated import IsolatedMessages
 from casebridge.messaging.queue.message import Message
 
 
-class Line:
+class ClaimedBuffer:
     """Not thread-safe: the listener asks under its lock. `most` is how many one tenant may have in work at once."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._quarantine = Quarantine()
+        self._isolated = IsolatedMessages()
         self._waiting: OrderedDict[str, deque[Message]] = OrderedDict()
 
     def add(self, messages: Iterable[Message]) -> None:
         for message in messages:
-            if message.alone:
-                self._quarantine.add(message)
+            if message.isolated:
+                self._isolated.add(message)
                 continue
             self._waiting.setdefault(message.tenant, deque()).append(message)
 
@@ -27,11 +27,11 @@ class Line:
 
         One that is to be run alone begins when nothing is in work, and nothing begins beside it.
         """
-        if self._quarantine.in_work:
+        if self._isolated.in_work:
             return None
         is_idle = in_work.total() == 0
-        if self._quarantine.wants_turn:
-            return self._quarantine.begin() if is_idle else None
+        if self._isolated.wants_turn:
+            return self._isolated.begin() if is_idle else None
         for tenant in list(self._waiting):
             if in_work[tenant] < self._most:
                 queue = self._waiting.pop(tenant)
@@ -39,17 +39,17 @@ class Line:
                 if queue:
                     self._waiting[tenant] = queue
                 return message
-        return self._quarantine.begin() if is_idle else None
+        return self._isolated.begin() if is_idle else None
 
     def ended(self, message: Message) -> None:
         """No worker has it in hand any more."""
-        self._quarantine.ended(message)
+        self._isolated.ended(message)
 
     def take_all(self) -> list[Message]:
         """Everything that was not begun, for giving it back."""
         messages = [message for queue in self._waiting.values() for message in queue]
         self._waiting.clear()
-        return [*messages, *self._quarantine.take_all()]
+        return [*messages, *self._isolated.take_all()]
 
     def __len__(self) -> int:
         """Without those that are to be run alone: they are many after a kill, and must keep nobody from being claimed."""

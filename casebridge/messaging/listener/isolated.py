@@ -1,4 +1,4 @@
-"""The messages that are run with nothing beside them, because their worker was lost more than once in a row (`Message.alone`).
+"""The messages that are run with nothing beside them, because their worker was lost more than once in a row (`Message.isolated`).
 
 One of them may be what kills the process. Run alone it kills nobody's work, and shows that it was the one. While it runs
 nothing else is begun here; afterwards ordinary work has as long as it took, so that a crowd of them after a kill stops
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from casebridge.messaging.queue.message import Message
 
 
-class Quarantine:
+class IsolatedMessages:
     """Not thread-safe: the listener asks under its lock."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:

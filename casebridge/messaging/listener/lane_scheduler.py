@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from casebridge.clock import Clock
 from casebridge.defect import log_defect
-from casebridge.messaging.queue.claims import Look
+from casebridge.messaging.queue.claims import LaneScan
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message
@@ -34,12 +34,12 @@ RACE_SECONDS: Final = 0.01
 
 @dataclass
 class _State:
-    look: Look
-    look_at: float = 0.0
+    scan: LaneScan
+    scan_at: float = 0.0
     """When to look into it again, on the monotonic clock."""
 
 
-class Turns:
+class LaneScheduler:
     """One process's view of the lanes. Thread-safe; wrong only in what it has not heard of yet, and never for long."""
 
     def __init__(
@@ -69,65 +69,65 @@ class Turns:
         if not lanes:
             return []
         try:
-            messages = self._queue.claim(owner, room, [self._lanes[lane].look for lane in lanes])
+            messages = self._queue.claim(owner, room, [self._lanes[lane].scan for lane in lanes])
         except BaseException:
-            self._look_now(lanes)
+            self._scan_now(lanes)
             raise
         for lane in lanes:
             try:
-                self._looked(lane)
+                self._scanned(lane)
             except PyMongoError:
-                self._look_now([lane])  # what was claimed is in hand all the same
+                self._scan_now([lane])  # what was claimed is in hand all the same
             except Exception as error:  # noqa: BLE001 nor must one lane's document keep the others from their turn
                 log_defect(error)
-                self._look_after(lane, WAITING_SECONDS)
+                self._scan_after(lane, WAITING_SECONDS)
         return messages
 
-    def wake(self, lanes: Iterable[Lane]) -> None:
+    def notify(self, lanes: Iterable[Lane]) -> None:
         """These lanes were rung: they may have something due."""
-        ours = self._look_now(lanes)
+        ours = self._scan_now(lanes)
         with self._lock:
             for lane in ours:
                 if lane.exam_system is None:
                     # As earlier versions ring: any exam system of the institution may be meant, also one not heard of yet.
                     self._search_at = float("-inf")
                     for other, state in self._lanes.items():
-                        if lane.rings(other):
-                            state.look_at = float("-inf")
+                        if lane.covers(other):
+                            state.scan_at = float("-inf")
 
-    def wake_at(self, lane: Lane, due: datetime) -> None:
+    def scan_at_time(self, lane: Lane, due: datetime) -> None:
         """Something in this lane falls due then."""
-        self._look_after(lane, (due - self._clock.now()).total_seconds())
+        self._scan_after(lane, (due - self._clock.now()).total_seconds())
 
-    def wake_all(self) -> None:
+    def scan_all(self) -> None:
         """Rings may have been missed: look everywhere, also for lanes that nobody rang."""
         self._search_at = float("-inf")
         with self._lock:
             for state in self._lanes.values():
-                state.look_at = float("-inf")
+                state.scan_at = float("-inf")
 
     def seconds_to_wait(self, passing_over: Collection[str]) -> float:
         """How long until some lane is to be looked into, if nobody rings before."""
         with self._lock:
-            moments = [state.look_at for lane, state in self._lanes.items() if not lane.is_among(passing_over)]
+            moments = [state.scan_at for lane, state in self._lanes.items() if not lane.is_among(passing_over)]
         return max(0.0, min([self._search_at, *moments]) - self._monotonic())
 
     def _state(self, lane: Lane) -> _State:
-        return self._lanes.setdefault(lane, _State(Look(lane)))
+        return self._lanes.setdefault(lane, _State(LaneScan(lane)))
 
     def _search_if_due(self) -> None:
         if self._monotonic() < self._search_at:
             return
         found = self._queue.lanes.search()
         self._search_at = self._monotonic() + SEARCH_SECONDS
-        self._look_now(sorted(found, key=str))
+        self._scan_now(sorted(found, key=str))
 
-    def _look_now(self, lanes: Iterable[Lane]) -> list[Lane]:
+    def _scan_now(self, lanes: Iterable[Lane]) -> list[Lane]:
         """Look into those that are served here next. No ring: a lane without an exam system has nothing searched for."""
         with self._lock:
             ours = [lane for lane in lanes if self._is_ours(lane)]
             for lane in ours:
-                self._state(lane).look_at = float("-inf")
+                self._state(lane).scan_at = float("-inf")
         return ours
 
     def _is_ours(self, lane: Lane) -> bool:
@@ -138,25 +138,25 @@ class Turns:
         now = self._monotonic()
         with self._lock:
             ready = [
-                lane for lane, state in self._lanes.items() if state.look_at <= now and not lane.is_among(passing_over)
+                lane for lane, state in self._lanes.items() if state.scan_at <= now and not lane.is_among(passing_over)
             ][:limit]
             for lane in ready:
                 self._lanes[lane] = self._lanes.pop(lane)
                 # A ring while the claim is on its way shows as an earlier time.
-                self._lanes[lane].look_at = float("inf")
+                self._lanes[lane].scan_at = float("inf")
         return ready
 
-    def _looked(self, lane: Lane) -> None:
+    def _scanned(self, lane: Lane) -> None:
         """Look again at once where more was due than was asked for; else when the next message there falls due."""
-        look = self._lanes[lane].look
-        if not look.drained:
-            self._look_now([lane])
-        elif look.seen:
-            self._look_after(lane, SOON_SECONDS)
+        scan = self._lanes[lane].scan
+        if not scan.drained:
+            self._scan_now([lane])
+        elif scan.seen:
+            self._scan_after(lane, SOON_SECONDS)
         elif (due := self._queue.next_due(lane)) is not None:
-            self._look_after(lane, min(WAITING_SECONDS, (due - self._clock.now()).total_seconds()))
+            self._scan_after(lane, min(WAITING_SECONDS, (due - self._clock.now()).total_seconds()))
 
-    def _look_after(self, lane: Lane, seconds: float) -> None:
+    def _scan_after(self, lane: Lane, seconds: float) -> None:
         with self._lock:
             state = self._state(lane)
-            state.look_at = min(state.look_at, self._monotonic() + max(RACE_SECONDS, seconds))
+            state.scan_at = min(state.scan_at, self._monotonic() + max(RACE_SECONDS, seconds))

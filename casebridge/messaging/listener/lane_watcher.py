@@ -27,18 +27,18 @@ SHORTEST_PAUSE: Final = 0.02
 AWAY_PAUSE: Final = 0.5
 
 
-class WakeUp:
+class LaneWatcher:
     """Runs in a thread of its own until `stop`. `missed` is called whenever rings may have gone unheard."""
 
     def __init__(
         self,
         lanes: Lanes,
-        hear: Callable[[Iterable[Lane]], None],
+        notify: Callable[[Iterable[Lane]], None],
         missed: Callable[[], None],
         longest_pause: float,
     ) -> None:
         self._lanes = lanes
-        self._hear = hear
+        self._hear = notify
         self._missed = missed
         self._longest_pause = longest_pause
         self._heard: dict[Lane, object] = {}
@@ -76,23 +76,23 @@ class WakeUp:
 
     def _poll(self, stop: threading.Event) -> None:
         self._missed()
-        self._rung(self._lanes.read())
+        self._notified(self._lanes.read())
         pause = SHORTEST_PAUSE
         while not stop.wait(pause):
-            rung = self._rung(self._lanes.read())
-            if rung:
-                self._hear(rung)
-            pause = SHORTEST_PAUSE if rung else min(pause * 1.5, self._longest_pause)
+            notified = self._notified(self._lanes.read())
+            if notified:
+                self._hear(notified)
+            pause = SHORTEST_PAUSE if notified else min(pause * 1.5, self._longest_pause)
 
-    def _rung(self, documents: Iterable[Document]) -> list[Lane]:
+    def _notified(self, documents: Iterable[Document]) -> list[Lane]:
         """The lanes that were rung since they were read last."""
-        rung = []
+        notified = []
         for document in documents:
             for lane in _lane(document["_id"]):
                 if self._heard.get(lane) != document.get("wokenAt"):
                     self._heard[lane] = document.get("wokenAt")
-                    rung.append(lane)
-        return rung
+                    notified.append(lane)
+        return notified
 
 
 def _lane(name: object) -> list[Lane]:

@@ -18,13 +18,13 @@ from typing import Final
 from casebridge.database_faults import is_away
 from casebridge.defect import log_away_or_defect, log_defect
 from casebridge.institutions.pauses import Pauses
-from casebridge.messaging.listener.claimed_buffer import Line
-from casebridge.messaging.listener.lane_scheduler import Turns
-from casebridge.messaging.listener.lane_watcher import WakeUp
-from casebridge.messaging.listener.outcome_counts import Tally
+from casebridge.messaging.listener.claimed_buffer import ClaimedBuffer
+from casebridge.messaging.listener.lane_scheduler import LaneScheduler
+from casebridge.messaging.listener.lane_watcher import LaneWatcher
+from casebridge.messaging.listener.outcome_counts import OutcomeCounts
 from casebridge.messaging.listener.settler import Settled, Settler
-from casebridge.messaging.listener.worker import Handled, Worker
-from casebridge.messaging.outbox.pending_effects import Debt
+from casebridge.messaging.listener.worker import AttemptResult, Worker
+from casebridge.messaging.outbox.pending_effects import PendingEffects
 from casebridge.messaging.outbox.relay import Relay
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
@@ -50,27 +50,27 @@ class Listener:
     def __init__(
         self,
         queue: MeldingQ,
-        turns: Turns,
+        scheduler: LaneScheduler,
         worker: Worker,
         settler: Settler,
         relay: Relay,
         pauses: Pauses,
         settings: QueueSettings,
-        care: Callable[[], None],
+        retry_paused_credentials: Callable[[], None],
     ) -> None:
         self.owner = uuid.uuid4().hex
-        self.tally = Tally()
+        self.outcome_counts = OutcomeCounts()
         self._queue = queue
-        self._turns = turns
+        self._scheduler = scheduler
         self._worker = worker
         self._settler = settler
         self._relay = relay
         self._pauses = pauses
         self._settings = settings
-        self._care = care
+        self._retry_paused_credentials = retry_paused_credentials
         self._capacity = settings.workers * PREFETCH
         share = settings.institution_share if settings.workers >= SMALL_CREW else 1.0
-        self._line = Line(math.ceil(settings.workers * share))
+        self._buffer = ClaimedBuffer(math.ceil(settings.workers * share))
         self._most_held = math.ceil(self._capacity * share)
         self._paused: frozenset[str] = frozenset()
         self._paused_read_at = float("-inf")
@@ -79,26 +79,26 @@ class Listener:
         """Claimed and not settled: their leases are kept."""
         self._begun: Counter[str] = Counter()
         """Messages in the hands of a worker, by tenant."""
-        self._handled: list[Handled] = []
-        self._given_back: list[Handled] = []
+        self._handled: list[AttemptResult] = []
+        self._given_back: list[AttemptResult] = []
         self._refused: tuple[float, BaseException] | None = None
         """Since when the database takes no settlement, and what it says."""
-        self._debts: deque[Debt] = deque()
+        self._pending_effects: deque[PendingEffects] = deque()
         self._looked_around_at = float("-inf")
         self._wake = threading.Event()
         self._to_settle = threading.Event()
         self._to_deliver = threading.Event()
         self._ended = threading.Event()
 
-    def run(self, stop: threading.Event, *, until_idle: bool = False, limit: int | None = None) -> Tally:
+    def run(self, stop: threading.Event, *, until_idle: bool = False, limit: int | None = None) -> OutcomeCounts:
         """Work until `stop` is set; with `until_idle`, also end when nothing is due and nothing in work.
 
         `limit` bounds the number of messages. On return nothing is held: what was not begun is given back.
         """
         pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="worker")
         # Before the first claim: a batch may be over before the helper's first round, and nobody else may be there to care.
-        self._try(self._care)
-        self._queue.woken.append(self._hear)
+        self._try(self._retry_paused_credentials)
+        self._queue.subscribers.append(self._notified)
         helpers = self._helpers(patient=not until_idle)
         for helper in helpers:
             helper.start()
@@ -106,14 +106,14 @@ class Listener:
             self._claim_until(stop, pool, until_idle=until_idle, limit=limit)
         finally:
             self._shut_down(pool)
-            self._queue.woken.remove(self._hear)
+            self._queue.subscribers.remove(self._notified)
             self._ended.set()
-            for ring in (self._to_settle, self._to_deliver):
-                ring.set()
+            for signal in (self._to_settle, self._to_deliver):
+                signal.set()
             for helper in helpers:
                 helper.join(timeout=5.0)
             self._deliver_rest()
-        return self.tally
+        return self.outcome_counts
 
     def _helpers(self, *, patient: bool) -> list[threading.Thread]:
         work: dict[str, Callable[[], None]] = {
@@ -121,11 +121,11 @@ class Listener:
             "relay": self._deliver_until_ended,
             "lease": lambda: self._repeat(self._keep_leases, self._settings.lease_seconds / 3),
             "alerts": lambda: self._repeat(self._relay.send_alerts, LOOK_AROUND_SECONDS),
-            "care": lambda: self._repeat(self._care, LOOK_AROUND_SECONDS),
+            "care": lambda: self._repeat(self._retry_paused_credentials, LOOK_AROUND_SECONDS),
         }
         if patient:
-            bell = WakeUp(self._queue.lanes, self._hear, self._missed, self._settings.idle_poll_seconds)
-            work["bell"] = lambda: bell.run(self._ended)
+            watcher = LaneWatcher(self._queue.lanes, self._notified, self._missed, self._settings.idle_poll_seconds)
+            work["bell"] = lambda: watcher.run(self._ended)
         return [
             threading.Thread(target=self._until_ended, args=(name, target), name=name, daemon=True)
             for name, target in work.items()
@@ -140,8 +140,8 @@ class Listener:
                 logger.warning("the helper %s broke off, and begins anew", name)
                 log_defect(error)
                 self._ended.wait(AWAY_PAUSE)
-                for ring in (self._to_settle, self._to_deliver):
-                    ring.set()  # what it was called for is still to be done
+                for signal in (self._to_settle, self._to_deliver):
+                    signal.set()  # what it was called for is still to be done
 
     # Claiming and handing out
 
@@ -154,7 +154,7 @@ class Listener:
             room = self._room() if limit is None else min(self._room(), limit - claimed)
             messages, pause = self._claim(room, patient=not until_idle)
             with self._lock:
-                self._line.add(messages)
+                self._buffer.add(messages)
             claimed += len(messages)
             if messages:
                 sure = False
@@ -165,7 +165,7 @@ class Listener:
                 if sure or claimed == limit:
                     return
                 sure = True
-                self._turns.wake_all()
+                self._scheduler.scan_all()
                 continue
             self._wake.wait(pause)
             self._wake.clear()
@@ -176,7 +176,7 @@ class Listener:
             with self._lock:
                 if self._begun.total() >= self._settings.workers:
                     return
-                message = self._line.next(self._begun)
+                message = self._buffer.next(self._begun)
                 if message is None:
                     return
                 self._begun[message.tenant] += 1
@@ -190,7 +190,7 @@ class Listener:
         """How many more to claim: nothing, while there is enough at hand that a claim would hardly pay."""
         with self._lock:
             room = min(self._settings.group_size, self._capacity - len(self._held_beside_others()))
-            return 0 if len(self._line) > self._settings.workers else room
+            return 0 if len(self._buffer) > self._settings.workers else room
 
     def _claim(self, room: int, *, patient: bool) -> tuple[list[Message], float]:
         """Claim, or nothing; and how long to wait before the next look. Only a `patient` one waits for the database."""
@@ -198,7 +198,7 @@ class Listener:
             return [], LOOK_AROUND_SECONDS
         try:
             passing_over = self._read_paused() | self._busy()
-            messages = self._turns.take(self.owner, room, passing_over)
+            messages = self._scheduler.take(self.owner, room, passing_over)
         except BaseException as error:  # a document that nobody expects must not end the process, nor the others' work
             if not patient:
                 raise
@@ -206,8 +206,8 @@ class Listener:
             return [], AWAY_PAUSE
         with self._lock:
             self._held.update({message.key: message for message in messages})
-        self._worker.look_up(messages)
-        return messages, min(self._turns.seconds_to_wait(passing_over), LOOK_AROUND_SECONDS)
+        self._worker.prefetch(messages)
+        return messages, min(self._scheduler.seconds_to_wait(passing_over), LOOK_AROUND_SECONDS)
 
     def _read_paused(self) -> frozenset[str]:
         if time.monotonic() - self._paused_read_at > self._settings.idle_poll_seconds:
@@ -223,34 +223,34 @@ class Listener:
 
     def _held_beside_others(self) -> list[Message]:
         """Without those that are to be run alone: after a kill these are many and wait long."""
-        return [message for message in self._held.values() if not message.alone]
+        return [message for message in self._held.values() if not message.isolated]
 
-    def _hear(self, lanes: Iterable[Lane]) -> None:
-        self._turns.wake(lanes)
+    def _notified(self, lanes: Iterable[Lane]) -> None:
+        self._scheduler.notify(lanes)
         self._wake.set()
 
     def _missed(self) -> None:
-        self._turns.wake_all()
+        self._scheduler.scan_all()
         self._wake.set()
 
     # Handling and settling
 
     def _handle(self, message: Message) -> None:
-        handled: Handled | None = None
+        attempt: AttemptResult | None = None
         try:
-            handled = self._worker.handle(message)
+            attempt = self._worker.handle(message)
         finally:
             with self._lock:
                 self._begun[message.tenant] -= 1
-                self._line.ended(message)
-                if handled is None:
+                self._buffer.ended(message)
+                if attempt is None:
                     self._held.pop(message.key, None)
-                elif handled.given_back:
-                    self._given_back.append(handled)
+                elif attempt.given_back:
+                    self._given_back.append(attempt)
                 else:
-                    self._handled.append(handled)
-            if handled is None:
-                self.tally.add(Handled(message, None).outcome(None))
+                    self._handled.append(attempt)
+            if attempt is None:
+                self.outcome_counts.add(AttemptResult(message, None).outcome(None))
             self._to_settle.set()
             self._wake.set()
 
@@ -269,21 +269,21 @@ class Listener:
         with self._lock:
             batch = list(self._given_back)
         self._queue.release(
-            [handled.message for handled in batch], timedelta(seconds=self._settings.retry_base_seconds)
+            [attempt.message for attempt in batch], timedelta(seconds=self._settings.retry_base_seconds)
         )
         with self._lock:
             del self._given_back[: len(batch)]
         self._let_go(batch)
-        for handled in batch:
-            self.tally.add(handled.outcome(None))
+        for attempt in batch:
+            self.outcome_counts.add(attempt.outcome(None))
 
-    def _next_batch(self) -> list[Handled]:
+    def _next_batch(self) -> list[AttemptResult]:
         with self._lock:
             size = self._settings.group_size
             batch, self._handled = self._handled[:size], self._handled[size:]
         return batch
 
-    def _settle(self, batch: list[Handled]) -> bool:
+    def _settle(self, batch: list[AttemptResult]) -> bool:
         """Whether it is known what became of the batch. While the database is away it waits, as long as its leases last."""
         try:
             settled = self._settler.settle(batch)
@@ -292,7 +292,7 @@ class Listener:
                 return self._wait_with(batch, error)
             log_defect(error)
             if len(batch) > 1:
-                singly = [self._settle([handled]) for handled in batch]
+                singly = [self._settle([attempt]) for attempt in batch]
                 return all(singly)
             try:
                 settled = self._settler.settle_defective(batch[0], error)
@@ -305,14 +305,16 @@ class Listener:
         self._refused = None
         self._let_go(batch)
         for outcome in settled.outcomes:
-            self.tally.add(outcome)
+            self.outcome_counts.add(outcome)
             if outcome.due_at is not None:
-                self._turns.wake_at(Lane(outcome.institution, outcome.queue, outcome.exam_system), outcome.due_at)
-        self._debts.extend(settled.debts)
+                self._scheduler.scan_at_time(
+                    Lane(outcome.institution, outcome.queue, outcome.exam_system), outcome.due_at
+                )
+        self._pending_effects.extend(settled.pending_effects)
         self._to_deliver.set()
         return True
 
-    def _wait_with(self, batch: list[Handled], error: BaseException) -> bool:
+    def _wait_with(self, batch: list[AttemptResult], error: BaseException) -> bool:
         """Keep what cannot be settled now: whatever the database does not take, no message is at fault."""
         logger.warning("the database is away (%s): settling again soon", type(error).__name__)
         self._refused = self._refused or (time.monotonic(), error)
@@ -321,10 +323,10 @@ class Listener:
                 self._handled = [*batch, *self._handled]
         return False
 
-    def _let_go(self, batch: Iterable[Handled]) -> None:
+    def _let_go(self, batch: Iterable[AttemptResult]) -> None:
         with self._lock:
-            for handled in batch:
-                self._held.pop(handled.message.key, None)
+            for attempt in batch:
+                self._held.pop(attempt.message.key, None)
         self._wake.set()
 
     # Helpers beside the work
@@ -343,9 +345,9 @@ class Listener:
 
     def _deliver(self) -> None:
         """What was settled here first, and now and then what others left behind."""
-        while self._debts:
-            self._relay.deliver(self._debts[0])
-            self._debts.popleft()
+        while self._pending_effects:
+            self._relay.deliver(self._pending_effects[0])
+            self._pending_effects.popleft()
             self._look_around()
         self._look_around()
 
@@ -372,7 +374,7 @@ class Listener:
     def _shut_down(self, pool: ThreadPoolExecutor) -> None:
         """Finish what was begun, give back the rest."""
         with self._lock:
-            unbegun = self._line.take_all()
+            unbegun = self._buffer.take_all()
         if not self._try(lambda: self._queue.release(unbegun)):
             logger.warning("claimed messages wait for their lease to run out")
         with self._lock:

@@ -4,17 +4,17 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-from casebridge.messaging.listener.worker import Outcome
+from casebridge.messaging.listener.worker import SettledMessage
 
 
 @dataclass
-class Tally:
+class OutcomeCounts:
     """What a listener did: outcomes by queue, institution, status and code."""
 
     outcomes: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: SettledMessage) -> None:
         status = outcome.status.value if outcome.status else "left"
         with self._lock:
             self.outcomes[outcome.queue, outcome.institution, status, outcome.code or ""] += 1

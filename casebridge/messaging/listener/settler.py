@@ -23,14 +23,14 @@ from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, RateLi
 from casebridge.institutions.pauses import Pauses
 from casebridge.messaging.flow.retry import RetryPolicy, Verdict
 from casebridge.messaging.listener import audit_entries
-from casebridge.messaging.listener.worker import Handled, Outcome
+from casebridge.messaging.listener.worker import AttemptResult, SettledMessage
 from casebridge.messaging.outbox.channels import ALERT
-from casebridge.messaging.outbox.effect import Announcer, Settlement
-from casebridge.messaging.outbox.pending_effects import Debt
+from casebridge.messaging.outbox.effect import Announcer, Outcome
+from casebridge.messaging.outbox.pending_effects import PendingEffects
 from casebridge.messaging.queue.finished import Finished
 from casebridge.messaging.queue.malformed_documents import unwritable
 from casebridge.messaging.queue.meldingq import MeldingQ
-from casebridge.messaging.queue.message import Failure, Message, MessageStatus, OwedEffect, moment_of
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus, PendingEffect, moment_of
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ ALERT_FROM_ATTEMPT: Final = 3
 class Settled:
     """What became of a batch, and what its messages owe now."""
 
-    outcomes: list[Outcome]
-    debts: list[Debt]
+    outcomes: list[SettledMessage]
+    pending_effects: list[PendingEffects]
 
 
 class Settler:
@@ -68,39 +68,39 @@ class Settler:
         self._clock = clock
         self._relay_after = relay_after
 
-    def settle(self, batch: Sequence[Handled]) -> Settled:
+    def settle(self, batch: Sequence[AttemptResult]) -> Settled:
         """Write down what became of these messages. Raises the driver's errors: then nothing of it may be known."""
-        done = [handled for handled in batch if handled.error is None]
-        failed = [(handled, _Failed.of(handled, self._retry, self._clock)) for handled in batch if handled.error]
+        done = [attempt for attempt in batch if attempt.error is None]
+        failed = [(attempt, _Failed.of(attempt, self._retry, self._clock)) for attempt in batch if attempt.error]
         entries: list[AuditEntry] = []
-        for handled in batch:
-            entries += audit_entries.done(handled.message, handled.flow) if handled.flow else []
-        entries += [audit_entries.failed(handled.message, handled.flow, what.failure) for handled, what in failed]
+        for attempt in batch:
+            entries += audit_entries.done(attempt.message, attempt.flow) if attempt.flow else []
+        entries += [audit_entries.failed(attempt.message, attempt.flow, what.failure) for attempt, what in failed]
         self._audit.add(entries)
         crash_point("audit_written")
-        _conclude(batch)
+        _apply_to_cases(batch)
         crash_point("concluded")
         settled = self._finish(done) if done else Settled([], [])
-        settled.outcomes.extend(self._fail(handled, what) for handled, what in failed)
+        settled.outcomes.extend(self._fail(attempt, what) for attempt, what in failed)
         return settled
 
-    def settle_defective(self, handled: Handled, problem: BaseException) -> Settled:
+    def settle_defective(self, attempt: AttemptResult, problem: BaseException) -> Settled:
         """One message that could not be settled with what it came to: its attempt failed, and that is written with less.
 
         What cannot be written is left out: the audit's entries, the case's mark, what announcers want told, the new
         steps' results (a document has its limit). The message must not stay in nobody's hands, and people must hear of
         it. Raises the driver's errors while the database is away.
         """
-        message = handled.message
-        failed = Handled(message, handled.flow, handled.error or as_case_error(problem), "settle")
+        message = attempt.message
+        failed = AttemptResult(message, attempt.flow, attempt.error or as_case_error(problem), "settle")
         what = _Failed.of(failed, self._retry, self._clock)
         self._attempt(lambda: self._audit.add(audit_entries.done(message, failed.flow) if failed.flow else []))
         self._attempt(lambda: self._audit.add([audit_entries.failed(message, failed.flow, what.failure)]))
-        effects: list[OwedEffect] = []
+        effects: list[PendingEffect] = []
         if what.is_dead:
             self._attempt(lambda: failed.flow.set_aside(message, what.error) if failed.flow else None)
-            settlement = Settlement(MessageStatus.DEAD, failed.step, what.failure)
-            self._attempt(lambda: effects.extend(self._owed(message, settlement)))
+            outcome = Outcome(MessageStatus.DEAD, failed.step, what.failure)
+            self._attempt(lambda: effects.extend(self._owed(message, outcome)))
         effects += self._alerts_owed(failed, what)
         try:
             return Settled([self._write_failure(failed, what, effects)], [])
@@ -117,17 +117,17 @@ class Settler:
             log_defect(error)
         return Settled([self._bury(failed)], [])
 
-    def _bury(self, handled: Handled) -> Outcome:
+    def _bury(self, attempt: AttemptResult) -> SettledMessage:
         """Its document does not even take that it failed: left to its lease it would be run for ever, and nobody told."""
-        message, error = handled.message, unwritable()
+        message, error = attempt.message, unwritable()
         # Its code is not among the message's errors: no command finds it by that, as it would a message that is set aside.
-        self._alerts.owe(_alert(message, handled.step, error, set_aside=False))
+        self._alerts.owe(_alert(message, attempt.step, error, set_aside=False))
         try:
             self._queue.bury(message)
         except LeaseLostError:
             _tell_lost(message)
-            return handled.outcome(None)
-        return handled.outcome(MessageStatus.DEAD, error.code)
+            return attempt.outcome(None)
+        return attempt.outcome(MessageStatus.DEAD, error.code)
 
     @staticmethod
     def _attempt(write: Callable[[], None]) -> None:
@@ -139,61 +139,65 @@ class Settler:
                 raise
             log_defect(error)
 
-    def _finish(self, batch: Sequence[Handled]) -> Settled:
-        settlement = Settlement(MessageStatus.PROCESSED, "finished")
+    def _finish(self, batch: Sequence[AttemptResult]) -> Settled:
+        outcome = Outcome(MessageStatus.PROCESSED, "finished")
         finished = [
             Finished(
-                handled.message, self._owed(handled.message, settlement), handled.flow.forget if handled.flow else ()
+                attempt.message,
+                self._owed(attempt.message, outcome),
+                attempt.flow.dropped_results if attempt.flow else (),
             )
-            for handled in batch
+            for attempt in batch
         ]
         moved = self._queue.finish(finished, self._relay_after)
-        for handled in batch:
-            if handled.message.key in moved.lost:
-                _tell_lost(handled.message)
-                if handled.flow:
-                    handled.flow.late(handled.message)
+        for attempt in batch:
+            if attempt.message.key in moved.lost:
+                _tell_lost(attempt.message)
+                if attempt.flow:
+                    attempt.flow.on_lease_lost(attempt.message)
         return Settled(
             [
-                handled.outcome(None if handled.message.key in moved.lost else MessageStatus.PROCESSED)
-                for handled in batch
+                attempt.outcome(None if attempt.message.key in moved.lost else MessageStatus.PROCESSED)
+                for attempt in batch
             ],
-            moved.debts,
+            moved.pending_effects,
         )
 
-    def _fail(self, handled: Handled, what: "_Failed") -> Outcome:
-        message = handled.message
+    def _fail(self, attempt: AttemptResult, what: "_Failed") -> SettledMessage:
+        message = attempt.message
         if isinstance(what.error, AuthBrokenError):
-            self._stop_institution(message, handled.step, what.error)
-        effects: list[OwedEffect] = []
+            self._stop_institution(message, attempt.step, what.error)
+        effects: list[PendingEffect] = []
         if what.is_dead:
-            if handled.flow:
-                handled.flow.set_aside(message, what.error)
-            effects += self._owed(message, Settlement(MessageStatus.DEAD, handled.step, what.failure))
-        effects += self._alerts_owed(handled, what)
-        return self._write_failure(handled, what, effects)
+            if attempt.flow:
+                attempt.flow.set_aside(message, what.error)
+            effects += self._owed(message, Outcome(MessageStatus.DEAD, attempt.step, what.failure))
+        effects += self._alerts_owed(attempt, what)
+        return self._write_failure(attempt, what, effects)
 
-    def _alerts_owed(self, handled: Handled, what: "_Failed") -> list[OwedEffect]:
-        message, error = handled.message, what.error
+    def _alerts_owed(self, attempt: AttemptResult, what: "_Failed") -> list[PendingEffect]:
+        message, error = attempt.message, what.error
         if _is_overdue(message, what, self._retry.overdue):
             error = _for_long(error)
         elif not what.is_dead and not (what.verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
             return []
-        return [OwedEffect.of(message, ALERT, _alert(message, handled.step, error, set_aside=what.is_dead).body())]
+        return [PendingEffect.of(message, ALERT, _alert(message, attempt.step, error, set_aside=what.is_dead).body())]
 
-    def _write_failure(self, handled: Handled, what: "_Failed", effects: Sequence[OwedEffect]) -> Outcome:
-        message, verdict = handled.message, what.verdict
+    def _write_failure(
+        self, attempt: AttemptResult, what: "_Failed", effects: Sequence[PendingEffect]
+    ) -> SettledMessage:
+        message, verdict = attempt.message, what.verdict
         try:
             self._queue.fail(message, verdict.status, verdict.due_at, what.failure, effects, counts=verdict.counts)
         except LeaseLostError:
             _tell_lost(message)
-            return handled.outcome(None)
+            return attempt.outcome(None)
         crash_point("settled")
         logger.info(
             "case %s: %s failed with %s, now %s",
-            message.told_id, handled.step, what.error.code, verdict.status.value,
+            message.told_id, attempt.step, what.error.code, verdict.status.value,
         )  # fmt: skip
-        return handled.outcome(verdict.status, what.error.code, verdict.due_at)
+        return attempt.outcome(verdict.status, what.error.code, verdict.due_at)
 
     def _stop_institution(self, message: Message, step: str, error: AuthBrokenError) -> None:
         # The alert first: a pause without an alert would be silence, an alert without a pause is repeated and folded.
@@ -201,8 +205,8 @@ class Settler:
         if self._pauses.pause(message.institution, message.exam_system, error):
             logger.warning("%s is paused: %s", message.institution, error.code)
 
-    def _owed(self, message: Message, settlement: Settlement) -> list[OwedEffect]:
-        return [effect for announcer in self._announcers for effect in announcer(message, settlement)]
+    def _owed(self, message: Message, outcome: Outcome) -> list[PendingEffect]:
+        return [effect for announcer in self._announcers for effect in announcer(message, outcome)]
 
 
 @dataclass(frozen=True)
@@ -218,15 +222,15 @@ class _Failed:
         return self.verdict.status is MessageStatus.DEAD
 
     @classmethod
-    def of(cls, handled: Handled, retry: RetryPolicy, clock: Clock) -> "_Failed":
-        error, message, now = handled.error, handled.message, clock.now()
+    def of(cls, attempt: AttemptResult, retry: RetryPolicy, clock: Clock) -> "_Failed":
+        error, message, now = attempt.error, attempt.message, clock.now()
         if error is None:
             raise ValueError("only a failed attempt has a failure")
         verdict = retry.decide(error, message.attempts, now)
         if verdict.status is MessageStatus.DEAD and isinstance(error, TransientError):
             error = _given_up(error, message.attempts)
         failure = Failure(
-            now, message.attempts, handled.step, error.category.value, error.code, error.cause, error.next_action
+            now, message.attempts, attempt.step, error.category.value, error.code, error.cause, error.next_action
         )
         return cls(error, failure, verdict)
 
@@ -253,10 +257,10 @@ def _for_long(error: CaseError) -> CaseError:
     )
 
 
-def _conclude(batch: Sequence[Handled]) -> None:
-    flows = {handled.flow.queue: handled.flow for handled in batch if handled.flow}
+def _apply_to_cases(batch: Sequence[AttemptResult]) -> None:
+    flows = {attempt.flow.queue: attempt.flow for attempt in batch if attempt.flow}
     for queue, flow in flows.items():
-        flow.conclude([handled.message for handled in batch if handled.message.queue == queue])
+        flow.apply_to_cases([attempt.message for attempt in batch if attempt.message.queue == queue])
 
 
 def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = False) -> Alert:

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SettledMessage:
     """What became of one claimed message, for counting."""
 
     key: str
@@ -36,7 +36,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Handled:
+class AttemptResult:
     """A message whose steps were run, and the error that stopped them, if one did. It is still ours and not yet settled.
 
     `given_back`: the database did not take what the steps had to write. That is no attempt, and what was done is done again.
@@ -48,9 +48,13 @@ class Handled:
     step: str = "finished"
     given_back: bool = False
 
-    def outcome(self, status: MessageStatus | None, code: str | None = None, due_at: datetime | None = None) -> Outcome:
+    def outcome(
+        self, status: MessageStatus | None, code: str | None = None, due_at: datetime | None = None
+    ) -> SettledMessage:
         message = self.message
-        return Outcome(message.key, message.queue, message.institution, status, code, due_at, message.exam_system)
+        return SettledMessage(
+            message.key, message.queue, message.institution, status, code, due_at, message.exam_system
+        )
 
 
 class Worker:
@@ -62,7 +66,7 @@ class Worker:
         self._clock = clock
         self._maximum_attempts = maximum_attempts
 
-    def look_up(self, messages: Iterable[Message]) -> None:
+    def prefetch(self, messages: Iterable[Message]) -> None:
         """Read what claimed messages begin with, for each queue at once. Never raises: the steps read for themselves, too."""
         by_queue: dict[str, list[Message]] = {}
         for message in messages:
@@ -70,14 +74,14 @@ class Worker:
         for queue, its_messages in by_queue.items():
             try:
                 if flow := self._flows.get(queue):
-                    flow.look_up(its_messages)
+                    flow.prefetch(its_messages)
             except BaseException as error:  # noqa: BLE001 one message's defect must not hold up the others
                 if is_away(error):
                     logger.warning("the database is away (%s)", type(error).__name__)
                 else:
                     log_defect(error)
 
-    def handle(self, message: Message) -> Handled | None:
+    def handle(self, message: Message) -> AttemptResult | None:
         """Run the message's steps. Never raises, whatever a step or a library does: a defect is a failed attempt like any other.
 
         `None` says that the message is its new owner's by now.
@@ -89,31 +93,31 @@ class Worker:
             logger.warning("case %s: another worker has taken over", message.told_id)
         except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
             if not is_away(error):
-                return Handled(message, flow, as_case_error(error), "handle")
+                return AttemptResult(message, flow, as_case_error(error), "handle")
             # What was written down stays in the message; whoever claims it later resumes there.
             logger.warning("case %s: the database is away (%s)", message.told_id, type(error).__name__)
-            return Handled(message, flow, given_back=True)
+            return AttemptResult(message, flow, given_back=True)
         return None
 
-    def _handle(self, message: Message, flow: Flow | None) -> Handled:
+    def _handle(self, message: Message, flow: Flow | None) -> AttemptResult:
         if message.unreadable:
-            return Handled(message, flow, unreadable(message.unreadable), STEP)
+            return AttemptResult(message, flow, unreadable(message.unreadable), STEP)
         if flow is None:
-            return Handled(message, None, _no_flow(), "choose_flow")
+            return AttemptResult(message, None, _no_flow(), "choose_flow")
         if message.not_stored:
-            return Handled(message, flow, _not_stored(message.not_stored), "accept")
-        if message.alone:
-            self._queue.begin_alone(message)
+            return AttemptResult(message, flow, _not_stored(message.not_stored), "accept")
+        if message.isolated:
+            self._queue.begin_isolated(message)
         if message.attempts > self._maximum_attempts:
-            return Handled(message, flow, _crashed_too_often(self._maximum_attempts), next_step(flow, message))
+            return AttemptResult(message, flow, _crashed_too_often(self._maximum_attempts), next_step(flow, message))
         try:
             run_steps(flow, message, self._clock, lambda steps: self._queue.record_steps(message, steps))
         except StepFailedError as failed:
             cause = failed.__cause__ or failed
             if isinstance(cause, LeaseLostError) or is_away(cause):
                 raise cause from None
-            return Handled(message, flow, as_case_error(cause), failed.step)
-        return Handled(message, flow)
+            return AttemptResult(message, flow, as_case_error(cause), failed.step)
+        return AttemptResult(message, flow)
 
 
 def next_step(flow: Flow, message: Message) -> str:

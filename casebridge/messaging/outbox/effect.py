@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from casebridge.messaging.queue.message import Failure, Message, MessageStatus, OwedEffect
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus, PendingEffect
 
 
 @dataclass(frozen=True)
-class Settlement:
+class Outcome:
     """What became of one attempt: the new status, the step it came to, and what went wrong, if anything did."""
 
     status: MessageStatus
@@ -21,7 +21,7 @@ class Settlement:
     failure: Failure | None = None
 
 
-Announcer = Callable[[Message, Settlement], Sequence[OwedEffect]]
+Announcer = Callable[[Message, Outcome], Sequence[PendingEffect]]
 """What is owed for a settlement. Called for `processed` and `dead`; pure but for drawing the effects' ids."""
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from casebridge.clock import Clock
 from casebridge.messaging.outbox.channels import LOG_INDEX
-from casebridge.messaging.outbox.effect import Settlement
-from casebridge.messaging.queue.message import Message, MessageStatus, OwedEffect
+from casebridge.messaging.outbox.effect import Outcome
+from casebridge.messaging.queue.message import Message, MessageStatus, PendingEffect
 
 
 class OutcomeIndex:
@@ -14,7 +14,7 @@ class OutcomeIndex:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def __call__(self, message: Message, settlement: Settlement) -> Sequence[OwedEffect]:
+    def __call__(self, message: Message, outcome: Outcome) -> Sequence[PendingEffect]:
         body = {
             "time": self._clock.now().isoformat(),
             "correlationId": message.correlation_id,
@@ -23,12 +23,12 @@ class OutcomeIndex:
             "env": message.env,
             "examSys": message.exam_system,
             "submodule": message.queue,
-            "step": settlement.step,
-            "success": settlement.status is MessageStatus.PROCESSED,
-            "code": settlement.failure.code if settlement.failure else None,
+            "step": outcome.step,
+            "success": outcome.status is MessageStatus.PROCESSED,
+            "code": outcome.failure.code if outcome.failure else None,
             # Our own sentences: they name the exam, flow or request that it is about.
-            "cause": settlement.failure.cause if settlement.failure else None,
-            "nextAction": settlement.failure.next_action if settlement.failure else None,
+            "cause": outcome.failure.cause if outcome.failure else None,
+            "nextAction": outcome.failure.next_action if outcome.failure else None,
             "attempts": message.attempts,
         }
-        return [OwedEffect.of(message, LOG_INDEX, body)]
+        return [PendingEffect.of(message, LOG_INDEX, body)]

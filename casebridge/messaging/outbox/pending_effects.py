@@ -34,7 +34,7 @@ Effect = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Debt:
+class PendingEffects:
     """What one message owes. `since` is when it was settled, as far as its document tells."""
 
     key: str
@@ -54,7 +54,7 @@ class Debt:
         return time.monotonic() < self.held_until
 
     @classmethod
-    def of(cls, document: Document, held_until: float, *, processed: bool) -> "Debt":
+    def of(cls, document: Document, held_until: float, *, processed: bool) -> "PendingEffects":
         since = moment_of(document, "finishedAt") or moment_of(document, "enqueuedAt") or LONG_AGO
         correlation_id, institution, org_id, queue = (
             value if isinstance(value := document.get(name), str) else UNKNOWN
@@ -64,7 +64,7 @@ class Debt:
         return cls(document["_id"], correlation_id, since, effects, processed, held_until, institution, org_id, queue)
 
 
-class OwedEffects:
+class PendingEffectStore:
     """Reads and strikes out owed effects in both collections of the queue."""
 
     def __init__(self, database: Database, clock: Clock, served: ServedEnvironment = EVERY_ENVIRONMENT) -> None:
@@ -74,14 +74,14 @@ class OwedEffects:
         self._processed = database.processed_messages
         self._clock = clock
 
-    def claim(self, limit: int, hold: timedelta) -> list[Debt]:
+    def claim(self, limit: int, hold: timedelta) -> list[PendingEffects]:
         """Debts that no relay works on, held from other relays for `hold`."""
         held_until = time.monotonic() + hold.total_seconds()
         live = self._claim(self._messages, limit, hold)
         moved = self._move_processed([row for row in live if row.get("status") == MessageStatus.PROCESSED.value])
         processed = moved + self._claim(self._processed, limit, hold)
-        return [Debt.of(row, held_until, processed=False) for row in live if row not in moved] + [
-            Debt.of(row, held_until, processed=True) for row in processed
+        return [PendingEffects.of(row, held_until, processed=False) for row in live if row not in moved] + [
+            PendingEffects.of(row, held_until, processed=True) for row in processed
         ]
 
     def hasten(self) -> None:
@@ -160,32 +160,36 @@ class OwedEffects:
         return rows
 
     def strike_out(
-        self, debt: Debt, still_owed: frozenset[str], retry_at: datetime, undeliverable: Sequence[Effect] = ()
+        self,
+        pending: PendingEffects,
+        still_owed: frozenset[str],
+        retry_at: datetime,
+        undeliverable: Sequence[Effect] = (),
     ) -> None:
         """Strike out what was delivered. `still_owed` are the ids of the rest, which is tried again at `retry_at`.
 
         `undeliverable` is what no channel can ever take: it is owed no more, and stays in sight in the message's `undelivered`.
         """
-        gone = [effect["id"] for effect in debt.effects if effect["id"] not in still_owed]
+        gone = [effect["id"] for effect in pending.effects if effect["id"] not in still_owed]
         aside: Document = {}
         marked: Document = {}
         if undeliverable:
             aside = {"$addToSet": {"undelivered": {"$each": [dict(effect) for effect in undeliverable]}}}
             marked = {"undeliveredAt": self._clock.now()}
-        collection = self._processed if debt.processed else self._messages
+        collection = self._processed if pending.processed else self._messages
         change: Document
         if still_owed:
             change = {"$pull": {"effects": {"id": {"$in": gone}}}, "$set": {"effectsDueAt": retry_at, **marked}}
-            collection.update_one({"_id": debt.key}, {**change, **aside})
-        elif debt.processed:
+            collection.update_one({"_id": pending.key}, {**change, **aside})
+        elif pending.processed:
             # Nothing is added to a processed message any more.
             change = {"$set": {"effects": [], **marked}, "$unset": {"effectsDueAt": "", "relay": ""}}
-            collection.update_one({"_id": debt.key}, {**change, **aside})
+            collection.update_one({"_id": pending.key}, {**change, **aside})
         else:
             # A live message may owe something new by now: only one that owes nothing is at rest.
             change = {"$pull": {"effects": {"id": {"$in": gone}}}, **({"$set": marked} if marked else {})}
-            collection.update_one({"_id": debt.key}, {**change, **aside})
-            at_rest = {"_id": debt.key, "effects": {"$size": 0}}
+            collection.update_one({"_id": pending.key}, {**change, **aside})
+            at_rest = {"_id": pending.key, "effects": {"$size": 0}}
             collection.update_one(at_rest, {"$unset": {"effectsDueAt": "", "relay": ""}})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from casebridge.messaging.queue.message import Message, OwedEffect
+from casebridge.messaging.queue.message import Message, PendingEffect
 from casebridge.personal_data import Personal
 
 KAFKA: Final = "kafka"
@@ -25,9 +25,9 @@ class Publication:
     value: Personal[bytes | None] = field(repr=False)
     headers: Personal[tuple[tuple[str, bytes | None], ...]] = field(default=(), repr=False)
 
-    def owed_by(self, message: Message) -> OwedEffect:
+    def owed_by(self, message: Message) -> PendingEffect:
         """Owed for this claim of the message; its id also travels in a header, in place of one of that name that was there."""
-        effect_id = OwedEffect.id_of(message, KAFKA)
+        effect_id = PendingEffect.id_of(message, KAFKA)
         headers = [(name, value) for name, value in self.headers if name.lower() != EFFECT_ID]
         body = {
             "topic": self.topic,
@@ -35,7 +35,7 @@ class Publication:
             "value": self.value,
             "headers": [[name, value] for name, value in (*headers, (EFFECT_ID, effect_id.encode()))],
         }
-        return OwedEffect(effect_id, KAFKA, body)
+        return PendingEffect(effect_id, KAFKA, body)
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> "Publication":

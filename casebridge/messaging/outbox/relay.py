@@ -23,7 +23,7 @@ from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.errors import CaseError, PermanentError
 from casebridge.messaging.outbox.effect import EffectChannel
-from casebridge.messaging.outbox.pending_effects import Debt, Effect, OwedEffects
+from casebridge.messaging.outbox.pending_effects import Effect, PendingEffects, PendingEffectStore
 from casebridge.messaging.queue.message import UNKNOWN
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Relay:
 
     def __init__(
         self,
-        owed: OwedEffects,
+        owed: PendingEffectStore,
         channels: Mapping[str, EffectChannel],
         alerts: AlertOutbox,
         blacklist: Blacklist,
@@ -55,7 +55,7 @@ class Relay:
         retry: timedelta,
     ) -> None:
         """`channels` deliver effects by kind; one of an unknown kind waits for a version that knows it."""
-        self._owed = owed
+        self._store = owed
         self._channels = channels
         self._alerts = alerts
         self._blacklist = blacklist
@@ -77,11 +77,11 @@ class Relay:
         owing = 0
         self._hasten()
         while owing < GROUP:
-            debts = self._owed.claim(AT_ONCE, self._hold)
-            for debt in debts:
-                self.deliver(debt)
-            owing += len(debts)
-            if len(debts) < AT_ONCE:
+            batch = self._store.claim(AT_ONCE, self._hold)
+            for pending in batch:
+                self.deliver(pending)
+            owing += len(batch)
+            if len(batch) < AT_ONCE:
                 break
         return owing
 
@@ -89,40 +89,40 @@ class Relay:
         """Now and then only: it mends what a hand or another program stored, and costs three writes."""
         if time.monotonic() - self._hastened_at < HASTEN_SECONDS:
             return
-        self._owed.hasten()
+        self._store.hasten()
         self._alerts.hasten()
         self._hastened_at = time.monotonic()
 
-    def deliver(self, debt: Debt) -> None:
+    def deliver(self, pending: PendingEffects) -> None:
         """Deliver what one message owes, and strike it out before anything else is delivered. Raises while the database is away.
 
         So a process that dies leaves at most one message's effects in doubt. One that was frozen for longer than it holds the
-        debt leaves it to the relay that has it by now.
+        pending effects leaves them to the relay that has it by now.
         """
-        if not debt.is_held:
+        if not pending.is_held:
             return
         try:
-            self._deliver(debt)
+            self._deliver(pending)
         except BaseException as error:
             if is_away(error):
                 raise
             log_defect(error)  # it is owed still; the others must not wait for it
 
-    def _deliver(self, debt: Debt) -> None:
+    def _deliver(self, pending: PendingEffects) -> None:
         undeliverable: list[Effect] = []
         still_owed: set[str] = set()
-        for effect in debt.effects:
+        for effect in pending.effects:
             try:
-                if not self._is_settled(debt, effect):
+                if not self._is_settled(pending, effect):
                     still_owed.add(effect["id"])
             except PermanentError as error:
-                self._tell_undeliverable(debt, effect, error)
+                self._tell_undeliverable(pending, effect, error)
                 undeliverable.append(effect)
         crash_point("effect_delivered")
-        self._owed.strike_out(debt, frozenset(still_owed), self._clock.now() + self._retry, undeliverable)
-        self._delivered.difference_update(effect["id"] for effect in debt.effects)
+        self._store.strike_out(pending, frozenset(still_owed), self._clock.now() + self._retry, undeliverable)
+        self._delivered.difference_update(effect["id"] for effect in pending.effects)
 
-    def _is_settled(self, debt: Debt, effect: Effect) -> bool:
+    def _is_settled(self, pending: PendingEffects, effect: Effect) -> bool:
         """Deliver one effect, unless this process has done so and could not strike it out; whether nothing is owed any more.
 
         Raises `PermanentError` if it can never be delivered.
@@ -131,7 +131,7 @@ class Relay:
             return True
         kind = effect["kind"]
         if time.monotonic() < self._away_until.get(kind, 0.0):
-            return self._given_up(debt, effect)
+            return self._given_up(pending, effect)
         channel = self._channels.get(kind)
         try:
             left = channel.deliver([effect]) if channel else {effect["id"]: "casebridge.no_channel"}
@@ -149,8 +149,8 @@ class Relay:
             return True
         # What did not answer may have arrived all the same: nothing else is put at that risk for a while.
         self._away_until[kind] = time.monotonic() + self._retry.total_seconds()
-        logger.info("case %s: %s not delivered: %s", told_id(debt.correlation_id), kind, left[effect["id"]])
-        return self._given_up(debt, effect)
+        logger.info("case %s: %s not delivered: %s", told_id(pending.correlation_id), kind, left[effect["id"]])
+        return self._given_up(pending, effect)
 
     def _met_a_defect(self, effect: Effect, error: BaseException) -> bool:
         """Of the channel with this effect: tried a few times, alone. Raises `PermanentError` in the end."""
@@ -165,23 +165,23 @@ class Relay:
             "Report it with the case id: it stands in the message's field undelivered, and the case itself goes on.",
         )
 
-    def _tell_undeliverable(self, debt: Debt, effect: Effect, error: PermanentError) -> None:
+    def _tell_undeliverable(self, pending: PendingEffects, effect: Effect, error: PermanentError) -> None:
         """Log and alert, before it is struck out."""
-        logger.warning("case %s: %s is set aside: %s", told_id(debt.correlation_id), effect["kind"], error.code)
+        logger.warning("case %s: %s is set aside: %s", told_id(pending.correlation_id), effect["kind"], error.code)
         self._alerts.owe(
             Alert.of(
                 error,
-                institution=debt.institution,
-                org_id=debt.org_id,
-                submodule=debt.queue,
+                institution=pending.institution,
+                org_id=pending.org_id,
+                submodule=pending.queue,
                 step="deliver_effect",
-                cases={} if debt.correlation_id == UNKNOWN else {debt.correlation_id: ""},
+                cases={} if pending.correlation_id == UNKNOWN else {pending.correlation_id: ""},
             )
         )
 
-    def _given_up(self, debt: Debt, effect: Effect) -> bool:
+    def _given_up(self, pending: PendingEffects, effect: Effect) -> bool:
         channel = self._channels.get(effect["kind"])
-        return channel is not None and channel.may_be_given_up and self._clock.now() - debt.since > self._give_up
+        return channel is not None and channel.may_be_given_up and self._clock.now() - pending.since > self._give_up
 
     def send_alerts(self) -> int:
         """Send the folded alerts that are due; return how many people were told."""

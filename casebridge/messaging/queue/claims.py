@@ -2,7 +2,7 @@
 
 A fresh claim charges an attempt. Taking over a message whose worker was lost costs none: it had not failed, and most of
 what a process has in hand when it dies was only waiting there. Whatever was lost twice in a row is run alone
-(`Message.alone`), and only what is lost while it was alone is charged (`begin_alone`): so a message that kills its
+(`Message.isolated`), and only what is lost while it was alone is charged (`begin_isolated`): so a message that kills its
 process uses up its own attempts and nobody else's, and no claim costs a write more.
 """
 
@@ -22,17 +22,17 @@ from casebridge.database import Database, Document
 from casebridge.database_faults import is_away
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.queue.lanes import Lane
-from casebridge.messaging.queue.malformed_documents import CLAIM_FIELDS, OddDocuments
+from casebridge.messaging.queue.malformed_documents import CLAIM_FIELDS, MalformedDocuments
 from casebridge.messaging.queue.message import LONG_AGO, UNFINISHED, Message, MessageStatus, is_text, moment_of
 
 BLOCKED_WAIT: Final = timedelta(seconds=1)
-ALONE_FROM: Final = 2
+ISOLATED_FROM: Final = 2
 """So often in a row a message is taken over before it is run alone: a kill of its worker is most often no fault of any
 message."""
 
 
 @dataclass
-class Look:
+class LaneScan:
     """How far one process looks into a lane: the oldest messages first, without reading the whole crowd behind them.
 
     Some servers read all that matches before they sort; a bound on `dueAt` keeps what matches near to what is wanted.
@@ -67,37 +67,37 @@ class Claims:
     """Part of `MeldingQ`. Thread-safe; holds no state but the collections and the clock."""
 
     def __init__(
-        self, database: Database, clock: Clock, lease: timedelta, wake: Callable[[Iterable[Lane]], None]
+        self, database: Database, clock: Clock, lease: timedelta, notify: Callable[[Iterable[Lane]], None]
     ) -> None:
-        """`wake` is told of lanes into which a message was put."""
+        """`notify` is told of lanes into which a message was put."""
         self._messages = database.messages
         self._processed = database.processed_messages
-        self._odd = OddDocuments(database, clock, lambda document: wake([Lane.of(document)]))
+        self._malformed = MalformedDocuments(database, clock, lambda document: notify([Lane.of(document)]))
         self._clock = clock
         self._lease = lease
 
-    def claim(self, owner: str, limit: int, looks: Sequence[Look]) -> list[Message]:
+    def claim(self, owner: str, limit: int, scans: Sequence[LaneScan]) -> list[Message]:
         """Take up to `limit` due messages of these lanes for `owner`; each lane has the same share of it."""
         held_until, now = time.monotonic() + self._lease.total_seconds(), self._clock.now()
         due: list[Document] = []
-        for place, look in enumerate(looks):
-            share = -(-(limit - len(due)) // (len(looks) - place))
-            due += self._due(look, share, now) if share > 0 else []
-        due = self._odd.claimable(due, now)
+        for place, scan in enumerate(scans):
+            share = -(-(limit - len(due)) // (len(scans) - place))
+            due += self._due(scan, share, now) if share > 0 else []
+        due = self._malformed.claimable(due, now)
         messages = self._take(owner, self._first_of_each_case(due, now), now)
         for message in messages:
             message.held_until = held_until
         return messages
 
-    def _due(self, look: Look, wanted: int, now: datetime) -> list[Document]:
+    def _due(self, scan: LaneScan, wanted: int, now: datetime) -> list[Document]:
         while True:
-            until = look.until(now)
-            selection = {**look.lane.selection(), "dueAt": {"$lte": until}}
+            until = scan.until(now)
+            selection = {**scan.lane.selection(), "dueAt": {"$lte": until}}
             found = list(self._messages.find(selection, CLAIM_FIELDS).sort("dueAt", 1).limit(wanted))
             if len(found) == wanted or until == now:
                 break
-            look.reach *= 4
-        look.found(found, wanted)
+            scan.reach *= 4
+        scan.found(found, wanted)
         return found
 
     def _take(self, owner: str, free: list[Document], now: datetime) -> list[Message]:
@@ -134,7 +134,7 @@ class Claims:
         messages = [Message.from_document(document) for document in claimed]
         for message in messages:
             message.taken_over = message.key in lost
-            message.alone = message.stored.get("takenOver", 0) >= ALONE_FROM
+            message.isolated = message.stored.get("takenOver", 0) >= ISOLATED_FROM
         return messages
 
     def _mark(self, keys: list[str], now: datetime, change: Document) -> None:
@@ -150,9 +150,9 @@ class Claims:
                 if len(keys) > 1:
                     self._mark([key], now, change)
                 else:
-                    self._odd.set_aside({"_id": key, "dueAt": {"$lte": now}}, ["some field"])
+                    self._malformed.set_aside({"_id": key, "dueAt": {"$lte": now}}, ["some field"])
 
-    def begin_alone(self, message: Message) -> None:
+    def begin_isolated(self, message: Message) -> None:
         """Called before a message is run with nothing beside it: charge the attempt if it was lost the last time, too.
 
         Raises `LeaseLostError`.
@@ -197,7 +197,7 @@ class Claims:
         """Let blocked messages wait, so that they do not crowd the front of the queue.
 
         One in work may be done in a moment, whatever its lease; one that waits for its next attempt is waited for. One that is
-        due only far ahead is soon adopted (`OddDocuments`).
+        due only far ahead is soon adopted (`MalformedDocuments`).
         """
         for document in blocked:
             until = now + BLOCKED_WAIT

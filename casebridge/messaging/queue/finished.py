@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from casebridge.database import Document
-from casebridge.messaging.outbox.pending_effects import Debt
-from casebridge.messaging.queue.message import Message, MessageStatus, OwedEffect, is_effect
+from casebridge.messaging.outbox.pending_effects import PendingEffects
+from casebridge.messaging.queue.message import Message, MessageStatus, PendingEffect, is_effect
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Finished:
     """A message whose flow is done, and what is to be kept of it."""
 
     message: Message
-    effects: Sequence[OwedEffect] = ()
-    forget: Sequence[str] = ()
+    effects: Sequence[PendingEffect] = ()
+    dropped_results: Sequence[str] = ()
     """Paths of step results that are no longer needed."""
 
     @property
@@ -24,9 +24,9 @@ class Finished:
         before = [effect for effect in self.message.stored.get("effects", ()) if is_effect(effect)]
         return (*before, *(effect.document() for effect in self.effects))
 
-    def debt(self, now: datetime, held_until: float) -> Debt:
+    def pending_effects(self, now: datetime, held_until: float) -> PendingEffects:
         message = self.message
-        return Debt(
+        return PendingEffects(
             message.key,
             message.correlation_id,
             now,
@@ -40,12 +40,12 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Moved:
+class FinishResult:
     """What became of messages whose flows are done."""
 
     lost: set[str]
     """The keys of those that another worker has taken over."""
-    debts: list[Debt]
+    pending_effects: list[PendingEffects]
     """What those owe that were written by this very call. Of one that stood there already, because the answer to an earlier try
     was lost, nobody can tell how long ago: another relay may be at it, and finds it by itself."""
 
@@ -55,8 +55,8 @@ def processed_document(finished: Finished, now: datetime, relay_after: timedelta
     message = finished.message
     document = {name: value for name, value in message.stored.items() if name not in ("dueAt", "owner", "claim")}
     steps = {name: step.document() for name, step in message.steps.items()}
-    for path in finished.forget:
-        _forget(steps, path.split("."))
+    for path in finished.dropped_results:
+        _drop(steps, path.split("."))
     document |= {
         "status": MessageStatus.PROCESSED.value,
         "steps": steps,
@@ -71,7 +71,7 @@ def processed_document(finished: Finished, now: datetime, relay_after: timedelta
     return document
 
 
-def _forget(values: Document, path: Sequence[str]) -> None:
+def _drop(values: Document, path: Sequence[str]) -> None:
     *parents, last = path
     for parent in parents:
         values = values.get(parent, {})

@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
-from casebridge.messaging.queue.malformed_documents import DATE, OddDocuments, due_kind, is_never_found
+from casebridge.messaging.queue.malformed_documents import DATE, MalformedDocuments, due_kind, is_never_found
 from casebridge.messaging.queue.message import LONGEST_NAME, is_name, is_text
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.tenant import normal_institution, tenant_key
@@ -27,7 +27,7 @@ NAMES: Final = ("institution", "queue", "examSystem")
 class Lane:
     """One tenant's messages in one queue. A field is `None` for documents that lack it.
 
-    A ring of an earlier version names no exam system: it is heard as one for all of them (`rings`).
+    A ring of an earlier version names no exam system: it is heard as one for all of them (`covers`).
     """
 
     institution: str | None
@@ -48,7 +48,7 @@ class Lane:
             or (self.institution is not None and normal_institution(self.institution) in keys)
         )
 
-    def rings(self, other: "Lane") -> bool:
+    def covers(self, other: "Lane") -> bool:
         """Whether a ring for this lane may mean the other one."""
         return (self.institution, self.queue) == (other.institution, other.queue) and self.exam_system in (
             None,
@@ -69,20 +69,20 @@ class Lanes:
         self._messages = database.messages
         self.collection = database.lanes
         self._clock = clock
-        self._odd = OddDocuments(database, clock)
+        self._malformed = MalformedDocuments(database, clock)
 
-    def ring(self, lanes: Iterable[Lane]) -> None:
+    def notify(self, lanes: Iterable[Lane]) -> None:
         """Tell every process that something waits in these lanes. Losing a ring costs time and never a message."""
         now = self._clock.now()
-        rings = [
+        covers = [
             UpdateOne({"_id": lane.selection()}, {"$set": {"wokenAt": now}}, upsert=True)
             for lane in sorted(set(lanes), key=str)
         ]
         try:
-            self.collection.bulk_write(rings, ordered=False)
+            self.collection.bulk_write(covers, ordered=False)
         except BulkWriteError:
             # Two processes made the same new lane at once: by now it is there.
-            self.collection.bulk_write(rings, ordered=False)
+            self.collection.bulk_write(covers, ordered=False)
 
     def read(self) -> list[Document]:
         """All lanes that were ever rung: some hundred small documents at most."""
@@ -94,8 +94,8 @@ class Lanes:
         Messages that no claim would find are adopted, or set aside, on the way, whosever they are.
         """
         groups = self._groups()
-        adopted = self._odd.adopt() if any(is_never_found(group) for group in groups) else 0
-        if self._odd.respell(groups) + adopted:
+        adopted = self._malformed.adopt() if any(is_never_found(group) for group in groups) else 0
+        if self._malformed.respell(groups) + adopted:
             groups = self._groups()
         found = [group for group in groups if group["due"] == DATE and _has_a_name(group)]
         return {lane for group in found if self.serves(lane := Lane.of(group))}

@@ -29,7 +29,7 @@ from casebridge.messaging.queue.message import (
     Failure,
     Message,
     MessageStatus,
-    OwedEffect,
+    PendingEffect,
     is_count,
     is_key,
     is_name,
@@ -111,7 +111,7 @@ def check_payload(message: Message, fields: Mapping[str, type]) -> None:
         raise unreadable(wanting)
 
 
-class OddDocuments:
+class MalformedDocuments:
     """Finds, mends and sets aside. Thread-safe; each change names what was seen, so that no other's work is touched.
 
     Whatever one document brings out, the others are seen to: only that the database is away is raised.
@@ -240,7 +240,7 @@ class OddDocuments:
         # Only the names that are told; `institution` may be among those that nobody knows.
         told = Message.from_document({"_id": name_of_key(stored["_id"]), **said})
         alert = _alert(told, error)
-        effect = OwedEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
+        effect = PendingEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
         logger.warning("a message is set aside (%s): %s", error.code, error.cause)
         self._audit.add([audit_entries.failed(told, None, failure)])
         self._messages.update_one(
@@ -300,8 +300,8 @@ def is_never_found(group: Mapping[str, Any]) -> bool:
     if status is None:
         return True
     is_named = is_name(group.get("institution")) and is_name(group.get("queue"))
-    is_odd = group.get("due") != DATE or not is_named or not _is_name_or_none(group.get("examSystem"))
-    return status in UNFINISHED and is_odd
+    is_malformed = group.get("due") != DATE or not is_named or not _is_name_or_none(group.get("examSystem"))
+    return status in UNFINISHED and is_malformed
 
 
 def _is_name_or_none(value: object) -> bool:

@@ -18,8 +18,8 @@ from casebridge.crash_points import crash_point
 from casebridge.database import Database, Document, insert_absent
 from casebridge.database_faults import is_away
 from casebridge.errors import LeaseLostError
-from casebridge.messaging.queue.claims import Claims, Look
-from casebridge.messaging.queue.finished import Finished, Moved, processed_document
+from casebridge.messaging.queue.claims import Claims, LaneScan
+from casebridge.messaging.queue.finished import Finished, FinishResult, processed_document
 from casebridge.messaging.queue.interventions import Chosen, Interventions
 from casebridge.messaging.queue.lanes import Lane, Lanes
 from casebridge.messaging.queue.malformed_documents import SMALLEST_DEATH
@@ -30,7 +30,7 @@ from casebridge.messaging.queue.message import (
     Message,
     MessageStatus,
     NewMessage,
-    OwedEffect,
+    PendingEffect,
     StepRecord,
     is_key,
     is_text,
@@ -58,10 +58,10 @@ class MeldingQ:
         self._processed = database.processed_messages
         self._received_keys = database.received_keys
         self._clock = clock
-        self._claims = Claims(database, clock, lease, self.wake)
+        self._claims = Claims(database, clock, lease, self.notify)
         self._interventions = Interventions(database, clock)
         self.lanes = Lanes(database, clock, served)
-        self.woken: list[Callable[[Iterable[Lane]], None]] = []
+        self.subscribers: list[Callable[[Iterable[Lane]], None]] = []
         """Who in this process wants to hear at once when something was put into a lane."""
 
     # Accept: into the inbox, once
@@ -95,7 +95,7 @@ class MeldingQ:
             ],
         )
         crash_point("keys_written")
-        self.wake(Lane.of(document) for document in documents)
+        self.notify(Lane.of(document) for document in documents)
         return [key for key in candidates if key not in refused]
 
     def _store(self, documents: list[Document]) -> set[str]:
@@ -113,31 +113,31 @@ class MeldingQ:
             return known - {document["_id"] for document in self._messages.find(ours, {"_id": 1})}
         return insert_absent(self._messages, [without_content(documents[0], problem)])
 
-    def wake(self, lanes: Iterable[Lane]) -> None:
+    def notify(self, lanes: Iterable[Lane]) -> None:
         """Something may be due in these lanes: tell those who wait, here and in other processes."""
-        if rung := set(lanes):
-            for hear in self.woken:
-                hear(rung)
-            self.lanes.ring(rung)
+        if notified := set(lanes):
+            for notify in self.subscribers:
+                notify(notified)
+            self.lanes.notify(notified)
 
     def _known(self, keys: set[str]) -> set[str]:
         return {document["_id"] for document in self._received_keys.find({"_id": {"$in": list(keys)}}, {"_id": 1})}
 
     # Claim and keep
 
-    def claim(self, owner: str, limit: int, looks: Sequence[Look] | None = None) -> list[Message]:
+    def claim(self, owner: str, limit: int, scans: Sequence[LaneScan] | None = None) -> list[Message]:
         """Take up to `limit` due messages for `owner`, oldest first, one a case.
 
         A fresh claim charges each an attempt before work starts; a message that is taken over costs none (`claims`).
-        `looks` are the lanes to serve, each with the same share of `limit`; without them, all lanes there are.
+        `scans` are the lanes to serve, each with the same share of `limit`; without them, all lanes there are.
         """
-        if looks is None:
-            looks = [Look(lane) for lane in sorted(self.lanes.search(), key=str)]
-        return self._claims.claim(owner, limit, looks)
+        if scans is None:
+            scans = [LaneScan(lane) for lane in sorted(self.lanes.search(), key=str)]
+        return self._claims.claim(owner, limit, scans)
 
-    def begin_alone(self, message: Message) -> None:
+    def begin_isolated(self, message: Message) -> None:
         """Before a message with `alone` is run: charge it what its last run alone cost. Raises `LeaseLostError`."""
-        self._claims.begin_alone(message)
+        self._claims.begin_isolated(message)
 
     def keep(self, owner: str, messages: Sequence[Message]) -> None:
         """Heartbeat: the lease of what `owner` still holds runs anew."""
@@ -150,7 +150,7 @@ class MeldingQ:
         due_at = self._clock.now() + wait
         self._claims.release(messages, due_at)
         if not wait:
-            self.wake(Lane.of(message.stored) for message in messages)
+            self.notify(Lane.of(message.stored) for message in messages)
 
     # Steps and outcomes, all under the fence
 
@@ -161,7 +161,7 @@ class MeldingQ:
         self._change(message, {"$set": _steps_written(message, steps)})
         message.assumed.pop("steps", None)  # from now on there is a document
 
-    def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> Moved:
+    def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> FinishResult:
         """The flows of these messages are done: written among the processed ones first, removed here after.
 
         The insert is the state change: what is owed stands in the same document. `relay_after` is how long the relay of this
@@ -171,12 +171,15 @@ class MeldingQ:
         lost = self._lost([each.message for each in finished])
         ours = [each for each in finished if each.message.key not in lost]
         if not ours:
-            return Moved(lost, [])
+            return FinishResult(lost, [])
         known = insert_absent(self._processed, [processed_document(each, now, relay_after) for each in ours])
         crash_point("settled")
         self._messages.delete_many({"_id": {"$in": [each.message.key for each in ours]}})
         crash_point("message_removed")
-        return Moved(lost, [each.debt(now, held_until) for each in ours if each.owed and each.message.key not in known])
+        return FinishResult(
+            lost,
+            [each.pending_effects(now, held_until) for each in ours if each.owed and each.message.key not in known],
+        )
 
     def _lost(self, messages: Sequence[Message]) -> set[str]:
         """The keys of those that are no longer held under the fence of their claim.
@@ -203,7 +206,7 @@ class MeldingQ:
         status: MessageStatus,
         due_at: datetime | None,
         failure: Failure,
-        effects: Sequence[OwedEffect],
+        effects: Sequence[PendingEffect],
         *,
         counts: bool,
     ) -> None:
@@ -267,7 +270,7 @@ class MeldingQ:
         replayed = self._interventions.replay(chosen, from_status=from_status, reason=reason, asked_by=asked_by)
         keys = [each.key for each in chosen if is_key(each.key)]
         began = self._messages.find({"_id": {"$in": keys}}, LANE_FIELDS, batch_size=len(chosen) + 1)
-        self.wake({Lane.of(self._respelt(document)) for document in began})
+        self.notify({Lane.of(self._respelt(document)) for document in began})
         return replayed
 
     def _respelt(self, document: Document) -> Document:
@@ -311,7 +314,7 @@ class MeldingQ:
         keys = (document["orderingKey"] for document in self._messages.find(where, {"orderingKey": 1}))
         return {key for key in keys if is_text(key)}  # a list that holds one is found, too
 
-    def standing(self, ordering_key: str, queue: str) -> frozenset[MessageStatus]:
+    def statuses_of(self, ordering_key: str, queue: str) -> frozenset[MessageStatus]:
         """The statuses of a case's live messages of this queue."""
         found = self._messages.find({"orderingKey": ordering_key}, {"queue": 1, "status": 1})
         return frozenset(
@@ -321,9 +324,9 @@ class MeldingQ:
     def settled(self, keys: Iterable[str]) -> set[str]:
         """Those of these keys that were received and whose message neither waits, nor is in work, nor is dead."""
         known = self._known(set(keys))
-        standing = {status.value for status in (*UNFINISHED, MessageStatus.DEAD)}
+        statuses_of = {status.value for status in (*UNFINISHED, MessageStatus.DEAD)}
         found = self._messages.find({"_id": {"$in": list(known)}}, {"status": 1}) if known else ()
-        return known - {document["_id"] for document in found if document.get("status") in standing}
+        return known - {document["_id"] for document in found if document.get("status") in statuses_of}
 
     def find(self, selection: Document, limit: int, fields: Document | None = None) -> list[Document]:
         """Live messages, oldest first: for operators, not for workers. `fields` is the driver's projection."""

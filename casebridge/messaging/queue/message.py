@@ -141,7 +141,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class OwedEffect:
+class PendingEffect:
     """Something that must be told to the outside once, after the state change that it tells of (design §3).
 
     `id` leaves with it, so it is not derived from the message's key alone, which is a fingerprint of a person's data.
@@ -152,7 +152,7 @@ class OwedEffect:
     body: dict[str, Any]
 
     @classmethod
-    def of(cls, message: "Message", kind: str, body: dict[str, Any]) -> "OwedEffect":
+    def of(cls, message: "Message", kind: str, body: dict[str, Any]) -> "PendingEffect":
         """Owed for this claim of the message: settling it again, after an answer was lost, owes the same and no more."""
         return cls(cls.id_of(message, kind), kind, body)
 
@@ -191,11 +191,11 @@ class Message:
     """What the document lacked: written down with its failure, so that nobody who reads it later must assume again."""
     stored: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
     """The document as it was claimed."""
-    at_hand: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
+    prefetched: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
     """What was read for this attempt, since the claim, and its steps may use; never stored."""
     unreadable: tuple[str, ...] = ()
     """Fields without which no flow can do anything, and which the document lacks or has in another form."""
-    alone: bool = False
+    isolated: bool = False
     """To be run with nothing else beside it: its worker was lost more than once in a row."""
     held_until: float = math.inf
     """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""

@@ -8,7 +8,7 @@ import pytest
 
 from casebridge.errors import NotReadyError, TransientError
 from casebridge.exams.exam_key import ExamKey
-from casebridge.exams.explanations.current_row import row_now
+from casebridge.exams.explanations.current_row import current_row
 from casebridge.exams.fs_rows import UnreadableRow, read_row
 from casebridge.exams.models import ExplanationRequest
 from tests.contract.fs.test_fs_digex_client import registration, scripted
@@ -39,7 +39,7 @@ def now(body: object) -> Any:
     with ScriptedServer(answer("200 OK", json.dumps(body).encode())) as server:
         registry = scripted(server)
         try:
-            return row_now(registry, ASKED, PERSON)
+            return current_row(registry, ASKED, PERSON)
         finally:
             registry.close()
 

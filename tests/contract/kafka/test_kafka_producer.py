@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from casebridge.errors import PermanentError
-from casebridge.messaging.outbox.effect import Settlement
+from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.outbox.publication import EFFECT_ID, Publication
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus
 from casebridge.sources.dead_record import announce_dead_record, dead_letter_topic
@@ -63,7 +63,7 @@ def test_what_a_broker_that_is_away_does_not_take_stays_owed(
     channel.close()
 
 
-def dead_message(bench: Bench, value: bytes) -> tuple[Message, Settlement]:
+def dead_message(bench: Bench, value: bytes) -> tuple[Message, Outcome]:
     """A message that came by Kafka and has just been given up."""
     record = Record(bench.requests.name, "id", 0, 42, FAILED_AT, b"case", value, (("why", b"because"),))
     document = {**message_from(record).document(FAILED_AT), "origin": record.origin(), "generation": 2}
@@ -71,16 +71,16 @@ def dead_message(bench: Bench, value: bytes) -> tuple[Message, Settlement]:
     failure = Failure(
         FAILED_AT + timedelta(minutes=13), 5, "find_exam", "transient", "wiseflow.timeout", "No answer.", "Replay it."
     )
-    return Message.from_document(document), Settlement(MessageStatus.DEAD, "find_exam", failure)
+    return Message.from_document(document), Outcome(MessageStatus.DEAD, "find_exam", failure)
 
 
 @EACH
 def test_a_dead_letter_bears_the_record_and_its_road(broker: Broker, bench_on: Callable[..., Bench]) -> None:
     bench = bench_on(broker)
-    message, settlement = dead_message(bench, b'{"a": "\xc3\xb8"}')
+    message, outcome = dead_message(bench, b'{"a": "\xc3\xb8"}')
     channel = KafkaChannel(bench.settings)
 
-    assert channel.deliver([effect.document() for effect in announce_dead_record(message, settlement)]) == {}
+    assert channel.deliver([effect.document() for effect in announce_dead_record(message, outcome)]) == {}
     channel.close()
 
     (letter,) = Topic(broker.address, dead_letter_topic(bench.requests.name)).read(1)
@@ -109,11 +109,11 @@ def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
 ) -> None:
     """Apache Kafka takes a mebibyte; the embedded broker knows no limit."""
     bench = bench_on(broker)
-    message, settlement = dead_message(bench, b"x" * (2 * 1024 * 1024))
+    message, outcome = dead_message(bench, b"x" * (2 * 1024 * 1024))
     small = Publication(bench.answers.name, b"case", b"small").owed_by(message_of(b"small")).document()
     channel = KafkaChannel(bench.settings)
 
-    owed = [effect.document() for effect in announce_dead_record(message, settlement)]
+    owed = [effect.document() for effect in announce_dead_record(message, outcome)]
     assert channel.deliver([*owed, small]) == {}
     channel.close()
 

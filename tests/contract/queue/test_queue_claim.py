@@ -70,12 +70,12 @@ def lose(queue: QueueCalls, key: str, times: int) -> Message:
 
 def test_what_is_taken_over_twice_in_a_row_is_to_be_run_alone(queue: QueueCalls) -> None:
     queue.accept(new_message("one"))
-    assert not lose(queue, "one", 0).alone
+    assert not lose(queue, "one", 0).isolated
     queue.pass_time(LEASE)
-    assert not queue.claim_one("one", owner="another").alone
+    assert not queue.claim_one("one", owner="another").isolated
     queue.pass_time(LEASE)
     third = queue.claim_one("one", owner="a third")
-    assert (third.attempts, third.fence, third.alone) == (1, 3, True)
+    assert (third.attempts, third.fence, third.isolated) == (1, 3, True)
 
 
 def test_only_what_was_lost_alone_is_charged(queue: QueueCalls) -> None:
@@ -83,8 +83,8 @@ def test_only_what_was_lost_alone_is_charged(queue: QueueCalls) -> None:
     queue.accept(new_message("culprit"))
     message = lose(queue, "culprit", 2)
     for attempts in (1, 2, 3):
-        queue.begin_alone(message)
-        queue.begin_alone(message)  # its answer was lost
+        queue.begin_isolated(message)
+        queue.begin_isolated(message)  # its answer was lost
         assert (message.attempts, queue.document("culprit")["attempts"]) == (attempts, attempts)
         queue.pass_time(LEASE)
         message = queue.claim_one("culprit", owner=f"after {attempts}")
@@ -96,18 +96,18 @@ def test_its_own_worker_takes_it_over_at_no_cost(queue: QueueCalls) -> None:
     queue.accept(new_message("one"))
     for fence in range(1, 9):
         message = queue.claim_one("one", owner="the same")
-        assert (message.attempts, message.fence, message.alone) == (1, fence, False)
+        assert (message.attempts, message.fence, message.isolated) == (1, fence, False)
         queue.pass_time(LEASE)
 
 
 def test_after_an_ordinary_outcome_it_is_under_no_suspicion(queue: QueueCalls) -> None:
     queue.accept(new_message("one"))
     message = lose(queue, "one", 3)
-    queue.begin_alone(message)
+    queue.begin_isolated(message)
     queue.fail(message, MessageStatus.FAILED, A_WHILE)
     queue.pass_time(A_WHILE)
     again = queue.claim_one("one")
-    assert (again.attempts, again.alone) == (2, False)
+    assert (again.attempts, again.isolated) == (2, False)
     assert {"alone", "takenOver"}.isdisjoint(queue.document("one"))
 
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from pymongo.errors import ConnectionFailure
 
 from casebridge.database import Database
-from casebridge.messaging.outbox.pending_effects import Debt
+from casebridge.messaging.outbox.pending_effects import PendingEffects
 from casebridge.messaging.queue.message import Message, MessageStatus
 from casebridge.settings import MongoDBSettings
 from tests.support.cutting_proxy import CuttingProxy, Lost
@@ -55,12 +55,12 @@ def discarded(queue: QueueCalls) -> None:
     assert queue.discard("one") == 1
 
 
-def dead_and_owing(queue: QueueCalls) -> list[Debt]:
+def dead_and_owing(queue: QueueCalls) -> list[PendingEffects]:
     queue.fail(claimed(queue), MessageStatus.DEAD, effect_ids=["effect one"])
     return queue.claim_owing()
 
 
-def finished_and_owing(queue: QueueCalls) -> list[Debt]:
+def finished_and_owing(queue: QueueCalls) -> list[PendingEffects]:
     assert queue.finish(claimed(queue), "effect one")
     queue.pass_time(LEASE)
     return queue.claim_owing()
@@ -80,9 +80,11 @@ OPERATIONS: dict[str, Operation] = {
     "replay": Operation(dead, lambda queue, _: queue.replay("one")),
     "discard": Operation(dead, lambda queue, _: queue.discard("one")),
     "bring back": Operation(discarded, lambda queue, _: queue.replay("one", from_status=MessageStatus.DISCARDED)),
-    "strike out what a dead message owed": Operation(dead_and_owing, lambda queue, debts: queue.strike_out(debts)),
+    "strike out what a dead message owed": Operation(
+        dead_and_owing, lambda queue, pending_effects: queue.strike_out(pending_effects)
+    ),
     "strike out what a finished message owed": Operation(
-        finished_and_owing, lambda queue, debts: queue.strike_out(debts)
+        finished_and_owing, lambda queue, pending_effects: queue.strike_out(pending_effects)
     ),
 }
 
@@ -209,8 +211,8 @@ def test_what_may_be_with_another_relay_by_now_is_not_delivered_here(
     moved = queue.move(message, "effect one")
 
     assert moved.lost == set()
-    assert [by_another, effects_of(moved.debts)].count({"one": ["effect one"]}) == 1, (
+    assert [by_another, effects_of(moved.pending_effects)].count({"one": ["effect one"]}) == 1, (
         "by one of the two, and by no more"
     )
-    queue.strike_out(moved.debts)
+    queue.strike_out(moved.pending_effects)
     assert other.relieve() == []

@@ -6,8 +6,8 @@ from typing import Any, Final
 import pytest
 
 from casebridge.database import Database
-from casebridge.messaging.outbox.pending_effects import OwedEffects
-from casebridge.messaging.queue.claims import Look
+from casebridge.messaging.outbox.pending_effects import PendingEffectStore
+from casebridge.messaging.queue.claims import LaneScan
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import MessageStatus
@@ -69,9 +69,9 @@ def test_what_is_owed_is_delivered_in_whatever_spelling(env: object, queue: Queu
     document = odd_document({"env": env, "status": "dead", "effects": [effect], "effectsDueAt": queue.clock.now()})
     for collection in (database.messages, database.processed_messages):
         collection.insert_one(document)
-    assert len(OwedEffects(database, queue.clock, PROD).claim(10, HOLD)) == 2
+    assert len(PendingEffectStore(database, queue.clock, PROD).claim(10, HOLD)) == 2
     queue.pass_time(2 * HOLD)
-    others = OwedEffects(database, queue.clock, ServedEnvironment.of("test")).claim(10, HOLD)
+    others = PendingEffectStore(database, queue.clock, ServedEnvironment.of("test")).claim(10, HOLD)
     assert len(others) == (0 if isinstance(env, str) and "prod" in env.lower() else 2)
 
 
@@ -103,9 +103,9 @@ def test_one_of_an_earlier_release_takes_its_institution_from_its_corrected_part
 ) -> None:
     """Set aside by a release that stored an institution with `unknown` in it; found in that lane, it is not claimed there."""
     database.messages.insert_one(odd_document({**RIGHT, "institution": "unknown/prod"}))
-    looks = [Look(Lane("unknown/prod", QUEUE, "WISEFLOW"))]
+    scans = [LaneScan(Lane("unknown/prod", QUEUE, "WISEFLOW"))]
     served = MeldingQ(database, queue.clock, LEASE)
-    assert served.claim("worker", 10, looks) == []
+    assert served.claim("worker", 10, scans) == []
     assert names(database, "odd") == RIGHT
     assert [message.institution for message in served.claim("worker", 10)] == ["uis.no/prod"]
 

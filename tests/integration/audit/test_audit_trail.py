@@ -165,5 +165,5 @@ def test_the_books_know_each_step_that_only_looks(world: World) -> None:
         looks: list[str] = []
         for step in flow.steps:
             assert LOOKS_BEFORE.get(step.name, ()) == tuple(looks)
-            assert (step.name in LOOKS) == step.only_looks
-            looks = [*looks, step.name] if step.only_looks else []
+            assert (step.name in LOOKS) == step.read_only
+            looks = [*looks, step.name] if step.read_only else []

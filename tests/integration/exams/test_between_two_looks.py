@@ -151,7 +151,7 @@ def test_two_rows_with_the_number_and_the_name_of_one_are_nobodys(world: World, 
 def world_rows(world: World, bridge: Bridge, exam: str, *, release: bool) -> list[dict[str, Any]]:
     if release:
         world.control.release()
-    return list(bridge.outside.student_registry(bridge.institutions.active()[0]).explanation_rows(exam))
+    return list(bridge.clients.student_registry(bridge.institutions.active()[0]).explanation_rows(exam))
 
 
 def test_a_swap_on_both_sides_of_bare_numbers_is_found_behind_a_kept_list(world: World, bridge: Bridge) -> None:

@@ -26,10 +26,12 @@ def test_one_question_for_the_cases_of_a_claim(world: World) -> None:
     assert len(messages) == 8
 
     with counted() as commands:
-        bridge.worker.look_up(messages)
+        bridge.worker.prefetch(messages)
 
     assert commands == {"find": 1}
-    assert [message.at_hand["case"].id for message in messages] == [message.payload["caseId"] for message in messages]
+    assert [message.prefetched["case"].id for message in messages] == [
+        message.payload["caseId"] for message in messages
+    ]
 
 
 @pytest.mark.parametrize("error", [AutoReconnect("away"), RuntimeError("a defect")])
@@ -42,8 +44,8 @@ def test_what_could_not_be_read_together_is_read_by_each(
     messages = claimed(world)
     bridge = world.bridge()
     monkeypatch.setattr(Cases, "by_ids", fails)
-    bridge.worker.look_up(messages)
-    assert not any(message.at_hand for message in messages)
+    bridge.worker.prefetch(messages)
+    assert not any(message.prefetched for message in messages)
 
     handled = [bridge.worker.handle(message) for message in messages]
 

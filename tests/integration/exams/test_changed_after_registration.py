@@ -55,7 +55,7 @@ def told(world: World, bridge: Bridge, clock: ShiftedClock) -> list[str]:
 
 
 def row_of(bridge: Bridge, institution: Institution, case: dict[str, Any]) -> dict[str, Any]:
-    rows = bridge.outside.student_registry(institution).explanation_rows(case["vurdId"])
+    rows = bridge.clients.student_registry(institution).explanation_rows(case["vurdId"])
     return dict(next(row for row in rows if row["personlopenr"] == case["personlopenr"]))
 
 

@@ -153,7 +153,7 @@ def look_again(world: World, bridge: Bridge) -> None:
 
 def undated(world: World, bridge: Bridge) -> None:
     """Nothing but the text tells one version from another."""
-    client = bridge.outside.exam_system(bridge.institutions.active()[0]).client
+    client = bridge.clients.exam_system(bridge.institutions.active()[0]).client
     plain = client.explanations
     dates = {"accept_date": None, "assign_date": None}
     client.explanations = lambda flow_id: [row.model_copy(update=dates) for row in plain(flow_id)]

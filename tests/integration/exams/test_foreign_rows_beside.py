@@ -7,7 +7,7 @@ import bson
 import pytest
 
 from casebridge.database import Database
-from casebridge.messaging.outbox.pending_effects import OwedEffects
+from casebridge.messaging.outbox.pending_effects import PendingEffectStore
 from casebridge.messaging.queue.concurrent_claims import put_back
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
@@ -37,10 +37,10 @@ def test_one_that_takes_no_token_holds_back_no_other_effect(bridge: Bridge) -> N
     owing = {"status": "dead", "effects": [EFFECT], "effectsDueAt": now}
     full(bridge.database, message(bridge, "full", **owing))
     bridge.database.messages.insert_one(message(bridge, "right", orderingKey="y", **owing))
-    owed = OwedEffects(bridge.database, bridge.clock)
+    owed = PendingEffectStore(bridge.database, bridge.clock)
     held = owed.claim(10, timedelta(minutes=1))
-    assert sorted(debt.key for debt in held) == ["full", "right"]
-    assert all(debt.effects for debt in held)
+    assert sorted(pending.key for pending in held) == ["full", "right"]
+    assert all(pending.effects for pending in held)
     assert owed.claim(10, timedelta(minutes=1)) == [], "each is held once"
 
 
@@ -52,7 +52,7 @@ def test_an_ordering_key_that_is_no_text_ends_no_look(key: Any, bridge: Bridge, 
     stored = [case["_id"]] if isinstance(key, list) else key
     bridge.database.messages.insert_one(message(bridge, "odd", orderingKey=stored))
     assert case["_id"] in bridge.queue.at_work([case["_id"]])
-    bridge.accounting.account()
+    bridge.completeness.account()
     bridge.cases.standing_of([case["correlationId"]])
     carry(world, bridge)
     assert bridge.database.messages.count_documents({"_id": {"$ne": "odd"}}) == 0, "the others are through"

@@ -89,7 +89,7 @@ def test_a_pause_is_tried_whatever_its_time_says(bridge: Bridge, pair: tuple[Ins
     row = {**PAUSE, "institution": odd.key, "examSystem": odd.exam_system}
     for value in VALUES:
         bridge.database.pauses.insert_one({"_id": odd.tenant, **changed(row, "tryAt", value)})
-        bridge.trials.run_due()
+        bridge.probes.run_due()
         assert bridge.pauses.all() == [], repr(value)[:60]
 
 
@@ -180,10 +180,10 @@ def test_no_case_whatever_it_holds_stops_its_neighbours(
     assert found is not None
     assert found["state"] == "registered"
     bridge.status.read().plain()
-    bridge.accounting.account()
+    bridge.completeness.account()
     near_deadlines(bridge.database, bridge.clock, 3, 20)
     for number in range(0, len(odds), 10):
-        bridge.roads.by_correlation_id(f"odd {number}")
+        bridge.histories.by_correlation_id(f"odd {number}")
 
 
 # Shares of the vendor's rate
@@ -197,14 +197,14 @@ def test_no_page_of_a_rate_whatever_it_holds_stops_a_call(field: str, bridge: Br
     world.send(bridge)
     page = bridge.database.rate_shares.find_one({})
     assert page is not None
-    bridge.outside.close()
+    bridge.clients.close()
     for value in third_for(field, PAGE):
         for row in bridge.database.rate_shares.find({}, {"_id": 1}):
             new = {"_id": row["_id"], **changed({"version": 3, "claims": [], "writer": "x"}, field, value)}
             bridge.database.rate_shares.replace_one({"_id": row["_id"]}, new)
         later = world.bridge()
         for institution in later.institutions.active():
-            later.outside.exam_system(institution).check_credentials()
+            later.clients.exam_system(institution).check_credentials()
         later.close()
 
 
@@ -213,14 +213,14 @@ CLAIM: Final[Document] = {"holder": "another", "parts": 1, "wantsMore": False, "
 
 def test_a_claim_on_a_rate_that_cannot_be_read_claims_nothing(bridge: Bridge, world: World) -> None:
     world.send(bridge)
-    bridge.outside.close()
+    bridge.clients.close()
     claims = [changed(CLAIM, field, value) for field in CLAIM for value in VALUES if not isinstance(value, int)]
     bridge.database.rate_shares.update_many(
         {}, {"$set": {"claims": [*claims, *(v for v in VALUES if v is not ABSENT)]}}
     )
     later = world.bridge()
     for institution in later.institutions.active():
-        later.outside.exam_system(institution).check_credentials()
+        later.clients.exam_system(institution).check_credentials()
 
 
 # Alerts

@@ -122,7 +122,7 @@ def test_fs_is_told_a_day_on_which_the_text_was_there(
         world.carry(bridge)
         assert registered(world) == {one["caseId"]}
         (institution,) = bridge.institutions.active()
-        (row,) = bridge.outside.student_registry(institution).explanation_rows(one["examId"])
+        (row,) = bridge.clients.student_registry(institution).explanation_rows(one["examId"])
         days = {moment.astimezone(OSLO).date().isoformat() for moment in (before, datetime.now(UTC))}
         assert row["datoVedtakFormidlet"] in days
         assert world.control.summary()["registered_too_early"] == 0

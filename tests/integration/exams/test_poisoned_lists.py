@@ -232,4 +232,4 @@ def test_a_correction_in_a_comment_that_cannot_be_read_is_told_and_registered_on
 
 def comments(bridge: Bridge, flow_id: int) -> list[Any]:
     (institution,) = bridge.institutions.active()
-    return list(bridge.outside.exam_system(institution).client.submission_comments(flow_id))
+    return list(bridge.clients.exam_system(institution).client.submission_comments(flow_id))

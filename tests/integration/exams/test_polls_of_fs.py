@@ -31,7 +31,7 @@ def installed(world: World, **order: Any) -> tuple[Bridge, Institution]:
 
 
 def rows_of(bridge: Bridge, institution: Institution) -> list[ExamRows]:
-    registry = bridge.outside.student_registry(institution)
+    registry = bridge.clients.student_registry(institution)
     exams = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams
     return [ExamRows(exam.vurd_id, registry.explanation_rows(exam.vurd_id), whole=True) for exam in exams]
 
@@ -64,7 +64,7 @@ def test_one_exam_of_a_list_and_one_institution_of_a_poll_stop_no_other(
 ) -> None:
     bridge, institution = installed(world, courses=4, requests=8, institutions=2)
     other = bridge.institutions.active()[1]
-    registry = bridge.outside.student_registry(institution)
+    registry = bridge.clients.student_registry(institution)
     bad = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams[0].vurd_id
     read = registry.explanation_rows
 

@@ -110,7 +110,7 @@ def test_credentials_that_work_lift_the_pause_of_what_cannot_be_carried(form: st
         world.database.pauses.insert_one({"_id": name, **old})
     world.database.pauses.update_many({}, {"$set": {"tryAt": LONG_AGO}})
 
-    bridge.trials.run_due()
+    bridge.probes.run_due()
 
     assert bridge.pauses.paused() == set()
 
@@ -124,11 +124,11 @@ def test_a_pause_of_an_earlier_version_stays_for_the_exam_system_that_is_refused
     world.database.pauses.insert_one(row)
     assert bridge.pauses.paused() == {name}
 
-    bridge.trials.run_due()
+    bridge.probes.run_due()
 
     assert bridge.pauses.paused() == {f"{name}/WISEFLOW"}
     (pause,) = bridge.pauses.all()
-    assert (pause.institution, pause.exam_system, pause.trials) == (name, "WISEFLOW", 4)
+    assert (pause.institution, pause.exam_system, pause.probes) == (name, "WISEFLOW", 4)
 
 
 def test_both_failures_of_one_institution_are_told(world: World) -> None:
@@ -306,7 +306,7 @@ def test_a_case_whose_institution_was_spelled_otherwise_is_found_by_its_old_id(
     names = {"orgId": org_id, "env": "test", "examSystem": "WISEFLOW", **spelling}
     bridge = world.bridge()
     (institution,) = bridge.institutions.active()
-    registry = bridge.outside.student_registry(institution)
+    registry = bridge.clients.student_registry(institution)
     exams = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams
     raws = [row for exam in exams for row in registry.explanation_rows(exam.vurd_id)]
     requests = [row for row in map(read_row, raws) if isinstance(row, ExplanationRequest)]

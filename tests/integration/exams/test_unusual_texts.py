@@ -41,7 +41,7 @@ def test_control_characters_go_and_everything_readable_stays(world: World) -> No
     bridge = carry(world)
 
     (institution,) = (one for one in bridge.institutions.active() if one.org_id == org_id)
-    (row,) = bridge.outside.student_registry(institution).explanation_rows(added["examId"])
+    (row,) = bridge.clients.student_registry(institution).explanation_rows(added["examId"])
     assert row["begrunnelse"]["tekst"] == text.replace("\x00", "").replace("\x07", "").replace("\x1b", "")
 
 

@@ -65,11 +65,11 @@ def check_one_alert(world: World, org_id: str, code: str) -> None:
     assert alert["nextAction"] in message["message"]["text"]
 
 
-def trials(world: World, bridge: Bridge, clock: ShiftedClock) -> list[int]:
+def probes(world: World, bridge: Bridge, clock: ShiftedClock) -> list[int]:
     """Let the time for the next trial come; return how often each pause that is left was tried."""
     clock.pass_time(LONGER_THAN_A_TRIAL)
-    bridge.trials.run_due()
-    return [pause.trials for pause in bridge.pauses.all()]
+    bridge.probes.run_due()
+    return [pause.probes for pause in bridge.pauses.all()]
 
 
 @pytest.mark.parametrize("authentication", ["oauth2", "api_key"])
@@ -89,12 +89,12 @@ def test_refused_credentials_stop_one_institution_until_they_work(
 
     check_it_waits_alone(world, bridge, org_id)
     assert told_failures(world, code)
-    assert trials(world, bridge, clock) == [1]
-    assert trials(world, bridge, clock) == [2]
+    assert probes(world, bridge, clock) == [1]
+    assert probes(world, bridge, clock) == [2]
     check_one_alert(world, org_id, code)
 
     world.control.credentials(org_id, system, valid=True)
-    assert trials(world, bridge, clock) == []
+    assert probes(world, bridge, clock) == []
     world.carry(bridge)
     check_everything(world, requests=REQUESTS)
     check_one_alert(world, org_id, code)
@@ -123,7 +123,7 @@ def test_credentials_that_fail_on_the_way_back_lose_no_answer(system: str, world
     check_it_waits_alone(world, bridge, org_id)
     check_one_alert(world, org_id, f"{system}.credentials_refused")
     world.control.credentials(org_id, system, valid=True)
-    assert trials(world, bridge, clock) == []
+    assert probes(world, bridge, clock) == []
     world.carry(bridge)
     check_everything(world, requests=REQUESTS + 1)
 
@@ -144,7 +144,7 @@ def test_an_institution_without_credentials_waits_for_them(world: World, clock: 
 
     world.secrets |= kept
     restarted = world.bridge(clock)
-    assert trials(world, restarted, clock) == []
+    assert probes(world, restarted, clock) == []
     world.carry(restarted)
     check_everything(world, requests=REQUESTS)
 
@@ -157,10 +157,10 @@ def test_a_trial_that_says_nothing_about_credentials_lifts_nothing(world: World,
     world.control.credentials(org_id, "wiseflow", valid=True)
     world.control.faults({"system": "fs", "kind": "status", "status": 503})
 
-    assert trials(world, bridge, clock) == [1], "FS is away: nobody knows"
+    assert probes(world, bridge, clock) == [1], "FS is away: nobody knows"
 
     world.control.clear_faults()
-    assert trials(world, bridge, clock) == []
+    assert probes(world, bridge, clock) == []
 
 
 @pytest.mark.parametrize("system", ["fs", "wiseflow"])

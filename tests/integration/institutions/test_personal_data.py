@@ -160,7 +160,7 @@ def rows_in_fs(world: World) -> list[dict[str, Any]]:
     for institution in bridge.institutions.active():
         exams = {case["examId"] for case in world.control.cases() if case["orgId"] == institution.org_id}
         for exam in sorted(exams):
-            rows += bridge.outside.student_registry(institution).explanation_rows(exam)
+            rows += bridge.clients.student_registry(institution).explanation_rows(exam)
     return rows
 
 

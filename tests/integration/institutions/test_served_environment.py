@@ -73,11 +73,11 @@ def test_another_environments_messages_are_not_claimed(world: World, prod: Bridg
 def test_a_listener_of_another_environment_takes_nobodys_place(prod: Bridge, other: Bridge, everybody: Bridge) -> None:
     """Its being alive is no reason for the sensors of `prod` to wait."""
     prod.synchronisation.read_requests(prod.institutions.active())
-    other.announce(other.listener())
+    other.register_listener(other.listener())
     assert look_at_backlog(prod).batch_needed
     assert look_at_backlog(everybody).batch_needed
 
-    everybody.announce(everybody.listener())
+    everybody.register_listener(everybody.listener())
     assert not look_at_backlog(prod).batch_needed
     assert prod.status.listeners_alive() == 2, "status shows all"
 
@@ -87,11 +87,11 @@ def test_another_environments_pause_is_not_tried(org_id: str, world: World, prod
     prod.pauses.pause(f"{org_id}/prod", "WISEFLOW", refused)
     world.database.pauses.update_many({}, {"$set": {"tryAt": datetime(2026, 1, 8, tzinfo=UTC)}})
 
-    other.trials.run_due()
+    other.probes.run_due()
     (pause,) = other.pauses.all()
-    assert pause.trials == 0, "neither lifted nor used up"
+    assert pause.probes == 0, "neither lifted nor used up"
 
-    prod.trials.run_due()
+    prod.probes.run_due()
     assert prod.pauses.all() == []
 
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from assets.audit_log import counted
 from assets.checks import dead_letters, deadline_overdue, nothing_lost, oldest_pending
-from assets.status_metadata import standing_metadata
+from assets.status_metadata import status_metadata
 from casebridge.alerts.alert import Alert
 from casebridge.exams.exam_key import ExamKey, exam_name
 from casebridge.exams.explanations import answer_poller, exam_message, request_intake
@@ -105,7 +105,7 @@ def surfaces(
         shown[check.check_spec.name if hasattr(check, "check_spec") else str(check)] = str(check(resource))
     return {
         **shown,
-        "standing": str(standing_metadata(bridge)),
+        "standing": str(status_metadata(bridge)),
         "audit asset": str(counted(bridge, LONG_AGO)),
         "Slack": as_text(world.control.slack_messages()),
         "LaaS": as_text(world.control.laas_documents()),

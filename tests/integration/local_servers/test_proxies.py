@@ -1,4 +1,4 @@
-"""The cables that the soak cuts: they carry, break, stand still and are mended."""
+"""The proxies that the soak cuts: they carry, break, stand still and are mended."""
 
 import socket
 import threading
@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_servers.proxies import Cable, Cables
+from local_servers.proxies import Proxies, Proxy
 from tests.support.waiting import wait_until
 
 SILENCE_SECONDS = 0.3
 
 
 @pytest.fixture
-def cable() -> Iterator[Cable]:
+def proxy() -> Iterator[Proxy]:
     """Before a server that sends back what it gets."""
-    with socket.create_server(("127.0.0.1", 0)) as server, Cables() as cables:
+    with socket.create_server(("127.0.0.1", 0)) as server, Proxies() as proxies:
 
         def answer(connection: socket.socket) -> None:
             with connection:
@@ -31,17 +31,17 @@ def cable() -> Iterator[Cable]:
                 threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
-        yield cables.lay(server.getsockname()[1])
+        yield proxies.lay(server.getsockname()[1])
         server.shutdown(socket.SHUT_RDWR)
 
 
-def connected(cable: Cable) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", cable.port), timeout=10.0)
+def connected(proxy: Proxy) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=10.0)
 
 
-def carries(cable: Cable) -> bool:
+def carries(proxy: Proxy) -> bool:
     """Whether a new connection answers."""
-    with connected(cable) as connection:
+    with connected(proxy) as connection:
         try:
             connection.sendall(b"?")
             return connection.recv(1) == b"?"
@@ -49,9 +49,9 @@ def carries(cable: Cable) -> bool:
             return False
 
 
-def test_everything_arrives_in_order(cable: Cable) -> None:
+def test_everything_arrives_in_order(proxy: Proxy) -> None:
     sent = bytes(range(256)) * 40_000
-    with connected(cable) as connection:
+    with connected(proxy) as connection:
         threading.Thread(target=connection.sendall, args=(sent,), daemon=True).start()
         received = b""
         while len(received) < len(sent):
@@ -59,27 +59,27 @@ def test_everything_arrives_in_order(cable: Cable) -> None:
     assert received == sent
 
 
-def test_a_dropped_cable_breaks_connections_until_it_is_mended(cable: Cable) -> None:
-    with connected(cable) as connection:
+def test_a_dropped_proxy_breaks_connections_until_it_is_mended(proxy: Proxy) -> None:
+    with connected(proxy) as connection:
         connection.sendall(b"!")
         assert connection.recv(1) == b"!"
-        cable.drop()
+        proxy.drop()
         assert connection.recv(1) == b""
-    assert not carries(cable)
-    cable.mend()
-    wait_until(lambda: carries(cable), "it carries again")
+    assert not carries(proxy)
+    proxy.mend()
+    wait_until(lambda: carries(proxy), "it carries again")
 
 
-def test_what_a_stalled_cable_held_back_arrives_late(cable: Cable) -> None:
-    with connected(cable) as connection:
+def test_what_a_stalled_proxy_held_back_arrives_late(proxy: Proxy) -> None:
+    with connected(proxy) as connection:
         connection.sendall(b"!")
         assert connection.recv(1) == b"!"
-        cable.stall()
-        wait_until(lambda: cable.stands_still, "it stands still")
+        proxy.stall()
+        wait_until(lambda: proxy.stands_still, "it stands still")
         connection.sendall(b"late")
         connection.settimeout(SILENCE_SECONDS)
         with pytest.raises(TimeoutError):
             connection.recv(4)
         connection.settimeout(10.0)
-        cable.mend()
+        proxy.mend()
         assert connection.recv(4) == b"late"

@@ -39,17 +39,17 @@ from casebridge.institutions.pauses import Pauses
 from casebridge.messaging.flow.flow import Result, Step, StepResult
 from casebridge.messaging.flow.retry import RetryPolicy
 from casebridge.messaging.listener import listener as listener_module
-from casebridge.messaging.listener.lane_scheduler import Turns
+from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.listener.listener import Listener
 from casebridge.messaging.listener.settler import Settler
 from casebridge.messaging.listener.worker import Worker
 from casebridge.messaging.outbox.channels import ALERT, AlertEffects
-from casebridge.messaging.outbox.effect import Settlement
-from casebridge.messaging.outbox.pending_effects import OwedEffects
+from casebridge.messaging.outbox.effect import Outcome
+from casebridge.messaging.outbox.pending_effects import PendingEffectStore
 from casebridge.messaging.outbox.relay import Relay
-from casebridge.messaging.queue.finished import Finished, Moved
+from casebridge.messaging.queue.finished import Finished, FinishResult
 from casebridge.messaging.queue.meldingq import MeldingQ
-from casebridge.messaging.queue.message import Message, NewMessage, OwedEffect
+from casebridge.messaging.queue.message import Message, NewMessage, PendingEffect
 from casebridge.settings import QueueSettings
 from tests.support.waiting import wait_until
 
@@ -131,7 +131,7 @@ class Trap:
 
 class TrappedFlow:
     queue = QUEUE
-    forget: tuple[str, ...] = ()
+    dropped_results: tuple[str, ...] = ()
 
     def __init__(self, trap: Trap, database: Database, *, fails: bool, loses: bool) -> None:
         self._trap = trap
@@ -144,7 +144,7 @@ class TrappedFlow:
     def steps(self) -> tuple[Step, ...]:
         return (Step("first", self._first), Step("second", lambda message, results: StepResult()))
 
-    def look_up(self, messages: Sequence[Message]) -> None:
+    def prefetch(self, messages: Sequence[Message]) -> None:
         for message in messages:
             self._trap.spring("look_up", message.key)
 
@@ -152,14 +152,14 @@ class TrappedFlow:
         self._trap.spring("audit_fields", message.key)
         return {}
 
-    def conclude(self, messages: Sequence[Message]) -> None:
+    def apply_to_cases(self, messages: Sequence[Message]) -> None:
         for message in messages:
             self._trap.spring("conclude", message.key)
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         self._trap.spring("set_aside", message.key)
 
-    def late(self, message: Message) -> None:
+    def on_lease_lost(self, message: Message) -> None:
         self._trap.spring("late", message.key)
 
     def _first(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
@@ -188,7 +188,7 @@ class TrappedAudit(AuditLog):
 class TrappedQueue(MeldingQ):
     trap: Trap
 
-    def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> Moved:
+    def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> FinishResult:
         for each in finished:
             self.trap.spring("finish", each.message.key)
         return super().finish(finished, relay_after)
@@ -250,17 +250,17 @@ class House:
             clock, lease,
         )  # fmt: skip
         self.relay = Relay(
-            OwedEffects(database, clock), {ALERT: AlertEffects(alerts), EFFECT: self.channel}, alerts,
+            PendingEffectStore(database, clock), {ALERT: AlertEffects(alerts), EFFECT: self.channel}, alerts,
             Blacklist(database), self.slack, clock, timedelta(days=1), hold=HOLD, retry=timedelta(seconds=0.05),
         )  # fmt: skip
         worker = Worker(self.queue, {QUEUE: flow}, clock, settings.maximum_attempts)
         self.listener = Listener(
-            self.queue, Turns(self.queue, clock), worker, settler, self.relay, pauses, settings, lambda: None
+            self.queue, LaneScheduler(self.queue, clock), worker, settler, self.relay, pauses, settings, lambda: None
         )
 
-    def _announce(self, message: Message, _settlement: Settlement) -> Sequence[OwedEffect]:
+    def _announce(self, message: Message, _settlement: Outcome) -> Sequence[PendingEffect]:
         self.trap.spring("announcer", message.key)
-        return [OwedEffect.of(message, EFFECT, {"key": message.key})]
+        return [PendingEffect.of(message, EFFECT, {"key": message.key})]
 
     @contextmanager
     def running(self) -> Iterator[threading.Thread]:

@@ -77,7 +77,7 @@ def test_whichever_time_is_far_ahead_the_requests_are_answered_or_told_of(
     world.send(bridge)
     add(world)
     bridge.synchronisation.read_requests(bridge.institutions.active())
-    bridge.announce(bridge.listener())
+    bridge.register_listener(bridge.listener())
     for collection, field in times:
         set_all(world, collection, field, YEAR_9999)
     add(world)
@@ -89,7 +89,7 @@ def test_whichever_time_is_far_ahead_the_requests_are_answered_or_told_of(
     bridge.relay.send_alerts()
 
     assert bridge.alerts.owed() == 0
-    assert bridge.accounting.account().lost == 0
+    assert bridge.completeness.account().lost == 0
 
 
 def test_every_time_that_is_stored_is_among_these(world: World, bridge: Bridge) -> None:
@@ -102,7 +102,7 @@ def test_every_time_that_is_stored_is_among_these(world: World, bridge: Bridge) 
     read(bridge, reach_back=ALL)
     add(world)
     read(bridge)
-    bridge.announce(bridge.listener())
+    bridge.register_listener(bridge.listener())
     for collection, fields in TIMES.items():
         documents: list[Document] = list(getattr(world.database, collection).find())
         assert documents, collection
@@ -134,7 +134,7 @@ def test_an_alert_that_is_due_far_ahead_is_told(world: World, bridge: Bridge) ->
 
 @pytest.mark.parametrize("far", [YEAR_2100, timedelta(hours=1)], ids=["2100", "an hour"])
 def test_a_listener_that_was_heard_of_in_the_future_is_not_believed(far: Any, world: World, bridge: Bridge) -> None:
-    bridge.announce(bridge.listener())
+    bridge.register_listener(bridge.listener())
     assert bridge.status.listeners_alive() == 1
     seen_at = bridge.clock.now() + far if isinstance(far, timedelta) else far
     world.database.listeners.update_many({}, {"$set": {"seenAt": seen_at}})
@@ -146,7 +146,7 @@ def test_a_listener_that_was_heard_of_in_the_future_is_not_believed(far: Any, wo
 
 @pytest.mark.parametrize("seconds", [-5, 0, 30])
 def test_the_clocks_of_two_processes_may_differ_a_little(seconds: int, world: World, bridge: Bridge) -> None:
-    bridge.announce(bridge.listener())
+    bridge.register_listener(bridge.listener())
     seen_at = bridge.clock.now() + timedelta(seconds=seconds)
     world.database.listeners.update_many({}, {"$set": {"seenAt": seen_at}})
     assert bridge.status.listeners_alive() == 1

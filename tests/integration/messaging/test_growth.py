@@ -152,7 +152,7 @@ def carry_all_kinds(world: World) -> Bridge:
     bridge = world.bridge()
     world.carry(bridge)
     bridge.relay.send_alerts()
-    bridge.announce(bridge.listener())
+    bridge.register_listener(bridge.listener())
     return bridge
 
 
@@ -226,8 +226,8 @@ def test_a_look_at_one_case_is_bounded(world: World, queries: Recorder) -> None:
     assert case is not None
     queries.forget()
 
-    assert bridge.roads.by_correlation_id(case["correlationId"])
-    assert bridge.roads.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
+    assert bridge.histories.by_correlation_id(case["correlationId"])
+    assert bridge.histories.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
 
     assert queries.seen()
     assert [query.shape for query in queries.seen() if not bounded(query, world.database)] == []

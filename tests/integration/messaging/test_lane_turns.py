@@ -10,8 +10,8 @@ from pymongo.errors import OperationFailure
 
 from casebridge.clock import ServerClock
 from casebridge.database import Database
-from casebridge.messaging.listener.lane_scheduler import SEARCH_SECONDS, Turns
-from casebridge.messaging.listener.lane_watcher import WakeUp
+from casebridge.messaging.listener.lane_scheduler import SEARCH_SECONDS, LaneScheduler
+from casebridge.messaging.listener.lane_watcher import LaneWatcher
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import NewMessage
@@ -44,8 +44,8 @@ def messages(institution: str, count: int, queue: str = QUEUE) -> list[NewMessag
     ]
 
 
-def turns_of(database: Database, queue: MeldingQ, monotonic: ManualMonotonic, *queues: str) -> Turns:
-    return Turns(queue, ServerClock(database.server_time), queues, monotonic=monotonic)
+def turns_of(database: Database, queue: MeldingQ, monotonic: ManualMonotonic, *queues: str) -> LaneScheduler:
+    return LaneScheduler(queue, ServerClock(database.server_time), queues, monotonic=monotonic)
 
 
 def test_a_crowd_starves_nobody(database: Database, queue: MeldingQ) -> None:
@@ -70,8 +70,8 @@ def test_the_way_back_is_not_held_up_by_a_crowd_on_the_way_there(database: Datab
 def test_everything_is_taken_once_oldest_first_in_each_lane(database: Database, queue: MeldingQ) -> None:
     for institution in ("a.no", "b.no", "c.no"):
         queue.accept(messages(institution, 50))
-    turns, taken = turns_of(database, queue, ManualMonotonic()), []
-    while some := turns.take("one", 20, ()):
+    scheduler, taken = turns_of(database, queue, ManualMonotonic()), []
+    while some := scheduler.take("one", 20, ()):
         taken += [message.key for message in some]
 
     assert sorted(taken) == sorted(f"{org}-{QUEUE}-{n}" for org in ("a.no", "b.no", "c.no") for n in range(50))
@@ -79,32 +79,32 @@ def test_everything_is_taken_once_oldest_first_in_each_lane(database: Database, 
 
 def test_paused_institutions_are_passed_over_and_come_back(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("paused.no", 5) + messages("free.no", 5))
-    turns = turns_of(database, queue, ManualMonotonic())
+    scheduler = turns_of(database, queue, ManualMonotonic())
 
-    assert {message.org_id for message in turns.take("one", 10, {"paused.no/test"})} == {"free.no"}
-    assert {message.org_id for message in turns.take("one", 10, ())} == {"paused.no"}
+    assert {message.org_id for message in scheduler.take("one", 10, {"paused.no/test"})} == {"free.no"}
+    assert {message.org_id for message in scheduler.take("one", 10, ())} == {"paused.no"}
 
 
 def test_only_the_queues_that_were_asked_for(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("a.no", 2) + messages("a.no", 2, "another queue"))
-    turns = turns_of(database, queue, ManualMonotonic(), "another queue")
+    scheduler = turns_of(database, queue, ManualMonotonic(), "another queue")
 
-    assert [message.queue for message in turns.take("one", 10, ())] == ["another queue"] * 2
-    assert turns.take("one", 10, ()) == []
+    assert [message.queue for message in scheduler.take("one", 10, ())] == ["another queue"] * 2
+    assert scheduler.take("one", 10, ()) == []
 
 
 def test_a_lane_that_nobody_rang_is_found(database: Database, queue: MeldingQ) -> None:
     """A ring that was lost, or a message of a version that rings no bell, costs half a minute and no message."""
     monotonic = ManualMonotonic()
-    turns = turns_of(database, queue, monotonic)
-    assert turns.take("one", 10, ()) == []
+    scheduler = turns_of(database, queue, monotonic)
+    assert scheduler.take("one", 10, ()) == []
     (unrung,) = messages("quiet.no", 1)
     database.messages.insert_one(unrung.document(ServerClock(database.server_time).now()))
 
-    assert turns.take("one", 10, ()) == []
-    assert turns.seconds_to_wait(()) <= SEARCH_SECONDS
+    assert scheduler.take("one", 10, ()) == []
+    assert scheduler.seconds_to_wait(()) <= SEARCH_SECONDS
     monotonic.seconds += SEARCH_SECONDS
-    assert [message.key for message in turns.take("one", 10, ())] == [unrung.key]
+    assert [message.key for message in scheduler.take("one", 10, ())] == [unrung.key]
 
 
 def test_lanes_without_an_exam_system_have_nothing_searched_for_at_each_look(
@@ -121,25 +121,27 @@ def test_lanes_without_an_exam_system_have_nothing_searched_for_at_each_look(
     search = queue.lanes.search
     monkeypatch.setattr(queue.lanes, "search", lambda: searched.append(1) or search())
     monotonic = ManualMonotonic()
-    turns = turns_of(database, queue, monotonic)
+    scheduler = turns_of(database, queue, monotonic)
 
-    taken = [len(turns.take("one", 10, ())) for _ in range(6)]
+    taken = [len(scheduler.take("one", 10, ())) for _ in range(6)]
     assert (taken, len(searched)) == ([10, 10, 10, 10, 0, 0], 1)
 
     monotonic.seconds += SEARCH_SECONDS
-    assert (turns.take("one", 10, ()), len(searched)) == ([], 2)
+    assert (scheduler.take("one", 10, ()), len(searched)) == ([], 2)
     assert Lane(None, QUEUE, None) not in search(), "what is dead is in no lane"
-    turns.wake([Lane("a.no/test", QUEUE, None)])
-    assert (turns.take("one", 10, ()), len(searched)) == ([], 3), "a ring of an earlier version has them searched for"
+    scheduler.notify([Lane("a.no/test", QUEUE, None)])
+    assert (scheduler.take("one", 10, ()), len(searched)) == ([], 3), (
+        "a ring of an earlier version has them searched for"
+    )
 
 
 def test_what_falls_due_later_is_looked_for_then(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("a.no", 1))
     database.messages.update_many({}, {"$set": {"dueAt": database.server_time() + timedelta(seconds=2)}})
-    turns = turns_of(database, queue, ManualMonotonic())
+    scheduler = turns_of(database, queue, ManualMonotonic())
 
-    assert turns.take("one", 10, ()) == []
-    assert 0.0 < turns.seconds_to_wait(()) <= 2.0
+    assert scheduler.take("one", 10, ()) == []
+    assert 0.0 < scheduler.seconds_to_wait(()) <= 2.0
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["change stream", "reading again and again"])
@@ -147,20 +149,20 @@ def test_a_ring_is_heard_in_another_process(
     streams: bool, database: Database, queue: MeldingQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not streams:
-        monkeypatch.setattr(WakeUp, "_follow", refuse)
+        monkeypatch.setattr(LaneWatcher, "_follow", refuse)
     heard: list[Lane] = []
     missed, stop = threading.Event(), threading.Event()
 
     def hear(lanes: Iterable[Lane]) -> None:
         heard.extend(lanes)
 
-    bell = WakeUp(queue.lanes, hear, missed.set, longest_pause=0.05)
-    listening = threading.Thread(target=bell.run, args=(stop,))
+    watcher = LaneWatcher(queue.lanes, hear, missed.set, longest_pause=0.05)
+    listening = threading.Thread(target=watcher.run, args=(stop,))
     listening.start()
     try:
         wait_until(missed.is_set, "it has begun to listen")
         for institution in ("a.no", "b.no", "a.no"):
-            queue.wake([Lane(f"{institution}/test", QUEUE)])
+            queue.notify([Lane(f"{institution}/test", QUEUE)])
             wait_until(lambda: heard and heard[-1] == Lane(f"{institution}/test", QUEUE), "the ring is heard")  # noqa: B023
     finally:
         stop.set()

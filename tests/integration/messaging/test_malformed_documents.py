@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from assets.checks import dead_letters, deadline_overdue, nothing_lost, oldest_pending
-from assets.status_metadata import standing_metadata
+from assets.status_metadata import status_metadata
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
@@ -48,15 +48,15 @@ def bridge(world: World) -> Bridge:
 
 def read_everything(bridge: Bridge) -> None:
     bridge.status.read().plain()
-    standing_metadata(bridge)
+    status_metadata(bridge)
     for one in (MessageStatus.DEAD, MessageStatus.FAILED, MessageStatus.DISCARDED):
         for wanted in (DeadLetterFilter(one), DeadLetterFilter(one, code="unknown"), DeadLetterFilter(one, since=AT)):
             bridge.dead_letters.find(wanted, 50).plain()
             bridge.dead_letters.replay(wanted, Order())
     for case in ("c-1", "unknown"):
         [story.plain() for story in bridge.dead_letters.show(case).stories]
-        bridge.roads.by_correlation_id(case)
-    bridge.accounting.account()
+        bridge.histories.by_correlation_id(case)
+    bridge.completeness.account()
     bridge.audit.counts_since(AT)
 
 
@@ -98,7 +98,7 @@ def test_a_case_that_is_poor_or_odd_ends_no_status(case: dict[str, Any], bridge:
     bridge.database.cases.insert_one({"_id": "poor", **case})
 
     bridge.status.read().plain()
-    bridge.accounting.account()
+    bridge.completeness.account()
 
 
 VALUES = (

@@ -11,7 +11,7 @@ from casebridge.errors import RateLimitedError
 from casebridge.rates.division import WHOLE
 from casebridge.rates.share import SLACK_SECONDS
 from casebridge.rates.share_keeper import ShareKeeper
-from casebridge.rates.share_store import ShareBook
+from casebridge.rates.share_store import ShareStore
 from resources.http.rate_limit import LONGEST_WAIT
 from tests.support.manual_clock import ManualSeconds
 from tests.support.rate_processes import LEASE_SECONDS, RateProcess
@@ -178,16 +178,16 @@ def test_who_has_used_up_an_even_share_is_sent_away_until_the_vendors_window_is_
 
 
 def test_shares_are_renewed_in_the_background_and_given_up_at_the_end(database: Database) -> None:
-    keeper = ShareKeeper(ShareBook(database), lease_seconds=0.5)
+    keeper = ShareKeeper(ShareStore(database), lease_seconds=0.5)
     share = keeper.share("a credential")
     assert share.grow_beyond(0)
 
-    def word() -> str:
+    def revision() -> str:
         (claim,) = database.rate_shares.find_one({"_id": "a credential"})["claims"]  # type: ignore[index]
         return str(claim["word"])
 
-    first = word()
-    wait_until(lambda: share.parts() and word() != first, "the lease is renewed")
+    first = revision()
+    wait_until(lambda: share.parts() and revision() != first, "the lease is renewed")
     keeper.close()
     assert share.parts() == 0
     assert database.rate_shares.find_one({"_id": "a credential"})["claims"] == []  # type: ignore[index]

@@ -16,7 +16,7 @@ import pytest
 from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
 
-from casebridge.messaging.listener.lane_watcher import WakeUp
+from casebridge.messaging.listener.lane_watcher import LaneWatcher
 from casebridge.messaging.listener.listener import Listener
 from casebridge.rates.share_keeper import ShareKeeper
 from command_line.listen import look_after
@@ -144,10 +144,10 @@ def test_the_bell_is_heard_again(world: World, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("casebridge.messaging.listener.lane_watcher.AWAY_PAUSE", 0.01)
     bridge = world.bridge()
     missed = Trap(lambda: None)
-    bell = WakeUp(bridge.queue.lanes, lambda _lanes: None, missed, 0.05)
+    watcher = LaneWatcher(bridge.queue.lanes, lambda _lanes: None, missed, 0.05)
     listener = bridge.listener()
     thread = threading.Thread(
-        target=listener._until_ended, args=("bell", lambda: bell.run(listener._ended)), daemon=True
+        target=listener._until_ended, args=("bell", lambda: watcher.run(listener._ended)), daemon=True
     )
     thread.start()
     try:
@@ -182,8 +182,8 @@ def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: py
     world.configure(dagster={"url": "http://127.0.0.1:9", "report_seconds": 0.0})
     bridge = world.bridge()
     listener = bridge.listener()
-    report = DagsterReport(bridge, listener.tally)
-    trap = Trap(bridge.announce if place == "announce" else report.send_if_due)
+    report = DagsterReport(bridge, listener.outcome_counts)
+    trap = Trap(bridge.register_listener if place == "announce" else report.send_if_due)
     if place == "announce":
         monkeypatch.setattr(bridge, "announce", trap)
     else:
@@ -215,7 +215,7 @@ def test_one_trial_of_credentials_that_breaks_keeps_no_other_from_its_own(
 
 def _tried(bridge: Bridge) -> bool:
     try:
-        bridge.trials.run_due()
+        bridge.probes.run_due()
     except PyMongoError:
         logging.getLogger(__name__).info("the database is away: tried again")
     return True

@@ -9,7 +9,7 @@ import pytest
 from pymongo import monitoring
 
 from assets.dispatched_requests import pending_cases
-from assets.status_metadata import standing_metadata
+from assets.status_metadata import status_metadata
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import MOST_ENTRIES, AuditLog
@@ -23,13 +23,13 @@ from casebridge.institutions.pauses import Pauses
 from casebridge.messaging.queue.lanes import Lanes
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import LONG_AGO
-from casebridge.operators.case_history import RoadFinder
-from casebridge.operators.completeness_check import NAMED, Accounting
+from casebridge.operators.case_history import CaseHistoryReader
+from casebridge.operators.completeness_check import NAMED, CompletenessCheck
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import DeadLetters, Order
 from casebridge.operators.near_deadlines import near_deadlines
 from casebridge.operators.status import StatusReader
-from command_line.where import show_road
+from command_line.where import show_history
 from resources.wiring.bridge import Bridge
 from tests.support.world import World
 
@@ -60,7 +60,7 @@ monitoring.register(_brought)
 
 READS: dict[str, Callable[[Bridge], object]] = {
     "pending cases": lambda bridge: pending_cases(bridge, timedelta(minutes=2)),
-    "standing": standing_metadata,
+    "standing": status_metadata,
     "StatusReader.read": lambda bridge: bridge.status.read(),
     "StatusReader.pending": lambda bridge: bridge.status.pending(),
     "DeadLetters.find": lambda bridge: bridge.dead_letters.find(DeadLetterFilter(), 20),
@@ -68,9 +68,9 @@ READS: dict[str, Callable[[Bridge], object]] = {
     "DeadLetters.replay": lambda bridge: bridge.dead_letters.replay(DeadLetterFilter(), Order(100, False, "r", "a")),
     "dry run": lambda bridge: bridge.dead_letters.replay(DeadLetterFilter(), Order()),
     "DeadLetters.discard": lambda bridge: bridge.dead_letters.discard(DeadLetterFilter(), Order(100, False, "r", "a")),
-    "RoadFinder.by_correlation_id": lambda bridge: bridge.roads.by_correlation_id("c-1"),
-    "RoadFinder.by_exam_and_candidate": lambda bridge: bridge.roads.by_exam_and_candidate("exam", 1),
-    "Accounting.account": lambda bridge: bridge.accounting.account(),
+    "RoadFinder.by_correlation_id": lambda bridge: bridge.histories.by_correlation_id("c-1"),
+    "RoadFinder.by_exam_and_candidate": lambda bridge: bridge.histories.by_exam_and_candidate("exam", 1),
+    "Accounting.account": lambda bridge: bridge.completeness.account(),
     "AuditLog.of_case": lambda bridge: bridge.audit.of_case("c-1"),
     "AuditLog.failures_since": lambda bridge: bridge.audit.failures_since(LONG_AGO),
     "AuditLog.counts_since": lambda bridge: sum(1 for _ in bridge.audit.counts_since(LONG_AGO)),
@@ -98,7 +98,8 @@ READS: dict[str, Callable[[Bridge], object]] = {
 }
 """Each way in which many documents are looked at; a method by the name of its class."""
 STORES: Final = (
-    Accounting, AlertOutbox, AuditLog, Blacklist, Cases, DeadLetters, Lanes, MeldingQ, Pauses, RoadFinder, StatusReader,
+    CompletenessCheck, AlertOutbox, AuditLog, Blacklist, Cases, DeadLetters, Lanes, MeldingQ, Pauses, CaseHistoryReader,
+    StatusReader,
 )  # fmt: skip
 NO_LISTS: Final = {
     "AlertOutbox.claim": "at most as many as it is asked for, one a cause, and each names 50 cases at most",
@@ -194,7 +195,8 @@ def _listing_methods() -> Iterator[str]:
 def _is_many(returned: Any) -> bool:
     told = str(returned)
     return any(
-        word in told for word in ("list[", "dict[", "set[", "Sequence[", "Iterator[", "Iterable[", "Mapping[")
+        instruction in told
+        for instruction in ("list[", "dict[", "set[", "Sequence[", "Iterator[", "Iterable[", "Mapping[")
     ) or (getattr(returned, "__name__", "") in {"Listing", "Status", "Account", "ActionReport"})
 
 
@@ -209,13 +211,13 @@ def test_a_road_of_many_steps_shows_the_last_and_says_so(world: World, capsys: p
         for number in range(MOST_ENTRIES + 20)
     )  # fmt: skip
 
-    road = bridge.roads.by_correlation_id("c-1")
-    assert road is not None
-    show_road(road)
-    earlier = bridge.roads.by_correlation_id("c-1", before=road.milestones[0].time)
+    history = bridge.histories.by_correlation_id("c-1")
+    assert history is not None
+    show_history(history)
+    earlier = bridge.histories.by_correlation_id("c-1", before=history.milestones[0].time)
 
-    assert (len(road.milestones), road.milestones_found) == (MOST_ENTRIES, MOST_ENTRIES + 20)
-    assert (road.milestones[0].step, road.milestones[-1].step) == ("step 20", f"step {MOST_ENTRIES + 19}")
+    assert (len(history.milestones), history.milestones_found) == (MOST_ENTRIES, MOST_ENTRIES + 20)
+    assert (history.milestones[0].step, history.milestones[-1].step) == ("step 20", f"step {MOST_ENTRIES + 19}")
     assert f"The last {MOST_ENTRIES} of {MOST_ENTRIES + 20} steps" in capsys.readouterr().out
     assert earlier is not None
     assert [stone.step for stone in earlier.milestones] == [f"step {number}" for number in range(20)]
@@ -231,7 +233,7 @@ def test_what_is_lost_is_counted_in_full_and_named_in_part(world: World) -> None
         for number in range(NAMED + 30)
     )  # fmt: skip
 
-    found = bridge.accounting.account()
+    found = bridge.completeness.account()
 
     assert (found.cases, found.lost, len(found.unaccounted)) == (NAMED + 30, NAMED + 30, NAMED)
 

@@ -27,12 +27,12 @@ def test_what_is_discarded_is_gone_from_the_queue_and_told_everywhere(world: Wor
     status = mixed.status.read()
     assert (status.dead, status.pending, status.set_aside) == (1, 0, {AMBIGUOUS: 1})
     assert [(row.set_aside, row.discarded) for row in status.institutions if row.dead] == [(1, 1)]
-    road = mixed.roads.by_correlation_id(message["correlationId"])
-    assert road is not None
-    assert road.discarded is not None
-    assert (road.discarded.by, road.discarded.reason) == ("kari", REASON)
-    assert (road.state, road.set_aside, road.next_action) == ("requested", None, None)
-    assert road.milestones[-1].step == "discarded"
+    history = mixed.histories.by_correlation_id(message["correlationId"])
+    assert history is not None
+    assert history.discarded is not None
+    assert (history.discarded.by, history.discarded.reason) == ("kari", REASON)
+    assert (history.state, history.set_aside, history.next_action) == ("requested", None, None)
+    assert history.milestones[-1].step == "discarded"
     (story,) = mixed.dead_letters.show(message["correlationId"]).stories
     assert story.discarded is not None
     assert (story.letter.status, story.discarded.by, story.discarded.reason) == ("discarded", "kari", REASON)
@@ -42,16 +42,16 @@ def test_what_is_discarded_is_gone_from_the_queue_and_told_everywhere(world: Wor
 def test_nothing_is_lost_by_a_discard(world: World, mixed: Bridge) -> None:
     world.database.cases.update_many({}, {"$set": {"openedAt": T0}})
     mixed.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
-    assert mixed.accounting.account().unaccounted == ()
+    assert mixed.completeness.account().unaccounted == ()
 
     world.database.messages.update_many({}, {"$set": {"discardedAt": T0}})
     mixed.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
 
     assert world.database.messages.count_documents({}) == 0, "moved on: they cannot be brought back any more"
     assert world.database.processed_messages.count_documents({"status": "discarded"}) == 2
-    assert mixed.accounting.account().unaccounted == ()
+    assert mixed.completeness.account().unaccounted == ()
     world.database.cases.update_many({"setAside": "discarded"}, {"$set": {"setAside": None}})
-    assert len(mixed.accounting.account().unaccounted) == 2, "the mark on the case is what accounts for them"
+    assert len(mixed.completeness.account().unaccounted) == 2, "the mark on the case is what accounts for them"
 
 
 def test_what_a_discarded_message_owes_is_delivered_before_it_moves_on(world: World, letters: DeadLetters) -> None:
@@ -88,7 +88,7 @@ def test_what_was_discarded_by_mistake_is_brought_back(world: World, mixed: Brid
     assert mixed.synchronisation.run_batch().by_code == {MISSING: 1}
     again = letter_of(mixed, MISSING)
     assert (again["status"], again["generation"], "discardedAt" in again) == ("dead", 2, False)
-    assert mixed.roads.by_correlation_id(message["correlationId"]).discarded is None  # type: ignore[union-attr]
+    assert mixed.histories.by_correlation_id(message["correlationId"]).discarded is None  # type: ignore[union-attr]
 
 
 def test_a_request_that_fs_changes_after_a_discard_comes_as_a_new_message(world: World, mixed: Bridge) -> None:
@@ -105,7 +105,7 @@ def test_a_request_that_fs_changes_after_a_discard_comes_as_a_new_message(world:
     assert sorted(found["status"] for found in messages) == ["dead", "discarded"], "it was tried at once, not held back"
     case = case_of(mixed, message)
     assert case["setAside"] == MISSING
-    assert mixed.roads.by_correlation_id(message["correlationId"]).discarded is None  # type: ignore[union-attr]
+    assert mixed.histories.by_correlation_id(message["correlationId"]).discarded is None  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("other", ["dead", "failed", "enqueued", "processing"])
@@ -144,10 +144,10 @@ def test_a_case_that_was_marked_before_a_crash_is_put_right_by_the_next_word(wor
     mixed.cases.discard([message["orderingKey"]], by="kari", reason=REASON)
 
     assert mixed.dead_letters.find(DeadLetterFilter(code=MISSING), 10).found == 1
-    assert mixed.accounting.account().unaccounted == ()
+    assert mixed.completeness.account().unaccounted == ()
     assert mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL).changed == 1
     mixed.cases.bring_back([message["orderingKey"]], MISSING)
 
-    assert mixed.accounting.account().unaccounted == ()
+    assert mixed.completeness.account().unaccounted == ()
     assert mixed.dead_letters.replay(DISCARDED, FOR_REAL).changed == 1
     assert case_of(mixed, message)["setAside"] == MISSING

@@ -58,7 +58,7 @@ def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, m
     )
     assert len(world.audit(correlationId=case["correlationId"], success=False)) == 2
     (story,) = mixed.dead_letters.show(case["correlationId"]).stories
-    assert [(word.by, word.reason) for word in story.replayed] == [("kari", REASON)]
+    assert [(instruction.by, instruction.reason) for instruction in story.replayed] == [("kari", REASON)]
     assert (story.letter.replays, len(story.errors)) == (1, 2)
 
 
@@ -87,7 +87,9 @@ def test_the_history_of_replays_is_bounded_and_their_number_is_not(world: World,
     (story,) = letters.show("correlation-1").stories
 
     assert story.letter.replays == times
-    assert [word.reason for word in story.replayed] == [f"the {number}th time" for number in range(2, times)]
+    assert [instruction.reason for instruction in story.replayed] == [
+        f"the {number}th time" for number in range(2, times)
+    ]
     assert len(world.audit(step="replayed")) == times
 
 

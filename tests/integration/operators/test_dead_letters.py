@@ -74,13 +74,15 @@ def test_documents_of_the_first_release_are_found_shown_and_replayed(world: Worl
     assert listing.by_code == {MISSING: 1, "unknown": 1}
     assert letters.find(DeadLetterFilter(code="unknown"), 10).found == 1
     (story,) = letters.show("correlation-1").stories
-    assert [(word.at, word.by, word.reason) for word in story.replayed] == [(T0, "ola", "before the upgrade")]
+    assert [(instruction.at, instruction.by, instruction.reason) for instruction in story.replayed] == [
+        (T0, "ola", "before the upgrade")
+    ]
 
     assert letters.replay(DeadLetterFilter(), FOR_REAL).changed == 2
     assert {row["_id"]: row["generation"] for row in world.database.messages.find()} == {"poor": 2, "key-00001": 3}
     world.database.messages.update_many({}, {"$set": {"status": "dead"}})
     (story,) = letters.show("correlation-1").stories
-    assert [(word.by, story.letter.replays) for word in story.replayed] == [("ola", 2), ("kari", 2)]
+    assert [(instruction.by, story.letter.replays) for instruction in story.replayed] == [("ola", 2), ("kari", 2)]
 
 
 def test_a_letter_is_shown_with_all_that_an_operator_needs_and_nothing_personal(

@@ -100,7 +100,7 @@ def without_padded_case(found: list[Document], documents: dict[str, list[Documen
 
 
 def ask(bridge: Bridge, institution: Institution, case: Document) -> None:
-    client = bridge.outside.exam_system(institution).client
+    client = bridge.clients.exam_system(institution).client
     requested = client.request_explanation(case["flowId"], case["participantId"], show=False, due=None)
     assert requested.explanation_request_id == case["explanationRequestId"], "the world of the documents"
 
@@ -108,7 +108,7 @@ def ask(bridge: Bridge, institution: Institution, case: Document) -> None:
 def register(bridge: Bridge, institution: Institution, case: Document) -> None:
     text = compose(case["submissionId"], 1, seed=old_world.POPULATION["seed"])
     assert hashlib.sha256(text.encode()).hexdigest() == case["registeredHash"], "the world of the documents"
-    bridge.outside.student_registry(institution).register_explanation(
+    bridge.clients.student_registry(institution).register_explanation(
         ExplanationRegistration(
             vurd_id=case["vurdId"],
             personlopenr=case["personlopenr"],
@@ -119,7 +119,7 @@ def register(bridge: Bridge, institution: Institution, case: Document) -> None:
         )
     )
     if case["state"] == "shown":
-        bridge.outside.exam_system(institution).show_explanation(case["flowId"], case["explanationRequestId"])
+        bridge.clients.exam_system(institution).show_explanation(case["flowId"], case["explanationRequestId"])
 
 
 def reconcile(world: World, bridge: Bridge) -> None:
@@ -152,7 +152,7 @@ def test_open_and_finished_cases_are_carried_on_once(world: World) -> None:
     assert world.control.summary()["dispatched"] == ASKED_BEFORE + 2, "no second request"
     check_no_mistakes(world, registered=11)
     assert world.database.messages.count_documents({"status": "dead"}) == 2, "what is dead is not set aside once more"
-    assert bridge.accounting.account().unaccounted == ()
+    assert bridge.completeness.account().unaccounted == ()
     for case in world.database.cases.find({"state": {"$in": ["registered", "shown"]}}):
         known = before[case["_id"]]
         assert case["correlationId"] == known["correlationId"]
@@ -219,7 +219,7 @@ def test_a_pause_holds_until_it_is_lifted(prepared: bool, world: World) -> None:
 def claimed(bridge: Bridge) -> list[Any]:
     """What a listener's next claim takes while it passes over what is paused; given back."""
     listener = bridge.listener()
-    messages = listener._turns.take("a test", 100, bridge.pauses.paused())
+    messages = listener._scheduler.take("a test", 100, bridge.pauses.paused())
     bridge.queue.release(messages)
     return messages
 

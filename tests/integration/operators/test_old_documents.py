@@ -182,12 +182,12 @@ def test_a_request_message_is_carried_on(
 def test_an_answer_message_is_carried_on_where_its_text_was_fetched(world: World, org_id: str, bridge: Bridge) -> None:
     living = Living(world, org_id, 2)
     institution = bridge.institutions.active()[0]
-    created = bridge.outside.exam_system(institution).client.request_explanation(
+    created = bridge.clients.exam_system(institution).client.request_explanation(
         living.flow_id, living.participant_id, show=False, due=None
     )
     request_id = created.explanation_request_id
     world.control.wait("answered", 1)
-    (explanation,) = bridge.outside.exam_system(institution).client.explanations(living.flow_id)
+    (explanation,) = bridge.clients.exam_system(institution).client.explanations(living.flow_id)
     world.database.cases.insert_one(
         living.case(
             state="dispatched",
@@ -327,9 +327,9 @@ def test_an_owed_alert_is_sent_and_a_dead_message_is_found(world: World, org_id:
 
     (message,) = world.control.slack_messages()
     assert living.correlation_id in message["message"]["text"]
-    road = bridge.roads.by_correlation_id(living.correlation_id)
-    assert road is not None
-    assert (road.set_aside, road.next_action) == (failure["code"], failure["nextAction"])
+    history = bridge.histories.by_correlation_id(living.correlation_id)
+    assert history is not None
+    assert (history.set_aside, history.next_action) == (failure["code"], failure["nextAction"])
     assert bridge.status.read().dead == 1
 
 
@@ -364,6 +364,6 @@ def test_watermarks_keys_and_pauses_are_read(world: World, org_id: str, bridge: 
     assert (mark.since, mark.failures) == (WRITTEN, 2)
     assert bridge.pauses.paused() == {institution.key}
 
-    bridge.trials.run_due()
+    bridge.probes.run_due()
 
     assert bridge.pauses.paused() == set()

@@ -113,12 +113,12 @@ def test_the_status_command_says_by_its_exit_code_whether_a_person_is_needed(
 def test_a_road_tells_every_step_in_order(world: World, mixed: Bridge) -> None:
     (case, *_) = world.database.cases.find({"state": "registered"})
 
-    road = mixed.roads.by_correlation_id(case["correlationId"])
+    history = mixed.histories.by_correlation_id(case["correlationId"])
 
-    assert road is not None
-    assert (road.state, road.set_aside, road.waiting, road.next_action) == ("registered", None, [], None)
-    assert road.deadline == case["deadline"]
-    steps = [(milestone.submodule, milestone.step) for milestone in road.milestones]
+    assert history is not None
+    assert (history.state, history.set_aside, history.waiting, history.next_action) == ("registered", None, [], None)
+    assert history.deadline == case["deadline"]
+    steps = [(milestone.submodule, milestone.step) for milestone in history.milestones]
     assert steps == [
         ("wiseflow-begrunnelse", "received"),
         ("wiseflow-begrunnelse", "find_exam"),
@@ -128,22 +128,22 @@ def test_a_road_tells_every_step_in_order(world: World, mixed: Bridge) -> None:
         ("wiseflow-begrunnelse-svar", "fetch_answer"),
         ("wiseflow-begrunnelse-svar", "register_explanation"),
     ]
-    times = [milestone.time for milestone in road.milestones]
+    times = [milestone.time for milestone in history.milestones]
     assert times == sorted(times)
 
 
 def test_a_road_that_ends_early_says_why_and_what_to_do(world: World, mixed: Bridge) -> None:
     case = case_set_aside(world, "wiseflow.participant_missing")
 
-    (road,) = mixed.roads.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
+    (history,) = mixed.histories.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
 
-    assert road.correlation_id == case["correlationId"]
-    assert (road.state, road.set_aside) == ("requested", "wiseflow.participant_missing")
-    assert [milestone.success for milestone in road.milestones] == [True, True, False]
-    (waiting,) = road.waiting
+    assert history.correlation_id == case["correlationId"]
+    assert (history.state, history.set_aside) == ("requested", "wiseflow.participant_missing")
+    assert [milestone.success for milestone in history.milestones] == [True, True, False]
+    (waiting,) = history.waiting
     assert waiting.startswith("wiseflow-begrunnelse: dead after 1 attempt")
-    assert road.next_action is not None
-    assert "then replay the message" in road.next_action
+    assert history.next_action is not None
+    assert "then replay the message" in history.next_action
 
 
 def test_the_where_command_finds_a_case_by_any_of_its_names(world: World, mixed: Bridge, processes: Processes) -> None:

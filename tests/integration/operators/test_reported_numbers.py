@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from casebridge.exams.explanations import answer_poller, request_reader
-from casebridge.messaging.listener.outcome_counts import Tally
+from casebridge.messaging.listener.outcome_counts import OutcomeCounts
 from casebridge.operators.totals import totals
 from command_line import report as listeners_report
 from command_line.report import ASSET_OF_QUEUE, DagsterReport
@@ -193,12 +193,12 @@ def test_a_listener_that_stops_counts_once_more(world: World, sitting: Operator,
 
 def carried_by_a_listener(world: World, bridge: Bridge, send: Callable[[DagsterReport], None]) -> set[str]:
     """Requests, then answers, each handled and reported; the assets that the queues are of."""
-    tally = Tally()
-    report = DagsterReport(bridge, tally)
+    outcome_counts = OutcomeCounts()
+    report = DagsterReport(bridge, outcome_counts)
     for source in (bridge.synchronisation.read_requests, bridge.synchronisation.poll_answers):
         source(bridge.institutions.active())
         listener = bridge.listener()
-        listener.tally = tally  # one report for both
+        listener.outcome_counts = outcome_counts  # one report for both
         listener.run(threading.Event(), until_idle=True)
         send(report)
         world.control.wait("answered", world.control.summary()["dispatched"])

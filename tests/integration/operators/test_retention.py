@@ -77,8 +77,12 @@ def carried(world: World) -> Bridge:
 def told(bridge: Bridge) -> Any:
     """What operators are told of every case."""
     cases = bridge.database.cases.find({}, {"correlationId": 1})
-    roads = [bridge.roads.by_correlation_id(case["correlationId"]) for case in cases]
-    return [road.plain() for road in roads if road], bridge.status.read().institutions, bridge.accounting.account()
+    histories = [bridge.histories.by_correlation_id(case["correlationId"]) for case in cases]
+    return (
+        [history.plain() for history in histories if history],
+        bridge.status.read().institutions,
+        bridge.completeness.account(),
+    )
 
 
 def read_everything_again(bridge: Bridge) -> tuple[int, int]:
@@ -323,7 +327,7 @@ def test_an_alert_is_owed_even_if_its_cause_is_pruned_at_that_moment(fold: timed
 def test_a_listener_that_was_killed_leaves_no_trace_for_ever(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0)
     bridge = world.bridge()
-    bridge.announce(bridge.listener())
+    bridge.register_listener(bridge.listener())
 
     assert prune(world.database, 0.5)["listeners"].found == 0
     assert bridge.status.listeners_alive() == 1
@@ -345,8 +349,8 @@ def test_the_command_shows_first_and_removes_when_told(world: World, carried: Br
     assert world.database.processed_messages.count_documents({}) == 0
     (begun,) = world.audit(step="prune_begun")
     assert begun["detail"]["askedBy"] == getpass.getuser()
-    (road,) = processes.run("where", begun["correlationId"], "--json").json()
-    assert "processed_messages=6" in road["milestones"][-1]["told"]
+    (history,) = processes.run("where", begun["correlationId"], "--json").json()
+    assert "processed_messages=6" in history["milestones"][-1]["told"]
 
 
 def test_the_command_refuses_settings_that_would_let_a_message_in_again(world: World, processes: Processes) -> None:

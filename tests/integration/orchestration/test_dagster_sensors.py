@@ -25,7 +25,7 @@ Operators = Callable[..., Operator]
 def listening(world: World, operator: Operators) -> Bridge:
     """A bridge whose listener has been heard of."""
     bridge = world.bridge()
-    bridge.announce(bridge.listener())
+    bridge.register_listener(bridge.listener())
     return bridge
 
 

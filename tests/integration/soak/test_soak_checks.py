@@ -9,7 +9,7 @@ import pytest
 
 from resources.wiring.bridge import Bridge
 from simulators.process import RunningSimulators
-from tests.soak.checks import Books, balance
+from tests.soak.checks import Checks, balance
 from tests.soak.data_faults import AT_FIRST, DataFault, DataFaults
 from tests.soak.evidence import keep
 from tests.soak.installation import Installation
@@ -20,14 +20,14 @@ from tests.support.simulator_callers import fs_of, registration
 from tests.support.world import World
 
 
-def wrong(books: Books) -> dict[str, int]:
-    return {name: count for name in FAILURES if (count := getattr(books, name))}
+def wrong(checks: Checks) -> dict[str, int]:
+    return {name: count for name in FAILURES if (count := getattr(checks, name))}
 
 
 def finish(world: World, bridge: Bridge) -> None:
     """What a listener does besides: tell the index and the people."""
     world.carry(bridge)
-    bridge.announce(bridge.listener())
+    bridge.register_listener(bridge.listener())
     bridge.relay.send_alerts()
 
 
@@ -59,15 +59,15 @@ def test_a_text_of_another_is_counted_and_kept(
     row = next(one for one in fs.rows(case["examId"]) if one["personlopenr"] == case["personlopenr"])
     assert fs.register(registration(case["examId"], row, "En annens.", "2026-02-01")).status_code == 200
 
-    books = balance(world)
-    assert books.wrong_text == 1
-    assert books.why["wrong_text"]["registrations of a text that nobody wrote for the student"] == [
+    checks = balance(world)
+    assert checks.wrong_text == 1
+    assert checks.why["wrong_text"]["registrations of a text that nobody wrote for the student"] == [
         f"case {case['caseId']}"
     ]
-    (told_less,) = books.why["audit_gaps"]["registrations in FS without entry"]
+    (told_less,) = checks.why["audit_gaps"]["registrations in FS without entry"]
 
     server = Server(world.settings.mongodb, "127.0.0.1", 0, None)
-    kept = keep(Installation(world, bridge, server, [], {}, frozenset()), books, tmp_path, seed=7)
+    kept = keep(Installation(world, bridge, server, [], {}, frozenset()), checks, tmp_path, seed=7)
     counts = json.loads((kept / "counts.json").read_text())
     (about,) = counts["wrong_text"]["registrations of a text that nobody wrote for the student"]
     assert about["world"]["registeredVersions"][-1]["version"] is None
@@ -83,8 +83,8 @@ def test_a_row_that_is_opened_again_unheard_is_untold(world: World, bridge: Brid
     """Nothing of ours runs after the row was changed."""
     name = world.control.cases()[0]["caseId"]
     world.control.withdraw(name, how="reopened")
-    books = balance(world)
-    assert (wrong(books), books.why["untold"]["cases"]) == ({"untold": 1}, [f"case {name}"])
+    checks = balance(world)
+    assert (wrong(checks), checks.why["untold"]["cases"]) == ({"untold": 1}, [f"case {name}"])
 
 
 def test_a_row_that_is_gone_is_untold_until_the_case_is_withdrawn(
@@ -119,9 +119,9 @@ def test_a_request_that_nobody_read_is_lost(world: World, bridge: Bridge, popula
 
 def test_a_message_of_others_is_untold_while_it_stands_where_it_was(world: World, bridge: Bridge) -> None:
     planted = plant(world.database, bridge.institutions.active()[0].key)
-    books = balance(world, planted)
-    assert wrong(books) == {"untold": len(planted) - 1}
-    assert "poor-and-dead" not in books.why["untold"]["messages of others"]
+    checks = balance(world, planted)
+    assert wrong(checks) == {"untold": len(planted) - 1}
+    assert "poor-and-dead" not in checks.why["untold"]["messages of others"]
 
 
 def test_every_data_fault_finds_somebody_and_is_undone_where_it_should(world: World) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from casebridge.messaging.outbox.effect import Settlement
+from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.outbox.publication import EFFECT_ID, Publication
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus
 from casebridge.sources.dead_record import announce_dead_record
@@ -32,7 +32,7 @@ def letter_of(record: Record, payload: dict[str, Any] | None = None) -> tuple[Pu
     document = {"_id": "key", "origin": record.origin(), "payload": payload or {}, "claim": "token", "errors": []}
     failure = Failure(NOW, 1, "read_record", "permanent", "kafka.record_unreadable", "It failed.", "Look at it.")
     (effect,) = announce_dead_record(
-        Message.from_document(document), Settlement(MessageStatus.DEAD, "read_record", failure)
+        Message.from_document(document), Outcome(MessageStatus.DEAD, "read_record", failure)
     )
     return Publication.from_body(effect.body), effect.id
 

@@ -4,55 +4,55 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from casebridge.messaging.listener.claimed_buffer import Line
-from casebridge.messaging.listener.isolated import Quarantine
+from casebridge.messaging.listener.claimed_buffer import ClaimedBuffer
+from casebridge.messaging.listener.isolated import IsolatedMessages
 from casebridge.messaging.queue.message import Message, NewMessage
 from tests.support.manual_clock import ManualSeconds
 
 NOW = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 
 
-def message(key: str, *, alone: bool = False, **stored: Any) -> Message:
+def message(key: str, *, isolated: bool = False, **stored: Any) -> Message:
     new = NewMessage(key, "queue", "uis.no", "test", "WISEFLOW", key, key, {})
     claimed = Message.from_document({**new.document(NOW), **stored})
-    claimed.alone = alone
+    claimed.isolated = isolated
     return claimed
 
 
 def test_one_that_is_run_alone_waits_for_the_others_and_they_for_it() -> None:
-    line, in_work = Line(10), Counter[str]()
-    ordinary, suspect = message("ordinary"), message("suspect", alone=True)
-    line.add([ordinary])
-    assert line.next(in_work) is ordinary
+    buffer, in_work = ClaimedBuffer(10), Counter[str]()
+    ordinary, suspect = message("ordinary"), message("suspect", isolated=True)
+    buffer.add([ordinary])
+    assert buffer.next(in_work) is ordinary
     in_work["uis.no/test"] = 1
-    line.add([suspect, message("later")])
+    buffer.add([suspect, message("later")])
 
-    assert line.next(in_work) is None, "nothing more begins"
+    assert buffer.next(in_work) is None, "nothing more begins"
     in_work["uis.no/test"] = 0
-    line.ended(ordinary)
-    assert line.next(in_work) is suspect
+    buffer.ended(ordinary)
+    assert buffer.next(in_work) is suspect
     in_work["uis.no/test"] = 1
-    assert line.next(in_work) is None, "nothing begins beside it"
+    assert buffer.next(in_work) is None, "nothing begins beside it"
     in_work["uis.no/test"] = 0
-    line.ended(suspect)
-    later = line.next(in_work)
+    buffer.ended(suspect)
+    later = buffer.next(in_work)
     assert later is not None
     assert later.key == "later"
 
 
 def test_it_is_given_back_with_the_rest_and_keeps_nobody_from_being_claimed() -> None:
-    line = Line(10)
-    line.add([message("suspect", alone=True), message("ordinary")])
-    assert len(line) == 1
-    assert {each.key for each in line.take_all()} == {"suspect", "ordinary"}
-    assert line.next(Counter()) is None
+    buffer = ClaimedBuffer(10)
+    buffer.add([message("suspect", isolated=True), message("ordinary")])
+    assert len(buffer) == 1
+    assert {each.key for each in buffer.take_all()} == {"suspect", "ordinary"}
+    assert buffer.next(Counter()) is None
 
 
 def test_ordinary_work_has_as_long_as_it_was_stopped() -> None:
     time = ManualSeconds()
-    quarantine = Quarantine(time.monotonic)
-    quarantine.add(message("one", alone=True))
-    quarantine.add(message("two", alone=True))
+    quarantine = IsolatedMessages(time.monotonic)
+    quarantine.add(message("one", isolated=True))
+    quarantine.add(message("two", isolated=True))
     assert quarantine.wants_turn
     time.now += 2
     one = quarantine.begin()
@@ -66,8 +66,8 @@ def test_ordinary_work_has_as_long_as_it_was_stopped() -> None:
 
 
 def test_what_died_alone_before_goes_first() -> None:
-    quarantine = Quarantine()
-    quarantine.add(message("innocent", alone=True))
+    quarantine = IsolatedMessages()
+    quarantine.add(message("innocent", isolated=True))
     quarantine.add(suspicious())
     first = quarantine.begin()
     assert first is not None
@@ -75,6 +75,6 @@ def test_what_died_alone_before_goes_first() -> None:
 
 
 def suspicious() -> Message:
-    claimed = message("suspicious", alone=True)
+    claimed = message("suspicious", isolated=True)
     claimed.stored["alone"] = True
     return claimed

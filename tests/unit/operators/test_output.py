@@ -14,7 +14,7 @@ from rich.console import RenderableType
 import command_line.dead as dead_command
 import command_line.status as status_command
 import command_line.where as where_command
-from casebridge.operators.case_history import Milestone, Road
+from casebridge.operators.case_history import CaseHistory, Milestone
 from casebridge.operators.dead_letter import Instruction, LetterStory
 from casebridge.operators.status import FailureGroup, InstitutionStatus, QueueDepth, Status
 from command_line.output import LineFormatter, console, panel, print_json, styled, table
@@ -75,9 +75,9 @@ def test_every_display_shows_it(text: str, monkeypatch: pytest.MonkeyPatch) -> N
             {text: text},
         )
     )
-    word = Instruction(AT, text, text)
+    instruction = Instruction(AT, text, text)
     stone = Milestone(AT, text, text, True, text, 1)
-    where_command.show_road(Road(text, text, text, text, AT, text, word, [stone], [text], text))
+    where_command.show_history(CaseHistory(text, text, text, text, AT, text, instruction, [stone], [text], text))
     error = {"at": AT, "attempt": 1, **dict.fromkeys(("step", "category", "code", "cause", "nextAction"), text)}
     document = {
         "_id": text, **dict.fromkeys(("correlationId", "institution", "queue", "status"), text), "errors": [error],
