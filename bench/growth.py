@@ -18,6 +18,7 @@ from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Document
+from casebridge.exams.explanations.case_indexes import INDEXES
 from casebridge.messaging.listener import audit_entries
 
 PROGRAM: Final = "bench.no_op_queue"
@@ -110,7 +111,7 @@ class Store:
             if start and start % TOLD_EVERY == 0:
                 self._say(f"growth: {start:,} of {count:,} stored")
         self._say("growth: building the indexes")
-        database.ensure_indexes()
+        database.ensure_indexes([(database.cases, INDEXES)])
 
     def _finish_one(self) -> None:
         """A message that left its traces in each collection."""

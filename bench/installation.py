@@ -17,6 +17,7 @@ from typing import Any, Final
 from pymongo import MongoClient
 
 from casebridge.database import Database
+from casebridge.exams.explanations.case_indexes import INDEXES
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
 from local_servers.child_process import Child, Children
@@ -164,7 +165,7 @@ class MongoDBServer:
         mongodb = {"uri": self.uri, **databases}
         database = Database(Settings(mongodb=mongodb).mongodb)
         try:
-            database.ensure_indexes()
+            database.ensure_indexes([(database.cases, INDEXES)])
             yield Installation({**sections, "mongodb": mongodb}, database, self._children, dict(self._servers))
         finally:
             database.close()

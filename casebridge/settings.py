@@ -268,6 +268,10 @@ class Settings(BaseSettings):
         env_prefix="CASEBRIDGE_", env_nested_delimiter="__", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
+    capabilities: list[str] = Field(
+        [],
+        description="Capabilities of this installation, as a JSON list of names; empty means all that there are.",
+    )
     environment: str | None = Field(
         None,
         description="Only institutions of this `env` are carried, and nothing of another is touched; empty means all.",

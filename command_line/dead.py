@@ -15,7 +15,7 @@ from casebridge.operators.dead_letter import DeadLetter, DeadLetterFilter, Lette
 from casebridge.operators.dead_letters import ActionReport, Order, Progress, UnknownChoiceError
 from casebridge.operators.moment import moment
 from command_line.output import ExitCode, notes, panel, print_json, results, show, styled, table
-from command_line.process import bridge_of_this_process
+from command_line.process import this_process
 
 dead = typer.Typer(
     add_completion=False,
@@ -54,10 +54,10 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List the oldest, and count all by code. Exit code 3: there are none."""
-    with bridge_of_this_process() as bridge:
-        wanted = _wanted(bridge.clock, status, institution, queue, code, case, since, before)
+    with this_process() as process:
+        wanted = _wanted(process.stores.clock, status, institution, queue, code, case, since, before)
         with _choices_explained():
-            listing = bridge.dead_letters.find(wanted, limit)
+            listing = process.operators.dead_letters.find(wanted, limit)
     if as_json:
         print_json(listing.plain())
     else:
@@ -84,8 +84,8 @@ def show_letter(
     as_json: AsJson = False,
 ) -> None:
     """Show everything about a case's dead, failed or discarded messages, without personal data. Exit code 3: it has none."""
-    with bridge_of_this_process() as bridge:
-        found = bridge.dead_letters.show(case, queue)
+    with this_process() as process:
+        found = process.operators.dead_letters.show(case, queue)
     if found.note:
         notes.print(found.note)
     stories = found.stories
@@ -118,9 +118,9 @@ def replay(  # noqa: PLR0913, PLR0917 an argument for each option
 ) -> None:
     """Begin messages anew; what was done is not done again. A dry run unless --for-real. Exit code 3: none found."""
     order = _order(limit, reason, asked_by, for_real=for_real)
-    with bridge_of_this_process() as bridge:
-        wanted = _wanted(bridge.clock, status, institution, queue, code, case, since, before)
-        report = _act(bridge.dead_letters.replay, wanted, order)
+    with this_process() as process:
+        wanted = _wanted(process.stores.clock, status, institution, queue, code, case, since, before)
+        report = _act(process.operators.dead_letters.replay, wanted, order)
     _tell(report, as_json=as_json)
 
 
@@ -144,9 +144,9 @@ def discard(  # noqa: PLR0913, PLR0917 an argument for each option
     changes later comes as a new message in any case.
     """
     order = _order(limit, reason, asked_by, for_real=for_real)
-    with bridge_of_this_process() as bridge:
-        wanted = _wanted(bridge.clock, MessageStatus.DEAD, institution, queue, code, case, since, before)
-        report = _act(bridge.dead_letters.discard, wanted, order)
+    with this_process() as process:
+        wanted = _wanted(process.stores.clock, MessageStatus.DEAD, institution, queue, code, case, since, before)
+        report = _act(process.operators.dead_letters.discard, wanted, order)
     _tell(report, as_json=as_json)
 
 

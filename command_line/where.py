@@ -11,7 +11,7 @@ from casebridge.exams.exam_key import ExamKey
 from casebridge.operators.case_history import CaseHistory, CaseHistoryReader
 from casebridge.operators.moment import moment
 from command_line.output import ExitCode, notes, print_json, results, styled, table
-from command_line.process import bridge_of_this_process
+from command_line.process import this_process
 
 CANDIDATE: Final = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -30,8 +30,8 @@ def where(
     EXAM is FS's `vurdId` or the six key columns joined with `||` (217||DAT200||1||S||2025||HØST); CANDIDATE the kandidatnr.
     Exit code 3: no such case.
     """
-    with bridge_of_this_process() as bridge:
-        histories = _find(bridge.histories, case, _moment(before, bridge.clock.now()))
+    with this_process() as process:
+        histories = _find(process.operators.histories, case, _moment(before, process.stores.clock.now()))
     if not histories:
         notes.print("No such case. A request appears here once FS has been read: see `casebridge status`.")
         raise typer.Exit(ExitCode.NOT_FOUND)

@@ -114,9 +114,9 @@ class ReplayConfig(ActionConfig):
 def list_letters(config: ListConfig, bridge: BridgeResource) -> dg.Output[None]:
     """The oldest of them, and how many there are of each code."""
     wired = bridge.get()
-    wanted = config.wanted(MessageStatus(config.status.value), wired.clock)
+    wanted = config.wanted(MessageStatus(config.status.value), wired.stores.clock)
     with _choices_explained():
-        listing = wired.dead_letters.find(wanted, min(config.limit, ROWS))
+        listing = wired.operators.dead_letters.find(wanted, min(config.limit, ROWS))
     rows = [
         {
             "case": row.correlation_id,
@@ -146,7 +146,7 @@ def list_letters(config: ListConfig, bridge: BridgeResource) -> dg.Output[None]:
 @dg.op(out=dg.Out(dg.Nothing))
 def show_letter(config: ShowConfig, bridge: BridgeResource) -> dg.Output[None]:
     """Where the case's messages stand, what was done, every error, and who replayed them."""
-    found = bridge.get().dead_letters.show(config.correlation_id, config.queue)
+    found = bridge.get().operators.dead_letters.show(config.correlation_id, config.queue)
     stories = found.stories
     if not stories and not found.left_out:
         raise dg.Failure(
@@ -163,9 +163,9 @@ def show_letter(config: ShowConfig, bridge: BridgeResource) -> dg.Output[None]:
 def replay(context: dg.OpExecutionContext, config: ReplayConfig, bridge: BridgeResource) -> dg.Output[None]:
     """Begin the chosen messages anew, with all their attempts; the steps that are done are not done again."""
     wired = bridge.get()
-    wanted = config.wanted(MessageStatus(config.status.value), wired.clock)
+    wanted = config.wanted(MessageStatus(config.status.value), wired.stores.clock)
     with _choices_explained():
-        report = wired.dead_letters.replay(wanted, config.order(), _told_to(context))
+        report = wired.operators.dead_letters.replay(wanted, config.order(), _told_to(context))
     return dg.Output(
         None,
         metadata=_action(
@@ -178,9 +178,9 @@ def replay(context: dg.OpExecutionContext, config: ReplayConfig, bridge: BridgeR
 def discard(context: dg.OpExecutionContext, config: ActionConfig, bridge: BridgeResource) -> dg.Output[None]:
     """Declare the chosen messages settled without us."""
     wired = bridge.get()
-    wanted = config.wanted(MessageStatus.DEAD, wired.clock)
+    wanted = config.wanted(MessageStatus.DEAD, wired.stores.clock)
     with _choices_explained():
-        report = wired.dead_letters.discard(wanted, config.order(), _told_to(context))
+        report = wired.operators.dead_letters.discard(wanted, config.order(), _told_to(context))
     return dg.Output(
         None,
         metadata=_action(

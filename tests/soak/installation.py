@@ -23,6 +23,7 @@ from simulators.process import RunningSimulators, running
 from tests.soak import poller, wandering_clock
 from tests.soak.server import Server, server_of_this_run
 from tests.soak.wandering_clock import set_wrong
+from tests.support.indexes import ensure_all_indexes
 from tests.support.world import World, settings_for_tests
 
 ROOT: Final = Path(__file__).parents[2]
@@ -115,7 +116,7 @@ def running_installation(seed: int, requests: int) -> Iterator[Installation]:
     ):  # fmt: skip
         database = Database(server.settings)
         try:
-            database.ensure_indexes()
+            ensure_all_indexes(database)
             neighbours, proxied = _lay_proxies(proxies, simulators)
             with World(database, partial(settings_for_tests, server.settings, proxied.addresses), proxied) as world:
                 world.configure(**{name: dict(values) for name, values in SETTINGS.items()})

@@ -9,7 +9,7 @@ in `turns`; effects that are owed are delivered by `relay`.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -300,11 +300,15 @@ class MeldingQ:
         # What is no time is never due: then nobody knows, and it is looked again in a while.
         return moment_of(found, "dueAt") or self._clock.now() + UNKNOWN_WAIT
 
-    def is_due(self, waited: timedelta, *, passing_over: Iterable[str] = ()) -> bool:
-        """Whether some message could be claimed and has waited for that for at least so long."""
+    def is_due(
+        self, waited: timedelta, *, passing_over: Iterable[str] = (), queues: Container[str] | None = None
+    ) -> bool:
+        """Whether some message, of these queues, could be claimed and has waited for that for at least so long."""
         since = {"dueAt": {"$lte": self._clock.now() - waited}}
         keys = frozenset(passing_over)
-        lanes = [lane for lane in self.lanes.search() if not lane.is_among(keys)]
+        lanes = [
+            lane for lane in self.lanes.search() if not lane.is_among(keys) and (queues is None or lane.queue in queues)
+        ]
         return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
     def at_work(self, ordering_keys: Sequence[str]) -> set[str]:

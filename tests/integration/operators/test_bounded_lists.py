@@ -8,7 +8,7 @@ from typing import Any, Final, get_type_hints
 import pytest
 from pymongo import monitoring
 
-from assets.dispatched_requests import pending_cases
+from assets.explanations.dispatched_requests import pending_cases
 from assets.status_metadata import status_metadata
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from assets.ledger import read_ledger
+from assets.explanations.ledger import read_ledger
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
