@@ -36,8 +36,9 @@ from casebridge.database import Database
 from casebridge.database_faults import is_away
 from casebridge.errors import CaseError, LeaseLostError, NotReadyError, PermanentError, RateLimitedError, TransientError
 from casebridge.institutions.pauses import Pauses
-from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.flow.flow import Flow
 from casebridge.messaging.flow.retry import RetryPolicy
+from casebridge.messaging.flow.step import Step, StepResult, Steps
 from casebridge.messaging.listener import listener as listener_module
 from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.listener.listener import Listener
@@ -129,9 +130,17 @@ class Trap:
         raise error
 
 
-class TrappedFlow:
+class First(StepResult):
+    step = "first"
+    found: int
+
+
+class Second(StepResult):
+    step = "second"
+
+
+class TrappedFlow(Flow):
     queue = QUEUE
-    dropped_results: tuple[str, ...] = ()
 
     def __init__(self, trap: Trap, database: Database, *, fails: bool, loses: bool) -> None:
         self._trap = trap
@@ -141,8 +150,8 @@ class TrappedFlow:
         self._lost: set[str] = set()
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        return (Step("first", self._first), Step("second", lambda message, results: StepResult()))
+    def steps(self) -> Steps:
+        return (Step(First, self._first), Step(Second, lambda message: Second()))
 
     def prefetch(self, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -162,7 +171,7 @@ class TrappedFlow:
     def on_lease_lost(self, message: Message) -> None:
         self._trap.spring("late", message.key)
 
-    def _first(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+    def _first(self, message: Message) -> First:
         self._trap.spring("step", message.key)
         if message.key.startswith("bad") and self._fails:
             raise PermanentError("test.failed", "It failed.", "Look at it.")
@@ -170,7 +179,7 @@ class TrappedFlow:
             self._lost.add(message.key)  # another worker takes it over, and is gone at once
             change = {"$inc": {"fence": 1}, "$set": {"owner": "another", "claim": "another"}}
             self._database.messages.update_one({"_id": message.key}, change)
-        return StepResult({"found": 1})
+        return First(found=1)
 
 
 class TrappedAudit(AuditLog):
