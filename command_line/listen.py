@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
@@ -61,8 +62,9 @@ def look_after(
     seconds: float = ANNOUNCE_SECONDS,
 ) -> None:
     """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it."""
+    works: tuple[Callable[[], None], ...] = (lambda: bridge.register_listener(listener), report.send_if_due)
     while not stop.wait(seconds):
-        for work in (lambda: bridge.register_listener(listener), report.send_if_due):
+        for work in works:
             try:
                 work()
             except BaseException as error:  # noqa: BLE001 see above

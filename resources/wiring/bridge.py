@@ -74,6 +74,7 @@ from casebridge.sources.dead_record import announce_dead_record
 from casebridge.sources.polling import Polling
 from casebridge.sources.record_flow import RecordFlow
 from casebridge.sources.record_inbox import Intake, RecordInbox
+from casebridge.sources.record_reader import RecordReader
 from casebridge.sources.watermarks import ANSWERS, Watermarks
 from casebridge.told_names import ToldNames
 from resources.laas import LaasClient
@@ -218,7 +219,7 @@ class Bridge:
         self.records: RecordInbox | None = None
         if not kafka.bootstrap_servers:
             return
-        readers = {
+        readers: dict[str, RecordReader] = {
             kafka.explanation_requests_topic: ExplanationRequestRecords(self.institutions, self.cases),
             kafka.wiseflow_events_topic: ExplanationEventRecords(self.institutions, self.cases),
         }
