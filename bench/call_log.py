@@ -92,14 +92,14 @@ class CallLog:
 
     def repeat(self, clients: InstitutionClients, institutions: list[Institution], laas: LaasClient) -> None:
         """Make the same calls in the same order, one after the other."""
-        clients = {institution.key: clients_of(clients, institution) for institution in institutions}
-        clients[NOBODY] = {LaasClient: laas}
+        owned = {institution.key: clients_of(clients, institution) for institution in institutions}
+        owned[NOBODY] = {LaasClient: laas}
         ids: dict[int, int] = {}
         for call in self.calls:
             arguments = call.arguments
             if call.method in NAMES_A_REQUEST:
                 arguments = (arguments[0], ids[arguments[1]], *arguments[2:])
-            result = getattr(clients[call.institution][call.client], call.method)(*arguments, **call.options)
+            result = getattr(owned[call.institution][call.client], call.method)(*arguments, **call.options)
             if call.made is not None:
                 ids[call.made] = result.explanation_request_id
 

@@ -74,7 +74,7 @@ class Installation:
 
     @property
     def settings(self) -> Settings:
-        return Settings(**self.sections)  # type: ignore[arg-type]
+        return Settings.model_validate(self.sections)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -79,11 +79,11 @@ class PreparedEvents:
             return []
 
         accept = self._bridge.queue.accept
-        self._bridge.queue.accept = hold_back  # type: ignore[method-assign]
+        self._bridge.queue.accept = hold_back  # type: ignore[method-assign]  # the sources know one queue
         try:
             yield offered
         finally:
-            self._bridge.queue.accept = accept  # type: ignore[method-assign]
+            self._bridge.queue.accept = accept  # type: ignore[method-assign]  # as above
 
     def registered_at(self) -> dict[Place, float]:
         """When FS got each answer, in unix seconds of this host."""

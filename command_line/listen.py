@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
@@ -63,8 +64,9 @@ def look_after(
     seconds: float = ANNOUNCE_SECONDS,
 ) -> None:
     """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it."""
+    works: tuple[Callable[[], None], ...] = (lambda: process.register_listener(listener), report.send_if_due)
     while not stop.wait(seconds):
-        for work in (lambda: process.register_listener(listener), report.send_if_due):
+        for work in works:
             try:
                 work()
             except BaseException as error:  # noqa: BLE001 see above
