@@ -1,4 +1,4 @@
-"""Events that are ready to be accepted: what the sources would put into the inbox, held back until a measurement wants it."""
+"""Events that are ready to be accepted: messages that the sources would enqueue, held back until a measurement accepts them."""
 
 import math
 import time
@@ -15,12 +15,12 @@ from simulators.process import ControlClient
 
 END_SECONDS: Final = 120.0
 Place = tuple[int, int]
-"""A flow and an explanation request on it: what names an answer here and in the simulators."""
+"""A flow and an explanation request on it. They name an answer here and in the simulators."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that stands in the exam system."""
+    """An answer in the exam system."""
 
     case_id: str
     institution: str
@@ -33,21 +33,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Event:
-    """An answer that the inbox does not know yet, and the message that tells of it."""
+    """An answer that is not accepted yet, and its message."""
 
     answer: Answer
     message: NewMessage
 
 
 class PreparedEvents:
-    """Prepares answers and requests in one simulated world."""
+    """Prepares answers and requests in the simulators."""
 
     def __init__(self, control: ControlClient, bridge: Bridge) -> None:
         self.control = control
         self._bridge = bridge
 
     def answers(self, cases: int) -> list[Event]:
-        """All of the world's requests, sent and answered; no answer is accepted yet."""
+        """All requests of the simulators, sent and answered; no answer is accepted yet."""
         synchronisation, institutions = self._bridge.synchronisation, self._bridge.institutions.active()
         synchronisation.read_requests(institutions)
         synchronisation.run_batch()
@@ -71,7 +71,7 @@ class PreparedEvents:
 
     @contextmanager
     def _held_back(self) -> Iterator[list[NewMessage]]:
-        """What the sources offer to the inbox while the context is open."""
+        """The messages that the sources offer while the context is open."""
         offered: list[NewMessage] = []
 
         def hold_back(messages: Sequence[NewMessage]) -> list[str]:
@@ -95,7 +95,7 @@ class PreparedEvents:
 
 
 class BareCalls:
-    """What must at least be done for an answer: fetch it, look at both ends again, and register it."""
+    """The least that must be done for an answer: fetch it, read the row and the participant again, and register it."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
@@ -106,7 +106,7 @@ class BareCalls:
         case = self._bridge.cases.get(answer.case_id)
         institution = self._institutions[answer.institution]
         if case is None or case.candidate is None:
-            raise RuntimeError("the case of an answer is not there, or was never sent")
+            raise RuntimeError("the case of an answer is missing or was never sent")
         exam_system = self._bridge.clients.exam_system(institution)
         registry = self._bridge.clients.student_registry(institution)
         began_on, began = datetime.now(UTC), time.perf_counter()
