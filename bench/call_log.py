@@ -1,6 +1,6 @@
 """Records every HTTP call of our clients in its order, and makes the same calls again without queue, audit and database.
 
-A call is a method of one of our clients with its arguments. So the repeated calls cost what clients and network cost, and no more.
+A call is a method of one of our clients with its arguments. So the repeated calls cost only what clients and network cost.
 """
 
 import functools

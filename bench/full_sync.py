@@ -1,8 +1,7 @@
 """Rows: a full synchronisation of many requests over 60 institutions with 50 ms a call, one process: wall time and peak memory.
 
 The bound is the time that the calls take even if casebridge takes none: calls x 50 ms / allowed concurrency, which is
-`http.calls_per_process` here. Calls to FS and to the exam system count, those of polls and those of messages. Nothing waits for the
-log index.
+`http.calls_per_process` here. Calls to FS and the exam system count, of polls and of messages. Nothing waits for the log index.
 """
 
 from collections.abc import Iterator, Mapping

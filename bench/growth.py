@@ -1,7 +1,7 @@
 """Rows: the cost of a message with many stored messages, and with few, measured alternately on the same server.
 
-Stored are finished messages with their keys, audit entries and cases. They are copies of the documents of a real message, with ids
-and times of their own.
+Stored are finished messages with their keys, audit entries and cases. They are copies of the documents of a real message, with
+ids and times of their own.
 """
 
 import uuid

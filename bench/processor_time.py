@@ -5,16 +5,16 @@ long our process waits for its answers, and how long the way there and back take
 
 1. `all cores`: the whole machine was used.
 2. `processor: NAME`: this process used its core completely.
-3. A command to a server by address was under way for at least half of the time. It is `network` if the round trip is at least half
-   of a mean command, else `MongoDB server by address`.
+3. A command to a server by address was under way for at least half of the time. It is `network` if the round trip is at least
+   half of a mean command, else `MongoDB server by address`.
 4. `waiting`: none of these.
 """
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import mean, median
+from statistics import median
 from types import TracebackType
 from typing import Any, Final, Protocol
 
@@ -56,14 +56,28 @@ class ServerWait:
         return cls(ping_seconds, times.any_under_way / seconds, times.in_all / max(1, times.commands))
 
     @classmethod
-    def average(cls, waits: list["ServerWait"], how: Any) -> "ServerWait":
-        """`how` makes one number of many, such as a median."""
-        under_way = [one.under_way for one in waits if one.under_way is not None]
-        command_seconds = [one.command_seconds for one in waits if one.command_seconds is not None]
+    def median(cls, waits: Sequence["ServerWait"]) -> "ServerWait":
+        measured = [one for one in waits if one.under_way is not None and one.command_seconds is not None]
         return cls(
-            how([one.ping_seconds for one in waits]),
-            how(under_way) if under_way else None,
-            how(command_seconds) if command_seconds else None,
+            median(one.ping_seconds for one in waits),
+            median(one.under_way or 0.0 for one in measured) if measured else None,
+            median(one.command_seconds or 0.0 for one in measured) if measured else None,
+        )
+
+    @classmethod
+    def mean(cls, parts: Sequence[tuple["ServerWait", float]]) -> "ServerWait":
+        """Of parts that took so many seconds each, one after the other."""
+        whole = sum(seconds for _, seconds in parts)
+
+        def weighted(values: Sequence[float | None]) -> float | None:
+            if any(value is None for value in values):
+                return None
+            return sum((value or 0.0) * seconds for value, (_, seconds) in zip(values, parts, strict=True)) / whole
+
+        return cls(
+            median(one.ping_seconds for one, _ in parts),
+            weighted([one.under_way for one, _ in parts]),
+            weighted([one.command_seconds for one, _ in parts]),
         )
 
     def __str__(self) -> str:
@@ -122,7 +136,7 @@ class Shares:
         waits = [run.server for run in runs if run.server is not None]
         return cls(
             {name: median([run.cores.get(name, 0.0) for run in runs]) for name in names},
-            ServerWait.average(waits, median) if waits else None,
+            ServerWait.median(waits) if waits else None,
         )
 
     @classmethod
@@ -130,10 +144,10 @@ class Shares:
         """Of parts that took so many seconds each, one after the other."""
         whole = sum(seconds for _, seconds in parts)
         names = sorted({name for part, _ in parts for name in part.cores})
-        waits = [part.server for part, _ in parts if part.server is not None]
+        waits = [(part.server, seconds) for part, seconds in parts if part.server is not None]
         return cls(
             {name: sum(part.cores.get(name, 0.0) * seconds for part, seconds in parts) / whole for name in names},
-            ServerWait.average(waits, mean) if waits else None,
+            ServerWait.mean(waits) if waits else None,
         )
 
 

@@ -1,8 +1,8 @@
 """Rows: cases from FS request to FS answer through all real steps, simulators answering at once, one listener.
 
 The peer is the bare HTTP calls: the calls that such a run made. The same clients make them again in the same order, one after the
-other, in simulators that are populated as before, without queue, audit and database. Calls and round trips are counted in a run of
-their own, because counting costs processor time.
+other, in simulators that are populated as before, without queue, audit and database. Calls and round trips are counted in a run
+of their own, because counting costs processor time.
 """
 
 from collections.abc import Iterator

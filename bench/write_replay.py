@@ -71,6 +71,7 @@ class WriteRecording:
     ) -> None:
         commands, writes = self._log.counts - self._commands_before, self._log.writes[self._writes_before :]
         if self._names and error is None:
+            self._log.check_complete()
             with open_database(self._names) as copy:
                 self.counts = replay(writes, self._source, copy)
         self.counts.commands = commands
