@@ -84,7 +84,7 @@ class ServerWait:
         ping = f"ping {1000 * self.ping_seconds:.2g} ms"
         if self.under_way is None or self.command_seconds is None:
             return f"{ping}, commands not measured"
-        return f"commands under way {self.under_way:.0%} of the time, {1000 * self.command_seconds:.2g} ms each, {ping}"
+        return f"commands under way {self.under_way:.0%} of the time, {1000 * self.command_seconds:.3g} ms each, {ping}"
 
     @property
     def bound(self) -> str | None:
