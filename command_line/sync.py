@@ -81,7 +81,7 @@ def _synchronise(
         task = progress.add_task("", total=None)
         for source in (source for capability in process.capabilities for source in capability.sources):
             progress.update(task, description=f"polling {source.system} for {source.name}")
-            report = PollReport.of(source.poll(chosen, what))
+            report = run.poll(source, chosen, what)
             progress.update(task, description=f"handling {report.accepted} new {source.name}")
             outcome[source.name] = _plain(report)
             outcome[source.handled_as] = asdict(run.run_batch(source.queues))

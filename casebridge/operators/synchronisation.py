@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from casebridge.institutions.institution import Institution
 from casebridge.messaging.listener.listener import Listener
 from casebridge.sources.polling import PollOutcome
-from casebridge.sources.source import Awaited, Source
+from casebridge.sources.source import EVERYTHING_NEW, Awaited, PollRange, Source
 
 LOOK_EVERY_SECONDS: Final = 0.25
 
@@ -78,6 +79,10 @@ class Synchronisation:
 
     def __init__(self, make_listener: Callable[[tuple[str, ...]], Listener]) -> None:
         self._make_listener = make_listener
+
+    def poll(self, source: Source, institutions: Sequence[Institution], what: PollRange = EVERYTHING_NEW) -> PollReport:
+        """Poll one source for these institutions."""
+        return PollReport.of(source.poll(institutions, what))
 
     def run_batch(
         self, queues: tuple[str, ...] = (), *, limit: int | None = None, stop: threading.Event | None = None

@@ -6,6 +6,7 @@ A capability declares its sources (`casebridge.capability`). `casebridge sync` p
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from casebridge.institutions.institution import Institution
 from casebridge.sources.polling import PollOutcome
@@ -21,6 +22,10 @@ class PollRange:
     """Look again at what is finished, for changes."""
     budget_seconds: float | None = None
     """The poll is over by then. Institutions without a turn are `skipped`."""
+
+
+EVERYTHING_NEW: Final = PollRange()
+"""What changed since the last poll, for as long as that takes."""
 
 
 @dataclass(frozen=True)
