@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from casebridge.audit.log import AuditLog
 from casebridge.bounded import bounded
+from casebridge.cases.case import DISCARDED, Case
 from casebridge.database import Database, Document
-from casebridge.exams.explanations.case import DISCARDED, Case
 from casebridge.exams.explanations.cases import Cases
 from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
 from casebridge.operators import stored_fields

@@ -11,9 +11,9 @@ from datetime import timedelta
 from itertools import islice
 from typing import Final
 
+from casebridge.cases.case import DISCARDED
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.exams.explanations.case import DISCARDED
 from casebridge.exams.explanations.case_state import CaseState
 from casebridge.exams.explanations.cases import Cases
 from casebridge.messaging.queue.message import UNFINISHED, MessageStatus

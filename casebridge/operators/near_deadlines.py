@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Final
 
 from casebridge.bounded import AT_ONCE, bounded
+from casebridge.cases.case import DISCARDED
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
-from casebridge.exams.explanations.case import DISCARDED
 from casebridge.exams.explanations.case_state import OPEN
 
 ONE_DAY: Final = timedelta(days=1)

@@ -9,9 +9,9 @@ from typing import Any, Final
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.bounded import AT_ONCE
+from casebridge.cases.case import DISCARDED
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.exams.explanations.case import DISCARDED
 from casebridge.exams.explanations.case_state import OPEN, CaseState
 from casebridge.exams.explanations.cases import Cases
 from casebridge.institutions.pauses import Pauses
