@@ -56,10 +56,6 @@ class Case:
         return cls(document["_id"], document["correlationId"], document["institution"], state, document)
 
     @property
-    def is_open(self) -> bool:
-        return self.state in self.lifecycle.open
-
-    @property
     def set_aside(self) -> str | None:
         """The code for which a person must look at the case, if one must."""
         code = self.document.get("setAside")

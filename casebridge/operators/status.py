@@ -16,6 +16,7 @@ from casebridge.exams.explanations.case_state import OPEN, CaseState
 from casebridge.exams.explanations.cases import Cases
 from casebridge.institutions.pauses import Pauses
 from casebridge.messaging.queue.message import UNFINISHED, MessageStatus
+from casebridge.messaging.queue.message_filter import LAST_ERROR
 from casebridge.operators import stored_fields
 from casebridge.operators.dead_letter import LOOK_AT_IT
 from casebridge.served_environment import ServedEnvironment
@@ -204,7 +205,7 @@ class StatusReader:
     def _failures(self) -> list[FailureGroup]:
         """Grouped by the database: a reply has a row for each institution, status and code, however many messages there are."""
         last: dict[str, Any] = {
-            "status": 1, "institution": 1, "case": stored_fields.short("correlationId"), "last": stored_fields.LAST_ERROR,
+            "status": 1, "institution": 1, "case": stored_fields.short("correlationId"), "last": LAST_ERROR,
         }  # fmt: skip
         of_group = {
             "_id": {"status": "$status", "institution": "$institution", "code": "$last.code"},

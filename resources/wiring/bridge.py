@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
+from casebridge.cases.operator_cases import OperatorCases
 from casebridge.clock import Clock, ServerClock
 from casebridge.database import Database
 from casebridge.exams.explanations import (
@@ -55,6 +56,7 @@ from casebridge.messaging.outbox.publication import KAFKA
 from casebridge.messaging.outbox.relay import Relay
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import MessageStatus
+from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators import retention
 from casebridge.operators.case_history import CaseHistoryReader
 from casebridge.operators.completeness_check import CompletenessCheck
@@ -85,6 +87,7 @@ if TYPE_CHECKING:  # kafka-python is imported where Kafka is on: it takes 0.15 s
     from resources.kafka.lag import KafkaStatus
     from resources.kafka.producer import KafkaChannel
 
+QUEUES: Final = (request_intake.QUEUE, answer_poller.QUEUE, explanation_event_record.QUEUE, record_inbox.QUEUE)
 SUBMODULES: Final = frozenset(
     {
         exam_message.QUEUE, request_intake.QUEUE, answer_poller.QUEUE, explanation_event_record.QUEUE, record_inbox.QUEUE,
@@ -196,14 +199,29 @@ class Bridge:
         self.status = StatusReader(
             self.database, self.cases, self.pauses, self.alerts, self.clock, self.institutions.problems, self.names
         )
-        self.rekeying = Rekeying(self.database, self.queue.lanes)
-        self.completeness = CompletenessCheck(self.database, self.cases, self.clock, settings.lease)
-        self.histories = CaseHistoryReader(self.database, self.cases, self.audit, self.names)
+        self.all_cases: tuple[OperatorCases, ...] = (self.cases,)
+        messages = StoredMessages(self.database, self.served)
+        self.rekeying = Rekeying(self.queue.lanes, messages, self.all_cases)
+        self.completeness = CompletenessCheck(self.all_cases, messages, self.clock, settings.lease)
+        self.histories = CaseHistoryReader(self.all_cases, messages, self.audit, self.names)
         self.dead_letters = DeadLetters(
-            self.database, self.queue, self.cases, self.audit, self.clock, self.served, self.names
+            messages,
+            self.queue,
+            self.all_cases,
+            self.audit,
+            self.clock,
+            queues=QUEUES,
+            institutions=self.institutions.configured,
+            names=self.names,
         )
         self.retention = Retention(
-            self.database, self.audit, self.clock, settings.retention, self.queue.move_discarded, self.served
+            self.database,
+            self.all_cases,
+            self.audit,
+            self.clock,
+            settings.retention,
+            self.queue.move_discarded,
+            self.served,
         )
         self.synchronisation = Synchronisation(self.database, self.reader, self.poller, self.listener)
 

@@ -104,7 +104,6 @@ def test_only_an_open_case_is_set_aside(requests: DocumentRequests) -> None:
     requests.move(["a"], "refused")
     requests.set_aside("a", "archive.away")
     assert stored(requests, "a").set_aside is None
-    assert not stored(requests, "a").is_open
 
 
 def test_cases_are_found_counted_and_listed(requests: DocumentRequests) -> None:
