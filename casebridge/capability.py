@@ -6,11 +6,11 @@ Only the type is here. A capability builds its declaration in `resources/wiring/
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from pymongo import IndexModel
 from pymongo.collection import Collection
 
+from casebridge.cases.operator_cases import OperatorCases
 from casebridge.database import Document
 from casebridge.messaging.flow.flow import Flow
 from casebridge.messaging.outbox.effect import Announcer, EffectChannel
@@ -31,19 +31,11 @@ class Queue:
         return self.flow.queue
 
 
-class CaseCounter(Protocol):
-    """Counts the cases of one kind."""
-
-    def counts(self) -> Iterable[Mapping[str, Any]]:
-        """Rows `{_id: {institution, state, setAside}, cases}`, to be summed as they come."""
-        ...
-
-
 @dataclass(frozen=True)
 class CaseKind:
     """One kind of case, as `casebridge status` and the reports to Dagster count it."""
 
-    cases: CaseCounter
+    cases: OperatorCases
     columns: Mapping[str, str]
     """The column that a state is counted in. Several states may share one."""
     open_states: frozenset[str]
@@ -73,11 +65,11 @@ class OperatorTable:
 
 
 @dataclass(frozen=True)
-class StoredNames:
-    """A collection whose documents bear the names of an institution, which `casebridge prepare` respells."""
+class IndexedCollection:
+    """A collection of a capability's own. `casebridge prepare` creates the indexes."""
 
     collection: Collection[Document]
-    indexes: Sequence[IndexModel] = ()
+    indexes: Sequence[IndexModel]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +90,18 @@ class Capability:
     case_kinds: Sequence[CaseKind] = ()
     daily_counts: Sequence[DailyCount] = ()
     tables: Sequence[OperatorTable] = ()
-    collections: Sequence[StoredNames] = ()
+    collections: Sequence[IndexedCollection] = ()
     submodules: frozenset[str] = frozenset()
     """Names beside its queues under which it writes audit entries and alerts."""
 
     @property
     def all_submodules(self) -> frozenset[str]:
         return self.submodules | {queue.name for queue in self.queues}
+
+
+def all_cases(capabilities: Iterable[Capability]) -> tuple[OperatorCases, ...]:
+    """The cases of every declared kind."""
+    return tuple(kind.cases for capability in capabilities for kind in capability.case_kinds)
 
 
 def all_queues(capabilities: Iterable[Capability]) -> dict[str, Queue]:

@@ -95,7 +95,7 @@ def deadline_overdue(bridge: BridgeResource) -> dg.AssetCheckResult:
     """No open case is near its legal deadline (CASEBRIDGE_ANSWERS__NEAR_DAYS: a warning) or past it (an error)."""
     wired = bridge.get()
     days = wired.settings.answers.near_days
-    found = near_deadlines(wired.stores.database, wired.stores.clock, days, ROWS)
+    found = near_deadlines(wired.operators.cases, wired.stores.clock, days, ROWS)
     is_any = bool(found.past or found.near)
     return dg.AssetCheckResult(
         passed=not is_any,

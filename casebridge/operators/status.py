@@ -10,11 +10,12 @@ from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.bounded import AT_ONCE
 from casebridge.capability import Capability, CaseKind
+from casebridge.cases.case import DISCARDED
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.exams.explanations.case import DISCARDED
 from casebridge.institutions.pauses import Pauses
 from casebridge.messaging.queue.message import UNFINISHED, MessageStatus
+from casebridge.messaging.queue.message_filter import LAST_ERROR
 from casebridge.operators import stored_fields
 from casebridge.operators.dead_letter import LOOK_AT_IT
 from casebridge.served_environment import ServedEnvironment
@@ -225,7 +226,7 @@ class StatusReader:
     def _failures(self) -> list[FailureGroup]:
         """Grouped by the database: a reply has a row for each institution, status and code, however many messages there are."""
         last: dict[str, Any] = {
-            "status": 1, "institution": 1, "case": stored_fields.short("correlationId"), "last": stored_fields.LAST_ERROR,
+            "status": 1, "institution": 1, "case": stored_fields.short("correlationId"), "last": LAST_ERROR,
         }  # fmt: skip
         of_group = {
             "_id": {"status": "$status", "institution": "$institution", "code": "$last.code"},

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from casebridge.capability import Capability, CaseKind, DailyCount, Queue, StoredNames
+from casebridge.capability import Capability, CaseKind, DailyCount, IndexedCollection, Queue
 from casebridge.exams.explanations import (
     answer_poller,
     case_state,
@@ -90,7 +90,7 @@ def build(platform: Platform) -> Explanations:
         announcers=(answer_announcer(kafka.explanation_answers_topic),) if uses_kafka else (),
         case_kinds=(CaseKind(cases, CASES, frozenset(case_state.OPEN)),),
         daily_counts=DAILY,
-        collections=(StoredNames(stores.database.cases, INDEXES),),
+        collections=(IndexedCollection(stores.database.cases, INDEXES),),
         submodules=frozenset(
             {
                 exam_intake.SUBMODULE,

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from casebridge.capability import Capability
+from casebridge.capability import Capability, all_cases, all_queues
+from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators.case_history import CaseHistoryReader
 from casebridge.operators.completeness_check import CompletenessCheck
 from casebridge.operators.dead_letters import DeadLetters
@@ -11,7 +12,6 @@ from casebridge.operators.retention import Retention
 from casebridge.operators.status import StatusReader
 from casebridge.operators.totals import Totals
 from casebridge.settings import Settings
-from resources.wiring.explanations import Explanations
 from resources.wiring.stores import Stores
 
 
@@ -19,22 +19,32 @@ class Operators:
     """One object for each question or intervention."""
 
     def __init__(self, settings: Settings, stores: Stores, capabilities: Sequence[Capability]) -> None:
-        database, queue, clock, names = stores.database, stores.queue, stores.clock, stores.names
-        cases = next(one.cases for one in capabilities if isinstance(one, Explanations))
+        self.cases = all_cases(capabilities)
+        clock, names = stores.clock, stores.names
+        messages = StoredMessages(stores.database, stores.served)
         self.status = StatusReader(
-            database,
-            capabilities,
-            stores.pauses,
-            stores.alerts,
-            clock,
-            stores.institutions.problems,
-            names,
+            stores.database, capabilities, stores.pauses, stores.alerts, clock, stores.institutions.problems, names
         )
         self.totals = Totals(stores.audit, capabilities)
-        self.rekeying = Rekeying(database, queue.lanes)
-        self.completeness = CompletenessCheck(database, cases, clock, settings.lease)
-        self.histories = CaseHistoryReader(database, cases, stores.audit, names)
-        self.dead_letters = DeadLetters(database, queue, cases, stores.audit, clock, stores.served, names)
+        self.rekeying = Rekeying(stores.queue.lanes, messages, self.cases)
+        self.completeness = CompletenessCheck(self.cases, messages, clock, settings.lease)
+        self.histories = CaseHistoryReader(self.cases, messages, stores.audit, names)
+        self.dead_letters = DeadLetters(
+            messages,
+            stores.queue,
+            self.cases,
+            stores.audit,
+            clock,
+            queues=tuple(all_queues(capabilities)),
+            institutions=stores.institutions.configured,
+            names=names,
+        )
         self.retention = Retention(
-            database, stores.audit, clock, settings.retention, queue.move_discarded, stores.served
+            stores.database,
+            self.cases,
+            stores.audit,
+            clock,
+            settings.retention,
+            stores.queue.move_discarded,
+            stores.served,
         )
