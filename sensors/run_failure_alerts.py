@@ -45,7 +45,7 @@ def owe_alerts(bridge: Bridge, runs: Sequence[dg.DagsterRun]) -> None:
     for run in runs:
         root = run.root_run_id or run.run_id
         if root not in told:
-            bridge.alerts.owe(run_alert(run))
+            bridge.alerts.enqueue(run_alert(run))
             told.add(root)
     if not bridge.status.listeners_alive(bridge.served):
         bridge.relay.send_alerts()

@@ -53,7 +53,7 @@ class AlertOutbox:
         self._clock = clock
         self._fold = fold
 
-    def owe(self, alert: Alert) -> None:
+    def enqueue(self, alert: Alert) -> None:
         """See to it that people hear of this. Right when applied twice."""
         alert = self._names.of_alert(alert)
         now = self._clock.now()
@@ -144,7 +144,7 @@ class AlertOutbox:
             {"$set": {"dueAt": self._clock.now() + wait}, "$unset": {"relay": ""}},
         )
 
-    def owed(self) -> int:
+    def pending(self) -> int:
         """How many alerts people should have had by now; what waits for the end of its `fold` is not among them."""
         return self._alerts.count_documents({"$or": [{"state": "owed"}, {"dueAt": {"$lte": self._clock.now()}}]})
 

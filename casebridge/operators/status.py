@@ -149,7 +149,7 @@ class StatusReader:
             institutions=[institutions[key] for key in sorted(institutions)],
             failures=self._failures(),
             set_aside=dict(set_aside),
-            alerts_owed=self._alerts.owed(),
+            alerts_owed=self._alerts.pending(),
             listeners=self.listeners_alive(),
             oldest_pending_seconds=(now - min(pending)).total_seconds() if pending else None,
             configuration=dict(self._problems()),

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from casebridge.errors import CaseError
-from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.outbox.publication import OURS, WITHHELD, Publication
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus, PendingEffect, moment_of
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.sources.record import Record
 
 DEAD_LETTERS: Final = ".DLT"

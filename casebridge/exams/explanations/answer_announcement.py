@@ -9,9 +9,10 @@ from datetime import datetime
 
 from casebridge.exams.explanations import answer_poller
 from casebridge.exams.explanations.answer_flow import OSLO
-from casebridge.messaging.outbox.effect import Announcer, Outcome
+from casebridge.messaging.outbox.effect import Announcer
 from casebridge.messaging.outbox.publication import Publication
 from casebridge.messaging.queue.message import Message, MessageStatus, PendingEffect
+from casebridge.messaging.queue.outcome import Outcome
 
 
 def answer_announcer(topic: str) -> Announcer:

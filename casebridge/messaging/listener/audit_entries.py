@@ -10,7 +10,8 @@ from casebridge.audit.entry import AuditEntry
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.flow.flow import Flow
-from casebridge.messaging.queue.message import Failure, Message
+from casebridge.messaging.queue.message import Message
+from casebridge.messaging.queue.outcome import Outcome
 
 WITHHELD: Final = frozenset({"text", "registeredFor"})
 """Results that the audit must not keep: the text of an answer, and fingerprints of who the student is."""
@@ -44,8 +45,11 @@ def done(message: Message, flow: Flow) -> list[AuditEntry]:
     return [received, *steps]
 
 
-def failed(message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
-    """The entry of one failed attempt; the fence keeps attempts apart that cost nothing and so bear the same number."""
+def failed(outcome: Outcome, flow: Flow | None) -> AuditEntry:
+    """The entry of one failed attempt. The fence keeps attempts apart that cost nothing and so bear the same number."""
+    message, failure = outcome.message, outcome.failure
+    if failure is None:
+        raise ValueError("only a failed attempt has a failure")
     return _entry(
         message,
         _id_of(message, message.fence, failure.step, "failed"),

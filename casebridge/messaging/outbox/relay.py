@@ -168,7 +168,7 @@ class Relay:
     def _tell_undeliverable(self, pending: PendingEffects, effect: Effect, error: PermanentError) -> None:
         """Log and alert, before it is struck out."""
         logger.warning("case %s: %s is set aside: %s", told_id(pending.correlation_id), effect["kind"], error.code)
-        self._alerts.owe(
+        self._alerts.enqueue(
             Alert.of(
                 error,
                 institution=pending.institution,

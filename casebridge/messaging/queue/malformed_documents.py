@@ -37,6 +37,7 @@ from casebridge.messaging.queue.message import (
     moment_of,
     status_of,
 )
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.messaging.queue.spelling import NAMES as SPELT
 from casebridge.messaging.queue.spelling import misspelt, respell, says
 from casebridge.tenant import normal_institution
@@ -242,7 +243,7 @@ class MalformedDocuments:
         alert = _alert(told, error)
         effect = PendingEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
         logger.warning("a message is set aside (%s): %s", error.code, error.cause)
-        self._audit.add([audit_entries.failed(told, None, failure)])
+        self._audit.add([audit_entries.failed(Outcome(told, MessageStatus.DEAD, STEP, failure), None)])
         self._messages.update_one(
             seen,
             {
@@ -269,7 +270,7 @@ class MalformedDocuments:
         try:
             # The alert first: a dead message of which nobody was told would be silence.
             told = Message.from_document({"_id": UNKNOWN, **_said(known or {})})
-            self._alerts.owe(_alert(told, unwritable(), set_aside=False))
+            self._alerts.enqueue(_alert(told, unwritable(), set_aside=False))
             self._messages.update_one(seen, SMALLEST_DEATH)
         except Exception as problem:
             if is_away(problem):

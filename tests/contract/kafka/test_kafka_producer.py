@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from casebridge.errors import PermanentError
-from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.outbox.publication import EFFECT_ID, Publication
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.sources.dead_record import announce_dead_record, dead_letter_topic
 from casebridge.sources.record import Record
 from resources.kafka.producer import KafkaChannel
@@ -71,7 +71,8 @@ def dead_message(bench: Bench, value: bytes) -> tuple[Message, Outcome]:
     failure = Failure(
         FAILED_AT + timedelta(minutes=13), 5, "find_exam", "transient", "wiseflow.timeout", "No answer.", "Replay it."
     )
-    return Message.from_document(document), Outcome(MessageStatus.DEAD, "find_exam", failure)
+    message = Message.from_document(document)
+    return message, Outcome(message, MessageStatus.DEAD, "find_exam", failure)
 
 
 @EACH
