@@ -3,7 +3,7 @@
 from typing import Any, Final, Protocol
 
 from casebridge.database import Document
-from casebridge.tenant import UNKNOWN
+from casebridge.tenant import NO_EXAM_SYSTEM, UNKNOWN
 
 LONGEST_NAME: Final = 200
 
@@ -31,7 +31,7 @@ def alert_text(alert: Document) -> str:
     )
     cases, named = _cases(alert)
     on = _word(alert.get("examSystem", UNKNOWN))
-    system = "" if on == UNKNOWN else f" on {on}"
+    system = "" if on in (UNKNOWN, NO_EXAM_SYSTEM) else f" on {on}"
     lines = [
         f"*{institution}*{system} · {submodule} · {step}: {code}",
         str(alert.get("cause", "The alert does not say why.")),

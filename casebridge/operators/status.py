@@ -197,7 +197,7 @@ class StatusReader:
         for pause in self._pauses.all():
             name = self._names.institution(pause.institution)
             paused = rows.setdefault(name, InstitutionStatus(name))
-            cause = pause.cause if pause.exam_system is None else f"{pause.exam_system}: {pause.cause}"
+            cause = pause.cause if not pause.exam_system else f"{pause.exam_system}: {pause.cause}"
             paused.paused = cause if paused.paused is None else f"{paused.paused} {cause}"
         return rows
 

@@ -18,7 +18,9 @@ OF_ONE_CASE = 16
 
 
 def new_message(key: str, case: str) -> NewMessage:
-    return NewMessage(key, "wiseflow-begrunnelse", "uis.no", "test", "WISEFLOW", case, f"correlation-{case}", {"n": 1})
+    return NewMessage(
+        key, "wiseflow-begrunnelse", "uis.no", "test", case, f"correlation-{case}", {"n": 1}, exam_system="WISEFLOW"
+    )
 
 
 def test_a_bounded_claim_takes_the_oldest_and_leaves_the_rest(database: Database) -> None:

@@ -351,7 +351,9 @@ def precedence(expected: Expected) -> tuple[bool, datetime]:
 
 
 def new_message(key: str, case: str) -> NewMessage:
-    return NewMessage(key, "wiseflow-begrunnelse", "uis.no", "test", "WISEFLOW", case, f"correlation-{case}", {"n": 1})
+    return NewMessage(
+        key, "wiseflow-begrunnelse", "uis.no", "test", case, f"correlation-{case}", {"n": 1}, exam_system="WISEFLOW"
+    )
 
 
 def step_record(clock: ManualClock, message: Message) -> StepRecord:

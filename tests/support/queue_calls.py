@@ -12,6 +12,7 @@ from casebridge.clock import Clock
 from casebridge.database import Database
 from casebridge.messaging.outbox.pending_effects import PendingEffects, PendingEffectStore
 from casebridge.messaging.queue.interventions import Chosen
+from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, PendingEffect, StepRecord
 from casebridge.messaging.queue.outcome import Outcome
@@ -23,12 +24,11 @@ QUEUE: Final = "wiseflow-begrunnelse"
 EVERYTHING: Final = 1000
 
 
-def new_message(key: str, case: str | None = None) -> NewMessage:
+def new_message(key: str, case: str | None = None, exam_system: str = "WISEFLOW") -> NewMessage:
     """A message of a case of its own, unless a case is named."""
     case = case or f"case of {key}"
-    return NewMessage(
-        key, QUEUE, "uis.no", "test", "WISEFLOW", case, f"correlation of {case}", {"text": f"text of {key}"}
-    )
+    payload = {"text": f"text of {key}"}
+    return NewMessage(key, QUEUE, "uis.no", "test", case, f"correlation of {case}", payload, exam_system=exam_system)
 
 
 def _effects(message: Message, effect_ids: Sequence[str]) -> tuple[PendingEffect, ...]:
@@ -149,6 +149,10 @@ class QueueCalls:
         found = self.database.messages.find({"_id": {"$in": list(keys)}}, {"generation": 1})
         generations = {**dict.fromkeys(keys, 1), **{document["_id"]: document["generation"] for document in found}}
         return [Chosen(key, generation) for key, generation in generations.items()]
+
+    def lanes(self) -> set[Lane]:
+        """Where messages are or fall due."""
+        return self._queue.lanes.search()
 
     def claim_owing(self) -> list[PendingEffects]:
         """For a relay: what is owed, held from other relays."""

@@ -6,6 +6,7 @@ from typing import Any
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError
 from casebridge.exams.exam_key import exam_name
 from casebridge.exams.explanations import exam_message
+from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.request_flow import institution_of
 from casebridge.exams.models import LINE_FAULTS
 from casebridge.institutions.institution import Institution
@@ -34,7 +35,7 @@ class ExamFlow:
         """Nothing: the reader asks for the cases of an exam itself."""
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
-        return {"vurdId": message.payload.get("vurdId")}
+        return {**NO_COLUMNS, "vurdId": message.payload.get("vurdId")}
 
     def apply_to_cases(self, messages: Sequence[Message]) -> None:
         """Nothing: the rows that were read are messages of their own."""

@@ -9,6 +9,7 @@ from typing import Any
 from casebridge.errors import CaseError
 from casebridge.exams.explanations import explanation_event_record
 from casebridge.exams.explanations.answer_poller import AnswerPoller
+from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.request_flow import institution_of
 from casebridge.institutions.register import InstitutionRegister
 from casebridge.messaging.flow.flow import Result, Step, StepResult
@@ -35,7 +36,7 @@ class ExplanationEventFlow:
         """Nothing: the poller reads the cases of the whole flow."""
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
-        return {"testId": message.payload.get("flowId"), **kafka_fields(message)}
+        return {**NO_COLUMNS, "testId": message.payload.get("flowId"), **kafka_fields(message)}
 
     def apply_to_cases(self, messages: Sequence[Message]) -> None:
         """Nothing: an event changes no case; the answer that it led to will."""

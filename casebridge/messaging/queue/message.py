@@ -48,18 +48,22 @@ UNFINISHED: Final = (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageSt
 
 @dataclass(frozen=True)
 class NewMessage:
-    """What a source hands to the inbox. `key` makes it unique for ever; `ordering_key` keeps a case's messages in order."""
+    """What a source hands to the inbox. `key` makes it unique for ever; `ordering_key` keeps a case's messages in order.
+
+    `exam_system` is that of a capability that has one. It is empty for any other, and stored so: a document without the field
+    is another program's, which did not say.
+    """
 
     key: str
     queue: str
     org_id: str
     env: str
-    exam_system: str
     ordering_key: str
     correlation_id: str
     payload: Personal[dict[str, Any]] = field(repr=False)
+    exam_system: str = field(default=tenant.NO_EXAM_SYSTEM, kw_only=True)
     origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
-    """Where it came from, if its sender must hear when it is dead: a Kafka record's coordinates and value."""
+    """Where it came from, if its sender is told when it is dead: a Kafka record's coordinates and value."""
 
     def document(self, now: datetime) -> dict[str, Any]:
         return {
@@ -202,7 +206,7 @@ class Message:
 
     @property
     def tenant(self) -> str:
-        """The key of whose it is: institution and exam system."""
+        """The key of whose it is: institution and exam system, or the institution alone where there is none."""
         return tenant.tenant_key(self.institution, self.exam_system)
 
     @property

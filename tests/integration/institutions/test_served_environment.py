@@ -131,7 +131,7 @@ def test_another_environments_effects_are_not_delivered(world: World, prod: Brid
 )
 def test_what_names_no_environment_is_anybodys(changed: dict[str, Any], world: World, other: Bridge) -> None:
     """It must not lie there for ever because each process takes it for another's."""
-    message = NewMessage("key", "no such queue", "uis.no", "prod", "WISEFLOW", "case", "correlation", {})
+    message = NewMessage("key", "no such queue", "uis.no", "prod", "case", "correlation", {}, exam_system="WISEFLOW")
     world.database.messages.insert_one({**message.document(other.clock.now()), **changed})
 
     other.synchronisation.run_batch()

@@ -282,7 +282,7 @@ class House:
 
 def _message(key: str) -> NewMessage:
     org_id = f"{key}.no" if key.startswith("bad") else "good.no"
-    return NewMessage(key, QUEUE, org_id, "test", "WISEFLOW", f"case of {key}", key, {"said": key})
+    return NewMessage(key, QUEUE, org_id, "test", f"case of {key}", key, {"said": key}, exam_system="WISEFLOW")
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
