@@ -257,7 +257,7 @@ class MeldingQMachine(RuleBasedStateMachine):
             *claimed,
             *claimed,
         ]:  # the second time stands for an answer that was lost on the way
-            self.effects.strike_out(pending, frozenset(), self.clock.now())
+            self.effects.acknowledge(pending, frozenset(), self.clock.now())
         for pending in claimed:
             self.model[pending.key].paid = True
 
@@ -289,17 +289,15 @@ class MeldingQMachine(RuleBasedStateMachine):
     def the_queue_is_as_the_model_says(self) -> None:
         live = list(self.database.messages.find())
         moved = {document["_id"] for document in self.database.processed_messages.find({}, {"_id": 1})}
-        self.nothing_is_lost_and_nothing_is_twice({document["_id"]: document for document in live}, moved)
+        by_key = {document["_id"]: document for document in live}
+        self.nothing_is_lost_and_nothing_is_twice(by_key, moved)
+        self.each_status_follows_the_one_before_as_the_table_says(by_key, moved)
         working = [each["orderingKey"] for each in live if each["status"] == MessageStatus.PROCESSING.value]
         assert len(working) == len(set(working)), "one message of a case is in work"
 
-    @invariant()
-    def each_status_follows_the_one_before_as_the_table_says(self) -> None:
-        now = {
-            row["_id"]: MessageStatus(row["status"])
-            for collection in (self.database.messages, self.database.processed_messages)
-            for row in collection.find({"_id": {"$in": list(self.model)}}, {"status": 1})
-        }
+    def each_status_follows_the_one_before_as_the_table_says(self, live: dict[str, Document], moved: set[str]) -> None:
+        now = {key: MessageStatus(live[key]["status"]) for key in self.model if key in live}
+        now |= {key: MessageStatus.PROCESSED for key in self.model if key in moved}
         for key, status in now.items():
             before = self.statuses.get(key, MessageStatus.ENQUEUED)
             assert status is before or status in ALLOWED_NEXT[before], f"{before} → {status}"

@@ -154,20 +154,20 @@ class QueueCalls:
         """Where messages are or fall due."""
         return self._queue.lanes.search()
 
-    def claim_owing(self) -> list[PendingEffects]:
+    def claim_pending(self) -> list[PendingEffects]:
         """For a relay: what is owed, held from other relays."""
         return self._effects.claim(EVERYTHING, HOLD)
 
-    def strike_out(self, pending_effects: Sequence[PendingEffects]) -> None:
+    def acknowledge(self, pending_effects: Sequence[PendingEffects]) -> None:
         """For a relay: all of this is delivered."""
         for pending in pending_effects:
-            self._effects.strike_out(pending, frozenset(), self.clock.now() + HOLD)
+            self._effects.acknowledge(pending, frozenset(), self.clock.now() + HOLD)
 
     def relieve(self) -> list[PendingEffects]:
         """Be the relay of another process: when its time has come, deliver all that is owed; return what that was."""
         self.pass_time(HOLD)
-        pending_effects = self.claim_owing()
-        self.strike_out(pending_effects)
+        pending_effects = self.claim_pending()
+        self.acknowledge(pending_effects)
         return pending_effects
 
     def stored(self, key: str) -> Stored | None:

@@ -39,6 +39,6 @@ def answer_announcer(topic: str) -> Announcer:
             "registeredAt": registered.at.isoformat(),
         }
         key = f"{message.org_id}|{payload['vurdId']}|{payload['personlopenr']}"
-        return (Publication(topic, key.encode(), json.dumps(value).encode()).owed_by(message),)
+        return (Publication(topic, key.encode(), json.dumps(value).encode()).effect_of(message),)
 
     return announce

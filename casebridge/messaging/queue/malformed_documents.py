@@ -1,8 +1,10 @@
 """Stored messages that no release of ours wrote as they are: adopted where that is safe, else set aside in sight.
 
-Another program may have written them (contract 11 has neither `dueAt` nor `institution`), or a hand. Three rules:
-whatever stands in a field, nobody else's message is held up; nothing is guessed of which the right student depends; what
-cannot go on is dead, with an alert.
+Another program may have written them (contract 11 has neither `dueAt` nor `institution`), or a person. Three rules:
+
+- Whatever stands in a field, no other message is held up.
+- Nothing is guessed on which it depends who the right student is.
+- What cannot go on is dead, with an alert.
 """
 
 import logging
@@ -50,12 +52,12 @@ SMALLEST_DEATH: Final[Document] = {
     "$set": {"status": MessageStatus.DEAD.value},
     "$unset": {"dueAt": "", "owner": "", "claim": ""},
 }
-"""What a document has room for that has room for nothing else: it loses more than it gains."""
+"""For a document that has no room for anything else: this makes it smaller."""
 FOLD: Final = timedelta(hours=1)
-"""Within which alerts of messages that cannot even say that they are dead are one."""
+"""Within this time, alerts of messages that cannot even say why they are dead are folded into one."""
 NAMED: Final = ("orgId", "env", "institution", "queue", "correlationId")
 OTHERS_LEASE: Final = timedelta(minutes=10)
-"""How long a program that keeps to contract 11 has for a message in work."""
+"""How long a program that follows contract 11 may take for a message in work."""
 LANE_NAMES: Final = ("institution", "queue", "examSystem")
 COUNTS: Final = ("attempts", "fence", "takenOver")
 CLAIM_FIELDS: Final = dict.fromkeys(
@@ -113,9 +115,9 @@ def check_payload(message: Message, fields: Mapping[str, type]) -> None:
 
 
 class MalformedDocuments:
-    """Finds, mends and sets aside. Thread-safe; each change names what was seen, so that no other's work is touched.
+    """Finds, corrects and sets aside. Thread-safe; each change names what was seen, so that no other's work is touched.
 
-    Whatever one document brings out, the others are seen to: only that the database is away is raised.
+    Whatever one document raises, the others are treated: only that the database is away is raised.
     """
 
     def __init__(
@@ -129,7 +131,7 @@ class MalformedDocuments:
         self._clock = clock
 
     def claimable(self, found: Sequence[Document], now: datetime) -> list[Document]:
-        """Of due messages those that can be claimed, mended where that was needed. Writes only for what is odd."""
+        """Of due messages those that can be claimed, corrected where that was needed. Writes only for what is malformed."""
         free = []
         for document in found:
             due: Document = {"_id": {"$eq": document["_id"]}, "dueAt": {"$lte": now}}
@@ -151,7 +153,7 @@ class MalformedDocuments:
         repairs = _repairs(document)
         if not repairs:
             return True
-        logger.warning("a message is mended: %s", ", ".join(sorted(repairs)))
+        logger.warning("a message is corrected: %s", ", ".join(sorted(repairs)))
         self._messages.update_one(due, {"$set": repairs})
         # Of another institution than it was found for: whether that is served here, and not paused, is seen in its own lane.
         is_elsewhere = "institution" in repairs and repairs["institution"] != normal_institution(
@@ -163,7 +165,7 @@ class MalformedDocuments:
         return not is_elsewhere
 
     def adopt(self) -> int:
-        """See to messages that no claim would ever find; return how many there were."""
+        """Adopt messages that no claim would ever find, or set them aside; return how many there were."""
         looked_at, now = 0, self._clock.now()
         # One by one from the server: each may have megabytes in any field.
         for document in self._messages.aggregate(
@@ -227,7 +229,7 @@ class MalformedDocuments:
         """Dead, with an error and an alert, as if it had failed at its first step; `seen` selects the one message."""
         try:
             self._set_aside(seen, fields)
-        except Exception as error:  # noqa: BLE001 what cannot be told in the document is told beside it
+        except Exception as error:  # noqa: BLE001 what the document does not take is alerted beside it
             self._stop(seen, error)
 
     def _set_aside(self, seen: Document, fields: Sequence[str]) -> None:
@@ -237,7 +239,7 @@ class MalformedDocuments:
         error, now = unreadable(fields), self._clock.now()
         failure = Failure(now, 1, STEP, error.category.value, error.code, error.cause, error.next_action)
         said = _said(stored)
-        owed = stored.get("effects")
+        earlier = stored.get("effects")
         # Only the names that are told; `institution` may be among those that nobody knows.
         told = Message.from_document({"_id": name_of_key(stored["_id"]), **said})
         alert = _alert(told, error)
@@ -252,7 +254,7 @@ class MalformedDocuments:
                     **said,
                     "status": MessageStatus.DEAD.value,
                     "errors": [failure.document()],
-                    "effects": [*(owed if isinstance(owed, list) else ()), effect.document()],
+                    "effects": [*(earlier if isinstance(earlier, list) else ()), effect.document()],
                     "effectsDueAt": now,
                 },
                 "$unset": {"dueAt": "", "owner": "", "claim": ""},
@@ -260,7 +262,7 @@ class MalformedDocuments:
         )
 
     def _stop(self, seen: Document, error: BaseException, known: Document | None = None) -> None:
-        """Dead with the smallest write there is, and told of beside the document: what it should say is more than it takes.
+        """Dead with the smallest write there is, and an alert beside the document: what it should say is more than it takes.
 
         `known` is what was read of it. Raises `error` while the database is away.
         """
@@ -268,7 +270,7 @@ class MalformedDocuments:
             raise error
         log_defect(error)
         try:
-            # The alert first: a dead message of which nobody was told would be silence.
+            # The alert first: a dead message without one would stay unnoticed.
             told = Message.from_document({"_id": UNKNOWN, **_said(known or {})})
             self._alerts.enqueue(_alert(told, unwritable(), set_aside=False))
             self._messages.update_one(seen, SMALLEST_DEATH)
@@ -288,7 +290,7 @@ _NEVER_FOUND: Final[list[Document]] = [
             {"due": {"$ne": DATE}},
             {"institutionIs": {"$ne": "string"}},
             {"queueIs": {"$ne": "string"}},
-            # Whoever has only one exam system needs not say which.
+            # Who has only one exam system need not say which; who has none says so with an empty one.
             {"examSystemIs": {"$nin": ["string", "null", "missing"]}},
         )
     ),

@@ -146,9 +146,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class PendingEffect:
-    """Something that must be told to the outside once, after the state change that it tells of (design §3).
+    """Something that is delivered to the outside once, after the change of state that it is about (design §3).
 
-    `id` leaves with it, so it is not derived from the message's key alone, which is a fingerprint of a person's data.
+    `id` is delivered with it. So it is not derived from the message's key alone, which is a fingerprint of a person's data.
     """
 
     id: str
@@ -157,7 +157,7 @@ class PendingEffect:
 
     @classmethod
     def of(cls, message: "Message", kind: str, body: dict[str, Any]) -> "PendingEffect":
-        """Owed for this claim of the message: settling it again, after an answer was lost, owes the same and no more."""
+        """The effect of this claim of the message: settling it again, after an answer was lost, makes the same one."""
         return cls(cls.id_of(message, kind), kind, body)
 
     @staticmethod
@@ -170,7 +170,7 @@ class PendingEffect:
 
 @dataclass
 class Message:
-    """A claimed message, in the hands of one worker. `fence` proves that the hands are still the right ones."""
+    """A claimed message, held by one worker. `fence` proves that the worker still holds it."""
 
     key: str
     queue: str
@@ -190,9 +190,9 @@ class Message:
     errors: list[dict[str, Any]] = field(default_factory=list)
     origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
     taken_over: bool = False
-    """Whoever had it is gone, or lost its lease: this claim costs no attempt."""
+    """The worker that held it before is gone, or lost its lease: this claim costs no attempt."""
     assumed: dict[str, Any] = field(default_factory=dict)
-    """What the document lacked: written down with its failure, so that nobody who reads it later must assume again."""
+    """What the document lacked. It is written down with a failure, so that nobody who reads it later must assume again."""
     stored: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
     """The document as it was claimed."""
     prefetched: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
@@ -200,7 +200,7 @@ class Message:
     unreadable: tuple[str, ...] = ()
     """Fields without which no flow can do anything, and which the document lacks or has in another form."""
     isolated: bool = False
-    """To be run with nothing else beside it: its worker was lost more than once in a row."""
+    """To be run with nothing beside it: its worker was lost more than once in a row."""
     held_until: float = math.inf
     """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
 
@@ -307,7 +307,7 @@ def moment_of(document: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def is_effect(value: object) -> bool:
-    """Whether it is an owed effect as it stands in a document."""
+    """Whether it is a pending effect as it stands in a document."""
     return (
         isinstance(value, dict)
         and isinstance(value.get("id"), str)

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[3]
 FOLDERS = ("casebridge", "resources", "sensors", "assets", "orchestration", "command_line")
 THREADS = {
     "casebridge/messaging/listener/helper_threads.py: self.until_ended",
-    "casebridge/rates/share_keeper.py: self._look_after",
+    "casebridge/rates/share_keeper.py: self._renew_until_closed",
     "command_line/listen.py: look_after",
 }
 """What runs in a thread of its own, and has a test below. The demo's are not in production."""
@@ -164,7 +164,7 @@ def test_shares_are_renewed_again(world: World, monkeypatch: pytest.MonkeyPatch)
     """In the background, and in the call that asks for one: no call fails for it."""
     world.configure(rates={"lease_seconds": 0.5})
     keeper: ShareKeeper = world.bridge().keeper
-    book = keeper._book
+    book = keeper._store
     trap = Trap(book.read)
     monkeypatch.setattr(book, "read", trap)
     share = keeper.share("a credential")
