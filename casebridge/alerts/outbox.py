@@ -112,15 +112,15 @@ class AlertOutbox:
         except OperationFailure:
             return []  # a conflict with another relay: the next round sees what is left
         held = self._alerts.find({"_id": {"$in": keys}, "relay": token})
-        return [self._names.of_document(told) for alert in held if (told := self._to_send(alert)) is not None]
+        return [self._names.of_document(to_send) for alert in held if (to_send := self._to_send(alert)) is not None]
 
     def _to_send(self, alert: Document) -> Document | None:
         """`None` if all of it was sent, and it is due only because another process wrote at the same time."""
-        told = ReportedCases(alert).to_send()
-        if alert.get("state") in STATES[1:] and not told["correlationIds"]:
-            self.settle(told, alert["state"])
+        to_send = ReportedCases(alert).to_send()
+        if alert.get("state") in STATES[1:] and not to_send["correlationIds"]:
+            self.settle(to_send, alert["state"])
             return None
-        return told
+        return to_send
 
     def settle(self, document: Document, state: str) -> None:
         """`sent` or `muted`, with the cases that it names. What is left, or was added meanwhile, is due after `fold`."""

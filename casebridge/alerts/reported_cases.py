@@ -74,13 +74,13 @@ class ReportedCases:
             named = waiting
         return {**self._document, "correlationIds": named, "namedNow": named, "furtherCases": len(waiting) - len(named)}
 
-    def after(self, told: Document) -> tuple[Document, bool]:
-        """The fields once the document `told` was sent, and whether cases are left to be named.
+    def after(self, sent: Document) -> tuple[Document, bool]:
+        """The fields once the document `sent` was sent, and whether cases are left to be named.
 
         A case whose note has changed since is left.
         """
-        then = ReportedCases(told)
-        named = [case for case in _list(told.get("namedNow")) if self._note(case) == then._note(case)] or self._named
+        then = ReportedCases(sent)
+        named = [case for case in _list(sent.get("namedNow")) if self._note(case) == then._note(case)] or self._named
         left = [case for case in self._waiting if case not in named]
         kept = [*named, *left]
         notes = {case: self._note(case) for case in kept if self._note(case) is not None}

@@ -13,7 +13,7 @@ from casebridge.tenant import NO_EXAM_SYSTEM
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """`id` is derived from what it tells of, so that telling it twice leaves one entry."""
+    """`id` is derived from what the entry is about, so that writing it twice leaves one entry."""
 
     id: str
     time: datetime

@@ -1,6 +1,6 @@
 """The claims on each budget, one document a budget in `oai.rateShares`.
 
-All claims of a budget stand in one document, which is replaced only by whoever has read its newest version: so their sum is
+All claims of a budget stand in one document, which is replaced only by a process that has read its newest version. So the sum is
 checked and written in one atomic update. A write that is applied twice, or whose answer was lost, does no harm.
 """
 
@@ -28,7 +28,7 @@ class ClaimSet:
 
 
 class ShareStore:
-    """Thread-safe. Budgets are named by a key that tells nothing of whose they are."""
+    """Thread-safe. Budgets are named by a key that does not show whose they are."""
 
     def __init__(self, database: Database) -> None:
         self._shares = database.rate_shares

@@ -1,4 +1,4 @@
-"""Claims due messages and hands them to the workers, until it is told to stop or nothing is due."""
+"""Claims due messages and hands them to the workers, until it is stopped or nothing is due."""
 
 import threading
 import time

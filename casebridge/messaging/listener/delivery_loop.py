@@ -27,7 +27,7 @@ class DeliveryLoop:
         self._added.set()
 
     def wake(self) -> None:
-        """For the end: whoever waits looks again."""
+        """For the end: the thread that waits sees that it is there."""
         self._added.set()
 
     def run(self) -> None:

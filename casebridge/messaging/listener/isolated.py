@@ -53,7 +53,7 @@ class IsolatedMessages:
         return self._in_work
 
     def ended(self, message: Message) -> None:
-        """Told of every message that ends; ordinary ones change nothing."""
+        """Called for every message that ends; ordinary ones change nothing."""
         if message is self._in_work:
             now = self._monotonic()
             self._in_work, self._next_at, self._stopped_at = None, now + (now - self._stopped_at), float("inf")

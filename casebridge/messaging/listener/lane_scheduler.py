@@ -82,7 +82,7 @@ class LaneScheduler:
             try:
                 self._scanned(lane)
             except PyMongoError:
-                self._scan_now([lane])  # what was claimed is in hand all the same
+                self._scan_now([lane])  # what was claimed is held all the same
             except Exception as error:  # noqa: BLE001 nor must one lane's document keep the others from their scan
                 log_defect(error)
                 self._scan_after(lane, WAITING_SECONDS)

@@ -53,7 +53,7 @@ class SettleLoop:
         self._added.set()
 
     def wake(self) -> None:
-        """For the end: whoever waits looks again."""
+        """For the end: the thread that waits sees that it is there."""
         self._added.set()
 
     def run(self) -> None:

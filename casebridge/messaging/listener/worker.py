@@ -71,7 +71,7 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
             if not is_away(error):
                 return AttemptResult(message, flow, as_case_error(error), "handle")
-            # What was written down stays in the message; whoever claims it later resumes there.
+            # What was written down stays in the message; the next claim goes on there.
             logger.warning("case %s: the database is away (%s)", message.told_id, type(error).__name__)
             return AttemptResult(message, flow, given_back=True)
         return None

@@ -30,6 +30,6 @@ class EffectChannel(Protocol):
 
         Returns the ids of those that are still pending because the channel is away, each with the code of what went wrong:
         then nothing else of this kind is tried for a while. Raises `PermanentError` where one effect is what the channel
-        can never take, whoever asks and whenever: that one is set aside, and the others go on.
+        can never take: that one is set aside, and the others go on.
         """
         ...

@@ -124,7 +124,7 @@ class PendingEffectStore:
     def _claim_singly(
         collection: Collection[Document], keys: Sequence[Any], now: datetime, held: Document, token: str
     ) -> list[Any]:
-        """One by one. A document that takes no token, since it is full, is held by its time alone: the keys of such are returned."""
+        """One by one. A document that is too full for a token is held by its time alone: the keys of such are returned."""
         full = []
         for key in keys:
             due = {"_id": {"$eq": key}, "effectsDueAt": {"$lte": now}}

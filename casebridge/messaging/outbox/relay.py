@@ -69,7 +69,7 @@ class Relay:
         self._defects: Counter[str] = Counter()
         self._away_until: dict[str, float] = {}
         self._far_ones_at = float("-inf")
-        self._told: dict[str, tuple[str, Document]] = {}
+        self._sent: dict[str, tuple[str, Document]] = {}
         """Alerts that are sent or muted and not settled, for the same reason: their last state, and what was sent."""
 
     def deliver_left_behind(self) -> int:
@@ -116,7 +116,7 @@ class Relay:
                 if not self._is_settled(pending, effect):
                     still_pending.add(effect["id"])
             except PermanentError as error:
-                self._tell_undeliverable(pending, effect, error)
+                self._alert_undeliverable(pending, effect, error)
                 undeliverable.append(effect)
         crash_point("effect_delivered")
         self._store.acknowledge(pending, frozenset(still_pending), self._clock.now() + self._retry, undeliverable)
@@ -165,7 +165,7 @@ class Relay:
             "Report it with the case id: it stands in the message's field undelivered, and the case itself goes on.",
         )
 
-    def _tell_undeliverable(self, pending: PendingEffects, effect: Effect, error: PermanentError) -> None:
+    def _alert_undeliverable(self, pending: PendingEffects, effect: Effect, error: PermanentError) -> None:
         """Log and alert, before it is removed."""
         logger.warning("case %s: %s is set aside: %s", told_id(pending.correlation_id), effect["kind"], error.code)
         self._alerts.enqueue(
@@ -184,7 +184,7 @@ class Relay:
         return channel is not None and channel.may_be_given_up and self._clock.now() - pending.since > self._give_up
 
     def send_alerts(self) -> int:
-        """Send the folded alerts that are due; return how many people were told."""
+        """Send the folded alerts that are due; return how many were sent."""
         if self._alert_channel is None:
             return 0
         self._make_far_ones_due()
@@ -205,10 +205,10 @@ class Relay:
         return sent
 
     def _send(self, alert: Document, rows: list[Document]) -> bool:
-        """Send one alert unless it is muted or was sent before; whether people were told."""
+        """Send one alert unless it is muted or was sent before; whether it was sent now."""
         name = f"{alert['_id']} {alert.get('openedAt')}"
         sent = False
-        if name not in self._told:
+        if name not in self._sent:
             is_muted = muted_by(alert, rows, self._clock.now())
             try:
                 if not is_muted and self._alert_channel is not None:
@@ -218,8 +218,8 @@ class Relay:
                 logger.warning("alert for %s not sent: %s", alert.get("institution"), error.code)
                 self._alerts.postpone(alert, error.retry_after or self._retry)
                 return False
-            self._told[name] = ("muted" if is_muted else "sent"), alert
-        state, told = self._told[name]
-        self._alerts.settle({**told, "relay": alert["relay"]}, state)
-        del self._told[name]
+            self._sent[name] = ("muted" if is_muted else "sent"), alert
+        state, as_sent = self._sent[name]
+        self._alerts.settle({**as_sent, "relay": alert["relay"]}, state)
+        del self._sent[name]
         return sent

@@ -145,7 +145,7 @@ class Claims(QueueStorage):
         message.attempts = message.stored["attempts"] = attempts
 
     def _first_of_each_case(self, due: list[Document], now: datetime) -> list[Document]:
-        """The due messages that no earlier unfinished message of their case holds back; the others look again later."""
+        """The due messages that no earlier unfinished message of their case holds back; the others are made due later."""
         if not due:
             return []
         siblings = self._messages.find(
@@ -189,7 +189,7 @@ class Claims(QueueStorage):
             )
 
     def keep(self, owner: str, messages: Sequence[Message]) -> None:
-        """Heartbeat: the lease of what `owner` still holds runs anew."""
+        """Heartbeat: renew the lease of what `owner` still holds."""
         if not messages:
             return
         held_until = time.monotonic() + self._lease.total_seconds()

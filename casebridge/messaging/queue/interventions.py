@@ -91,12 +91,12 @@ class Interventions(QueueStorage):
         """Take dead messages out of every worker's and operator's way; return how many. They stay here to be brought back."""
         now = self._clock.now()
         gone = {"status": target(Action.DISCARD), "discardedAt": now}
-        told = {**gone, "discardedBy": asked_by, "discardReason": reason, "finishedAt": now}
+        full = {**gone, "discardedBy": asked_by, "discardReason": reason, "finishedAt": now}
         return sum(
             self._change_chosen(
                 {"status": source(Action.DISCARD), "generation": group.stored},
                 group.keys,
-                [{"$set": told}, {"$set": gone}, {"$set": {"status": gone["status"]}}],
+                [{"$set": full}, {"$set": gone}, {"$set": {"status": gone["status"]}}],
             )
             for group in _groups(chosen)
         )

@@ -42,6 +42,7 @@ from casebridge.messaging.queue.message import (
 from casebridge.messaging.queue.outcome import Outcome
 from casebridge.messaging.queue.spelling import NAMES as SPELT
 from casebridge.messaging.queue.spelling import misspelt, respell, says
+from casebridge.messaging.queue.transitions import Action, sources, target
 from casebridge.tenant import normal_institution
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ logger = logging.getLogger(__name__)
 STEP: Final = "read_message"
 ADOPTED_AT_ONCE: Final = 500
 SMALLEST_DEATH: Final[Document] = {
-    "$set": {"status": MessageStatus.DEAD.value},
+    "$set": {"status": target(Action.SET_ASIDE)},
     "$unset": {"dueAt": "", "owner": "", "claim": ""},
 }
 """For a document that has no room for anything else: this makes it smaller."""
@@ -178,7 +179,7 @@ class MalformedDocuments:
             looked_at += 1
             seen: Document = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
             if moment_of(document, "dueAt") is not None and document["due"] == FAR:
-                # Whoever has it in work may have set it right meanwhile.
+                # The worker that holds it may have corrected it meanwhile.
                 seen["dueAt"] = {"$gt": now + FAR_AHEAD}
             try:
                 self._adopt(document, seen)
@@ -201,7 +202,7 @@ class MalformedDocuments:
     def respell(self, groups: Iterable[Mapping[str, Any]]) -> int:
         """Bring the names of messages, whatever their status, into their one spelling; return how many were changed.
 
-        `groups` are the lanes that messages are in: those are looked into whose names are misspelt, or name no institution.
+        `groups` are the lanes that messages are in: those are read whose names are misspelt, or name no institution.
         """
         wrong = {
             (group.get("institution"), group.get("examSystem"))
@@ -240,19 +241,19 @@ class MalformedDocuments:
         failure = Failure(now, 1, STEP, error.category.value, error.code, error.cause, error.next_action)
         said = _said(stored)
         earlier = stored.get("effects")
-        # Only the names that are told; `institution` may be among those that nobody knows.
-        told = Message.from_document({"_id": name_of_key(stored["_id"]), **said})
-        alert = _alert(told, error)
+        # Only the names that it says; `institution` may be among those that nobody knows.
+        named = Message.from_document({"_id": name_of_key(stored["_id"]), **said})
+        alert = _alert(named, error)
         effect = PendingEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
         logger.warning("a message is set aside (%s): %s", error.code, error.cause)
-        self._audit.add([audit_entries.failed(Outcome(told, MessageStatus.DEAD, STEP, failure), None)])
+        self._audit.add([audit_entries.failed(Outcome(named, MessageStatus.DEAD, STEP, failure), None)])
         self._messages.update_one(
             seen,
             {
                 "$set": {
                     # What it lacked, so that nobody who reads it later must assume again.
                     **said,
-                    "status": MessageStatus.DEAD.value,
+                    "status": target(Action.SET_ASIDE),
                     "errors": [failure.document()],
                     "effects": [*(earlier if isinstance(earlier, list) else ()), effect.document()],
                     "effectsDueAt": now,
@@ -271,8 +272,8 @@ class MalformedDocuments:
         log_defect(error)
         try:
             # The alert first: a dead message without one would stay unnoticed.
-            told = Message.from_document({"_id": UNKNOWN, **_said(known or {})})
-            self._alerts.enqueue(_alert(told, unwritable(), set_aside=False))
+            named = Message.from_document({"_id": UNKNOWN, **_said(known or {})})
+            self._alerts.enqueue(_alert(named, unwritable(), set_aside=False))
             self._messages.update_one(seen, SMALLEST_DEATH)
         except Exception as problem:
             if is_away(problem):
@@ -284,7 +285,7 @@ _IS_LONG: Final[Document] = {"$regex": f"^.{{{LONGEST_NAME + 1}}}", "$options": 
 _NEVER_FOUND: Final[list[Document]] = [
     {"status": {"$nin": [status.value for status in MessageStatus]}},
     *(
-        {"status": {"$in": [status.value for status in UNFINISHED]}, **odd}
+        {"status": {"$in": sources(Action.SET_ASIDE)}, **odd}
         for odd in (
             *({name: _IS_LONG} for name in LANE_NAMES),
             {"due": {"$ne": DATE}},

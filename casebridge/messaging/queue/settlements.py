@@ -40,7 +40,7 @@ class Settlements(QueueStorage):
 
         - `status` is `None` where another worker has taken over;
         - `pending_effects` holds what was written by this very call. Of a message that stood there already, because the answer
-          to an earlier try was lost, nobody can tell for how long: another relay may be delivering it, and finds it by itself.
+          to an earlier try was lost, nobody knows for how long: another relay may be delivering it, and finds it by itself.
         """
         held_until, now = time.monotonic() + relay_after.total_seconds(), self._clock.now()
         lost = self._lost([outcome.message for outcome in outcomes])
@@ -60,8 +60,8 @@ class Settlements(QueueStorage):
     def _lost(self, messages: Sequence[Message]) -> set[str]:
         """The keys of those that are no longer held under the fence of their claim.
 
-        A worker that freezes between this read and its write, until another has taken over, still tells the truth: all steps
-        are done. Whoever holds the message by then finds it among the processed ones.
+        A worker that freezes between this read and its write, until another has taken over, still writes what is true: all steps
+        are done. The worker that holds the message by then finds it among the processed ones.
         """
         held = {
             document["_id"]: document.get("fence")

@@ -1,4 +1,4 @@
-"""What every part of MeldingQ works on: the collections, the clock, the lanes, and whoever waits for something in them."""
+"""What every part of MeldingQ works on: the collections, the clock, the lanes, and the subscribers to them."""
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -24,10 +24,10 @@ class QueueStorage:
         self._malformed = MalformedDocuments(database, clock, lambda document: self.notify([Lane.of(document)]))
         self.lanes = Lanes(database, clock, served)
         self.subscribers: list[Callable[[Iterable[Lane]], None]] = []
-        """Who in this process is told at once that something was put into a lane."""
+        """Called at once, in this process, when something was put into lanes."""
 
     def notify(self, lanes: Iterable[Lane]) -> None:
-        """Something may be due in these lanes: tell those who wait, here and in other processes."""
+        """Something may be due in these lanes: notify the subscribers here, and other processes."""
         if notified := set(lanes):
             for subscriber in self.subscribers:
                 subscriber(notified)
