@@ -11,7 +11,14 @@ from typing import Any, Final, TypeVar
 
 from casebridge.alerts.alert import Alert
 from casebridge.correlation_id import told_id
-from casebridge.tenant import UNKNOWN, institution_name, normal_exam_system, normal_institution, normal_name
+from casebridge.tenant import (
+    NO_EXAM_SYSTEM,
+    UNKNOWN,
+    institution_name,
+    normal_exam_system,
+    normal_institution,
+    normal_name,
+)
 
 RUN_FAILED: Final = "dagster.run_failed"
 """The one alert that is about no institution: its names are those of Dagster's jobs."""
@@ -58,6 +65,8 @@ class ToldNames:
         return _known(name, self._configured().envs, normal_name)
 
     def exam_system(self, name: object) -> str:
+        if name == NO_EXAM_SYSTEM:
+            return NO_EXAM_SYSTEM
         return _known(name, self._configured().exam_systems, normal_exam_system)
 
     def submodule(self, name: object) -> str:

@@ -45,7 +45,7 @@ def owe_alerts(process: Process, runs: Sequence[dg.DagsterRun]) -> None:
     for run in runs:
         root = run.root_run_id or run.run_id
         if root not in told:
-            process.stores.alerts.owe(run_alert(run))
+            process.stores.alerts.enqueue(run_alert(run))
             told.add(root)
     if not process.operators.status.listeners_alive(process.stores.served):
         process.relay.send_alerts()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from casebridge.audit.entry import NO_FIELDS, AuditEntry
+from casebridge.audit.entry import AuditEntry
 from casebridge.bounded import AT_ONCE, bounded
 from casebridge.database import Database, Document, insert_absent
 from casebridge.expiring import ExpiringDocuments
@@ -14,11 +14,11 @@ MOST_ENTRIES: Final = 300
 READ: Final = dict.fromkeys(
     (
         "time", "correlationId", "orgId", "env", "examSys", "submodule", "step", "success", "errorMessage", "code",
-        "durationMs", "attempt", "detail", *NO_FIELDS,
+        "durationMs", "attempt", "detail",
     ),
     1,
 )  # fmt: skip
-"""The fields of an entry; what else stands in a document is not brought over."""
+"""The fields that every entry has. Those of a capability, and whatever else stands in a document, are not brought over."""
 
 
 class AuditLog:

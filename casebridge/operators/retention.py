@@ -182,7 +182,6 @@ class Retention:
                     correlation_id=correlation_id,
                     org_id="casebridge",
                     env="",
-                    exam_system="",
                     submodule=SUBMODULE,
                     step=step,
                     success=True,

@@ -166,7 +166,7 @@ class StatusReader:
             institutions=[institutions[key] for key in sorted(institutions)],
             failures=self._failures(),
             set_aside=dict(set_aside),
-            alerts_owed=self._alerts.owed(),
+            alerts_owed=self._alerts.pending(),
             listeners=self.listeners_alive(),
             oldest_pending_seconds=(now - min(pending)).total_seconds() if pending else None,
             configuration=dict(self._problems()),
@@ -216,7 +216,7 @@ class StatusReader:
         for pause in self._pauses.all():
             name = self._names.institution(pause.institution)
             paused = rows.setdefault(name, self._empty(name))
-            cause = pause.cause if pause.exam_system is None else f"{pause.exam_system}: {pause.cause}"
+            cause = pause.cause if not pause.exam_system else f"{pause.exam_system}: {pause.cause}"
             paused.paused = cause if paused.paused is None else f"{paused.paused} {cause}"
         return rows
 

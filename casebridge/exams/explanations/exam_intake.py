@@ -18,6 +18,7 @@ from casebridge.database import Document
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.exams.explanations import request_intake
+from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.case_ids import case_id
 from casebridge.exams.explanations.case_state import OPEN, CaseState
@@ -343,6 +344,6 @@ def _withdrawal(institution: Institution, case: Case, why: str, now: datetime) -
         submodule=SUBMODULE,
         step="compare",
         success=True,
-        fields={"vurdId": case.document["vurdId"]},
+        fields={**NO_COLUMNS, "vurdId": case.document["vurdId"]},
         detail={"outcome": "withdrawn", "because": why},
     )

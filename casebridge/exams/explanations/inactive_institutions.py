@@ -82,7 +82,7 @@ class InactiveInstitutions:
         # Tells one time from the next, should the institution be taken out again.
         word = f"seen {self._clock.now():%Y-%m-%d %H:%M:%S}"
         # The alert first: a mark without an alert would be silence.
-        self._alerts.owe(
+        self._alerts.enqueue(
             case_alert(
                 owner,
                 SUBMODULE,

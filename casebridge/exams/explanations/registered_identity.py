@@ -53,7 +53,7 @@ class RegisteredIdentities:
                 now[case.id] = told
         if words:
             # The alert first: a mark without an alert would be silence.
-            self._alerts.owe(
+            self._alerts.enqueue(
                 case_alert(
                     institution,
                     self._submodule,

@@ -72,7 +72,7 @@ class Reopenings:
         documents = [case.document for case in cases]
         found = self._unreadable_cases.pass_over(institution, documents, _Reopened.from_document)
         if once_more := {one.case.correlation_id: _registration(one) for one in found if one.is_once_more}:
-            self._alerts.owe(
+            self._alerts.enqueue(
                 case_alert(
                     institution,
                     SUBMODULE,

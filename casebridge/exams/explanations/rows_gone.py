@@ -27,7 +27,7 @@ class RowsGone:
         """`gone` are registered cases without a row, `there` those that have one."""
         if news := sorted((case for case in gone if not case.document.get(TOLD)), key=lambda case: case.correlation_id):
             # The alert first: a mark without an alert would be silence.
-            self._alerts.owe(
+            self._alerts.enqueue(
                 case_alert(
                     institution,
                     SUBMODULE,

@@ -53,7 +53,7 @@ def respell(collection: Collection[dict[str, Any]], found: Mapping[str, Any], ri
 
 
 def says(value: object) -> bool:
-    """Whether a part of an institution's name is told."""
+    """Whether it is a part of an institution's name that somebody knows."""
     return is_name(value) and normal_name(value) != UNKNOWN
 
 

@@ -316,12 +316,12 @@ class PrunedInBetween:
 @pytest.mark.parametrize("fold", [timedelta(hours=1), timedelta(0)])
 def test_an_alert_is_owed_even_if_its_cause_is_pruned_at_that_moment(fold: timedelta, database: Database) -> None:
     outbox = AlertOutbox(database, clock_in(0), fold)
-    outbox.owe(ALERT)
+    outbox.enqueue(ALERT)
     (claimed,) = outbox.claim(1, timedelta(seconds=1))
     outbox.settle(claimed, "sent")
     outbox._alerts = between = PrunedInBetween(database)  # type: ignore[assignment]  # the only way to that moment
 
-    outbox.owe(ALERT)
+    outbox.enqueue(ALERT)
 
     (alert,) = database.alerts.find()
     assert (between.pruned, alert["state"], alert["correlationIds"]) == (1, "owed", ["the case"])

@@ -1,7 +1,10 @@
-"""Which cases of a folded alert people were told of, and which are to be told: the fields of one document of `oai.alerts`.
+"""Which cases of a folded alert a message has named, and which are to be named: the fields of one document of `oai.alerts`.
 
-`correlationIds` are the cases, `toldIds` those among them that the last message named, and `notes` a word on a case. A case is to
-be told if it is not among the told ones, or if the word on it has changed since.
+- `correlationIds` are the cases.
+- `toldIds` are those that the last message named.
+- `notes` has a note on a case.
+
+A case is to be named if the last message did not name it, or if its note has changed since.
 """
 
 import re
@@ -12,7 +15,7 @@ from casebridge.alerts.alert import Alert
 from casebridge.database import Document
 
 MOST_COUNTED: Final = 50
-"""Cases that wait to be told in an alert whose cases can be listed elsewhere."""
+"""Cases that wait to be named in an alert whose cases are listed elsewhere, too."""
 MOST_LISTED: Final = 10_000
 """The same of an alert that is the only place to find them: a bound for the document, beyond what an institution has."""
 LONGEST_LIST: Final = 2000
@@ -22,13 +25,13 @@ NOTED: Final = re.compile(r"[0-9A-Za-z_-]{1,100}")
 FIELDS: Final = dict.fromkeys(("correlationIds", "toldIds", "notes"), 1)
 
 
-class ToldCases:
+class ReportedCases:
     """A view of one document as it was read."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._cases = _list(document.get("correlationIds"))
-        self._told = _list(document.get("toldIds"))
+        self._named = _list(document.get("toldIds"))
         notes = document.get("notes")
         self._notes: dict[str, Any] = notes if isinstance(notes, dict) else {}
 
@@ -47,7 +50,7 @@ class ToldCases:
         )
 
     def addition(self, alert: Alert) -> Document | None:
-        """The update that adds the alert's cases; `None` if people know of them all, or will."""
+        """The update that adds the alert's cases; `None` if all of them were named, or will be."""
         changed = {case: note for case, note in _notes(alert).items() if note != self._notes.get(case)}
         news = [case for case in alert.named if case not in self._cases or case in changed]
         if not news or len(self._waiting) >= (MOST_COUNTED if alert.cases is None else MOST_LISTED):
@@ -58,10 +61,10 @@ class ToldCases:
             "$pull": {"toldIds": {"$in": news}},
         }
 
-    def to_tell(self) -> Document:
+    def to_send(self) -> Document:
         """The document with the cases to be named now as its `correlationIds`, and the number of `furtherCases`.
 
-        `namedNow` has them as they are stored, whatever people may be told of them.
+        `namedNow` has them as they are stored, also where the message may not name them.
         """
         waiting = self._waiting
         if self._document.get("listsCases"):
@@ -71,13 +74,13 @@ class ToldCases:
             named = waiting
         return {**self._document, "correlationIds": named, "namedNow": named, "furtherCases": len(waiting) - len(named)}
 
-    def after(self, told: Document) -> tuple[Document, bool]:
-        """The fields once people were told of the document `told`, and whether cases are left to be told.
+    def after(self, sent: Document) -> tuple[Document, bool]:
+        """The fields once the document `sent` was sent, and whether cases are left to be named.
 
         A case whose note has changed since is left.
         """
-        then = ToldCases(told)
-        named = [case for case in _list(told.get("namedNow")) if self._note(case) == then._note(case)] or self._told
+        then = ReportedCases(sent)
+        named = [case for case in _list(sent.get("namedNow")) if self._note(case) == then._note(case)] or self._named
         left = [case for case in self._waiting if case not in named]
         kept = [*named, *left]
         notes = {case: self._note(case) for case in kept if self._note(case) is not None}
@@ -85,7 +88,7 @@ class ToldCases:
 
     @property
     def _waiting(self) -> list[Any]:
-        return [case for case in self._cases if case not in self._told]
+        return [case for case in self._cases if case not in self._named]
 
     def _note(self, case: object) -> Any:
         return self._notes.get(case) if isinstance(case, str) else None
