@@ -11,7 +11,7 @@ from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.listener.listener import Listener
 from command_line.output import notes
-from command_line.process import bridge_of_this_process
+from command_line.process import bridge_of_this_process, wait_for_storage
 from command_line.report import DagsterReport
 from resources.wiring.bridge import Bridge
 
@@ -34,7 +34,7 @@ def listen(
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    with bridge_of_this_process(workers) as bridge:
+    with bridge_of_this_process(workers, may_wait=True) as bridge:
         listener = bridge.listener()
         report = DagsterReport(bridge, listener.outcome_counts)
 
@@ -44,12 +44,17 @@ def listen(
         except Exception as error:  # noqa: BLE001 what it is, the listener itself tells
             notes.print(f"The database does not answer yet ({type(error).__name__}): listening all the same.")
         notes.print(f"Listening with {bridge.settings.queue.workers} workers as {listener.owner}.")
-        listener.run(stop)
-        report.send(is_last=True)
         try:
-            bridge.unregister_listener(listener)
-        except Exception:  # noqa: BLE001 the messages are given back by now
-            notes.print("The database is away: the listener's entry there ends by itself.")
+            # After it was registered: a migration either sees this listener, or this listener the migration.
+            wait_for_storage(bridge, stop)
+            listener.run(stop)
+            report.send(is_last=True)
+        finally:
+            stop.set()
+            try:
+                bridge.unregister_listener(listener)
+            except Exception:  # noqa: BLE001 the messages are given back by now
+                notes.print("The database is away: the listener's entry there ends by itself.")
         notes.print("Stopped: nothing is held.")
 
 

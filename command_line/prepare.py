@@ -3,16 +3,25 @@
 from casebridge.messaging.queue.concurrent_claims import put_back
 from command_line.output import notes
 from command_line.process import bridge_of_this_process
+from resources.wiring.bridge import Bridge
 
 
 def prepare() -> None:
     """Create the indexes that are missing, and rename what earlier versions named otherwise. Safe to repeat and to break off."""
     with bridge_of_this_process() as bridge:
-        if returned := put_back(bridge.database, bridge.clock):
-            notes.print(
-                f"{returned} messages wait again: another one of their case was in work (casebridge.twice_at_work)."
-            )
-        bridge.database.ensure_indexes()
-        if renamed := bridge.rekeying.run():
-            notes.print(f"{renamed} documents of earlier versions were brought under the names of this one.")
-        notes.print(f"The database is ready ({bridge.database.server_name()}).")
+        make_ready(bridge)
+        if missing := bridge.storage.missing():
+            notes.print(f"{len(missing)} migrations are left for `casebridge migrate` (docs/operating.md, Upgrade).")
+
+
+def make_ready(bridge: Bridge) -> None:
+    """What may be done at any time, beside processes that are at work."""
+    if returned := put_back(bridge.database, bridge.clock):
+        notes.print(
+            f"{returned} messages wait again: another one of their case was in work (casebridge.twice_at_work)."
+        )
+    bridge.database.ensure_indexes()
+    if renamed := bridge.rekeying.run():
+        notes.print(f"{renamed} documents of earlier versions were brought under the names of this one.")
+    bridge.storage.start_empty()
+    notes.print(f"The database is ready ({bridge.database.server_name()}).")

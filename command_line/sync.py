@@ -33,7 +33,7 @@ def sync(
         raise typer.BadParameter(f"a number from 0 to {LONGEST_REACH_BACK_DAYS}", param_hint="--reach-back-days")
     if not 0 <= wait <= LONGEST_WAIT_SECONDS:
         raise typer.BadParameter(f"a number of seconds from 0 to {LONGEST_WAIT_SECONDS}", param_hint="--wait")
-    with bridge_of_this_process() as bridge:
+    with bridge_of_this_process() as bridge, bridge.storage.processes.at_work("sync"):
         chosen = _chosen(bridge, institution or [])
         outcome = _synchronise(bridge, chosen, reach_back_days, wait)
     if as_json:

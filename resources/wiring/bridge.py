@@ -75,6 +75,9 @@ from casebridge.sources.polling import Polling
 from casebridge.sources.record_flow import RecordFlow
 from casebridge.sources.record_inbox import Intake, RecordInbox
 from casebridge.sources.watermarks import ANSWERS, Watermarks
+from casebridge.storage.migrations import MIGRATIONS
+from casebridge.storage.processes import owner_of_version
+from casebridge.storage.storage import Storage
 from casebridge.told_names import ToldNames
 from resources.laas import LaasClient
 from resources.slack import SlackChannel
@@ -101,6 +104,7 @@ class Bridge:
         self.settings = settings
         self.database = Database(settings.mongodb)
         self.clock = clock or ServerClock(self.database.server_time)
+        self.storage = Storage(self.database, self.clock, MIGRATIONS)
         self.keeper = ShareKeeper(ShareStore(self.database), settings.rates.lease_seconds)
         self.clients = InstitutionClients(settings, secrets or Secrets(), self.keeper)
         self.served = ServedEnvironment.of(settings.environment)
@@ -196,7 +200,7 @@ class Bridge:
         self.status = StatusReader(
             self.database, self.cases, self.pauses, self.alerts, self.clock, self.institutions.problems, self.names
         )
-        self.rekeying = Rekeying(self.database, self.queue.lanes)
+        self.rekeying = Rekeying(self.database)
         self.completeness = CompletenessCheck(self.database, self.cases, self.clock, settings.lease)
         self.histories = CaseHistoryReader(self.database, self.cases, self.audit, self.names)
         self.dead_letters = DeadLetters(
@@ -249,7 +253,7 @@ class Bridge:
 
     def listener(self, queues: tuple[str, ...] = ()) -> Listener:
         """A listener of this process; it may be run until stopped or until nothing is due."""
-        return Listener(
+        listener = Listener(
             self.queue,
             LaneScheduler(self.queue, self.clock, queues),
             self.worker,
@@ -259,6 +263,8 @@ class Bridge:
             self.settings.queue,
             self.probes.run_due,
         )
+        listener.owner = owner_of_version(self.storage.version.supported)
+        return listener
 
     def register_listener(self, listener: Listener) -> None:
         """Tell operators and sensors that a listener is at work."""
@@ -270,6 +276,7 @@ class Bridge:
                     "host": socket.gethostname(),
                     "pid": os.getpid(),
                     "environment": self.served.env,
+                    **self.storage.entry(),
                 }
             },
             upsert=True,

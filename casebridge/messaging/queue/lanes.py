@@ -104,10 +104,6 @@ class Lanes:
         """Whether this process may take messages from the lane."""
         return self._served.serves(lane.institution)
 
-    def forget_old(self) -> int:
-        """Remove what earlier versions rang, lanes without an exam system: others are rung by now. Returns how many."""
-        return self.collection.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
-
     def _groups(self) -> list[Document]:
         """Plain names: what is large or no text is cut here, which costs some servers a fifth of what it costs there."""
         names: Document = {name: f"${name}" for name in (*NAMES, "status")}
@@ -116,6 +112,11 @@ class Lanes:
             {name: _short(value) for name, value in group["_id"].items()}
             for group in self._messages.aggregate(pipeline)
         ]
+
+
+def forget_old(database: Database) -> int:
+    """Remove what earlier versions rang, lanes without an exam system: others are rung by now. Returns how many."""
+    return database.lanes.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
 
 
 def _short(value: Any) -> Any:
