@@ -10,6 +10,7 @@ import typer
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.listener.listener import Listener
+from casebridge.storage.version import StorageError
 from command_line.output import notes
 from command_line.process import bridge_of_this_process, wait_for_storage
 from command_line.report import DagsterReport
@@ -38,7 +39,9 @@ def listen(
         listener = bridge.listener()
         report = DagsterReport(bridge, listener.outcome_counts)
 
-        threading.Thread(target=look_after, args=(bridge, listener, report, stop), name="announce", daemon=True).start()
+        refused: list[StorageError] = []
+        args = (bridge, listener, report, stop, ANNOUNCE_SECONDS, refused)
+        threading.Thread(target=look_after, args=args, name="announce", daemon=True).start()
         try:
             bridge.register_listener(listener)
         except Exception as error:  # noqa: BLE001 what it is, the listener itself tells
@@ -56,6 +59,8 @@ def listen(
             except Exception:  # noqa: BLE001 the messages are given back by now
                 notes.print("The database is away: the listener's entry there ends by itself.")
         notes.print("Stopped: nothing is held.")
+        if refused:
+            raise refused[0]
 
 
 def look_after(
@@ -64,12 +69,20 @@ def look_after(
     report: DagsterReport,
     stop: threading.Event,
     seconds: float = ANNOUNCE_SECONDS,
+    refused: list[StorageError] | None = None,
 ) -> None:
-    """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it."""
+    """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it.
+
+    Sets `stop`, and adds to `refused`, when the database was migrated meanwhile: a frozen listener is not seen to be at work.
+    """
     while not stop.wait(seconds):
-        for work in (lambda: bridge.register_listener(listener), report.send_if_due):
+        for work in (lambda: bridge.register_listener(listener), bridge.storage.check, report.send_if_due):
             try:
                 work()
+            except StorageError as error:
+                if refused is not None:
+                    refused.append(error)
+                stop.set()
             except BaseException as error:  # noqa: BLE001 see above
                 if not is_away(error):  # of that the listener itself tells
                     log_defect(error)

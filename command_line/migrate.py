@@ -5,7 +5,7 @@ from rich.progress import Progress as Bars
 
 from casebridge.storage.migration import Migration, Progress
 from command_line.output import notes
-from command_line.prepare import make_ready
+from command_line.prepare import prepare_queue, respell
 from command_line.process import bridge_of_this_process
 from resources.wiring.bridge import Bridge
 
@@ -17,10 +17,11 @@ def migrate() -> None:
     """
     with bridge_of_this_process() as bridge:
         bridge.storage.refuse_older_processes()
-        make_ready(bridge)
+        prepare_queue(bridge)
         done = _migrate(bridge)
         for migration in done:
             notes.print(f"Migration {migration.number} is done: {migration.name} ({', '.join(migration.collections)}).")
+        respell(bridge)
         notes.print(f"The database has storage version {bridge.storage.version.supported}.")
 
 

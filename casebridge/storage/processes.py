@@ -1,8 +1,8 @@
 """Which processes are at work, and which storage version they write: `casebridge migrate` waits for the older ones to end.
 
-Listeners say so in `oai.listeners`, with the rest of what they tell. Consumers, runs and `sync` say so in `oai.processes`,
-which releases before storage versions do not read: they would count whoever stands in `oai.listeners` as a listener. Those releases tell of
-their listeners only. Of their other processes only the messages that they hold can be seen.
+Listeners say so in `oai.listeners`, with the rest of what they tell. Consumers, runs and `sync` say so in `oai.processes`.
+Releases before storage versions do not read that: they would count whoever stands in `oai.listeners` as a listener. Those
+releases tell of their listeners only. Of their other processes only the messages that they hold can be seen.
 """
 
 import logging

@@ -6,7 +6,7 @@ that is gone.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from casebridge.database import Database
 from casebridge.errors import PermanentError
@@ -16,7 +16,7 @@ BEFORE_VERSIONS: Final = 0
 
 
 class StorageError(PermanentError):
-    """This process may not work on the database as it is. Nothing was changed."""
+    """The process may not work on the database as it is. Nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -77,5 +77,5 @@ class StorageVersion:
         self._collection.update_one({"_id": ID}, {"$max": {"version": version}}, upsert=True)
 
 
-def is_version(value: Any) -> bool:
+def is_version(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= BEFORE_VERSIONS

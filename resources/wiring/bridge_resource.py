@@ -35,7 +35,7 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["BridgeResource"]:
         """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used.
 
-        Raises `StorageError` at each tick and run while the database is newer than this release: a code server may live for months.
+        Raises `StorageError` while the database is newer than this release. Each tick asks: a code server may live for months.
         """
         if context.run is None:
             self._bridge = _kept.bridge()
