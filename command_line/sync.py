@@ -22,6 +22,9 @@ def sync(
     reach_back_days: Annotated[
         float | None, typer.Option(help="Read FS this far back, whatever the watermark.")
     ] = None,
+    answers_first: Annotated[
+        bool, typer.Option("--answers-first", help="After a restore: look for answers before FS is read.")
+    ] = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait for what somebody else handles.")] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -35,6 +38,8 @@ def sync(
         raise typer.BadParameter(f"a number of seconds from 0 to {LONGEST_WAIT_SECONDS}", param_hint="--wait")
     with bridge_of_this_process() as bridge, bridge.storage.processes.at_work("sync"):
         chosen = _chosen(bridge, institution or [])
+        if answers_first:
+            _register_answers(bridge, chosen)
         outcome = _synchronise(bridge, chosen, reach_back_days, wait)
     if as_json:
         print_json(outcome)
@@ -59,6 +64,13 @@ def _chosen(bridge: Bridge, keys: list[str]) -> list[Institution]:
             f"not active: {', '.join(unknown)}; active are {', '.join(names) or 'none'}", param_hint="--institution"
         )
     return [institution for found in chosen.values() for institution in found] if keys else active
+
+
+def _register_answers(bridge: Bridge, chosen: list[Institution]) -> None:
+    """Of what FS has already, the case is brought up to date: a read of FS would take it for finished by somebody else."""
+    answers = bridge.synchronisation.poll_answers(chosen, also_answered=True)
+    handled = bridge.synchronisation.run_batch((answer_poller.QUEUE,))
+    notes.print(f"Before FS was read: {answers.accepted} new answers, {handled.handled} messages handled.")
 
 
 def _synchronise(
