@@ -33,6 +33,9 @@ FOLDERS = ("casebridge", "resources", "sensors", "assets", "orchestration", "com
 THREADS = {
     "casebridge/messaging/listener/helper_threads.py: self.until_ended",
     "casebridge/rates/share_keeper.py: self._renew_until_closed",
+    "casebridge/messaging/listener/listener.py: self._until_ended",
+    "casebridge/rates/share_keeper.py: self._look_after",
+    "casebridge/storage/processes.py: self._until_ended",
     "command_line/listen.py: look_after",
 }
 """What runs in a thread of its own, and has a test below. The demo's are not in production."""
@@ -200,6 +203,18 @@ def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: py
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_process_at_work_tells_of_itself_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("casebridge.storage.processes.HEARTBEAT_SECONDS", 0.01)
+    processes = world.bridge().storage.processes
+    with processes.at_work("run"):
+        trap = Trap(processes._say)
+        monkeypatch.setattr(processes, "_say", trap)
+        assert trap.passed.wait(30.0)
+        assert trap.met == len(ERRORS)
+        assert world.database.processes.count_documents({"kind": "run"}) == 1
+    assert world.database.processes.count_documents({}) == 0
 
 
 def test_one_trial_of_credentials_that_breaks_keeps_no_other_from_its_own(
