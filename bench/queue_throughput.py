@@ -90,7 +90,7 @@ def _check_books(installation: Installation, count: int) -> None:
     }
     wanted = {"waiting": 0, "processed": count, "keys": count, "audit entries": count * ENTRIES_A_MESSAGE}
     if found != wanted:
-        raise RuntimeError(f"the books of the queue do not balance: {found}, wanted {wanted}")
+        raise RuntimeError(f"the queue lost or repeated messages: {found}, wanted {wanted}")
 
 
 def _their_run(peer: Peer, count: int) -> Run:

@@ -98,7 +98,7 @@ def show_letter(
         print_json([story.plain() for story in stories])
         return
     for story in stories:
-        _show_story(story)
+        show_story(story)
 
 
 @dead.command("replay")
@@ -224,7 +224,7 @@ def _tell(report: ActionReport, *, as_json: bool) -> None:
         raise typer.Exit(ExitCode.NOT_FOUND)
 
 
-def _show_story(story: LetterStory) -> None:
+def show_story(story: LetterStory) -> None:
     letter = story.letter
     origin = ", ".join(f"{name} {value}" for name, value in story.origin.items())
     results.print(

@@ -1,4 +1,4 @@
-"""The short soak: `make soak` in a minute. Whatever goes wrong, the books balance.
+"""The short soak: `make soak` in a minute. Whatever goes wrong, nothing is lost or done twice.
 
 `CASEBRIDGE_TEST_SEED` repeats the world, the faults and their order, as far as so many processes can be repeated.
 """

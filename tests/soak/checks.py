@@ -1,4 +1,4 @@
-"""The books at the end: what was lost, what was done twice, in which order, and whether the audit tells of all of it.
+"""What is counted at the end: what was lost, what was done twice, in which order, and whether the audit tells of all of it.
 
 What happened to FS, WISEflow, LaaS and Slack is counted by their simulators. What casebridge says of itself, in its queue and its
 audit, is held against that, and against each other. Each count is made of names: of cases by their number in the simulators, of
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from casebridge.messaging.queue.message import MessageStatus
-from tests.soak.telling import Telling
+from tests.soak.told_differences import ToldDifferences
 from tests.support.read_only_steps import Looks, step_entry
 from tests.support.world import World
 
@@ -43,14 +43,14 @@ class Checks:
 def balance(world: World, planted: Collection[str] = ()) -> Checks:
     """Count everything. Nothing may be at work any more. `planted` are messages that somebody else put into the queue."""
     rows = world.control.cases()
-    telling = Telling(world, rows)
+    differences = ToldDifferences(world, rows)
     why: dict[str, Parts] = {
-        "lost": _lost(world, rows, telling, planted),
+        "lost": _lost(world, rows, differences, planted),
         "twice": _twice(world, rows),
         "out_of_order": {name: _mistaken(rows, name) for name in ("registered_too_early", "registered_out_of_order")},
-        "audit_gaps": _audit_gaps(world, rows, telling, planted),
+        "audit_gaps": _audit_gaps(world, rows, differences, planted),
         "wrong_text": {"registrations of a text that nobody wrote for the student": _mistaken(rows, "wrong_text")},
-        "untold": telling.untold(planted),
+        "untold": differences.untold(planted),
         "redelivered": _redelivered(world),
     }
     counts = {name: sum(map(len, parts.values())) for name, parts in why.items()}
@@ -70,14 +70,14 @@ def _unnamed(count: int) -> list[str]:
     return ["nameless"] * max(0, count)
 
 
-def _lost(world: World, rows: list[dict[str, Any]], telling: Telling, planted: Collection[str]) -> Parts:
+def _lost(world: World, rows: list[dict[str, Any]], differences: ToldDifferences, planted: Collection[str]) -> Parts:
     """What FS, the operators or the index never got, and messages that are not where messages end."""
     database = world.database
     accepted = {row["_id"] for row in database.received_keys.find({}, {"_id": 1})}
     processed = {row["_id"] for row in database.processed_messages.find({}, {"_id": 1})}
     told = {one["document"]["id"] for one in world.control.laas_documents() if one["document"]["success"]}
     left = {str(row["_id"]) for row in database.messages.find({}, {"_id": 1})}
-    aside = {key for key in left if telling.is_rightly_aside(key)}
+    aside = {key for key in left if differences.is_rightly_aside(key)}
     expected = [row for row in rows if row["expected"] == REGISTERED]
     return {
         "requests without explanation in FS": [
@@ -85,7 +85,7 @@ def _lost(world: World, rows: list[dict[str, Any]], telling: Telling, planted: C
         ],
         "newer answers that FS lacks": _mistaken(rows, "stale_text"),
         "requests without case": [
-            _case(row) for row in expected if row["state"] != "held" and telling.document(row) is None
+            _case(row) for row in expected if row["state"] != "held" and differences.document(row) is None
         ],
         "accepted and not processed": sorted(accepted - processed - aside),
         "left in the queue": sorted(left - aside - set(planted)),
@@ -106,7 +106,9 @@ def _twice(world: World, rows: list[dict[str, Any]]) -> Parts:
     }
 
 
-def _audit_gaps(world: World, rows: list[dict[str, Any]], telling: Telling, planted: Collection[str]) -> Parts:
+def _audit_gaps(
+    world: World, rows: list[dict[str, Any]], differences: ToldDifferences, planted: Collection[str]
+) -> Parts:
     """Each step has its entry and each entry its step; each failure its entry; each registration in FS is told of."""
     messages = [
         message
@@ -145,9 +147,11 @@ def _audit_gaps(world: World, rows: list[dict[str, Any]], telling: Telling, plan
             if message_key not in aside and not looks.is_of_another_attempt(entry):
                 unasked.add(entry["_id"])
         registrations[entry["correlationId"]] += entry["detail"].get("outcome") == REGISTERED
-    in_fs = {correlation_id: row["registrations"] for row in rows if (correlation_id := telling.correlation_id(row))}
+    in_fs = {
+        correlation_id: row["registrations"] for row in rows if (correlation_id := differences.correlation_id(row))
+    }
     # A row that was opened between a registration whose worker was lost and its repetition counts both; the step is one.
-    again = Counter(telling.correlation_id(row) for row in rows if "reopened" in row["dataFaults"])
+    again = Counter(differences.correlation_id(row) for row in rows if "reopened" in row["dataFaults"])
     return {
         "steps without entry": sorted((done | looks.of_failures()) - told),
         "entries without step": sorted(unasked - done),

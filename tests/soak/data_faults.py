@@ -1,7 +1,7 @@
 """Bad data: what FS, WISEflow and whoever else writes to the queue get wrong, beside all that goes wrong with processes.
 
 Numbers are swapped, given twice, mistyped and corrected, rows are odd, removed and opened again, groups hand in together. How
-each case ought to end is told to the simulators (`expected`), and the books find out who got another's text, and who is left
+each case ought to end is told to the simulators (`expected`), and the checks find out who got another's text, and who is left
 untold. The seed decides what happens and when; whom it happens to is the next that can be had.
 """
 
@@ -94,7 +94,7 @@ class DataFaults:
         self._draws = random.Random(f"{seed}:data")  # noqa: S311 - a seed must repeat it
         self._planned = self._plan(requests)
         self._corrections: list[_Correction] = []
-        self._odd_rows = 0
+        self._malformed_rows = 0
         self.done: Counter[DataFault] = Counter()
         self.corrected: set[int] = set()
         """Cases whose data are right again: what was set aside for them is an operator's to replay."""
@@ -218,9 +218,9 @@ class DataFaults:
                 return [row]
         return None
 
-    def _add_odd_row(self, rows: Sequence[Row]) -> list[Row] | None:
-        self._add(rows, **ODD_ROWS[self._odd_rows % len(ODD_ROWS)])
-        self._odd_rows += 1
+    def _add_malformed_row(self, rows: Sequence[Row]) -> list[Row] | None:
+        self._add(rows, **ODD_ROWS[self._malformed_rows % len(ODD_ROWS)])
+        self._malformed_rows += 1
         return []
 
     def _add_huge_row(self, rows: Sequence[Row]) -> list[Row] | None:
@@ -275,7 +275,7 @@ class DataFaults:
         DataFault.THERE_AND_BACK: _there_and_back,
         DataFault.OTHER_NAMES: _give_other_names,
         DataFault.NO_NAMES: _take_names,
-        DataFault.ODD_ROW: _add_odd_row,
+        DataFault.ODD_ROW: _add_malformed_row,
         DataFault.HUGE_ROW: _add_huge_row,
         DataFault.REMOVED: _remove,
         DataFault.REMOVED_AND_BACK: _remove_and_bring_back,

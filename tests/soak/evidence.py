@@ -17,7 +17,7 @@ from pymongo.database import Database as MongoDatabase
 from casebridge.database import Database, Document
 from tests.soak.checks import Checks
 from tests.soak.installation import Installation
-from tests.soak.telling import key_of, key_of_case
+from tests.soak.told_differences import key_of, key_of_case
 from tests.support.world import World
 
 CALLS: Final = 2_000

@@ -21,10 +21,10 @@ from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from tests.soak.data_faults import DataFaults
 from tests.soak.faults import Faults, rules
+from tests.soak.foreign_documents import plant
 from tests.soak.installation import Installation
-from tests.soak.odd_documents import plant
 from tests.soak.plan import FaultKind, plan
-from tests.soak.telling import ENDED, Telling, key_of, key_of_case
+from tests.soak.told_differences import ENDED, ToldDifferences, key_of, key_of_case
 
 LOOK_EVERY_SECONDS: Final = 0.5
 OPERATE_EVERY_SECONDS: Final = 3.0
@@ -32,7 +32,7 @@ ALMOST_ALL: Final = 0.97
 ENOUGH: Final = 0.5
 """Of the work, must be done while things go wrong, however long that takes."""
 BEGINNING_SECONDS: Final = 300.0
-"""If no request was sent by then, none ever will be, and the books say so."""
+"""If no request was sent by then, none ever will be, and the checks say so."""
 LATER_VERSIONS: Final = 0.06
 """So many answers, of all, are changed after they were given, and about as many requests after they were made."""
 VERSIONS_AT_ONCE: Final = 3
@@ -176,7 +176,7 @@ class Scenario:
                 self.replayed["corrected data"] += 1
 
     def _carry_to_the_end(self) -> None:
-        """Until nothing is left to do; or until nothing gets better any more, and then the books will say what is missing."""
+        """Until nothing is left to do; or until nothing gets better any more, and then the checks will say what is missing."""
         sys.stderr.write("  everything is mended; carrying what is left to its end\n")
         better_at, best = time.monotonic(), float("-inf")
         while time.monotonic() - better_at < STANDSTILL_SECONDS:
@@ -220,8 +220,8 @@ class Scenario:
         synchronisation.poll_answers(institutions.active(), also_answered=True)
 
     def _untold(self) -> int:
-        telling = Telling(self._installation.world, self._control.cases())
-        return sum(map(len, telling.untold(self.planted).values()))
+        differences = ToldDifferences(self._installation.world, self._control.cases())
+        return sum(map(len, differences.untold(self.planted).values()))
 
 
 def _died_of_the_day(message: dict[str, Any]) -> bool:

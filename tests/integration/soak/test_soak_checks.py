@@ -1,4 +1,4 @@
-"""The soak's books: a day on which nothing went wrong is clean, and each kind of wrong is counted, named and kept."""
+"""The soak's checks: a day on which nothing went wrong is clean, and each kind of wrong is counted, named and kept."""
 
 import json
 from collections import Counter
@@ -12,8 +12,8 @@ from simulators.process import RunningSimulators
 from tests.soak.checks import Checks, balance
 from tests.soak.data_faults import AT_FIRST, DataFault, DataFaults
 from tests.soak.evidence import keep
+from tests.soak.foreign_documents import plant
 from tests.soak.installation import Installation
-from tests.soak.odd_documents import plant
 from tests.soak.server import Server
 from tests.soak.soak import FAILURES
 from tests.support.simulator_callers import fs_of, registration

@@ -1,4 +1,4 @@
-"""A server's address, as it is reached through a cable."""
+"""A server's address, as it is reached through a proxy."""
 
 import pytest
 from pymongo.uri_parser import parse_uri

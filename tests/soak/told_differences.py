@@ -24,7 +24,7 @@ WITHDRAWN: Final = "withdrawn"
 ENDED: Final = (MessageStatus.DEAD.value, MessageStatus.DISCARDED.value)
 
 
-class Telling:
+class ToldDifferences:
     """The cases of the world beside those of `oai.begrunnelser`, dead messages and what arrived in Slack, read once."""
 
     def __init__(self, world: World, rows: list[dict[str, Any]]) -> None:
@@ -98,7 +98,7 @@ class Telling:
         return self._names(str(message.get("correlationId"))) or self._names(str(message.get("orgId")), str(code))
 
     def _has_ended_in_sight(self, key: str) -> bool:
-        """Handled; or set aside, and then told of. One that was dead when it came needs no telling."""
+        """Handled; or set aside, and then told of. One that was dead when it came needs no alert."""
         message = self._messages.get(key)
         if message is None:
             return True

@@ -1,6 +1,6 @@
 """Documents in `oai.meldingQ` that no release of ours wrote: of another source system, of a tool, of a hand.
 
-Each must be handled, or set aside in sight; none may hold up the others. They belong to nobody in FS, so the books know them by
+Each must be handled, or set aside in sight; none may hold up the others. They belong to nobody in FS, so the checks know them by
 their keys only.
 """
 
@@ -12,7 +12,7 @@ from casebridge.database import Database, insert_absent
 CONTRACT_11: Final = "of-contract-11"
 
 
-def odd_documents(institution: str) -> list[dict[str, Any]]:
+def foreign_documents(institution: str) -> list[dict[str, Any]]:
     """Of an institution that has messages of its own, so that they stand among its neighbours."""
     now = datetime.now(UTC)
     org_id, env = institution.split("/")
@@ -42,7 +42,7 @@ def odd_documents(institution: str) -> list[dict[str, Any]]:
 
 def plant(database: Database, institution: str) -> list[str]:
     """Put them into the queue, once; returns their keys."""
-    documents = odd_documents(institution)
+    documents = foreign_documents(institution)
     del next(one for one in documents if one["_id"] == CONTRACT_11)["orderingKey"]
     insert_absent(database.messages, documents)
     return [one["_id"] for one in documents]
