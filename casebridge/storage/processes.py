@@ -57,7 +57,7 @@ class Processes:
         """Stand among the processes for as long as the block runs. A killed process is gone after `SILENT`."""
         name = uuid.uuid4().hex
         self._processes.delete_many({"seenAt": {"$lt": self._clock.now() - FORGOTTEN}})
-        self._say(name, kind)
+        self.tell(name, kind)
         ended = threading.Event()
         heartbeat = threading.Thread(target=self._until_ended, args=(name, kind, ended), name="process", daemon=True)
         heartbeat.start()
@@ -91,11 +91,12 @@ class Processes:
     def _until_ended(self, name: str, kind: str, ended: threading.Event) -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
             try:
-                self._say(name, kind)
+                self.tell(name, kind)
             except BaseException as error:  # noqa: BLE001 no defect may end the heartbeat of a process that is at work
                 log_away_or_defect(logger, error)
 
-    def _say(self, name: str, kind: str) -> None:
+    def tell(self, name: str, kind: str) -> None:
+        """Say that this process is at work now."""
         entry = {
             "kind": kind,
             "seenAt": self._clock.now(),

@@ -15,6 +15,7 @@ from bson import json_util
 
 from casebridge.exams.models import ExplanationRegistration
 from casebridge.institutions.institution import Institution
+from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
@@ -219,8 +220,7 @@ def test_a_pause_holds_until_it_is_lifted(migrated: bool, world: World) -> None:
 
 def claimed(bridge: Bridge) -> list[Any]:
     """What a listener's next claim takes while it passes over what is paused; given back."""
-    listener = bridge.listener()
-    messages = listener._scheduler.take("a test", 100, bridge.pauses.paused())
+    messages = LaneScheduler(bridge.queue, bridge.clock).take("a test", 100, bridge.pauses.paused())
     bridge.queue.release(messages)
     return messages
 
