@@ -97,6 +97,8 @@ def _name_of(annotation: Any) -> str:
         return " or ".join(f"`{argument}`" for argument in arguments)
     if get_origin(annotation) is dict:
         return "JSON object"
+    if get_origin(annotation) is list:
+        return "JSON list"
     return {str: "text", SecretStr: "text, secret", int: "whole number", float: "number", bool: "`true` or `false`"}[
         annotation
     ]
@@ -111,7 +113,7 @@ def _default(field: FieldInfo) -> str:
         return "not set"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, dict):
+    if isinstance(value, (dict, list)):
         return f"`{json.dumps(value)}`"
     return f"`{value}`"
 
