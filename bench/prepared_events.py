@@ -110,7 +110,7 @@ class BareCalls:
         exam_system = self._bridge.clients.exam_system(institution)
         registry = self._bridge.clients.student_registry(institution)
         began_on, began = datetime.now(UTC), time.perf_counter()
-        found = exam_system.answer(*answer.place, case.candidate, began_on)
+        found = exam_system.answer(*map(str, answer.place), case.candidate, began_on)
         registry.fresh_rows(case.document["vurdId"])
         exam_system.candidate(case.candidate)
         registry.register_explanation(

@@ -25,6 +25,7 @@ from casebridge.exams.explanations.case_advance import CaseAdvance
 from casebridge.exams.explanations.case_fields import FIELDS
 from casebridge.exams.explanations.case_ids import case_id, former_ids
 from casebridge.exams.explanations.case_state import OPEN, CaseState
+from casebridge.exams.external_id import both_forms
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
 from casebridge.institutions.former_institution import INACTIVE_TOLD, Owner
 from casebridge.institutions.institution import Institution
@@ -205,13 +206,16 @@ class Cases:
         return Case.from_document(document) if document else None
 
     def awaiting_answer(
-        self, institution: str, watched_since: datetime | None, flow_id: int | None = None
+        self, institution: str, watched_since: datetime | None, flow_id: str | None = None
     ) -> list[Document]:
         """The raw cases that the exam system has; with `watched_since` also those answered since, in case the answer changed.
 
         One that does not say when it was answered is among them. With `flow_id`, only those on that flow.
         """
-        where: Document = {"institution": institution, **({"flowId": flow_id} if flow_id is not None else {})}
+        where: Document = {
+            "institution": institution,
+            **({"flowId": {"$in": both_forms(flow_id)}} if flow_id is not None else {}),
+        }
         documents = list(self._cases.find({**where, "state": CaseState.DISPATCHED.value}, FIELDS))
         if watched_since is not None:
             documents += self._cases.find(
@@ -228,8 +232,8 @@ class Cases:
         """The raw other cases of the institution that are asked, or answered, of the same participant of its exam system."""
         found = self._cases.find(
             {
-                "flowId": candidate.flow_id,
-                "participantId": candidate.participant_id,
+                "flowId": {"$in": both_forms(candidate.flow_id)},
+                "participantId": {"$in": both_forms(candidate.participant_id)},
                 "institution": {"$eq": case.institution},
                 "examSystem": {"$eq": case.document.get("examSystem")},
                 "_id": {"$ne": case.id},
@@ -239,9 +243,9 @@ class Cases:
         )
         return list(found)
 
-    def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
+    def on_flows(self, institution: str, flow_ids: Iterable[str]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""
-        documents = self._cases.find({"flowId": {"$in": list(flow_ids)}, "institution": institution}, FIELDS)
+        documents = self._cases.find({"flowId": {"$in": both_forms(*flow_ids)}, "institution": institution}, FIELDS)
         return readable(documents, Case.from_document)
 
     def by_correlation_id(self, correlation_id: str) -> Case | None:

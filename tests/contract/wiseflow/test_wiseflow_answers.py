@@ -81,7 +81,7 @@ def test_the_moment_of_an_answer_is_wiseflows_and_stays(
     one = answered(world, exams, institution)
     first = exams.answer(one.candidate.flow_id, one.request_id, one.candidate, SEEN)
     second = exams.answer(one.candidate.flow_id, one.request_id, one.candidate, SEEN)
-    explanation = exams.client.explanation(one.candidate.flow_id, one.request_id)
+    explanation = exams.client.explanation(int(one.candidate.flow_id), int(one.request_id))
     assert first == second
     assert first.given_at == explanation.accept_date
 
@@ -124,9 +124,15 @@ def test_a_state_that_wiseflow_does_not_describe_is_no_answer(
     simulators.control.wait("dispatched", 1)
     for _ in range(1000):
         statuses = exams.explanations(candidate.flow_id)
-        if statuses[0].raw_state not in {0, 1}:
+        if statuses[0].state is not ExplanationState.AWAITED:
             break
-    assert [(one.state, one.raw_state) for one in statuses] == [(ExplanationState.UNKNOWN, 9)]
+    assert [one.state for one in statuses] == [ExplanationState.UNKNOWN]
+    told = exams.not_followed(statuses, (), ())
+    assert told is not None
+    assert (told.code, f"explanation request {requested.explanation_request_id} (state 9)" in told.cause) == (
+        "wiseflow.state_unknown",
+        True,
+    )
     with pytest.raises(NotReadyError):
         exams.answer(candidate.flow_id, requested.explanation_request_id, candidate, SEEN)
 
@@ -193,7 +199,7 @@ class TestMarker:
         simulators.control.faults(
             {"kind": "status", "status": 403, "system": "wiseflow", "path": "submission-comments"}
         )
-        assert [status.state for status in exams.explanations(one.candidate.flow_id)] == [ExplanationState.ACCEPTED]
+        assert [status.state for status in exams.explanations(one.candidate.flow_id)] == [ExplanationState.READY]
         with pytest.raises(PermanentError) as caught:
             one.text(exams)
         assert caught.value.code == "wiseflow.comments_off"
