@@ -36,7 +36,7 @@ class ExplanationRequest(DomainModel):
     frist: OptionalFsDate = None
     vurderingsordning: ExamText = None
     tid: ExamText = None
-    """Of the exam, where FS sends them: some institutions' source codes are built of them (`source_code`)."""
+    """Of the exam, where FS sends them: some exam systems know the exam by them."""
 
     @property
     def exam(self) -> ExamKey:

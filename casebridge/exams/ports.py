@@ -54,6 +54,10 @@ class StudentRegistry(Protocol):
         ...
 
 
+class ExamPartMissingError(PermanentError):
+    """FS did not send something of the exam that the exam system knows it by. It may send it by now."""
+
+
 class CandidateGoneError(PermanentError):
     """The exam system does not have the candidate any more: it may be found anew, as another one."""
 

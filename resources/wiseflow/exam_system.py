@@ -55,6 +55,7 @@ from resources.wiseflow.records import (
     UnreadableParticipant,
 )
 from resources.wiseflow.shared_submission import check_asked_alone, sharers
+from resources.wiseflow.source_code import source_code
 from resources.wiseflow.status import marker_of, state_of, status_of, unreadable_status
 
 OSLO: Final = ZoneInfo("Europe/Oslo")
@@ -112,7 +113,7 @@ class WiseflowExamSystem:
 
         Raises `PermanentError` `wiseflow.flow_missing`, `wiseflow.flow_ambiguous` or `fs.source_code_part_missing`.
         """
-        code = self._access.source_code.render(exam, vurderingsordning=vurderingsordning, tid=tid)
+        code = source_code(self._access.source_code, exam, vurderingsordning=vurderingsordning, tid=tid)
         return self._places.get(code, lambda: self._look_exam_up(code)).value.told()
 
     def find_candidate(self, place: ExamPlace, person: Person, *, anew: bool = False) -> CandidatePlace:
@@ -255,17 +256,17 @@ class WiseflowExamSystem:
     def close(self) -> None:
         self.client.http.close()
 
-    def _look_exam_up(self, source_code: str) -> FlowPlace:
-        hits = self._hits(source_code)
+    def _look_exam_up(self, code: str) -> FlowPlace:
+        hits = self._hits(code)
         return choose_flow([*hits, *(self.client.flow(flow_id) for flow_id in main_flows_wanted(hits))])
 
-    def _hits(self, source_code: str) -> list[Flow]:
+    def _hits(self, code: str) -> list[Flow]:
         """The flows with exactly this code. A source names only its flow, so each is read for its variant and state."""
         if self._access.flow_search == "sis_flows":
-            flows = self.client.search_sis_flows(source_code)
-            return [flow for flow in flows if same_source_code(flow.source_code, source_code)]
-        sources = self.client.search_sources(source_code)
-        flow_ids = {source.flow_id for source in sources if same_source_code(source.code, source_code)}
+            flows = self.client.search_sis_flows(code)
+            return [flow for flow in flows if same_source_code(flow.source_code, code)]
+        sources = self.client.search_sources(code)
+        flow_ids = {source.flow_id for source in sources if same_source_code(source.code, code)}
         return [self.client.flow(flow_id) for flow_id in sorted(flow_ids)]
 
     def _read_participants(

@@ -17,7 +17,7 @@ from casebridge.exams.explanations.moved_deadlines import MovedDeadlines
 from casebridge.exams.explanations.request_steps import FoundCandidate, FoundExam, Requested, RequestPayload
 from casebridge.exams.identity import CONTRADICTION
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
-from casebridge.exams.ports import CandidateGoneError, Clients
+from casebridge.exams.ports import CandidateGoneError, Clients, ExamPartMissingError
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
 from casebridge.messaging.flow.flow import Flow
@@ -28,7 +28,6 @@ from casebridge.tenant import normal_institution
 
 FINISHED: Final = "finished in FS by hand"
 REMOVED: Final = "removed in FS"
-PART_MISSING: Final = "fs.source_code_part_missing"
 SUPERSEDED: Final = "superseded"
 """The outcome of a message that is not its case's newest: a later one carries what FS says now."""
 
@@ -107,9 +106,7 @@ class RequestFlow(Flow):
         institution = self._institution(message)
         try:
             place = self._find(institution, request)
-        except PermanentError as error:
-            if error.code != PART_MISSING:
-                raise
+        except ExamPartMissingError:
             # FS may send by now what it did not send then; it is not of the row's version.
             row = current_row(self._clients.student_registry(institution), request.vurd_id, request.personlopenr)
             if row is None:
