@@ -35,7 +35,7 @@ def keys(database: Database) -> list[str]:
 
 
 def dispatched(key: str) -> CaseAdvance:
-    return CaseAdvance.dispatched(key, REQUEST, PLACE, 1, date(2026, 3, 16), GIVEN)
+    return CaseAdvance.dispatched(key, REQUEST, PLACE, "1", date(2026, 3, 16), GIVEN)
 
 
 def registered(key: str, text: str = "a", given_at: datetime = GIVEN) -> CaseAdvance:

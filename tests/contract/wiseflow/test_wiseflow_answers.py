@@ -99,7 +99,7 @@ def test_an_answer_that_was_unlocked_is_not_handed_on(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
 ) -> None:
     one = answered(world, exams, institution)
-    simulators.control.change_answer(one.request_id, "Ny tekst", after_s=600)
+    simulators.control.change_answer(int(one.request_id), "Ny tekst", after_s=600)
     with pytest.raises(NotReadyError) as caught:
         one.text(exams)
     assert caught.value.code == "wiseflow.answer_withdrawn"
@@ -166,7 +166,7 @@ class TestMarker:
         one = answered(world, exams, institution)
         other = answered(world, exams, institution, examId=one.case["examId"])
         before, other_before = self.marker(exams, one), self.marker(exams, other)
-        simulators.control.change_answer(one.request_id, "En ny tekst", edit=edit)
+        simulators.control.change_answer(int(one.request_id), "En ny tekst", edit=edit)
         assert self.marker(exams, one) != before
         assert self.marker(exams, other) == other_before
         assert one.text(exams) == "En ny tekst"
@@ -264,7 +264,7 @@ class TestSharedComments:
         edit: bool,
     ) -> None:
         self.markers(exams, two[0])
-        simulators.control.change_answer(two[0].request_id, "En ny tekst", edit=edit)
+        simulators.control.change_answer(int(two[0].request_id), "En ny tekst", edit=edit)
         seen_elsewhere = self.markers(world.exam_system(institution), two[0])
         assert self.text(exams, two[0], seen_elsewhere) == "En ny tekst"
         assert self.text(exams, two[1], seen_elsewhere) == "Den andre"
@@ -273,7 +273,7 @@ class TestSharedComments:
         self, exams: WiseflowExamSystem, simulators: RunningSimulators, two: tuple[Answered, Answered]
     ) -> None:
         self.markers(exams, two[0])
-        simulators.control.change_answer(two[0].request_id, "En ny tekst", edit=True)
+        simulators.control.change_answer(int(two[0].request_id), "En ny tekst", edit=True)
         assert two[0].text(exams) == "En ny tekst"
 
 
