@@ -1,4 +1,4 @@
-"""Messages that nothing is done for: the queue alone, with dedup, lease, fence and audit as for every other message."""
+"""Messages that do nothing: the queue alone, with deduplication, lease, fence and audit as for every other message."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ class NoOp(StepResult):
 
 
 class NoOpFlow(Flow):
-    """One step that does nothing, or takes `step_seconds`; notes when the first one began."""
+    """One step that does nothing, or waits for `step_seconds`. `first_begun` is set when the first step begins."""
 
     queue = QUEUE
 
@@ -46,7 +46,7 @@ class NoOpFlow(Flow):
 
 
 def no_op_messages(count: int) -> Iterator[NewMessage]:
-    """Messages of as many cases, spread over some institutions."""
+    """Messages of different cases, spread over twelve institutions."""
     now = datetime.now(UTC)
     for number in range(count):
         key = uuid.uuid4().hex

@@ -10,6 +10,7 @@ from casebridge.errors import CaseError, PermanentError, TransientError
 from casebridge.exams.exam_key import exam_name
 from casebridge.exams.explanations import answer_poller, prefetched_case
 from casebridge.exams.explanations.answer_steps import AnswerPayload, FetchedAnswer, Registered, Shown
+from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.case_advance import CaseAdvance
 from casebridge.exams.explanations.case_ids import case_id
@@ -90,6 +91,7 @@ class AnswerFlow(Flow):
     def audit_fields(self, message: Message) -> dict[str, Any]:
         payload = message.payload
         return {
+            **NO_COLUMNS,
             "vurdId": payload.get("vurdId"),
             "kandidatnr": payload.get("kandidatnr"),
             "personlopenr": payload.get("personlopenr"),

@@ -8,6 +8,7 @@ from pydantic import ConfigDict
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError
 from casebridge.exams.exam_key import exam_name
 from casebridge.exams.explanations import exam_message
+from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.request_flow import institution_of
 from casebridge.exams.models import LINE_FAULTS
 from casebridge.institutions.institution import Institution
@@ -59,7 +60,7 @@ class ExamFlow(Flow):
         return (Step(ExamRead, self._read_exam),)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
-        return {"vurdId": message.payload.get("vurdId")}
+        return {**NO_COLUMNS, "vurdId": message.payload.get("vurdId")}
 
     def _read_exam(self, message: Message) -> ExamRead:
         payload = ExamPayload.of(message)

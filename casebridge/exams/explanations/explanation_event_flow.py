@@ -7,6 +7,7 @@ from typing import Any
 
 from casebridge.exams.explanations import explanation_event_record
 from casebridge.exams.explanations.answer_poller import AnswerPoller
+from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.request_flow import institution_of
 from casebridge.exams.external_id import ExternalId
 from casebridge.institutions.register import InstitutionRegister
@@ -48,7 +49,7 @@ class ExplanationEventFlow(Flow):
         return (Step(LookedForAnswer, self._look_for_answer),)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
-        return {"testId": message.payload.get("flowId"), **kafka_fields(message)}
+        return {**NO_COLUMNS, "testId": message.payload.get("flowId"), **kafka_fields(message)}
 
     def _look_for_answer(self, message: Message) -> LookedForAnswer:
         institution = institution_of(message, self._institutions)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from casebridge.errors import CaseError, NotReadyError, PermanentError
 from casebridge.exams.deadlines import answer_deadline
 from casebridge.exams.explanations import prefetched_case, request_reader
+from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.case_advance import CaseAdvance
 from casebridge.exams.explanations.case_state import CaseState
@@ -68,6 +69,7 @@ class RequestFlow(Flow):
         request = message.payload.get("request", {})
         place = message.steps.get(FoundCandidate.step)
         return {
+            **NO_COLUMNS,
             "vurdId": request.get("examId"),
             "kandidatnr": request.get("kandidatnr"),
             "personlopenr": request.get("personlopenr"),
