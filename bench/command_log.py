@@ -6,6 +6,7 @@ A listener hears of the clients that are made after `pymongo.monitoring.register
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,7 +53,7 @@ class CommandLog(monitoring.CommandListener):
         with self._lock:
             self.counts[event.command_name] += 1
             if self._keep_writes and event.command_name in WRITES:
-                # Encoded at once: whoever sent it may change the documents afterwards.
+                # Encoded at once: the sender may change the documents afterwards.
                 self._under_way[event.request_id] = bson.encode(event.command)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
@@ -71,7 +72,7 @@ class CommandLog(monitoring.CommandListener):
             raise ValueError(f"{', '.join(unread)}: the benchmark does not count the documents of this command")
 
 
-def _documents(name: str, reply: dict[str, Any]) -> int:
+def _documents(name: str, reply: Mapping[str, Any]) -> int:
     """How many documents a command wrote."""
     if name == "update":
         return int(reply["nModified"]) + len(reply.get("upserted", ()))
