@@ -77,7 +77,7 @@ def main() -> None:
     began = time.monotonic()
     with Children("casebridge-bench") as children:
         server = MongoDBServer(children)
-        context = BenchContext(server, children, asked.sizes, lambda words: _say(began, words))
+        context = BenchContext(server, children, asked.sizes, lambda text: _print_progress(began, text))
         rows: list[Row] = []
         for name in asked.names:
             rows += MEASUREMENTS[name](context)
@@ -87,5 +87,5 @@ def main() -> None:
     notes.print(f"Written: {asked.output}. How to read it: docs/benchmarks.md")
 
 
-def _say(began: float, words: str) -> None:
-    notes.print(f"{time.monotonic() - began:5.0f} s  {words}", highlight=False)
+def _print_progress(began: float, text: str) -> None:
+    notes.print(f"{time.monotonic() - began:5.0f} s  {text}", highlight=False)
