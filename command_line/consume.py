@@ -29,7 +29,7 @@ def consume() -> None:
         nonlocal taken
         taken += intake
 
-    with bridge_of_this_process() as bridge:
+    with bridge_of_this_process(is_scraped=True) as bridge:
         consumer = bridge.consumer(count)
         if consumer is None:
             notes.print("Kafka is off: set CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS (docs/kafka.md).")

@@ -34,7 +34,7 @@ def listen(
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    with bridge_of_this_process(workers) as bridge:
+    with bridge_of_this_process(workers, is_scraped=True) as bridge:
         listener = bridge.listener()
         report = DagsterReport(bridge, listener.outcome_counts)
 

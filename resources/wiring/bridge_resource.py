@@ -7,13 +7,14 @@ process, so that connections, tokens and caches live from tick to tick.
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from casebridge.settings import Settings
 from resources.config_numbers import AtLeastOneOrNone
+from resources.telemetry.observing import observing
 from resources.wiring.bridge import Bridge
 
 
@@ -38,9 +39,11 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
             self._bridge = _kept.bridge()
             yield self
             return
-        self._bridge = Bridge(self._settings())
+        settings = self._settings()
+        self._bridge = bridge = Bridge(settings)
         try:
-            yield self
+            with observing(settings.telemetry, bridge.names, bridge.database, bridge.clock):
+                yield self
         finally:
             self._bridge.close()
 
@@ -57,16 +60,21 @@ class _Kept:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bridge: Bridge | None = None
+        self._observing = ExitStack()
 
     def bridge(self) -> Bridge:
         """Built at the first tick; anew if the environment has changed since, which only tests do."""
         settings = Settings()
         with self._lock:
             if self._bridge is not None and self._bridge.settings != settings:
+                self._observing.close()
                 self._bridge.close()
                 self._bridge = None
             if self._bridge is None:
-                self._bridge = Bridge(settings)
+                self._bridge = bridge = Bridge(settings)
+                self._observing.enter_context(
+                    observing(settings.telemetry, bridge.names, bridge.database, bridge.clock)
+                )
             return self._bridge
 
 

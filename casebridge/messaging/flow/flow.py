@@ -14,6 +14,7 @@ from casebridge.crash_points import crash_point
 from casebridge.database_faults import check_storable
 from casebridge.errors import CaseError, LeaseLostError
 from casebridge.messaging.queue.message import Message, StepRecord
+from casebridge.telemetry import observer
 
 Result = dict[str, Any]
 
@@ -130,13 +131,15 @@ def _forget_old_looks(flow: Flow, message: Message) -> None:
 
 def _run(step: Step, message: Message, results: Mapping[str, Result], clock: Clock) -> StepRecord:
     crash_point("step_begun")
-    began = time.monotonic()
+    began, seen = time.monotonic(), observer().step(step.name)
     try:
         outcome = step.run(message, results)
         check_storable(f"What the step {step.name} came to", outcome.values)
     except BaseException as error:
         # Also SystemExit, or a library's panic: here it ends one step of one message, never a worker's thread.
+        seen.ended(error.code if isinstance(error, CaseError) else type(error).__name__)
         raise StepFailedError(step.name) from error
+    seen.ended()
     crash_point("effect_made")
     milliseconds = int((time.monotonic() - began) * 1000)
     return StepRecord(clock.now(), message.fence, milliseconds, outcome.values, last=outcome.last)

@@ -30,6 +30,7 @@ from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message
 from casebridge.settings import QueueSettings
+from casebridge.telemetry import observer
 
 logger = logging.getLogger(__name__)
 
@@ -206,6 +207,7 @@ class Listener:
             return [], AWAY_PAUSE
         with self._lock:
             self._held.update({message.key: message for message in messages})
+        observer().claimed(messages)
         self._worker.prefetch(messages)
         return messages, min(self._scheduler.seconds_to_wait(passing_over), LOOK_AROUND_SECONDS)
 

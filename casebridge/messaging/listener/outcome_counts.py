@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from casebridge.messaging.listener.worker import SettledMessage
+from casebridge.telemetry import observer
 
 
 @dataclass
@@ -15,6 +16,7 @@ class OutcomeCounts:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, outcome: SettledMessage) -> None:
+        observer().outcome(outcome)
         status = outcome.status.value if outcome.status else "left"
         with self._lock:
             self.outcomes[outcome.queue, outcome.institution, status, outcome.code or ""] += 1

@@ -31,6 +31,7 @@ from casebridge.messaging.queue.finished import Finished
 from casebridge.messaging.queue.malformed_documents import unwritable
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus, PendingEffect, moment_of
+from casebridge.telemetry import observer
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Settler:
 
     def settle(self, batch: Sequence[AttemptResult]) -> Settled:
         """Write down what became of these messages. Raises the driver's errors: then nothing of it may be known."""
+        seen = observer().settling([attempt.message for attempt in batch])
         done = [attempt for attempt in batch if attempt.error is None]
         failed = [(attempt, _Failed.of(attempt, self._retry, self._clock)) for attempt in batch if attempt.error]
         entries: list[AuditEntry] = []
@@ -82,6 +84,7 @@ class Settler:
         crash_point("concluded")
         settled = self._finish(done) if done else Settled([], [])
         settled.outcomes.extend(self._fail(attempt, what) for attempt, what in failed)
+        seen.ended()
         return settled
 
     def settle_defective(self, attempt: AttemptResult, problem: BaseException) -> Settled:
@@ -283,4 +286,5 @@ def _given_up(error: TransientError, attempts: int) -> TransientError:
 
 
 def _tell_lost(message: Message) -> None:
+    observer().lease_lost(message)
     logger.warning("case %s: another worker has taken over", message.told_id)

@@ -40,6 +40,7 @@ from casebridge.messaging.queue.message import (
 )
 from casebridge.messaging.queue.spelling import NAMES, misspelt
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
+from casebridge.telemetry import observer
 
 KEPT_ERRORS: Final = 20
 UNKNOWN_WAIT: Final = timedelta(seconds=5)
@@ -96,7 +97,9 @@ class MeldingQ:
         )
         crash_point("keys_written")
         self.notify(Lane.of(document) for document in documents)
-        return [key for key in candidates if key not in refused]
+        new = [key for key in candidates if key not in refused]
+        observer().accepted([candidates[key] for key in new])
+        return new
 
     def _store(self, documents: list[Document]) -> set[str]:
         """Return the ids that were there. One that the database cannot hold is stored without what it says: it fails in sight."""
