@@ -1,6 +1,6 @@
 """`make bench`: which rows are wanted, how large, and what becomes of them.
 
-Options come from the environment: ONLY (part of a module's name in `MEASUREMENTS`), GROWTH and SYNC (sizes), QUICK (the smallest
+Options come from the environment: ONLY (part of a name in `MEASUREMENTS`), GROWTH, SYNC and CASES (sizes), QUICK (the smallest
 sizes: no figures, only whether everything still runs), OUTPUT (where `bench.json` goes).
 """
 
@@ -17,7 +17,7 @@ from typing import Final
 import psutil
 from rich.console import Console
 
-from bench import full_sync, growth, latency, queue_throughput, recovery, whole_cases
+from bench import full_sync, growth, latency, queue_throughput, recovery, telemetry, whole_cases
 from bench.context import BenchContext, Measurement, Sizes
 from bench.installation import MongoDBServer
 from bench.row import Row
@@ -31,6 +31,7 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
     "full_sync": full_sync.measure,
     "growth": growth.measure,
     "recovery": recovery.measure,
+    "telemetry": telemetry.measure,
 }
 notes: Final = Console(stderr=True)
 
@@ -53,6 +54,8 @@ def wanted(environment: Mapping[str, str]) -> Wanted:
     sizes = Sizes.quick() if environment.get("QUICK") else Sizes()
     if largest := _number(environment, "GROWTH"):
         sizes = dataclasses.replace(sizes, stored=tuple(sorted({*sizes.stored, largest})))
+    if cases := _number(environment, "CASES"):
+        sizes = dataclasses.replace(sizes, cases=cases)
     if requests := _number(environment, "SYNC"):
         sizes = dataclasses.replace(sizes, sync_requests=requests)
     return Wanted(names, sizes, Path(environment.get("OUTPUT") or "bench.json"))

@@ -12,6 +12,7 @@ from typing import Any, Final
 from bench.processor_time import ProcessorMeter
 from casebridge.messaging.listener.listener import Listener
 from casebridge.settings import Settings
+from resources.telemetry.observing import observing
 from resources.wiring.bridge import Bridge
 
 LOOK_EVERY_SECONDS: Final = 0.01
@@ -37,9 +38,11 @@ def meter_of(order: Mapping[str, Any]) -> ProcessorMeter:
 @contextmanager
 def bridge_of_this_process() -> Iterator[Bridge]:
     """The bridge as the environment variables say."""
-    bridge = Bridge(Settings())
+    settings = Settings()
+    bridge = Bridge(settings)
     try:
-        yield bridge
+        with observing(settings.telemetry, bridge.names, bridge.database, bridge.clock, is_scraped=True):
+            yield bridge
     finally:
         bridge.close()
 

@@ -7,6 +7,7 @@ it uses the names, codes and the correlation id only.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # the queue tells of its messages here: at run time it imports this
@@ -31,8 +32,8 @@ class Observer:
         """A source is read: what this thread accepts until it ended came from there."""
         return NOTHING
 
-    def accepted(self, messages: "Sequence[NewMessage]") -> None:
-        """New messages are in the inbox."""
+    def accepted(self, messages: "Sequence[NewMessage]", now: datetime) -> None:
+        """New messages are in the inbox, since `now` by the database server's clock."""
 
     def claimed(self, messages: "Sequence[Message]") -> None:
         """Messages are in the hands of this process."""

@@ -1,15 +1,27 @@
-"""An exporter that says, once, when the collector stops taking spans, and when it takes them again."""
+"""The way of spans to a collector, by OTLP over HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
 
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from resources.telemetry.log import logger
+from casebridge.settings import TelemetrySettings
+from resources.telemetry.log import logger, quiet_library
+from resources.telemetry.sdk_resource import sdk_resource
+from resources.telemetry.traces import Traces
+
+EXPORT_SECONDS: Final = 3.0
+"""Longest wait for the collector, which is also how much longer the process may take to end."""
 
 
 class TellingExporter(SpanExporter):
-    """Hands on to another one. What the collector did not take is lost: cases do not wait for it."""
+    """Hands on to another one, and says, once, when the collector stops taking spans, and when it takes them again.
+
+    What the collector did not take is lost: cases do not wait for it.
+    """
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -41,3 +53,17 @@ class TellingExporter(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
+
+
+@contextmanager
+def running_traces(settings: TelemetrySettings) -> Iterator[Traces]:
+    """Spans that are made within the block are sent to the settings' endpoint, in the background."""
+    quiet_library()
+    exporter = TellingExporter(OTLPSpanExporter(settings.traces_endpoint, timeout=EXPORT_SECONDS))
+    processor = BatchSpanProcessor(exporter, export_timeout_millis=EXPORT_SECONDS * 1000)
+    traces = Traces(processor, sdk_resource(), settings.traces_ratio)
+    try:
+        yield traces
+    finally:
+        exporter.is_ending = True
+        traces.shutdown()

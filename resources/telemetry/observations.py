@@ -63,6 +63,7 @@ class Source(Observation):
     def __init__(self, name: str, left: Callable[[], None]) -> None:
         self.name = name
         self.began = time.time_ns()
+        self.began_monotonic = time.monotonic()
         self._left = left
 
     def ended(self, code: str | None = None, *, status: int | None = None) -> None:  # noqa: ARG002

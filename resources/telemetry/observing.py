@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 from casebridge.clock import Clock
 from casebridge.database import Database
+from casebridge.operators.backlog import BacklogReader
 from casebridge.settings import TelemetrySettings
 from casebridge.telemetry import observed_by
 from casebridge.told_names import ToldNames
@@ -20,16 +21,18 @@ def observing(
         yield
         return
     # OpenTelemetry takes half a second to import, and 20 MB: only where it is wanted.
-    from casebridge.operators.backlog import BacklogReader  # noqa: PLC0415
     from resources.telemetry.labels import ToldLabels  # noqa: PLC0415
     from resources.telemetry.open_telemetry import OpenTelemetryObserver  # noqa: PLC0415
-    from resources.telemetry.sdk import running_metrics, running_traces  # noqa: PLC0415
 
     with ExitStack() as running:
         metrics = traces = None
         if has_metrics:
+            from resources.telemetry.prometheus import running_metrics  # noqa: PLC0415
+
             metrics = running.enter_context(running_metrics(settings, BacklogReader(database, clock, names)))
         if settings.traces_endpoint:
+            from resources.telemetry.exporter import running_traces  # noqa: PLC0415
+
             traces = running.enter_context(running_traces(settings))
         observer = OpenTelemetryObserver(ToldLabels(names), metrics, traces, propagate=settings.propagate)
         running.enter_context(observed_by(observer))

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import wraps
 from typing import Final, ParamSpec
 
@@ -60,26 +61,27 @@ class OpenTelemetryObserver(Observer):
         self._thread.source = read = Source(source, left)
         return read
 
-    def accepted(self, messages: Sequence[NewMessage]) -> None:
-        self._accepted(messages)
+    def accepted(self, messages: Sequence[NewMessage], now: datetime) -> None:
+        self._accepted(messages, now)
 
     @harmless
-    def _accepted(self, messages: Sequence[NewMessage]) -> Observation:
-        at = time.time_ns()
+    def _accepted(self, messages: Sequence[NewMessage], now: datetime) -> Observation:
         for message in messages:
             labels = self._labels.of(f"{message.org_id}/{message.env}", message.queue, message.exam_system)
             if self._metrics is not None:
                 self._metrics.sent.add(labels)
             if self._traces is not None and (trace_id := self._traces.trace_id(message.correlation_id)):
-                self._trace_acceptance(self._traces, trace_id, labels, at)
+                self._trace_acceptance(self._traces, trace_id, labels, now)
         return NOTHING
 
-    def _trace_acceptance(self, traces: Traces, trace_id: int, labels: Labels, at: int) -> None:
+    def _trace_acceptance(self, traces: Traces, trace_id: int, labels: Labels, now: datetime) -> None:
         """It begins when the source was read. The case's first message is the root of its trace."""
         source: Source | None = getattr(self._thread, "source", None)
+        at, handling_began = time.time_ns(), getattr(self._thread, "handling_began", time.monotonic())
+        working = time.monotonic() - (source.began_monotonic if source else handling_began)
         began = source.began if source else at
         name, attributes = f"send {_queue(labels)}", _messaging("send", labels)
-        if is_first(trace_id, at / 1e9):
+        if is_first(trace_id, now, working):
             sent = traces.root(trace_id, name, attributes, began)
         else:
             sent = traces.in_trace(trace_id, name, SpanKind.PRODUCER, attributes, began)
@@ -101,6 +103,7 @@ class OpenTelemetryObserver(Observer):
     @harmless
     def handling(self, message: Message) -> Observation:
         labels = self._of_message(message)
+        self._thread.handling_began = time.monotonic()
         told = None if self._metrics is None else self._metrics.handled(labels)
         span = self._in_trace(message.correlation_id, f"process {_queue(labels)}", SpanKind.CONSUMER, "process", labels)
         return Timed(told, self._traces, span)

@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Final
 
 from opentelemetry.context import Context
@@ -32,8 +33,6 @@ SPAN_BITS: Final = (1 << 64) - 1
 OURS: Final = re.compile(r"[0-9a-f]{12}[47][0-9a-f]{3}[89ab][0-9a-f]{15}")
 """A correlation id of ours: a UUID in 32 digits, of version 7, or 4 from earlier releases. No other name is a trace id."""
 VERSION_7: Final = 7
-ROOT_WITHIN_SECONDS: Final = 300.0
-"""A message that is accepted so soon after its case was named is its first. A later one of the case has the root as parent."""
 SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -94,10 +93,13 @@ def end(span: Span, code: str | None = None, end_time: int | None = None) -> Non
     span.end(end_time)
 
 
-def is_first(trace_id: int, start_seconds: float) -> bool:
-    """Whether the case was named about then: its id begins with that time."""
-    named = (trace_id >> 80) / 1000
-    return (trace_id >> 76) & 0xF == VERSION_7 and abs(start_seconds - named) < ROOT_WITHIN_SECONDS
+def is_first(trace_id: int, now: datetime, seconds: float) -> bool:
+    """Whether the case was named within the last `seconds`: its id begins with the time, by the same clock as `now`.
+
+    A message that is accepted by the work that named its case is the case's first.
+    """
+    milliseconds = trace_id >> 80
+    return (trace_id >> 76) & 0xF == VERSION_7 and milliseconds >= int((now.timestamp() - seconds) * 1000) - 1
 
 
 def traceparent(span: Span) -> Mapping[str, str]:

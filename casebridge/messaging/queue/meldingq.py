@@ -98,7 +98,7 @@ class MeldingQ:
         crash_point("keys_written")
         self.notify(Lane.of(document) for document in documents)
         new = [key for key in candidates if key not in refused]
-        observer().accepted([candidates[key] for key in new])
+        observer().accepted([candidates[key] for key in new], now)
         return new
 
     def _store(self, documents: list[Document]) -> set[str]:

@@ -1,0 +1,103 @@
+"""Rows: what metrics and traces cost of our processor time, in whole cases: the same cases with and without, in turns.
+
+A scraper asks as Prometheus would, more often than usual. Processor time, not wall time: that is what a busy machine leaves
+comparable.
+"""
+
+import contextlib
+import http.server
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from bench.context import BenchContext
+from bench.row import Goal, Pair, Row, row_of
+from bench.simulated_world import SimulatedWorld
+from local_servers.child_process import free_port
+from simulators import process as simulators_process
+
+PROGRAM: Final = "bench.carrier"
+PEER: Final = "the same cases without metrics and traces"
+MOST_COST: Final = 1.03
+SCRAPE_SECONDS: Final = 5.0
+
+
+def measure(context: BenchContext) -> Iterator[Row]:
+    cases = context.sizes.cases
+    with _collector() as endpoint:
+        kinds: dict[str, tuple[dict[str, Any], Goal | None]] = {
+            "metrics": ({"metrics_port": free_port()}, Goal("ratio", "<=", MOST_COST)),
+            "traces of 1 %": ({"traces_endpoint": endpoint}, None),
+            "traces of 100 %": ({"traces_endpoint": endpoint, "traces_ratio": 1.0}, None),
+        }
+        pairs: dict[str, list[Pair]] = {name: [] for name in kinds}
+        for turn in range(context.sizes.rounds):
+            context.say(f"metrics and traces, round {turn + 1} of {context.sizes.rounds}")
+            # Off between each two, so that what slows the machine down for a while troubles both.
+            for name, (settings, _) in kinds.items():
+                off, on = _carried(context, cases, {}), _carried(context, cases, settings)
+                pairs[name].append(Pair(on, off))
+    for name, (_, goal) in kinds.items():
+        yield row_of(f"{name}: our processor time", "ms/case", pairs[name], PEER, "", context.server.name, goal)
+
+
+def _carried(context: BenchContext, cases: int, telemetry: dict[str, Any]) -> float:
+    """Milliseconds of our processor time a case."""
+    with simulators_process.running() as simulators, context.server.installation() as installation:
+        world = SimulatedWorld(installation, simulators)
+        world.populate(cases)
+        if telemetry:
+            installation.configure("telemetry", **telemetry)
+        with _scraped(telemetry.get("metrics_port")):
+            carried = installation.run(PROGRAM, cases=cases, record=False)
+        world.check_all_registered(cases)
+    return float(1000 * carried["processor_seconds"] / cases)
+
+
+@contextmanager
+def _scraped(port: int | None) -> Iterator[None]:
+    """Somebody scrapes, as soon as there is something to be scraped, until the end."""
+    ended = threading.Event()
+
+    def scrape() -> None:
+        while not ended.wait(SCRAPE_SECONDS):
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer,
+            ):
+                answer.read()
+
+    scraper = threading.Thread(target=scrape)
+    if port:
+        scraper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if port:
+            scraper.join()
+
+
+class _TakesAll(http.server.BaseHTTPRequestHandler):
+    """A collector that keeps nothing."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Nothing is worth telling."""
+
+
+@contextmanager
+def _collector() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _TakesAll) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/traces"
+        finally:
+            server.shutdown()
