@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from opentelemetry.trace import Span
 
+from casebridge.defect import log_defect
 from casebridge.telemetry import Observation
 from resources.telemetry.traces import Traces, end, traceparent
 
@@ -25,10 +26,18 @@ class Timed(Observation):
         self._began = time.perf_counter()
 
     def ended(self, code: str | None = None, *, status: int | None = None) -> None:
-        if self._told is not None:
-            self._told(time.perf_counter() - self._began, code, status)
+        """What was observed goes on, whatever is wrong with telling of it."""
+        try:
+            self._tell(code, status)
+        except Exception as error:  # noqa: BLE001 see above
+            log_defect(error)
+
+    def _tell(self, code: str | None, status: int | None) -> None:
         if self._traces is not None and self._span is not None:
             self._traces.current = self._above
+        if self._told is not None:
+            self._told(time.perf_counter() - self._began, code, status)
+        if self._span is not None:
             if status is not None:
                 self._span.set_attribute("http.response.status_code", status)
             end(self._span, code)
