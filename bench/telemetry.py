@@ -16,7 +16,7 @@ from typing import Any, Final
 from bench.context import BenchContext
 from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
-from bench.simulated_world import SimulatedWorld
+from bench.simulation import Simulation
 from local_servers.child_process import free_port
 from simulators import process as simulators_process
 
@@ -62,14 +62,14 @@ def measure(context: BenchContext) -> Iterator[Row]:
 def _carried(context: BenchContext, cases: int, telemetry: dict[str, Any]) -> Carried:
     """With these settings, or with none."""
     with simulators_process.running() as simulators, context.server.installation() as installation:
-        world = SimulatedWorld(installation, simulators)
-        world.populate(cases)
+        simulation = Simulation(installation, simulators)
+        simulation.populate(cases)
         if telemetry:
             installation.configure("telemetry", **telemetry)
         with _scraped(telemetry.get("metrics_port")):
             carried = installation.run(PROGRAM, cases=cases, record=False)
-        world.check_all_registered(cases)
-    return Carried(1000 * carried["processor_seconds"] / cases, Shares(carried["cores"]))
+        simulation.check_all_registered(cases)
+    return Carried(1000 * carried["processor_seconds"] / cases, Shares.from_json(carried["shares"]))
 
 
 @contextmanager

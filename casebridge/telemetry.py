@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # the queue tells of its messages here: at run time it imports this
-    from casebridge.messaging.listener.worker import SettledMessage
     from casebridge.messaging.queue.message import Message, NewMessage
+    from casebridge.messaging.queue.outcome import Outcome
 
 
 class Observation:
@@ -50,7 +50,7 @@ class Observer:
         """What became of these messages is written down, for all at once."""
         return NOTHING
 
-    def outcome(self, settled: "SettledMessage") -> None:
+    def outcome(self, outcome: "Outcome") -> None:
         """What became of one claimed message."""
 
     def lease_lost(self, message: "Message") -> None:

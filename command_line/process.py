@@ -1,17 +1,17 @@
-"""What the commands that work on the database share: settings, log and the bridge, closed at the end."""
+"""What the commands that work on the database share: settings, log and the wired process, closed at the end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from casebridge.settings import Settings
 from command_line.output import log_to_standard_error
-from resources.telemetry.observing import observing
-from resources.wiring.bridge import Bridge
+from resources.wiring.observing import observing
+from resources.wiring.process import Process
 
 
 @contextmanager
-def bridge_of_this_process(workers: int | None = None, *, is_scraped: bool = False) -> Iterator[Bridge]:
-    """The bridge as the environment variables say. Raises pydantic's `ValidationError` for settings that cannot be used.
+def this_process(workers: int | None = None, *, is_scraped: bool = False) -> Iterator[Process]:
+    """The process as the environment variables say. Raises pydantic's `ValidationError` for settings that cannot be used.
 
     A process that stays is `is_scraped`: it has metrics, where they are switched on.
     """
@@ -19,9 +19,9 @@ def bridge_of_this_process(workers: int | None = None, *, is_scraped: bool = Fal
     if workers is not None:
         settings = settings.model_copy(update={"queue": settings.queue.model_copy(update={"workers": workers})})
     log_to_standard_error(settings.log_level)
-    bridge = Bridge(settings)
+    process = Process(settings)
     try:
-        with observing(settings.telemetry, bridge.names, bridge.database, bridge.clock, is_scraped=is_scraped):
-            yield bridge
+        with observing(settings.telemetry, process.stores, is_scraped=is_scraped):
+            yield process
     finally:
-        bridge.close()
+        process.close()

@@ -10,8 +10,8 @@ from typing import Final, ParamSpec
 from opentelemetry.trace import Span, SpanKind
 
 from casebridge.defect import log_defect
-from casebridge.messaging.listener.worker import SettledMessage
 from casebridge.messaging.queue.message import Message, NewMessage
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.telemetry import NOTHING, Observation, Observer
 from resources.telemetry.labels import Labels, ToldLabels
 from resources.telemetry.metrics import Metrics
@@ -123,14 +123,14 @@ class OpenTelemetryObserver(Observer):
         ]
         return Several([span for span in spans if span is not None]) if spans else NOTHING
 
-    def outcome(self, settled: SettledMessage) -> None:
-        self._outcome(settled)
+    def outcome(self, outcome: Outcome) -> None:
+        self._outcome(outcome)
 
     @harmless
-    def _outcome(self, settled: SettledMessage) -> Observation:
+    def _outcome(self, outcome: Outcome) -> Observation:
         if self._metrics is not None:
-            labels = self._labels.of(settled.institution, settled.queue, settled.exam_system)
-            self._metrics.settled(settled.status, (*labels, ("code", settled.code)) if settled.code else labels)
+            labels, code = self._of_message(outcome.message), outcome.code
+            self._metrics.settled(outcome.status, (*labels, ("code", code)) if code else labels)
         return NOTHING
 
     def lease_lost(self, message: Message) -> None:

@@ -53,7 +53,7 @@ class RegisteredIdentities:
                 now[case.id] = told
         if words:
             # The alert first: a mark without an alert would be silence.
-            self._alerts.owe(
+            self._alerts.enqueue(
                 case_alert(
                     institution,
                     self._submodule,
@@ -68,7 +68,7 @@ class RegisteredIdentities:
             )
             self._cases.note_identities(now)
         if back:
-            self._cases.forget_told(back, TOLD)
+            self._cases.clear_mark(back, TOLD)
 
 
 def _registered_for(case: Case) -> Identity:

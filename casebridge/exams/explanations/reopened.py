@@ -72,7 +72,7 @@ class Reopenings:
         documents = [case.document for case in cases]
         found = self._unreadable_cases.pass_over(institution, documents, _Reopened.from_document)
         if once_more := {one.case.correlation_id: _registration(one) for one in found if one.is_once_more}:
-            self._alerts.owe(
+            self._alerts.enqueue(
                 case_alert(
                     institution,
                     SUBMODULE,
@@ -83,7 +83,7 @@ class Reopenings:
                     dict(sorted(once_more.items())),
                 )
             )
-        self._cases.note_told([one.case.id for one in found if not one.is_seen], SEEN)
+        self._cases.mark_now([one.case.id for one in found if not one.is_seen], SEEN)
         return [_message(institution, one) for one in found if one.case.explanation_request_id is not None]
 
 

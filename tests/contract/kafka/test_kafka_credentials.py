@@ -102,7 +102,7 @@ def nothing_given_away(caplog: pytest.LogCaptureFixture, secured_kafka: SecuredK
 
 
 def owed_to(bench: Bench) -> dict[str, Any]:
-    return Publication(bench.answers.name, b"case", b"said").owed_by(message_of(b"said")).document()
+    return Publication(bench.answers.name, b"case", b"said").effect_of(message_of(b"said")).document()
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), WAYS_IN)

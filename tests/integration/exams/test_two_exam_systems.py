@@ -42,7 +42,7 @@ def populate(world: World, *, inspera_first: bool = False) -> str:
 
 def of_inspera(org_id: str, key: str = "of INSPERA") -> NewMessage:
     return NewMessage(
-        key, QUEUE, org_id, "test", "INSPERA", f"case of {key}", f"correlation of {key}", {"caseId": None}
+        key, QUEUE, org_id, "test", f"case of {key}", f"correlation of {key}", {"caseId": None}, exam_system="INSPERA"
     )
 
 
@@ -348,14 +348,14 @@ def test_a_ring_of_an_earlier_version_wakes_all_exam_systems(world: World) -> No
     org_id = populate(world)
     bridge = world.bridge()
     listener = bridge.listener()
-    turns = listener._turns
+    turns = listener._scheduler
     assert turns.take("one", 10, ()) == []
     for key, system in (("a", "WISEFLOW"), ("b", "INSPERA")):
-        message = NewMessage(key, QUEUE, org_id, "test", system, key, key, {})
+        message = NewMessage(key, QUEUE, org_id, "test", key, key, {}, exam_system=system)
         world.database.messages.insert_one(message.document(bridge.clock.now()))
     assert turns.take("one", 10, ()) == [], "nobody rang"
 
-    turns.wake([Lane.of({"institution": f"{org_id}/test", "queue": QUEUE})])
+    turns.notify([Lane.of({"institution": f"{org_id}/test", "queue": QUEUE})])
 
     assert {message.exam_system for _ in range(3) for message in turns.take("one", 10, ())} == {"WISEFLOW", "INSPERA"}
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from casebridge.audit.entry import PERSONAL_FIELDS
 from casebridge.defect import as_case_error
 from casebridge.exams.explanations import answer_poller, request_reader
+from casebridge.exams.explanations.audit_columns import PERSONAL_COLUMNS
 from casebridge.exams.models import ExplanationAnswer, ExplanationRegistration, ExplanationRequest
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import UNFINISHED
@@ -132,7 +132,7 @@ def plant_a_defect(world: World) -> None:
     broken = {**message, "_id": "broken", "orderingKey": "broken", "steps": {}, "status": "enqueued", "attempts": 0}
     broken |= {"payload": {**message["payload"], "caseId": "odd case"}, "dueAt": message["enqueuedAt"]}
     world.database.messages.insert_one(broken)
-    world.bridge().queue.wake([Lane.of(broken)])
+    world.bridge().queue.notify([Lane.of(broken)])
 
 
 def ask_everything(world: World, processes: Processes) -> dict[str, Ended]:
@@ -290,4 +290,4 @@ def test_the_log_index_gets_no_field_that_the_audit_marks_as_personal(world: Wor
     documents = [row["document"] for row in world.control.laas_documents()]
 
     assert {document["submodule"] for document in documents} == {request_reader.QUEUE, answer_poller.QUEUE}
-    assert not any(PERSONAL_FIELDS & set(document) for document in documents)
+    assert not any(PERSONAL_COLUMNS & set(document) for document in documents)

@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
 
+from casebridge.messaging.listener import intervals
+from casebridge.messaging.listener.helper_threads import HelperThreads
 from casebridge.messaging.listener.lane_watcher import LaneWatcher
 from casebridge.messaging.listener.listener import Listener
 from casebridge.rates.share_keeper import ShareKeeper
@@ -28,8 +31,8 @@ from tests.support.world import World
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("casebridge", "resources", "sensors", "assets", "orchestration", "command_line")
 THREADS = {
-    "casebridge/messaging/listener/listener.py: self._until_ended",
-    "casebridge/rates/share_keeper.py: self._look_after",
+    "casebridge/messaging/listener/helper_threads.py: self.until_ended",
+    "casebridge/rates/share_keeper.py: self._renew_until_closed",
     "command_line/listen.py: look_after",
 }
 """What runs in a thread of its own, and has a test below. The demo's are not in production."""
@@ -91,23 +94,23 @@ def running(listener: Listener) -> Iterator[threading.Thread]:
         yield thread
     finally:
         stop.set()
-        listener._wake.set()
+        listener._claims.wake()
         thread.join()
 
 
 def helpers_of(bridge: Bridge) -> list[str]:
-    return [thread.name for thread in bridge.listener()._helpers(patient=True)]
+    return list(bridge.listener().helper_work(patient=True))
 
 
 PLACES: dict[str, tuple[str, str]] = {
-    "claim": ("_turns", "take"),
-    "pauses": ("_pauses", "paused"),
-    "settle": ("", "_next_batch"),
-    "relay": ("_relay", "deliver_left_behind"),
-    "lease": ("_queue", "keep"),
+    "claim": ("_scheduler", "take"),
+    "pauses": ("_claims._pauses", "paused"),
+    "settle": ("_settling", "_next_batch"),
+    "deliver": ("_relay", "deliver_left_behind"),
+    "leases": ("_queue", "keep"),
     "alerts": ("_relay", "send_alerts"),
-    "care": ("", "_care"),
-    "bell": ("_queue", "lanes.collection"),
+    "credentials": ("", "_retry_paused_credentials"),
+    "lanes": ("_queue", "lanes.collection"),
 }
 """What each helper of a listener, and the claiming itself, calls first: part of the listener, and its function."""
 
@@ -117,16 +120,16 @@ def test_each_helper_of_a_listener_is_tried(world: World) -> None:
     assert set(helpers_of(world.bridge())) == set(PLACES) - {"claim", "pauses"}
 
 
-@pytest.mark.parametrize("place", sorted(set(PLACES) - {"bell"}))
+@pytest.mark.parametrize("place", sorted(set(PLACES) - {"lanes"}))
 def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.configure(queue={"lease_seconds": 0.6})
-    monkeypatch.setattr("casebridge.messaging.listener.listener.AWAY_PAUSE", 0.01)
-    monkeypatch.setattr("casebridge.messaging.listener.listener.LOOK_AROUND_SECONDS", 0.01)
+    monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
+    monkeypatch.setattr(intervals, "LOOK_AROUND_SECONDS", 0.01)
     bridge = world.bridge()
     listener = bridge.listener()
     part, name = PLACES[place]
-    owner = getattr(listener, part) if part else listener
+    owner = attrgetter(part)(listener) if part else listener
     bridge.synchronisation.read_requests(bridge.institutions.active())
     trap = Trap(getattr(owner, name))
     monkeypatch.setattr(owner, name, trap)
@@ -138,23 +141,22 @@ def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.Mo
     assert trap.met == len(ERRORS)
 
 
-def test_the_bell_is_heard_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lanes_are_watched_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its loop ends with a defect and is begun anew by its thread; what it waits for is heard by looking."""
-    monkeypatch.setattr("casebridge.messaging.listener.listener.AWAY_PAUSE", 0.01)
-    monkeypatch.setattr("casebridge.messaging.listener.lane_watcher.AWAY_PAUSE", 0.01)
+    monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
     bridge = world.bridge()
     missed = Trap(lambda: None)
     watcher = LaneWatcher(bridge.queue.lanes, lambda _lanes: None, missed, 0.05)
-    listener = bridge.listener()
+    helpers = HelperThreads()
     thread = threading.Thread(
-        target=listener._until_ended, args=("bell", lambda: watcher.run(listener._ended)), daemon=True
+        target=helpers.until_ended, args=("lanes", lambda: watcher.run(helpers.ended)), daemon=True
     )
     thread.start()
     try:
         assert missed.passed.wait(30.0)
         assert thread.is_alive()
     finally:
-        listener._ended.set()
+        helpers.ended.set()
         thread.join()
 
 
@@ -162,7 +164,7 @@ def test_shares_are_renewed_again(world: World, monkeypatch: pytest.MonkeyPatch)
     """In the background, and in the call that asks for one: no call fails for it."""
     world.configure(rates={"lease_seconds": 0.5})
     keeper: ShareKeeper = world.bridge().keeper
-    book = keeper._book
+    book = keeper._store
     trap = Trap(book.read)
     monkeypatch.setattr(book, "read", trap)
     share = keeper.share("a credential")

@@ -45,7 +45,9 @@ class Overtaken:
 
 
 def new_message(number: int, case: str) -> NewMessage:
-    return NewMessage(f"message{number}", "a queue", "uis.no", "test", "WISEFLOW", case, f"correlation-{case}", {})
+    return NewMessage(
+        f"message{number}", "a queue", "uis.no", "test", case, f"correlation-{case}", {}, exam_system="WISEFLOW"
+    )
 
 
 def test_what_another_claims_between_look_and_claim_stays_the_others(
@@ -54,7 +56,7 @@ def test_what_another_claims_between_look_and_claim_stays_the_others(
     slow, fast = new_queue(), new_queue()
     slow.accept([new_message(number, f"case{number}") for number in range(3)])
     taken: list[Message] = []
-    slow._claims._messages = Overtaken(database.messages, lambda: taken.extend(fast.claim("fast", 2)))
+    slow._messages = Overtaken(database.messages, lambda: taken.extend(fast.claim("fast", 2)))
 
     left = slow.claim("slow", 3)
 
@@ -77,7 +79,7 @@ def test_two_messages_of_a_case_are_never_in_work_together(
         database.messages.insert_one(earlier)
         taken.extend(fast.claim("fast", 1))
 
-    slow._claims._messages = Overtaken(database.messages, the_first_comes_and_is_claimed)
+    slow._messages = Overtaken(database.messages, the_first_comes_and_is_claimed)
 
     assert slow.claim("slow", 1) == []
     assert [message.key for message in taken] == ["message1"]

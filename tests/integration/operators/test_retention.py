@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from assets.ledger import read_ledger
+from assets.explanations.ledger import read_ledger
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.database import Database
+from casebridge.exams.explanations.cases import Cases
 from casebridge.exams.explanations.request_reader import Window
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.operators.retention import PruneReport, Removal, Retention
@@ -48,7 +49,9 @@ def clock_in(days: float) -> ManualClock:
 def retention(database: Database, days: float, **settings: Any) -> Retention:
     """As it will be in so many days."""
     queue = MeldingQ(database, clock_in(days), timedelta(seconds=60))
-    return Retention(database, AuditLog(database), clock_in(days), RetentionSettings(**settings), queue.move_discarded)
+    clock = clock_in(days)
+    cases = [Cases(database, clock, 14)]
+    return Retention(database, cases, AuditLog(database), clock, RetentionSettings(**settings), queue.move_discarded)
 
 
 def prune(database: Database, days: float, *, dry_run: bool = False, **settings: Any) -> dict[str, Removal]:
@@ -313,12 +316,12 @@ class PrunedInBetween:
 @pytest.mark.parametrize("fold", [timedelta(hours=1), timedelta(0)])
 def test_an_alert_is_owed_even_if_its_cause_is_pruned_at_that_moment(fold: timedelta, database: Database) -> None:
     outbox = AlertOutbox(database, clock_in(0), fold)
-    outbox.owe(ALERT)
+    outbox.enqueue(ALERT)
     (claimed,) = outbox.claim(1, timedelta(seconds=1))
     outbox.settle(claimed, "sent")
     outbox._alerts = between = PrunedInBetween(database)  # type: ignore[assignment]  # the only way to that moment
 
-    outbox.owe(ALERT)
+    outbox.enqueue(ALERT)
 
     (alert,) = database.alerts.find()
     assert (between.pruned, alert["state"], alert["correlationIds"]) == (1, "owed", ["the case"])

@@ -5,7 +5,7 @@ from collections import Counter
 from casebridge.exams.explanations.answer_poller import QUEUE as ANSWERS
 from casebridge.exams.explanations.request_intake import QUEUE as REQUESTS
 from local_servers.child_process import Child
-from resources.telemetry.observing import observing
+from resources.wiring.observing import observing
 from tests.support.otlp_receiver import ERROR, OtlpReceiver, ReceivedSpan
 from tests.support.processes import Processes
 from tests.support.waiting import wait_until
@@ -16,7 +16,7 @@ def carried(world: World, processes: Processes) -> Child:
     """All of the world's cases, by a listener and by this process, which reads FS and WISEflow; both have ended with it."""
     listener = processes.listener()
     bridge = world.bridge()
-    with observing(world.settings.telemetry, bridge.names, bridge.database, bridge.clock):
+    with observing(world.settings.telemetry, bridge.stores):
         institutions = bridge.institutions.active()
         bridge.synchronisation.read_requests(institutions)
         wait_until(lambda: not world.database.messages.find_one({}), "the requests are handled")
