@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.audit_log import audit_log_after
 from assets.kafka_inbox import kafka_inbox, kafka_lag
-from casebridge.settings import Settings
+from casebridge.settings import CapabilitySettings
 from orchestration.capability import DagsterParts
 from orchestration.clean_up import clean_up
 from orchestration.dead_letter_jobs import DEAD_LETTER_JOBS
@@ -71,4 +71,4 @@ def _checks(parts: Sequence[DagsterParts]) -> list[dg.AssetChecksDefinition]:
 
 def declared_parts() -> list[DagsterParts]:
     """The parts of this installation's capabilities."""
-    return [module.parts() for module in dagster_modules(chosen(Settings()))]
+    return [module.parts() for module in dagster_modules(chosen(CapabilitySettings()))]

@@ -13,14 +13,14 @@ from types import ModuleType
 from typing import Final, cast
 
 from casebridge.capability import Capability
-from casebridge.settings import Settings
+from casebridge.settings import CapabilitySettings
 from resources.wiring.platform import Platform
 
 ALL: Final = ("explanations",)
 Builder = Callable[[Platform], Capability]
 
 
-def chosen(settings: Settings) -> Sequence[str]:
+def chosen(settings: CapabilitySettings) -> Sequence[str]:
     """The names of `CASEBRIDGE_CAPABILITIES`; all of ours without it."""
     return settings.capabilities or ALL
 
