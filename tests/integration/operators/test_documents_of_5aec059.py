@@ -121,7 +121,7 @@ def register(bridge: Bridge, institution: Institution, case: Document) -> None:
         )
     )
     if case["state"] == "shown":
-        bridge.clients.exam_system(institution).show_explanation(case["flowId"], case["explanationRequestId"])
+        bridge.clients.exam_system(institution).show_explanation(str(case["flowId"]), str(case["explanationRequestId"]))
 
 
 def reconcile(world: World, bridge: Bridge) -> None:
