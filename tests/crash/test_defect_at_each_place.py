@@ -12,6 +12,7 @@ from casebridge.crash_points import CRASH_POINTS, SimulatedCrashError
 from resources.wiring.process import Process
 from tests.crash.test_killed_listener import show_answers
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
 
@@ -42,8 +43,8 @@ def test_a_defect_costs_nothing_but_time(point: str, world: World, monkeypatch: 
 
 def synchronise(world: World, process: Process) -> None:
     run = process.synchronisation
-    run.read_requests(process.stores.institutions.active())
+    read_requests(process, process.stores.institutions.active())
     run.run_batch()
     world.control.wait("answered", world.control.summary()["dispatched"])
-    run.poll_answers(process.stores.institutions.active())
+    poll_answers(process, process.stores.institutions.active())
     run.run_batch()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.messaging.queue.malformed_documents import unreadable
 from casebridge.messaging.queue.message import Message, MessageStatus
+from casebridge.messaging.queue.unreadable import unreadable
 from tests.support.absent import ABSENT
 from tests.support.manual_clock import ManualClock
 from tests.support.queue_calls import QUEUE, QueueCalls, new_message

@@ -7,7 +7,7 @@ import pytest
 
 from casebridge.database import Database
 from casebridge.messaging.outbox.pending_effects import PendingEffectStore
-from casebridge.messaging.queue.claims import LaneScan
+from casebridge.messaging.queue.lane_scan import LaneScan
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import MessageStatus

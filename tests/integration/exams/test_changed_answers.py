@@ -7,7 +7,7 @@ import pytest
 from casebridge.exams.explanations import answer_poller, request_reader
 from resources.wiring.process import Process
 from tests.support.end_state import check_everything
-from tests.support.explanation_rounds import read_requests
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.world import World
 
 PLAIN: dict[str, Any] = {"institutions": 1, "courses": 1, "requests": 2, "variety": False}
@@ -89,7 +89,7 @@ def test_an_answer_that_is_taken_back_meanwhile_waits_at_no_cost(world: World) -
     run, institutions = process.synchronisation, process.stores.institutions.active()
     world.send(process)
     world.control.wait("answered", REQUESTS)
-    run.poll_answers(institutions)
+    poll_answers(process, institutions)
     world.control.assessors(paused=True)
     case = case_number(world)
     world.control.change_answer(case["explanationRequestId"], "Rettet.", after_s=0.001)
@@ -114,9 +114,9 @@ def test_a_changed_deadline_is_sent_on_without_asking_a_second_time(world: World
     case = case_number(world)
     world.control.change(case["caseId"], frist="2031-01-15", kommisjonsId="7")
 
-    assert run.read_requests(institutions).accepted == 1
+    assert read_requests(process, institutions).accepted == 1
     assert run.run_batch().by_status == {"processed": 1}
-    assert run.read_requests(institutions).accepted == 0
+    assert read_requests(process, institutions).accepted == 0
 
     assert world.control.summary()["dispatched"] == REQUESTS
     (ours,) = world.database.cases.find({"personlopenr": case["personlopenr"]})
@@ -153,13 +153,13 @@ def test_a_case_that_fs_finishes_by_hand_is_left_alone(when: str, world: World) 
     world.control.assessors(paused=True)
     process = world.process()
     run, institutions = process.synchronisation, process.stores.institutions.active()
-    run.read_requests(institutions)
+    read_requests(process, institutions)
     if when == "before it is answered":
         run.run_batch()
     withdrawn = case_number(world)
     world.control.withdraw(withdrawn["caseId"], how="finished", text="Gitt muntlig.")
 
-    run.read_requests(institutions)
+    read_requests(process, institutions)
     world.control.assessors(paused=False)
     run.run_batch()
     world.carry(process)
@@ -183,7 +183,7 @@ def test_a_case_that_fs_finishes_with_another_text_is_not_overwritten(world: Wor
     case = case_number(world)
     world.control.withdraw(case["caseId"], how="finished", text="Gitt muntlig.")
 
-    run.poll_answers(institutions)
+    poll_answers(process, institutions)
     run.run_batch()
 
     (dead,) = world.database.messages.find()

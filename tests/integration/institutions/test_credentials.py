@@ -1,6 +1,7 @@
 """An institution whose credentials fail stops alone: one alert, no attempt lost, and it goes on by itself when they work."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from resources.wiring.process import Process
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.failures import told_failures
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
@@ -106,19 +108,19 @@ def test_credentials_that_fail_on_the_way_back_lose_no_answer(system: str, world
     org_id = populate(world)
     process = world.process(clock)
     run, institutions = process.synchronisation, process.stores.institutions.active()
-    run.read_requests(institutions)
+    read_requests(process, institutions)
     run.run_batch()
     world.control.wait("answered", REQUESTS)
-    run.poll_answers(institutions)
+    poll_answers(process, institutions)
     world.control.add_request(org_id)
-    run.read_requests(institutions)
+    read_requests(process, institutions)
     world.control.credentials(org_id, system, valid=False)
 
     run.run_batch()
     for pause in process.stores.pauses.all():
         process.stores.pauses.lift(pause)  # as if a trial and a new refusal had come between
-    run.poll_answers(institutions)
-    run.read_requests(institutions)
+    poll_answers(process, institutions)
+    read_requests(process, institutions)
 
     check_it_waits_alone(world, process, org_id)
     check_one_alert(world, org_id, f"{system}.credentials_refused")
@@ -184,7 +186,7 @@ def test_a_poll_that_finds_an_institution_paused_tries_it_when_that_is_due(world
     org_id = populate(world)
     process = world.process(clock)
     world.control.credentials(org_id, "fs", valid=False)
-    read, institutions = process.synchronisation.read_requests, process.stores.institutions.active()
+    read, institutions = partial(read_requests, process), process.stores.institutions.active()
     assert read(institutions).failed == {f"{org_id}/test": "fs.credentials_refused"}
     world.control.credentials(org_id, "fs", valid=True)
 

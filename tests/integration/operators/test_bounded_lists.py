@@ -182,7 +182,8 @@ def test_a_read_brings_no_contents(name: str, world: World) -> None:
         {
             "_id": f"m-{number}", "queue": QUEUE, "status": "dead" if number % 2 else "enqueued", "institution": key,
             "orgId": "o", "env": "test", "examSystem": "WISEFLOW", "correlationId": "c-1" if number < 2 else f"c-{number}",
-            "orderingKey": f"k-{number}", "enqueuedAt": process.stores.clock.now(), "dueAt": process.stores.clock.now(), "generation": 1,
+            "orderingKey": f"k-{number}", "enqueuedAt": process.stores.clock.now(),
+            "dueAt": process.stores.clock.now(), "generation": 1,
             "attempts": 1, "errors": [error] * 3, "payload": {"text": "x" * SIZE},
             "origin": {"topic": "t", "partition": 0, "offset": number, "value": b"x" * SIZE, "key": b"k", "headers": []},
         }

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from casebridge.operators.totals import totals
 from command_line.main import application
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
@@ -38,7 +37,7 @@ def test_status_counts_cases_and_groups_failures_by_what_to_do(world: World, mix
     assert (status.pending, status.dead, status.alerts_owed, status.listeners) == (0, 2, 0, 0)
     assert status.oldest_pending_seconds is None
     rows = {row.institution: row for row in status.institutions}
-    assert sum(row.registered for row in rows.values()) == 3
+    assert sum(row.cases["registered"] for row in rows.values()) == 3
     assert (rows[troubled(world)].set_aside, rows[troubled(world)].dead) == (2, 2)
     assert sum(row.set_aside for row in rows.values()) == 2
     assert {group.code: (group.status, group.messages) for group in status.failures} == {
@@ -212,7 +211,7 @@ def test_a_row_that_is_removed_before_it_was_sent_counts_as_withdrawn(world: Wor
     awaited = wait_for_dispatch(process, found.correlation_ids, 0.0)
 
     assert (awaited.dispatched, awaited.withdrawn, awaited.waiting) == (1, 1, 0)
-    numbers = totals(process.operators.status.read(), process.stores.audit)
+    numbers = process.operators.totals.of(process.operators.status.read())
     assert (numbers["today_dispatched"], numbers["total_dispatched"]) == (1, 1)
 
 
@@ -221,11 +220,12 @@ def test_a_synchronisation_handles_what_is_tried_again_while_it_waits(world: Wor
     world.configure(queue={"retry_base_seconds": 1.0, "retry_cap_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "/search$", "times": 1})
-    run, institutions = world.process().synchronisation, world.process().stores.institutions.active()
-    read = run.read_requests(institutions)
+    process = world.process()
+    run, institutions = process.synchronisation, process.stores.institutions.active()
+    read = read_requests(process, institutions)
     assert run.run_batch().by_status["failed"] >= 1, "those that looked together fail together"
 
-    awaited = run.wait_for_dispatch(read.correlation_ids, 5.0)
+    awaited = wait_for_dispatch(process, read.correlation_ids, 5.0)
 
     assert (awaited.dispatched, awaited.waiting) == (2, 0)
 

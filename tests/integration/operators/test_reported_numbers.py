@@ -13,13 +13,12 @@ import dagster as dg
 import pytest
 import requests
 
-from casebridge.exams.explanations import answer_poller, request_reader
 from casebridge.messaging.listener.outcome_counts import OutcomeCounts
-from casebridge.operators.totals import totals
 from command_line import report as listeners_report
-from command_line.report import ASSET_OF_QUEUE, DagsterReport
+from command_line.report import DagsterReport
 from local_servers.child_process import Children, free_port
 from orchestration.build import build_defs
+from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from tests.integration.conftest import DYNAMIC_PARTITIONS, Operator
 from tests.support.world import World
@@ -98,7 +97,7 @@ def reported(instance: dg.DagsterInstance) -> Reported:
 
 def assert_tells_the_state(world: World, told: Reported) -> None:
     process = world.process()
-    names = set(totals(process.operators.status.read(), process.stores.audit))
+    names = set(process.operators.totals.of(process.operators.status.read()))
     assert names >= FIRST
     for asset, kind, metadata in told:
         missing = {name for name in names if not isinstance(metadata.get(name), NUMBERS)}
@@ -195,14 +194,15 @@ def carried_by_a_listener(world: World, process: Process, send: Callable[[Dagste
     """Requests, then answers, each handled and reported; the assets that the queues are of."""
     outcome_counts = OutcomeCounts()
     report = DagsterReport(process, outcome_counts)
-    for source in (process.synchronisation.read_requests, process.synchronisation.poll_answers):
-        source(process.stores.institutions.active())
+    sources = process.capability(Explanations).sources
+    for source in sources:
+        process.synchronisation.poll(source, process.stores.institutions.active())
         listener = process.listener()
         listener.outcome_counts = outcome_counts  # one report for both
         listener.run(threading.Event(), until_idle=True)
         send(report)
         world.control.wait("answered", world.control.summary()["dispatched"])
-    return {ASSET_OF_QUEUE[request_reader.QUEUE], ASSET_OF_QUEUE[answer_poller.QUEUE]}
+    return {str(process.queues[source.queues[-1]].reported_as) for source in sources}
 
 
 def latest(sitting: Operator, asset: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:

@@ -13,6 +13,7 @@ from casebridge.sources.dead_record import dead_letter_topic
 from casebridge.sources.record_inbox import QUEUE as UNREADABLE
 from command_line.output import ExitCode
 from resources.kafka.topics import topics_of
+from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from tests.support.end_state import check_everything, check_registrations
 from tests.support.explanation_rounds import poll_answers, read_requests
@@ -151,7 +152,7 @@ def test_a_record_neither_closes_nor_reopens_a_case(
     way.requests.send(*(json.dumps(value).encode() for value in values))
     way.accepted(way.requests, 3)
     way.handle()
-    way.process.cases.withdraw([case["_id"] for case in world.database.cases.find()])
+    way.process.capability(Explanations).cases.withdraw([case["_id"] for case in world.database.cases.find()])
     way.requests.send(*(json.dumps(value).encode() for value in [*values, finished]))
     way.accepted(way.requests, 6)
 
