@@ -26,7 +26,7 @@ def head_of_a_call(*, propagate: bool, ratio: float = 1.0) -> tuple[str, InMemor
     exporter = InMemorySpanExporter()
     traces = Traces(SimpleSpanProcessor(exporter), Resource.create(), ratio)
     seeing = OpenTelemetryObserver(ToldLabels(AllNames()), None, traces, propagate=propagate)
-    new = NewMessage("key", "queue", "uis.no", "prod", "WISEFLOW", "case", CORRELATION_ID, {})
+    new = NewMessage("key", "queue", "uis.no", "prod", "case", CORRELATION_ID, {}, exam_system="WISEFLOW")
     with ScriptedServer(answer("200 OK", b"{}")) as server, observed_by(seeing):
         client = HttpClient("FS", server.address, HttpSettings())
         handled = observer().handling(Message.from_document(new.document(NOW)))
