@@ -5,16 +5,20 @@ own, closed at its end. Sensors, which tick every few seconds in threads of one 
 process, so that connections, tokens and caches live from tick to tick.
 """
 
+import logging
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
+from pymongo.errors import PyMongoError
 
 from casebridge.settings import Settings
 from resources.config_numbers import AtLeastOneOrNone
 from resources.wiring.bridge import Bridge
+
+logger = logging.getLogger(__name__)
 
 
 class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
@@ -24,28 +28,43 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
         default=None, description="Messages that a run handles side by side; empty: CASEBRIDGE_QUEUE__WORKERS."
     )
     _bridge: Bridge | None = PrivateAttr(None)
+    _is_checked: bool = PrivateAttr(False)
+    _at_work: ExitStack | None = PrivateAttr(None)
 
     def get(self) -> Bridge:
-        """The bridge itself; only while Dagster executes something."""
+        """The bridge itself; only while Dagster executes something.
+
+        Each tick and run looks at the storage version here, because a code server may live for months. Raises `StorageError` while the
+        database is newer than this release. One that is away is asked at the next call: steps that do not need it go on.
+        """
         if self._bridge is None:
             raise RuntimeError("the bridge is there only while Dagster executes a run or a sensor")
+        if not self._is_checked:
+            try:
+                self._check(self._bridge)
+            except PyMongoError as error:
+                logger.warning("the database is away (%s)", type(error).__name__)
         return self._bridge
+
+    def _check(self, bridge: Bridge) -> None:
+        """A run tells that it is at work before it looks: a migration sees the run, or the run sees the migration."""
+        if self._at_work is not None:
+            self._at_work.enter_context(bridge.storage.processes.at_work("run"))
+        bridge.storage.check()
+        self._is_checked = True
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["BridgeResource"]:
-        """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used.
-
-        Raises `StorageError` while the database is newer than this release. Each tick asks: a code server may live for months.
-        """
+        """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used."""
+        self._is_checked = False
         if context.run is None:
+            self._at_work = None
             self._bridge = _kept.bridge()
-            self._bridge.storage.check()
             yield self
             return
         self._bridge = Bridge(self._settings())
         try:
-            with self._bridge.storage.processes.at_work("run"):
-                self._bridge.storage.check()
+            with ExitStack() as self._at_work:
                 yield self
         finally:
             self._bridge.close()
