@@ -29,13 +29,14 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
     )
     _bridge: Bridge | None = PrivateAttr(None)
     _is_checked: bool = PrivateAttr(False)
+    _has_told: bool = PrivateAttr(False)
     _at_work: ExitStack | None = PrivateAttr(None)
 
     def get(self) -> Bridge:
         """The bridge itself; only while Dagster executes something.
 
-        Each tick and run looks at the storage version here, because a code server may live for months. Raises `StorageError` while the
-        database is newer than this release. One that is away is asked at the next call: steps that do not need it go on.
+        Each tick and run looks at the storage version here, because a code server may live for months. Raises `StorageError`
+        while the database is newer than this release. One that is away is asked at the next call: steps that do not need it go on.
         """
         if self._bridge is None:
             raise RuntimeError("the bridge is there only while Dagster executes a run or a sensor")
@@ -48,15 +49,16 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
 
     def _check(self, bridge: Bridge) -> None:
         """A run tells that it is at work before it looks: a migration sees the run, or the run sees the migration."""
-        if self._at_work is not None:
+        if self._at_work is not None and not self._has_told:
             self._at_work.enter_context(bridge.storage.processes.at_work("run"))
+            self._has_told = True
         bridge.storage.check()
         self._is_checked = True
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["BridgeResource"]:
         """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used."""
-        self._is_checked = False
+        self._is_checked = self._has_told = False
         if context.run is None:
             self._at_work = None
             self._bridge = _kept.bridge()
