@@ -36,7 +36,7 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
         """The bridge itself; only while Dagster executes something.
 
         Each tick and run looks at the storage version here, because a code server may live for months. Raises `StorageError`
-        while the database is newer than this release. One that is away is asked at the next call: steps that do not need it go on.
+        while the database is newer than this release. One that is away is asked at the next call: other steps go on.
         """
         if self._bridge is None:
             raise RuntimeError("the bridge is there only while Dagster executes a run or a sensor")
