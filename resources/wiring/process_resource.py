@@ -5,17 +5,21 @@ own, closed at its end. Sensors, which tick every few seconds in threads of one 
 process, so that connections, tokens and caches live from tick to tick.
 """
 
+import logging
 import threading
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
+from pymongo.errors import PyMongoError
 
 from casebridge.settings import Settings
 from resources.config_numbers import AtLeastOneOrNone
 from resources.wiring.observing import observing
 from resources.wiring.process import Process
+
+logger = logging.getLogger(__name__)
 
 
 class ProcessResource(dg.ConfigurableResource["ProcessResource"]):
@@ -25,32 +29,46 @@ class ProcessResource(dg.ConfigurableResource["ProcessResource"]):
         default=None, description="Messages that a run handles side by side; empty: CASEBRIDGE_QUEUE__WORKERS."
     )
     _process: Process | None = PrivateAttr(None)
+    _is_checked: bool = PrivateAttr(False)
+    _has_told: bool = PrivateAttr(False)
+    _at_work: ExitStack | None = PrivateAttr(None)
 
     def get(self) -> Process:
-        """The process itself; only while Dagster executes something."""
+        """The process itself; only while Dagster executes something.
+
+        Each tick and run looks at the storage version here, because a code server may live for months. Raises `StorageError`
+        while the database is newer than this release. One that is away is asked at the next call: other steps go on.
+        """
         if self._process is None:
             raise RuntimeError("the process is there only while Dagster executes a run or a sensor")
+        if not self._is_checked:
+            try:
+                self._check(self._process)
+            except PyMongoError as error:
+                logger.warning("the database is away (%s)", type(error).__name__)
         return self._process
+
+    def _check(self, process: Process) -> None:
+        """A run tells that it is at work before it looks: a migration sees the run, or the run sees the migration."""
+        if self._at_work is not None and not self._has_told:
+            self._at_work.enter_context(process.storage.processes.at_work("run"))
+            self._has_told = True
+        process.storage.check()
+        self._is_checked = True
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["ProcessResource"]:
-        """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used.
-
-        Raises `StorageError` while the database is newer than this release. Each tick asks: a code server may live for months.
-        """
+        """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used."""
+        self._is_checked = self._has_told = False
         if context.run is None:
+            self._at_work = None
             self._process = _kept.process()
-            self._process.storage.check()
             yield self
             return
         settings = self._settings()
         self._process = Process(settings)
         try:
-            with (
-                observing(settings.telemetry, self._process.stores),
-                self._process.storage.processes.at_work("run"),
-            ):
-                self._process.storage.check()
+            with observing(settings.telemetry, self._process.stores), ExitStack() as self._at_work:
                 yield self
         finally:
             self._process.close()

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 
-import dagster as dg
 import pytest
 
 from casebridge.storage.migrations import MIGRATIONS
@@ -55,11 +54,8 @@ def test_each_sensor_fails_with_a_next_action(stored: str, world: World, operato
     say(world, STORED[stored])
 
     for sensor in SENSORS:
-        with pytest.raises(dg.DagsterError) as refused:
+        with pytest.raises(StorageError, match="Start the newer release"):
             sitting.tick(sensor)
-        # The UI shows both, one below the other.
-        assert isinstance(refused.value.__cause__, StorageError)
-        assert "Start the newer release" in str(refused.value.__cause__)
 
     assert world.database.messages.count_documents({}) == 0
     say(world, {"version": len(MIGRATIONS)})
