@@ -1,4 +1,4 @@
-"""What the command `casebridge dead` and Dagster's jobs on dead letters share: requests as typed, and the words of the answers.
+"""What the command `casebridge dead` and Dagster's jobs on dead letters share: requests as typed, and the sentences of answers.
 
 Each front end has its own form: options and tables there, configuration and metadata here. What a request means, what is wrong
 with it and what is to be done next is said in this module.

@@ -43,7 +43,7 @@ def moved(case: Case, day: date) -> CaseAdvance:
 
 def tell_moved(bridge: Bridge, _institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:  # one message is settled after another
-        MovedDeadlines(bridge.cases, bridge.alerts).tell([moved(one, date(2031, 1, 15))])
+        MovedDeadlines(bridge.cases, bridge.alerts).alert([moved(one, date(2031, 1, 15))])
 
 
 def tell_gone(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
@@ -59,7 +59,7 @@ def tell_open(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -
 def tell_passed(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:
         bridge.database.cases.update_one({"_id": one.id}, {"$set": {"deadline": at_midnight(date(2026, 1, 1))}})
-        PassedDeadlines(bridge.cases, bridge.alerts, bridge.clock).tell(institution)
+        PassedDeadlines(bridge.cases, bridge.alerts, bridge.clock).alert(institution)
 
 
 def tell_changed(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
@@ -80,7 +80,7 @@ def tell_inactive(bridge: Bridge, institution: Institution, cases: Sequence[Case
     bridge.database.cases.update_many({}, {"$set": {"deadline": at_midnight(date(2099, 1, 1))}})
     InactiveInstitutions(
         register, bridge.watermarks, bridge.cases, bridge.served, bridge.alerts, deadlines, bridge.clock
-    ).tell()
+    ).alert()
     bridge.database.cases.update_many(others, {"$unset": {"inactiveToldAt": ""}})
 
 

@@ -81,7 +81,7 @@ class RequestFlow:
 
     def apply_to_cases(self, messages: Sequence[Message]) -> None:
         advances = {message.key: self._dispatched(message) for message in messages if _was_requested(message)}
-        self._moved_deadlines.tell(
+        self._moved_deadlines.alert(
             [
                 advances[one.key]
                 for one in messages
