@@ -5,7 +5,7 @@ DocumentDB and the embedded server all do is used: no transaction, no change str
 documents belongs to the module of each noun.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn, cast
 
@@ -28,6 +28,12 @@ INDEX_SECONDS: Final = 3600.0
 RETIRED_INDEXES: Final = frozenset({"dueAt_1", "status_1_institution_1", "institution_1_queue_1_dueAt_1"})
 """Of the live queue: each costs something with every claim. Dropped when what takes their place is there."""
 
+CASE_INDEXES: Final = (
+    IndexModel([("correlationId", ASCENDING)], unique=True),
+    IndexModel([("institution", ASCENDING), ("state", ASCENDING), ("deadline", ASCENDING)]),
+)
+"""What every kind of case is looked up by."""
+
 
 class Database:
     """One connection pool and the collections in it. Thread-safe; made once a process."""
@@ -35,7 +41,7 @@ class Database:
     def __init__(self, settings: MongoDBSettings) -> None:
         self._client = _client(settings)
         config = self._open(settings.config_database)
-        oai = self._open(settings.oai_database)
+        self._oai = oai = self._open(settings.oai_database)
         self.orgs: Collection[Document] = config["orgs"]
         self.slack_blacklists: Collection[Document] = config["slack-blacklists"]
         self.environments: Collection[Document] = oai["KlageBegrunnelseEnvs"]
@@ -66,6 +72,10 @@ class Database:
             read_preference=ReadPreference.PRIMARY,
         )
 
+    def collection(self, name: str) -> Collection[Document]:
+        """A collection of `oai` that a capability has for itself."""
+        return self._oai[name]
+
     def server_time(self) -> datetime:
         """The server's own clock: the one that leases are measured by."""
         return server_moment(self._client.admin.command("hello").get("localTime"))
@@ -80,12 +90,7 @@ class Database:
     def ensure_indexes(self) -> None:
         """Create what is missing, drop what earlier versions needed. Slow on some servers: call it at set-up, not per run."""
         for collection, indexes in self._indexes():
-            present = {_index_key(index["key"]) for index in collection.list_indexes()}
-            missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
-            if missing:
-                # Around nothing else: a server that is away would be waited for as long.
-                with pymongo.timeout(INDEX_SECONDS):
-                    collection.create_indexes(missing)
+            create_missing(collection, indexes)
         for name in self.messages.index_information().keys() & RETIRED_INDEXES:
             self.messages.drop_index(name)
 
@@ -131,8 +136,7 @@ class Database:
             (
                 self.cases,
                 [
-                    IndexModel([("correlationId", ASCENDING)], unique=True),
-                    IndexModel([("institution", ASCENDING), ("state", ASCENDING), ("deadline", ASCENDING)]),
+                    *CASE_INDEXES,
                     IndexModel([("vurdId", ASCENDING), ("kandidatnr", ASCENDING)]),
                     IndexModel([("flowId", ASCENDING)], sparse=True),
                 ],
@@ -169,6 +173,16 @@ def _client(settings: MongoDBSettings) -> MongoClient[Document]:
             f"The address of the database cannot be used ({type(error).__name__}): user and password stand in it in "
             "percent-encoding, and the files that it names must be there."
         ) from None
+
+
+def create_missing(collection: Collection[Document], indexes: Sequence[IndexModel]) -> None:
+    """Create those of these indexes that the collection lacks."""
+    present = {_index_key(index["key"]) for index in collection.list_indexes()}
+    missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
+    if missing:
+        # Around nothing else: a server that is away would be waited for as long.
+        with pymongo.timeout(INDEX_SECONDS):
+            collection.create_indexes(missing)
 
 
 def _index_key(key: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:

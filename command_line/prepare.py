@@ -13,6 +13,8 @@ def prepare() -> None:
                 f"{returned} messages wait again: another one of their case was in work (casebridge.twice_at_work)."
             )
         bridge.database.ensure_indexes()
+        for cases in bridge.all_cases:
+            cases.ensure_indexes()
         if renamed := bridge.rekeying.run():
             notes.print(f"{renamed} documents of earlier versions were brought under the names of this one.")
         notes.print(f"The database is ready ({bridge.database.server_name()}).")
