@@ -28,6 +28,12 @@ INDEX_SECONDS: Final = 3600.0
 RETIRED_INDEXES: Final = frozenset({"dueAt_1", "status_1_institution_1", "institution_1_queue_1_dueAt_1"})
 """Of the live queue: each costs something with every claim. Dropped when what takes their place is there."""
 
+CASE_INDEXES: Final = (
+    IndexModel([("correlationId", ASCENDING)], unique=True),
+    IndexModel([("institution", ASCENDING), ("state", ASCENDING), ("deadline", ASCENDING)]),
+)
+"""What every kind of case is looked up by."""
+
 
 class Database:
     """One connection pool and the collections in it. Thread-safe; made once a process."""
@@ -86,12 +92,7 @@ class Database:
     def ensure_indexes(self, of_capabilities: Iterable[tuple[Collection[Document], Sequence[IndexModel]]] = ()) -> None:
         """Create what is missing, drop what earlier versions needed. Slow on some servers: call it at set-up, not per run."""
         for collection, indexes in (*self._indexes(), *of_capabilities):
-            present = {_index_key(index["key"]) for index in collection.list_indexes()}
-            missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
-            if missing:
-                # Around nothing else: a server that is away would be waited for as long.
-                with pymongo.timeout(INDEX_SECONDS):
-                    collection.create_indexes(missing)
+            create_missing(collection, indexes)
         for name in self.messages.index_information().keys() & RETIRED_INDEXES:
             self.messages.drop_index(name)
 
@@ -166,6 +167,16 @@ def _client(settings: MongoDBSettings) -> MongoClient[Document]:
             f"The address of the database cannot be used ({type(error).__name__}): user and password stand in it in "
             "percent-encoding, and the files that it names must be there."
         ) from None
+
+
+def create_missing(collection: Collection[Document], indexes: Sequence[IndexModel]) -> None:
+    """Create those of these indexes that the collection lacks."""
+    present = {_index_key(index["key"]) for index in collection.list_indexes()}
+    missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
+    if missing:
+        # Around nothing else: a server that is away would be waited for as long.
+        with pymongo.timeout(INDEX_SECONDS):
+            collection.create_indexes(missing)
 
 
 def _index_key(key: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:

@@ -1,4 +1,4 @@
-"""Documents of which each is read for itself: one that cannot be read is told of in the log, and hides no other."""
+"""Reads many documents, each by itself: one that cannot be read is named in the log, and hides no other."""
 
 import logging
 import re
@@ -18,11 +18,11 @@ Read = TypeVar("Read")
 
 
 def readable(
-    documents: Iterable[Document], read: Callable[[Document], Read], amiss: list[Document] | None = None
+    documents: Iterable[Document], read: Callable[[Document], Read], unreadable: list[Document] | None = None
 ) -> list[Read]:
     """What `read` makes of each document, without those that it raises for. Only reading the documents may raise.
 
-    Those are added to `amiss`, if somebody is to be told of them.
+    Those are added to `unreadable`, for an alert about them.
     """
     found = []
     for document in documents:
@@ -31,13 +31,13 @@ def readable(
         except Exception as error:  # noqa: BLE001 whatever stands in one document, it must not hide the others
             logger.error("casebridge.case_unreadable: case %s cannot be read", name_of(document))  # noqa: TRY400
             log_defect(error)
-            if amiss is not None:
-                amiss.append(document)
+            if unreadable is not None:
+                unreadable.append(document)
     return found
 
 
 def check_kinds(document: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
-    """Raises `TypeError`, with the name of the field, where one is absent or of another kind than told.
+    """Raises `TypeError`, with the name of the field, where one is absent or of another type than `kinds` says.
 
     Exactly of that kind: `True` is a whole number to Python, and what the driver makes of JavaScript is a text. A time may be of
     a class of its own, as where a program has replaced the standard one.

@@ -18,7 +18,7 @@ from casebridge.cases.case import BASE_FIELDS, DISCARDED, NOT_SET_ASIDE, Case, L
 from casebridge.cases.case_advance import CaseAdvance
 from casebridge.clock import Clock
 from casebridge.correlation_id import new_correlation_id
-from casebridge.database import Document, insert_absent
+from casebridge.database import CASE_INDEXES, Document, create_missing, insert_absent
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.queue.message import is_text
@@ -44,6 +44,10 @@ class CaseStore(Generic[Kind]):
         self._kind = kind
         self._fields = dict.fromkeys((*BASE_FIELDS, *fields), 1)
         self._open_states = [str(state) for state in kind.lifecycle.open]
+
+    def ensure_indexes(self) -> None:
+        """Create the indexes that are missing. Slow on some servers: call it at set-up."""
+        create_missing(self._collection, CASE_INDEXES)
 
     # Write
 

@@ -1,4 +1,5 @@
-"""What operators ask, answered from MongoDB: how things stand, where a case is, run it again.
+"""The answers to operators' questions: the status, the history of a case, dead letters, deadlines, retention.
 
-Both faces, the command line and Dagster, show these answers; neither computes its own. No answer holds personal data.
+Each answer is put together from the rooms that own the collections. The command line and Dagster show the same answers; neither
+computes its own. No answer holds personal data.
 """

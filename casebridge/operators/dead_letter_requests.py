@@ -1,4 +1,4 @@
-"""What the command `casebridge dead` and Dagster's jobs on dead letters share: requests as typed, and the words of the answers.
+"""What the command `casebridge dead` and Dagster's jobs on dead letters share: requests as typed, and the sentences of answers.
 
 Each front end has its own form: options and tables there, configuration and metadata here. What a request means, what is wrong
 with it and what is to be done next is said in this module.
@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from casebridge.messaging.queue.message import MessageStatus
-from casebridge.operators.dead_letter import DeadLetter, DeadLetterFilter, LetterStory, RequestError
+from casebridge.operators.dead_letter import CHOOSABLE, DeadLetter, DeadLetterFilter, LetterStory, RequestError
 from casebridge.operators.dead_letters import REPLAYED, ActionReport
 from casebridge.operators.moment import moment
 
@@ -49,9 +49,12 @@ class LetterRequest:
         """Raises `RequestError`."""
         try:
             since, before = (moment(text, now) if text else None for text in (self.since, self.before))
-            status = MessageStatus(self.status)
         except ValueError as error:
             raise RequestError(str(error)) from None
+        try:
+            status = MessageStatus(self.status)
+        except ValueError:
+            raise RequestError(f"no such status: there are {', '.join(CHOOSABLE)}", "status") from None
         return DeadLetterFilter(
             status, self.institution, self.queue, self.code, self.correlation_id, since=since, before=before
         )

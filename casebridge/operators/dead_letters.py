@@ -42,11 +42,11 @@ REPLAYED: Final = "replayed"
 DISCARDED: Final = "discarded"
 
 Progress = Callable[[int, int], None]
-"""Told after each batch: how many letters are through, of how many."""
+"""Called after each batch with how many letters are through, and of how many."""
 
 
 def _silent(_done: int, _of: int) -> None:
-    """Nobody watches."""
+    """Report no progress."""
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,8 @@ class Process:
 
     def ensure_indexes(self) -> None:
         """Create what is missing in the collections of the platform and of each capability."""
+        for cases in self.operators.cases:
+            cases.ensure_indexes()
         self.stores.database.ensure_indexes(
             (named.collection, named.indexes) for capability in self.capabilities for named in capability.collections
         )

@@ -14,10 +14,8 @@ from casebridge.database import Document
 
 OVERDUE: Final = "overdue"
 REMINDED: Final = "reminded"
-INDEXES: Final = (
-    IndexModel([("correlationId", ASCENDING)], unique=True),
-    IndexModel([("institution", ASCENDING), ("state", ASCENDING)]),
-)
+INDEXES: Final = (IndexModel([("shelf", ASCENDING)]),)
+"""Beside those that every kind of case has."""
 
 
 class Loan(Case):

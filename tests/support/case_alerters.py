@@ -44,7 +44,7 @@ def moved(case: Case, day: date) -> CaseAdvance:
 
 def tell_moved(process: Process, _institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:  # one message is settled after another
-        MovedDeadlines(process.capability(Explanations).cases, process.stores.alerts).tell(
+        MovedDeadlines(process.capability(Explanations).cases, process.stores.alerts).alert(
             [moved(one, date(2031, 1, 15))]
         )
 
@@ -62,7 +62,7 @@ def tell_open(process: Process, institution: Institution, cases: Sequence[Case])
 def tell_passed(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:
         process.stores.database.cases.update_one({"_id": one.id}, {"$set": {"deadline": at_midnight(date(2026, 1, 1))}})
-        PassedDeadlines(process.capability(Explanations).cases, process.stores.alerts, process.stores.clock).tell(
+        PassedDeadlines(process.capability(Explanations).cases, process.stores.alerts, process.stores.clock).alert(
             institution
         )
 
@@ -93,7 +93,7 @@ def tell_inactive(process: Process, institution: Institution, cases: Sequence[Ca
         process.stores.alerts,
         deadlines,
         process.stores.clock,
-    ).tell()
+    ).alert()
     process.stores.database.cases.update_many(others, {"$unset": {"inactiveToldAt": ""}})
 
 

@@ -37,7 +37,7 @@ class DocumentRequests(CaseStore[DocumentRequest]):
     """Reads and writes `oai.documentRequests`."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        collection = database.cases.database["documentRequests"]
+        collection = database.collection("documentRequests")
         super().__init__(collection, clock, DocumentRequest, ("documentName",))
         self.collection = collection
 

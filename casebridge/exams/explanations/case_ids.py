@@ -1,4 +1,4 @@
-"""The ids of cases: built here and nowhere else."""
+"""The ids of explanation cases: built here and nowhere else."""
 
 from casebridge.exams.exam_key import spellings
 from casebridge.exams.models import CaseType, ExplanationRequest

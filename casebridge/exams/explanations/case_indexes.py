@@ -4,9 +4,10 @@ from typing import Final
 
 from pymongo import ASCENDING, IndexModel
 
+from casebridge.database import CASE_INDEXES
+
 INDEXES: Final = (
-    IndexModel([("correlationId", ASCENDING)], unique=True),
-    IndexModel([("institution", ASCENDING), ("state", ASCENDING), ("deadline", ASCENDING)]),
+    *CASE_INDEXES,
     IndexModel([("vurdId", ASCENDING), ("kandidatnr", ASCENDING)]),
     IndexModel([("flowId", ASCENDING)], sparse=True),
 )

@@ -50,7 +50,7 @@ class Cases(CaseStore[Case]):
     # What the flows write
 
     def open(self, institution: Institution, requests: Sequence[ExplanationRequest]) -> dict[str, Case]:
-        """See to it that each request has its case. One insert and one find for all of them.
+        """Open a case for each request that has none. One insert and one find for all of them.
 
         The cases by `case_id`; the id in a case of an earlier version may be another.
         """
@@ -60,7 +60,7 @@ class Cases(CaseStore[Case]):
         return existing | {case.id: case for case in self.insert_new(absent)}
 
     def _existing(self, institution: Institution, wanted: Mapping[str, ExplanationRequest]) -> dict[str, Case]:
-        """The cases that are there, under today's id or a former one; of two, the one that has come further."""
+        """The stored cases, under today's id or a former one; of two, the one that has come further."""
         keys = {former: key for key, request in wanted.items() for former in former_ids(institution, request)}
         keys |= {key: key for key in wanted}
         found: dict[str, Case] = {}
@@ -202,7 +202,7 @@ class Cases(CaseStore[Case]):
         return {vurd_id for vurd_id in found if is_text(vurd_id)}
 
     def past_deadline(self, institution: Owner, today: date, limit: int) -> list[Document]:
-        """Open cases whose legal deadline is over and of which nobody was told yet; not the discarded ones."""
+        """Open cases whose legal deadline is over and that no alert has named yet; not the discarded ones."""
         fields = dict.fromkeys(
             ("correlationId", "deadline", "deadlineToldAt", "setAside", "institution", "examSystem"), 1
         )
@@ -218,9 +218,9 @@ class Cases(CaseStore[Case]):
         return list(islice(overdue, limit))
 
     def note_identities(self, identities: Mapping[str, str]) -> None:
-        """People were told of these cases that the student is another one in FS now: by case, who (`registered_identity`)."""
+        """An alert has said that FS has another identity for these students: by case, the identity (`registered_identity`)."""
         self._write_apart(
-            [UpdateOne({"_id": {"$eq": key}}, {"$set": {"identityTold": told}}) for key, told in identities.items()]
+            [UpdateOne({"_id": {"$eq": key}}, {"$set": {"identityTold": one}}) for key, one in identities.items()]
         )
 
 
@@ -231,12 +231,12 @@ def _differs(case: Case, request: ExplanationRequest) -> bool:
 
 
 def _is_news(document: Document, now: datetime) -> bool:
-    """Whether nobody was told since the deadline was over: one that FS has moved since is told of anew.
+    """Whether no alert has named the case since its deadline was over. A deadline that FS has moved since is named anew.
 
-    That somebody was told is not believed of a time far ahead.
+    A time of the alert that lies far ahead is not believed.
     """
-    told, deadline = moment_of(document, "deadlineToldAt"), moment_of(document, "deadline")
-    return deadline is not None and (told is None or told < deadline or is_far_ahead(told, now))
+    alerted, deadline = moment_of(document, "deadlineToldAt"), moment_of(document, "deadline")
+    return deadline is not None and (alerted is None or alerted < deadline or is_far_ahead(alerted, now))
 
 
 def _is_of(document: Document, institution: Owner) -> bool:

@@ -1,7 +1,8 @@
-"""Tells people of open cases whose institution is carried no more: nobody asks FS or the exam system about them.
+"""Alerts about open cases whose institution is no longer active: nobody asks FS or the exam system about them.
 
-Where a message of the case waits, that is set aside in sight. A case that waits for its assessor has none. Each is told once, and
-anew if its institution was active in between; a legal deadline that passes is told as that of any other case.
+Where a message of the case waits, the message is set aside, and people see it. A case that waits for its assessor has no
+message. Each case is named once, and anew if its institution was active in between. A legal deadline that passes is handled as
+that of any other case.
 """
 
 from typing import Final
@@ -22,11 +23,11 @@ from casebridge.tenant import tenant_key
 
 SHOWN: Final = ("examSystem", INACTIVE_TOLD)
 AT_ONCE: Final = 200
-"""Cases that one look tells of; the others have their turn in the next one."""
+"""Cases that one call names; the next call names the others."""
 
 
 class InactiveInstitutions:
-    """Safe side by side with itself: at worst people are told twice."""
+    """Several may run at once: at worst people are alerted twice."""
 
     def __init__(
         self,
@@ -46,26 +47,26 @@ class InactiveInstitutions:
         self._deadlines = deadlines
         self._clock = clock
 
-    def tell(self) -> int:
-        """Of the environment that is served; return how many cases were news."""
-        untold: dict[FormerInstitution, list[Document]] = {}
+    def alert(self) -> int:
+        """For the environment that is served; return how many cases were named."""
+        owners: dict[FormerInstitution, list[Document]] = {}
         news = 0
         documents = (document for name in self._perhaps_inactive() for document in self._cases.open_of(name, SHOWN))
         for document in documents:
             owner = FormerInstitution.of(document)
-            if owner in untold or self._is_inactive(owner):
-                cases = untold.setdefault(owner, [])
+            if owner in owners or self._is_inactive(owner):
+                cases = owners.setdefault(owner, [])
                 if news < AT_ONCE and _is_news(document):
                     cases.append(document)
                     news += 1
-        for owner, cases in untold.items():
+        for owner, cases in owners.items():
             if cases:
-                self._tell(owner, cases)
-            self._deadlines.tell(owner)
+                self._alert(owner, cases)
+            self._deadlines.alert(owner)
         return news
 
     def _perhaps_inactive(self) -> list[str]:
-        """Institutions that were read once and are not carried any more, on an exam system at least. Others have no cases."""
+        """Institutions that were polled once and are no longer active on at least one exam system. Others have no cases."""
         active = {institution.tenant for institution in self._institutions.active()}
         names = {
             institution
@@ -78,9 +79,9 @@ class InactiveInstitutions:
         """By the configuration as it is now: one that was activated a moment ago is not."""
         return self._institutions.get(owner.key, owner.exam_system) is None
 
-    def _tell(self, owner: FormerInstitution, cases: list[Document]) -> None:
-        # Tells one time from the next, should the institution be taken out again.
-        word = f"seen {self._clock.now():%Y-%m-%d %H:%M:%S}"
+    def _alert(self, owner: FormerInstitution, cases: list[Document]) -> None:
+        # The time makes it a new note if the institution becomes inactive again later.
+        note = f"seen {self._clock.now():%Y-%m-%d %H:%M:%S}"
         # The alert first: a mark without an alert would be silence.
         self._alerts.enqueue(
             case_alert(
@@ -91,12 +92,12 @@ class InactiveInstitutions:
                 "system, or cannot be read there: nobody looks for their answers.",
                 "Activate it (docs/adding-an-institution.md): the cases go on by themselves. If it is to stay inactive, have the "
                 "institution finish them in FS by hand; `casebridge where` shows each one.",
-                dict.fromkeys(sorted(str(case["correlationId"]) for case in cases), word),
+                dict.fromkeys(sorted(str(case["correlationId"]) for case in cases), note),
             )
         )
         self._cases.mark_now([case["_id"] for case in cases], INACTIVE_TOLD)
 
 
 def _is_news(document: Document) -> bool:
-    """Not what people were told of, nor what was set aside: that has its own alert, and a message to replay."""
+    """Neither named by an earlier alert nor set aside: a case that is set aside has its own alert, and a message to replay."""
     return not document.get(INACTIVE_TOLD) and not document.get("setAside") and is_text(document.get("correlationId"))

@@ -1,4 +1,4 @@
-"""Tells people of deadlines that FS has moved after the assessor was asked: WISEflow takes no new one (contract 4.9)."""
+"""Alerts about deadlines that FS has moved after the assessor was asked: WISEflow takes no new one (contract 4.9)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,38 +15,38 @@ SUBMODULE: Final = "deadlines"
 
 
 class MovedDeadlines:
-    """Called before the cases are moved on: it compares with the deadline that they have still. Right when applied twice."""
+    """Call it before the cases are advanced: it compares with the deadline that they still have. Right when applied twice."""
 
     def __init__(self, cases: Cases, alerts: AlertOutbox) -> None:
         self._cases = cases
         self._alerts = alerts
 
-    def tell(self, repeated: Sequence[CaseAdvance]) -> None:
-        """`repeated` is what becomes of cases whose request was in the exam system already."""
+    def alert(self, repeated: Sequence[CaseAdvance]) -> None:
+        """`repeated` are the advances of cases whose request was in the exam system already."""
         if not repeated:
             return
         cases = {case.id: case for case in self._cases.by_ids([advance.case_id for advance in repeated])}
         moved: dict[tuple[str, Any, Any], dict[str, str]] = defaultdict(dict)
         for advance in repeated:
             case, deadline = cases.get(advance.case_id), advance.values["deadline"]
-            if case is not None and _was_told(case) not in (None, deadline):
-                whose = case.institution, case.document.get("orgId"), case.document.get("examSystem")
-                moved[whose][case.correlation_id] = _word(deadline)
-        for whose, named in moved.items():
-            self._alerts.enqueue(_alert(*whose, named))
+            if case is not None and _known_deadline(case) not in (None, deadline):
+                owner = case.institution, case.document.get("orgId"), case.document.get("examSystem")
+                moved[owner][case.correlation_id] = _note(deadline)
+        for owner, named in moved.items():
+            self._alerts.enqueue(_alert(*owner, named))
 
 
-def _was_told(case: Case) -> Any:
-    """The deadline with which the assessor was asked; `None` if nobody was."""
+def _known_deadline(case: Case) -> Any:
+    """The deadline that the assessor knows; `None` if nobody was asked."""
     return case.document.get("deadline") if case.explanation_request_id is not None else None
 
 
-def _word(deadline: datetime) -> str:
+def _note(deadline: datetime) -> str:
     return f"now {deadline.date().isoformat()}"
 
 
 def _alert(institution: str, org_id: str, exam_system: str, named: Mapping[str, str]) -> Alert:
-    """One for the institution, whatever the days: so what a case has been moved to last is also told last."""
+    """One alert for the institution, whatever the days: so the latest deadline of a case is also named last."""
     return Alert(
         institution=institution,
         org_id=org_id,

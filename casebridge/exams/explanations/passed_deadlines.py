@@ -1,6 +1,6 @@
-"""Tells people of cases whose legal deadline is over without an answer: once each, whoever finds it first.
+"""Alerts about cases whose legal deadline is over without an answer: once each, whoever finds it first.
 
-Every poll of requests looks, for its institution alone and with one question of the database.
+Every poll of requests checks for them, for its own institution and with one query for each open state.
 """
 
 from datetime import datetime
@@ -16,19 +16,19 @@ from casebridge.institutions.former_institution import Owner
 
 AT_ONCE: Final = 200
 SUBMODULE: Final = "deadlines"
-TOLD: Final = "deadlineToldAt"
+ALERTED: Final = "deadlineToldAt"
 
 
 class PassedDeadlines:
-    """Safe side by side with itself: at worst people are told twice."""
+    """Several may run at once: at worst people are alerted twice."""
 
     def __init__(self, cases: Cases, alerts: AlertOutbox, clock: Clock) -> None:
         self._cases = cases
         self._alerts = alerts
         self._clock = clock
 
-    def tell(self, institution: Owner) -> int:
-        """Owe one alert for what is overdue and was not told yet; return how many cases it names or counts."""
+    def alert(self, institution: Owner) -> int:
+        """One alert for the overdue cases that no alert has named yet; return how many it names or counts."""
         today = self._clock.now().astimezone(OSLO).date()
         overdue = self._cases.past_deadline(institution, today, AT_ONCE)
         named = {
@@ -40,7 +40,7 @@ class PassedDeadlines:
             return 0
         # The alert first: a mark without an alert would be silence.
         self._alerts.enqueue(_alert(institution, named))
-        self._cases.mark_now([document["_id"] for document in overdue], TOLD)
+        self._cases.mark_now([document["_id"] for document in overdue], ALERTED)
         return len(named)
 
 

@@ -1,7 +1,7 @@
-"""The case of a message that is in work: read once for all messages of a claim, instead of once in each.
+"""The case of a message that is being handled: read once for all messages of a claim, instead of once for each.
 
-It stays true until the steps run. What the flows ask of a case is changed by messages of the same case, and of those one at a
-time is claimed; only a withdrawal may come in between, as it may a moment after any look.
+It is still true when the steps run. Messages of the same case change what the flows read of it, and one of those is claimed at a
+time. Only a withdrawal may come in between, as it may a moment after any read.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ CASE: Final = "case"
 
 
 def read(messages: Sequence[Message], cases: Cases) -> None:
-    """Lay the cases of claimed messages at hand, with one question for all of them."""
+    """Prefetch the cases of claimed messages, with one query for all of them."""
     keys = {key for message in messages if is_text(key := message.payload.get("caseId"))}
     found = {case.id: case for case in cases.by_ids(keys)} if keys else {}
     for message in messages:

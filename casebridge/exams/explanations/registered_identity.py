@@ -1,6 +1,7 @@
-"""Tells people of students whom FS calls otherwise than when their text was registered: the text may be another student's.
+"""Alerts about students whose number or user name in FS has changed since their text was registered.
 
-Nothing is registered anew for it: whose the text is, is for a person to decide. Each case is told once for each change.
+The text may be another student's. Nothing is registered anew: a person must decide whose the text is. Each case is named once
+for each change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,41 +18,41 @@ from casebridge.fingerprint import short_hash
 from casebridge.institutions.institution import Institution
 from casebridge.messaging.queue.message import is_text
 
-TOLD: Final = "identityTold"
-"""Of whom people were told last, in the case."""
+ALERTED: Final = "identityTold"
+"""The field of a case that holds the identity which the last alert was about."""
 Identity = Mapping[str, str]
 """Fingerprints by the piece of identity that they are of; a piece that FS does not have is absent."""
 
 
 def identity_of(request: ExplanationRequest, realm: str) -> dict[str, str]:
-    """What FS's row says of who the student is, beside the FS number, by which the row is found."""
+    """The student's identity in FS's row, without the FS number: the row was found by that number."""
     user_name = user_name_of(request.brukernavn or "", realm)
     return {**_number(request.kandidatnr), **({Piece.USER_NAME.value: short_hash(user_name)} if user_name else {})}
 
 
 class RegisteredIdentities:
-    """Safe side by side with itself: at worst people are told twice."""
+    """Several may run at once: at worst people are alerted twice."""
 
     def __init__(self, cases: Cases, alerts: AlertOutbox, clock: Clock, submodule: str) -> None:
-        """`submodule` is whose look it is."""
+        """`submodule` is the part that compares, as alerts name it."""
         self._cases = cases
         self._alerts = alerts
         self._clock = clock
         self._submodule = submodule
 
     def compare(self, institution: Institution, found: Sequence[tuple[Case, Sequence[ExplanationRequest]]]) -> None:
-        """Each registered case with its rows, one or more, all finished in FS. One that is as it was is enough."""
-        words, now, back = {}, {}, []
+        """Compare each registered case with its rows: one or more, all finished in FS. One unchanged row is enough."""
+        notes, identities_now, unchanged = {}, {}, []
         for case, rows in found:
             registered_for = _registered_for(case)
             identities = [identity_of(row, institution.realm) for row in rows]
             changed = [_differing(registered_for, identity) for identity in identities]
             if not all(changed):
-                back += [case.id] if case.document.get(TOLD) else []
-            elif case.document.get(TOLD) != (told := short_hash(*sorted(map(_fingerprint, identities)))):
-                words[case.correlation_id] = f"{', '.join(changed[0])}, seen {self._clock.now():%Y-%m-%d %H:%M:%S}"
-                now[case.id] = told
-        if words:
+                unchanged += [case.id] if case.document.get(ALERTED) else []
+            elif case.document.get(ALERTED) != (identity := short_hash(*sorted(map(_fingerprint, identities)))):
+                notes[case.correlation_id] = f"{', '.join(changed[0])}, seen {self._clock.now():%Y-%m-%d %H:%M:%S}"
+                identities_now[case.id] = identity
+        if notes:
             # The alert first: a mark without an alert would be silence.
             self._alerts.enqueue(
                 case_alert(
@@ -63,16 +64,16 @@ class RegisteredIdentities:
                     "Find the case with `casebridge where`, look at the exam in the exam system and see whose the text is. If it "
                     "is another student's, correct the text of both in FS by hand and have both told; if the row in FS is wrong, "
                     "have it corrected there.",
-                    dict(sorted(words.items())),
+                    dict(sorted(notes.items())),
                 )
             )
-            self._cases.note_identities(now)
-        if back:
-            self._cases.clear_mark(back, TOLD)
+            self._cases.note_identities(identities_now)
+        if unchanged:
+            self._cases.clear_mark(unchanged, ALERTED)
 
 
 def _registered_for(case: Case) -> Identity:
-    """What is known of whom the text was registered for. Cases of earlier releases have the candidate number alone."""
+    """The student for whom the text was registered. Cases of earlier releases have the candidate number alone."""
     known: Any = case.document.get("registeredFor")
     if isinstance(known, Mapping):
         return {piece: value for piece in Piece if is_text(value := known.get(piece.value))}

@@ -81,7 +81,7 @@ class RequestFlow(Flow):
     def apply_to_cases(self, messages: Sequence[Message]) -> None:
         asked = [message for message in messages if _was_requested(message)]
         advances = {message.key: self._dispatched(message) for message in asked}
-        self._moved_deadlines.tell([advances[one.key] for one in asked if not Requested.of(one).created])
+        self._moved_deadlines.alert([advances[one.key] for one in asked if not Requested.of(one).created])
         self._cases.advance(list(advances.values()))
         gone = [message.payload.get("caseId") for message in messages if _outcome(message) in (REMOVED, FINISHED)]
         if gone:

@@ -107,8 +107,8 @@ class RequestReader:
         """A deadline does not wait: also of institutions that are paused, or had no turn, or are carried no more."""
         for institution in institutions:
             if institution.tenant in skipped:
-                _guarded(partial(self._deadlines.tell, institution))
-        _guarded(self._inactive.tell)
+                _guarded(partial(self._deadlines.alert, institution))
+        _guarded(self._inactive.alert)
 
     def read_window(self, institutions: Sequence[Institution], window: Window) -> list[PollOutcome]:
         """Everything asked for in a window, whatever the watermark: a backfill. The watermark stays.
@@ -134,7 +134,7 @@ class RequestReader:
         self, institution: Institution, since: datetime, window: Window | None, reach_back: timedelta | None
     ) -> PollOutcome:
         began = self._clock.now()
-        overdue = _guarded(partial(self._deadlines.tell, institution))
+        overdue = _guarded(partial(self._deadlines.alert, institution))
         registry = self._clients.student_registry(institution)
         changes = registry.changed_exams(since)
         read = self._exams(institution, registry, changes.exams)

@@ -1,6 +1,6 @@
-"""Tells people of cases whose answer FS has taken and whose row is no longer there: once each, and anew if it happens again.
+"""Alerts about cases whose answer FS has taken and whose row is no longer there: once each, and anew if it happens again.
 
-Whoever reads a whole exam looks. A row that comes back is open, or finished, like any other row, and dealt with as such.
+Every read of a whole exam checks for them. A row that comes back is open or finished, and is handled like any other row.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from casebridge.exams.explanations.cases import Cases
 from casebridge.exams.explanations.exam_intake import SUBMODULE
 from casebridge.institutions.institution import Institution
 
-TOLD: Final = "rowGoneToldAt"
+ALERTED: Final = "rowGoneToldAt"
 
 
 class RowsGone:
-    """Safe side by side with itself: at worst people are told twice."""
+    """Several may run at once: at worst people are alerted twice."""
 
     def __init__(self, cases: Cases, alerts: AlertOutbox) -> None:
         self._cases = cases
@@ -25,7 +25,9 @@ class RowsGone:
 
     def compare(self, institution: Institution, gone: Sequence[Case], there: Sequence[Case]) -> None:
         """`gone` are registered cases without a row, `there` those that have one."""
-        if news := sorted((case for case in gone if not case.document.get(TOLD)), key=lambda case: case.correlation_id):
+        if news := sorted(
+            (case for case in gone if not case.document.get(ALERTED)), key=lambda case: case.correlation_id
+        ):
             # The alert first: a mark without an alert would be silence.
             self._alerts.enqueue(
                 case_alert(
@@ -38,6 +40,6 @@ class RowsGone:
                     {case.correlation_id: "" for case in news},
                 )
             )
-            self._cases.mark_now([case.id for case in news], TOLD)
-        if back := [case.id for case in there if case.document.get(TOLD)]:
-            self._cases.clear_mark(back, TOLD)
+            self._cases.mark_now([case.id for case in news], ALERTED)
+        if back := [case.id for case in there if case.document.get(ALERTED)]:
+            self._cases.clear_mark(back, ALERTED)

@@ -1,4 +1,4 @@
-"""Case documents that a look at FS cannot use: each is passed over by itself, and people are told which."""
+"""Case documents that cannot be compared with FS: each is passed over by itself, and an alert names them."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -15,25 +15,25 @@ Read = TypeVar("Read")
 
 
 class UnreadableCases:
-    """Safe side by side with itself: at worst people are told twice."""
+    """Several may run at once: at worst people are alerted twice."""
 
     def __init__(self, alerts: AlertOutbox, submodule: str) -> None:
-        """`submodule` is whose look it is."""
+        """`submodule` is the part that compares, as alerts name it."""
         self._alerts = alerts
         self._submodule = submodule
 
     def pass_over(
         self, institution: Institution, documents: Iterable[Document], read: Callable[[Document], Read]
     ) -> list[Read]:
-        """What `read` makes of each document, without those that it raises for: people hear of them."""
-        amiss: list[Document] = []
-        found = readable(documents, read, amiss)
-        if amiss:
-            self._tell(institution, amiss)
+        """What `read` makes of each document, without those that it raises for: an alert names these."""
+        unreadable: list[Document] = []
+        found = readable(documents, read, unreadable)
+        if unreadable:
+            self._alert(institution, unreadable)
         return found
 
-    def _tell(self, institution: Institution, documents: Iterable[Document]) -> None:
-        """Folded: until it is mended nobody sees what FS does with these cases."""
+    def _alert(self, institution: Institution, documents: Iterable[Document]) -> None:
+        """One alert for all, repeated until they are mended: until then nobody sees what FS does with these cases."""
         named = [key for document in documents if is_text(key := document.get("correlationId")) and key]
         self._alerts.enqueue(
             Alert.of(

@@ -19,7 +19,8 @@ OF_A_CASE: Final[Document] = {
     "errors": {"$slice": -1},
 }  # fmt: skip
 """The projection of a case's messages in its history."""
-AT_ONCE: Final = 1000
+AT_ONCE: Final = 5000
+"""Rows of an identity or a code that a server sends at once; each is small."""
 
 
 class StoredMessages:

@@ -173,6 +173,14 @@ def test_a_link_is_added_once(requests: DocumentRequests) -> None:
     assert stored(requests, "a").links == (link,)
 
 
+def test_it_has_the_indexes_of_every_kind_of_case(requests: DocumentRequests) -> None:
+    requests.receive("a")
+    for _ in range(2):
+        requests.ensure_indexes()
+    keys = [list(dict(index["key"])) for index in requests.collection.list_indexes()]
+    assert sorted(keys) == [["_id"], ["correlationId"], ["institution", "state", "deadline"]]
+
+
 def test_a_mark_is_set_and_cleared(requests: DocumentRequests, clock: ManualClock) -> None:
     requests.receive("a")
     requests.mark_now(["a"], "lateToldAt")

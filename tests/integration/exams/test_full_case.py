@@ -54,7 +54,7 @@ def test_deadlines_that_cannot_be_told_fail_no_poll(
     where: str, poison: Exception, world: World, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     institution, other = process.stores.institutions.active()
-    tell, told = PassedDeadlines.tell, []
+    tell, told = PassedDeadlines.alert, []
 
     def raising(deadlines: PassedDeadlines, owner: Owner) -> int:
         if owner.key == institution.key:

@@ -141,13 +141,14 @@ STORES: Final = (
 NO_LISTS: Final = {
     "AlertOutbox.claim": "at most as many as it is asked for, one a cause, and each names 50 cases at most",
     "Cases.insert_new": "as many as are given, by `by_ids`",
+    "Cases.new_document": "one document, which is not read but made",
     "Cases.open": "as many as are given, by `by_ids`",
     "Lanes.read": "one small document a lane, which holds nothing but names and a time",
     "MeldingQ.accept": "as many as are given",
     "MeldingQ.claim": "at most as many as it is asked for, to be worked at",
     "Pauses.all": "one small document an institution",
     "Pauses.paused": "one small document an institution",
-    "Pauses.take_due_trials": "one small document an institution",
+    "Pauses.take_due_probes": "one small document an institution",
 }
 """What gives many back and is no look at data that grows, and why."""
 
