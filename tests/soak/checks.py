@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from casebridge.messaging.queue.message import MessageStatus
 from tests.soak.told_differences import ToldDifferences
-from tests.support.read_only_steps import Looks, step_entry
+from tests.support.read_only_steps import ReadOnlySteps, step_entry
 from tests.support.world import World
 
 TELLING_LINES: Final = 3
@@ -121,7 +121,7 @@ def _audit_gaps(
         for entry in world.database.audit_log.find({"step": {"$nin": ["replayed", "poll", "compare"]}})
         if _key(entry) not in planted
     ]
-    looks = Looks(messages, entries)
+    read_only = ReadOnlySteps(messages, entries)
     done: set[str] = set()
     aside: set[str] = set()
     failures: Counter[tuple[str, str]] = Counter()
@@ -144,7 +144,7 @@ def _audit_gaps(
             told_failures[message_key, entry["step"]] += 1
         else:
             told.add(entry["_id"])
-            if message_key not in aside and not looks.is_of_another_attempt(entry):
+            if message_key not in aside and not read_only.is_of_another_attempt(entry):
                 unasked.add(entry["_id"])
         registrations[entry["correlationId"]] += entry["detail"].get("outcome") == REGISTERED
     in_fs = {
@@ -153,7 +153,7 @@ def _audit_gaps(
     # A row that was opened between a registration whose worker was lost and its repetition counts both; the step is one.
     again = Counter(differences.correlation_id(row) for row in rows if "reopened" in row["dataFaults"])
     return {
-        "steps without entry": sorted((done | looks.of_failures()) - told),
+        "steps without entry": sorted((done | read_only.of_failures()) - told),
         "entries without step": sorted(unasked - done),
         "failures without entry": [":".join(failure) for failure in (failures - told_failures).elements()],
         "registrations in FS without entry": list((Counter(in_fs) - registrations - again).elements()),
