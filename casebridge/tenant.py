@@ -1,7 +1,11 @@
-"""The names of what is told apart: an institution in an environment, and the same on one exam system, a *tenant*.
+"""Names: an institution in an environment, and a *tenant*, which is the same on one exam system.
 
-Operators, partitions and `--institution` know the institution, `uis.no/prod`. What is per exam system (configuration row, pause,
-lane, clients, turn) is keyed by the tenant, `uis.no/prod/WISEFLOW`. Both are built here and nowhere else, in one spelling.
+- Operators, partitions and `--institution` know the institution, `uis.no/prod`.
+- What is per exam system (configuration row, pause, lane, clients) is keyed by the tenant, `uis.no/prod/WISEFLOW`.
+- The tenant of what has no exam system is the institution alone. Its key is `uis.no/prod/`, so that nobody takes it for the
+  institution as a whole with all its exam systems.
+
+All of them are built here and nowhere else, in one spelling.
 """
 
 import unicodedata
@@ -9,6 +13,8 @@ from typing import Final
 
 UNKNOWN: Final = "unknown"
 """Stands for a part of a name that a document lacks."""
+NO_EXAM_SYSTEM: Final = ""
+"""The exam system of a message, an audit entry or an alert that has none. `unknown` says that nobody knows which it is."""
 _ESCAPES: Final = (("%", "%25"), ("/", "%2f"))
 
 
@@ -35,11 +41,10 @@ def normal_institution(name: object) -> str:
 
 
 def tenant_key(institution: object, exam_system: object) -> str:
-    """The tenant's name, `uis.no/prod/WISEFLOW`. A part that a document lacks is `unknown`."""
-    is_named = isinstance(exam_system, str) and exam_system != UNKNOWN and exam_system.strip()
-    return (
-        f"{normal_institution(institution)}/{_escaped(normal_exam_system(str(exam_system))) if is_named else UNKNOWN}"
-    )
+    """The tenant's key, `uis.no/prod/WISEFLOW`; `uis.no/prod/` without an exam system. What a document lacks is `unknown`."""
+    is_known = isinstance(exam_system, str) and exam_system != UNKNOWN
+    part = _escaped(normal_exam_system(str(exam_system))) if is_known else UNKNOWN
+    return f"{normal_institution(institution)}/{part}"
 
 
 def environment_of(institution: object) -> str | None:

@@ -5,12 +5,20 @@ stays in the database; alerts, the log index, reports and commands say `unknown`
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from casebridge.alerts.alert import Alert
 from casebridge.correlation_id import told_id
-from casebridge.tenant import UNKNOWN, institution_name, normal_exam_system, normal_institution, normal_name
+from casebridge.tenant import (
+    NO_EXAM_SYSTEM,
+    UNKNOWN,
+    institution_name,
+    normal_exam_system,
+    normal_institution,
+    normal_name,
+)
 
 RUN_FAILED: Final = "dagster.run_failed"
 """The one alert that is about no institution: its names are those of Dagster's jobs."""
@@ -31,7 +39,7 @@ class ToldNames:
     """Each method gives back the name as it is, or `unknown`. Thread-safe as far as `configured` is."""
 
     def __init__(
-        self, configured: Callable[[], ConfiguredNames], submodules: frozenset[str], topics: frozenset[str]
+        self, configured: Callable[[], ConfiguredNames], submodules: AbstractSet[str], topics: frozenset[str]
     ) -> None:
         """`submodules` are the queues and pollers of this version, `topics` those of its settings."""
         self._configured = configured
@@ -57,6 +65,8 @@ class ToldNames:
         return _known(name, self._configured().envs, normal_name)
 
     def exam_system(self, name: object) -> str:
+        if name == NO_EXAM_SYSTEM:
+            return NO_EXAM_SYSTEM
         return _known(name, self._configured().exam_systems, normal_exam_system)
 
     def submodule(self, name: object) -> str:
@@ -118,5 +128,5 @@ class AllNames(ToldNames):
 ALL_NAMES: Final = AllNames()
 
 
-def _known(name: object, known: frozenset[str], normal: Callable[[str], str] = str) -> str:
+def _known(name: object, known: AbstractSet[str], normal: Callable[[str], str] = str) -> str:
     return name if isinstance(name, str) and normal(name) in known else UNKNOWN

@@ -141,9 +141,10 @@ def mongodb_settings(
 @pytest.fixture
 def database(mongodb_settings: "MongoDBSettings") -> Iterator["Database"]:
     from casebridge.database import Database
+    from tests.support.indexes import ensure_all_indexes
 
     opened = Database(mongodb_settings)
-    opened.ensure_indexes()
+    ensure_all_indexes(opened)
     yield opened
     opened.close()
 

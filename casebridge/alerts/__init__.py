@@ -1,1 +1,1 @@
-"""Alerts: who is told that something failed, once for each cause. The channel itself (Slack) is in `resources`."""
+"""Alerts: people learn that something failed, once for each cause. The channel itself (Slack) is in `resources`."""

@@ -13,8 +13,8 @@ from casebridge.tenant import UNKNOWN, tenant_key
 class Alert:
     """Alerts with the same institution, exam system, submodule and code are one alert that names several cases.
 
-    With `whole_institution` the submodule does not matter: refused credentials are one cause, whoever meets them first. That
-    cases were set aside is told apart from failures that are still tried again: the one asks a person to act.
+    With `whole_institution` the submodule does not matter: refused credentials are one cause, whichever part meets them first.
+    Cases that were set aside and failures that are still tried again are two alerts: the first asks a person to act.
     """
 
     institution: str
@@ -30,13 +30,13 @@ class Alert:
     exam_system: str = UNKNOWN
     """Of what is on one exam system of the institution; `unknown` for what concerns them all, or none."""
     about: str | None = None
-    """What makes this alert another one than an alert with the same code: those are told by themselves, not folded.
+    """What makes this alert another one than an alert with the same code: those are sent by themselves, not folded.
 
     People read it: cases by their correlation ids, flows, exams by their codes; never personal data.
     """
     cases: Mapping[str, str] | None = None
-    """Cases that are listed nowhere but in this alert, the most urgent first, each with a word on it or none: people are told of
-    every one, and anew when the word changes. `None` where `correlation_id` is one of many that can be listed elsewhere.
+    """Cases that are listed nowhere but in this alert, the most urgent first, each with a note or none: messages name
+    every one, and again when its note changes. `None` where `correlation_id` is one of many that can be listed elsewhere.
     """
 
     @classmethod
@@ -53,7 +53,7 @@ class Alert:
         exam_system: str = UNKNOWN,
         cases: Mapping[str, str] | None = None,
     ) -> "Alert":
-        """What people are told of an error at a step, of one case or of a poll."""
+        """The alert of an error at a step, of one case or of a poll."""
         return cls(
             institution=institution,
             org_id=org_id,

@@ -26,7 +26,7 @@ LONGEST_PATTERN: Final = 300
 LONGEST_TEXT: Final = 500
 """Characters of code and cause that a pattern sees."""
 NESTED: Final = re.compile(r"[*+?}]\)*[*+{]|\)[*+{]|\\[1-9]|\(\?P=|\(\?\(")
-"""A repeated group, a repetition of a repetition, or a look back at a group: Python may need longer than the world stands."""
+"""A repeated group, a repetition of a repetition, or a look back at a group: Python may need for ever on such a pattern."""
 REPETITION: Final = re.compile(r"(?<![\\(])(?:[*+?]|\{)[?+]?")
 VERBOSE_PART: Final = re.compile(r"\(\?[a-zA-Z]*x")
 MOST_ALTERNATIVES: Final = 8
@@ -34,7 +34,7 @@ MOST_ALTERNATIVES: Final = 8
 MOST_REPETITIONS: Final = 2
 """Each multiplies the time by the length of the text; two on 500 characters are a fraction of a second at worst."""
 AROUND: Final = re.compile(r"^\^?\.\*|(?<!\\)\.\*\$?$")
-"""What is looked for may stand anywhere all the same."""
+"""A match may stand anywhere in the text without this."""
 
 
 class UnusableRowError(ValueError):
@@ -119,34 +119,34 @@ def _check(row: Document) -> datetime | None:
     return _expires(row.get("expires"))
 
 
-def _expires(told: object) -> datetime | None:
-    if told is None:
+def _expires(value: object) -> datetime | None:
+    if value is None:
         return None
-    if isinstance(told, str):
+    if isinstance(value, str):
         try:
-            told = datetime.fromisoformat(told)
+            value = datetime.fromisoformat(value)
         except ValueError:
             raise UnusableRowError("expires is no time") from None
-    if not isinstance(told, datetime):
+    if not isinstance(value, datetime):
         raise UnusableRowError("expires is no time")
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _pattern(row: Document) -> re.Pattern[str]:
-    told = row.get("pattern")
+    value = row.get("pattern")
     flags = 0
-    if isinstance(told, Regex | re.Pattern):
-        told, flags = told.pattern, told.flags & (re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE)
-    if told is None:
-        told = ""
-    if not isinstance(told, str):
+    if isinstance(value, Regex | re.Pattern):
+        value, flags = value.pattern, value.flags & (re.IGNORECASE | re.MULTILINE | re.DOTALL | re.VERBOSE)
+    if value is None:
+        value = ""
+    if not isinstance(value, str):
         raise UnusableRowError("pattern is neither a text nor a regular expression")
-    _bound(told)
+    _bound(value)
     try:
-        compiled = re.compile(told, flags)
+        compiled = re.compile(value, flags)
     except (re.error, OverflowError, RecursionError, ValueError):
         raise UnusableRowError("pattern is no regular expression") from None
-    if compiled.flags & re.VERBOSE or VERBOSE_PART.search(told):
+    if compiled.flags & re.VERBOSE or VERBOSE_PART.search(value):
         # There a blank may stand between a group and its repetition, where `_bound` does not see that they belong together.
         raise UnusableRowError("pattern has the flag x, which is not taken")
     return compiled

@@ -3,16 +3,16 @@
 from typing import Any, Final, Protocol
 
 from casebridge.database import Document
-from casebridge.tenant import UNKNOWN
+from casebridge.tenant import NO_EXAM_SYSTEM, UNKNOWN
 
 LONGEST_NAME: Final = 200
 
 
 class AlertChannel(Protocol):
-    """Where people are told: Slack."""
+    """Where alerts are sent: Slack."""
 
     def send(self, text: str) -> None:
-        """Tell people. Raises the errors of `casebridge.errors`."""
+        """Send an alert. Raises the errors of `casebridge.errors`."""
         ...
 
 
@@ -27,11 +27,11 @@ class LogIndex(Protocol):
 def alert_text(alert: Document) -> str:
     """Which cases, which step, why, and what to do next: what a person needs at three in the morning."""
     institution, submodule, step, code = (
-        _word(alert.get(name)) for name in ("institution", "submodule", "step", "code")
+        _short(alert.get(name)) for name in ("institution", "submodule", "step", "code")
     )
     cases, named = _cases(alert)
-    on = _word(alert.get("examSystem", UNKNOWN))
-    system = "" if on == UNKNOWN else f" on {on}"
+    on = _short(alert.get("examSystem", UNKNOWN))
+    system = "" if on in (UNKNOWN, NO_EXAM_SYSTEM) else f" on {on}"
     lines = [
         f"*{institution}*{system} · {submodule} · {step}: {code}",
         str(alert.get("cause", "The alert does not say why.")),
@@ -49,18 +49,18 @@ def alert_text(alert: Document) -> str:
 
 
 def _cases(alert: Document) -> tuple[list[str], str]:
-    """The cases, and how they are told: all of them, with the word on each, where nothing else lists them."""
-    told = alert.get("correlationIds")
-    cases = [_word(case) for case in told] if isinstance(told, list) else []
+    """The cases, and how the text names them: all of them, with the note on each, where nothing else lists them."""
+    stored = alert.get("correlationIds")
+    cases = [_short(case) for case in stored] if isinstance(stored, list) else []
     if not alert.get("listsCases"):
         return cases, ", ".join(cases[:3]) + (f" and {len(cases) - 3} more" if len(cases) > 3 else "")
     notes = alert.get("notes")
-    words = notes if isinstance(notes, dict) else {}
-    named = ", ".join(f"{case} ({_word(words[case])})" if case in words else case for case in cases)
+    note_of = notes if isinstance(notes, dict) else {}
+    named = ", ".join(f"{case} ({_short(note_of[case])})" if case in note_of else case for case in cases)
     further = alert.get("furtherCases")
     return cases, f"{named}; {further} more come with the next message" if further else named
 
 
-def _word(value: object) -> str:
+def _short(value: object) -> str:
     """A name of ours, of a bounded length: what is next to it must be seen, too."""
     return value[:LONGEST_NAME] if isinstance(value, str) else "unknown"

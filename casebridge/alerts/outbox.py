@@ -1,7 +1,7 @@
-"""The alerts that are owed, folded by cause, in `oai.alerts`: one document a cause, so that a crowd of failures is one alert.
+"""Alerts that wait to be sent, folded by cause, in `oai.alerts`: one document a cause, so that a crowd of failures is one alert.
 
-Sending them is the relay's work (`messaging.outbox.relay`); which are muted is in `blacklist`. How the
-cases of one document are told of is in `told_cases`.
+The relay sends them (`messaging.outbox.relay`). Which are muted is decided in `blacklist`, which cases an alert names in
+`reported_cases`.
 """
 
 import uuid
@@ -12,9 +12,10 @@ from typing import Final
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from casebridge.alerts.alert import Alert
-from casebridge.alerts.told_cases import FIELDS, ToldCases
+from casebridge.alerts.reported_cases import FIELDS, ReportedCases
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
+from casebridge.expiring import ExpiringDocuments
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.settings import LONGEST_FOLD_MINUTES
 from casebridge.told_names import ALL_NAMES, ToldNames
@@ -24,15 +25,16 @@ AHEAD: Final = timedelta(days=2)
 LATEST: Final = timedelta(minutes=LONGEST_FOLD_MINUTES) + AHEAD
 """None is due later: not with any process's `fold`. By its own, each of two processes would undo what the other set."""
 STATES: Final = ("owed", "sent", "muted")
+SETTLED: Final = STATES[1:]
 TRIES: Final = 20
 """So often another process may have changed the document since it was read."""
 
 
 class AlertOutbox:
-    """Folding: for `fold` after it was told a cause is only added to. Then it is told anew, at the latest of the cases added.
+    """Folding: for `fold` after a cause was sent, cases are only added to it. Then it is sent again, with the cases added.
 
-    So a cause is told once in `fold` at most, and each case that is added comes in a message. A document with `dueAt` is to be
-    told; `state` says what became of it last.
+    So a cause is sent once in `fold` at most, and each case that is added is named by a message. A document with `dueAt` is to be
+    sent. `state` says what became of it last: `owed` (never sent since it was opened), `sent` or `muted`.
     """
 
     def __init__(
@@ -43,9 +45,9 @@ class AlertOutbox:
         served: ServedEnvironment = EVERY_ENVIRONMENT,
         names: ToldNames = ALL_NAMES,
     ) -> None:
-        """Only alerts of the environment that is `served` are claimed; what names none (Dagster's own) is anybody's.
+        """Only alerts of the environment that is `served` are claimed; one that names none (Dagster's own) is any process's.
 
-        `names` says which names of institutions and submodules may be told.
+        `names` says which names of institutions and submodules may stand in an alert.
         """
         self._names = names
         self._served = served
@@ -53,8 +55,8 @@ class AlertOutbox:
         self._clock = clock
         self._fold = fold
 
-    def owe(self, alert: Alert) -> None:
-        """See to it that people hear of this. Right when applied twice."""
+    def enqueue(self, alert: Alert) -> None:
+        """The alert will be sent, alone or folded into one of the same cause. Right when applied twice."""
         alert = self._names.of_alert(alert)
         now = self._clock.now()
         opened = _opened(alert, now)
@@ -66,7 +68,7 @@ class AlertOutbox:
                     return
             else:
                 return
-        # Told anew, whatever the others make of it: better twice than not at all.
+        # Opened anew, whatever the others write: better sent twice than not at all.
         self._alerts.update_one({"_id": alert.fingerprint}, {"$set": opened}, upsert=True)
 
     def _fold_in(self, alert: Alert, opened: Document, now: datetime) -> bool:
@@ -83,15 +85,15 @@ class AlertOutbox:
             where["openedAt"] = found["openedAt"]
             if found["openedAt"] <= now - self._fold:
                 return self._alerts.update_one(where, {"$set": opened}).matched_count > 0
-        if addition := ToldCases(found).addition(alert):
+        if addition := ReportedCases(found).addition(alert):
             change = addition
             change["$set"] |= {"lastAt": now, "addedBy": uuid.uuid4().hex}
             if "dueAt" not in found:
                 change["$set"] |= {**_body(alert), "dueAt": found["openedAt"] + self._fold}
         return self._alerts.update_one(where, change).matched_count > 0
 
-    def hasten(self) -> None:
-        """What is due so far ahead as no release sets it would never be told: it is due now."""
+    def make_far_ones_due(self) -> None:
+        """Alerts that are due later than any release sets would never be sent: they are due now."""
         now = self._clock.now()
         self._alerts.update_many({"dueAt": {"$gt": now + LATEST}}, {"$set": {"dueAt": now}})
 
@@ -112,15 +114,15 @@ class AlertOutbox:
         except OperationFailure:
             return []  # a conflict with another relay: the next round sees what is left
         held = self._alerts.find({"_id": {"$in": keys}, "relay": token})
-        return [self._names.of_document(told) for alert in held if (told := self._to_tell(alert)) is not None]
+        return [self._names.of_document(to_send) for alert in held if (to_send := self._to_send(alert)) is not None]
 
-    def _to_tell(self, alert: Document) -> Document | None:
-        """`None` if all of it was told, and it is due only because somebody else wrote at the same time."""
-        told = ToldCases(alert).to_tell()
-        if alert.get("state") in STATES[1:] and not told["correlationIds"]:
-            self.settle(told, alert["state"])
+    def _to_send(self, alert: Document) -> Document | None:
+        """`None` if all of it was sent, and it is due only because another process wrote at the same time."""
+        to_send = ReportedCases(alert).to_send()
+        if alert.get("state") in STATES[1:] and not to_send["correlationIds"]:
+            self.settle(to_send, alert["state"])
             return None
-        return told
+        return to_send
 
     def settle(self, document: Document, state: str) -> None:
         """`sent` or `muted`, with the cases that it names. What is left, or was added meanwhile, is due after `fold`."""
@@ -130,7 +132,7 @@ class AlertOutbox:
             found = self._alerts.find_one(held, {**FIELDS, "addedBy": 1})
             if found is None:
                 return  # another relay has it by now
-            rest, is_more = ToldCases(found).after(document)
+            rest, is_more = ReportedCases(found).after(document)
             change: Document = {"$set": {**rest, "state": state, "settledAt": now, "openedAt": now}}
             change["$unset"] = {"relay": ""} if is_more else {"relay": "", "dueAt": ""}
             if is_more:
@@ -144,8 +146,8 @@ class AlertOutbox:
             {"$set": {"dueAt": self._clock.now() + wait}, "$unset": {"relay": ""}},
         )
 
-    def owed(self) -> int:
-        """How many alerts people should have had by now; what waits for the end of its `fold` is not among them."""
+    def pending(self) -> int:
+        """How many alerts should have been sent by now; what waits for the end of its `fold` is not among them."""
         return self._alerts.count_documents({"$or": [{"state": "owed"}, {"dueAt": {"$lte": self._clock.now()}}]})
 
 
@@ -155,17 +157,23 @@ def _body(alert: Alert) -> Document:
 
 
 def _opened(alert: Alert, now: datetime) -> Document:
-    """A cause that people have not heard of for long. It owes all cases anew."""
-    return {**_body(alert), **ToldCases.of(alert), "openedAt": now, "lastAt": now, "state": "owed", "dueAt": now}
+    """A cause that is new, or was not sent for long. All its cases are to be named."""
+    return {**_body(alert), **ReportedCases.of(alert), "openedAt": now, "lastAt": now, "state": "owed", "dueAt": now}
 
 
 def _is_usable(found: Document, now: datetime) -> bool:
-    """Not so what no release has written: nobody would ever be told of such a cause, or told anew."""
+    """Whether a release of ours has written it. Any other would never be sent, or never again."""
     opened, due = found.get("openedAt"), found.get("dueAt")
     return (
         isinstance(opened, datetime)
         and opened <= now + AHEAD
         and found.get("state") in STATES
         and (isinstance(due, datetime) and due <= now + LATEST if "dueAt" in found else found["state"] != "owed")
-        and ToldCases.is_readable(found)
+        and ReportedCases.is_readable(found)
     )
+
+
+def expiring(database: Database) -> ExpiringDocuments:
+    """Alerts that were sent or muted. One that is owed again by the moment of its removal stays."""
+    still = {"state": {"$in": list(SETTLED)}}
+    return ExpiringDocuments("alerts", database.alerts, "settledAt", still=still)

@@ -1,41 +1,29 @@
-"""One entry of the audit log: the fields of contract 2.2, plus where in the road of its case it belongs.
+"""One entry of the audit log: what was done for a case, at which step, with what outcome.
 
-It may hold personal data (`kandidatnr`, `personlopenr`): MongoDB is inside the fence. What
-leaves for LaaS is not an entry but an outcome (`messaging.listener.worker`).
+`fields` are those of the capability, such as an exam's number: the flow says which (`Flow.audit_fields`). They may hold personal
+data, which may stand in MongoDB. What leaves for LaaS is not an entry but an outcome (`messaging.outbox.outcome_index`).
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-PERSONAL_FIELDS: Final = frozenset({"kandidatnr", "personlopenr", "userCandidateId"})
-
-NO_FIELDS: Final[dict[str, Any]] = {
-    "instance": None,
-    "kafkaOffset": None,
-    "kandidatnr": None,
-    "klagestatus": None,
-    "personlopenr": None,
-    "testId": None,
-    "userCandidateId": None,
-    "vurdId": None,
-}
-"""The fields of contract 2.2 that only some submodules know."""
+from casebridge.tenant import NO_EXAM_SYSTEM
 
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """`id` is derived from what it tells of, so that telling it twice leaves one entry."""
+    """`id` is derived from what the entry is about, so that writing it twice leaves one entry."""
 
     id: str
     time: datetime
     correlation_id: str
     org_id: str
     env: str
-    exam_system: str
     submodule: str
     step: str
     success: bool
+    exam_system: str = NO_EXAM_SYSTEM
     error_message: str | None = None
     code: str | None = None
     duration_ms: int | None = None
@@ -58,7 +46,6 @@ class AuditEntry:
             "code": self.code,
             "durationMs": self.duration_ms,
             "attempt": self.attempt,
-            **NO_FIELDS,
             **self.fields,
             "detail": self.detail,
         }

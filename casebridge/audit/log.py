@@ -4,20 +4,21 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from casebridge.audit.entry import NO_FIELDS, AuditEntry
+from casebridge.audit.entry import AuditEntry
 from casebridge.bounded import AT_ONCE, bounded
 from casebridge.database import Database, Document, insert_absent
+from casebridge.expiring import ExpiringDocuments
 
 MOST_ENTRIES: Final = 300
 """Of one case; a case that goes well has about ten."""
 READ: Final = dict.fromkeys(
     (
         "time", "correlationId", "orgId", "env", "examSys", "submodule", "step", "success", "errorMessage", "code",
-        "durationMs", "attempt", "detail", *NO_FIELDS,
+        "durationMs", "attempt", "detail",
     ),
     1,
 )  # fmt: skip
-"""The fields of an entry; what else stands in a document is not brought over."""
+"""The fields that every entry has. Those of a capability, and whatever else stands in a document, are not brought over."""
 
 
 class AuditLog:
@@ -50,3 +51,8 @@ class AuditLog:
         names = {"submodule": "$submodule", "step": "$step", "success": "$success", "outcome": "$detail.outcome"}
         group = {"$group": {"_id": names, "entries": {"$sum": 1}}}
         yield from self._entries.aggregate([{"$match": {"time": {"$gte": since}}}, group], batchSize=AT_ONCE)
+
+
+def expiring(database: Database) -> ExpiringDocuments:
+    """Every entry. Retention alone removes any, and only where an installation has set a time for it."""
+    return ExpiringDocuments("audit_entries", database.audit_log, "time")

@@ -1,8 +1,12 @@
-"""Institutions whose credentials are refused: their messages are passed over until the credentials work again.
+"""Tenants whose credentials are refused: their messages are passed over until the credentials work again.
 
-One document an institution and exam system in `oai.pauses`, by its tenant key. A trial of the credentials lifts a pause, not a
-person. Earlier versions paused an institution as a whole, `uis.no/prod`: such a pause holds all its exam systems back, until its
-trial says which of them it is about.
+`oai.pauses` has one document for each, by the tenant's key. A probe of the credentials lifts a pause, not a person.
+
+- A pause of an exam system holds back the messages of the institution on that system.
+- A pause without an exam system (`tenant.NO_EXAM_SYSTEM`) holds back those of capabilities that have none. There are no
+  credentials to probe for it alone: when its probe is due it is lifted, and the next message is the probe.
+- A pause of an earlier version names only the institution, `uis.no/prod`. It holds all of them back, until its probe says which
+  exam system it is about.
 """
 
 from collections.abc import Iterable
@@ -20,12 +24,12 @@ from casebridge.tenant import normal_institution, tenant_key
 
 UNKNOWN_CAUSE: Final = "casebridge.pause_unreadable"
 MOST_DOUBLINGS: Final = 30
-"""Of the wait between trials: every cap is reached long before."""
+"""Of the wait between probes: every cap is reached long before."""
 
 
 @dataclass(frozen=True)
 class Pause:
-    """One institution that waits for its credentials. `exam_system` is `None` in a pause of an earlier version: all of them."""
+    """One tenant that waits for its credentials. `exam_system` is `None` in a pause of an earlier version: all of them."""
 
     key: Any
     institution: str
@@ -38,7 +42,7 @@ class Pause:
 
     @classmethod
     def of(cls, row: Document, probes: int) -> "Pause":
-        """Never fails: a row that somebody has changed by hand must hold nobody else back."""
+        """Never fails: a row that somebody has changed by hand must hold no other tenant back."""
         exam_system = row.get("examSystem")
         system, code, cause = (
             value if isinstance(value := row.get(name), str) else otherwise
@@ -71,7 +75,7 @@ class Pauses:
         settings: QueueSettings,
         served: ServedEnvironment = EVERY_ENVIRONMENT,
     ) -> None:
-        """Only pauses of the environment that is `served` are taken for a trial."""
+        """Only pauses of the environment that is `served` are taken for a probe."""
         self._pauses = database.pauses
         self._clock = clock
         self._settings = settings
@@ -106,7 +110,7 @@ class Pauses:
         return [Pause.of(row, _probes(row)) for row in self._pauses.find().sort("_id", 1)]
 
     def take_due_probes(self, institution: str | None = None, exam_system: str | None = None) -> list[Pause]:
-        """The pauses (that hold one institution's exam system back, or all) whose credentials are to be tried now.
+        """The pauses (that hold one institution's exam system back, or all) whose credentials are to be probed now.
 
         Each is handed to one caller only; those of an environment that is not served to none.
         """
@@ -134,7 +138,7 @@ class Pauses:
         return due
 
     def _is_due(self, row: Document, now: datetime) -> bool:
-        """A time that is none, or that no release would have set so far ahead, is now: nobody would ever lift that pause."""
+        """A time that is none, or later than any release sets, counts as now: that pause would never be lifted."""
         try_at = moment_of(row, "tryAt")
         longest = timedelta(seconds=max(self._settings.probe_seconds, self._settings.probe_cap_seconds))
         return try_at is None or try_at <= now or try_at > now + 2 * longest

@@ -1,1 +1,1 @@
-"""What several processes on several hosts may use together: a vendor's rates, divided by leased shares."""
+"""A vendor's rates, which several processes on several hosts use together: divided by leased shares."""

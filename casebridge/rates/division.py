@@ -1,6 +1,6 @@
-"""Who may use how much of one budget. Plain arithmetic: claims are kept by `share_book` and made by `share_keeper`.
+"""How much of one budget each process may use. Plain arithmetic: claims are stored by `share_store`, made by `share_keeper`.
 
-A claim only grows into what nobody else claims, so the claims of a budget never come to more than the whole, whatever each
+A claim only grows into what no other process claims. So the claims of a budget never come to more than the whole, whatever each
 process believes of the others.
 """
 
@@ -14,17 +14,17 @@ WHOLE: Final = 720_720
 
 @dataclass(frozen=True)
 class Claim:
-    """What one process may be using until it says otherwise, or has been silent for too long."""
+    """What one process may be using, until it claims another part or has not renewed this one for too long."""
 
     holder: str
     parts: int
     wants_more: bool
     revision: str
-    """Another one with each write of the holder: a claim that keeps its word belongs to a process that is silent."""
+    """Another one with each write of the holder: a claim that keeps its revision was not renewed."""
 
 
 def usual_share(processes: int) -> int:
-    """What a process claims without need: half of an equal share. The rest is there for whoever comes or needs it."""
+    """What a process claims without need: half of an equal share. The rest is for processes that come or need more."""
     return WHOLE // processes // 2
 
 

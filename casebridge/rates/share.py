@@ -1,7 +1,7 @@
-"""The part that this process has of one budget: how much, for how long, and what is to be said about it next.
+"""The part that this process has of one budget: how much, for how long, and what it claims next.
 
-Whether another process is still there is judged by our own monotonic clock: a claim that keeps its word for longer than a
-lease and some slack was not renewed. No two clocks are compared, so no wrong clock can put a share in force twice.
+Whether another process still lives is judged by this process's own monotonic clock: a claim that keeps its revision for longer
+than a lease and some slack was not renewed. No two clocks are compared, so no wrong clock can put a share in force twice.
 """
 
 import itertools
@@ -17,13 +17,13 @@ from casebridge.rates.share_store import ClaimSet
 SLACK_SECONDS: Final = 1.5
 """How much longer others respect a claim than its holder uses it: more than the vendors' shortest window, so that the last calls
 of a process that died are over when its part goes to others."""
-PATIENT_LOOKS: Final = 3
-"""After so many looks the others have had their time to make room."""
+PATIENT_ROUNDS: Final = 3
+"""After so many rounds the others have had their time to make room."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What to write: the page's new claims. `parts` are in force when it is written."""
+    """What to write: the new claims on the budget. `parts` are in force when it is written."""
 
     claims: tuple[Claim, ...]
     parts: int
@@ -37,20 +37,20 @@ class Share:
         key: str,
         holder: str,
         lease_seconds: float,
-        look_seconds: float,
+        round_seconds: float,
         renew: Callable[["Share"], None],
         monotonic: Callable[[], float],
     ) -> None:
         self.key = key
-        self.look_seconds = look_seconds
+        self.round_seconds = round_seconds
         self._holder = holder
         self._lease_seconds = lease_seconds
         self._renew = renew
         self._monotonic = monotonic
         self._parts_in_use: Callable[[], int] = lambda: 0
-        self._words = itertools.count(1)
+        self._revisions = itertools.count(1)
         self._lock = threading.Lock()
-        self._asking = threading.Lock()
+        self._growing = threading.Lock()
         self._parts = 0
         self._even = WHOLE
         self._valid_until = -math.inf
@@ -60,10 +60,10 @@ class Share:
         self._asked_at = -math.inf
         self._short_at = -math.inf
         self._short_since = -math.inf
-        self._heard: dict[str, tuple[str, float]] = {}
+        self._seen: dict[str, tuple[str, float]] = {}
 
     def measure_by(self, parts_in_use: Callable[[], int]) -> None:
-        """Who knows what was used within the vendor's windows. Asked after the share was lowered."""
+        """`parts_in_use` says what was used within the vendor's windows. It is called after the share was lowered."""
         self._parts_in_use = parts_in_use
 
     def parts(self) -> int:
@@ -81,27 +81,27 @@ class Share:
     def grow_beyond(self, parts: int) -> bool:
         """Whether the share is larger than `parts`, which were not enough.
 
-        Claims it if it is not in force, else asks for more; each at most once a look.
+        Claims it if it is not in force, else asks for more; each at most once a round.
         """
-        with self._asking:
+        with self._growing:
             if self.parts() > parts:
                 return True
             now = self._monotonic()
             asked_at = self._note_shortage(now) if self.is_held else self._note_claim(now)
-            if now - asked_at < self.look_seconds:
+            if now - asked_at < self.round_seconds:
                 return False
             self._renew(self)
             return self.parts() > parts
 
     def may_grow(self) -> bool:
-        """Whether others may still make room: waiting a look may be worth it."""
+        """Whether others may still make room: waiting for a round may be worth it."""
         now = self._monotonic()
         with self._lock:
-            return self._parts < WHOLE and now - self._short_since < PATIENT_LOOKS * self.look_seconds
+            return self._parts < WHOLE and now - self._short_since < PATIENT_ROUNDS * self.round_seconds
 
     @property
     def is_small(self) -> bool:
-        """Whether it is less than an even one: others were asked to make room, or are silent and lose theirs soon."""
+        """Whether it is less than an even one: others were asked to make room, or do not renew theirs and lose them soon."""
         now = self._monotonic()
         with self._lock:
             return now >= self._valid_until or self._parts < self._even
@@ -117,13 +117,13 @@ class Share:
             return self._monotonic() < self._valid_until
 
     def draft(self, claim_set: ClaimSet, *, leaving: bool = False) -> Draft | None:
-        """What to say on `claim_set`, which was read just now; `None` when nothing has changed and the lease is young.
+        """What to write into `claim_set`, which was read just now; `None` when nothing has changed and the lease is young.
 
         From here on no more is used than the draft grants, whatever becomes of it.
         """
         now = self._monotonic()
         others = tuple(
-            claim for claim in claim_set.claims if claim.holder != self._holder and self._is_heard(claim, now)
+            claim for claim in claim_set.claims if claim.holder != self._holder and self._is_renewed(claim, now)
         )
         wants_more, parts = self._wanted(others, now, leaving=leaving)
         with self._lock:
@@ -135,9 +135,9 @@ class Share:
         before = next((claim for claim in claim_set.claims if claim.holder == self._holder), None)
         if leaving and not claimed:
             return None if before is None else Draft(others, 0)
-        mine = Claim(self._holder, claimed, wants_more, str(next(self._words)))
+        mine = Claim(self._holder, claimed, wants_more, str(next(self._revisions)))
         is_tidy = len(others) + (before is not None) == len(claim_set.claims)
-        if before is not None and is_tidy and not leaving and self._is_said(before, mine, parts):
+        if before is not None and is_tidy and not leaving and self._is_written(before, mine, parts):
             return None
         return Draft((*others, mine), parts)
 
@@ -158,8 +158,8 @@ class Share:
             wants_more, parts = True, due_share(others, wants_more=True)
         return wants_more, parts
 
-    def _is_said(self, before: Claim, now: Claim, parts: int) -> bool:
-        """Whether the page says it already, and not so long ago that the lease must be renewed."""
+    def _is_written(self, before: Claim, now: Claim, parts: int) -> bool:
+        """Whether it is written already, and not so long ago that the lease must be renewed."""
         with self._lock:
             is_in_force = parts == self._parts and self._monotonic() - self._written_at < self._lease_seconds / 3
         return is_in_force and (before.parts, before.wants_more) == (now.parts, now.wants_more)
@@ -167,7 +167,7 @@ class Share:
     def _note_claim(self, now: float) -> float:
         """When it was last tried; that is now, if it may be tried now."""
         before = self._claimed_at
-        if now - before >= self.look_seconds:
+        if now - before >= self.round_seconds:
             self._claimed_at = now
         return before
 
@@ -178,14 +178,14 @@ class Share:
                 self._short_since = now
             self._short_at = now
         before = self._asked_at
-        if now - before >= self.look_seconds:
+        if now - before >= self.round_seconds:
             self._asked_at = now
         return before
 
-    def _is_heard(self, claim: Claim, now: float) -> bool:
-        """Whether the claim's holder has said something within its lease and the slack, as far as we could hear."""
-        revision, since = self._heard.get(claim.holder, ("", now))
+    def _is_renewed(self, claim: Claim, now: float) -> bool:
+        """Whether the claim's holder has renewed it within its lease and the slack, as far as this process has read."""
+        revision, since = self._seen.get(claim.holder, ("", now))
         if revision != claim.revision:
             since = now
-            self._heard[claim.holder] = (claim.revision, now)
+            self._seen[claim.holder] = (claim.revision, now)
         return now - since <= self._lease_seconds + SLACK_SECONDS

@@ -1,6 +1,6 @@
 """The shares of one process: claimed when they are first needed, renewed in the background, given up when they lie idle.
 
-A round reads the pages of all shares at once and writes what has changed at once. While nothing is called there is no round
+A round reads the claims on all budgets at once and writes what has changed at once. While nothing is called there is no round
 and no thread. When the database is away a share holds until its lease ends; then nothing is called until it is back.
 """
 
@@ -18,7 +18,7 @@ from casebridge.rates.share_store import ShareStore
 
 logger = logging.getLogger(__name__)
 
-LOOKS_A_LEASE: Final = 5
+ROUNDS_A_LEASE: Final = 5
 TRIES: Final = 5
 """How often a round is begun anew because another process wrote first."""
 
@@ -28,16 +28,16 @@ class ShareKeeper:
 
     def __init__(
         self,
-        book: ShareStore,
+        store: ShareStore,
         lease_seconds: float,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         in_background: bool = True,
     ) -> None:
         self.holder = uuid.uuid4().hex
-        self._book = book
+        self._store = store
         self._lease_seconds = lease_seconds
-        self._look_seconds = lease_seconds / LOOKS_A_LEASE
+        self._round_seconds = lease_seconds / ROUNDS_A_LEASE
         self._monotonic = monotonic
         self._in_background = in_background
         self._lock = threading.Lock()
@@ -51,12 +51,12 @@ class ShareKeeper:
         with self._lock:
             if key not in self._shares:
                 self._shares[key] = Share(
-                    key, self.holder, self._lease_seconds, self._look_seconds, self._renew_one, self._monotonic
+                    key, self.holder, self._lease_seconds, self._round_seconds, self._renew_one, self._monotonic
                 )
             return self._shares[key]
 
     def renew(self) -> bool:
-        """One round for every share that is held; those that lie idle are given up. Whether any is left."""
+        """One round for every share that is held. Shares that are not used are given up. Returns whether any is left."""
         with self._lock:
             shares = [share for share in self._shares.values() if share.is_held]
         used = [share for share in shares if share.is_in_use]
@@ -65,7 +65,7 @@ class ShareKeeper:
         return bool(used)
 
     def close(self) -> None:
-        """Give every share up; what cannot be said is understood by the others when the leases run out."""
+        """Give every share up. If that cannot be written, the others learn it when the leases run out."""
         self._closing.set()
         with self._lock:
             shares, thread = list(self._shares.values()), self._thread
@@ -79,12 +79,12 @@ class ShareKeeper:
         self._do([share])
         with self._lock:
             if self._in_background and self._thread is None and not self._closing.is_set():
-                thread = threading.Thread(target=self._look_after, name="rate shares", daemon=True)
+                thread = threading.Thread(target=self._renew_until_closed, name="rate shares", daemon=True)
                 thread.start()
                 self._thread = thread
 
-    def _look_after(self) -> None:
-        while not self._closing.wait(self._look_seconds):
+    def _renew_until_closed(self) -> None:
+        while not self._closing.wait(self._round_seconds):
             try:
                 is_needed = self.renew()
             except BaseException as error:  # noqa: BLE001 the thread must outlive any defect; the leases end by themselves
@@ -97,14 +97,14 @@ class ShareKeeper:
                     return
 
     def _do(self, shares: Sequence[Share], *, leaving: bool = False) -> None:
-        """A round; what another process wrote first is tried again, from the new page."""
+        """A round; what another process wrote first is tried again, from the new claims."""
         with self._round:
             for _ in range(TRIES):
                 if not shares:
                     return
                 try:
                     shares = self._try(shares, leaving=leaving)
-                except BaseException as error:  # noqa: BLE001 no page may fail the call that asked for its share
+                except BaseException as error:  # noqa: BLE001 no budget may fail the call that asked for its share
                     if not is_away(error):
                         log_defect(error)
                     logger.warning("shares of the vendors' rates wait for the database (%s)", type(error).__name__)
@@ -113,13 +113,13 @@ class ShareKeeper:
     def _try(self, shares: Sequence[Share], *, leaving: bool) -> Sequence[Share]:
         """One try; returns the shares that another process's writing overtook."""
         began = self._monotonic()
-        claim_sets = self._book.read([share.key for share in shares])
+        claim_sets = self._store.read([share.key for share in shares])
         drafts: dict[Share, Draft] = {}
         for share in shares:
             draft = share.draft(claim_sets[share.key], leaving=leaving)
             if draft is not None:
                 drafts[share] = draft
-        written = self._book.write(claim_sets, {share.key: draft.claims for share, draft in drafts.items()})
+        written = self._store.write(claim_sets, {share.key: draft.claims for share, draft in drafts.items()})
         for share, draft in drafts.items():
             if share.key in written:
                 share.confirm(draft, began)

@@ -1,6 +1,6 @@
 """The claims on each budget, one document a budget in `oai.rateShares`.
 
-All claims of a budget stand in one document, which is replaced only by whoever has read its newest version: so their sum is
+All claims of a budget stand in one document, which is replaced only by a process that has read its newest version. So the sum is
 checked and written in one atomic update. A write that is applied twice, or whose answer was lost, does no harm.
 """
 
@@ -28,13 +28,13 @@ class ClaimSet:
 
 
 class ShareStore:
-    """Thread-safe. Budgets are named by a key that tells nothing of whose they are."""
+    """Thread-safe. Budgets are named by a key that does not show whose they are."""
 
     def __init__(self, database: Database) -> None:
         self._shares = database.rate_shares
 
     def read(self, keys: Collection[str]) -> dict[str, ClaimSet]:
-        """The page of each key; one that was never written is begun."""
+        """The claims on each budget; a document that was never written is begun."""
         claim_sets = self._find(keys)
         if absent := [key for key in keys if key not in claim_sets]:
             insert_absent(self._shares, [{"_id": key, "version": 0, "claims": []} for key in absent])
@@ -42,7 +42,7 @@ class ShareStore:
         return claim_sets
 
     def write(self, claim_sets: Mapping[str, ClaimSet], claims: Mapping[str, Sequence[Claim]]) -> set[str]:
-        """Replace the claims of pages that are still as they were read; return the keys of those that were."""
+        """Replace the claims of budgets that are still as they were read; return the keys of those that were."""
         if not claims:
             return set()
         writer = uuid.uuid4().hex
@@ -70,7 +70,7 @@ class ShareStore:
 
 
 def _claim_set(document: Document) -> ClaimSet:
-    """Never fails: without its page nobody could call. A claim that cannot be read claims nothing."""
+    """Never fails: without it nobody could call. A claim that cannot be read claims nothing."""
     rows = document.get("claims")
     claims = tuple(claim for row in (rows if isinstance(rows, list) else ()) if (claim := _claim(row)) is not None)
     version = document.get("version")

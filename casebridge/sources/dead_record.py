@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from casebridge.errors import CaseError
-from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.outbox.publication import OURS, WITHHELD, Publication
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus, PendingEffect, moment_of
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.sources.record import Record
 
 DEAD_LETTERS: Final = ".DLT"
@@ -36,7 +36,7 @@ def announce_dead_record(message: Message, outcome: Outcome) -> Sequence[Pending
     # A record with neither key nor value cannot be published, and one whose value was left out is no tombstone.
     is_empty = bool(left_out) or (record.key is None and record.value is None)
     value = b"" if is_empty else record.value
-    return (Publication(dead_letter_topic(record.topic), record.key, value, headers).owed_by(message),)
+    return (Publication(dead_letter_topic(record.topic), record.key, value, headers).effect_of(message),)
 
 
 def _headers(record: Record, message: Message, failure: Failure) -> dict[str, str]:

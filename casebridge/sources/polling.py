@@ -136,10 +136,10 @@ class Polling:
         logger.warning("%s: %s failed with %s (%d in a row)", institution.key, submodule, error.code, failures)
         self._audit.add([_entry(institution, submodule, error, now)])
         if isinstance(error, AuthBrokenError):
-            self._alerts.owe(_alert(institution, submodule, error))
+            self._alerts.enqueue(_alert(institution, submodule, error))
             self._pauses.pause(institution.key, institution.exam_system, error)
         elif isinstance(error, PermanentError) or failures > TOLERATED_FAILURES:
-            self._alerts.owe(_alert(institution, submodule, error))
+            self._alerts.enqueue(_alert(institution, submodule, error))
 
 
 def _in_a_poll(error: CaseError) -> CaseError:

@@ -6,10 +6,10 @@ from threading import Barrier
 
 from casebridge.database import Database
 from casebridge.messaging.queue.claims import BLOCKED_WAIT
-from casebridge.messaging.queue.finished import Finished
 from casebridge.messaging.queue.interventions import Chosen
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Failure, MessageStatus, NewMessage
+from casebridge.messaging.queue.outcome import Outcome
 from tests.support.manual_clock import ManualClock
 
 LEASE = timedelta(seconds=60)
@@ -18,7 +18,9 @@ OF_ONE_CASE = 16
 
 
 def new_message(key: str, case: str) -> NewMessage:
-    return NewMessage(key, "wiseflow-begrunnelse", "uis.no", "test", "WISEFLOW", case, f"correlation-{case}", {"n": 1})
+    return NewMessage(
+        key, "wiseflow-begrunnelse", "uis.no", "test", case, f"correlation-{case}", {"n": 1}, exam_system="WISEFLOW"
+    )
 
 
 def test_a_bounded_claim_takes_the_oldest_and_leaves_the_rest(database: Database) -> None:
@@ -46,7 +48,7 @@ def test_a_replayed_message_behind_a_younger_one_in_work_holds_up_nobody(databas
     queue.accept([new_message("other", "another case")])
 
     assert [message.key for message in queue.claim("two", 100)] == ["other"]
-    queue.finish([Finished(young)], HOLD)
+    queue.finish([Outcome(young, MessageStatus.PROCESSED)], HOLD)
     clock.pass_time(BLOCKED_WAIT.total_seconds())
     assert [message.key for message in queue.claim("two", 100)] == ["old"]
 
@@ -88,7 +90,7 @@ def test_two_messages_of_a_case_are_never_in_work_together(database: Database) -
             for message in queue.claim(worker, 10):
                 assert database.messages.count_documents({"status": MessageStatus.PROCESSING.value}) == 1
                 order.append(message.key)
-                queue.finish([Finished(message)], HOLD)
+                queue.finish([Outcome(message, MessageStatus.PROCESSED)], HOLD)
             clock.pass_time(2)
 
     with ThreadPoolExecutor(4) as pool:

@@ -19,10 +19,11 @@ from casebridge.database import Database, Document
 from casebridge.errors import LeaseLostError
 from casebridge.messaging.outbox.pending_effects import PendingEffectStore
 from casebridge.messaging.queue.claims import BLOCKED_WAIT
-from casebridge.messaging.queue.finished import Finished
 from casebridge.messaging.queue.interventions import Chosen
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, PendingEffect, StepRecord
+from casebridge.messaging.queue.outcome import Outcome
+from casebridge.messaging.queue.transitions import ALLOWED_NEXT
 from tests.support.manual_clock import ManualClock
 
 LEASE = timedelta(seconds=60)
@@ -67,6 +68,8 @@ class MeldingQMachine(RuleBasedStateMachine):
         self.held: dict[str, dict[str, Message]] = {"one": {}, "two": {}}
         self.zombies: list[Message] = []
         self.numbers = count()
+        self.statuses: dict[str, MessageStatus] = {}
+        """As they stood in the database after the rule before."""
 
     # Sources
 
@@ -158,9 +161,12 @@ class MeldingQMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def finish(self, data: st.DataObject) -> None:
         message = self.draw_held(data)
-        finished = Finished(message, [PendingEffect.of(message, "log_index", {})])
-        moved = [self.queue.finish([finished], HOLD) for _ in range(2)]  # the second time: the first answer was lost
-        assert [(each.lost, len(each.pending_effects)) for each in moved] == [(set(), 1), (set(), 0)]
+        finished = Outcome(message, MessageStatus.PROCESSED, effects=(PendingEffect.of(message, "log_index", {}),))
+        # The second time: the first answer was lost.
+        first, second = (self.queue.finish([finished], HOLD)[0] for _ in range(2))
+        assert (first.status, second.status) == (MessageStatus.PROCESSED, MessageStatus.PROCESSED)
+        assert first.pending_effects is not None
+        assert second.pending_effects is None
         expected = self.model[message.key]
         expected.status, expected.due_at, expected.finished = MessageStatus.PROCESSED, None, expected.finished + 1
         self.forget(message)
@@ -183,7 +189,7 @@ class MeldingQMachine(RuleBasedStateMachine):
         due_at = now + wait if wait else None
         failure = Failure(now, message.attempts, "step", "transient", "test.failed", "It failed.", "Look at it.")
         for _ in range(2):  # the second time stands for an answer that was lost on the way
-            self.queue.fail(message, status, due_at, failure, [], counts=counts)
+            self.queue.fail(Outcome(message, status, "step", failure, due_at=due_at, is_charged=counts))
         expected = self.model[message.key]
         expected.status, expected.due_at = status, due_at
         expected.attempts -= 0 if counts else 1
@@ -229,8 +235,8 @@ class MeldingQMachine(RuleBasedStateMachine):
         failure = Failure(self.clock.now(), 1, "step", "transient", "test.failed", "It failed.", "Look at it.")
         writes: dict[str, Callable[[], None]] = {
             "step": lambda: self.queue.record_steps(zombie, {"zombie": step_record(self.clock, zombie)}),
-            "finish": lambda: refuse_lost(self.queue.finish([Finished(zombie)], HOLD).lost),
-            "fail": lambda: self.queue.fail(zombie, MessageStatus.DEAD, None, failure, [], counts=True),
+            "finish": lambda: refuse_lost(self.queue.finish([Outcome(zombie, MessageStatus.PROCESSED)], HOLD)),
+            "fail": lambda: self.queue.fail(Outcome(zombie, MessageStatus.DEAD, "step", failure)),
         }
         with pytest.raises(LeaseLostError):
             writes[write]()
@@ -251,7 +257,7 @@ class MeldingQMachine(RuleBasedStateMachine):
             *claimed,
             *claimed,
         ]:  # the second time stands for an answer that was lost on the way
-            self.effects.strike_out(pending, frozenset(), self.clock.now())
+            self.effects.acknowledge(pending, frozenset(), self.clock.now())
         for pending in claimed:
             self.model[pending.key].paid = True
 
@@ -283,9 +289,19 @@ class MeldingQMachine(RuleBasedStateMachine):
     def the_queue_is_as_the_model_says(self) -> None:
         live = list(self.database.messages.find())
         moved = {document["_id"] for document in self.database.processed_messages.find({}, {"_id": 1})}
-        self.nothing_is_lost_and_nothing_is_twice({document["_id"]: document for document in live}, moved)
+        by_key = {document["_id"]: document for document in live}
+        self.nothing_is_lost_and_nothing_is_twice(by_key, moved)
+        self.each_status_follows_the_one_before_as_the_table_says(by_key, moved)
         working = [each["orderingKey"] for each in live if each["status"] == MessageStatus.PROCESSING.value]
         assert len(working) == len(set(working)), "one message of a case is in work"
+
+    def each_status_follows_the_one_before_as_the_table_says(self, live: dict[str, Document], moved: set[str]) -> None:
+        now = {key: MessageStatus(live[key]["status"]) for key in self.model if key in live}
+        now |= {key: MessageStatus.PROCESSED for key in self.model if key in moved}
+        for key, status in now.items():
+            before = self.statuses.get(key, MessageStatus.ENQUEUED)
+            assert status is before or status in ALLOWED_NEXT[before], f"{before} → {status}"
+        self.statuses = now
 
     def nothing_is_lost_and_nothing_is_twice(self, live: dict[str, Document], moved: set[str]) -> None:
         for key, expected in self.model.items():
@@ -323,8 +339,8 @@ class MeldingQMachine(RuleBasedStateMachine):
         return self.database.processed_messages.find_one({"_id": key}) or self.database.messages.find_one({"_id": key})
 
 
-def refuse_lost(lost: set[str]) -> None:
-    if lost:
+def refuse_lost(outcomes: list[Outcome]) -> None:
+    if outcomes[0].status is None:
         raise LeaseLostError("lost")
 
 
@@ -333,7 +349,9 @@ def precedence(expected: Expected) -> tuple[bool, datetime]:
 
 
 def new_message(key: str, case: str) -> NewMessage:
-    return NewMessage(key, "wiseflow-begrunnelse", "uis.no", "test", "WISEFLOW", case, f"correlation-{case}", {"n": 1})
+    return NewMessage(
+        key, "wiseflow-begrunnelse", "uis.no", "test", case, f"correlation-{case}", {"n": 1}, exam_system="WISEFLOW"
+    )
 
 
 def step_record(clock: ManualClock, message: Message) -> StepRecord:

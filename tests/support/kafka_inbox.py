@@ -100,5 +100,5 @@ def texts(values: Sequence[bytes]) -> list[str]:
 
 def message_of(word: bytes) -> Message:
     """A claimed message that owes something."""
-    new = NewMessage(word.decode(), "a queue", "uis.no", "test", "WISEFLOW", "case", "correlation", {})
+    new = NewMessage(word.decode(), "a queue", "uis.no", "test", "case", "correlation", {}, exam_system="WISEFLOW")
     return Message.from_document({**new.document(datetime.now(UTC)), "claim": "a token"})

@@ -11,10 +11,11 @@ from typing import Any, Final
 from casebridge.clock import Clock
 from casebridge.database import Database
 from casebridge.messaging.outbox.pending_effects import PendingEffects, PendingEffectStore
-from casebridge.messaging.queue.finished import Finished, FinishResult
 from casebridge.messaging.queue.interventions import Chosen
+from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus, NewMessage, PendingEffect, StepRecord
+from casebridge.messaging.queue.outcome import Outcome
 from tests.support.manual_clock import ManualClock
 
 LEASE: Final = timedelta(seconds=60)
@@ -23,16 +24,15 @@ QUEUE: Final = "wiseflow-begrunnelse"
 EVERYTHING: Final = 1000
 
 
-def new_message(key: str, case: str | None = None) -> NewMessage:
+def new_message(key: str, case: str | None = None, exam_system: str = "WISEFLOW") -> NewMessage:
     """A message of a case of its own, unless a case is named."""
     case = case or f"case of {key}"
-    return NewMessage(
-        key, QUEUE, "uis.no", "test", "WISEFLOW", case, f"correlation of {case}", {"text": f"text of {key}"}
-    )
+    payload = {"text": f"text of {key}"}
+    return NewMessage(key, QUEUE, "uis.no", "test", case, f"correlation of {case}", payload, exam_system=exam_system)
 
 
-def _effects(message: Message, effect_ids: Sequence[str]) -> list[PendingEffect]:
-    return [PendingEffect(effect_id, "log_index", {"about": message.correlation_id}) for effect_id in effect_ids]
+def _effects(message: Message, effect_ids: Sequence[str]) -> tuple[PendingEffect, ...]:
+    return tuple(PendingEffect(effect_id, "log_index", {"about": message.correlation_id}) for effect_id in effect_ids)
 
 
 def effects_of(pending_effects: Sequence[PendingEffects]) -> dict[str, list[str]]:
@@ -85,12 +85,19 @@ class QueueCalls:
 
     def finish(self, message: Message, *effect_ids: str) -> bool:
         """Finish with a step `last`, and forget what the step `secret` found; false when somebody else has taken over."""
-        return not self.move(message, *effect_ids).lost
+        return self.move(message, *effect_ids).status is not None
 
-    def move(self, message: Message, *effect_ids: str) -> FinishResult:
+    def move(self, message: Message, *effect_ids: str) -> Outcome:
         """Finish likewise; what became of it."""
         message.steps["last"] = self._step(message, "last")
-        return self._queue.finish([Finished(message, _effects(message, effect_ids), ("secret.result",))], HOLD)
+        outcome = Outcome(
+            message,
+            MessageStatus.PROCESSED,
+            effects=_effects(message, effect_ids),
+            dropped_results=("secret.result",),
+        )
+        (settled,) = self._queue.finish([outcome], HOLD)
+        return settled
 
     def fail(
         self,
@@ -104,7 +111,17 @@ class QueueCalls:
         now = self.clock.now()
         failure = Failure(now, message.attempts, "a step", "transient", "test.failed", "It failed.", "Look at it.")
         due_at = now + wait if wait is not None else None
-        self._queue.fail(message, status, due_at, failure, _effects(message, effect_ids), counts=counts)
+        self._queue.fail(
+            Outcome(
+                message,
+                status,
+                "a step",
+                failure,
+                due_at=due_at,
+                is_charged=counts,
+                effects=_effects(message, effect_ids),
+            )
+        )
 
     def release(self, *messages: Message) -> None:
         self._queue.release(messages)
@@ -133,20 +150,24 @@ class QueueCalls:
         generations = {**dict.fromkeys(keys, 1), **{document["_id"]: document["generation"] for document in found}}
         return [Chosen(key, generation) for key, generation in generations.items()]
 
-    def claim_owing(self) -> list[PendingEffects]:
+    def lanes(self) -> set[Lane]:
+        """Where messages are or fall due."""
+        return self._queue.lanes.search()
+
+    def claim_pending(self) -> list[PendingEffects]:
         """For a relay: what is owed, held from other relays."""
         return self._effects.claim(EVERYTHING, HOLD)
 
-    def strike_out(self, pending_effects: Sequence[PendingEffects]) -> None:
+    def acknowledge(self, pending_effects: Sequence[PendingEffects]) -> None:
         """For a relay: all of this is delivered."""
         for pending in pending_effects:
-            self._effects.strike_out(pending, frozenset(), self.clock.now() + HOLD)
+            self._effects.acknowledge(pending, frozenset(), self.clock.now() + HOLD)
 
     def relieve(self) -> list[PendingEffects]:
         """Be the relay of another process: when its time has come, deliver all that is owed; return what that was."""
         self.pass_time(HOLD)
-        pending_effects = self.claim_owing()
-        self.strike_out(pending_effects)
+        pending_effects = self.claim_pending()
+        self.acknowledge(pending_effects)
         return pending_effects
 
     def stored(self, key: str) -> Stored | None:

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from casebridge.exams.explanations import answer_poller
 from casebridge.exams.explanations.answer_flow import OSLO
-from casebridge.messaging.outbox.effect import Announcer, Outcome
+from casebridge.messaging.outbox.effect import Announcer
 from casebridge.messaging.outbox.publication import Publication
 from casebridge.messaging.queue.message import Message, MessageStatus, PendingEffect
+from casebridge.messaging.queue.outcome import Outcome
 
 
 def answer_announcer(topic: str) -> Announcer:
@@ -38,6 +39,6 @@ def answer_announcer(topic: str) -> Announcer:
             "registeredAt": registered.at.isoformat(),
         }
         key = f"{message.org_id}|{payload['vurdId']}|{payload['personlopenr']}"
-        return (Publication(topic, key.encode(), json.dumps(value).encode()).owed_by(message),)
+        return (Publication(topic, key.encode(), json.dumps(value).encode()).effect_of(message),)
 
     return announce

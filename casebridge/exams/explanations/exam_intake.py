@@ -18,6 +18,7 @@ from casebridge.database import Document
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.exams.explanations import request_intake
+from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.case_ids import case_id
 from casebridge.exams.explanations.case_state import OPEN, CaseState
@@ -189,7 +190,7 @@ class ExamIntake:
         """Our cases on these exams. A document that cannot be read is passed over, and people are told."""
         documents = self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams})
         if active_again := [document["_id"] for document in documents if document.get(INACTIVE_TOLD)]:
-            self._cases.forget_told(active_again, INACTIVE_TOLD)
+            self._cases.clear_mark(active_again, INACTIVE_TOLD)
         return dict(self._unreadable_cases.pass_over(institution, documents, self._of_person))
 
     def _of_person(self, document: Document) -> tuple[Person, Case]:
@@ -343,6 +344,6 @@ def _withdrawal(institution: Institution, case: Case, why: str, now: datetime) -
         submodule=SUBMODULE,
         step="compare",
         success=True,
-        fields={"vurdId": case.document["vurdId"]},
+        fields={**NO_COLUMNS, "vurdId": case.document["vurdId"]},
         detail={"outcome": "withdrawn", "because": why},
     )

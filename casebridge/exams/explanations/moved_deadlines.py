@@ -33,7 +33,7 @@ class MovedDeadlines:
                 whose = case.institution, case.document.get("orgId"), case.document.get("examSystem")
                 moved[whose][case.correlation_id] = _word(deadline)
         for whose, named in moved.items():
-            self._alerts.owe(_alert(*whose, named))
+            self._alerts.enqueue(_alert(*whose, named))
 
 
 def _was_told(case: Case) -> Any:

@@ -53,22 +53,22 @@ class RegisteredIdentities:
                 now[case.id] = told
         if words:
             # The alert first: a mark without an alert would be silence.
-            self._alerts.owe(
+            self._alerts.enqueue(
                 case_alert(
                     institution,
                     self._submodule,
                     "case.changed_after_registration",
                     "FS says otherwise who the student is than when the explanation was registered: the text may be another "
                     "student's.",
-                    "Find the case with `casebridge where`, look at the exam in WISEflow and see whose the text is. If it is "
-                    "another student's, correct the text of both in FS by hand and have both told; if the row in FS is wrong, "
+                    "Find the case with `casebridge where`, look at the exam in the exam system and see whose the text is. If it "
+                    "is another student's, correct the text of both in FS by hand and have both told; if the row in FS is wrong, "
                     "have it corrected there.",
                     dict(sorted(words.items())),
                 )
             )
             self._cases.note_identities(now)
         if back:
-            self._cases.forget_told(back, TOLD)
+            self._cases.clear_mark(back, TOLD)
 
 
 def _registered_for(case: Case) -> Identity:

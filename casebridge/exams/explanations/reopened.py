@@ -42,7 +42,7 @@ class _Reopened:
         if document.get(SEEN) is not None:
             check_kinds(document, {SEEN: datetime})
         if document.get("explanationRequestId") is not None:
-            check_kinds(document, answer_poller.NEEDED)
+            answer_poller.check_needed(document)
         return cls(Case.from_document(document), document["registeredAt"], document.get(SEEN))
 
     @property
@@ -72,7 +72,7 @@ class Reopenings:
         documents = [case.document for case in cases]
         found = self._unreadable_cases.pass_over(institution, documents, _Reopened.from_document)
         if once_more := {one.case.correlation_id: _registration(one) for one in found if one.is_once_more}:
-            self._alerts.owe(
+            self._alerts.enqueue(
                 case_alert(
                     institution,
                     SUBMODULE,
@@ -83,7 +83,7 @@ class Reopenings:
                     dict(sorted(once_more.items())),
                 )
             )
-        self._cases.note_told([one.case.id for one in found if not one.is_seen], SEEN)
+        self._cases.mark_now([one.case.id for one in found if not one.is_seen], SEEN)
         return [_message(institution, one) for one in found if one.case.explanation_request_id is not None]
 
 

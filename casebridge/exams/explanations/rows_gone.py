@@ -27,7 +27,7 @@ class RowsGone:
         """`gone` are registered cases without a row, `there` those that have one."""
         if news := sorted((case for case in gone if not case.document.get(TOLD)), key=lambda case: case.correlation_id):
             # The alert first: a mark without an alert would be silence.
-            self._alerts.owe(
+            self._alerts.enqueue(
                 case_alert(
                     institution,
                     SUBMODULE,
@@ -38,6 +38,6 @@ class RowsGone:
                     {case.correlation_id: "" for case in news},
                 )
             )
-            self._cases.note_told([case.id for case in news], TOLD)
+            self._cases.mark_now([case.id for case in news], TOLD)
         if back := [case.id for case in there if case.document.get(TOLD)]:
-            self._cases.forget_told(back, TOLD)
+            self._cases.clear_mark(back, TOLD)

@@ -35,7 +35,7 @@ class UnreadableCases:
     def _tell(self, institution: Institution, documents: Iterable[Document]) -> None:
         """Folded: until it is mended nobody sees what FS does with these cases."""
         named = [key for document in documents if is_text(key := document.get("correlationId")) and key]
-        self._alerts.owe(
+        self._alerts.enqueue(
             Alert.of(
                 _case_unreadable(),
                 institution=institution.key,

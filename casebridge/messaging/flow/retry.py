@@ -2,24 +2,15 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from casebridge.errors import CaseError, ErrorCategory
-from casebridge.messaging.queue.message import MessageStatus
+from casebridge.errors import CaseError, ErrorCategory, TransientError
+from casebridge.messaging.queue.message import Failure, Message, MessageStatus
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.settings import QueueSettings
 
 FACTOR = 4
 JITTER = 0.2
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The next status, when the message is due again (`None`: a person decides), and whether the attempt counts."""
-
-    status: MessageStatus
-    due_at: datetime | None
-    counts: bool
 
 
 class RetryPolicy:
@@ -31,27 +22,37 @@ class RetryPolicy:
 
     @property
     def overdue(self) -> timedelta:
-        """How long a message may wait before people hear of it."""
+        """How long a message may wait before people are alerted."""
         return max(timedelta(seconds=self._settings.overdue_seconds), timedelta(milliseconds=1))
 
-    def decide(self, error: CaseError, attempts: int, now: datetime) -> Verdict:
-        """`attempts` includes the one that just failed."""
+    def decide(self, message: Message, step: str, error: CaseError, now: datetime) -> Outcome:
+        """The outcome of an attempt that failed: the next status, when the message is due again, and whether it is charged.
+
+        `message.attempts` includes the attempt that just failed. `due_at` is `None` where a person decides.
+        """
+        status, due_at, is_charged = self._next(error, message.attempts, now)
+        if status is MessageStatus.DEAD and isinstance(error, TransientError):
+            error = _given_up(error, message.attempts)
+        failure = Failure(now, message.attempts, step, error.category.value, error.code, error.cause, error.next_action)
+        return Outcome(message, status, step, failure, error, due_at, is_charged)
+
+    def _next(self, error: CaseError, attempts: int, now: datetime) -> tuple[MessageStatus, datetime | None, bool]:
         match error.category:
             case ErrorCategory.PERMANENT:
-                return Verdict(MessageStatus.DEAD, None, counts=True)
+                return MessageStatus.DEAD, None, True
             case ErrorCategory.TRANSIENT:
                 if attempts >= self._settings.maximum_attempts:
-                    return Verdict(MessageStatus.DEAD, None, counts=True)
-                return Verdict(MessageStatus.FAILED, now + self.backoff(attempts, error.retry_after), counts=True)
+                    return MessageStatus.DEAD, None, True
+                return MessageStatus.FAILED, now + self.backoff(attempts, error.retry_after), True
             case ErrorCategory.NOT_READY:
                 wait = error.retry_after or timedelta(seconds=self._settings.not_ready_seconds)
-                return Verdict(MessageStatus.ENQUEUED, now + self._jittered(wait), counts=False)
+                return MessageStatus.ENQUEUED, now + self._jittered(wait), False
             case ErrorCategory.RATE_LIMITED:
                 wait = error.retry_after or timedelta(seconds=self._settings.retry_base_seconds)
-                return Verdict(MessageStatus.ENQUEUED, now + wait + self._jittered(wait) * JITTER, counts=False)
+                return MessageStatus.ENQUEUED, now + wait + self._jittered(wait) * JITTER, False
             case ErrorCategory.AUTH_BROKEN:
                 # The institution is paused: its messages are passed over, and due at once when the pause is lifted.
-                return Verdict(MessageStatus.ENQUEUED, now, counts=False)
+                return MessageStatus.ENQUEUED, now, False
 
     def backoff(self, attempts: int, at_least: timedelta | None = None) -> timedelta:
         """The wait after the attempt number `attempts`; never shorter than what the other end asked for."""
@@ -62,3 +63,9 @@ class RetryPolicy:
 
     def _jittered(self, wait: timedelta) -> timedelta:
         return wait * (1 - JITTER + 2 * JITTER * self._draw())
+
+
+def _given_up(error: TransientError, attempts: int) -> TransientError:
+    """The same failure, which nobody tries again by itself from now on: that changes what is to be done."""
+    next_action = f"{error.next_action} The message has had its {attempts} attempts: replay it when the cause is gone."
+    return TransientError(error.code, error.cause, next_action, system=error.system)

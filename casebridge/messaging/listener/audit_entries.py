@@ -1,6 +1,6 @@
-"""What the audit is told of a message: that it came, each step that is done, each attempt that failed.
+"""The audit entries of a message: that it came, each step that is done, each attempt that failed.
 
-Only the wording of entries belongs here; when they are written is the worker's decision.
+Only their content is here. When they are written is the settler's decision.
 """
 
 from datetime import datetime
@@ -10,7 +10,8 @@ from casebridge.audit.entry import AuditEntry
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.flow.flow import Flow
-from casebridge.messaging.queue.message import Failure, Message
+from casebridge.messaging.queue.message import Message
+from casebridge.messaging.queue.outcome import Outcome
 
 WITHHELD: Final = frozenset({"text", "registeredFor"})
 """Results that the audit must not keep: the text of an answer, and fingerprints of who the student is."""
@@ -20,18 +21,19 @@ FIRST_CLAIM: Final = 1
 
 
 def done(message: Message, flow: Flow) -> list[AuditEntry]:
-    """An entry for every step that is done, also those of earlier attempts whose worker died before it could tell.
+    """An entry for every step that is done, also those of earlier attempts whose worker died before it could write them.
 
-    What changes something outside is done once in a message's life, whatever attempts and replays come after, so its name
-    makes its entry unique. What only looks is done anew by each attempt, and may find something else: each look is told of.
+    - A step that changes something outside is done once in a message's life, whatever attempts and replays come after. So its
+      name makes its entry unique.
+    - A read-only step is done anew by each attempt, and may find something else. So each run has an entry.
     """
     fields = fields_of(flow, message)
-    looks = {step.name for step in flow.steps if step.read_only}
+    read_only = {step.name for step in flow.steps if step.read_only}
     received = _entry(message, _id_of(message, "received"), message.enqueued_at, "received", fields)
     steps = [
         _entry(
             message,
-            _id_of(message, *(look(name, step.fence) if name in looks else (name,))),
+            _id_of(message, *(read_only_run(name, step.fence) if name in read_only else (name,))),
             step.at,
             name,
             fields,
@@ -44,8 +46,11 @@ def done(message: Message, flow: Flow) -> list[AuditEntry]:
     return [received, *steps]
 
 
-def failed(message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
-    """The entry of one failed attempt; the fence keeps attempts apart that cost nothing and so bear the same number."""
+def failed(outcome: Outcome, flow: Flow | None) -> AuditEntry:
+    """The entry of one failed attempt. The fence keeps attempts apart that cost nothing and so bear the same number."""
+    message, failure = outcome.message, outcome.failure
+    if failure is None:
+        raise ValueError("only a failed attempt has a failure")
     return _entry(
         message,
         _id_of(message, message.fence, failure.step, "failed"),
@@ -60,7 +65,7 @@ def failed(message: Message, flow: Flow | None, failure: Failure) -> AuditEntry:
 
 
 def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
-    """What the flow's messages can tell; nothing of one that it does not understand: it must be told."""
+    """The fields that the flow knows of its message; none of a message that it cannot read: that is audited, too."""
     if flow is None:
         return {}
     try:
@@ -72,16 +77,16 @@ def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
         return {}
 
 
-def look(name: str, fence: int) -> tuple[object, ...]:
-    """What sets one look's entry apart from the next one's: the claim in which it was made, from the second one on.
+def read_only_run(name: str, fence: int) -> tuple[object, ...]:
+    """What sets the entry of one run of a read-only step apart from the next: the claim in which it ran, from the second on.
 
-    The first one bears the bare name, as all looks did in earlier versions: theirs are not told of once more.
+    The first one bears the bare name, as all did in earlier versions: theirs are not written once more.
     """
     return (name, fence) if fence > FIRST_CLAIM else (name,)
 
 
 def entry_id(correlation_id: str, key: str, *place: object) -> str:
-    """Derived from what the entry tells of; begins with the correlation id, because entries of one time then lie together."""
+    """Derived from what the entry is about. It begins with the correlation id: entries of one time then lie together."""
     return ":".join((correlation_id, key, *map(str, place)))
 
 

@@ -1,4 +1,4 @@
-"""The messages that a listener has claimed and not begun, handed out tenant by tenant."""
+"""The messages that a listener has claimed and not begun. They are handed out tenant by tenant."""
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from casebridge.messaging.queue.message import Message
 
 
 class ClaimedBuffer:
-    """Not thread-safe: the listener asks under its lock. `most` is how many one tenant may have in work at once."""
+    """Not thread-safe: `HeldMessages` calls under its lock. `most` is how many one tenant may have in work at once."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -23,9 +23,9 @@ class ClaimedBuffer:
             self._waiting.setdefault(message.tenant, deque()).append(message)
 
     def next(self, in_work: Counter[str]) -> Message | None:
-        """The next message of a tenant that may begin one more; each tenant once a round.
+        """The next message of a tenant that may begin one more, each tenant after the other.
 
-        One that is to be run alone begins when nothing is in work, and nothing begins beside it.
+        A message that is to be run alone begins when nothing is in work, and nothing begins beside it.
         """
         if self._isolated.in_work:
             return None
@@ -42,7 +42,7 @@ class ClaimedBuffer:
         return self._isolated.begin() if is_idle else None
 
     def ended(self, message: Message) -> None:
-        """No worker has it in hand any more."""
+        """No worker has it any more."""
         self._isolated.ended(message)
 
     def take_all(self) -> list[Message]:
@@ -52,5 +52,5 @@ class ClaimedBuffer:
         return [*messages, *self._isolated.take_all()]
 
     def __len__(self) -> int:
-        """Without those that are to be run alone: they are many after a kill, and must keep nobody from being claimed."""
+        """Without those that are to be run alone: they are many after a kill, and must keep no other from being claimed."""
         return sum(len(queue) for queue in self._waiting.values())

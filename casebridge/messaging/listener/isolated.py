@@ -1,8 +1,9 @@
 """The messages that are run with nothing beside them, because their worker was lost more than once in a row (`Message.isolated`).
 
-One of them may be what kills the process. Run alone it kills nobody's work, and shows that it was the one. While it runs
-nothing else is begun here; afterwards ordinary work has as long as it took, so that a crowd of them after a kill stops
-nobody for long.
+One of them may be what kills the process. Run alone it takes no other message with it, and shows that it was the one.
+
+- While it runs nothing else is begun in this process.
+- Afterwards ordinary work has as long as it took. So many of them after a kill delay ordinary work by half at most.
 """
 
 import time
@@ -13,7 +14,7 @@ from casebridge.messaging.queue.message import Message
 
 
 class IsolatedMessages:
-    """Not thread-safe: the listener asks under its lock."""
+    """Not thread-safe: `HeldMessages` calls under its lock."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -24,7 +25,7 @@ class IsolatedMessages:
         """Since when ordinary work waits for one of these."""
 
     def add(self, message: Message) -> None:
-        """The most suspicious first: what died alone before. Then its kills are few, and the others are soon free of it."""
+        """What was lost while it ran alone comes first: most likely it kills the process. So it soon has no attempts left."""
         if message.stored.get("alone") is True:
             self._waiting.appendleft(message)
         else:
@@ -52,7 +53,7 @@ class IsolatedMessages:
         return self._in_work
 
     def ended(self, message: Message) -> None:
-        """Told of every message that ends; ordinary ones change nothing."""
+        """Called for every message that ends; ordinary ones change nothing."""
         if message is self._in_work:
             now = self._monotonic()
             self._in_work, self._next_at, self._stopped_at = None, now + (now - self._stopped_at), float("inf")

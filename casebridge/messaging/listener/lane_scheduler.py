@@ -1,7 +1,12 @@
-"""Whose turn it is: one process's round through the lanes, so that an institution with 50,000 messages starves none with 3.
+"""Which lanes are scanned next: an institution with 50,000 messages gets the same share of each claim as one with 3.
 
-A lane is looked into when it was rung, when something in it falls due, and else now and then in case a ring was lost. Lanes of
-paused institutions are passed over without a question to the database.
+A lane is scanned
+
+- when somebody has notified that something was put into it;
+- when something in it falls due;
+- else now and then, in case a notification was lost.
+
+Lanes of paused institutions are passed over without a query.
 """
 
 import threading
@@ -15,32 +20,32 @@ from pymongo.errors import PyMongoError
 
 from casebridge.clock import Clock
 from casebridge.defect import log_defect
-from casebridge.messaging.queue.claims import LaneScan
+from casebridge.messaging.queue.lane_scan import LaneScan
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message
 
 SHARE: Final = 16
-"""Messages of a lane in one claim while others wait: a lane costs a look of its own, the rest of a claim's cost is shared."""
+"""Messages of a lane in one claim while others wait: each lane costs a query of its own, the rest of a claim's cost is shared."""
 SEARCH_SECONDS: Final = 30.0
-"""How often all lanes with messages are searched for, in case a ring was lost."""
+"""How often all lanes with messages are searched for, in case a notification was lost."""
 WAITING_SECONDS: Final = 5.0
-"""How often a lane is looked into whose messages all wait for something: another process may have changed when."""
+"""How often a lane is scanned whose messages all wait for something: another process may have changed their times."""
 SOON_SECONDS: Final = 1.0
-"""After so long a lane that was just emptied is looked into again: those behind one in work may be free by then."""
+"""After so long a lane that was just emptied is scanned again: messages behind one in work may be free by then."""
 RACE_SECONDS: Final = 0.01
-"""Shortest wait for what is due and was not ours to take: another worker was faster."""
+"""Shortest wait for what is due and could not be claimed: another worker was faster."""
 
 
 @dataclass
-class _State:
+class _ScheduledScan:
     scan: LaneScan
     scan_at: float = 0.0
-    """When to look into it again, on the monotonic clock."""
+    """When to scan it again, on the monotonic clock."""
 
 
 class LaneScheduler:
-    """One process's view of the lanes. Thread-safe; wrong only in what it has not heard of yet, and never for long."""
+    """One process's view of the lanes. Thread-safe. What other processes changed is seen after half a minute at the latest."""
 
     def __init__(
         self,
@@ -50,19 +55,19 @@ class LaneScheduler:
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`queues` limits the round to the lanes of some queues."""
+        """`queues` limits the claims to the lanes of some queues."""
         self._queue = queue
         self._clock = clock
         self._queues = frozenset(queues)
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._lanes: dict[Lane, _State] = {}
+        self._lanes: dict[Lane, _ScheduledScan] = {}
         self._search_at = float("-inf")
 
     def take(self, owner: str, room: int, passing_over: Collection[str]) -> list[Message]:
-        """Claim up to `room` messages from the lanes whose turn it is; each gets an equal share of it.
+        """Claim up to `room` messages from the lanes that are to be scanned; each gets an equal share of it.
 
-        `passing_over` are tenants, and institutions as a whole, that are not served now.
+        `passing_over` are the keys of tenants, and of institutions as a whole, that are not served now.
         """
         self._search_if_due()
         lanes = self._next(passing_over, max(1, room // SHARE))
@@ -77,43 +82,43 @@ class LaneScheduler:
             try:
                 self._scanned(lane)
             except PyMongoError:
-                self._scan_now([lane])  # what was claimed is in hand all the same
-            except Exception as error:  # noqa: BLE001 nor must one lane's document keep the others from their turn
+                self._scan_now([lane])  # what was claimed is held all the same
+            except Exception as error:  # noqa: BLE001 nor must one lane's document keep the others from their scan
                 log_defect(error)
                 self._scan_after(lane, WAITING_SECONDS)
         return messages
 
     def notify(self, lanes: Iterable[Lane]) -> None:
-        """These lanes were rung: they may have something due."""
+        """These lanes may have something due."""
         ours = self._scan_now(lanes)
         with self._lock:
             for lane in ours:
                 if lane.exam_system is None:
-                    # As earlier versions ring: any exam system of the institution may be meant, also one not heard of yet.
+                    # As earlier versions notify: any exam system of the institution may be meant, also one not known here yet.
                     self._search_at = float("-inf")
-                    for other, state in self._lanes.items():
+                    for other, scheduled in self._lanes.items():
                         if lane.covers(other):
-                            state.scan_at = float("-inf")
+                            scheduled.scan_at = float("-inf")
 
     def scan_at_time(self, lane: Lane, due: datetime) -> None:
         """Something in this lane falls due then."""
         self._scan_after(lane, (due - self._clock.now()).total_seconds())
 
     def scan_all(self) -> None:
-        """Rings may have been missed: look everywhere, also for lanes that nobody rang."""
+        """Notifications may have been missed: scan everything, and search for lanes of which nobody has notified."""
         self._search_at = float("-inf")
         with self._lock:
-            for state in self._lanes.values():
-                state.scan_at = float("-inf")
+            for scheduled in self._lanes.values():
+                scheduled.scan_at = float("-inf")
 
     def seconds_to_wait(self, passing_over: Collection[str]) -> float:
-        """How long until some lane is to be looked into, if nobody rings before."""
+        """How long until some lane is to be scanned, if nobody notifies before."""
         with self._lock:
-            moments = [state.scan_at for lane, state in self._lanes.items() if not lane.is_among(passing_over)]
+            moments = [scheduled.scan_at for lane, scheduled in self._lanes.items() if not lane.is_among(passing_over)]
         return max(0.0, min([self._search_at, *moments]) - self._monotonic())
 
-    def _state(self, lane: Lane) -> _State:
-        return self._lanes.setdefault(lane, _State(LaneScan(lane)))
+    def _scheduled(self, lane: Lane) -> _ScheduledScan:
+        return self._lanes.setdefault(lane, _ScheduledScan(LaneScan(lane)))
 
     def _search_if_due(self) -> None:
         if self._monotonic() < self._search_at:
@@ -123,31 +128,33 @@ class LaneScheduler:
         self._scan_now(sorted(found, key=str))
 
     def _scan_now(self, lanes: Iterable[Lane]) -> list[Lane]:
-        """Look into those that are served here next. No ring: a lane without an exam system has nothing searched for."""
+        """Scan those that are served here next. Unlike `notify`: a lane that names no exam system starts no search."""
         with self._lock:
             ours = [lane for lane in lanes if self._is_ours(lane)]
             for lane in ours:
-                self._state(lane).scan_at = float("-inf")
+                self._scheduled(lane).scan_at = float("-inf")
         return ours
 
     def _is_ours(self, lane: Lane) -> bool:
         return (not self._queues or lane.queue in self._queues) and self._queue.lanes.serves(lane)
 
     def _next(self, passing_over: Collection[str], limit: int) -> list[Lane]:
-        """The lanes to look into now, in the order in which they waited; those taken go to the end of the round."""
+        """The lanes to scan now, in the order in which they waited; those taken go to the end."""
         now = self._monotonic()
         with self._lock:
             ready = [
-                lane for lane, state in self._lanes.items() if state.scan_at <= now and not lane.is_among(passing_over)
+                lane
+                for lane, scheduled in self._lanes.items()
+                if scheduled.scan_at <= now and not lane.is_among(passing_over)
             ][:limit]
             for lane in ready:
                 self._lanes[lane] = self._lanes.pop(lane)
-                # A ring while the claim is on its way shows as an earlier time.
+                # A notification while the claim is on its way shows as an earlier time.
                 self._lanes[lane].scan_at = float("inf")
         return ready
 
     def _scanned(self, lane: Lane) -> None:
-        """Look again at once where more was due than was asked for; else when the next message there falls due."""
+        """Scan again at once where more was due than was asked for; else when the next message there falls due."""
         scan = self._lanes[lane].scan
         if not scan.drained:
             self._scan_now([lane])
@@ -158,5 +165,5 @@ class LaneScheduler:
 
     def _scan_after(self, lane: Lane, seconds: float) -> None:
         with self._lock:
-            state = self._state(lane)
-            state.scan_at = min(state.scan_at, self._monotonic() + max(RACE_SECONDS, seconds))
+            scheduled = self._scheduled(lane)
+            scheduled.scan_at = min(scheduled.scan_at, self._monotonic() + max(RACE_SECONDS, seconds))

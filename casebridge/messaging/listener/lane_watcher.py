@@ -1,7 +1,8 @@
-"""Hears the bell between processes: that something was put into a lane, at the lowest price that the server allows.
+"""Watches the lanes for what other processes put into them, at the lowest price that the server allows.
 
-A change stream where there is one (MongoDB, the embedded server): heard in milliseconds, and silence costs nothing. Elsewhere
-(DocumentDB) the few lanes are read again and again, the more seldom the longer all is quiet.
+- A change stream where there is one (MongoDB, the embedded server). A change is seen within milliseconds, and no change costs
+  nothing.
+- Elsewhere (DocumentDB) the few lanes are read again and again, less often the longer nothing changes.
 """
 
 import logging
@@ -13,6 +14,7 @@ from typing import Final
 from pymongo.errors import OperationFailure, PyMongoError
 
 from casebridge.database import Document
+from casebridge.messaging.listener import intervals
 from casebridge.messaging.queue.lanes import Lane, Lanes
 
 logger = logging.getLogger(__name__)
@@ -24,11 +26,10 @@ EARLY_SECONDS: Final = 0.03
 EARLY_ANSWERS: Final = 8
 """So many early answers in a row are no single event's writes any more, but load: then the next question waits as long."""
 SHORTEST_PAUSE: Final = 0.02
-AWAY_PAUSE: Final = 0.5
 
 
 class LaneWatcher:
-    """Runs in a thread of its own until `stop`. `missed` is called whenever rings may have gone unheard."""
+    """Runs in a thread of its own until `stop`. `missed` is called whenever changes may have been missed."""
 
     def __init__(
         self,
@@ -38,26 +39,26 @@ class LaneWatcher:
         longest_pause: float,
     ) -> None:
         self._lanes = lanes
-        self._hear = notify
+        self._notify = notify
         self._missed = missed
         self._longest_pause = longest_pause
-        self._heard: dict[Lane, object] = {}
+        self._notifyd: dict[Lane, object] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Listen until `stop` is set; a database that is away is waited for."""
-        listen = self._follow
+        """Watch until `stop` is set; a database that is away is waited for."""
+        watch = self._follow
         while not stop.is_set():
             try:
-                listen(stop)
+                watch(stop)
             except OperationFailure:
-                if listen == self._poll:
-                    logger.info("the bell is silent: the lanes cannot be read")
-                    stop.wait(AWAY_PAUSE)
+                if watch == self._poll:
+                    logger.info("lanes of other processes: they cannot be read")
+                    stop.wait(intervals.AWAY_SECONDS)
                 # It has no change streams, or refuses them to this user.
-                listen = self._poll
+                watch = self._poll
             except PyMongoError as error:
-                logger.info("the bell is silent, the database is away (%s)", type(error).__name__)
-                stop.wait(AWAY_PAUSE)
+                logger.info("lanes of other processes: the database is away (%s)", type(error).__name__)
+                stop.wait(intervals.AWAY_SECONDS)
 
     def _follow(self, stop: threading.Event) -> None:
         with self._lanes.collection.watch(max_await_time_ms=AWAIT_MILLISECONDS) as changes:
@@ -67,7 +68,7 @@ class LaneWatcher:
                 asked_at = time.monotonic()
                 change = changes.try_next()
                 if change and "documentKey" in change:
-                    self._hear(_lane(change["documentKey"]["_id"]))
+                    self._notify(_lane(change["documentKey"]["_id"]))
                     continue
                 early = early + 1 if time.monotonic() - asked_at < EARLY_SECONDS else 0
                 if early > EARLY_ANSWERS:
@@ -81,16 +82,16 @@ class LaneWatcher:
         while not stop.wait(pause):
             notified = self._notified(self._lanes.read())
             if notified:
-                self._hear(notified)
+                self._notify(notified)
             pause = SHORTEST_PAUSE if notified else min(pause * 1.5, self._longest_pause)
 
     def _notified(self, documents: Iterable[Document]) -> list[Lane]:
-        """The lanes that were rung since they were read last."""
+        """The lanes that were notified since they were read last."""
         notified = []
         for document in documents:
             for lane in _lane(document["_id"]):
-                if self._heard.get(lane) != document.get("wokenAt"):
-                    self._heard[lane] = document.get("wokenAt")
+                if self._notifyd.get(lane) != document.get("wokenAt"):
+                    self._notifyd[lane] = document.get("wokenAt")
                     notified.append(lane)
         return notified
 

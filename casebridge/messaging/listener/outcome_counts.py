@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-from casebridge.messaging.listener.worker import SettledMessage
+from casebridge.messaging.queue.outcome import Outcome
 
 
 @dataclass
@@ -14,10 +14,10 @@ class OutcomeCounts:
     outcomes: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, outcome: SettledMessage) -> None:
+    def add(self, outcome: Outcome) -> None:
         status = outcome.status.value if outcome.status else "left"
         with self._lock:
-            self.outcomes[outcome.queue, outcome.institution, status, outcome.code or ""] += 1
+            self.outcomes[outcome.message.queue, outcome.message.institution, status, outcome.code or ""] += 1
 
     def take(self) -> Counter[tuple[str, str, str, str]]:
         """What was added since the last call."""

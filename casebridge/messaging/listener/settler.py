@@ -1,13 +1,17 @@
-"""Settles what the workers have handled, many messages at a time: the audit, then the cases, then each message's new state.
+"""Settles what the workers have handled, many messages at a time.
 
-The order never changes: audit first, because the audit may be written twice without harm and a state that nobody can account
-for may not exist; the message last, because whoever finds it settled takes its case for written. Whatever is ready is settled at
-once; under load more is ready, so each write is shared by more messages.
+The order never changes:
+
+1. The audit. It may be written twice without harm, and no state may exist that nobody can account for.
+2. The cases.
+3. Each message's new status. Whoever finds a message settled takes its case for written.
+
+Whatever is ready is settled at once. Under load more is ready, so each write is shared by more messages.
 """
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -19,30 +23,22 @@ from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database_faults import is_away
 from casebridge.defect import as_case_error, log_defect
-from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, RateLimitedError, TransientError
+from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, RateLimitedError
 from casebridge.institutions.pauses import Pauses
-from casebridge.messaging.flow.retry import RetryPolicy, Verdict
+from casebridge.messaging.flow.flow import Flow
+from casebridge.messaging.flow.retry import RetryPolicy
 from casebridge.messaging.listener import audit_entries
-from casebridge.messaging.listener.worker import AttemptResult, SettledMessage
+from casebridge.messaging.listener.worker import AttemptResult
 from casebridge.messaging.outbox.channels import ALERT
-from casebridge.messaging.outbox.effect import Announcer, Outcome
-from casebridge.messaging.outbox.pending_effects import PendingEffects
-from casebridge.messaging.queue.finished import Finished
+from casebridge.messaging.outbox.effect import Announcer
 from casebridge.messaging.queue.malformed_documents import unwritable
 from casebridge.messaging.queue.meldingq import MeldingQ
-from casebridge.messaging.queue.message import Failure, Message, MessageStatus, PendingEffect, moment_of
+from casebridge.messaging.queue.message import Message, MessageStatus, PendingEffect, moment_of
+from casebridge.messaging.queue.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 
 ALERT_FROM_ATTEMPT: Final = 3
-
-
-@dataclass(frozen=True)
-class Settled:
-    """What became of a batch, and what its messages owe now."""
-
-    outcomes: list[SettledMessage]
-    pending_effects: list[PendingEffects]
 
 
 class Settler:
@@ -68,70 +64,71 @@ class Settler:
         self._clock = clock
         self._relay_after = relay_after
 
-    def settle(self, batch: Sequence[AttemptResult]) -> Settled:
+    def settle(self, batch: Sequence[AttemptResult]) -> list[Outcome]:
         """Write down what became of these messages. Raises the driver's errors: then nothing of it may be known."""
         done = [attempt for attempt in batch if attempt.error is None]
-        failed = [(attempt, _Failed.of(attempt, self._retry, self._clock)) for attempt in batch if attempt.error]
+        failed = [
+            (attempt, self._retry.decide(attempt.message, attempt.step, attempt.error, self._clock.now()))
+            for attempt in batch
+            if attempt.error
+        ]
         entries: list[AuditEntry] = []
         for attempt in batch:
             entries += audit_entries.done(attempt.message, attempt.flow) if attempt.flow else []
-        entries += [audit_entries.failed(attempt.message, attempt.flow, what.failure) for attempt, what in failed]
+        entries += [audit_entries.failed(outcome, attempt.flow) for attempt, outcome in failed]
         self._audit.add(entries)
         crash_point("audit_written")
         _apply_to_cases(batch)
         crash_point("concluded")
-        settled = self._finish(done) if done else Settled([], [])
-        settled.outcomes.extend(self._fail(attempt, what) for attempt, what in failed)
-        return settled
+        finished = self._finish(done) if done else []
+        return [*finished, *(self._fail(attempt.flow, outcome) for attempt, outcome in failed)]
 
-    def settle_defective(self, attempt: AttemptResult, problem: BaseException) -> Settled:
-        """One message that could not be settled with what it came to: its attempt failed, and that is written with less.
+    def settle_defective(self, attempt: AttemptResult, problem: BaseException) -> Outcome:
+        """One message that could not be settled with its result: its attempt failed, and that is written with less.
 
-        What cannot be written is left out: the audit's entries, the case's mark, what announcers want told, the new
-        steps' results (a document has its limit). The message must not stay in nobody's hands, and people must hear of
-        it. Raises the driver's errors while the database is away.
+        What cannot be written is left out: the audit's entries, the case's mark, the announcers' effects, the new steps'
+        results (a document has its limit). The message must not stay held by nobody, and people must be alerted. Raises the
+        driver's errors while the database is away.
         """
-        message = attempt.message
-        failed = AttemptResult(message, attempt.flow, attempt.error or as_case_error(problem), "settle")
-        what = _Failed.of(failed, self._retry, self._clock)
-        self._attempt(lambda: self._audit.add(audit_entries.done(message, failed.flow) if failed.flow else []))
-        self._attempt(lambda: self._audit.add([audit_entries.failed(message, failed.flow, what.failure)]))
+        message, flow = attempt.message, attempt.flow
+        error = attempt.error or as_case_error(problem)
+        outcome = self._retry.decide(message, "settle", error, self._clock.now())
+        self._leave_out(lambda: self._audit.add(audit_entries.done(message, flow) if flow else []))
+        self._leave_out(lambda: self._audit.add([audit_entries.failed(outcome, flow)]))
         effects: list[PendingEffect] = []
-        if what.is_dead:
-            self._attempt(lambda: failed.flow.set_aside(message, what.error) if failed.flow else None)
-            outcome = Outcome(MessageStatus.DEAD, failed.step, what.failure)
-            self._attempt(lambda: effects.extend(self._owed(message, outcome)))
-        effects += self._alerts_owed(failed, what)
+        if outcome.is_dead:
+            self._leave_out(lambda: flow.set_aside(message, outcome.error or error) if flow else None)
+            self._leave_out(lambda: effects.extend(self._announced(outcome)))
+        alerts = self._alert_effects(outcome)
         try:
-            return Settled([self._write_failure(failed, what, effects)], [])
-        except BaseException as error:
-            if is_away(error):
+            return self._write_failure(replace(outcome, effects=(*effects, *alerts)))
+        except BaseException as worse:
+            if is_away(worse):
                 raise
-            log_defect(error)
+            log_defect(worse)
         message.steps = Message.from_document(message.stored).steps
         try:
-            return Settled([self._write_failure(failed, what, self._alerts_owed(failed, what))], [])
-        except BaseException as error:
-            if is_away(error):
+            return self._write_failure(replace(outcome, effects=tuple(alerts)))
+        except BaseException as worse:
+            if is_away(worse):
                 raise
-            log_defect(error)
-        return Settled([self._bury(failed)], [])
+            log_defect(worse)
+        return self._mark_dead(message)
 
-    def _bury(self, attempt: AttemptResult) -> SettledMessage:
-        """Its document does not even take that it failed: left to its lease it would be run for ever, and nobody told."""
-        message, error = attempt.message, unwritable()
+    def _mark_dead(self, message: Message) -> Outcome:
+        """Its document does not even take that it failed. Left to its lease it would be run for ever, and nobody alerted."""
+        error = unwritable()
         # Its code is not among the message's errors: no command finds it by that, as it would a message that is set aside.
-        self._alerts.owe(_alert(message, attempt.step, error, set_aside=False))
+        self._alerts.enqueue(_alert(message, "settle", error, set_aside=False))
         try:
-            self._queue.bury(message)
+            self._queue.mark_dead(message)
         except LeaseLostError:
-            _tell_lost(message)
-            return attempt.outcome(None)
-        return attempt.outcome(MessageStatus.DEAD, error.code)
+            return _lost(Outcome(message, None))
+        return self._retry.decide(message, "settle", error, self._clock.now())
 
     @staticmethod
-    def _attempt(write: Callable[[], None]) -> None:
-        """What a defective message's failure can do without."""
+    def _leave_out(write: Callable[[], None]) -> None:
+        """Try a write that the failure of a defective message can do without."""
         try:
             write()
         except BaseException as error:
@@ -139,112 +136,74 @@ class Settler:
                 raise
             log_defect(error)
 
-    def _finish(self, batch: Sequence[AttemptResult]) -> Settled:
-        outcome = Outcome(MessageStatus.PROCESSED, "finished")
-        finished = [
-            Finished(
-                attempt.message,
-                self._owed(attempt.message, outcome),
-                attempt.flow.dropped_results if attempt.flow else (),
-            )
-            for attempt in batch
-        ]
-        moved = self._queue.finish(finished, self._relay_after)
+    def _finish(self, batch: Sequence[AttemptResult]) -> list[Outcome]:
+        flows = {attempt.message.key: attempt.flow for attempt in batch}
+        outcomes = []
         for attempt in batch:
-            if attempt.message.key in moved.lost:
-                _tell_lost(attempt.message)
-                if attempt.flow:
-                    attempt.flow.on_lease_lost(attempt.message)
-        return Settled(
-            [
-                attempt.outcome(None if attempt.message.key in moved.lost else MessageStatus.PROCESSED)
-                for attempt in batch
-            ],
-            moved.pending_effects,
-        )
+            dropped = attempt.flow.dropped_results if attempt.flow else ()
+            outcome = Outcome(attempt.message, MessageStatus.PROCESSED, dropped_results=dropped)
+            outcomes.append(replace(outcome, effects=self._announced(outcome)))
+        settled = self._queue.finish(outcomes, self._relay_after)
+        for outcome in settled:
+            if outcome.status is None:
+                _lost(outcome)
+                if flow := flows[outcome.message.key]:
+                    flow.on_lease_lost(outcome.message)
+        return settled
 
-    def _fail(self, attempt: AttemptResult, what: "_Failed") -> SettledMessage:
-        message = attempt.message
-        if isinstance(what.error, AuthBrokenError):
-            self._stop_institution(message, attempt.step, what.error)
-        effects: list[PendingEffect] = []
-        if what.is_dead:
-            if attempt.flow:
-                attempt.flow.set_aside(message, what.error)
-            effects += self._owed(message, Outcome(MessageStatus.DEAD, attempt.step, what.failure))
-        effects += self._alerts_owed(attempt, what)
-        return self._write_failure(attempt, what, effects)
+    def _fail(self, flow: Flow | None, outcome: Outcome) -> Outcome:
+        if isinstance(outcome.error, AuthBrokenError):
+            self._pause_institution(outcome.message, outcome.step, outcome.error)
+        effects: tuple[PendingEffect, ...] = ()
+        if outcome.is_dead:
+            if flow and outcome.error:
+                flow.set_aside(outcome.message, outcome.error)
+            effects = self._announced(outcome)
+        return self._write_failure(replace(outcome, effects=(*effects, *self._alert_effects(outcome))))
 
-    def _alerts_owed(self, attempt: AttemptResult, what: "_Failed") -> list[PendingEffect]:
-        message, error = attempt.message, what.error
-        if _is_overdue(message, what, self._retry.overdue):
-            error = _for_long(error)
-        elif not what.is_dead and not (what.verdict.counts and message.attempts == ALERT_FROM_ATTEMPT):
+    def _alert_effects(self, outcome: Outcome) -> list[PendingEffect]:
+        """The alert of a failed attempt, if people are to be alerted: when it is dead, at the third failure, or overdue."""
+        message, error = outcome.message, outcome.error
+        if error is None:
             return []
-        return [PendingEffect.of(message, ALERT, _alert(message, attempt.step, error, set_aside=what.is_dead).body())]
+        if is_overdue(outcome, self._retry.overdue):
+            error = _for_long(error)
+        elif not outcome.is_dead and not (outcome.is_charged and message.attempts == ALERT_FROM_ATTEMPT):
+            return []
+        alert = _alert(message, outcome.step, error, set_aside=outcome.is_dead)
+        return [PendingEffect.of(message, ALERT, alert.body())]
 
-    def _write_failure(
-        self, attempt: AttemptResult, what: "_Failed", effects: Sequence[PendingEffect]
-    ) -> SettledMessage:
-        message, verdict = attempt.message, what.verdict
+    def _write_failure(self, outcome: Outcome) -> Outcome:
         try:
-            self._queue.fail(message, verdict.status, verdict.due_at, what.failure, effects, counts=verdict.counts)
+            self._queue.fail(outcome)
         except LeaseLostError:
-            _tell_lost(message)
-            return attempt.outcome(None)
+            return _lost(outcome)
         crash_point("settled")
-        logger.info(
-            "case %s: %s failed with %s, now %s",
-            message.told_id, attempt.step, what.error.code, verdict.status.value,
-        )  # fmt: skip
-        return attempt.outcome(verdict.status, what.error.code, verdict.due_at)
+        status = outcome.status.value if outcome.status else ""
+        logger.info("case %s: %s failed with %s, now %s", outcome.message.told_id, outcome.step, outcome.code, status)
+        return outcome
 
-    def _stop_institution(self, message: Message, step: str, error: AuthBrokenError) -> None:
+    def _pause_institution(self, message: Message, step: str, error: AuthBrokenError) -> None:
         # The alert first: a pause without an alert would be silence, an alert without a pause is repeated and folded.
-        self._alerts.owe(_alert(message, step, error))
+        self._alerts.enqueue(_alert(message, step, error))
         if self._pauses.pause(message.institution, message.exam_system, error):
             logger.warning("%s is paused: %s", message.institution, error.code)
 
-    def _owed(self, message: Message, outcome: Outcome) -> list[PendingEffect]:
-        return [effect for announcer in self._announcers for effect in announcer(message, outcome)]
+    def _announced(self, outcome: Outcome) -> tuple[PendingEffect, ...]:
+        return tuple(effect for announcer in self._announcers for effect in announcer(outcome.message, outcome))
 
 
-@dataclass(frozen=True)
-class _Failed:
-    """What is decided of a failed attempt, before anything of it is written."""
-
-    error: CaseError
-    failure: Failure
-    verdict: Verdict
-
-    @property
-    def is_dead(self) -> bool:
-        return self.verdict.status is MessageStatus.DEAD
-
-    @classmethod
-    def of(cls, attempt: AttemptResult, retry: RetryPolicy, clock: Clock) -> "_Failed":
-        error, message, now = attempt.error, attempt.message, clock.now()
-        if error is None:
-            raise ValueError("only a failed attempt has a failure")
-        verdict = retry.decide(error, message.attempts, now)
-        if verdict.status is MessageStatus.DEAD and isinstance(error, TransientError):
-            error = _given_up(error, message.attempts)
-        failure = Failure(
-            now, message.attempts, attempt.step, error.category.value, error.code, error.cause, error.next_action
-        )
-        return cls(error, failure, verdict)
-
-
-def _is_overdue(message: Message, what: "_Failed", overdue: timedelta) -> bool:
+def is_overdue(outcome: Outcome, overdue: timedelta) -> bool:
     """Whether a message that is asked to wait, again, has waited for too long: once for each such time."""
+    message, failure = outcome.message, outcome.failure
     last = message.errors[-1] if message.errors else {}
-    if not isinstance(what.error, RateLimitedError) or last.get("category") != what.error.category.value:
+    if failure is None or not isinstance(outcome.error, RateLimitedError):
         return False
-    told = moment_of(last, "at")
-    if told is None:
+    before = moment_of(last, "at")
+    if before is None or last.get("category") != failure.category:
         return False
-    waited, before = what.failure.at - message.enqueued_at, told - message.enqueued_at
-    return bool(waited // overdue > before // overdue)
+    waited, waited_before = failure.at - message.enqueued_at, before - message.enqueued_at
+    return bool(waited // overdue > waited_before // overdue)
 
 
 def _for_long(error: CaseError) -> CaseError:
@@ -276,11 +235,7 @@ def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = F
     )
 
 
-def _given_up(error: TransientError, attempts: int) -> TransientError:
-    """The same failure, which nobody tries again by itself from now on: that changes what is to be done."""
-    next_action = f"{error.next_action} The message has had its {attempts} attempts: replay it when the cause is gone."
-    return TransientError(error.code, error.cause, next_action, system=error.system)
-
-
-def _tell_lost(message: Message) -> None:
-    logger.warning("case %s: another worker has taken over", message.told_id)
+def _lost(outcome: Outcome) -> Outcome:
+    """The outcome of a message that another worker holds by now."""
+    logger.warning("case %s: another worker has taken over", outcome.message.told_id)
+    return replace(outcome, status=None, due_at=None)

@@ -1,60 +1,38 @@
-"""One worker's work on one claimed message: run the flow, and say what came of it.
+"""A worker runs the flow of one claimed message, and hands the result over.
 
-The outcome is written down by the settler (`settler`), together with those of other messages.
+The settler writes it down, together with the results of other messages (`settler`).
 """
 
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from casebridge.clock import Clock
 from casebridge.database_faults import is_away
 from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import CaseError, LeaseLostError, PermanentError
 from casebridge.messaging.flow.flow import Flow, StepFailedError, run_steps
-from casebridge.messaging.queue.malformed_documents import STEP, unreadable
+from casebridge.messaging.queue.malformed_documents import STEP
 from casebridge.messaging.queue.meldingq import MeldingQ
-from casebridge.messaging.queue.message import Message, MessageStatus
+from casebridge.messaging.queue.message import Message
+from casebridge.messaging.queue.outcome import FINISHED
+from casebridge.messaging.queue.unreadable import unreadable
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SettledMessage:
-    """What became of one claimed message, for counting."""
-
-    key: str
-    queue: str
-    institution: str
-    status: MessageStatus | None
-    """`None`: the lease was lost, or the database was away; somebody else will finish it."""
-    code: str | None = None
-    due_at: datetime | None = None
-    """When it is to be tried again."""
-    exam_system: str | None = None
-
-
-@dataclass(frozen=True)
 class AttemptResult:
-    """A message whose steps were run, and the error that stopped them, if one did. It is still ours and not yet settled.
+    """A message whose steps were run, and the error that stopped them, if one did. It is still held and not yet settled.
 
-    `given_back`: the database did not take what the steps had to write. That is no attempt, and what was done is done again.
+    `given_back`: the database did not take what the steps had to write. That is no attempt, and the step is run again.
     """
 
     message: Message
     flow: Flow | None
     error: CaseError | None = None
-    step: str = "finished"
+    step: str = FINISHED
     given_back: bool = False
-
-    def outcome(
-        self, status: MessageStatus | None, code: str | None = None, due_at: datetime | None = None
-    ) -> SettledMessage:
-        message = self.message
-        return SettledMessage(
-            message.key, message.queue, message.institution, status, code, due_at, message.exam_system
-        )
 
 
 class Worker:
@@ -94,7 +72,7 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
             if not is_away(error):
                 return AttemptResult(message, flow, as_case_error(error), "handle")
-            # What was written down stays in the message; whoever claims it later resumes there.
+            # What was written down stays in the message; the next claim goes on there.
             logger.warning("case %s: the database is away (%s)", message.told_id, type(error).__name__)
             return AttemptResult(message, flow, given_back=True)
         return None

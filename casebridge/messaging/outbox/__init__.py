@@ -1,1 +1,1 @@
-"""What is owed to the outside: written with a change of state, delivered afterwards."""
+"""The outbox: effects for the outside are written together with a change of state, and delivered afterwards."""

@@ -25,7 +25,7 @@ class AlertEffects:
 
     def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
         for effect in effects:
-            self._alerts.owe(Alert.from_body(effect["body"]))
+            self._alerts.enqueue(Alert.from_body(effect["body"]))
         return {}
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from casebridge.clock import Clock
 from casebridge.messaging.outbox.channels import LOG_INDEX
-from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.queue.message import Message, MessageStatus, PendingEffect
+from casebridge.messaging.queue.outcome import Outcome
 
 
 class OutcomeIndex:

@@ -1,7 +1,7 @@
-"""The effects that settled messages owe: held by one relay at a time, struck out when delivered.
+"""Pending effects of messages: held by one relay at a time, removed when they are delivered.
 
-They stand in the message's own document, live (an alert of a failed or dead message) or processed. What they are and how they
-are delivered is the business of `effects` and `relay`.
+They stand in the message's own document: in the live one (an alert of a failed or dead message) or in the processed one. Which
+effects there are is decided by announcers (`effect`); how they are delivered, in `relay`.
 """
 
 import logging
@@ -24,18 +24,18 @@ from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
 logger = logging.getLogger(__name__)
 
-DEBT_FIELDS: Final = dict.fromkeys(
+PENDING_FIELDS: Final = dict.fromkeys(
     ("effects", "relay", "status", "finishedAt", "enqueuedAt", "correlationId", "institution", "orgId", "queue"), 1
 )
 """Not its payload and origin, which may be a megabyte each."""
 
 Effect = Mapping[str, Any]
-"""An owed effect as it stands in the document: `id`, `kind`, `body`."""
+"""A pending effect as it stands in the document: `id`, `kind`, `body`."""
 
 
 @dataclass(frozen=True)
 class PendingEffects:
-    """What one message owes. `since` is when it was settled, as far as its document tells."""
+    """The pending effects of one message. `since` is when it was settled, as far as its document tells."""
 
     key: str
     correlation_id: str
@@ -43,11 +43,11 @@ class PendingEffects:
     effects: tuple[Effect, ...]
     processed: bool
     held_until: float
-    """Until when it is this relay's, on the process's monotonic clock; another may deliver it after that."""
+    """Until when this relay holds them, on the process's monotonic clock; another may deliver them after that."""
     institution: str = UNKNOWN
     org_id: str = UNKNOWN
     queue: str = UNKNOWN
-    """Whose it is, for people who must hear that an effect cannot be delivered."""
+    """Whose message it is, for the alert that an effect cannot be delivered."""
 
     @property
     def is_held(self) -> bool:
@@ -65,17 +65,17 @@ class PendingEffects:
 
 
 class PendingEffectStore:
-    """Reads and strikes out owed effects in both collections of the queue."""
+    """Reads and removes pending effects in both collections of the queue."""
 
     def __init__(self, database: Database, clock: Clock, served: ServedEnvironment = EVERY_ENVIRONMENT) -> None:
-        """Only what the environment that is `served` owes is claimed."""
+        """Only effects of the environment that is `served` are claimed."""
         self._served = served.selection()
         self._messages = database.messages
         self._processed = database.processed_messages
         self._clock = clock
 
     def claim(self, limit: int, hold: timedelta) -> list[PendingEffects]:
-        """Debts that no relay works on, held from other relays for `hold`."""
+        """Pending effects that no relay works on, held from other relays for `hold`."""
         held_until = time.monotonic() + hold.total_seconds()
         live = self._claim(self._messages, limit, hold)
         moved = self._move_processed([row for row in live if row.get("status") == MessageStatus.PROCESSED.value])
@@ -84,8 +84,8 @@ class PendingEffectStore:
             PendingEffects.of(row, held_until, processed=True) for row in processed
         ]
 
-    def hasten(self) -> None:
-        """What is due so far ahead as no release sets it would never be delivered: it is due now."""
+    def make_far_ones_due(self) -> None:
+        """Effects that are due later than any release sets would never be delivered: they are due now."""
         now = self._clock.now()
         for collection in (self._messages, self._processed):
             far = {"effectsDueAt": {"$gt": now + FAR_AHEAD}, **self._served}
@@ -108,8 +108,8 @@ class PendingEffectStore:
             if is_away(error):
                 raise
             full = self._claim_singly(collection, keys, now, held, token)
-        rows = list(collection.find({"_id": {"$in": keys}, "relay": token}, DEBT_FIELDS))
-        rows += collection.find({"_id": {"$in": full}}, DEBT_FIELDS) if full else []
+        rows = list(collection.find({"_id": {"$in": keys}, "relay": token}, PENDING_FIELDS))
+        rows += collection.find({"_id": {"$in": full}}, PENDING_FIELDS) if full else []
         for row in rows:
             if not isinstance(row.get("effects", []), list) or not all(is_effect(effect) for effect in _listed(row)):
                 try:
@@ -124,7 +124,7 @@ class PendingEffectStore:
     def _claim_singly(
         collection: Collection[Document], keys: Sequence[Any], now: datetime, held: Document, token: str
     ) -> list[Any]:
-        """One of these takes no token, since it is full: it is held by its time alone. Returns the keys of such."""
+        """One by one. A document that is too full for a token is held by its time alone: the keys of such are returned."""
         full = []
         for key in keys:
             due = {"_id": {"$eq": key}, "effectsDueAt": {"$lte": now}}
@@ -138,7 +138,7 @@ class PendingEffectStore:
         return full
 
     def _set_odd_aside(self, collection: Collection[Document], row: Document) -> None:
-        """What no release of ours owes cannot be delivered, and must not be in the way of what can."""
+        """What no release of ours has written cannot be delivered, and must not hold up what can."""
         was = row.get("effects")
         odd = [effect for effect in _listed(row) if not is_effect(effect)]
         if not isinstance(row.get("effects"), list):
@@ -151,7 +151,7 @@ class PendingEffectStore:
         )
 
     def _move_processed(self, rows: list[Document]) -> list[Document]:
-        """Earlier versions left processed messages in the live collection until they owed nothing."""
+        """Earlier versions left processed messages in the live collection while they had pending effects."""
         for row in rows:
             whole = self._messages.find_one({"_id": row["_id"]})
             if whole is not None:
@@ -159,18 +159,18 @@ class PendingEffectStore:
                 self._messages.delete_one({"_id": row["_id"]})
         return rows
 
-    def strike_out(
+    def acknowledge(
         self,
         pending: PendingEffects,
-        still_owed: frozenset[str],
+        still_pending: frozenset[str],
         retry_at: datetime,
         undeliverable: Sequence[Effect] = (),
     ) -> None:
-        """Strike out what was delivered. `still_owed` are the ids of the rest, which is tried again at `retry_at`.
+        """Remove what was delivered. `still_pending` are the ids of the rest, which is tried again at `retry_at`.
 
-        `undeliverable` is what no channel can ever take: it is owed no more, and stays in sight in the message's `undelivered`.
+        `undeliverable` is what no channel can ever take: it is removed, too, and kept in the message's `undelivered`.
         """
-        gone = [effect["id"] for effect in pending.effects if effect["id"] not in still_owed]
+        gone = [effect["id"] for effect in pending.effects if effect["id"] not in still_pending]
         aside: Document = {}
         marked: Document = {}
         if undeliverable:
@@ -178,7 +178,7 @@ class PendingEffectStore:
             marked = {"undeliveredAt": self._clock.now()}
         collection = self._processed if pending.processed else self._messages
         change: Document
-        if still_owed:
+        if still_pending:
             change = {"$pull": {"effects": {"id": {"$in": gone}}}, "$set": {"effectsDueAt": retry_at, **marked}}
             collection.update_one({"_id": pending.key}, {**change, **aside})
         elif pending.processed:
@@ -186,7 +186,7 @@ class PendingEffectStore:
             change = {"$set": {"effects": [], **marked}, "$unset": {"effectsDueAt": "", "relay": ""}}
             collection.update_one({"_id": pending.key}, {**change, **aside})
         else:
-            # A live message may owe something new by now: only one that owes nothing is at rest.
+            # A live message may have a new effect by now: only one without any is at rest.
             change = {"$pull": {"effects": {"id": {"$in": gone}}}, **({"$set": marked} if marked else {})}
             collection.update_one({"_id": pending.key}, {**change, **aside})
             at_rest = {"_id": pending.key, "effects": {"$size": 0}}

@@ -1,4 +1,4 @@
-"""What is owed to a topic of Kafka: the body of an effect of kind `kafka`. Publishing it is in `resources.kafka`."""
+"""A record for a topic of Kafka: the body of an effect of kind `kafka`. It is published in `resources.kafka`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,8 +25,8 @@ class Publication:
     value: Personal[bytes | None] = field(repr=False)
     headers: Personal[tuple[tuple[str, bytes | None], ...]] = field(default=(), repr=False)
 
-    def owed_by(self, message: Message) -> PendingEffect:
-        """Owed for this claim of the message; its id also travels in a header, in place of one of that name that was there."""
+    def effect_of(self, message: Message) -> PendingEffect:
+        """The effect of this claim of the message. Its id also stands in a header, in place of any of that name."""
         effect_id = PendingEffect.id_of(message, KAFKA)
         headers = [(name, value) for name, value in self.headers if name.lower() != EFFECT_ID]
         body = {

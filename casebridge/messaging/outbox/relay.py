@@ -1,7 +1,7 @@
-"""Delivers what settled messages owe, kind by kind, and the folded alerts.
+"""Delivers the pending effects of messages, kind by kind, and the folded alerts.
 
-An effect is struck out only after it was delivered, so a crash may deliver it again with the same id, and never loses it. A
-channel that is away costs nothing but the wait of its own effects.
+An effect is removed only after it was delivered. So a crash may deliver it again with the same id, and never loses it. A channel
+that is away delays its own effects only.
 """
 
 import logging
@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 
 GROUP: Final = 100
 AT_ONCE: Final = 20
-"""Debts read at once: each may hold a record of Kafka."""
+"""Messages whose effects are read at once: each may hold a record of Kafka."""
 ALERTS_AT_ONCE: Final = 5
-HASTEN_SECONDS: Final = 60.0
+FAR_ONES_SECONDS: Final = 60.0
 """How often it is seen to that nothing is due so far ahead that it would never be delivered."""
 DEFECTS: Final = 3
 """So often a channel may break on one effect before that is set aside."""
@@ -43,7 +43,7 @@ class Relay:
 
     def __init__(
         self,
-        owed: PendingEffectStore,
+        store: PendingEffectStore,
         channels: Mapping[str, EffectChannel],
         alerts: AlertOutbox,
         blacklist: Blacklist,
@@ -55,7 +55,7 @@ class Relay:
         retry: timedelta,
     ) -> None:
         """`channels` deliver effects by kind; one of an unknown kind waits for a version that knows it."""
-        self._store = owed
+        self._store = store
         self._channels = channels
         self._alerts = alerts
         self._blacklist = blacklist
@@ -65,39 +65,39 @@ class Relay:
         self._hold = hold
         self._retry = retry
         self._delivered: set[str] = set()
-        """Ids of effects that are delivered and not struck out, because the database was away."""
+        """Ids of effects that are delivered and not removed, because the database was away."""
         self._defects: Counter[str] = Counter()
         self._away_until: dict[str, float] = {}
-        self._hastened_at = float("-inf")
-        self._told: dict[str, tuple[str, Document]] = {}
-        """Alerts that are sent or muted and not settled, for the same reason: their last state, and as they were told."""
+        self._far_ones_at = float("-inf")
+        self._sent: dict[str, tuple[str, Document]] = {}
+        """Alerts that are sent or muted and not settled, for the same reason: their last state, and what was sent."""
 
     def deliver_left_behind(self) -> int:
-        """Deliver what other processes left, or what a channel could not take; return how many messages owed something."""
-        owing = 0
-        self._hasten()
-        while owing < GROUP:
+        """Deliver what other processes left, or what a channel could not take; return how many messages had effects."""
+        found = 0
+        self._make_far_ones_due()
+        while found < GROUP:
             batch = self._store.claim(AT_ONCE, self._hold)
             for pending in batch:
                 self.deliver(pending)
-            owing += len(batch)
+            found += len(batch)
             if len(batch) < AT_ONCE:
                 break
-        return owing
+        return found
 
-    def _hasten(self) -> None:
-        """Now and then only: it mends what a hand or another program stored, and costs three writes."""
-        if time.monotonic() - self._hastened_at < HASTEN_SECONDS:
+    def _make_far_ones_due(self) -> None:
+        """Now and then only: it corrects what a person or another program stored, and costs three writes."""
+        if time.monotonic() - self._far_ones_at < FAR_ONES_SECONDS:
             return
-        self._store.hasten()
-        self._alerts.hasten()
-        self._hastened_at = time.monotonic()
+        self._store.make_far_ones_due()
+        self._alerts.make_far_ones_due()
+        self._far_ones_at = time.monotonic()
 
     def deliver(self, pending: PendingEffects) -> None:
-        """Deliver what one message owes, and strike it out before anything else is delivered. Raises while the database is away.
+        """Deliver the effects of one message, and remove them before any other is delivered. Raises while the database is away.
 
-        So a process that dies leaves at most one message's effects in doubt. One that was frozen for longer than it holds the
-        pending effects leaves them to the relay that has it by now.
+        So a process that dies leaves at most one message's effects in doubt. A process that was frozen for longer than it holds
+        them leaves them to the relay that holds them by now.
         """
         if not pending.is_held:
             return
@@ -106,24 +106,24 @@ class Relay:
         except BaseException as error:
             if is_away(error):
                 raise
-            log_defect(error)  # it is owed still; the others must not wait for it
+            log_defect(error)  # its effects stay pending; the others must not wait for them
 
     def _deliver(self, pending: PendingEffects) -> None:
         undeliverable: list[Effect] = []
-        still_owed: set[str] = set()
+        still_pending: set[str] = set()
         for effect in pending.effects:
             try:
                 if not self._is_settled(pending, effect):
-                    still_owed.add(effect["id"])
+                    still_pending.add(effect["id"])
             except PermanentError as error:
-                self._tell_undeliverable(pending, effect, error)
+                self._alert_undeliverable(pending, effect, error)
                 undeliverable.append(effect)
         crash_point("effect_delivered")
-        self._store.strike_out(pending, frozenset(still_owed), self._clock.now() + self._retry, undeliverable)
+        self._store.acknowledge(pending, frozenset(still_pending), self._clock.now() + self._retry, undeliverable)
         self._delivered.difference_update(effect["id"] for effect in pending.effects)
 
     def _is_settled(self, pending: PendingEffects, effect: Effect) -> bool:
-        """Deliver one effect, unless this process has done so and could not strike it out; whether nothing is owed any more.
+        """Deliver one effect, unless this process has done so and could not remove it; whether it is pending no longer.
 
         Raises `PermanentError` if it can never be delivered.
         """
@@ -153,7 +153,7 @@ class Relay:
         return self._given_up(pending, effect)
 
     def _met_a_defect(self, effect: Effect, error: BaseException) -> bool:
-        """Of the channel with this effect: tried a few times, alone. Raises `PermanentError` in the end."""
+        """The channel broke on this effect: it is tried a few times. Raises `PermanentError` in the end."""
         log_defect(error)
         self._defects[effect["id"]] += 1
         if self._defects[effect["id"]] < DEFECTS:
@@ -161,14 +161,14 @@ class Relay:
         del self._defects[effect["id"]]
         raise PermanentError(
             "casebridge.effect_undeliverable",
-            f"What is owed to the outside ({effect['kind']}) cannot be delivered: {type(error).__name__}.",
+            f"An effect for the outside ({effect['kind']}) cannot be delivered: {type(error).__name__}.",
             "Report it with the case id: it stands in the message's field undelivered, and the case itself goes on.",
         )
 
-    def _tell_undeliverable(self, pending: PendingEffects, effect: Effect, error: PermanentError) -> None:
-        """Log and alert, before it is struck out."""
+    def _alert_undeliverable(self, pending: PendingEffects, effect: Effect, error: PermanentError) -> None:
+        """Log and alert, before it is removed."""
         logger.warning("case %s: %s is set aside: %s", told_id(pending.correlation_id), effect["kind"], error.code)
-        self._alerts.owe(
+        self._alerts.enqueue(
             Alert.of(
                 error,
                 institution=pending.institution,
@@ -184,10 +184,10 @@ class Relay:
         return channel is not None and channel.may_be_given_up and self._clock.now() - pending.since > self._give_up
 
     def send_alerts(self) -> int:
-        """Send the folded alerts that are due; return how many people were told."""
+        """Send the folded alerts that are due; return how many were sent."""
         if self._alert_channel is None:
             return 0
-        self._hasten()
+        self._make_far_ones_due()
         held_until = time.monotonic() + self._hold.total_seconds()
         due = self._alerts.claim(ALERTS_AT_ONCE, self._hold)
         rows = self._blacklist.rows() if due else []
@@ -205,10 +205,10 @@ class Relay:
         return sent
 
     def _send(self, alert: Document, rows: list[Document]) -> bool:
-        """Send one alert unless it is muted or was sent before; whether people were told."""
+        """Send one alert unless it is muted or was sent before; whether it was sent now."""
         name = f"{alert['_id']} {alert.get('openedAt')}"
         sent = False
-        if name not in self._told:
+        if name not in self._sent:
             is_muted = muted_by(alert, rows, self._clock.now())
             try:
                 if not is_muted and self._alert_channel is not None:
@@ -218,8 +218,8 @@ class Relay:
                 logger.warning("alert for %s not sent: %s", alert.get("institution"), error.code)
                 self._alerts.postpone(alert, error.retry_after or self._retry)
                 return False
-            self._told[name] = ("muted" if is_muted else "sent"), alert
-        state, told = self._told[name]
-        self._alerts.settle({**told, "relay": alert["relay"]}, state)
-        del self._told[name]
+            self._sent[name] = ("muted" if is_muted else "sent"), alert
+        state, as_sent = self._sent[name]
+        self._alerts.settle({**as_sent, "relay": alert["relay"]}, state)
+        del self._sent[name]
         return sent

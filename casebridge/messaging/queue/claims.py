@@ -1,83 +1,60 @@
 """Claims: taking due messages for a worker, oldest first, one a case; and the leases of what was taken.
 
-A fresh claim charges an attempt. Taking over a message whose worker was lost costs none: it had not failed, and most of
-what a process has in hand when it dies was only waiting there. Whatever was lost twice in a row is run alone
-(`Message.isolated`), and only what is lost while it was alone is charged (`begin_isolated`): so a message that kills its
-process uses up its own attempts and nobody else's, and no claim costs a write more.
+A message is *due* when `dueAt` has passed. For a waiting message that is the time of its next attempt; for one in work it is the
+end of its lease. So one claim takes new, retried and abandoned messages alike.
+
+What a claim costs:
+
+- A fresh claim charges an attempt.
+- Taking over a message whose worker was lost costs none. Most of what a process holds when it dies was only waiting there.
+- A message that was lost twice in a row is run alone (`Message.isolated`). It is charged when it was lost alone before
+  (`begin_isolated`). So a message that kills its process uses up its own attempts and nobody else's.
 """
 
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from casebridge.clock import Clock, is_far_ahead
+from casebridge.clock import is_far_ahead
 from casebridge.crash_points import crash_point
-from casebridge.database import Database, Document
+from casebridge.database import Document
 from casebridge.database_faults import is_away
 from casebridge.errors import LeaseLostError
+from casebridge.messaging.queue.lane_scan import LaneScan
 from casebridge.messaging.queue.lanes import Lane
-from casebridge.messaging.queue.malformed_documents import CLAIM_FIELDS, MalformedDocuments
-from casebridge.messaging.queue.message import LONG_AGO, UNFINISHED, Message, MessageStatus, is_text, moment_of
+from casebridge.messaging.queue.malformed_documents import CLAIM_FIELDS
+from casebridge.messaging.queue.message import LONG_AGO, Message, MessageStatus, is_text, moment_of
+from casebridge.messaging.queue.storage import QueueStorage
+from casebridge.messaging.queue.transitions import Action, source, sources, target
 
 BLOCKED_WAIT: Final = timedelta(seconds=1)
+UNKNOWN_WAIT: Final = timedelta(seconds=5)
 ISOLATED_FROM: Final = 2
 """So often in a row a message is taken over before it is run alone: a kill of its worker is most often no fault of any
 message."""
 
 
-@dataclass
-class LaneScan:
-    """How far one process looks into a lane: the oldest messages first, without reading the whole crowd behind them.
+class Claims(QueueStorage):
+    """Part of `MeldingQ`."""
 
-    Some servers read all that matches before they sort; a bound on `dueAt` keeps what matches near to what is wanted.
-    """
+    def claim(self, owner: str, limit: int, scans: Sequence[LaneScan] | None = None) -> list[Message]:
+        """Take up to `limit` due messages for `owner`, oldest first, one a case.
 
-    lane: Lane
-    front: datetime | None = None
-    reach: timedelta = timedelta(seconds=1)
-    seen: int = 0
-    """How many due messages the last look found."""
-    drained: bool = False
-    """Whether it found fewer than were wanted: nothing more is due."""
+        `scans` are the lanes to serve. Each has the same share of `limit`. Without them all lanes are served.
 
-    def until(self, now: datetime) -> datetime:
-        return now if self.front is None else min(now, self.front + self.reach)
-
-    def found(self, documents: Sequence[Document], wanted: int) -> None:
-        """Learn from what was found how far to look the next time."""
-        self.seen, self.drained = len(documents), len(documents) < wanted
-        if self.drained:
-            self.front = None
-            return
-        times = [moment for document in documents if (moment := moment_of(document, "dueAt")) is not None]
-        if not times:
-            self.front = None
-            return
-        self.front = times[-1]
-        self.reach = max((times[-1] - times[0]) * 2, self.reach / 4, timedelta(milliseconds=1))
-
-
-class Claims:
-    """Part of `MeldingQ`. Thread-safe; holds no state but the collections and the clock."""
-
-    def __init__(
-        self, database: Database, clock: Clock, lease: timedelta, notify: Callable[[Iterable[Lane]], None]
-    ) -> None:
-        """`notify` is told of lanes into which a message was put."""
-        self._messages = database.messages
-        self._processed = database.processed_messages
-        self._malformed = MalformedDocuments(database, clock, lambda document: notify([Lane.of(document)]))
-        self._clock = clock
-        self._lease = lease
-
-    def claim(self, owner: str, limit: int, scans: Sequence[LaneScan]) -> list[Message]:
-        """Take up to `limit` due messages of these lanes for `owner`; each lane has the same share of it."""
+        1. Find what is due in each lane, by index.
+        2. Set aside what no worker can read, and correct what can be corrected (`malformed_documents`).
+        3. Leave out messages behind an earlier one of their case.
+        4. Write owner, lease and a token into the rest, with one `update_many` for each way of charging the attempt.
+        5. Read back what bears the token: another worker may have been faster.
+        """
+        if scans is None:
+            scans = [LaneScan(lane) for lane in sorted(self.lanes.search(), key=str)]
         held_until, now = time.monotonic() + self._lease.total_seconds(), self._clock.now()
         due: list[Document] = []
         for place, scan in enumerate(scans):
@@ -96,7 +73,7 @@ class Claims:
             found = list(self._messages.find(selection, CLAIM_FIELDS).sort("dueAt", 1).limit(wanted))
             if len(found) == wanted or until == now:
                 break
-            scan.reach *= 4
+            scan.span *= 4
         scan.found(found, wanted)
         return found
 
@@ -110,7 +87,7 @@ class Claims:
         of_others = [key for key, whose in lost.items() if whose != owner]
         ours = [key for key, whose in lost.items() if whose == owner]
         claim = {
-            "status": MessageStatus.PROCESSING.value,
+            "status": target(Action.CLAIM),
             "owner": owner,
             "claim": token,
             "startedAt": now,
@@ -153,7 +130,7 @@ class Claims:
                     self._malformed.set_aside({"_id": key, "dueAt": {"$lte": now}}, ["some field"])
 
     def begin_isolated(self, message: Message) -> None:
-        """Called before a message is run with nothing beside it: charge the attempt if it was lost the last time, too.
+        """Before a message is run with nothing beside it: charge the attempt if it was lost while alone the last time, too.
 
         Raises `LeaseLostError`.
         """
@@ -168,13 +145,13 @@ class Claims:
         message.attempts = message.stored["attempts"] = attempts
 
     def _first_of_each_case(self, due: list[Document], now: datetime) -> list[Document]:
-        """The due messages that no earlier unfinished message of their case holds back; the others look again later."""
+        """The due messages that no earlier unfinished message of their case holds back; the others are made due later."""
         if not due:
             return []
         siblings = self._messages.find(
             {
                 "orderingKey": {"$in": list({document["orderingKey"] for document in due})},
-                "status": {"$in": [status.value for status in UNFINISHED]},
+                "status": {"$in": sources(Action.CLAIM)},
             },
             {"orderingKey": 1, "enqueuedAt": 1, "dueAt": 1, "status": 1},
         )
@@ -194,10 +171,11 @@ class Claims:
         return free
 
     def _put_behind(self, blocked: list[Document], first: Mapping[str, Document], now: datetime) -> None:
-        """Let blocked messages wait, so that they do not crowd the front of the queue.
+        """Let blocked messages wait, so that claims do not find them again and again.
 
-        One in work may be done in a moment, whatever its lease; one that waits for its next attempt is waited for. One that is
-        due only far ahead is soon adopted (`MalformedDocuments`).
+        - Behind a message in work: for a moment. It may be done soon, whatever its lease.
+        - Behind a message that waits for its next attempt: until then.
+        - Behind a message that is due far ahead: for a moment, because that time is soon corrected (`MalformedDocuments`).
         """
         for document in blocked:
             until = now + BLOCKED_WAIT
@@ -210,20 +188,8 @@ class Claims:
                 {"$set": {"dueAt": until}},
             )
 
-    def without_resurrected(self, claimed: list[Document]) -> list[Document]:
-        """Drop messages that were finished before: a slow source may write a copy after the original has moved on."""
-        finished = {
-            document["_id"]
-            for document in self._processed.find(
-                {"_id": {"$in": [document["_id"] for document in claimed]}}, {"_id": 1}
-            )
-        }
-        if finished:
-            self._messages.delete_many({"_id": {"$in": list(finished)}})
-        return [document for document in claimed if document["_id"] not in finished]
-
     def keep(self, owner: str, messages: Sequence[Message]) -> None:
-        """Heartbeat: the lease of what `owner` still holds runs anew."""
+        """Heartbeat: renew the lease of what `owner` still holds."""
         if not messages:
             return
         held_until = time.monotonic() + self._lease.total_seconds()
@@ -236,22 +202,49 @@ class Claims:
         for message in messages:
             message.held_until = held_until if message.key in still_ours else -math.inf
 
-    def release(self, messages: Iterable[Message], due_at: datetime) -> None:
-        """Give back what was claimed, at no cost: it was not begun, or what stopped it is nobody's fault."""
-        messages = list(messages)
+    def release(self, messages: Sequence[Message], wait: timedelta = timedelta()) -> None:
+        """Give back what was claimed, at no cost; it is due after `wait`.
+
+        For a clean shutdown, and when the database is away: it was not begun, or what stopped it is nobody's fault.
+        """
+        if not messages:
+            return
         self._messages.update_many(
             {
                 "_id": {"$in": [message.key for message in messages]},
                 "claim": {"$in": list({message.stored["claim"] for message in messages})},
-                "status": MessageStatus.PROCESSING.value,
+                "status": source(Action.RELEASE),
             },
             {
-                "$set": {"status": MessageStatus.ENQUEUED.value, "dueAt": due_at},
+                "$set": {"status": target(Action.RELEASE), "dueAt": self._clock.now() + wait},
                 "$unset": {"owner": "", "claim": ""},
                 # Right when applied twice: the first application leaves the state that the filter asks for.
                 "$inc": {"attempts": -1},
             },
         )
+        if not wait:
+            self.notify(Lane.of(message.stored) for message in messages)
+
+    def next_due(self, lane: Lane) -> datetime | None:
+        """When the next message of a lane is due, or the lease of one in work runs out; `None` if there is none."""
+        found = self._messages.find_one(
+            {**lane.selection(), "dueAt": {"$gt": LONG_AGO}}, {"dueAt": 1}, sort=[("dueAt", 1)]
+        )
+        if found is None:
+            return None
+        # What is no time is never due: then nobody knows, and the lane is scanned again in a while.
+        return moment_of(found, "dueAt") or self._clock.now() + UNKNOWN_WAIT
+
+    def is_due(
+        self, waited: timedelta, *, passing_over: Iterable[str] = (), queues: Container[str] | None = None
+    ) -> bool:
+        """Whether some message, of these queues, could be claimed and has waited for that for at least so long."""
+        since = {"dueAt": {"$lte": self._clock.now() - waited}}
+        keys = frozenset(passing_over)
+        lanes = [
+            lane for lane in self.lanes.search() if not lane.is_among(keys) and (queues is None or lane.queue in queues)
+        ]
+        return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
 
 def _precedence(document: Document) -> tuple[bool, datetime, str]:

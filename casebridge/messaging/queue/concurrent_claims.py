@@ -1,7 +1,8 @@
-"""Messages of one case that are in work at once, as another program or an early release may have left them: before the indexes.
+"""Several messages of one case that are in work at once, as another program or an early release may have left them.
 
 The index that holds each case to one message in work cannot be made while there are two, nor while two lack an `orderingKey`. The
-first one stays in work; the others wait again, in sight, and lose nothing: each resumes at its first step without a result.
+first message stays in work. The others wait again, with an error that says why, and lose nothing: each goes on at its first step
+without a result.
 """
 
 import logging
@@ -16,7 +17,8 @@ from casebridge.database import Database, Document
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.errors import PermanentError
-from casebridge.messaging.queue.message import Failure, MessageStatus, is_count, moment_of
+from casebridge.messaging.queue.message import Failure, is_count, moment_of
+from casebridge.messaging.queue.transitions import Action, source, target
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ FIELDS: Final = dict.fromkeys(("orderingKey", "correlationId", "enqueuedAt", "er
 
 def put_back(database: Database, clock: Clock) -> int:
     """Leave one message in work for each case; return how many wait again. Safe to repeat and to break off."""
-    at_work = {"status": MessageStatus.PROCESSING.value}
+    at_work = {"status": source(Action.PUT_BACK)}
     seen: set[str] = set()
     returned = 0
     # Oldest first: the first message of a case goes first. A case is known by either name, whichever a message has.
@@ -57,10 +59,10 @@ def _waiting(message: Mapping[str, Any], ordering_key: str, clock: Clock) -> Doc
     fence = message.get("fence")
     return {
         "$set": {
-            "status": MessageStatus.FAILED.value,
+            "status": target(Action.PUT_BACK),
             "orderingKey": ordering_key,
             "dueAt": now,
-            # Whoever believes to have it in work can write nothing any more.
+            # A worker that believes to hold it can write nothing any more.
             "fence": int(fence) + 1 if is_count(fence) and fence is not None else 1,
             "errors": [*_documents(message.get("errors")), failure.document()],
             **({} if moment_of(message, "enqueuedAt") else {"enqueuedAt": now}),

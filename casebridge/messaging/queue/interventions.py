@@ -1,4 +1,4 @@
-"""What operators do with messages that stand still: begin them anew, discard them, move out what nobody can bring back.
+"""What operators do with messages that are dead or discarded: replay them, discard them, move out what nobody can bring back.
 
 Which messages are meant is decided in `operators.dead_letters`; here are the changes of state, each right when applied twice.
 """
@@ -11,13 +11,17 @@ from typing import Any, Final, NamedTuple
 import bson
 from pymongo.errors import OperationFailure
 
-from casebridge.clock import Clock
-from casebridge.database import Database, Document, insert_absent
+from casebridge.database import Document, insert_absent
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
+from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import MessageStatus, is_count, is_key
+from casebridge.messaging.queue.spelling import NAMES, misspelt
+from casebridge.messaging.queue.storage import QueueStorage
+from casebridge.messaging.queue.transitions import Action, source, target
 
 KEPT_REPLAYS: Final = 20
+LANE_FIELDS: Final = dict.fromkeys((*NAMES, "queue"), 1)
 BROUGHT_BACK_WITHIN: Final = timedelta(days=30)
 """How long a discarded message can be brought back."""
 MOVED_BYTES: Final = 16 * 1024 * 1024
@@ -40,26 +44,32 @@ class _Group:
     keys: list[Any]
 
 
-class Interventions:
-    """Part of `MeldingQ`. Thread-safe."""
-
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._messages = database.messages
-        self._processed = database.processed_messages
-        self._clock = clock
+class Interventions(QueueStorage):
+    """Part of `MeldingQ`."""
 
     def replay(self, chosen: Sequence[Chosen], *, from_status: MessageStatus, reason: str, asked_by: str) -> int:
-        """As `MeldingQ.replay`, without the ring."""
+        """Begin messages anew, with all attempts and with the steps that are done; return how many.
+
+        `chosen` says which generation of each message is meant: one that was begun anew meanwhile is left alone. Raises
+        `IllegalTransitionError` for a status from which nothing is replayed.
+        """
+        replayed = self._replay(chosen, from_status, reason, asked_by)
+        keys = [each.key for each in chosen if is_key(each.key)]
+        began = self._messages.find({"_id": {"$in": keys}}, LANE_FIELDS, batch_size=len(chosen) + 1)
+        self.notify({Lane.of(self._respelt(document)) for document in began})
+        return replayed
+
+    def _replay(self, chosen: Sequence[Chosen], from_status: MessageStatus, reason: str, asked_by: str) -> int:
         now = self._clock.now()
-        selection: Document = {"status": from_status.value}
+        selection: Document = {"status": source(Action.REPLAY, from_status)}
         if from_status is MessageStatus.DISCARDED:
             selection["discardedAt"] = {"$gte": now - BROUGHT_BACK_WITHIN}
-        word = {"at": now, "by": asked_by, "reason": reason}
+        note = {"at": now, "by": asked_by, "reason": reason}
         replayed = 0
         for group in _groups(chosen):
             anew: Document = {
                 "$set": {
-                    "status": MessageStatus.ENQUEUED.value,
+                    "status": target(Action.REPLAY),
                     "attempts": 0,
                     "dueAt": now,
                     "generation": group.number + 1,
@@ -68,30 +78,36 @@ class Interventions:
             }
             changes = [
                 # Right when applied twice: the first application leaves the generation that the filter asks for.
-                {**anew, "$push": {"replays": {"$each": [word], "$slice": -KEPT_REPLAYS}}},
+                {**anew, "$push": {"replays": {"$each": [note], "$slice": -KEPT_REPLAYS}}},
                 # Its list of replays is none: it begins with this one.
-                {**anew, "$set": {**anew["$set"], "replays": [word]}},
-                # It has no room for a word; the audit has it.
+                {**anew, "$set": {**anew["$set"], "replays": [note]}},
+                # It has no room for a note; the audit has it.
                 anew,
             ]
-            replayed += self._change({**selection, "generation": group.stored}, group.keys, changes)
+            replayed += self._change_chosen({**selection, "generation": group.stored}, group.keys, changes)
         return replayed
 
     def discard(self, chosen: Sequence[Chosen], *, reason: str, asked_by: str) -> int:
-        """As `MeldingQ.discard`."""
+        """Take dead messages out of every worker's and operator's way; return how many. They stay here to be brought back."""
         now = self._clock.now()
-        gone = {"status": MessageStatus.DISCARDED.value, "discardedAt": now}
-        told = {**gone, "discardedBy": asked_by, "discardReason": reason, "finishedAt": now}
+        gone = {"status": target(Action.DISCARD), "discardedAt": now}
+        full = {**gone, "discardedBy": asked_by, "discardReason": reason, "finishedAt": now}
         return sum(
-            self._change(
-                {"status": MessageStatus.DEAD.value, "generation": group.stored},
+            self._change_chosen(
+                {"status": source(Action.DISCARD), "generation": group.stored},
                 group.keys,
-                [{"$set": told}, {"$set": gone}, {"$set": {"status": gone["status"]}}],
+                [{"$set": full}, {"$set": gone}, {"$set": {"status": gone["status"]}}],
             )
             for group in _groups(chosen)
         )
 
-    def _change(self, selection: Document, keys: list[Any], changes: Sequence[Document]) -> int:
+    def _respelt(self, document: Document) -> Document:
+        """A message whose institution an operator corrected has its lane named after it from now on."""
+        if right := misspelt(document):
+            self._messages.update_one({"_id": document["_id"]}, {"$set": right})
+        return {**document, **right}
+
+    def _change_chosen(self, selection: Document, keys: list[Any], changes: Sequence[Document]) -> int:
         """Change these messages, each by the first of `changes` that it takes; return how many took one."""
         first, *others = changes
         which = {"$in": keys} if len(keys) > 1 else {"$eq": keys[0]}
@@ -101,14 +117,17 @@ class Interventions:
             if is_away(error):
                 raise
             if len(keys) > 1:
-                return sum(self._change(selection, [key], changes) for key in keys)
+                return sum(self._change_chosen(selection, [key], changes) for key in keys)
             if not others:
                 log_defect(error)
                 return 0
-        return self._change(selection, keys, others)
+        return self._change_chosen(selection, keys, others)
 
     def move_discarded(self, limit: int) -> int:
-        """As `MeldingQ.move_discarded`."""
+        """Move out of the live queue what nobody can bring back any more and what has no pending effects; return how many.
+
+        A day later than that, so that no replay can be on its way to a message that is being moved.
+        """
         before = self._clock.now() - BROUGHT_BACK_WITHIN - timedelta(days=1)
         selection = {
             "status": MessageStatus.DISCARDED.value,

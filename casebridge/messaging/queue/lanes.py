@@ -1,8 +1,8 @@
-"""Lanes: the messages of one institution on one exam system in one queue. Turns keep a crowd in one from starving the others.
+"""Lanes: the messages of one tenant in one queue. Each lane gets its share of a claim, so a long one starves no other.
 
-`oai.lanes` has a document for each lane that ever had a message. Its `wokenAt` is the bell between processes: who puts something
-into a lane writes the time there, and whoever waits sees it (`wake_up`). Whose turn it is, is decided in `turns`. Lanes of an
-environment that this process does not serve are left alone.
+`oai.lanes` has a document for each lane that ever had a message. A process that puts something into a lane writes the time into
+`wokenAt`, and processes that wait see it (`listener.lane_watcher`). Which lanes are scanned next is decided in
+`listener.lane_scheduler`. Lanes of an environment that this process does not serve are left alone.
 """
 
 from collections.abc import Collection, Iterable
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pymongo import UpdateOne
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import BulkWriteError
 
 from casebridge.clock import Clock
@@ -27,7 +28,12 @@ NAMES: Final = ("institution", "queue", "examSystem")
 class Lane:
     """One tenant's messages in one queue. A field is `None` for documents that lack it.
 
-    A ring of an earlier version names no exam system: it is heard as one for all of them (`covers`).
+    `exam_system` has three cases:
+
+    - a code: the messages on that exam system;
+    - empty (`tenant.NO_EXAM_SYSTEM`): the messages of capabilities without an exam system, a lane of their own;
+    - `None`: a document that does not say. A message of another program is in this lane. A notification of an earlier version
+      means all lanes of the institution and queue (`covers`).
     """
 
     institution: str | None
@@ -49,7 +55,7 @@ class Lane:
         )
 
     def covers(self, other: "Lane") -> bool:
-        """Whether a ring for this lane may mean the other one."""
+        """Whether a notification for this lane may mean the other one."""
         return (self.institution, self.queue) == (other.institution, other.queue) and self.exam_system in (
             None,
             other.exam_system,
@@ -72,24 +78,24 @@ class Lanes:
         self._malformed = MalformedDocuments(database, clock)
 
     def notify(self, lanes: Iterable[Lane]) -> None:
-        """Tell every process that something waits in these lanes. Losing a ring costs time and never a message."""
+        """Tell every process that something waits in these lanes. Losing it costs time and never a message."""
         now = self._clock.now()
-        covers = [
+        updates = [
             UpdateOne({"_id": lane.selection()}, {"$set": {"wokenAt": now}}, upsert=True)
             for lane in sorted(set(lanes), key=str)
         ]
         try:
-            self.collection.bulk_write(covers, ordered=False)
+            self.collection.bulk_write(updates, ordered=False)
         except BulkWriteError:
             # Two processes made the same new lane at once: by now it is there.
-            self.collection.bulk_write(covers, ordered=False)
+            self.collection.bulk_write(updates, ordered=False)
 
     def read(self) -> list[Document]:
-        """All lanes that were ever rung: some hundred small documents at most."""
+        """All lanes that were ever notified: some hundred small documents at most."""
         return list(self.collection.find())
 
     def search(self) -> set[Lane]:
-        """The served lanes of the messages that are or fall due, rung or not; some servers look at each live message for it.
+        """The served lanes of the messages that are or fall due, notified or not. Some servers read each live message for it.
 
         Messages that no claim would find are adopted, or set aside, on the way, whosever they are.
         """
@@ -104,10 +110,6 @@ class Lanes:
         """Whether this process may take messages from the lane."""
         return self._served.serves(lane.institution)
 
-    def forget_old(self) -> int:
-        """Remove what earlier versions rang, lanes without an exam system: others are rung by now. Returns how many."""
-        return self.collection.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
-
     def _groups(self) -> list[Document]:
         """Plain names: what is large or no text is cut here, which costs some servers a fifth of what it costs there."""
         names: Document = {name: f"${name}" for name in (*NAMES, "status")}
@@ -116,6 +118,11 @@ class Lanes:
             {name: _short(value) for name, value in group["_id"].items()}
             for group in self._messages.aggregate(pipeline)
         ]
+
+
+def forget_old(lanes: MongoCollection[Document]) -> int:
+    """Remove the lanes of earlier versions, which name no exam system: nobody notifies them any more. Returns how many."""
+    return lanes.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
 
 
 def _short(value: Any) -> Any:

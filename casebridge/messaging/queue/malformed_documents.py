@@ -1,8 +1,10 @@
 """Stored messages that no release of ours wrote as they are: adopted where that is safe, else set aside in sight.
 
-Another program may have written them (contract 11 has neither `dueAt` nor `institution`), or a hand. Three rules:
-whatever stands in a field, nobody else's message is held up; nothing is guessed of which the right student depends; what
-cannot go on is dead, with an alert.
+Another program may have written them (contract 11 has neither `dueAt` nor `institution`), or a person. Three rules:
+
+- Whatever stands in a field, no other message is held up.
+- Nothing is guessed on which it depends who the right student is.
+- What cannot go on is dead, with an alert.
 """
 
 import logging
@@ -37,8 +39,11 @@ from casebridge.messaging.queue.message import (
     moment_of,
     status_of,
 )
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.messaging.queue.spelling import NAMES as SPELT
 from casebridge.messaging.queue.spelling import misspelt, respell, says
+from casebridge.messaging.queue.transitions import Action, sources, target
+from casebridge.messaging.queue.unreadable import unreadable
 from casebridge.tenant import normal_institution
 
 logger = logging.getLogger(__name__)
@@ -46,15 +51,15 @@ logger = logging.getLogger(__name__)
 STEP: Final = "read_message"
 ADOPTED_AT_ONCE: Final = 500
 SMALLEST_DEATH: Final[Document] = {
-    "$set": {"status": MessageStatus.DEAD.value},
+    "$set": {"status": target(Action.SET_ASIDE)},
     "$unset": {"dueAt": "", "owner": "", "claim": ""},
 }
-"""What a document has room for that has room for nothing else: it loses more than it gains."""
+"""For a document that has no room for anything else: this makes it smaller."""
 FOLD: Final = timedelta(hours=1)
-"""Within which alerts of messages that cannot even say that they are dead are one."""
+"""Within this time, alerts of messages that cannot even say why they are dead are folded into one."""
 NAMED: Final = ("orgId", "env", "institution", "queue", "correlationId")
 OTHERS_LEASE: Final = timedelta(minutes=10)
-"""How long a program that keeps to contract 11 has for a message in work."""
+"""How long a program that follows contract 11 may take for a message in work."""
 LANE_NAMES: Final = ("institution", "queue", "examSystem")
 COUNTS: Final = ("attempts", "fence", "takenOver")
 CLAIM_FIELDS: Final = dict.fromkeys(
@@ -80,15 +85,6 @@ def due_kind(now: datetime) -> Document:
     return {"$cond": [{"$gt": ["$dueAt", now + FAR_AHEAD]}, FAR, {"$type": "$dueAt"}]}
 
 
-def unreadable(fields: Sequence[str]) -> PermanentError:
-    """`fields` are names; what stands in them is not repeated."""
-    return PermanentError(
-        "casebridge.message_unreadable",
-        f"A stored message cannot be read: {', '.join(fields)} is missing, or not what it must be.",
-        "Find it in oai.meldingQ by this code among its errors, correct it there and replay it, or discard it.",
-    )
-
-
 def unwritable() -> PermanentError:
     """Of a message that is dead and does not say why: there is no room in it, or the database refuses what is to be added."""
     return PermanentError(
@@ -104,17 +100,10 @@ def name_of_key(key: object) -> str:
     return key if is_key(key) else short_hash(key)
 
 
-def check_payload(message: Message, fields: Mapping[str, type]) -> None:
-    """What a flow cannot do without. Raises `PermanentError` `casebridge.message_unreadable` where that is wanting."""
-    wanting = [f"payload.{name}" for name, kind in fields.items() if not isinstance(message.payload.get(name), kind)]
-    if wanting:
-        raise unreadable(wanting)
-
-
 class MalformedDocuments:
-    """Finds, mends and sets aside. Thread-safe; each change names what was seen, so that no other's work is touched.
+    """Finds, corrects and sets aside. Thread-safe; each change names what was seen, so that no other's work is touched.
 
-    Whatever one document brings out, the others are seen to: only that the database is away is raised.
+    Whatever one document raises, the others are treated: only that the database is away is raised.
     """
 
     def __init__(
@@ -128,7 +117,7 @@ class MalformedDocuments:
         self._clock = clock
 
     def claimable(self, found: Sequence[Document], now: datetime) -> list[Document]:
-        """Of due messages those that can be claimed, mended where that was needed. Writes only for what is odd."""
+        """Of due messages those that can be claimed, corrected where that was needed. Writes only for what is malformed."""
         free = []
         for document in found:
             due: Document = {"_id": {"$eq": document["_id"]}, "dueAt": {"$lte": now}}
@@ -150,7 +139,7 @@ class MalformedDocuments:
         repairs = _repairs(document)
         if not repairs:
             return True
-        logger.warning("a message is mended: %s", ", ".join(sorted(repairs)))
+        logger.warning("a message is corrected: %s", ", ".join(sorted(repairs)))
         self._messages.update_one(due, {"$set": repairs})
         # Of another institution than it was found for: whether that is served here, and not paused, is seen in its own lane.
         is_elsewhere = "institution" in repairs and repairs["institution"] != normal_institution(
@@ -162,7 +151,7 @@ class MalformedDocuments:
         return not is_elsewhere
 
     def adopt(self) -> int:
-        """See to messages that no claim would ever find; return how many there were."""
+        """Adopt messages that no claim would ever find, or set them aside; return how many there were."""
         looked_at, now = 0, self._clock.now()
         # One by one from the server: each may have megabytes in any field.
         for document in self._messages.aggregate(
@@ -175,7 +164,7 @@ class MalformedDocuments:
             looked_at += 1
             seen: Document = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
             if moment_of(document, "dueAt") is not None and document["due"] == FAR:
-                # Whoever has it in work may have set it right meanwhile.
+                # The worker that holds it may have corrected it meanwhile.
                 seen["dueAt"] = {"$gt": now + FAR_AHEAD}
             try:
                 self._adopt(document, seen)
@@ -198,7 +187,7 @@ class MalformedDocuments:
     def respell(self, groups: Iterable[Mapping[str, Any]]) -> int:
         """Bring the names of messages, whatever their status, into their one spelling; return how many were changed.
 
-        `groups` are the lanes that messages are in: those are looked into whose names are misspelt, or name no institution.
+        `groups` are the lanes that messages are in: those are read whose names are misspelt, or name no institution.
         """
         wrong = {
             (group.get("institution"), group.get("examSystem"))
@@ -226,7 +215,7 @@ class MalformedDocuments:
         """Dead, with an error and an alert, as if it had failed at its first step; `seen` selects the one message."""
         try:
             self._set_aside(seen, fields)
-        except Exception as error:  # noqa: BLE001 what cannot be told in the document is told beside it
+        except Exception as error:  # noqa: BLE001 what the document does not take is alerted beside it
             self._stop(seen, error)
 
     def _set_aside(self, seen: Document, fields: Sequence[str]) -> None:
@@ -236,22 +225,22 @@ class MalformedDocuments:
         error, now = unreadable(fields), self._clock.now()
         failure = Failure(now, 1, STEP, error.category.value, error.code, error.cause, error.next_action)
         said = _said(stored)
-        owed = stored.get("effects")
-        # Only the names that are told; `institution` may be among those that nobody knows.
-        told = Message.from_document({"_id": name_of_key(stored["_id"]), **said})
-        alert = _alert(told, error)
+        earlier = stored.get("effects")
+        # Only the names that it says; `institution` may be among those that nobody knows.
+        named = Message.from_document({"_id": name_of_key(stored["_id"]), **said})
+        alert = _alert(named, error)
         effect = PendingEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
         logger.warning("a message is set aside (%s): %s", error.code, error.cause)
-        self._audit.add([audit_entries.failed(told, None, failure)])
+        self._audit.add([audit_entries.failed(Outcome(named, MessageStatus.DEAD, STEP, failure), None)])
         self._messages.update_one(
             seen,
             {
                 "$set": {
                     # What it lacked, so that nobody who reads it later must assume again.
                     **said,
-                    "status": MessageStatus.DEAD.value,
+                    "status": target(Action.SET_ASIDE),
                     "errors": [failure.document()],
-                    "effects": [*(owed if isinstance(owed, list) else ()), effect.document()],
+                    "effects": [*(earlier if isinstance(earlier, list) else ()), effect.document()],
                     "effectsDueAt": now,
                 },
                 "$unset": {"dueAt": "", "owner": "", "claim": ""},
@@ -259,7 +248,7 @@ class MalformedDocuments:
         )
 
     def _stop(self, seen: Document, error: BaseException, known: Document | None = None) -> None:
-        """Dead with the smallest write there is, and told of beside the document: what it should say is more than it takes.
+        """Dead with the smallest write there is, and an alert beside the document: what it should say is more than it takes.
 
         `known` is what was read of it. Raises `error` while the database is away.
         """
@@ -267,9 +256,9 @@ class MalformedDocuments:
             raise error
         log_defect(error)
         try:
-            # The alert first: a dead message of which nobody was told would be silence.
-            told = Message.from_document({"_id": UNKNOWN, **_said(known or {})})
-            self._alerts.owe(_alert(told, unwritable(), set_aside=False))
+            # The alert first: a dead message without one would stay unnoticed.
+            named = Message.from_document({"_id": UNKNOWN, **_said(known or {})})
+            self._alerts.enqueue(_alert(named, unwritable(), set_aside=False))
             self._messages.update_one(seen, SMALLEST_DEATH)
         except Exception as problem:
             if is_away(problem):
@@ -281,13 +270,13 @@ _IS_LONG: Final[Document] = {"$regex": f"^.{{{LONGEST_NAME + 1}}}", "$options": 
 _NEVER_FOUND: Final[list[Document]] = [
     {"status": {"$nin": [status.value for status in MessageStatus]}},
     *(
-        {"status": {"$in": [status.value for status in UNFINISHED]}, **odd}
+        {"status": {"$in": sources(Action.SET_ASIDE)}, **odd}
         for odd in (
             *({name: _IS_LONG} for name in LANE_NAMES),
             {"due": {"$ne": DATE}},
             {"institutionIs": {"$ne": "string"}},
             {"queueIs": {"$ne": "string"}},
-            # Whoever has only one exam system needs not say which.
+            # Who has only one exam system need not say which; who has none says so with an empty one.
             {"examSystemIs": {"$nin": ["string", "null", "missing"]}},
         )
     ),

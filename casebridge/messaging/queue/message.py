@@ -48,18 +48,22 @@ UNFINISHED: Final = (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageSt
 
 @dataclass(frozen=True)
 class NewMessage:
-    """What a source hands to the inbox. `key` makes it unique for ever; `ordering_key` keeps a case's messages in order."""
+    """What a source hands to the inbox. `key` makes it unique for ever; `ordering_key` keeps a case's messages in order.
+
+    `exam_system` is that of a capability that has one. It is empty for any other, and stored so: a document without the field
+    is another program's, which did not say.
+    """
 
     key: str
     queue: str
     org_id: str
     env: str
-    exam_system: str
     ordering_key: str
     correlation_id: str
     payload: Personal[dict[str, Any]] = field(repr=False)
+    exam_system: str = field(default=tenant.NO_EXAM_SYSTEM, kw_only=True)
     origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
-    """Where it came from, if its sender must hear when it is dead: a Kafka record's coordinates and value."""
+    """Where it came from, if its sender is told when it is dead: a Kafka record's coordinates and value."""
 
     def document(self, now: datetime) -> dict[str, Any]:
         return {
@@ -142,9 +146,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class PendingEffect:
-    """Something that must be told to the outside once, after the state change that it tells of (design §3).
+    """Something that is delivered to the outside once, after the change of state that it is about (design §3).
 
-    `id` leaves with it, so it is not derived from the message's key alone, which is a fingerprint of a person's data.
+    `id` is delivered with it. So it is not derived from the message's key alone, which is a fingerprint of a person's data.
     """
 
     id: str
@@ -153,7 +157,7 @@ class PendingEffect:
 
     @classmethod
     def of(cls, message: "Message", kind: str, body: dict[str, Any]) -> "PendingEffect":
-        """Owed for this claim of the message: settling it again, after an answer was lost, owes the same and no more."""
+        """The effect of this claim of the message: settling it again, after an answer was lost, makes the same one."""
         return cls(cls.id_of(message, kind), kind, body)
 
     @staticmethod
@@ -166,7 +170,7 @@ class PendingEffect:
 
 @dataclass
 class Message:
-    """A claimed message, in the hands of one worker. `fence` proves that the hands are still the right ones."""
+    """A claimed message, held by one worker. `fence` proves that the worker still holds it."""
 
     key: str
     queue: str
@@ -186,9 +190,9 @@ class Message:
     errors: list[dict[str, Any]] = field(default_factory=list)
     origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
     taken_over: bool = False
-    """Whoever had it is gone, or lost its lease: this claim costs no attempt."""
+    """The worker that held it before is gone, or lost its lease: this claim costs no attempt."""
     assumed: dict[str, Any] = field(default_factory=dict)
-    """What the document lacked: written down with its failure, so that nobody who reads it later must assume again."""
+    """What the document lacked. It is written down with a failure, so that nobody who reads it later must assume again."""
     stored: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
     """The document as it was claimed."""
     prefetched: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
@@ -196,13 +200,13 @@ class Message:
     unreadable: tuple[str, ...] = ()
     """Fields without which no flow can do anything, and which the document lacks or has in another form."""
     isolated: bool = False
-    """To be run with nothing else beside it: its worker was lost more than once in a row."""
+    """To be run with nothing beside it: its worker was lost more than once in a row."""
     held_until: float = math.inf
     """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
 
     @property
     def tenant(self) -> str:
-        """The key of whose it is: institution and exam system."""
+        """The key of whose it is: institution and exam system, or the institution alone where there is none."""
         return tenant.tenant_key(self.institution, self.exam_system)
 
     @property
@@ -303,7 +307,7 @@ def moment_of(document: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def is_effect(value: object) -> bool:
-    """Whether it is an owed effect as it stands in a document."""
+    """Whether it is a pending effect as it stands in a document."""
     return (
         isinstance(value, dict)
         and isinstance(value.get("id"), str)

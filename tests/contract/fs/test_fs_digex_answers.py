@@ -14,6 +14,7 @@ from casebridge.institutions.institution import Institution
 from casebridge.secrets import Secrets
 from casebridge.settings import FsSettings, HttpSettings
 from resources.fs.client import FsDigexClient
+from tests.contract.fs.test_fs_digex_client import registration
 from tests.support.scripted_server import ScriptedServer, answer
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

@@ -101,8 +101,8 @@ def nothing_given_away(caplog: pytest.LogCaptureFixture, secured_kafka: SecuredK
         assert not found
 
 
-def owed_to(bench: KafkaInbox) -> dict[str, Any]:
-    return Publication(bench.answers.name, b"case", b"said").owed_by(message_of(b"said")).document()
+def effect_of(bench: KafkaInbox) -> dict[str, Any]:
+    return Publication(bench.answers.name, b"case", b"said").effect_of(message_of(b"said")).document()
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), WAYS_IN)
@@ -126,7 +126,7 @@ def test_records_go_in_and_out(
         assert bench.said() == texts(words(3))
         assert bench.lag() == 0
         try:
-            assert channel.deliver([owed_to(bench)]) == {}
+            assert channel.deliver([effect_of(bench)]) == {}
         finally:
             channel.close()
         assert [record.value for record in bench.answers.read(1)] == [b"said"]
@@ -146,7 +146,7 @@ def test_a_refusal_is_told_by_its_code(
     channel = KafkaChannel(settings)
     with nothing_given_away(caplog, secured_kafka), ThreadPoolExecutor() as pool, bench.consuming():
         standing = pool.submit(LagReader(settings, bench.inbox.topics).read)
-        delivery = pool.submit(channel.deliver, [owed_to(bench)])
+        delivery = pool.submit(channel.deliver, [effect_of(bench)])
         assert standing.result().away in REFUSALS[kind]
         (code,) = delivery.result().values()
         assert code in REFUSALS[kind]
@@ -199,7 +199,7 @@ def test_the_rights_that_are_asked_for_are_enough(
         wait_until(lambda: bench.said() == texts(words(3)), "all is accepted")
     assert LagReader(settings, bench.inbox.topics).read().unread == 0
     try:
-        assert channel.deliver([owed_to(bench)]) == {}
+        assert channel.deliver([effect_of(bench)]) == {}
     finally:
         channel.close()
 

@@ -77,10 +77,10 @@ def test_a_topic_that_no_broker_takes_is_the_records_own_fault(
     bench.make_topics()
     channel = KafkaChannel(bench.settings)
     for topic in ("no topic!", "x" * 250, "", "..", "a/b"):
-        odd = Publication(topic, b"k", b"1").owed_by(message_of(b"1")).document()
+        odd = Publication(topic, b"k", b"1").effect_of(message_of(b"1")).document()
         with pytest.raises(PermanentError) as raised:
             channel.deliver([odd])
         assert raised.value.code == "kafka.record_refused"
-    good = Publication(bench.answers.name, b"good", b"3").owed_by(message_of(b"3")).document()
+    good = Publication(bench.answers.name, b"good", b"3").effect_of(message_of(b"3")).document()
     assert channel.deliver([good]) == {}
     channel.close()

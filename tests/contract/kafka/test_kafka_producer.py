@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from casebridge.errors import PermanentError
-from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.outbox.publication import EFFECT_ID, Publication
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.sources.dead_record import announce_dead_record, dead_letter_topic
 from casebridge.sources.record import Record
 from resources.kafka.producer import KafkaChannel
@@ -29,7 +29,7 @@ def test_a_publication_arrives_with_key_value_and_headers_in_order(
 ) -> None:
     bench = bench_on(broker)
     owed = [
-        Publication(bench.answers.name, b"case", value, (("why", b"because"),)).owed_by(message_of(value))
+        Publication(bench.answers.name, b"case", value, (("why", b"because"),)).effect_of(message_of(value))
         for value in words(SEVERAL)
     ]
     channel = KafkaChannel(bench.settings)
@@ -49,7 +49,9 @@ def test_what_a_broker_that_is_away_does_not_take_stays_owed(
 ) -> None:
     bench = bench_on(own_broker, request_seconds=2.0)
     channel = KafkaChannel(bench.settings)
-    owed = [Publication(bench.answers.name, b"case", value).owed_by(message_of(value)).document() for value in words(4)]
+    owed = [
+        Publication(bench.answers.name, b"case", value).effect_of(message_of(value)).document() for value in words(4)
+    ]
     assert channel.deliver(owed[:1]) == {}
 
     own_broker.child.kill()
@@ -71,7 +73,8 @@ def dead_message(bench: KafkaInbox, value: bytes) -> tuple[Message, Outcome]:
     failure = Failure(
         FAILED_AT + timedelta(minutes=13), 5, "find_exam", "transient", "wiseflow.timeout", "No answer.", "Replay it."
     )
-    return Message.from_document(document), Outcome(MessageStatus.DEAD, "find_exam", failure)
+    message = Message.from_document(document)
+    return message, Outcome(message, MessageStatus.DEAD, "find_exam", failure)
 
 
 @EACH
@@ -112,7 +115,7 @@ def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
     """Apache Kafka takes a mebibyte; the embedded broker knows no limit."""
     bench = bench_on(broker)
     message, outcome = dead_message(bench, b"x" * (2 * 1024 * 1024))
-    small = Publication(bench.answers.name, b"case", b"small").owed_by(message_of(b"small")).document()
+    small = Publication(bench.answers.name, b"case", b"small").effect_of(message_of(b"small")).document()
     channel = KafkaChannel(bench.settings)
 
     owed = [effect.document() for effect in announce_dead_record(message, outcome)]
@@ -134,10 +137,10 @@ def test_one_that_the_client_will_not_send_is_named_and_holds_up_no_other(
     bench = bench_on(broker)
     channel = KafkaChannel(bench.settings)
     topic = bench.answers.name
-    null = Publication(topic, b"null", b"1", (("empty", None),)).owed_by(message_of(b"1")).document()
-    impossible = Publication(topic, b"impossible", b"2").owed_by(message_of(b"2")).document()
+    null = Publication(topic, b"null", b"1", (("empty", None),)).effect_of(message_of(b"1")).document()
+    impossible = Publication(topic, b"impossible", b"2").effect_of(message_of(b"2")).document()
     impossible["body"]["headers"] = [[7, b"x"]]
-    good = Publication(topic, b"good", b"3").owed_by(message_of(b"3")).document()
+    good = Publication(topic, b"good", b"3").effect_of(message_of(b"3")).document()
 
     assert channel.deliver([null]) == {}
     with pytest.raises(PermanentError) as raised:

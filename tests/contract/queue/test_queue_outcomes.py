@@ -116,7 +116,7 @@ class TestOwedEffects:
         self, queue: QueueCalls, message: Message
     ) -> None:
         assert queue.finish(message, "effect one", "effect two")
-        assert queue.claim_owing() == []
+        assert queue.claim_pending() == []
         assert effects_of(queue.relieve()) == {"one": ["effect one", "effect two"]}
         assert queue.relieve() == []
 
@@ -130,7 +130,7 @@ class TestOwedEffects:
 
         def relay(_: int) -> list[str]:
             start.wait()
-            return list(effects_of(QueueCalls(database, queue.clock).claim_owing()))
+            return list(effects_of(QueueCalls(database, queue.clock).claim_pending()))
 
         with ThreadPoolExecutor(RELAYS) as pool:
             held = [key for share in pool.map(relay, range(RELAYS)) for key in share]
@@ -139,8 +139,8 @@ class TestOwedEffects:
     def test_what_a_dead_relay_held_is_handed_out_again(self, queue: QueueCalls, message: Message) -> None:
         assert queue.finish(message, "effect one")
         queue.pass_time(LEASE)
-        assert effects_of(queue.claim_owing()) == {"one": ["effect one"]}
-        assert queue.claim_owing() == []
+        assert effects_of(queue.claim_pending()) == {"one": ["effect one"]}
+        assert queue.claim_pending() == []
         assert effects_of(queue.relieve()) == {"one": ["effect one"]}
 
     def test_what_a_message_owes_while_it_lives_it_owes_when_it_is_finished(
@@ -156,7 +156,7 @@ class TestOwedEffects:
         self, queue: QueueCalls, message: Message
     ) -> None:
         queue.fail(message, MessageStatus.DEAD, effect_ids=["alert"])
-        assert effects_of(queue.claim_owing()) == {"one": ["alert"]}
+        assert effects_of(queue.claim_pending()) == {"one": ["alert"]}
         assert effects_of(queue.relieve()) == {"one": ["alert"]}
         assert queue.relieve() == []
         assert queue.document("one")["status"] == "dead"

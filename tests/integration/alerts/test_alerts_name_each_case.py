@@ -71,13 +71,13 @@ def plain(institution: Institution, number: int) -> Alert:
 def test_a_case_that_fails_after_the_alert_was_sent_is_named_at_the_end_of_the_hour(
     world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
 ) -> None:
-    bridge.alerts.owe(plain(institution, 1))
+    bridge.alerts.enqueue(plain(institution, 1))
     bridge.relay.send_alerts()
     clock.pass_time(MINUTES)
-    bridge.alerts.owe(plain(institution, 2))
+    bridge.alerts.enqueue(plain(institution, 2))
     bridge.relay.send_alerts()
     assert [named(text) for text in texts(world)] == [[case_id(1)]]
-    assert bridge.alerts.owed() == 0, "nothing is late"
+    assert bridge.alerts.pending() == 0, "nothing is late"
 
     clock.pass_time(HOUR - MINUTES)
     bridge.relay.send_alerts()
@@ -91,7 +91,7 @@ def test_a_case_that_keeps_failing_is_told_once_an_hour_and_no_more(
     world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
 ) -> None:
     for _ in range(13):
-        bridge.alerts.owe(plain(institution, 1))
+        bridge.alerts.enqueue(plain(institution, 1))
         bridge.relay.send_alerts()
         clock.pass_time(MINUTES)
 
@@ -103,7 +103,7 @@ def test_at_most_one_message_an_hour_however_the_cases_come(
 ) -> None:
     told_at: list[datetime] = []
     for number in range(40):
-        bridge.alerts.owe(plain(institution, number))
+        bridge.alerts.enqueue(plain(institution, number))
         told_at += [clock.now()] * bridge.relay.send_alerts()
         clock.pass_time(timedelta(minutes=7))
     clock.pass_time(HOUR)
@@ -117,9 +117,9 @@ def test_at_most_one_message_an_hour_however_the_cases_come(
 def test_a_case_that_comes_while_the_alert_is_on_its_way_is_told_in_the_next(
     world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
 ) -> None:
-    bridge.alerts.owe(plain(institution, 1))
+    bridge.alerts.enqueue(plain(institution, 1))
     (claimed,) = bridge.alerts.claim(5, timedelta(minutes=1))
-    bridge.alerts.owe(plain(institution, 2))
+    bridge.alerts.enqueue(plain(institution, 2))
     bridge.alerts.settle(claimed, "sent")
     bridge.relay.send_alerts()
     assert texts(world) == []
@@ -133,11 +133,11 @@ def test_a_case_that_comes_while_the_alert_is_on_its_way_is_told_in_the_next(
 def test_an_alert_that_was_sent_and_not_settled_names_what_came_meanwhile_in_the_next(
     world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bridge.alerts.owe(plain(institution, 1))
+    bridge.alerts.enqueue(plain(institution, 1))
     monkeypatch.setattr(bridge.alerts, "settle", lambda _alert, _state: (_ for _ in ()).throw(ValueError("away")))
     bridge.relay.send_alerts()
     monkeypatch.undo()
-    bridge.alerts.owe(plain(institution, 2))
+    bridge.alerts.enqueue(plain(institution, 2))
     clock.pass_time(HOUR)
     bridge.relay.send_alerts()
     assert [named(text) for text in texts(world)] == [[case_id(1)]]
@@ -152,9 +152,9 @@ def test_a_muted_cause_stays_muted_and_is_told_once_it_is_no_longer(
     world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
 ) -> None:
     world.database.slack_blacklists.insert_one({"pattern": "flow_missing", "reason": "known"})
-    bridge.alerts.owe(plain(institution, 1))
+    bridge.alerts.enqueue(plain(institution, 1))
     bridge.relay.send_alerts()
-    bridge.alerts.owe(plain(institution, 2))
+    bridge.alerts.enqueue(plain(institution, 2))
     world.database.slack_blacklists.delete_many({})
     clock.pass_time(HOUR)
     bridge.relay.send_alerts()
@@ -165,10 +165,10 @@ def test_a_muted_cause_stays_muted_and_is_told_once_it_is_no_longer(
 def test_an_alert_of_an_earlier_release_is_added_to_and_told(
     world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
 ) -> None:
-    bridge.alerts.owe(plain(institution, 1))
+    bridge.alerts.enqueue(plain(institution, 1))
     bridge.relay.send_alerts()
     world.database.alerts.update_many({}, {"$unset": {"toldIds": "", "notes": "", "addedBy": ""}})
-    bridge.alerts.owe(plain(institution, 2))
+    bridge.alerts.enqueue(plain(institution, 2))
     clock.pass_time(HOUR)
     bridge.relay.send_alerts()
 
@@ -182,14 +182,14 @@ def test_people_are_told_whatever_the_fields_of_an_alert_hold(
 ) -> None:
     for value in (None, 7, "x", [], [7], {"a": 1}, {"$gt": 1}, 1e300, True):
         world.database.alerts.delete_many({})
-        bridge.alerts.owe(plain(institution, 1))
+        bridge.alerts.enqueue(plain(institution, 1))
         bridge.relay.send_alerts()
         before = len(texts(world))
         (row,) = world.database.alerts.find()
         world.database.alerts.replace_one({"_id": row["_id"]}, {**row, field: value})
-        bridge.alerts.owe(plain(institution, 2))
+        bridge.alerts.enqueue(plain(institution, 2))
         clock.pass_time(HOUR)
-        bridge.alerts.owe(plain(institution, 3))
+        bridge.alerts.enqueue(plain(institution, 3))
         for _ in range(3):
             clock.pass_time(HOUR)
             bridge.relay.send_alerts()
@@ -288,7 +288,7 @@ def test_a_list_is_never_longer_than_slack_takes(length: int, bridge: Bridge, in
         institution=institution.key, org_id=institution.org_id, submodule="deadlines", step="compare", code="case.row_gone",
         cause="c" * 800, next_action="n" * 800, cases={f"{number:0{length}d}": "now 2031-01-15" for number in range(300)},
     )  # fmt: skip
-    bridge.alerts.owe(alert)
+    bridge.alerts.enqueue(alert)
     (claimed,) = bridge.alerts.claim(5, HOUR)
 
     assert len(alert_text(claimed)) < 4000
@@ -301,7 +301,7 @@ def test_a_name_that_people_may_not_be_told_is_told_of_once(
     """What is shown in its place is not what is stored: the case is told all the same, and not every hour for ever."""
     whole = bridge.names.of_document
     monkeypatch.setattr(bridge.names, "of_document", lambda row: {**whole(row), "correlationIds": ["unknown"]})
-    bridge.alerts.owe(plain(institution, 1))
+    bridge.alerts.enqueue(plain(institution, 1))
     for _ in range(4):
         bridge.relay.send_alerts()
         clock.pass_time(HOUR)
@@ -314,13 +314,13 @@ def test_a_name_that_people_may_not_be_told_is_told_of_once(
 def test_no_case_is_lost_when_many_owe_while_it_is_sent(
     lists_cases: bool, world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
 ) -> None:
-    def owe(first: int) -> None:
+    def enqueue(first: int) -> None:
         for number in range(first, first + 5):
             alert = plain(institution, number)
-            bridge.alerts.owe(replace(alert, cases={case_id(number): f"word {number}"}) if lists_cases else alert)
+            bridge.alerts.enqueue(replace(alert, cases={case_id(number): f"word {number}"}) if lists_cases else alert)
 
     with ThreadPoolExecutor(8) as pool:
-        at_work = [pool.submit(owe, first) for first in range(0, 40, 5)]
+        at_work = [pool.submit(enqueue, first) for first in range(0, 40, 5)]
         while not all(one.done() for one in at_work):
             bridge.relay.send_alerts()
             clock.pass_time(HOUR)
@@ -342,7 +342,7 @@ def test_a_long_hour_is_kept(days: int, world: World, clock: ShiftedClock, insti
     world.configure(slack={"fold_minutes": days * 24 * 60.0})
     bridge = world.bridge(clock)
     for number in (1, 2, 3):
-        bridge.alerts.owe(plain(institution, number))
+        bridge.alerts.enqueue(plain(institution, number))
         bridge.relay.send_alerts()
     assert len(texts(world)) == 1
 
@@ -359,11 +359,11 @@ def test_processes_that_fold_differently_do_not_repeat_each_others_alerts(
     world.configure(slack={"fold_minutes": 70 * 24 * 60.0})
     longer = world.bridge(clock)
     for number in (1, 2):
-        longer.alerts.owe(plain(institution, number))
+        longer.alerts.enqueue(plain(institution, number))
         longer.relay.send_alerts()
 
     for _ in range(3):
-        shorter.alerts.owe(plain(institution, 2))
+        shorter.alerts.enqueue(plain(institution, 2))
         shorter.relay.send_alerts()
         longer.relay.send_alerts()
 

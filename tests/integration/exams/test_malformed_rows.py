@@ -181,7 +181,7 @@ def test_no_case_whatever_it_holds_stops_its_neighbours(
     assert found["state"] == "registered"
     bridge.status.read().plain()
     bridge.completeness.account()
-    near_deadlines(bridge.database, bridge.clock, 3, 20)
+    near_deadlines(bridge.all_cases, bridge.clock, 3, 20)
     for number in range(0, len(odds), 10):
         bridge.histories.by_correlation_id(f"odd {number}")
 
@@ -236,7 +236,7 @@ def test_people_are_told_whatever_an_earlier_alert_holds(field: str, bridge: Bri
         alert = Alert(
             "uis.no/test", "uis.no", "s", "step", f"code.{number}", "Why.", "Do.", correlation_id=f"case {number}"
         )
-        bridge.alerts.owe(alert)
+        bridge.alerts.enqueue(alert)
         fingerprint = bridge.names.of_alert(alert).fingerprint
         row = bridge.database.alerts.find_one({"_id": fingerprint})
         assert row is not None
@@ -244,7 +244,7 @@ def test_people_are_told_whatever_an_earlier_alert_holds(field: str, bridge: Bri
             bridge.database.alerts.replace_one({"_id": fingerprint}, changed(row, field, value))
         except OperationFailure:
             continue  # the server does not take the value in an index
-        bridge.alerts.owe(alert)
+        bridge.alerts.enqueue(alert)
     for _ in range(2 * len(values)):
         bridge.relay.send_alerts()
     told = str(world.control.slack_messages())

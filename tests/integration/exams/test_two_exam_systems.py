@@ -43,7 +43,7 @@ def populate(world: World, *, inspera_first: bool = False) -> str:
 
 def of_inspera(org_id: str, key: str = "of INSPERA") -> NewMessage:
     return NewMessage(
-        key, QUEUE, org_id, "test", "INSPERA", f"case of {key}", f"correlation of {key}", {"caseId": None}
+        key, QUEUE, org_id, "test", f"case of {key}", f"correlation of {key}", {"caseId": None}, exam_system="INSPERA"
     )
 
 
@@ -351,7 +351,7 @@ def test_a_notification_of_an_earlier_version_is_for_all_exam_systems(world: Wor
     scheduler = LaneScheduler(bridge.queue, bridge.clock)
     assert scheduler.take("one", 10, ()) == []
     for key, system in (("a", "WISEFLOW"), ("b", "INSPERA")):
-        message = NewMessage(key, QUEUE, org_id, "test", system, key, key, {})
+        message = NewMessage(key, QUEUE, org_id, "test", key, key, {}, exam_system=system)
         world.database.messages.insert_one(message.document(bridge.clock.now()))
     assert scheduler.take("one", 10, ()) == [], "nobody was notified"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from casebridge.audit.entry import PERSONAL_FIELDS
 from casebridge.defect import as_case_error
 from casebridge.exams.explanations import answer_poller, request_reader
+from casebridge.exams.explanations.audit_columns import PERSONAL_COLUMNS
 from casebridge.exams.models import ExplanationAnswer, ExplanationRegistration, ExplanationRequest
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import UNFINISHED
@@ -269,4 +269,4 @@ def test_the_log_index_gets_no_field_that_the_audit_marks_as_personal(world: Wor
     documents = [row["document"] for row in world.control.laas_documents()]
 
     assert {document["submodule"] for document in documents} == {request_reader.QUEUE, answer_poller.QUEUE}
-    assert not any(PERSONAL_FIELDS & set(document) for document in documents)
+    assert not any(PERSONAL_COLUMNS & set(document) for document in documents)

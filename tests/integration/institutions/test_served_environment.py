@@ -98,13 +98,13 @@ def test_another_environments_pause_is_not_tried(org_id: str, world: World, prod
 
 def test_another_environments_alerts_are_not_sent(org_id: str, world: World, prod: Bridge, other: Bridge) -> None:
     for number in range(12):
-        prod.alerts.owe(alert(f"{org_id}/prod", f"code.{number}"))
+        prod.alerts.enqueue(alert(f"{org_id}/prod", f"code.{number}"))
     assert other.relay.send_alerts() == 0
-    other.alerts.owe(alert("dagster"))
-    other.alerts.owe(alert("uis.no/test"))
+    other.alerts.enqueue(alert("dagster"))
+    other.alerts.enqueue(alert("uis.no/test"))
 
     assert other.relay.send_alerts() == 2, "its own, and what is anybody's; a crowd of the others is not in the way"
-    assert prod.alerts.owed() == 12
+    assert prod.alerts.pending() == 12
     sent = 0
     while some := prod.relay.send_alerts():
         sent += some
@@ -132,7 +132,7 @@ def test_another_environments_effects_are_not_delivered(world: World, prod: Brid
 )
 def test_what_names_no_environment_is_anybodys(changed: dict[str, Any], world: World, other: Bridge) -> None:
     """It must not lie there for ever because each process takes it for another's."""
-    message = NewMessage("key", "no such queue", "uis.no", "prod", "WISEFLOW", "case", "correlation", {})
+    message = NewMessage("key", "no such queue", "uis.no", "prod", "case", "correlation", {}, exam_system="WISEFLOW")
     world.database.messages.insert_one({**message.document(other.clock.now()), **changed})
 
     other.synchronisation.run_batch()
@@ -217,7 +217,7 @@ def test_another_environments_finished_documents_are_not_pruned(world: World, pr
     world.database.processed_messages.update_many({}, {"$set": {"finishedAt": LONG_AGO}})
     world.database.audit_log.update_many({}, {"$set": {"time": LONG_AGO}})
     world.database.received_keys.update_many({}, {"$set": {"firstSeen": LONG_AGO}})
-    prod.alerts.owe(alert(f"{world.control.cases()[0]['orgId']}/prod"))
+    prod.alerts.enqueue(alert(f"{world.control.cases()[0]['orgId']}/prod"))
     world.database.alerts.update_many({}, {"$set": {"state": "sent", "settledAt": LONG_AGO}})
 
     report = other.retention.prune(dry_run=False, asked_by="a test")

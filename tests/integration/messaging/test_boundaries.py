@@ -36,20 +36,20 @@ from casebridge.database import Database
 from casebridge.database_faults import is_away
 from casebridge.errors import CaseError, LeaseLostError, NotReadyError, PermanentError, RateLimitedError, TransientError
 from casebridge.institutions.pauses import Pauses
-from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.flow.flow import Flow
 from casebridge.messaging.flow.retry import RetryPolicy
-from casebridge.messaging.listener import listener as listener_module
+from casebridge.messaging.flow.step import Step, StepResult, Steps
+from casebridge.messaging.listener import intervals
 from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.listener.listener import Listener
 from casebridge.messaging.listener.settler import Settler
 from casebridge.messaging.listener.worker import Worker
 from casebridge.messaging.outbox.channels import ALERT, AlertEffects
-from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.outbox.pending_effects import PendingEffectStore
 from casebridge.messaging.outbox.relay import Relay
-from casebridge.messaging.queue.finished import Finished, FinishResult
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message, NewMessage, PendingEffect
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.settings import QueueSettings
 from tests.support.waiting import wait_until
 
@@ -129,9 +129,17 @@ class Trap:
         raise error
 
 
-class TrappedFlow:
+class First(StepResult):
+    step = "first"
+    found: int
+
+
+class Second(StepResult):
+    step = "second"
+
+
+class TrappedFlow(Flow):
     queue = QUEUE
-    dropped_results: tuple[str, ...] = ()
 
     def __init__(self, trap: Trap, database: Database, *, fails: bool, loses: bool) -> None:
         self._trap = trap
@@ -141,8 +149,8 @@ class TrappedFlow:
         self._lost: set[str] = set()
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        return (Step("first", self._first), Step("second", lambda message, results: StepResult()))
+    def steps(self) -> Steps:
+        return (Step(First, self._first), Step(Second, lambda message: Second()))
 
     def prefetch(self, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -162,7 +170,7 @@ class TrappedFlow:
     def on_lease_lost(self, message: Message) -> None:
         self._trap.spring("late", message.key)
 
-    def _first(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+    def _first(self, message: Message) -> First:
         self._trap.spring("step", message.key)
         if message.key.startswith("bad") and self._fails:
             raise PermanentError("test.failed", "It failed.", "Look at it.")
@@ -170,7 +178,7 @@ class TrappedFlow:
             self._lost.add(message.key)  # another worker takes it over, and is gone at once
             change = {"$inc": {"fence": 1}, "$set": {"owner": "another", "claim": "another"}}
             self._database.messages.update_one({"_id": message.key}, change)
-        return StepResult({"found": 1})
+        return First(found=1)
 
 
 class TrappedAudit(AuditLog):
@@ -188,14 +196,14 @@ class TrappedAudit(AuditLog):
 class TrappedQueue(MeldingQ):
     trap: Trap
 
-    def finish(self, finished: Sequence[Finished], relay_after: timedelta) -> FinishResult:
-        for each in finished:
-            self.trap.spring("finish", each.message.key)
-        return super().finish(finished, relay_after)
+    def finish(self, outcomes: Sequence[Outcome], relay_after: timedelta) -> list[Outcome]:
+        for outcome in outcomes:
+            self.trap.spring("finish", outcome.message.key)
+        return super().finish(outcomes, relay_after)
 
-    def fail(self, message: Message, *arguments: Any, **named: Any) -> None:
-        self.trap.spring("fail", message.key)
-        super().fail(message, *arguments, **named)
+    def fail(self, outcome: Outcome) -> None:
+        self.trap.spring("fail", outcome.message.key)
+        super().fail(outcome)
 
 
 class TrappedChannel:
@@ -223,8 +231,8 @@ class TrappedSlack:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener_module, "AWAY_PAUSE", PAUSE_SECONDS)
-    monkeypatch.setattr(listener_module, "LOOK_AROUND_SECONDS", LOOK_AROUND_SECONDS)
+    monkeypatch.setattr(intervals, "AWAY_SECONDS", PAUSE_SECONDS)
+    monkeypatch.setattr(intervals, "LOOK_AROUND_SECONDS", LOOK_AROUND_SECONDS)
 
 
 class ListenerParts:
@@ -283,7 +291,7 @@ class ListenerParts:
 
 def _message(key: str) -> NewMessage:
     org_id = f"{key}.no" if key.startswith("bad") else "good.no"
-    return NewMessage(key, QUEUE, org_id, "test", "WISEFLOW", f"case of {key}", key, {"said": key})
+    return NewMessage(key, QUEUE, org_id, "test", f"case of {key}", key, {"said": key}, exam_system="WISEFLOW")
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -353,8 +361,8 @@ def test_an_alert_that_breaks_its_channel_holds_up_no_other(database: Database) 
     from casebridge.alerts.alert import Alert  # noqa: PLC0415
 
     for number in range(len(ERRORS)):
-        alerts.owe(Alert(f"org{number}/test", "org", "queue", "step", f"test.code{number}", "It failed.", "Look."))
-    alerts.owe(Alert("good/test", "org", "queue", "step", "test.good", "It failed.", "Look."))
+        alerts.enqueue(Alert(f"org{number}/test", "org", "queue", "step", f"test.code{number}", "It failed.", "Look."))
+    alerts.enqueue(Alert("good/test", "org", "queue", "step", "test.good", "It failed.", "Look."))
     broken: set[int] = set()
     sent: list[str] = []
 

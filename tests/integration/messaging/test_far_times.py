@@ -88,7 +88,7 @@ def test_whichever_time_is_far_ahead_the_requests_are_answered_or_told_of(
     bridge.relay.deliver_left_behind()
     bridge.relay.send_alerts()
 
-    assert bridge.alerts.owed() == 0
+    assert bridge.alerts.pending() == 0
     assert bridge.completeness.account().lost == 0
 
 
@@ -126,10 +126,10 @@ def test_what_is_owed_far_ahead_is_delivered(processed: bool, world: World, brid
 
 
 def test_an_alert_that_is_due_far_ahead_is_told(world: World, bridge: Bridge) -> None:
-    bridge.alerts.owe(ALERT)
+    bridge.alerts.enqueue(ALERT)
     world.database.alerts.update_many({}, {"$set": {"dueAt": YEAR_2100}})
     assert bridge.relay.send_alerts() == 1
-    assert bridge.alerts.owed() == 0
+    assert bridge.alerts.pending() == 0
 
 
 @pytest.mark.parametrize("far", [YEAR_2100, timedelta(hours=1)], ids=["2100", "an hour"])

@@ -40,7 +40,8 @@ def queue(database: Database) -> MeldingQ:
 def messages(institution: str, count: int, queue: str = QUEUE) -> list[NewMessage]:
     keys = [f"{institution}-{queue}-{number}" for number in range(count)]
     return [
-        NewMessage(key, queue, institution, "test", "WISEFLOW", f"case-{key}", f"correlation-{key}", {}) for key in keys
+        NewMessage(key, queue, institution, "test", f"case-{key}", f"correlation-{key}", {}, exam_system="WISEFLOW")
+        for key in keys
     ]
 
 

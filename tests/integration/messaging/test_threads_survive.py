@@ -17,8 +17,10 @@ from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
 
 from casebridge.institutions.pauses import Pauses
+from casebridge.messaging.listener import intervals
 from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.listener.listener import Listener
+from casebridge.messaging.listener.settle_loop import SettleLoop
 from casebridge.messaging.outbox.relay import Relay
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.rates.share_keeper import ShareKeeper
@@ -33,8 +35,11 @@ from tests.support.world import World
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("casebridge", "resources", "sensors", "assets", "orchestration", "command_line")
 THREADS = {
+    "casebridge/messaging/listener/helper_threads.py: self.until_ended",
+    "casebridge/rates/share_keeper.py: self._renew_until_closed",
     "casebridge/messaging/listener/listener.py: self._until_ended",
     "casebridge/rates/share_keeper.py: self._look_after",
+    "casebridge/storage/processes.py: self._until_ended",
     "command_line/listen.py: look_after",
 }
 """What runs in a thread of its own, and has a test below. The demo's are not in production."""
@@ -102,12 +107,12 @@ def running(listener: Listener) -> Iterator[threading.Thread]:
 PLACES: dict[str, tuple[type, str]] = {
     "claim": (LaneScheduler, "take"),
     "pauses": (Pauses, "paused"),
-    "settle": (Listener, "_next_batch"),
-    "relay": (Relay, "deliver_left_behind"),
-    "lease": (MeldingQ, "keep"),
+    "settle": (SettleLoop, "_next_batch"),
+    "deliver": (Relay, "deliver_left_behind"),
+    "leases": (MeldingQ, "keep"),
     "alerts": (Relay, "send_alerts"),
-    "care": (CredentialProbes, "run_due"),
-    "bell": (LaneScheduler, "scan_all"),
+    "credentials": (CredentialProbes, "run_due"),
+    "lanes": (LaneScheduler, "scan_all"),
 }
 """What the claiming itself, and each helper of a listener by the name of its thread, calls first."""
 
@@ -127,7 +132,7 @@ def test_each_helper_of_a_listener_is_tried(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0)
     before = set(threading.enumerate())
     with running(world.bridge().listener()) as thread:
-        wait_until(lambda: any(one.name == "bell" for one in set(threading.enumerate()) - before), "all are begun")
+        wait_until(lambda: any(one.name == "lanes" for one in set(threading.enumerate()) - before), "all are begun")
         helpers = {
             one.name for one in set(threading.enumerate()) - before if one.daemon and not one.name.startswith("pymongo")
         }
@@ -135,12 +140,12 @@ def test_each_helper_of_a_listener_is_tried(world: World) -> None:
     assert helpers == set(PLACES) - {"claim", "pauses"}
 
 
-@pytest.mark.parametrize("place", sorted(set(PLACES) - {"bell"}))
+@pytest.mark.parametrize("place", sorted(set(PLACES) - {"lanes"}))
 def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.configure(queue={"lease_seconds": 0.6})
-    monkeypatch.setattr("casebridge.messaging.listener.listener.AWAY_PAUSE", 0.01)
-    monkeypatch.setattr("casebridge.messaging.listener.listener.LOOK_AROUND_SECONDS", 0.01)
+    monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
+    monkeypatch.setattr(intervals, "LOOK_AROUND_SECONDS", 0.01)
     bridge = world.bridge()
     bridge.synchronisation.read_requests(bridge.institutions.active())
     trap = set_trap(monkeypatch, place)
@@ -152,11 +157,10 @@ def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.Mo
     assert trap.met == len(ERRORS)
 
 
-def test_notifications_of_lanes_are_heard_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its loop ends with a defect and is begun anew by its thread; what it waits for is heard by looking."""
-    monkeypatch.setattr("casebridge.messaging.listener.listener.AWAY_PAUSE", 0.01)
-    monkeypatch.setattr("casebridge.messaging.listener.lane_watcher.AWAY_PAUSE", 0.01)
-    missed = set_trap(monkeypatch, "bell")
+def test_lanes_are_watched_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its loop ends with a defect and is begun anew by its thread; what it waits for is found by scanning."""
+    monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
+    missed = set_trap(monkeypatch, "lanes")
     with running(world.bridge().listener()) as thread:
         assert missed.passed.wait(30.0)
         assert thread.is_alive()
@@ -203,6 +207,18 @@ def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: py
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_process_at_work_tells_of_itself_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("casebridge.storage.processes.HEARTBEAT_SECONDS", 0.01)
+    processes = world.bridge().storage.processes
+    with processes.at_work("run"):
+        trap = Trap(processes.tell)
+        monkeypatch.setattr(processes, "tell", trap)
+        assert trap.passed.wait(30.0)
+        assert trap.met == len(ERRORS)
+        assert world.database.processes.count_documents({"kind": "run"}) == 1
+    assert world.database.processes.count_documents({}) == 0
 
 
 def test_one_trial_of_credentials_that_breaks_keeps_no_other_from_its_own(

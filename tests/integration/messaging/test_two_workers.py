@@ -62,7 +62,9 @@ class Overtaken:
 
 
 def new_message(number: int, case: str) -> NewMessage:
-    return NewMessage(f"message{number}", "a queue", "uis.no", "test", "WISEFLOW", case, f"correlation-{case}", {})
+    return NewMessage(
+        f"message{number}", "a queue", "uis.no", "test", case, f"correlation-{case}", {}, exam_system="WISEFLOW"
+    )
 
 
 def test_what_another_claims_between_read_and_claim_stays_the_others(

@@ -11,11 +11,12 @@ import pytest
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from assets.ledger import read_ledger
+from assets.explanations.ledger import read_ledger
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.database import Database, Document
+from casebridge.exams.explanations.cases import Cases
 from casebridge.exams.explanations.request_reader import Window
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.operators.retention import PruneReport, Removal, Retention
@@ -50,7 +51,9 @@ def clock_in(days: float) -> ManualClock:
 def retention(database: Database, days: float, **settings: Any) -> Retention:
     """As it will be in so many days."""
     queue = MeldingQ(database, clock_in(days), timedelta(seconds=60))
-    return Retention(database, AuditLog(database), clock_in(days), RetentionSettings(**settings), queue.move_discarded)
+    clock = clock_in(days)
+    cases = [Cases(database, clock, 14)]
+    return Retention(database, cases, AuditLog(database), clock, RetentionSettings(**settings), queue.move_discarded)
 
 
 def prune(database: Database, days: float, *, dry_run: bool = False, **settings: Any) -> dict[str, Removal]:
@@ -317,13 +320,13 @@ def test_an_alert_is_owed_even_if_its_cause_is_pruned_at_that_moment(
     fold: timedelta, database: Database, mongodb_settings: MongoDBSettings
 ) -> None:
     outbox = AlertOutbox(database, clock_in(0), fold)
-    outbox.owe(ALERT)
+    outbox.enqueue(ALERT)
     (claimed,) = outbox.claim(1, timedelta(seconds=1))
     outbox.settle(claimed, "sent")
     between = PrunedInBetween(database)
     with closing(Database(mongodb_settings)) as own:
         own.alerts = cast("Collection[Document]", between)
-        AlertOutbox(own, clock_in(0), fold).owe(ALERT)
+        AlertOutbox(own, clock_in(0), fold).enqueue(ALERT)
 
     (alert,) = database.alerts.find()
     assert (between.pruned, alert["state"], alert["correlationIds"]) == (1, "owed", ["the case"])

@@ -223,7 +223,7 @@ def test_while_a_listener_is_alive_it_sends_the_alert(world: World, operator: Op
     sitting.tick("run_failure_alerts")
 
     assert world.control.slack_messages() == []
-    assert listening.alerts.owed() == 1
+    assert listening.alerts.pending() == 1
 
 
 def test_a_failure_that_cannot_be_told_is_told_later(

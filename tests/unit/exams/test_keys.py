@@ -62,7 +62,7 @@ def request(vurd_id: str, personlopenr: int) -> ExplanationRequest:
 
 def message(org_id: str, env: str, exam_system: str) -> Message:
     return Message.from_document(
-        NewMessage("key", "requests", org_id, env, exam_system, "case", "correlation", {}).document(NOW)
+        NewMessage("key", "requests", org_id, env, "case", "correlation", {}, exam_system=exam_system).document(NOW)
     )
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from casebridge.messaging.outbox.effect import Outcome
 from casebridge.messaging.outbox.publication import EFFECT_ID, Publication
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.sources.dead_record import announce_dead_record
 from casebridge.sources.record import KEPT_BYTES, Record
 from casebridge.sources.record_inbox import RecordInbox, too_large
@@ -31,9 +31,8 @@ def letter_of(record: Record, payload: dict[str, Any] | None = None) -> tuple[Pu
     """What is published, and the effect's id."""
     document = {"_id": "key", "origin": record.origin(), "payload": payload or {}, "claim": "token", "errors": []}
     failure = Failure(NOW, 1, "read_record", "permanent", "kafka.record_unreadable", "It failed.", "Look at it.")
-    (effect,) = announce_dead_record(
-        Message.from_document(document), Outcome(MessageStatus.DEAD, "read_record", failure)
-    )
+    message = Message.from_document(document)
+    (effect,) = announce_dead_record(message, Outcome(message, MessageStatus.DEAD, "read_record", failure))
     return Publication.from_body(effect.body), effect.id
 
 

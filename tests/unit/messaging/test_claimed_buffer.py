@@ -11,7 +11,7 @@ NOW = datetime(2026, 1, 8, tzinfo=UTC)
 
 def message(institution: str, number: int) -> Message:
     key = f"{institution}{number}"
-    new = NewMessage(key, "a queue", institution, "test", "WISEFLOW", key, f"correlation-{key}", {})
+    new = NewMessage(key, "a queue", institution, "test", key, f"correlation-{key}", {}, exam_system="WISEFLOW")
     return Message.from_document(new.document(NOW))
 
 

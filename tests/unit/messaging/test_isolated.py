@@ -13,7 +13,7 @@ NOW = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 
 
 def message(key: str, *, isolated: bool = False, **stored: Any) -> Message:
-    new = NewMessage(key, "queue", "uis.no", "test", "WISEFLOW", key, key, {})
+    new = NewMessage(key, "queue", "uis.no", "test", key, key, {}, exam_system="WISEFLOW")
     claimed = Message.from_document({**new.document(NOW), **stored})
     claimed.isolated = isolated
     return claimed

@@ -8,10 +8,9 @@ import pytest
 
 from casebridge.errors import RateLimitedError
 from casebridge.messaging.flow.retry import RetryPolicy
-from casebridge.messaging.listener.settler import _Failed, _is_overdue
-from casebridge.messaging.listener.worker import AttemptResult
-from casebridge.messaging.outbox.effect import Outcome
+from casebridge.messaging.listener.settler import is_overdue
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus
+from casebridge.messaging.queue.outcome import Outcome
 from casebridge.settings import QueueSettings
 from casebridge.sources.dead_record import announce_dead_record
 from tests.support.manual_clock import ManualClock
@@ -37,17 +36,18 @@ def message(error: dict[str, Any]) -> Message:
 
 @pytest.mark.parametrize("error", ERRORS, ids=str)
 def test_a_message_that_waits_again_is_settled(error: dict[str, Any]) -> None:
-    limited = AttemptResult(message(error), None, RateLimitedError("fs.rate_limited", "Too many.", "Wait."))
-    failed = _Failed.of(limited, RetryPolicy(QueueSettings()), ManualClock())
+    limited = RateLimitedError("fs.rate_limited", "Too many.", "Wait.")
+    outcome = RetryPolicy(QueueSettings()).decide(message(error), "step", limited, ManualClock().now())
 
-    assert _is_overdue(limited.message, failed, timedelta(hours=1)) in {True, False}
+    assert is_overdue(outcome, timedelta(hours=1)) in {True, False}
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=str)
 def test_its_record_has_a_dead_letter(error: dict[str, Any]) -> None:
     failure = Failure(AT, 1, "step", "permanent", "a.b", "Why.", "Do.")
 
-    (effect,) = announce_dead_record(message(error), Outcome(MessageStatus.DEAD, "step", failure))
+    dead = message(error)
+    (effect,) = announce_dead_record(dead, Outcome(dead, MessageStatus.DEAD, "step", failure))
 
     headers = dict(effect.body["headers"])
     assert headers["kafka_dlt-first-failure"] == AT.isoformat().encode()

@@ -15,7 +15,7 @@ from casebridge.errors import (
     TransientError,
 )
 from casebridge.messaging.flow.retry import RetryPolicy
-from casebridge.messaging.queue.message import MessageStatus
+from casebridge.messaging.queue.message import Message, MessageStatus
 from casebridge.settings import QueueSettings
 
 NOW = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
@@ -30,35 +30,39 @@ def error(kind: type[CaseError], retry_after: timedelta | None = None) -> CaseEr
     return kind("test.code", "It failed.", "Look at it.", retry_after=retry_after)
 
 
+def message(attempts: int) -> Message:
+    return Message.from_document({"_id": "m", "attempts": attempts})
+
+
 def test_a_permanent_error_sets_the_message_aside_at_once() -> None:
-    verdict = policy().decide(error(PermanentError), 1, NOW)
-    assert (verdict.status, verdict.due_at) == (MessageStatus.DEAD, None)
+    outcome = policy().decide(message(1), "step", error(PermanentError), NOW)
+    assert (outcome.status, outcome.due_at) == (MessageStatus.DEAD, None)
 
 
 def test_a_transient_error_waits_fourfold_longer_each_time_and_ends_at_the_fifth_attempt() -> None:
     waits = []
     for attempts in range(1, 5):
-        verdict = policy().decide(error(TransientError), attempts, NOW)
-        assert verdict.status is MessageStatus.FAILED
-        assert verdict.counts
-        assert verdict.due_at is not None
-        waits.append((verdict.due_at - NOW).total_seconds())
+        outcome = policy().decide(message(attempts), "step", error(TransientError), NOW)
+        assert outcome.status is MessageStatus.FAILED
+        assert outcome.is_charged
+        assert outcome.due_at is not None
+        waits.append((outcome.due_at - NOW).total_seconds())
     assert waits == [15, 60, 240, 480]
-    assert policy().decide(error(TransientError), 5, NOW).status is MessageStatus.DEAD
+    assert policy().decide(message(5), "step", error(TransientError), NOW).status is MessageStatus.DEAD
 
 
 @pytest.mark.parametrize("kind", [NotReadyError, RateLimitedError, AuthBrokenError])
 def test_what_is_nobodys_fault_costs_no_attempt_however_often(kind: type[CaseError]) -> None:
-    verdict = policy().decide(error(kind), 99, NOW)
-    assert verdict.status is MessageStatus.ENQUEUED
-    assert not verdict.counts
+    outcome = policy().decide(message(99), "step", error(kind), NOW)
+    assert outcome.status is MessageStatus.ENQUEUED
+    assert not outcome.is_charged
 
 
 @given(seconds=st.integers(1, 3600), draw=st.floats(0, 1, exclude_max=True), attempts=st.integers(1, 4))
 def test_never_earlier_than_the_other_end_asked(seconds: int, draw: float, attempts: int) -> None:
     asked = timedelta(seconds=seconds)
     for kind in (RateLimitedError, TransientError):
-        due_at = policy(draw).decide(error(kind, asked), attempts, NOW).due_at
+        due_at = policy(draw).decide(message(attempts), "step", error(kind, asked), NOW).due_at
         assert due_at is not None
         assert due_at >= NOW + asked
 

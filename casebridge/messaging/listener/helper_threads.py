@@ -1,0 +1,60 @@
+"""The threads beside the workers: each does one kind of work until the listener ends, whatever is raised in it."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from casebridge.defect import log_away_or_defect, log_defect
+from casebridge.messaging.listener import intervals
+
+logger = logging.getLogger(__name__)
+
+JOIN_SECONDS: Final = 5.0
+
+
+class HelperThreads:
+    """Started once, and joined when `ended` is set."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, work: Mapping[str, Callable[[], None]]) -> None:
+        """Begin a thread for each; the names are those of the threads."""
+        for name, target in work.items():
+            thread = threading.Thread(target=self.until_ended, args=(name, target), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def join(self) -> None:
+        """Wait a few seconds for each to come to its end."""
+        for thread in self._threads:
+            thread.join(timeout=JOIN_SECONDS)
+
+    def until_ended(self, name: str, work: Callable[[], None]) -> None:
+        """A helper that a defect threw out of its loop begins anew: without it the process would live and do nothing."""
+        while not self.ended.is_set():
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001
+                logger.warning("the helper %s broke off, and begins anew", name)
+                log_defect(error)
+                self.ended.wait(intervals.AWAY_SECONDS)
+
+    def repeat(self, work: Callable[[], object], seconds: float) -> None:
+        """Do the work every so many seconds until the end."""
+        while not self.ended.wait(seconds):
+            if not attempt(work):
+                self.ended.wait(intervals.AWAY_SECONDS)
+
+
+def attempt(work: Callable[[], object]) -> bool:
+    """Whether the work came to its end. What it left is done the next time, or by another process."""
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001 a helper thread must outlive any defect
+        log_away_or_defect(logger, error)
+    else:
+        return True
+    return False
