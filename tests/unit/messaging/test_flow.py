@@ -120,7 +120,7 @@ def test_a_flow_must_state_its_queue_and_its_steps() -> None:
         queue = "nothing"
 
     with pytest.raises(TypeError, match="steps"):
-        Stepless()  # type: ignore[abstract]
+        Stepless()  # type: ignore[abstract]  # what is tried
 
 
 def test_what_a_step_does_not_set_is_not_stored() -> None:
