@@ -45,7 +45,7 @@ def measure(context: BenchContext) -> Iterator[Row]:
         pairs: dict[str, list[Pair]] = {name: [] for name in kinds}
         shares: dict[str, list[Shares]] = {name: [] for name in kinds}
         for turn in range(context.sizes.rounds):
-            context.say(f"metrics and traces, round {turn + 1} of {context.sizes.rounds}")
+            context.report_progress(f"metrics and traces, round {turn + 1} of {context.sizes.rounds}")
             # Off between each two, so that what slows the machine down for a while troubles both.
             for name, (settings, _) in kinds.items():
                 # The other way round in the next one: whatever is only slow to begin with troubles both.

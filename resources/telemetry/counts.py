@@ -22,7 +22,7 @@ class Counts:
     def __init__(self, meter: Meter, name: str, unit: str, description: str) -> None:
         self._lock = threading.Lock()
         self._counts: dict[Labels, int] = {}
-        meter.create_observable_counter(name, [self._read], unit, description)
+        meter.create_observable_counter(name, [self.read], unit, description)
 
     def add(self, labels: Labels, number: int = 1) -> None:
         with self._lock:
@@ -30,7 +30,8 @@ class Counts:
                 labels = OVERFLOW
             self._counts[labels] = self._counts.get(labels, 0) + number
 
-    def _read(self, _options: CallbackOptions) -> Iterable[Observation]:
+    def read(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """What a scrape asks for: each series as it stands."""
         with self._lock:
             counts = list(self._counts.items())
         return [Observation(count, dict(labels)) for labels, count in counts]

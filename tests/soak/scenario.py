@@ -21,8 +21,8 @@ from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from tests.soak.data_faults import DataFaults
 from tests.soak.faults import Faults, rules
-from tests.soak.installation import Installation
 from tests.soak.foreign_documents import insert_foreign_documents
+from tests.soak.installation import Installation
 from tests.soak.plan import FaultKind, plan
 from tests.soak.reporting import ENDED, Reporting, key_of, key_of_case
 

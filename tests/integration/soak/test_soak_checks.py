@@ -12,8 +12,8 @@ from simulators.process import RunningSimulators
 from tests.soak.checks import Checks, count_all
 from tests.soak.data_faults import AT_FIRST, DataFault, DataFaults
 from tests.soak.evidence import keep
-from tests.soak.installation import Installation
 from tests.soak.foreign_documents import insert_foreign_documents
+from tests.soak.installation import Installation
 from tests.soak.server import Server
 from tests.soak.soak import FAILURES
 from tests.support.simulator_callers import fs_of, registration

@@ -10,9 +10,14 @@ from casebridge.operators.status import InstitutionStatus, QueueDepth, Status
 from command_line.output import console
 
 AT = datetime(2026, 11, 2, 8, 30, 15, tzinfo=UTC)
-PLAIN = InstitutionStatus("hsunnfjorden.no/prod", registered=1030, set_aside=1, dead=1)
+NONE = {"requested": 0, "dispatched": 0, "registered": 0, "withdrawn": 0}
+PLAIN = InstitutionStatus("hsunnfjorden.no/prod", {**NONE, "registered": 1030}, set_aside=1, dead=1)
 UNUSUAL = InstitutionStatus(
-    "dovre.no/test", dispatched=10000, waiting=10000, withdrawn=2, discarded=1, paused="wiseflow.credentials_refused"
+    "dovre.no/test",
+    {**NONE, "dispatched": 10000, "withdrawn": 2},
+    waiting=10000,
+    discarded=1,
+    paused="wiseflow.credentials_refused",
 )
 
 

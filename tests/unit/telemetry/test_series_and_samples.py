@@ -1,6 +1,7 @@
 """How many series there can be, which names they hold, and which cases are traced."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from opentelemetry.metrics import CallbackOptions, Meter
@@ -9,7 +10,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from casebridge.clock import SystemClock
 from casebridge.correlation_id import new_correlation_id
 from casebridge.telemetry import NOBODY, NOTHING, observed_by, observer
 from casebridge.told_names import ConfiguredNames, ToldNames
@@ -29,7 +29,7 @@ def meter() -> Iterator[Meter]:
 
 
 def counted(counts: Counts) -> dict[tuple[tuple[str, object], ...], float]:
-    return {tuple((each.attributes or {}).items()): each.value for each in counts._read(CallbackOptions())}
+    return {tuple((each.attributes or {}).items()): each.value for each in counts.read(CallbackOptions())}
 
 
 def test_a_counter_has_a_bounded_number_of_series_and_loses_no_count(meter: Meter) -> None:
@@ -69,7 +69,7 @@ def test_with_the_database_away_a_name_is_unknown_and_nothing_is_raised() -> Non
 @pytest.mark.parametrize("ratio", [0.0, 0.01, 0.25, 1.0])
 def test_the_sample_has_the_size_that_is_asked_for(ratio: float) -> None:
     traces = Traces(SimpleSpanProcessor(InMemorySpanExporter()), Resource.create(), ratio)
-    now = SystemClock().now()
+    now = datetime.now(UTC)
     chosen = sum(traces.trace_id(new_correlation_id(now)) is not None for _ in range(CASES))
     # Ten standard deviations: it is the same for whoever has the id, and random over ids.
     assert chosen == pytest.approx(ratio * CASES, abs=10 * (ratio * (1 - ratio) * CASES) ** 0.5)
@@ -85,7 +85,7 @@ def test_what_another_program_calls_a_case_is_no_trace(name: str | None) -> None
 def test_nothing_observed_is_disturbed_by_a_defect_of_the_observer() -> None:
     broken = OpenTelemetryObserver(None, None, None)  # type: ignore[arg-type]  # what breaks it
     with observed_by(broken):
-        assert observer().handling(None) is NOTHING  # type: ignore[arg-type]
-        observer().lease_lost(None)  # type: ignore[arg-type]
-        observer().accepted([None], SystemClock().now())  # type: ignore[list-item]
+        assert observer().handling(None) is NOTHING  # type: ignore[arg-type]  # as above
+        observer().lease_lost(None)  # type: ignore[arg-type]  # as above
+        observer().accepted([None], datetime.now(UTC))  # type: ignore[list-item]  # as above
     assert observer() is NOBODY
