@@ -11,8 +11,8 @@ from assets.ownership import FRESHNESS, GROUP, OWNERS
 from assets.poll_metadata import ROWS, cut
 from assets.status_metadata import status_metadata
 from casebridge.operators import stored_fields
-from resources.wiring.bridge_resource import BridgeResource
 from resources.wiring.process import Process
+from resources.wiring.process_resource import ProcessResource
 
 Step = tuple[bool, str, str]
 """Whether it succeeded, the submodule and the step."""
@@ -31,20 +31,20 @@ def audit_log_after(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinitio
         tags={"casebridge/side": "audit"},
         freshness_policy=FRESHNESS,
     )
-    def audit_log(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+    def audit_log(context: dg.AssetExecutionContext, process: ProcessResource) -> dg.MaterializeResult[None]:
         """Entries of the audit log (`oai.auditLog`) since this asset was last materialised, by submodule and step.
 
         The entries themselves stay in MongoDB, which is inside the fence; `casebridge where CORRELATION_ID` shows those of a
         case.
         """
-        return _report(context, bridge)
+        return _report(context, process)
 
     return audit_log
 
 
-def _report(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+def _report(context: dg.AssetExecutionContext, process: ProcessResource) -> dg.MaterializeResult[None]:
     since = _last_counted(context)
-    wired = bridge.get()
+    wired = process.get()
     counts, entries, failures = counted(wired, since)
     return dg.MaterializeResult(
         metadata={

@@ -13,7 +13,7 @@ from assets.explanations.outside_systems import KAFKA_RECORDS
 from assets.ownership import GROUP, OWNERS
 from assets.poll_metadata import ROWS
 from assets.status_metadata import status_metadata
-from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process_resource import ProcessResource
 
 if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
     from resources.kafka.lag import KafkaStatus
@@ -34,9 +34,9 @@ HOW_TO_RECOVER: Final = dg.MetadataValue.md(
     kinds={"kafka", "mongodb"},
     tags={"casebridge/side": "way_there"},
 )
-def kafka_inbox(bridge: BridgeResource) -> dg.MaterializeResult[None]:
+def kafka_inbox(process: ProcessResource) -> dg.MaterializeResult[None]:
     """Unread records of the topics that are consumed, by partition, and since when the oldest waits."""
-    wired = bridge.get()
+    wired = process.get()
     status = wired.kafka.status()
     now = status_metadata(wired)
     if status is None:
@@ -55,9 +55,9 @@ def kafka_inbox(bridge: BridgeResource) -> dg.MaterializeResult[None]:
 
 
 @dg.asset_check(asset=kafka_inbox)
-def kafka_lag(bridge: BridgeResource) -> dg.AssetCheckResult:
+def kafka_lag(process: ProcessResource) -> dg.AssetCheckResult:
     """No partition has more unread records than CASEBRIDGE_KAFKA__MAXIMUM_LAG. Where Kafka is off there is nothing to check."""
-    wired = bridge.get()
+    wired = process.get()
     status = wired.kafka.status()
     allowed = wired.settings.kafka.maximum_lag
     if status is None:

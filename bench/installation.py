@@ -92,7 +92,7 @@ class Installation:
         return {**variables, **self.secrets, "CASEBRIDGE_LOG_LEVEL": "ERROR"}
 
     def configure(self, section: str, **values: Any) -> None:
-        """Change settings for the bridges and processes that are made from now on."""
+        """Change settings for the processes and processes that are made from now on."""
         self.sections[section] = {**self.sections.get(section, {}), **values}
 
     @contextmanager

@@ -16,6 +16,7 @@ from casebridge.messaging.flow.flow import Flow
 from casebridge.messaging.outbox.effect import Announcer, EffectChannel
 from casebridge.sources.record_reader import RecordReader
 from casebridge.sources.source import Source
+from casebridge.storage.migration import Migration
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Capability:
     daily_counts: Sequence[DailyCount] = ()
     tables: Sequence[OperatorTable] = ()
     collections: Sequence[IndexedCollection] = ()
+    migrations: Sequence[Migration] = ()
+    """Steps that bring its stored documents into a later form. A number is given once, also among capabilities."""
     submodules: frozenset[str] = frozenset()
     """Names beside its queues under which it writes audit entries and alerts."""
 

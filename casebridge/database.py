@@ -35,7 +35,7 @@ class Database:
     def __init__(self, settings: MongoDBSettings) -> None:
         self._client = _client(settings)
         config = self._open(settings.config_database)
-        oai = self._open(settings.oai_database)
+        self._oai = oai = self._open(settings.oai_database)
         self.orgs: Collection[Document] = config["orgs"]
         self.slack_blacklists: Collection[Document] = config["slack-blacklists"]
         self.environments: Collection[Document] = oai["KlageBegrunnelseEnvs"]
@@ -67,6 +67,10 @@ class Database:
             write_concern=WriteConcern(w="majority", j=True),
             read_preference=ReadPreference.PRIMARY,
         )
+
+    def collection(self, name: str) -> Collection[Document]:
+        """A further collection of `oai`: a capability's own."""
+        return self._oai[name]
 
     def server_time(self) -> datetime:
         """The server's own clock: the one that leases are measured by."""

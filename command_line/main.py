@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from casebridge.storage.version import StorageError
 from command_line.output import ExitCode, notes, styled
+from resources.wiring.capabilities import UnknownCapabilityError
 
 if TYPE_CHECKING:  # Typer has a click of its own, and no public name for it
     from typer._click import Command, Context
@@ -102,7 +103,7 @@ def main() -> None:
             styled("[red]These settings cannot be used:[/] {told}. See docs/settings.md.", told=told), soft_wrap=True
         )
         sys.exit(ExitCode.MISUSED)
-    except StorageError as error:
+    except (StorageError, UnknownCapabilityError) as error:
         notes.print(
             styled(
                 "[red]{cause}[/] Next: {action} ({code})",

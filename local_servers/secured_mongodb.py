@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 
-USER: Final = "case bridge"
+USER: Final = "case process"
 AWKWARD: Final = "@/:%?#"
 """Characters that an address holds only in their escaped form; every password ends with them."""
 

@@ -13,8 +13,8 @@ from orchestration.dead_letter_jobs import DEAD_LETTER_JOBS
 from orchestration.jobs import reconcile, sync_now
 from orchestration.process_queue import process_queue
 from orchestration.schedules import clean_up_every_night, reconcile_every_two_hours
-from resources.wiring.bridge_resource import BridgeResource
 from resources.wiring.capabilities import chosen, dagster_modules
+from resources.wiring.process_resource import ProcessResource
 from sensors.backlog_sensor import backlog_sensor
 from sensors.run_failure_alerts import run_failure_alerts
 
@@ -53,7 +53,7 @@ def build_defs(
             backlog_sensor(process_queue.name),
             run_failure_alerts(),
         ],
-        resources={"bridge": BridgeResource(), **(resource_overrides or {})},
+        resources={"process": ProcessResource(), **(resource_overrides or {})},
         # A batch is one process: the default executor starts one for each step, which takes ten times as long.
         executor=dg.in_process_executor,
     )

@@ -14,7 +14,7 @@ from casebridge.operators.retention import PruneReport
 from orchestration.clean_up_events import RunlessEvents
 from orchestration.clean_up_runs import OldRuns
 from orchestration.job_tags import job_tags
-from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process_resource import ProcessResource
 
 ASKED_BY: Final = "Dagster: clean_up"
 
@@ -26,9 +26,9 @@ class CleanUpConfig(dg.Config):
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def prune_mongodb(config: CleanUpConfig, bridge: BridgeResource) -> dg.Output[None]:
+def prune_mongodb(config: CleanUpConfig, process: ProcessResource) -> dg.Output[None]:
     """Processed messages, old keys, old audit entries, told alerts, traces of dead listeners. Never a case."""
-    report = bridge.get().operators.retention.prune(dry_run=config.dry_run, asked_by=ASKED_BY)
+    report = process.get().operators.retention.prune(dry_run=config.dry_run, asked_by=ASKED_BY)
     return dg.Output(None, metadata={"found": report.found, "removed": report.removed, "by_collection": _table(report)})
 
 
@@ -37,10 +37,10 @@ def remove_old_runs_beside(check_keys: Sequence[dg.AssetCheckKey]) -> dg.OpDefin
 
     @dg.op(out=dg.Out(dg.Nothing))
     def remove_old_runs(
-        context: dg.OpExecutionContext, config: CleanUpConfig, bridge: BridgeResource
+        context: dg.OpExecutionContext, config: CleanUpConfig, process: ProcessResource
     ) -> dg.Output[None]:
         """Dagster's runs with their events; not those whose run keys count, nor those that hold what the UI shows as latest."""
-        old = OldRuns(context.instance, bridge.get().settings.retention, check_keys, datetime.now(UTC))
+        old = OldRuns(context.instance, process.get().settings.retention, check_keys, datetime.now(UTC))
         outcome = old.remove(dry_run=config.dry_run)
         kept = {f"kept_for_{why}": count for why, count in outcome.needed.items()}
         return dg.Output(None, metadata={"found": outcome.found, "removed": outcome.removed, **kept})
@@ -50,10 +50,10 @@ def remove_old_runs_beside(check_keys: Sequence[dg.AssetCheckKey]) -> dg.OpDefin
 
 @dg.op(out=dg.Out(dg.Nothing))
 def remove_runless_events(
-    context: dg.OpExecutionContext, config: CleanUpConfig, bridge: BridgeResource
+    context: dg.OpExecutionContext, config: CleanUpConfig, process: ProcessResource
 ) -> dg.Output[None]:
     """What sensors and listeners reported without a run; each asset keeps its latest."""
-    old = RunlessEvents(context.instance, bridge.get().settings.retention, datetime.now(UTC))
+    old = RunlessEvents(context.instance, process.get().settings.retention, datetime.now(UTC))
     found = old.remove(dry_run=config.dry_run)
     return dg.Output(None, metadata={"found": found, "removed": 0 if config.dry_run else found})
 

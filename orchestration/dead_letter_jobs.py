@@ -31,7 +31,7 @@ from casebridge.operators.dead_letter_requests import (
 from casebridge.operators.dead_letters import ActionReport, Order, Progress
 from orchestration.job_tags import job_tags
 from resources.config_numbers import AtLeastOne
-from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process_resource import ProcessResource
 
 FORM: Final = Form(
     for_real="Launch again with `dry_run: false`, `reason` and `asked_by`",
@@ -106,9 +106,9 @@ class ReplayConfig(ActionConfig):
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def list_letters(config: ListConfig, bridge: BridgeResource) -> dg.Output[None]:
+def list_letters(config: ListConfig, process: ProcessResource) -> dg.Output[None]:
     """The oldest of them, and how many there are of each code."""
-    wired = bridge.get()
+    wired = process.get()
     with _request_errors():
         wanted = config.filter(wired.stores.clock.now(), config.status)
         listing = wired.operators.dead_letters.find(wanted, min(config.limit, ROWS))
@@ -139,9 +139,9 @@ def list_letters(config: ListConfig, bridge: BridgeResource) -> dg.Output[None]:
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def show_letter(config: ShowConfig, bridge: BridgeResource) -> dg.Output[None]:
+def show_letter(config: ShowConfig, process: ProcessResource) -> dg.Output[None]:
     """Where the case's messages stand, what was done, every error, and who replayed them."""
-    found = bridge.get().operators.dead_letters.show(config.correlation_id, config.queue)
+    found = process.get().operators.dead_letters.show(config.correlation_id, config.queue)
     stories = found.stories
     if not stories and not found.left_out:
         raise dg.Failure(NO_LETTERS, allow_retries=False)
@@ -152,18 +152,18 @@ def show_letter(config: ShowConfig, bridge: BridgeResource) -> dg.Output[None]:
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def replay(context: dg.OpExecutionContext, config: ReplayConfig, bridge: BridgeResource) -> dg.Output[None]:
+def replay(context: dg.OpExecutionContext, config: ReplayConfig, process: ProcessResource) -> dg.Output[None]:
     """Begin the chosen messages anew, with all their attempts; the steps that are done are not done again."""
-    wired = bridge.get()
+    wired = process.get()
     with _request_errors():
         wanted = config.filter(wired.stores.clock.now(), config.status)
         return _action(wired.operators.dead_letters.replay(wanted, config.order(), _progress_log(context)))
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def discard(context: dg.OpExecutionContext, config: ActionConfig, bridge: BridgeResource) -> dg.Output[None]:
+def discard(context: dg.OpExecutionContext, config: ActionConfig, process: ProcessResource) -> dg.Output[None]:
     """Declare the chosen messages settled without us."""
-    wired = bridge.get()
+    wired = process.get()
     with _request_errors():
         wanted = config.filter(wired.stores.clock.now())
         return _action(wired.operators.dead_letters.discard(wanted, config.order(), _progress_log(context)))

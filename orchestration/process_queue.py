@@ -9,7 +9,7 @@ from assets.batch_metadata import batch_metadata
 from assets.status_metadata import status_metadata
 from orchestration.job_tags import job_tags
 from resources.config_numbers import AtLeastOne
-from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process_resource import ProcessResource
 
 LIMIT = 2000
 """Messages per queue and run: a batch that ends. What is left is the next run's."""
@@ -22,9 +22,9 @@ class BatchConfig(dg.Config):
 
 
 @dg.op(out=dg.Out(dg.Nothing))
-def handle_batch(context: dg.OpExecutionContext, config: BatchConfig, bridge: BridgeResource) -> dg.Output[None]:
+def handle_batch(context: dg.OpExecutionContext, config: BatchConfig, process: ProcessResource) -> dg.Output[None]:
     """Every declared queue in turn. Reports each queue's share to its asset, so that the lineage tells the truth."""
-    wired = bridge.get()
+    wired = process.get()
     handled = 0
     for name, queue in wired.queues.items():
         batch = wired.synchronisation.run_batch((name,), limit=config.limit)

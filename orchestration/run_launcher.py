@@ -3,7 +3,7 @@
 `dagster.yaml` can read a value from the environment, but cannot choose between two launchers; this class does. On Kubernetes
 the chart of Dagster writes an instance of its own: there its values choose (`deploy/values.yaml`).
 
-Runs are distributed, not steps: a batch is one process with one bridge, and an executor that gives every step to
+Runs are distributed, not steps: a batch is one process with one process, and an executor that gives every step to
 another process would cost a connection, a token and seconds for each.
 """
 

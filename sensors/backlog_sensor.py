@@ -4,7 +4,7 @@ from typing import Final
 
 import dagster as dg
 
-from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process_resource import ProcessResource
 from sensors.batch_request import batch_request
 from sensors.cursor import Cursor
 
@@ -22,8 +22,8 @@ def backlog_sensor(batch_job: str) -> dg.SensorDefinition:
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def tick(context: dg.SensorEvaluationContext, bridge: BridgeResource) -> dg.SensorResult:
-        batch = batch_request(bridge.get(), context.instance, batch_job, Cursor.read(context.cursor), NAME)
+    def tick(context: dg.SensorEvaluationContext, process: ProcessResource) -> dg.SensorResult:
+        batch = batch_request(process.get(), context.instance, batch_job, Cursor.read(context.cursor), NAME)
         return dg.SensorResult(
             run_requests=batch.run_requests,
             skip_reason=None if batch.run_requests else batch.told,

@@ -9,8 +9,8 @@ import dagster as dg
 from casebridge.institutions.institution import Institution
 from casebridge.operators.synchronisation import PollReport
 from casebridge.sources.polling import PollOutcome
-from resources.wiring.bridge_resource import BridgeResource
 from resources.wiring.process import Process
+from resources.wiring.process_resource import ProcessResource
 from sensors.batch_request import batch_request
 from sensors.cursor import Cursor
 from sensors.institution_order import in_turn, is_paused, next_first
@@ -87,8 +87,8 @@ def polling_sensor(
         minimum_interval_seconds=poll_seconds(),
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def tick(context: dg.SensorEvaluationContext, bridge: BridgeResource) -> dg.SensorResult:
-        wired = bridge.get()
+    def tick(context: dg.SensorEvaluationContext, process: ProcessResource) -> dg.SensorResult:
+        wired = process.get()
         done = poll_round(wired, source, poll, Cursor.read(context.cursor))
         batch = batch_request(wired, context.instance, batch_job, done.cursor, name)
         told = f"{done.told}; {batch.told}"

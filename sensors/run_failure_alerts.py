@@ -12,8 +12,8 @@ from typing import Final
 import dagster as dg
 
 from casebridge.alerts.alert import Alert
-from resources.wiring.bridge_resource import BridgeResource
 from resources.wiring.process import Process
+from resources.wiring.process_resource import ProcessResource
 
 PAGE: Final = 25
 """Failed runs per tick: six thousand an hour, so a crowd of failures does not fall behind."""
@@ -60,7 +60,7 @@ def run_failure_alerts() -> dg.SensorDefinition:
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def tick(context: dg.SensorEvaluationContext, bridge: BridgeResource) -> dg.SensorResult:
+    def tick(context: dg.SensorEvaluationContext, process: ProcessResource) -> dg.SensorResult:
         page = context.instance.fetch_run_status_changes(
             dg.RunStatusChangeRecordsFilter(
                 dg.DagsterEventType.RUN_FAILURE,
@@ -71,7 +71,7 @@ def run_failure_alerts() -> dg.SensorDefinition:
             ascending=True,
         )
         runs = [context.instance.get_run_by_id(record.run_id) for record in page.records]
-        owe_alerts(bridge.get(), [run for run in runs if run is not None])
+        owe_alerts(process.get(), [run for run in runs if run is not None])
         told = f"{len(page.records)} failed runs since the last look"
         # Without a record there is no place to go on from: the next tick looks back once more.
         return dg.SensorResult(skip_reason=told, cursor=page.cursor if page.records else context.cursor)

@@ -97,8 +97,6 @@ def _name_of(annotation: Any) -> str:
         return " or ".join(f"`{argument}`" for argument in arguments)
     if get_origin(annotation) is dict:
         return "JSON object"
-    if get_origin(annotation) is list:
-        return "JSON list"
     if get_origin(annotation) is tuple:
         return "names, with commas"
     return {str: "text", SecretStr: "text, secret", int: "whole number", float: "number", bool: "`true` or `false`"}[
@@ -117,7 +115,7 @@ def _default(field: FieldInfo) -> str:
         return "all"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, (dict, list)):
+    if isinstance(value, dict):
         return f"`{json.dumps(value)}`"
     return f"`{value}`"
 

@@ -17,15 +17,15 @@ from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
 from casebridge.operators.near_deadlines import near_deadlines
 from casebridge.operators.stored_fields import text, time
 from casebridge.told_names import ToldNames
-from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process_resource import ProcessResource
 
 HOW_TO_RECOVER: Final = dg.MetadataValue.md(RECOVERY)
 
 
 @dg.asset_check(asset=registered_explanations)
-def nothing_lost(bridge: BridgeResource) -> dg.AssetCheckResult:
+def nothing_lost(process: ProcessResource) -> dg.AssetCheckResult:
     """Every case ever opened is registered, withdrawn, set aside, on its way, or waits for its answer."""
-    found = bridge.get().operators.completeness.account()
+    found = process.get().operators.completeness.account()
     return dg.AssetCheckResult(
         passed=not found.lost,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -45,9 +45,9 @@ def nothing_lost(bridge: BridgeResource) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=registered_explanations)
-def oldest_pending(bridge: BridgeResource) -> dg.AssetCheckResult:
+def oldest_pending(process: ProcessResource) -> dg.AssetCheckResult:
     """No message waits longer than CASEBRIDGE_QUEUE__OVERDUE_SECONDS."""
-    wired = bridge.get()
+    wired = process.get()
     pending, seconds = wired.operators.status.pending()
     allowed = wired.settings.queue.overdue_seconds
     paused = sorted({wired.stores.names.institution(pause.who) for pause in wired.stores.pauses.all()})
@@ -72,9 +72,9 @@ def oldest_pending(bridge: BridgeResource) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=registered_explanations)
-def dead_letters(bridge: BridgeResource) -> dg.AssetCheckResult:
+def dead_letters(process: ProcessResource) -> dg.AssetCheckResult:
     """No message is dead: each one that is waits for a person, who finds here why and what to do."""
-    groups = [group for group in bridge.get().operators.status.read().failures if group.status == MessageStatus.DEAD]
+    groups = [group for group in process.get().operators.status.read().failures if group.status == MessageStatus.DEAD]
     dead = sum(group.messages for group in groups)
     told = "; ".join(f"{group.code} ({group.messages}): {group.next_action}" for group in groups[:ROWS])
     told += f" {cut_note(ROWS, len(groups), '`casebridge dead list --institution`') or ''}".rstrip()
@@ -91,9 +91,9 @@ def dead_letters(bridge: BridgeResource) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset=registered_explanations)
-def deadline_overdue(bridge: BridgeResource) -> dg.AssetCheckResult:
+def deadline_overdue(process: ProcessResource) -> dg.AssetCheckResult:
     """No open case is near its legal deadline (CASEBRIDGE_ANSWERS__NEAR_DAYS: a warning) or past it (an error)."""
-    wired = bridge.get()
+    wired = process.get()
     days = wired.settings.answers.near_days
     found = near_deadlines(wired.operators.cases, wired.stores.clock, days, ROWS)
     is_any = bool(found.past or found.near)

@@ -15,9 +15,9 @@ from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import UNFINISHED
 from casebridge.operators.stored_fields import text
 from resources.config_numbers import AtLeastOneOrNone, Seconds
-from resources.wiring.bridge_resource import BridgeResource
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
+from resources.wiring.process_resource import ProcessResource
 
 WAIT_SECONDS: Final = 120.0
 """The seed's two minutes for the outcome of a synchronisation."""
@@ -43,13 +43,13 @@ class DispatchConfig(dg.Config):
     pool=WISEFLOW_POOL,
     freshness_policy=FRESHNESS,
 )
-def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+def dispatched_requests(config: DispatchConfig, process: ProcessResource) -> dg.MaterializeResult[None]:
     """Requests that the exam system has: found the flow, found the candidate, asked the assessor.
 
     Materialising handles one batch of the queue, then waits up to `wait_seconds` for the outcome of what was pending: a
     listener may be at work on part of it. What cannot be handed on is set aside with a code and a next action.
     """
-    wired = bridge.get()
+    wired = process.get()
     within = timedelta(seconds=config.wait_seconds)
     pending = pending_cases(wired, within)
     requests = wired.capability(Explanations).requests

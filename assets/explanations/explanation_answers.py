@@ -10,8 +10,8 @@ from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
 from assets.poll_metadata import raise_if_all_failed
 from assets.status_metadata import polled_metadata
 from casebridge.sources.source import PollRange
-from resources.wiring.bridge_resource import BridgeResource
 from resources.wiring.explanations import Explanations
+from resources.wiring.process_resource import ProcessResource
 
 
 class PollConfig(dg.Config):
@@ -33,13 +33,13 @@ class PollConfig(dg.Config):
     pool=WISEFLOW_POOL,
     freshness_policy=FRESHNESS,
 )
-def explanation_answers(config: PollConfig, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+def explanation_answers(config: PollConfig, process: ProcessResource) -> dg.MaterializeResult[None]:
     """Answers that are ready in WISEflow, each new or changed one accepted once into the inbox.
 
     Ready means accepted, or submitted where the institution has chosen so. Only flows with open cases are looked at. An
     institution that fails is named and does not stop the others.
     """
-    wired = bridge.get()
+    wired = process.get()
     institutions = chosen_institutions(wired, config.institutions)
     outcomes = wired.capability(Explanations).answers.poll(institutions, PollRange(also_finished=config.also_answered))
     raise_if_all_failed("WISEflow", outcomes)

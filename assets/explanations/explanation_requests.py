@@ -13,8 +13,8 @@ from assets.status_metadata import polled_metadata
 from casebridge.settings import FsSettings
 from casebridge.sources.source import PollRange
 from resources.config_numbers import HoursOrNone
-from resources.wiring.bridge_resource import BridgeResource
 from resources.wiring.explanations import Explanations
+from resources.wiring.process_resource import ProcessResource
 
 
 class ReadConfig(dg.Config):
@@ -44,13 +44,13 @@ class ReadConfig(dg.Config):
     pool=FS_POOL,
     freshness_policy=FRESHNESS,
 )
-def explanation_requests(config: ReadConfig, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+def explanation_requests(config: ReadConfig, process: ProcessResource) -> dg.MaterializeResult[None]:
     """Requests that FS holds, each new or changed one accepted once into the inbox (MeldingQ).
 
     Materialising reads what changed since each institution's watermark. It can be repeated at any time. An institution that
     fails is named and does not stop the others; if none can be read, the materialisation fails.
     """
-    wired = bridge.get()
+    wired = process.get()
     institutions = chosen_institutions(wired, config.institutions)
     outcomes = wired.capability(Explanations).requests.poll(
         institutions, PollRange(reach_back=config.reach_back(wired.settings.fs))

@@ -8,8 +8,8 @@ from assets.explanations.explanation_answers import explanation_answers
 from assets.ownership import FRESHNESS, FS_POOL, GROUP, OWNERS
 from assets.status_metadata import status_metadata
 from resources.config_numbers import AtLeastOneOrNone
-from resources.wiring.bridge_resource import BridgeResource
 from resources.wiring.explanations import Explanations
+from resources.wiring.process_resource import ProcessResource
 
 
 class RegisterConfig(dg.Config):
@@ -27,11 +27,11 @@ class RegisterConfig(dg.Config):
     pool=FS_POOL,
     freshness_policy=FRESHNESS,
 )
-def registered_explanations(config: RegisterConfig, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+def registered_explanations(config: RegisterConfig, process: ProcessResource) -> dg.MaterializeResult[None]:
     """Explanations that FS has: text fetched, registered, and shown in WISEflow where the institution asks for it.
 
     Materialising handles one batch of the queue of answers. A changed answer is registered again, an unchanged one never.
     """
-    wired = bridge.get()
+    wired = process.get()
     batch = wired.synchronisation.run_batch(wired.capability(Explanations).answers.queues, limit=config.limit)
     return dg.MaterializeResult(metadata={**batch_metadata(batch), **status_metadata(wired)})

@@ -14,7 +14,7 @@ from assets.partitions import LEDGER, first_days
 from assets.status_metadata import status_metadata
 from casebridge.exams.explanations.request_reader import Window
 from casebridge.sources.polling import PollOutcome
-from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process_resource import ProcessResource
 
 BALANCES = partitioned_check(
     "ledger_balances",
@@ -37,14 +37,14 @@ BALANCES = partitioned_check(
     tags={"casebridge/side": "ledger"},
     pool=FS_POOL,
 )
-def request_ledger(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with check_specs Dagster knows the bare name only
+def request_ledger(context: dg.AssetExecutionContext, process: ProcessResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # with check_specs Dagster knows the bare name only
     """What FS holds for one institution and month, and what became of each request.
 
     Backfill it by institution and month: FS is read again for each, what was missed is accepted, and nothing is done twice.
     Each partition is a run of its own; one that fails (refused credentials, FS away) neither hides nor stops the others.
     """
     key = cast("dg.MultiPartitionKey", context.partition_key).keys_by_dimension
-    wired = bridge.get()
+    wired = process.get()
     institutions = chosen_institutions(wired, [key["institution"]])
     outcomes, ledger = read_ledger(wired, institutions, Window(*first_days(key["month"])))
     for outcome in outcomes:

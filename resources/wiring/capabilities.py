@@ -13,10 +13,17 @@ from types import ModuleType
 from typing import Final, cast
 
 from casebridge.capability import Capability
+from casebridge.errors import PermanentError
 from casebridge.settings import CapabilitySettings
 from resources.wiring.platform import Platform
 
 ALL: Final = ("explanations",)
+
+
+class UnknownCapabilityError(PermanentError):
+    """A name stands for no capability."""
+
+
 Builder = Callable[[Platform], Capability]
 
 
@@ -26,21 +33,27 @@ def chosen(settings: CapabilitySettings) -> Sequence[str]:
 
 
 def builders(names: Sequence[str]) -> list[Builder]:
-    """Who builds each. Raises `ValueError` for a name that stands for nothing."""
+    """Who builds each. Raises `UnknownCapabilityError` for a name that stands for nothing."""
     return [cast("Builder", _module(name, "resources.wiring", "wiring").build) for name in names]
 
 
 def dagster_modules(names: Sequence[str]) -> list[ModuleType]:
-    """The modules that declare what Dagster needs of each, where a capability needs Dagster at all."""
-    places = [f"orchestration.{name}" if "." not in name else f"{name}.orchestration" for name in names]
-    return [importlib.import_module(place) for place in places if importlib.util.find_spec(place)]
+    """The modules that declare what Dagster needs of each, where a capability needs Dagster at all. Raises likewise."""
+    places = {name: f"orchestration.{name}" if "." not in name else f"{name}.orchestration" for name in names}
+    for name in places:
+        _module(name, "resources.wiring", "wiring")
+    return [importlib.import_module(place) for place in places.values() if _is_there(place)]
 
 
 def _module(name: str, ours: str, theirs: str) -> ModuleType:
     place = f"{ours}.{name}" if "." not in name else f"{name}.{theirs}"
     known = ", ".join(ALL)
     if ("." not in name and name not in ALL) or not _is_there(place):
-        raise ValueError(f"CASEBRIDGE_CAPABILITIES names a capability that is not there; ours are {known}")
+        raise UnknownCapabilityError(
+            "casebridge.capability_unknown",
+            "CASEBRIDGE_CAPABILITIES names a capability that is not there.",
+            f"Correct the variable: this release has {known}. A name with a dot must be a package that can be imported.",
+        )
     return importlib.import_module(place)
 
 

@@ -52,12 +52,13 @@ class Process:
         self.settings = settings
         self.stores = Stores(settings, submodules, clock)
         self.clients = clients or InstitutionClients(settings, secrets or Secrets(), self.stores.rate_shares)
-        self.storage = Storage(self.stores.database, self.stores.clock, MIGRATIONS)
         self.platform = Platform.of(settings, self.stores, self.clients)
         built = [build(self.platform) for build in capabilities or builders(chosen(settings))]
         self.kafka = Kafka(settings.kafka, self.stores.queue, built)
         self.channels = Channels(settings, self.stores)
         self.capabilities: tuple[Capability, ...] = (*built, self.kafka.capability(), self.channels.capability())
+        migrations = (step for capability in self.capabilities for step in capability.migrations)
+        self.storage = Storage(self.stores.database, self.stores.clock, (*MIGRATIONS, *migrations))
         self.queues = all_queues(self.capabilities)
         submodules.update(*(capability.all_submodules for capability in self.capabilities))
         self.flows = {name: queue.flow for name, queue in self.queues.items()}

@@ -8,6 +8,7 @@ import pytest
 from casebridge.messaging.queue.message import MessageStatus
 from tests.crash.test_killed_listener import carry_to_the_end
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import read_requests
 from tests.support.processes import Processes
 from tests.support.waiting import wait_until
 from tests.support.world import World
@@ -19,8 +20,8 @@ SECONDS_TO_END = 30.0
 def populate_slowly(world: World, latency: float, requests: int) -> None:
     """More to do than there are workers, and each call takes its time."""
     world.populate(institutions=2, courses=4, requests=requests, variety=False)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     world.control.faults({"system": "wiseflow", "kind": "latency", "seconds": latency})
 
 

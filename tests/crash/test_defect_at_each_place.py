@@ -9,7 +9,7 @@ import pytest
 from casebridge import crash_points
 from casebridge.clock import ServerClock
 from casebridge.crash_points import CRASH_POINTS, SimulatedCrashError
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.crash.test_killed_listener import show_answers
 from tests.support.end_state import check_everything
 from tests.support.shifted_clock import ShiftedClock
@@ -25,7 +25,7 @@ def test_a_defect_costs_nothing_but_time(point: str, world: World, monkeypatch: 
     world.populate(institutions=2, courses=2, requests=4, variety=False)
     show_answers(world)
     clock = ShiftedClock(ServerClock(world.database.server_time))
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     monkeypatch.setattr(crash_points, "_armed", point)
     monkeypatch.setattr(crash_points, "_kind", "exception")
     passes = itertools.count()
@@ -33,17 +33,17 @@ def test_a_defect_costs_nothing_but_time(point: str, world: World, monkeypatch: 
 
     for _ in range(ROUNDS):
         with contextlib.suppress(SimulatedCrashError) if point in FATAL else contextlib.nullcontext():
-            synchronise(world, bridge)
+            synchronise(world, process)
         clock.pass_time(world.settings.lease + timedelta(seconds=1))
 
     assert next(passes) > 0, "the defect was met"
     check_everything(world, requests=4)
 
 
-def synchronise(world: World, bridge: Bridge) -> None:
-    run = bridge.synchronisation
-    run.read_requests(bridge.institutions.active())
+def synchronise(world: World, process: Process) -> None:
+    run = process.synchronisation
+    run.read_requests(process.stores.institutions.active())
     run.run_batch()
     world.control.wait("answered", world.control.summary()["dispatched"])
-    run.poll_answers(bridge.institutions.active())
+    run.poll_answers(process.stores.institutions.active())
     run.run_batch()

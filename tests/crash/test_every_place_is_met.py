@@ -24,7 +24,7 @@ from tests.support.world import World
 def test_a_listener_comes_to_all_places_but_those_of_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It handles what is in the inbox: FS and WISEflow are read by others, so it accepts nothing and moves no watermark."""
     queue_two_answers_and_two_requests(world)
-    listener, stop = world.bridge().listener(), threading.Event()
+    listener, stop = world.process().listener(), threading.Event()
     passed = listen_for_passes(monkeypatch)
     thread = threading.Thread(target=listener.run, args=(stop,))
     thread.start()

@@ -4,6 +4,7 @@ import signal
 
 from tests.crash.test_killed_listener import carry_to_the_end
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import read_requests
 from tests.support.processes import Processes
 from tests.support.waiting import wait_until
 from tests.support.world import World
@@ -14,8 +15,8 @@ REQUESTS = 6
 def test_a_zombie_writes_nothing(world: World, processes: Processes) -> None:
     world.configure(queue={"lease_seconds": 1.0, "workers": 2})
     world.populate(institutions=1, courses=1, requests=REQUESTS, variety=False)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     world.control.faults({"system": "wiseflow", "kind": "latency", "seconds": 0.3})
     zombie = processes.listener()
     world.control.wait("calls", 3, system="wiseflow")

@@ -7,6 +7,7 @@ import pytest
 
 from casebridge.crash_points import CONSUMER_CRASH_POINTS
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import poll_answers
 from tests.support.kafka_broker import Broker, Topic, kafka_settings
 from tests.support.kafka_requests import request_values
 from tests.support.processes import START_SECONDS, Crash, Processes
@@ -28,7 +29,7 @@ def send_requests(broker: Broker, world: World) -> Callable[[], None]:
     world.populate(institutions=1, courses=1, requests=REQUESTS, variety=False)
 
     def send() -> None:
-        values = request_values(world, world.bridge())
+        values = request_values(world, world.process())
         assert len(values) == REQUESTS
         Topic(broker.address, world.settings.kafka.explanation_requests_topic).send(*values)
 
@@ -71,11 +72,11 @@ def finish(world: World, broker: Broker) -> None:
     topic = Topic(broker.address, kafka.explanation_requests_topic)
     wait_until(lambda: topic.committed(kafka.group) == {0: REQUESTS}, "all offsets are committed", START_SECONDS)
     assert world.database.cases.count_documents({}) == REQUESTS
-    bridge = world.bridge()
+    process = world.process()
 
     def everything_is_done() -> bool:
-        bridge.synchronisation.run_batch()
-        bridge.synchronisation.poll_answers(bridge.institutions.active())
+        process.synchronisation.run_batch()
+        poll_answers(process, process.stores.institutions.active())
         # What is owed to Kafka counts, too: it is tried again by the next batch.
         return world.control.summary()["outstanding"] == 0 and world.database.messages.count_documents({}) == 0
 

@@ -4,6 +4,7 @@ import pytest
 
 from casebridge.crash_points import CRASH_POINTS
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.processes import Crash, Processes
 from tests.support.waiting import wait_until
 from tests.support.world import World
@@ -47,14 +48,14 @@ def queue_two_answers_and_two_requests(world: World) -> None:
     """Two cases whose answers wait in the queue, and two whose requests do."""
     world.populate(institutions=1, courses=1, requests=4, hold=True, variety=False)
     show_answers(world)
-    bridge = world.bridge()
+    process = world.process()
     world.control.release(2)
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    bridge.synchronisation.run_batch()
+    read_requests(process, process.stores.institutions.active())
+    process.synchronisation.run_batch()
     world.control.wait("answered", 2)
-    bridge.synchronisation.poll_answers(bridge.institutions.active())
+    poll_answers(process, process.stores.institutions.active())
     world.control.release(2)
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    read_requests(process, process.stores.institutions.active())
     assert world.database.messages.count_documents({}) == 4
 
 
@@ -65,10 +66,10 @@ def show_answers(world: World) -> None:
 
 def carry_to_the_end(world: World) -> None:
     """Look for answers, as a sensor would, until FS has everything and the queue is empty."""
-    bridge = world.bridge()
+    process = world.process()
 
     def everything_is_done() -> bool:
-        bridge.synchronisation.poll_answers(bridge.institutions.active())
+        poll_answers(process, process.stores.institutions.active())
         return world.control.summary()["outstanding"] == 0 and world.database.messages.count_documents({}) == 0
 
     wait_until(everything_is_done, "every request is registered and nothing is left in the queue", every=0.1)

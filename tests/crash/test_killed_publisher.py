@@ -8,6 +8,7 @@ import pytest
 from casebridge.crash_points import PRODUCER_CRASH_POINTS
 from tests.crash.test_killed_listener import carry_to_the_end
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.kafka_broker import Broker, Topic, headers_of, kafka_settings
 from tests.support.processes import Crash, Processes
 from tests.support.waiting import wait_until
@@ -23,11 +24,11 @@ def test_what_was_published_may_be_told_again_and_is_never_lost(
 ) -> None:
     world.configure(kafka=kafka_settings(broker.address), queue={"lease_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=REQUESTS, variety=False)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    bridge.synchronisation.run_batch()
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
+    process.synchronisation.run_batch()
     world.control.wait("answered", REQUESTS)
-    bridge.synchronisation.poll_answers(bridge.institutions.active())
+    poll_answers(process, process.stores.institutions.active())
 
     if kind == "kill":
         processes.crashed_listener(Crash(point))

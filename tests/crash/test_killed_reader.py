@@ -39,8 +39,8 @@ def test_a_request_that_was_finished_before_its_key_was_written_does_not_come_tw
     processes.run("sync", crash=Crash("messages_written"))
     assert world.database.received_keys.count_documents({}) == 0
 
-    bridge = world.bridge()
-    assert bridge.synchronisation.run_batch().by_status == {"processed": 3}
+    process = world.process()
+    assert process.synchronisation.run_batch().by_status == {"processed": 3}
     assert world.database.messages.count_documents({}) == 0
     synchronise_to_the_end(world, processes)
 

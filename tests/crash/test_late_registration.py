@@ -7,7 +7,8 @@ from casebridge.clock import ServerClock
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
+from tests.support.explanation_rounds import poll_answers
 from tests.support.processes import Crash, Processes
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.waiting import wait_until
@@ -22,8 +23,8 @@ def change_the_answer(world: World) -> None:
     world.control.change_answer(case["explanationRequestId"])
 
 
-def poll(bridge: Bridge) -> None:
-    bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=True)
+def poll(process: Process) -> None:
+    poll_answers(process, process.stores.institutions.active(), also_answered=True)
 
 
 def assert_fs_has_the_newest_answer(world: World) -> None:
@@ -34,23 +35,23 @@ def assert_fs_has_the_newest_answer(world: World) -> None:
 def test_a_dead_message_that_is_replayed_after_a_newer_answer_was_registered(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
     clock = ShiftedClock(ServerClock(world.database.server_time))
-    bridge = world.bridge(clock)
-    world.send(bridge)
+    process = world.process(clock)
+    world.send(process)
     world.control.wait("answered", 1)
     world.control.faults({**REGISTRATION, "kind": "status", "status": 503})
-    poll(bridge)
+    poll(process)
     for _ in range(world.settings.queue.maximum_attempts):
-        bridge.synchronisation.run_batch()
+        process.synchronisation.run_batch()
         clock.pass_time(timedelta(seconds=world.settings.queue.retry_cap_seconds * 2))
     assert world.database.messages.count_documents({"status": MessageStatus.DEAD.value}) == 1
     world.control.clear_faults()
 
     change_the_answer(world)
-    poll(bridge)
-    bridge.synchronisation.run_batch()
+    poll(process)
+    process.synchronisation.run_batch()
     order = Order(limit=1, dry_run=False, reason="FS is back", asked_by="a test")
-    assert bridge.dead_letters.replay(DeadLetterFilter(), order).changed == 1
-    bridge.synchronisation.run_batch()
+    assert process.operators.dead_letters.replay(DeadLetterFilter(), order).changed == 1
+    process.synchronisation.run_batch()
 
     assert_fs_has_the_newest_answer(world)
 
@@ -59,25 +60,25 @@ def test_a_frozen_listener_whose_registration_arrives_after_a_newer_answer(world
     """Its call to FS was under way when it froze, longer than its lease; FS takes the call long after."""
     world.configure(queue={"lease_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     world.control.wait("answered", 1)
     world.control.faults({**REGISTRATION, "kind": "latency", "seconds": 6.0, "times": 1})
-    poll(bridge)
+    poll(process)
     frozen = processes.listener()
     wait_until(lambda: world.control.summary()["calls_by_route"].get(REGISTRATIONS), "its call has reached FS")
     frozen.process.send_signal(signal.SIGSTOP)
 
-    wait_until(lambda: bridge.synchronisation.run_batch().handled, "the lease has run out")
+    wait_until(lambda: process.synchronisation.run_batch().handled, "the lease has run out")
     change_the_answer(world)
-    poll(bridge)
-    bridge.synchronisation.run_batch()
+    poll(process)
+    process.synchronisation.run_batch()
     assert_fs_has_the_newest_answer(world)
     frozen.process.send_signal(signal.SIGCONT)
     wait_until(lambda: "another worker has taken over" in frozen.log.read_text(), "the frozen one has tried to write")
     frozen.stop()
 
-    wait_until(lambda: world.synchronise(bridge, also_answered=True) == 0, "nothing is left to do")
+    wait_until(lambda: world.synchronise(process, also_answered=True) == 0, "nothing is left to do")
     assert world.control.summary()["stale_text"] == 0, "the newest was registered anew"
 
 
@@ -88,24 +89,24 @@ def test_a_registration_that_arrived_in_time_is_not_told_of_once_more(world: Wor
     """
     world.configure(queue={"lease_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     world.control.wait("answered", 1)
     world.control.faults({**REGISTRATION, "kind": "slow_body", "seconds": 6.0, "times": 1})
-    poll(bridge)
+    poll(process)
     frozen = processes.listener()
     wait_until(lambda: world.control.summary()["registrations"], "FS has taken its call")
     frozen.process.send_signal(signal.SIGSTOP)
 
-    wait_until(lambda: bridge.synchronisation.run_batch().handled, "the lease has run out")
+    wait_until(lambda: process.synchronisation.run_batch().handled, "the lease has run out")
     change_the_answer(world)
-    poll(bridge)
-    bridge.synchronisation.run_batch()
+    poll(process)
+    process.synchronisation.run_batch()
     assert_fs_has_the_newest_answer(world)
     frozen.process.send_signal(signal.SIGCONT)
     wait_until(lambda: "another worker has taken over" in frozen.log.read_text(), "the frozen one has tried to write")
     frozen.stop()
-    wait_until(lambda: world.synchronise(bridge, also_answered=True) == 0, "nothing is left to do")
+    wait_until(lambda: world.synchronise(process, also_answered=True) == 0, "nothing is left to do")
 
     assert_fs_has_the_newest_answer(world)
     told = [entry["detail"]["outcome"] for entry in world.audit(step="register_explanation", success=True)]
@@ -118,15 +119,15 @@ def test_the_audit_tells_of_an_answer_that_was_changed_after_its_registrar_died(
     """FS had both answers; who asks later must find both."""
     world.configure(queue={"lease_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     world.control.wait("answered", 1)
-    poll(bridge)
+    poll(process)
     processes.crashed_listener(Crash("effect_made", after=1))
     change_the_answer(world)
 
-    wait_until(lambda: bridge.synchronisation.run_batch().handled, "the lease has run out")
-    wait_until(lambda: world.synchronise(bridge, also_answered=True) == 0, "nothing is left to do")
+    wait_until(lambda: process.synchronisation.run_batch().handled, "the lease has run out")
+    wait_until(lambda: world.synchronise(process, also_answered=True) == 0, "nothing is left to do")
 
     told = world.audit(step="register_explanation", success=True)
     assert len(told) == world.control.summary()["registrations"] == 2

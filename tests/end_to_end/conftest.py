@@ -51,10 +51,12 @@ def after_one_round(platform: Platform) -> Platform:
     """All requests are at their end, and one reconciliation has run with its checks."""
     platform.control.release()
     platform.control.wait("registered", platform.expected["registered"], timeout_s=ROUND_SECONDS)
-    with looking_process(platform) as bridge:
+    with looking_process(platform) as process:
         expected = sum(platform.expected["set_aside"].values())
         wait_until(
-            lambda: sum(bridge.status.read().set_aside.values()) == expected, "the rest is set aside", ROUND_SECONDS
+            lambda: sum(process.operators.status.read().set_aside.values()) == expected,
+            "the rest is set aside",
+            ROUND_SECONDS,
         )
     assert finished(platform, platform.dagster.launch("reconcile")) == "SUCCESS"
     return platform

@@ -16,8 +16,8 @@ from casebridge.operators.dead_letters import DeadLetters
 from local_servers.child_process import Children
 from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
 from orchestration.build import build_defs
-from resources.wiring.bridge import Bridge
-from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process import Process
+from resources.wiring.process_resource import ProcessResource
 from tests.support.manual_clock import ManualClock
 from tests.support.required_servers import required_in_ci
 from tests.support.world import World
@@ -50,7 +50,7 @@ class Operator:
     def tick(self, sensor: str, cursor: str | None = None) -> Any:
         """One tick, with what the daemon would carry out: cursor, run requests, asset events, partition keys."""
         with dg.build_sensor_context(
-            instance=self.instance, cursor=cursor, definitions=self.defs, resources={"bridge": BridgeResource()}
+            instance=self.instance, cursor=cursor, definitions=self.defs, resources={"process": ProcessResource()}
         ) as context:
             return self.defs.resolve_sensor_def(sensor).evaluate_tick(context)
 
@@ -70,15 +70,15 @@ def operator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
 
 @pytest.fixture
-def mixed(world: World) -> Bridge:
+def mixed(world: World) -> Process:
     """Two institutions: three cases registered, two of the first one's set aside for different reasons."""
     population = world.populate(institutions=2, courses=2, requests=3, variety=False)
     org_id = population["institutions"][0]["orgId"]
     world.control.add_request(org_id, oddity="no_candidate")
     world.control.add_request(org_id, oddity="two_flows")
-    bridge = world.bridge()
-    world.carry(bridge)
-    return bridge
+    process = world.process()
+    world.carry(process)
+    return process
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from local_servers.proxies import Proxy
-from tests.soak.installation import LISTENERS, Installation, Process
+from tests.soak.installation import LISTENERS, Installation, SoakProcess
 from tests.soak.plan import Fault, FaultKind
 
 EACH: Final = 0.01
@@ -113,7 +113,7 @@ class Faults:
             return 0
         return LISTENERS if what in self._installation.proxies else 1
 
-    def _one_of(self, processes: list[Process], fault: Fault) -> Process:
+    def _one_of(self, processes: list[SoakProcess], fault: Fault) -> SoakProcess:
         if not processes:
             logs = "".join(f"{one.name}:\n{one.child.log_end()}\n" for one in self._installation.processes)
             raise RuntimeError(f"every process has ended by itself:\n{logs}")

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from casebridge.database import Database
 from local_servers.child_process import Child, Children
 from local_servers.proxies import Proxies, Proxy
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from simulators.process import RunningSimulators, running
 from tests.soak import poller, wrong_clock
 from tests.soak.server import Server, server_of_this_run
@@ -56,7 +56,7 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-class Process:
+class SoakProcess:
     """One process of casebridge, with a proxy and a clock of its own. It is started again after it was killed."""
 
     def __init__(self, name: str, children: Children, proxy: Proxy, environment: dict[str, str]) -> None:
@@ -95,12 +95,12 @@ class Process:
 
 @dataclass(frozen=True)
 class Installation:
-    """What runs. `bridge` belongs to the operator and uses the database without a proxy."""
+    """What runs. `process` belongs to the operator and uses the database without a proxy."""
 
     world: World
-    bridge: Bridge
+    process: Process
     server: Server
-    processes: list[Process]
+    processes: list[SoakProcess]
     proxies: dict[str, Proxy]
     """By the system behind them. Each process has its own proxy to the database."""
     without_numbers: frozenset[str]
@@ -129,7 +129,7 @@ def running_installation(seed: int, requests: int) -> Iterator[Installation]:
                 processes = [
                     _start(name, children, proxies.lay(server.port, server.host), server, world) for name in PROCESSES
                 ]
-                yield Installation(world, world.bridge(), server, processes, systems, _without_numbers(population))
+                yield Installation(world, world.process(), server, processes, systems, _without_numbers(population))
         finally:
             database.close()
 
@@ -152,7 +152,7 @@ def _start_proxies(proxies: Proxies, simulators: RunningSimulators) -> tuple[dic
     return started, replace(simulators, addresses=addresses)
 
 
-def _start(name: str, children: Children, proxy: Proxy, server: Server, world: World) -> Process:
+def _start(name: str, children: Children, proxy: Proxy, server: Server, world: World) -> SoakProcess:
     environment = {
         **world.environment(),
         "CASEBRIDGE_MONGODB__URI": server.uri_by(proxy.port),
@@ -161,4 +161,4 @@ def _start(name: str, children: Children, proxy: Proxy, server: Server, world: W
         "CASEBRIDGE_LOG_LEVEL": "WARNING",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
-    return Process(name, children, proxy, environment)
+    return SoakProcess(name, children, proxy, environment)

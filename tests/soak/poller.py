@@ -10,31 +10,33 @@ from typing import Final
 from pymongo.errors import PyMongoError
 
 from casebridge.institutions.institution import Institution
-from command_line.process import bridge_of_this_process
-from resources.wiring.bridge import Bridge
+from command_line.process import this_process, wait_for_storage
+from resources.wiring.process import Process
+from tests.support.explanation_rounds import poll_answers, read_requests
 
 EVERY_SECONDS: Final = 0.3
 TURNS: Final = 4
 """Each time, a quarter of the institutions is also polled for changes of answers that FS already has."""
 
 
-def poll(bridge: Bridge, turn: int) -> None:
+def poll(process: Process, turn: int) -> None:
     """Read FS and poll WISEflow once."""
-    institutions = bridge.institutions.active()
-    bridge.synchronisation.read_requests(institutions)
+    institutions = process.stores.institutions.active()
+    read_requests(process, institutions)
     watched: list[Institution] = institutions[turn % TURNS :: TURNS]
-    bridge.synchronisation.poll_answers([one for one in institutions if one not in watched])
-    bridge.synchronisation.poll_answers(watched, also_answered=True)
+    poll_answers(process, [one for one in institutions if one not in watched])
+    poll_answers(process, watched, also_answered=True)
 
 
 def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
-    with bridge_of_this_process() as bridge:
+    with this_process(may_wait=True) as process:
+        wait_for_storage(process, stop)
         turn = 0
         while not stop.wait(EVERY_SECONDS):
             try:
-                poll(bridge, turn)
+                poll(process, turn)
             except PyMongoError:
                 continue  # nothing is skipped: the watermark has not moved
             turn += 1

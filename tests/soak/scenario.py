@@ -25,6 +25,7 @@ from tests.soak.foreign_documents import insert_foreign_documents
 from tests.soak.installation import Installation
 from tests.soak.plan import FaultKind, plan
 from tests.soak.reporting import ENDED, Reporting, key_of, key_of_case
+from tests.support.explanation_rounds import poll_answers, read_requests
 
 CHECK_EVERY_SECONDS: Final = 0.5
 OPERATE_EVERY_SECONDS: Final = 3.0
@@ -146,7 +147,7 @@ class Scenario:
             return
         with _database_may_be_away():
             self.foreign = insert_foreign_documents(
-                self._installation.world.database, self._installation.bridge.institutions.active()[0].key
+                self._installation.world.database, self._installation.process.stores.institutions.active()[0].key
             )
 
     def _replay(self) -> None:
@@ -156,10 +157,10 @@ class Scenario:
         - messages that were set aside for a case whose data are right again, as the alert says
         """
         with _database_may_be_away():
-            dead = self._installation.bridge.queue.find({"status": MessageStatus.DEAD.value}, limit=100_000)
+            dead = self._installation.process.stores.queue.find({"status": MessageStatus.DEAD.value}, limit=100_000)
             for code in sorted({_code(message) for message in dead if _died_of_a_fault(message)}):
                 order = Order(limit=len(dead), dry_run=False, reason="mended", asked_by="the soak")
-                report = self._installation.bridge.dead_letters.replay(DeadLetterFilter(code=code), order)
+                report = self._installation.process.operators.dead_letters.replay(DeadLetterFilter(code=code), order)
                 self.replayed[code] += report.changed
             self._replay_corrected([message for message in dead if not _died_of_a_fault(message)])
 
@@ -173,7 +174,7 @@ class Scenario:
             if key_of_case(case) in corrected and self._tried[name] < TRIES_AFTER_CORRECTION:
                 self._tried[name] += 1
                 order = Order(limit=len(dead_messages), dry_run=False, reason="corrected", asked_by="the soak")
-                self._installation.bridge.dead_letters.replay(DeadLetterFilter(correlation_id=name), order)
+                self._installation.process.operators.dead_letters.replay(DeadLetterFilter(correlation_id=name), order)
                 self.replayed["corrected data"] += 1
 
     def _finish(self) -> None:
@@ -213,12 +214,10 @@ class Scenario:
 
     def _reconcile(self) -> None:
         """The reconciliation of an installation: compare with FS and WISEflow, two days back."""
-        synchronisation, institutions = (
-            self._installation.bridge.synchronisation,
-            self._installation.bridge.institutions,
-        )
-        synchronisation.read_requests(institutions.active(), reach_back=REACH_BACK)
-        synchronisation.poll_answers(institutions.active(), also_answered=True)
+        process = self._installation.process
+        institutions = process.stores.institutions
+        read_requests(process, institutions.active(), reach_back=REACH_BACK)
+        poll_answers(process, institutions.active(), also_answered=True)
 
     def _unreported(self) -> int:
         reporting = Reporting(self._installation.world, self._control.cases())

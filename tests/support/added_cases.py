@@ -3,7 +3,7 @@
 from typing import Any
 
 from casebridge.operators.dead_letter import DeadLetterFilter
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.world import World
 
 
@@ -19,5 +19,5 @@ def ours(world: World, added: dict[str, Any]) -> dict[str, Any]:
     return world.database.cases.find_one({"personlopenr": added["personlopenr"], "vurdId": added["examId"]}) or {}
 
 
-def codes(bridge: Bridge) -> dict[str, int]:
-    return bridge.dead_letters.find(DeadLetterFilter(), 20).by_code
+def codes(process: Process) -> dict[str, int]:
+    return process.operators.dead_letters.find(DeadLetterFilter(), 20).by_code

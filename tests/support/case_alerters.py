@@ -17,7 +17,8 @@ from casebridge.exams.explanations.unreadable_cases import UnreadableCases
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 
 
 def case_id(number: int) -> str:
@@ -41,58 +42,70 @@ def moved(case: Case, day: date) -> CaseAdvance:
     return CaseAdvance.dispatched(case.id, request, CandidatePlace("1", "1", None), "1", day, at_midnight(day))
 
 
-def tell_moved(bridge: Bridge, _institution: Institution, cases: Sequence[Case]) -> None:
+def tell_moved(process: Process, _institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:  # one message is settled after another
-        MovedDeadlines(bridge.cases, bridge.alerts).tell([moved(one, date(2031, 1, 15))])
+        MovedDeadlines(process.capability(Explanations).cases, process.stores.alerts).tell(
+            [moved(one, date(2031, 1, 15))]
+        )
 
 
-def tell_gone(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
+def tell_gone(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:
-        RowsGone(bridge.cases, bridge.alerts).compare(institution, [one], [])
+        RowsGone(process.capability(Explanations).cases, process.stores.alerts).compare(institution, [one], [])
 
 
-def tell_open(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
+def tell_open(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:
-        Reopenings(bridge.cases, bridge.alerts).take(institution, [one])
+        Reopenings(process.capability(Explanations).cases, process.stores.alerts).take(institution, [one])
 
 
-def tell_passed(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
+def tell_passed(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:
-        bridge.database.cases.update_one({"_id": one.id}, {"$set": {"deadline": at_midnight(date(2026, 1, 1))}})
-        PassedDeadlines(bridge.cases, bridge.alerts, bridge.clock).tell(institution)
+        process.stores.database.cases.update_one({"_id": one.id}, {"$set": {"deadline": at_midnight(date(2026, 1, 1))}})
+        PassedDeadlines(process.capability(Explanations).cases, process.stores.alerts, process.stores.clock).tell(
+            institution
+        )
 
 
-def tell_changed(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
-    identities = RegisteredIdentities(bridge.cases, bridge.alerts, bridge.clock, "klage-beg-dispatcher")
+def tell_changed(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
+    identities = RegisteredIdentities(
+        process.capability(Explanations).cases, process.stores.alerts, process.stores.clock, "klage-beg-dispatcher"
+    )
     for one in cases:
         row = {"examId": "x", "personlopenr": 1, "kandidatnr": 987654, "datoKlageMottat": "2026-01-01"}
         identities.compare(institution, [(one, [ExplanationRequest.model_validate(row)])])
 
 
-def tell_inactive(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
+def tell_inactive(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     """All but these cases are told of already."""
-    bridge.watermarks.read_well(institution, None)
-    bridge.database.orgs.update_many({}, {"$set": {"aktiv": False}})
+    process.capability(Explanations).watermarks.read_well(institution, None)
+    process.stores.database.orgs.update_many({}, {"$set": {"aktiv": False}})
     others = {"_id": {"$nin": [one.id for one in cases]}}
-    bridge.database.cases.update_many(others, {"$set": {"inactiveToldAt": bridge.clock.now()}})
-    register = InstitutionRegister(bridge.database, bridge.served, frozenset({institution.exam_system}))
-    deadlines = PassedDeadlines(bridge.cases, bridge.alerts, bridge.clock)
-    bridge.database.cases.update_many({}, {"$set": {"deadline": at_midnight(date(2099, 1, 1))}})
+    process.stores.database.cases.update_many(others, {"$set": {"inactiveToldAt": process.stores.clock.now()}})
+    register = InstitutionRegister(process.stores.database, process.stores.served, frozenset({institution.exam_system}))
+    deadlines = PassedDeadlines(process.capability(Explanations).cases, process.stores.alerts, process.stores.clock)
+    process.stores.database.cases.update_many({}, {"$set": {"deadline": at_midnight(date(2099, 1, 1))}})
     InactiveInstitutions(
-        register, bridge.watermarks, bridge.cases, bridge.served, bridge.alerts, deadlines, bridge.clock
+        register,
+        process.capability(Explanations).watermarks,
+        process.capability(Explanations).cases,
+        process.stores.served,
+        process.stores.alerts,
+        deadlines,
+        process.stores.clock,
     ).tell()
-    bridge.database.cases.update_many(others, {"$unset": {"inactiveToldAt": ""}})
+    process.stores.database.cases.update_many(others, {"$unset": {"inactiveToldAt": ""}})
 
 
-def tell_unreadable(bridge: Bridge, institution: Institution, cases: Sequence[Case]) -> None:
+def tell_unreadable(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     def raises(_document: object) -> object:
         raise TypeError
 
     for one in cases:
-        UnreadableCases(bridge.alerts, "klage-beg-dispatcher").pass_over(institution, [one.document], raises)
+        UnreadableCases(process.stores.alerts, "klage-beg-dispatcher").pass_over(institution, [one.document], raises)
 
 
-TELLERS: Final[dict[str, Callable[[Bridge, Institution, Sequence[Case]], None]]] = {
+TELLERS: Final[dict[str, Callable[[Process, Institution, Sequence[Case]], None]]] = {
     "case.deadline_moved": tell_moved,
     "case.row_gone": tell_gone,
     "case.changed_after_registration": tell_changed,

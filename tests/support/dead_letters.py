@@ -6,7 +6,7 @@ from typing import Any
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 
 REASON = "corrected in WISEflow"
 FOR_REAL = Order(dry_run=False, reason=REASON, asked_by="kari")
@@ -54,12 +54,12 @@ def dead(number: int, *codes: str, **changed: Any) -> Document:
     }
 
 
-def letter_of(bridge: Bridge, code: str) -> Document:
-    (message,) = bridge.database.messages.find({"errors.code": code})
+def letter_of(process: Process, code: str) -> Document:
+    (message,) = process.stores.database.messages.find({"errors.code": code})
     return message
 
 
-def case_of(bridge: Bridge, message: Document) -> Document:
-    case = bridge.database.cases.find_one({"_id": message["orderingKey"]})
+def case_of(process: Process, message: Document) -> Document:
+    case = process.stores.database.cases.find_one({"_id": message["orderingKey"]})
     assert case is not None
     return case

@@ -1,12 +1,12 @@
-"""Dagster's resource with a bridge that a test made: for a check that a test calls itself."""
+"""Dagster's resource with a process that a test made: for a check that a test calls itself."""
 
-from resources.wiring.bridge import Bridge
-from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process import Process
+from resources.wiring.process_resource import ProcessResource
 
 
-def resource_with(bridge: Bridge) -> BridgeResource:
-    class GivenBridge(BridgeResource):
-        def get(self) -> Bridge:
-            return bridge
+def resource_with(process: Process) -> ProcessResource:
+    class GivenBridge(ProcessResource):
+        def get(self) -> Process:
+            return process
 
     return GivenBridge()

@@ -3,15 +3,15 @@
 import json
 from typing import Any
 
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.world import World
 
 
-def request_values(world: World, bridge: Bridge) -> list[bytes]:
+def request_values(world: World, process: Process) -> list[bytes]:
     """One record for each request that FS shows, read as any client of FS would read it."""
     values = []
-    for institution in bridge.institutions.active():
-        registry = bridge.clients.student_registry(institution)
+    for institution in process.stores.institutions.active():
+        registry = process.clients.student_registry(institution)
         exams = {case["examId"] for case in world.control.cases() if case["orgId"] == institution.org_id}
         for vurd_id in sorted(exams):
             values += [

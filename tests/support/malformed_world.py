@@ -5,7 +5,7 @@ from typing import Any
 from casebridge.messaging.queue.message import UNFINISHED
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.world import World
 
 PLAIN: dict[str, Any] = {"institutions": 2, "courses": 2, "requests": 4, "variety": False}
@@ -27,11 +27,13 @@ def requests_of(world: World, org_id: str) -> int:
     return sum(case["orgId"] == org_id for case in world.control.cases())
 
 
-def carry(world: World, bridge: Bridge | None = None) -> Bridge:
-    bridge = bridge or world.bridge()
-    world.carry_until(bridge, lambda: settled(world), "every message is processed or dead")
-    return bridge
+def carry(world: World, process: Process | None = None) -> Process:
+    process = process or world.process()
+    world.carry_until(process, lambda: settled(world), "every message is processed or dead")
+    return process
 
 
-def replay_all(bridge: Bridge) -> None:
-    bridge.dead_letters.replay(DeadLetterFilter(), Order(100, dry_run=False, reason="mended", asked_by="a test"))
+def replay_all(process: Process) -> None:
+    process.operators.dead_letters.replay(
+        DeadLetterFilter(), Order(100, dry_run=False, reason="mended", asked_by="a test")
+    )

@@ -18,8 +18,9 @@ from casebridge.settings import (
     SlackSettings,
 )
 from demo.institutions import configuration, secrets
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from simulators.process import RunningSimulators
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.waiting import wait_until
 
 SHORT_WAITS = {
@@ -75,7 +76,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
 
 
 class World:
-    """One test's institutions, in the databases and the simulators, and the bridge between them."""
+    """One test's institutions, in the databases and the simulators, and the process between them."""
 
     def __init__(
         self, database: Database, settings_for: Callable[..., Settings], simulators: RunningSimulators
@@ -86,7 +87,7 @@ class World:
         self._settings_for = settings_for
         self.secrets: dict[str, str] = {}
         self.settings = settings_for()
-        self._bridges: list[Bridge] = []
+        self._processes: list[Process] = []
 
     def __enter__(self) -> "World":
         self.control.clear_faults()
@@ -99,11 +100,11 @@ class World:
         self.control.clear_faults()
         self.control.rates()
         self.control.modes(**self._modes)
-        for bridge in self._bridges:
-            bridge.close()
+        for process in self._processes:
+            process.close()
 
     def configure(self, **sections: dict[str, Any]) -> None:
-        """Change settings for the bridges that are built from now on."""
+        """Change settings for the processes that are built from now on."""
         self.settings = self._settings_for(**sections)
 
     def populate(self, **order: Any) -> dict[str, Any]:
@@ -119,39 +120,39 @@ class World:
         self.secrets = secrets(population)
         return population
 
-    def bridge(self, clock: Clock | None = None) -> Bridge:
-        """A bridge as a process would build it: settings and secrets as they are now."""
-        bridge = Bridge(self.settings, Secrets(self.secrets), clock)
-        self._bridges.append(bridge)
-        return bridge
+    def process(self, clock: Clock | None = None) -> Process:
+        """A process as a process would build it: settings and secrets as they are now."""
+        process = Process(self.settings, Secrets(self.secrets), clock)
+        self._processes.append(process)
+        return process
 
     def environment(self) -> dict[str, str]:
         """What a process of its own needs to be part of this world."""
         return {**as_environment(self.settings), **self.secrets}
 
-    def send(self, bridge: Bridge) -> int:
+    def send(self, process: Process) -> int:
         """Read FS and handle what came; return how many messages were handled."""
-        bridge.synchronisation.read_requests(bridge.institutions.active())
-        return bridge.synchronisation.run_batch().handled
+        read_requests(process, process.stores.institutions.active())
+        return process.synchronisation.run_batch().handled
 
-    def synchronise(self, bridge: Bridge, *, also_answered: bool = False) -> int:
+    def synchronise(self, process: Process, *, also_answered: bool = False) -> int:
         """Send, let the assessors answer, look for answers and register them; return how many messages were handled."""
-        sent = self.send(bridge)
+        sent = self.send(process)
         self.control.wait("submitted", self.control.summary()["dispatched"])
-        bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=also_answered)
-        return sent + bridge.synchronisation.run_batch().handled
+        poll_answers(process, process.stores.institutions.active(), also_answered=also_answered)
+        return sent + process.synchronisation.run_batch().handled
 
-    def carry(self, bridge: Bridge, rounds: int = 3) -> None:
+    def carry(self, process: Process, rounds: int = 3) -> None:
         """Synchronise until nothing new comes."""
         for _ in range(rounds):
-            if not self.synchronise(bridge):
+            if not self.synchronise(process):
                 return
 
-    def carry_until(self, bridge: Bridge, done: Callable[[], bool], what: str) -> None:
+    def carry_until(self, process: Process, done: Callable[[], bool], what: str) -> None:
         """Synchronise until `done`: for what needs several attempts."""
 
         def is_done_after_one_more() -> bool:
-            self.synchronise(bridge)
+            self.synchronise(process)
             return done()
 
         wait_until(is_done_after_one_more, what)

@@ -8,7 +8,7 @@ from bson import Regex
 
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.clock import ServerClock
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.processes import Processes
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
@@ -26,11 +26,11 @@ def populate(world: World) -> str:
     return str(population["institutions"][0]["orgId"])
 
 
-def fail(world: World, bridge: Bridge, org_id: str, oddity: str = "no_flow", times: int = 1) -> None:
+def fail(world: World, process: Process, org_id: str, oddity: str = "no_flow", times: int = 1) -> None:
     """So many new requests that are set aside at once."""
     for _ in range(times):
         world.control.add_request(org_id, oddity=oddity)
-    world.send(bridge)
+    world.send(process)
 
 
 def texts(world: World) -> list[str]:
@@ -56,7 +56,7 @@ def test_an_alert_says_who_where_why_and_what_to_do(
     world.configure(slack=slack)
     org_id = populate(world)
 
-    fail(world, world.bridge(), org_id, "no_candidate")
+    fail(world, world.process(), org_id, "no_candidate")
 
     (message,) = world.control.slack_messages()
     assert (message["way"], message["channel"]) == (way, channel)
@@ -74,7 +74,7 @@ def test_an_alert_says_who_where_why_and_what_to_do(
 def test_a_crowd_of_failures_is_one_alert(world: World) -> None:
     org_id = populate(world)
 
-    fail(world, world.bridge(), org_id, times=7)
+    fail(world, world.process(), org_id, times=7)
 
     (text,) = texts(world)
     (alert,) = world.database.alerts.find()
@@ -84,16 +84,16 @@ def test_a_crowd_of_failures_is_one_alert(world: World) -> None:
 
 def test_the_same_cause_is_told_once_an_hour_and_another_cause_at_once(world: World, clock: ShiftedClock) -> None:
     org_id = populate(world)
-    bridge = world.bridge(clock)
-    fail(world, bridge, org_id)
+    process = world.process(clock)
+    fail(world, process, org_id)
     clock.pass_time(HOUR / 2)
-    fail(world, bridge, org_id)
+    fail(world, process, org_id)
     assert len(texts(world)) == 1
-    fail(world, bridge, org_id, "two_flows")
+    fail(world, process, org_id, "two_flows")
     assert len(texts(world)) == 2
 
     clock.pass_time(HOUR)
-    fail(world, bridge, org_id)
+    fail(world, process, org_id)
 
     assert len(texts(world)) == 3
     assert correlation_ids(world)[-1] in texts(world)[-1]
@@ -102,9 +102,9 @@ def test_the_same_cause_is_told_once_an_hour_and_another_cause_at_once(world: Wo
 
 def test_institutions_do_not_share_alerts(world: World) -> None:
     population = world.populate(institutions=2, courses=2, requests=0, variety=False)
-    bridge = world.bridge()
+    process = world.process()
     for institution in population["institutions"]:
-        fail(world, bridge, institution["orgId"])
+        fail(world, process, institution["orgId"])
 
     assert len(texts(world)) == 2
 
@@ -124,7 +124,7 @@ def test_known_noise_is_muted_and_stays_in_the_audit(row: dict[str, Any], world:
     org_id = populate(world)
     mute(world, orgId=org_id, **row)
 
-    fail(world, world.bridge(), org_id)
+    fail(world, world.process(), org_id)
 
     assert texts(world) == []
     (alert,) = world.database.alerts.find()
@@ -148,7 +148,7 @@ def test_what_is_not_or_no_longer_known_is_told(row: dict[str, Any], world: Worl
     org_id = populate(world)
     mute(world, **{"orgId": org_id, **row})
 
-    fail(world, world.bridge(), org_id)
+    fail(world, world.process(), org_id)
 
     assert len(texts(world)) == 1
 
@@ -159,13 +159,13 @@ def test_a_failure_that_may_mend_itself_is_told_at_the_third_attempt_and_when_it
     """Two messages for one cause: first there is nothing to do but to know, then there is."""
     world.configure(queue={"retry_base_seconds": 60.0, "retry_cap_seconds": 60.0})
     org_id = populate(world)
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     world.control.add_request(org_id)
     world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "/sources/search"})
 
     told = []
     for _ in range(5):
-        world.send(bridge)
+        world.send(process)
         told.append(len(texts(world)))
         clock.pass_time(timedelta(seconds=90))
 
@@ -175,7 +175,7 @@ def test_a_failure_that_may_mend_itself_is_told_at_the_third_attempt_and_when_it
     assert "The message has had its 5 attempts: replay it when the cause is gone." in second
     (message,) = world.database.messages.find()
     assert (message["status"], message["attempts"]) == ("dead", 5)
-    (failure,) = bridge.status.read().failures
+    (failure,) = process.operators.status.read().failures
     assert (failure.code, failure.messages) == ("wiseflow.http_503", 1)
     assert failure.next_action.endswith("replay it when the cause is gone.")
 
@@ -184,14 +184,14 @@ def test_an_endless_429_is_told_when_a_message_has_waited_for_too_long(world: Wo
     """It costs no attempt, so nothing else would ever tell of it; and it is told again as long as it lasts."""
     world.configure(queue={"overdue_seconds": 900.0})
     org_id = populate(world)
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     world.control.add_request(org_id)
     slow_down = {"kind": "status", "status": 429, "retry_after": 1.0}
     world.control.faults({"system": "wiseflow", "path": "/sources/search", **slow_down})
 
     told = []
     for _ in range(16):
-        world.send(bridge)
+        world.send(process)
         told.append(len(texts(world)))
         clock.pass_time(timedelta(minutes=10))
 
@@ -207,21 +207,21 @@ def test_an_endless_429_is_told_when_a_message_has_waited_for_too_long(world: Wo
     assert (message["status"], message["attempts"]) == ("enqueued", 0)
 
     world.control.clear_faults()
-    world.send(bridge)
+    world.send(process)
     assert world.control.summary()["dispatched"] == 1
 
 
 def test_a_short_429_is_no_news(world: World, clock: ShiftedClock) -> None:
     world.configure(queue={"overdue_seconds": 900.0})
     org_id = populate(world)
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     slow_down = {"kind": "status", "status": 429, "retry_after": 0.01, "times": 1}
     for _ in range(4):
         world.control.faults({"system": "wiseflow", "path": "/sources/search", **slow_down})
         world.control.add_request(org_id)
-        world.send(bridge)
+        world.send(process)
         clock.pass_time(timedelta(minutes=14))
-        world.send(bridge)
+        world.send(process)
 
     assert texts(world) == []
     assert world.control.summary()["dispatched"] == 4
@@ -235,7 +235,7 @@ def test_a_poll_that_keeps_failing_is_told_though_each_sync_is_a_process_of_its_
     org_id = world.database.orgs.find_one()["orgId"]
     world.control.assessors(paused=True)
     world.control.add_request(org_id)
-    world.send(world.bridge())
+    world.send(world.process())
     world.control.faults(
         {"system": "fs", "kind": "status", "status": 503}
         if side == "requests"
@@ -255,12 +255,12 @@ def test_a_poll_that_keeps_failing_is_told_though_each_sync_is_a_process_of_its_
 def test_nothing_is_sent_where_no_channel_is_set_and_nothing_is_forgotten(world: World) -> None:
     world.configure(slack={"token": None, "webhook_url": None})
     org_id = populate(world)
-    fail(world, world.bridge(), org_id)
+    fail(world, world.process(), org_id)
     assert texts(world) == []
-    assert world.bridge().status.read().alerts_owed == 1
+    assert world.process().operators.status.read().alerts_owed == 1
 
     world.configure()
-    world.bridge().relay.send_alerts()
+    world.process().relay.send_alerts()
 
     assert len(texts(world)) == 1
 
@@ -283,7 +283,7 @@ def test_a_row_that_cannot_be_used_mutes_nothing(row: dict[str, Any], world: Wor
     org_id = populate(world)
     mute(world, **row)
 
-    fail(world, world.bridge(), org_id, "no_candidate")
+    fail(world, world.process(), org_id, "no_candidate")
 
     assert len(texts(world)) == 1
 
@@ -299,14 +299,16 @@ def test_a_row_that_cannot_be_used_is_logged_once_and_shown(world: World, caplog
     assert [record.getMessage() for record in caplog.records if "odd" in record.getMessage()] == [
         "the row odd of slack-blacklists mutes nothing: pattern is neither a text nor a regular expression"
     ]
-    assert world.bridge().status.read().unusable_mutes == {"odd": "pattern is neither a text nor a regular expression"}
+    assert world.process().operators.status.read().unusable_mutes == {
+        "odd": "pattern is neither a text nor a regular expression"
+    }
 
 
 def test_a_regular_expression_of_the_database_mutes(world: World) -> None:
     org_id = populate(world)
     mute(world, pattern=Regex("PARTICIPANT_missing", "i"))
 
-    fail(world, world.bridge(), org_id, "no_candidate")
+    fail(world, world.process(), org_id, "no_candidate")
 
     assert texts(world) == []
     assert world.database.alerts.count_documents({"state": "muted"}) == 1
@@ -323,10 +325,10 @@ def test_a_regular_expression_of_the_database_mutes(world: World) -> None:
 )
 def test_an_alert_that_lacks_fields_does_not_silence_the_others(poor: dict[str, Any], world: World) -> None:
     org_id = populate(world)
-    bridge = world.bridge()
-    due = bridge.clock.now() - HOUR
+    process = world.process()
+    due = process.stores.clock.now() - HOUR
     world.database.alerts.insert_one({"_id": "poor", "state": "owed", "dueAt": due, **poor})
 
-    fail(world, bridge, org_id, "no_candidate")
+    fail(world, process, org_id, "no_candidate")
 
     assert any("wiseflow.participant_missing" in text for text in texts(world))

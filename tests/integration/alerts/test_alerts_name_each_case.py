@@ -14,7 +14,8 @@ from casebridge.alerts.channel import alert_text
 from casebridge.clock import ServerClock
 from casebridge.exams.explanations.moved_deadlines import MovedDeadlines
 from casebridge.institutions.institution import Institution
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.support.added_cases import add, ours
 from tests.support.case_alerters import TELLERS, case, case_id, moved
 from tests.support.shifted_clock import ShiftedClock
@@ -30,14 +31,14 @@ def clock(world: World) -> ShiftedClock:
 
 
 @pytest.fixture
-def bridge(world: World, clock: ShiftedClock) -> Bridge:
+def process(world: World, clock: ShiftedClock) -> Process:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    return world.bridge(clock)
+    return world.process(clock)
 
 
 @pytest.fixture
-def institution(bridge: Bridge) -> Institution:
-    (institution,) = bridge.institutions.active()
+def institution(process: Process) -> Institution:
+    (institution,) = process.stores.institutions.active()
     return institution
 
 
@@ -69,45 +70,45 @@ def plain(institution: Institution, number: int) -> Alert:
 
 
 def test_a_case_that_fails_after_the_alert_was_sent_is_named_at_the_end_of_the_hour(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
-    bridge.alerts.enqueue(plain(institution, 1))
-    bridge.relay.send_alerts()
+    process.stores.alerts.enqueue(plain(institution, 1))
+    process.relay.send_alerts()
     clock.pass_time(MINUTES)
-    bridge.alerts.enqueue(plain(institution, 2))
-    bridge.relay.send_alerts()
+    process.stores.alerts.enqueue(plain(institution, 2))
+    process.relay.send_alerts()
     assert [named(text) for text in texts(world)] == [[case_id(1)]]
-    assert bridge.alerts.pending() == 0, "nothing is late"
+    assert process.stores.alerts.pending() == 0, "nothing is late"
 
     clock.pass_time(HOUR - MINUTES)
-    bridge.relay.send_alerts()
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
+    process.relay.send_alerts()
 
     assert [named(text) for text in texts(world)] == [[case_id(1)], [case_id(2)]]
     assert list(world.database.alerts.find({"dueAt": {"$exists": True}})) == []
 
 
 def test_a_case_that_keeps_failing_is_told_once_an_hour_and_no_more(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     for _ in range(13):
-        bridge.alerts.enqueue(plain(institution, 1))
-        bridge.relay.send_alerts()
+        process.stores.alerts.enqueue(plain(institution, 1))
+        process.relay.send_alerts()
         clock.pass_time(MINUTES)
 
     assert [named(text) for text in texts(world)] == [[case_id(1)]] * 3
 
 
 def test_at_most_one_message_an_hour_however_the_cases_come(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     told_at: list[datetime] = []
     for number in range(40):
-        bridge.alerts.enqueue(plain(institution, number))
-        told_at += [clock.now()] * bridge.relay.send_alerts()
+        process.stores.alerts.enqueue(plain(institution, number))
+        told_at += [clock.now()] * process.relay.send_alerts()
         clock.pass_time(timedelta(minutes=7))
     clock.pass_time(HOUR)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
 
     assert all(after - before >= HOUR for before, after in pairwise(told_at))
     counted = sum(len(named(text)) + int((re.findall(r"and (\d+) more", text) or ["0"])[0]) for text in texts(world))
@@ -115,62 +116,64 @@ def test_at_most_one_message_an_hour_however_the_cases_come(
 
 
 def test_a_case_that_comes_while_the_alert_is_on_its_way_is_told_in_the_next(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
-    bridge.alerts.enqueue(plain(institution, 1))
-    (claimed,) = bridge.alerts.claim(5, timedelta(minutes=1))
-    bridge.alerts.enqueue(plain(institution, 2))
-    bridge.alerts.settle(claimed, "sent")
-    bridge.relay.send_alerts()
+    process.stores.alerts.enqueue(plain(institution, 1))
+    (claimed,) = process.stores.alerts.claim(5, timedelta(minutes=1))
+    process.stores.alerts.enqueue(plain(institution, 2))
+    process.stores.alerts.settle(claimed, "sent")
+    process.relay.send_alerts()
     assert texts(world) == []
 
     clock.pass_time(HOUR)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
 
     assert [named(text) for text in texts(world)] == [[case_id(2)]]
 
 
 def test_an_alert_that_was_sent_and_not_settled_names_what_came_meanwhile_in_the_next(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution, monkeypatch: pytest.MonkeyPatch
+    world: World, process: Process, clock: ShiftedClock, institution: Institution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bridge.alerts.enqueue(plain(institution, 1))
-    monkeypatch.setattr(bridge.alerts, "settle", lambda _alert, _state: (_ for _ in ()).throw(ValueError("away")))
-    bridge.relay.send_alerts()
+    process.stores.alerts.enqueue(plain(institution, 1))
+    monkeypatch.setattr(
+        process.stores.alerts, "settle", lambda _alert, _state: (_ for _ in ()).throw(ValueError("away"))
+    )
+    process.relay.send_alerts()
     monkeypatch.undo()
-    bridge.alerts.enqueue(plain(institution, 2))
+    process.stores.alerts.enqueue(plain(institution, 2))
     clock.pass_time(HOUR)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
     assert [named(text) for text in texts(world)] == [[case_id(1)]]
 
     clock.pass_time(HOUR)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
 
     assert [named(text) for text in texts(world)] == [[case_id(1)], [case_id(2)]]
 
 
 def test_a_muted_cause_stays_muted_and_is_told_once_it_is_no_longer(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     world.database.slack_blacklists.insert_one({"pattern": "flow_missing", "reason": "known"})
-    bridge.alerts.enqueue(plain(institution, 1))
-    bridge.relay.send_alerts()
-    bridge.alerts.enqueue(plain(institution, 2))
+    process.stores.alerts.enqueue(plain(institution, 1))
+    process.relay.send_alerts()
+    process.stores.alerts.enqueue(plain(institution, 2))
     world.database.slack_blacklists.delete_many({})
     clock.pass_time(HOUR)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
 
     assert [named(text) for text in texts(world)] == [[case_id(2)]]
 
 
 def test_an_alert_of_an_earlier_release_is_added_to_and_told(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
-    bridge.alerts.enqueue(plain(institution, 1))
-    bridge.relay.send_alerts()
+    process.stores.alerts.enqueue(plain(institution, 1))
+    process.relay.send_alerts()
     world.database.alerts.update_many({}, {"$unset": {"toldIds": "", "notes": "", "addedBy": ""}})
-    bridge.alerts.enqueue(plain(institution, 2))
+    process.stores.alerts.enqueue(plain(institution, 2))
     clock.pass_time(HOUR)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
 
     assert case_id(2) in named(texts(world)[-1])
     assert len(texts(world)) == 2
@@ -178,21 +181,21 @@ def test_an_alert_of_an_earlier_release_is_added_to_and_told(
 
 @pytest.mark.parametrize("field", ["toldIds", "notes", "addedBy", "furtherCases", "listsCases", "dueAt"])
 def test_people_are_told_whatever_the_fields_of_an_alert_hold(
-    field: str, world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    field: str, world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     for value in (None, 7, "x", [], [7], {"a": 1}, {"$gt": 1}, 1e300, True):
         world.database.alerts.delete_many({})
-        bridge.alerts.enqueue(plain(institution, 1))
-        bridge.relay.send_alerts()
+        process.stores.alerts.enqueue(plain(institution, 1))
+        process.relay.send_alerts()
         before = len(texts(world))
         (row,) = world.database.alerts.find()
         world.database.alerts.replace_one({"_id": row["_id"]}, {**row, field: value})
-        bridge.alerts.enqueue(plain(institution, 2))
+        process.stores.alerts.enqueue(plain(institution, 2))
         clock.pass_time(HOUR)
-        bridge.alerts.enqueue(plain(institution, 3))
+        process.stores.alerts.enqueue(plain(institution, 3))
         for _ in range(3):
             clock.pass_time(HOUR)
-            bridge.relay.send_alerts()
+            process.relay.send_alerts()
         told = "".join(texts(world)[before:])
         assert case_id(2) in told, repr(value)
         assert case_id(3) in told, repr(value)
@@ -205,17 +208,17 @@ def test_people_are_told_whatever_the_fields_of_an_alert_hold(
     ("code", "is_sent_between"), [*((code, True) for code in TELLERS), (next(iter(TELLERS)), False)]
 )
 def test_each_case_is_named(
-    code: str, is_sent_between: bool, world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    code: str, is_sent_between: bool, world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     """A hundred and twenty, the first of which is told of before the others come: all in a few messages, an hour between them."""
     cases = [case(number, institution) for number in range(1, 121)]
     world.database.cases.insert_many(one.document for one in cases)
-    TELLERS[code](bridge, institution, cases[:1])
+    TELLERS[code](process, institution, cases[:1])
     if is_sent_between:
-        bridge.relay.send_alerts()
-    TELLERS[code](bridge, institution, cases[1:])
-    assert bridge.relay.send_alerts() == (0 if is_sent_between else 1)
-    while bridge.relay.send_alerts() or world.database.alerts.count_documents({"dueAt": {"$exists": True}}):
+        process.relay.send_alerts()
+    TELLERS[code](process, institution, cases[1:])
+    assert process.relay.send_alerts() == (0 if is_sent_between else 1)
+    while process.relay.send_alerts() or world.database.alerts.count_documents({"dueAt": {"$exists": True}}):
         clock.pass_time(HOUR)
 
     (alert,) = world.database.alerts.find()
@@ -229,17 +232,17 @@ def test_each_case_is_named(
 
 
 def test_a_deadline_that_moves_and_moves_back_is_told_as_it_is_last(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     one, other = case(1, institution), case(2, institution)
     world.database.cases.insert_many([one.document, other.document])
-    deadlines = MovedDeadlines(bridge.cases, bridge.alerts)
+    deadlines = MovedDeadlines(process.capability(Explanations).cases, process.stores.alerts)
     for moves in ([(one, 15)], [(one, 16)], [(other, 20), (one, 15)], [(one, 17)]):
         deadlines.tell([moved(each, date(2031, 1, day)) for each, day in moves])
-        bridge.relay.send_alerts()
+        process.relay.send_alerts()
         clock.pass_time(MINUTES)
     clock.pass_time(HOUR)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
 
     first, last = texts(world)
     assert f"{case_id(1)} (now 2031-01-15)" in first
@@ -248,33 +251,35 @@ def test_a_deadline_that_moves_and_moves_back_is_told_as_it_is_last(
 
 
 def test_a_deadline_that_moves_while_the_alert_is_on_its_way_is_told_in_the_next(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     one = case(1, institution)
     world.database.cases.insert_one(one.document)
-    deadlines = MovedDeadlines(bridge.cases, bridge.alerts)
+    deadlines = MovedDeadlines(process.capability(Explanations).cases, process.stores.alerts)
     deadlines.tell([moved(one, date(2031, 1, 15))])
-    (claimed,) = bridge.alerts.claim(5, timedelta(minutes=1))
+    (claimed,) = process.stores.alerts.claim(5, timedelta(minutes=1))
     deadlines.tell([moved(one, date(2031, 1, 16))])
-    bridge.alerts.settle(claimed, "sent")
+    process.stores.alerts.settle(claimed, "sent")
     clock.pass_time(HOUR)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
 
     (text,) = texts(world)
     assert f"{case_id(1)} (now 2031-01-16)" in text
 
 
-def test_ten_deadlines_of_an_institution_are_told_of_by_name(world: World, bridge: Bridge, clock: ShiftedClock) -> None:
+def test_ten_deadlines_of_an_institution_are_told_of_by_name(
+    world: World, process: Process, clock: ShiftedClock
+) -> None:
     """As it happens: deadlines are moved in FS, and each of their requests comes anew."""
     world.control.assessors(paused=True)
     asked = [add(world) for _ in range(10)]
-    world.send(bridge)
+    world.send(process)
     before = len(texts(world))
     for one in asked:
         world.control.change(one["caseId"], frist="2031-01-15")
-        world.send(bridge)
+        world.send(process)
     clock.pass_time(HOUR)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
 
     told = "\n".join(texts(world)[before:])
     assert len(texts(world)) - before == 2
@@ -283,27 +288,27 @@ def test_ten_deadlines_of_an_institution_are_told_of_by_name(world: World, bridg
 
 
 @pytest.mark.parametrize("length", [1, 36, 200, 5000])
-def test_a_list_is_never_longer_than_slack_takes(length: int, bridge: Bridge, institution: Institution) -> None:
+def test_a_list_is_never_longer_than_slack_takes(length: int, process: Process, institution: Institution) -> None:
     alert = Alert(
         institution=institution.key, org_id=institution.org_id, submodule="deadlines", step="compare", code="case.row_gone",
         cause="c" * 800, next_action="n" * 800, cases={f"{number:0{length}d}": "now 2031-01-15" for number in range(300)},
     )  # fmt: skip
-    bridge.alerts.enqueue(alert)
-    (claimed,) = bridge.alerts.claim(5, HOUR)
+    process.stores.alerts.enqueue(alert)
+    (claimed,) = process.stores.alerts.claim(5, HOUR)
 
     assert len(alert_text(claimed)) < 4000
     assert claimed["correlationIds"]
 
 
 def test_a_name_that_people_may_not_be_told_is_told_of_once(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution, monkeypatch: pytest.MonkeyPatch
+    world: World, process: Process, clock: ShiftedClock, institution: Institution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is shown in its place is not what is stored: the case is told all the same, and not every hour for ever."""
-    whole = bridge.names.of_document
-    monkeypatch.setattr(bridge.names, "of_document", lambda row: {**whole(row), "correlationIds": ["unknown"]})
-    bridge.alerts.enqueue(plain(institution, 1))
+    whole = process.stores.names.of_document
+    monkeypatch.setattr(process.stores.names, "of_document", lambda row: {**whole(row), "correlationIds": ["unknown"]})
+    process.stores.alerts.enqueue(plain(institution, 1))
     for _ in range(4):
-        bridge.relay.send_alerts()
+        process.relay.send_alerts()
         clock.pass_time(HOUR)
 
     (text,) = texts(world)
@@ -312,21 +317,23 @@ def test_a_name_that_people_may_not_be_told_is_told_of_once(
 
 @pytest.mark.parametrize("lists_cases", [True, False])
 def test_no_case_is_lost_when_many_owe_while_it_is_sent(
-    lists_cases: bool, world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    lists_cases: bool, world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     def enqueue(first: int) -> None:
         for number in range(first, first + 5):
             alert = plain(institution, number)
-            bridge.alerts.enqueue(replace(alert, cases={case_id(number): f"word {number}"}) if lists_cases else alert)
+            process.stores.alerts.enqueue(
+                replace(alert, cases={case_id(number): f"word {number}"}) if lists_cases else alert
+            )
 
     with ThreadPoolExecutor(8) as pool:
         at_work = [pool.submit(enqueue, first) for first in range(0, 40, 5)]
         while not all(one.done() for one in at_work):
-            bridge.relay.send_alerts()
+            process.relay.send_alerts()
             clock.pass_time(HOUR)
         for one in at_work:
             one.result()
-    while bridge.relay.send_alerts() or world.database.alerts.count_documents({"dueAt": {"$exists": True}}):
+    while process.relay.send_alerts() or world.database.alerts.count_documents({"dueAt": {"$exists": True}}):
         clock.pass_time(HOUR)
 
     counted = sum(len(named(text)) + int((re.findall(r"and (\d+) more", text) or ["0"])[0]) for text in texts(world))
@@ -340,14 +347,14 @@ def test_no_case_is_lost_when_many_owe_while_it_is_sent(
 def test_a_long_hour_is_kept(days: int, world: World, clock: ShiftedClock, institution: Institution) -> None:
     """A folding time of days is no mistake of the document: it is not told before that is over."""
     world.configure(slack={"fold_minutes": days * 24 * 60.0})
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     for number in (1, 2, 3):
-        bridge.alerts.enqueue(plain(institution, number))
-        bridge.relay.send_alerts()
+        process.stores.alerts.enqueue(plain(institution, number))
+        process.relay.send_alerts()
     assert len(texts(world)) == 1
 
     clock.pass_time(timedelta(days=days))
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
 
     assert [named(text) for text in texts(world)] == [[case_id(1)], [case_id(2), case_id(3)]]
 
@@ -355,15 +362,15 @@ def test_a_long_hour_is_kept(days: int, world: World, clock: ShiftedClock, insti
 def test_processes_that_fold_differently_do_not_repeat_each_others_alerts(
     world: World, clock: ShiftedClock, institution: Institution
 ) -> None:
-    shorter = world.bridge(clock)
+    shorter = world.process(clock)
     world.configure(slack={"fold_minutes": 70 * 24 * 60.0})
-    longer = world.bridge(clock)
+    longer = world.process(clock)
     for number in (1, 2):
-        longer.alerts.enqueue(plain(institution, number))
+        longer.stores.alerts.enqueue(plain(institution, number))
         longer.relay.send_alerts()
 
     for _ in range(3):
-        shorter.alerts.enqueue(plain(institution, 2))
+        shorter.stores.alerts.enqueue(plain(institution, 2))
         shorter.relay.send_alerts()
         longer.relay.send_alerts()
 

@@ -8,9 +8,10 @@ from casebridge.audit.log import AuditLog
 from casebridge.exams.explanations import answer_poller, request_reader
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
-from tests.soak.checks import count_all
+from resources.wiring.process import Process
+from tests.soak.checks import balance
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import read_requests
 from tests.support.read_only_steps import READ_ONLY_STEPS, READ_ONLY_STEPS_BEFORE
 from tests.support.world import World
 
@@ -23,15 +24,15 @@ REQUESTS = 6
 
 
 @pytest.fixture
-def carried(world: World) -> Bridge:
+def carried(world: World) -> Process:
     world.populate(institutions=4, courses=4, requests=REQUESTS)
-    bridge = world.bridge()
-    world.carry(bridge)
+    process = world.process()
+    world.carry(process)
     check_everything(world, REQUESTS)
-    return bridge
+    return process
 
 
-def test_every_entry_has_the_fields_of_the_log_overview(world: World, carried: Bridge) -> None:
+def test_every_entry_has_the_fields_of_the_log_overview(world: World, carried: Process) -> None:
     entries = world.audit()
     assert len(entries) >= 7 * REQUESTS
     cases = {case["correlationId"]: case for case in world.database.cases.find()}
@@ -45,7 +46,7 @@ def test_every_entry_has_the_fields_of_the_log_overview(world: World, carried: B
         assert entry["errorMessage"] is None
 
 
-def test_steps_name_their_ids_in_the_exam_system(world: World, carried: Bridge) -> None:
+def test_steps_name_their_ids_in_the_exam_system(world: World, carried: Process) -> None:
     for row in world.control.cases():
         case = world.database.cases.find_one({"vurdId": row["examId"], "personlopenr": row["personlopenr"]})
         assert case is not None
@@ -58,7 +59,7 @@ def test_steps_name_their_ids_in_the_exam_system(world: World, carried: Bridge) 
 
 
 def test_the_text_of_an_answer_is_neither_in_the_audit_nor_in_what_is_kept_of_its_message(
-    world: World, carried: Bridge
+    world: World, carried: Process
 ) -> None:
     for collection in (world.database.audit_log, world.database.processed_messages, world.database.cases):
         assert "Begrunnelsen gjelder besvarelse" not in str(list(collection.find()))
@@ -66,7 +67,7 @@ def test_the_text_of_an_answer_is_neither_in_the_audit_nor_in_what_is_kept_of_it
     assert all(len(entry["detail"]["textHash"]) == 64 for entry in fetched)
 
 
-def test_the_two_ways_of_a_case_bear_one_correlation_id_that_tells_nothing(world: World, carried: Bridge) -> None:
+def test_the_two_ways_of_a_case_bear_one_correlation_id_that_tells_nothing(world: World, carried: Process) -> None:
     ids = set()
     for case in world.database.cases.find():
         submodules = set(world.database.audit_log.distinct("submodule", {"correlationId": case["correlationId"]}))
@@ -79,17 +80,17 @@ def test_the_two_ways_of_a_case_bear_one_correlation_id_that_tells_nothing(world
     for forgotten in (world.database.cases, world.database.received_keys, world.database.watermarks):
         forgotten.delete_many({})
     world.populate(institutions=4, courses=4, requests=REQUESTS)
-    bridge = world.bridge()
-    read = bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read = read_requests(process, process.stores.institutions.active())
     assert (read.institutions, read.seen, read.failed) == (4, REQUESTS, {})
     again = list(world.database.cases.find())
     assert {case["_id"] for case in again} == first, "a case's own id is derived from what it is about"
     assert not ids & {case["correlationId"] for case in again}, "its correlation id is drawn"
 
 
-def test_nothing_changes_or_removes_an_entry(world: World, carried: Bridge) -> None:
+def test_nothing_changes_or_removes_an_entry(world: World, carried: Process) -> None:
     before = world.audit()
-    carried.audit.add([])
+    carried.stores.audit.add([])
     for message in world.database.processed_messages.find():
         del message["settledFence"]
         world.database.messages.insert_one({**message, "status": "enqueued", "dueAt": message["enqueuedAt"]})
@@ -106,16 +107,18 @@ def test_nothing_changes_or_removes_an_entry(world: World, carried: Bridge) -> N
 def looked_twice(world: World) -> dict[str, Any]:
     """A request whose first attempt found exam and candidate and was refused, and whose second one finds it superseded."""
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    bridge = world.bridge()
+    process = world.process()
     (asked,) = world.control.cases()
     refused = {"system": "wiseflow", "kind": "status", "status": 403, "method": "POST", "path": "explanation/request"}
     world.control.faults(refused)
-    assert world.send(bridge) == 1
+    assert world.send(process) == 1
     world.control.clear_faults()
     world.control.change(asked["caseId"], kandidatnr=4321, in_wiseflow=True)
-    bridge.dead_letters.replay(DeadLetterFilter(), Order(dry_run=False, reason="as the alert says", asked_by="test"))
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    world.carry(bridge)
+    process.operators.dead_letters.replay(
+        DeadLetterFilter(), Order(dry_run=False, reason="as the alert says", asked_by="test")
+    )
+    read_requests(process, process.stores.institutions.active())
+    world.carry(process)
     message = world.database.processed_messages.find_one({"steps.find_exam.result.outcome": "superseded"})
     assert message is not None
     return message
@@ -135,7 +138,7 @@ def test_a_look_that_finds_something_else_than_before_is_told_of_too(
         ("find_exam", True, "superseded"),
     ]
     assert told[-1]["time"] == looked_twice["steps"]["find_exam"]["at"]
-    assert [kind for kind, names in count_all(world).why["audit_gaps"].items() if names] == []
+    assert [kind for kind, names in balance(world).why["audit_gaps"].items() if names] == []
 
 
 @pytest.mark.parametrize("lacking", [("find_exam",), ("find_exam", 2), ("find_candidate",)])
@@ -144,7 +147,7 @@ def test_each_look_that_the_audit_lacks_is_a_gap(
 ) -> None:
     entry = ":".join(map(str, (looked_twice["correlationId"], looked_twice["_id"], *lacking)))
     assert world.database.audit_log.delete_one({"_id": entry}).deleted_count == 1
-    assert count_all(world).why["audit_gaps"]["steps without entry"] == [entry]
+    assert balance(world).why["audit_gaps"]["steps without entry"] == [entry]
 
 
 @pytest.mark.parametrize("invented", [("find_candidate", 2), ("find_exam", 3), ("find_exam", 1)])
@@ -156,12 +159,12 @@ def test_each_look_that_nobody_made_is_a_gap(
     assert real is not None
     entry = ":".join(map(str, (*place, *invented)))
     world.database.audit_log.insert_one({**real, "_id": entry, "step": invented[0]})
-    assert count_all(world).why["audit_gaps"]["entries without step"] == [entry]
+    assert balance(world).why["audit_gaps"]["entries without step"] == [entry]
 
 
 def test_each_read_only_step_is_known_to_the_checks(world: World) -> None:
-    bridge = world.bridge()
-    for flow in bridge.flows.values():
+    process = world.process()
+    for flow in process.flows.values():
         looks: list[str] = []
         for step in flow.steps:
             assert READ_ONLY_STEPS_BEFORE.get(step.name, ()) == tuple(looks)

@@ -12,7 +12,8 @@ import pytest
 from casebridge.exams.explanations.request_intake import QUEUE
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
+from tests.support.explanation_rounds import read_requests
 from tests.support.waiting import wait_until
 from tests.support.world import World
 
@@ -89,8 +90,8 @@ def name_nobody(field: str) -> Act:
     """FS was read, and its messages stand as another program writes them (contract 11), without whose they are."""
 
     def write(world: World) -> None:
-        bridge = world.bridge()
-        bridge.synchronisation.read_requests(bridge.institutions.active())
+        process = world.process()
+        read_requests(process, process.stores.institutions.active())
         gone = dict.fromkeys((field, "institution", "dueAt"), "")
         assert world.database.messages.update_many({}, {"$unset": gone}).modified_count == 3
 
@@ -130,39 +131,39 @@ ROWS = [
 ]  # fmt: skip
 
 
-def carried(world: World, bridge: Bridge) -> bool:
-    world.synchronise(bridge)
+def carried(world: World, process: Process) -> bool:
+    world.synchronise(process)
     summary = world.control.summary()
     return bool(summary["registered"] == 3)
 
 
-def seen(world: World, bridge: Bridge, row: Row) -> bool:
+def seen(world: World, process: Process, row: Row) -> bool:
     """Whether the cause has come about: in a pause, or in a message that is dead."""
-    world.synchronise(bridge)
+    world.synchronise(process)
     if row.pauses:
-        return any(pause.code == row.code for pause in bridge.pauses.all())
-    return row.code in bridge.dead_letters.find(DeadLetterFilter(), 20).by_code
+        return any(pause.code == row.code for pause in process.stores.pauses.all())
+    return row.code in process.operators.dead_letters.find(DeadLetterFilter(), 20).by_code
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.code)
 def test_after_the_action_nothing_is_dead(row: Row, world: World) -> None:
     world.populate(institutions=1, courses=1, requests=3, variety=False)
-    healthy = world.bridge()
+    healthy = world.process()
     if row.pauses:
         # FS can be read throughout: what waits must be what was asked for before
-        healthy.synchronisation.read_requests(healthy.institutions.active())
+        read_requests(healthy, healthy.stores.institutions.active())
     row.cause(world)
-    ill = world.bridge()
+    ill = world.process()
     wait_until(lambda: seen(world, ill, row), f"{row.code} comes about")
     if row.pauses:
-        assert ill.status.read().dead == 0, "what a person must mend uses up no message"
+        assert ill.operators.status.read().dead == 0, "what a person must mend uses up no message"
 
     row.act(world)
-    mended = world.bridge()
+    mended = world.process()
     if not row.pauses:
         order = Order(dry_run=False, reason="the action was carried out", asked_by="test")
-        assert mended.dead_letters.replay(DeadLetterFilter(code=row.code), order).changed > 0
+        assert mended.operators.dead_letters.replay(DeadLetterFilter(code=row.code), order).changed > 0
     wait_until(lambda: carried(world, mended), "every request is registered")
 
-    standing = mended.status.read()
-    assert (standing.dead, standing.pending, mended.pauses.paused()) == (0, 0, frozenset())
+    standing = mended.operators.status.read()
+    assert (standing.dead, standing.pending, mended.stores.pauses.paused()) == (0, 0, frozenset())

@@ -8,8 +8,9 @@ import pytest
 
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.added_cases import add, case_of, codes, ours
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.world import World
 
 ALL = timedelta(days=30)
@@ -21,23 +22,25 @@ NAMES_OR_NOT = pytest.mark.parametrize(
 
 
 @pytest.fixture
-def bridge(world: World) -> Bridge:
+def process(world: World) -> Process:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    bridge = world.bridge()
-    world.carry(bridge)
+    process = world.process()
+    world.carry(process)
     world.control.assessors(paused=True)
-    return bridge
+    return process
 
 
-def replay(bridge: Bridge) -> None:
-    bridge.dead_letters.replay(DeadLetterFilter(), Order(dry_run=False, reason="as the alert says", asked_by="test"))
+def replay(process: Process) -> None:
+    process.operators.dead_letters.replay(
+        DeadLetterFilter(), Order(dry_run=False, reason="as the alert says", asked_by="test")
+    )
 
 
-def answers(world: World, bridge: Bridge) -> None:
+def answers(world: World, process: Process) -> None:
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
     world.control.wait("answered", world.control.summary()["dispatched"])
-    bridge.synchronisation.poll_answers(bridge.institutions.active())
-    bridge.synchronisation.run_batch()
+    poll_answers(process, process.stores.institutions.active())
+    process.synchronisation.run_batch()
 
 
 def registered(world: World, *cases: dict[str, Any]) -> Callable[[], bool]:
@@ -51,27 +54,27 @@ def requests(world: World, case: dict[str, Any]) -> int:
 
 @NAMES_OR_NOT
 def test_numbers_that_fs_swaps_by_day_and_wiseflow_by_night(
-    evidence: dict[str, Any], world: World, bridge: Bridge
+    evidence: dict[str, Any], world: World, process: Process
 ) -> None:
     """Both cases move by WISEflow's old list; once it swaps too, both answers are nobody's, and nothing is left to correct."""
     one = add(world, **evidence)
     two = add(world, examId=one["examId"], **evidence)
-    world.send(bridge)
+    world.send(process)
     right = {case["caseId"]: ours(world, case)["participantId"] for case in (one, two)}
     world.control.change(one["caseId"], swapWith=two["caseId"])
-    world.send(bridge)
+    world.send(process)
     for case, other in ((one, two), (two, one)):
         world.control.change(case["caseId"], uniqueExamId=str(other["kandidatnr"]))
-    answers(world, bridge)
-    told = codes(bridge)
+    answers(world, process)
+    told = codes(process)
     assert told, "people are told"
 
     for _ in told:
-        replay(bridge)
-        world.carry(bridge)
-    world.carry_until(bridge, registered(world, one, two), "both are registered")
+        replay(process)
+        world.carry(process)
+    world.carry_until(process, registered(world, one, two), "both are registered")
 
-    assert codes(bridge) == {}
+    assert codes(process) == {}
     assert {case["caseId"]: ours(world, case)["participantId"] for case in (one, two)} == right
     assert world.control.summary()["wrong_text"] == 0
 
@@ -86,90 +89,90 @@ def own_number(world: World, case: dict[str, Any]) -> None:
 
 @NAMES_OR_NOT
 def test_an_answer_that_was_contradicted_for_a_while_is_registered_by_a_replay(
-    evidence: dict[str, Any], world: World, bridge: Bridge
+    evidence: dict[str, Any], world: World, process: Process
 ) -> None:
     asked = add(world, **evidence)
-    world.send(bridge)
+    world.send(process)
     other_number(world, asked)
-    answers(world, bridge)
-    assert codes(bridge) == {CONTRADICTION: 1}
+    answers(world, process)
+    assert codes(process) == {CONTRADICTION: 1}
     own_number(world, asked)
-    replay(bridge)
-    world.carry_until(bridge, registered(world, asked), "it is registered")
-    assert (codes(bridge), requests(world, asked)) == ({}, 1), "nobody was asked anew"
+    replay(process)
+    world.carry_until(process, registered(world, asked), "it is registered")
+    assert (codes(process), requests(world, asked)) == ({}, 1), "nobody was asked anew"
 
 
-def test_a_replay_before_anything_was_corrected_asks_nobody_and_tells(world: World, bridge: Bridge) -> None:
+def test_a_replay_before_anything_was_corrected_asks_nobody_and_tells(world: World, process: Process) -> None:
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     other_number(world, asked)
-    answers(world, bridge)
+    answers(world, process)
     before = world.control.summary()["dispatched"]
     for _ in range(3):
-        replay(bridge)
+        replay(process)
         world.carry_until(
-            bridge,
-            lambda: codes(bridge) == {CONTRADICTION: 2},
+            process,
+            lambda: codes(process) == {CONTRADICTION: 2},
             "the new request and the answer to the old one are set aside",
         )
     assert (requests(world, asked), world.control.summary()["dispatched"]) == (2, before)
     own_number(world, asked)
-    replay(bridge)
-    world.carry_until(bridge, registered(world, asked), "it is registered")
-    assert codes(bridge) == {}
+    replay(process)
+    world.carry_until(process, registered(world, asked), "it is registered")
+    assert codes(process) == {}
 
 
-def test_a_participant_who_is_gone_is_looked_for_anew_by_a_replay(world: World, bridge: Bridge) -> None:
+def test_a_participant_who_is_gone_is_looked_for_anew_by_a_replay(world: World, process: Process) -> None:
     """The next action of `wiseflow.participant_unknown` at the answer."""
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     right = ours(world, asked)["participantId"]
     answer = world.control.faults
     answer({"system": "wiseflow", "kind": "status", "status": 404, "method": "GET", "path": f"participants/{right}$"})
-    answers(world, bridge)
-    assert codes(bridge) == {"wiseflow.participant_unknown": 1}
+    answers(world, process)
+    assert codes(process) == {"wiseflow.participant_unknown": 1}
     world.control.clear_faults()
-    replay(bridge)
-    world.carry_until(bridge, registered(world, asked), "it is registered")
-    assert codes(bridge) == {}
+    replay(process)
+    world.carry_until(process, registered(world, asked), "it is registered")
+    assert codes(process) == {}
 
 
-def test_a_replay_of_an_answer_whose_participant_is_another_asks_the_right_one(world: World, bridge: Bridge) -> None:
+def test_a_replay_of_an_answer_whose_participant_is_another_asks_the_right_one(world: World, process: Process) -> None:
     """The participant that the case had is not there any more; the person is, as another participant."""
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     case = ours(world, asked)
     world.database.cases.update_one({"_id": case["_id"]}, {"$set": {"participantId": case["participantId"] + 5000}})
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
     world.control.wait("answered", world.control.summary()["dispatched"])
-    bridge.synchronisation.poll_answers(bridge.institutions.active())
-    bridge.synchronisation.run_batch()
-    assert set(codes(bridge)) <= {"wiseflow.participant_mismatch", "wiseflow.participant_unknown"}
-    replay(bridge)
-    world.carry_until(bridge, registered(world, asked), "it is registered")
-    assert (codes(bridge), ours(world, asked)["participantId"]) == ({}, case["participantId"])
+    poll_answers(process, process.stores.institutions.active())
+    process.synchronisation.run_batch()
+    assert set(codes(process)) <= {"wiseflow.participant_mismatch", "wiseflow.participant_unknown"}
+    replay(process)
+    world.carry_until(process, registered(world, asked), "it is registered")
+    assert (codes(process), ours(world, asked)["participantId"]) == ({}, case["participantId"])
 
 
-def test_a_contradiction_is_superseded_only_while_a_request_is_on_its_way(world: World, bridge: Bridge) -> None:
+def test_a_contradiction_is_superseded_only_while_a_request_is_on_its_way(world: World, process: Process) -> None:
     """The correction counts as read and as known, and no message of it waits: people are told, and nothing is dropped."""
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     world.control.change(asked["caseId"], kandidatnr=4321)
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    read_requests(process, process.stores.institutions.active())
     world.database.messages.delete_many({"queue": REQUESTS})
-    answers(world, bridge)
-    assert codes(bridge) == {CONTRADICTION: 1}
+    answers(world, process)
+    assert codes(process) == {CONTRADICTION: 1}
 
 
-def test_of_a_finished_row_nobody_is_asked_anew(world: World, bridge: Bridge) -> None:
+def test_of_a_finished_row_nobody_is_asked_anew(world: World, process: Process) -> None:
     asked = add(world)
-    world.send(bridge)
-    answers(world, bridge)
+    world.send(process)
+    answers(world, process)
     assert case_of(world, asked)["state"] == "registered"
     other_number(world, asked)
     world.control.change_answer(case_of(world, asked)["explanationRequestId"], "Ny begrunnelse.")
-    world.synchronise(bridge, also_answered=True)
-    assert codes(bridge) == {CONTRADICTION: 1}
-    replay(bridge)
-    world.carry(bridge)
-    assert (codes(bridge), requests(world, asked)) == ({CONTRADICTION: 1}, 1)
+    world.synchronise(process, also_answered=True)
+    assert codes(process) == {CONTRADICTION: 1}
+    replay(process)
+    world.carry(process)
+    assert (codes(process), requests(world, asked)) == ({CONTRADICTION: 1}, 1)

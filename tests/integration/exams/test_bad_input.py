@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from resources.wiring.explanations import Explanations
+from tests.support.explanation_rounds import read_requests
 from tests.support.failures import check_nothing_is_lost, check_told, dead_messages, told_failures
 from tests.support.malformed_world import OTHERS, PLAIN, carry, first_org, replay_all
 from tests.support.world import World
@@ -52,8 +54,8 @@ def test_an_unreadable_row_is_taken_once_however_often_it_is_read(world: World) 
     org_id = first_org(world.populate(**PLAIN))
     world.control.add_request(org_id, omit=["kandidatnr"])
 
-    bridge = carry(world)
-    carry(world, bridge)
+    process = carry(world)
+    carry(world, process)
 
     assert len(dead_messages(world)) == 1
     assert len(told_failures(world, "fs.row_unreadable")) == 1
@@ -64,8 +66,8 @@ def test_an_unknown_state_is_told_with_each_poll_and_hides_nobody(world: World) 
     added = world.control.add_request(org_id, oddity="unknown_state")
     world.control.add_request(org_id, examId=added["examId"])
 
-    bridge = carry(world)
-    carry(world, bridge)
+    process = carry(world)
+    carry(world, process)
 
     entries = told_failures(world, "wiseflow.state_unknown")
     assert {entry["correlationId"] for entry in entries} == {f"{org_id}/test"}
@@ -79,25 +81,25 @@ def test_an_unknown_state_is_told_with_each_poll_and_hides_nobody(world: World) 
 def test_a_document_in_the_queue_that_nobody_can_read_stops_nobody(missing: str, world: World) -> None:
     """Written by hand, or by another program: it goes the way of every message that fails, and does not kill its worker."""
     world.populate(**PLAIN)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     (whole, *_) = world.database.messages.find()
     broken = {"dueAt": whole["dueAt"]} if missing == "all" else {**whole, "orderingKey": "broken", "payload": {}}
     broken.pop(missing, None)
     world.database.messages.insert_one({**broken, "_id": "broken"})
 
-    carry(world, bridge)
+    carry(world, process)
 
     assert world.control.summary()["registered"] == OTHERS
     (dead,) = dead_messages(world)
     assert dead["_id"] == "broken"
     (failure, *_) = told_failures(world, dead["errors"][-1]["code"])
     assert failure["correlationId"] == dead["correlationId"]
-    status = bridge.status.read()
+    status = process.operators.status.read()
     assert (status.dead, len(status.failures)) == (1, 1)
     assert world.database.alerts.count_documents({"setAside": True}) == 1
-    replay_all(bridge)
-    carry(world, bridge)
+    replay_all(process)
+    carry(world, process)
     assert len(dead_messages(world)) == 1
 
 
@@ -106,12 +108,12 @@ def test_a_line_without_a_time_is_told_of_and_its_request_is_read(world: World) 
     org_id = first_org(world.populate(**PLAIN))
     world.control.add_request(org_id, raw={"sistEndret": "i går"})
 
-    bridge = carry(world)
+    process = carry(world)
 
     check_told(world, "fs.line_unreadable", "read_exam")
     assert world.control.summary()["registered"] == OTHERS + 1
-    institution = next(one for one in bridge.institutions.active() if one.org_id == org_id)
-    assert bridge.watermarks.get(institution).since is not None
+    institution = next(one for one in process.stores.institutions.active() if one.org_id == org_id)
+    assert process.capability(Explanations).watermarks.get(institution).since is not None
 
 
 @pytest.mark.parametrize("shape", ["exams", "requests"])
@@ -131,10 +133,10 @@ def test_a_change_that_fs_dates_in_the_future_hides_no_later_one(world: World) -
     org_id = first_org(world.populate(**PLAIN))
     tomorrow_in_ten_years = (datetime.now(UTC) + timedelta(days=3650)).isoformat()
     world.control.add_request(org_id, raw={"sistEndret": tomorrow_in_ten_years})
-    bridge = carry(world)
+    process = carry(world)
     assert world.control.summary()["registered"] == OTHERS + 1
 
     world.control.add_request(org_id)
-    carry(world, bridge)
+    carry(world, process)
 
     assert world.control.summary()["registered"] == OTHERS + 2

@@ -9,24 +9,26 @@ from pymongo.errors import AutoReconnect
 from casebridge.exams.explanations import request_reader
 from casebridge.exams.explanations.cases import Cases
 from casebridge.messaging.queue.message import Message
+from resources.wiring.explanations import Explanations
 from tests.support.command_counts import counted
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.world import World
 
 
 def claimed(world: World) -> list[Message]:
     world.populate(institutions=2, courses=2, requests=8, variety=False)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    return bridge.queue.claim("a test", 100)
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
+    return process.stores.queue.claim("a test", 100)
 
 
 def test_one_question_for_the_cases_of_a_claim(world: World) -> None:
     messages = claimed(world)
-    bridge = world.bridge()
+    process = world.process()
     assert len(messages) == 8
 
     with counted() as commands:
-        bridge.worker.prefetch(messages)
+        process.worker.prefetch(messages)
 
     assert commands == {"find": 1}
     assert [message.prefetched["case"].id for message in messages] == [
@@ -42,41 +44,41 @@ def test_what_could_not_be_read_together_is_read_by_each(
         raise error
 
     messages = claimed(world)
-    bridge = world.bridge()
+    process = world.process()
     monkeypatch.setattr(Cases, "by_ids", fails)
-    bridge.worker.prefetch(messages)
+    process.worker.prefetch(messages)
     assert not any(message.prefetched for message in messages)
 
-    handled = [bridge.worker.handle(message) for message in messages]
+    handled = [process.worker.handle(message) for message in messages]
 
     assert all(each is not None and each.error is None for each in handled)
 
 
 def test_a_listener_reads_the_cases_of_its_claims_together(world: World) -> None:
     world.populate(institutions=1, courses=2, requests=20, variety=False)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     by_single = []
-    get = bridge.cases.get
-    bridge.cases.get = lambda key: by_single.append(key) or get(key)
+    get = process.capability(Explanations).cases.get
+    process.capability(Explanations).cases.get = lambda key: by_single.append(key) or get(key)
 
-    bridge.listener((request_reader.QUEUE,)).run(Event(), until_idle=True)
+    process.listener((request_reader.QUEUE,)).run(Event(), until_idle=True)
 
     assert by_single == []
-    assert bridge.database.cases.count_documents({"state": "dispatched"}) == 20
+    assert process.stores.database.cases.count_documents({"state": "dispatched"}) == 20
 
 
 def test_an_answer_that_fs_has_is_written_down_though_it_cannot_be_shown(world: World) -> None:
     """The step that failed comes after the one that the case must tell of."""
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.database.orgs.update_many({}, {"$set": {"wiseflow.showJustification": True}})
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     world.control.wait("answered", 2)
     world.control.faults({"kind": "status", "status": 403, "system": "wiseflow", "method": "PATCH"})
 
-    bridge.synchronisation.poll_answers(bridge.institutions.active())
-    bridge.synchronisation.run_batch()
+    poll_answers(process, process.stores.institutions.active())
+    process.synchronisation.run_batch()
 
     cases = list(world.database.cases.find())
     assert [(case["state"], case["setAside"]) for case in cases] == [("registered", None)] * 2

@@ -10,10 +10,11 @@ from casebridge.clock import ServerClock
 from casebridge.exams.explanations.exam_intake import ExamRows
 from casebridge.exams.models import ExplanationRequest
 from casebridge.institutions.institution import Institution
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.integration.exams.test_between_two_looks import ALL, check_nobody_got_anothers, read
 from tests.integration.exams.test_polls_of_fs import intake
 from tests.support.added_cases import add, case_of, ours
+from tests.support.explanation_rounds import poll_answers
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
 
@@ -33,34 +34,34 @@ def clock(world: World) -> ShiftedClock:
 
 
 @pytest.fixture
-def bridge(world: World, clock: ShiftedClock) -> Bridge:
+def process(world: World, clock: ShiftedClock) -> Process:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    return world.bridge(clock)
+    return world.process(clock)
 
 
 @pytest.fixture
-def institution(bridge: Bridge) -> Institution:
-    (institution,) = bridge.institutions.active()
+def institution(process: Process) -> Institution:
+    (institution,) = process.stores.institutions.active()
     return institution
 
 
-def told(world: World, bridge: Bridge, clock: ShiftedClock) -> list[str]:
+def told(world: World, process: Process, clock: ShiftedClock) -> list[str]:
     """The cases that people hear of now, with an hour gone by."""
     before = len(world.control.slack_messages())
     clock.pass_time(timedelta(hours=1, minutes=1))
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
     texts = [one["message"]["text"] for one in world.control.slack_messages()][before:]
     known = [case["correlationId"] for case in world.database.cases.find().sort("personlopenr", 1)]
     return [key for text in texts if CODE in text for key in known if key in text]
 
 
-def row_of(bridge: Bridge, institution: Institution, case: dict[str, Any]) -> dict[str, Any]:
-    rows = bridge.clients.student_registry(institution).explanation_rows(case["vurdId"])
+def row_of(process: Process, institution: Institution, case: dict[str, Any]) -> dict[str, Any]:
+    rows = process.clients.student_registry(institution).explanation_rows(case["vurdId"])
     return dict(next(row for row in rows if row["personlopenr"] == case["personlopenr"]))
 
 
-def look(bridge: Bridge, institution: Institution, case: dict[str, Any], *rows: dict[str, Any]) -> None:
-    taken = intake(bridge).take(institution, [ExamRows(case["vurdId"], rows, whole=False)], bridge.clock.now())
+def look(process: Process, institution: Institution, case: dict[str, Any], *rows: dict[str, Any]) -> None:
+    taken = intake(process).take(institution, [ExamRows(case["vurdId"], rows, whole=False)], process.stores.clock.now())
     assert (taken.unreadable, taken.accepted) == (0, [])
 
 
@@ -78,25 +79,25 @@ def in_world(**changes: Any) -> Callable[[World, dict[str, Any], dict[str, Any]]
     ids=["swapWith", "kandidatnr", "brukernavn"],
 )
 def test_a_student_who_is_another_one_after_the_registration_is_told_of_once(
-    change: Callable[..., object], number_told: int, world: World, bridge: Bridge, clock: ShiftedClock
+    change: Callable[..., object], number_told: int, world: World, process: Process, clock: ShiftedClock
 ) -> None:
     one = add(world)
     other = add(world, examId=one["examId"])
     assert one["kandidatnr"] != other["kandidatnr"]
-    world.carry(bridge)
-    read(bridge, reach_back=timedelta(days=14))
-    assert told(world, bridge, clock) == []
+    world.carry(process)
+    read(process, reach_back=timedelta(days=14))
+    assert told(world, process, clock) == []
     messages = world.database.processed_messages.count_documents({})
     registrations = world.control.summary()["registrations"]
 
     change(world, one, other)
     for _ in range(2):
-        read(bridge, reach_back=timedelta(days=14))
+        read(process, reach_back=timedelta(days=14))
 
     changed = sorted((one, other), key=lambda asked: asked["personlopenr"]) if number_told == 2 else [one]
-    assert told(world, bridge, clock) == [ours(world, asked)["correlationId"] for asked in changed]
-    read(bridge, reach_back=timedelta(days=14))
-    assert told(world, bridge, clock) == []
+    assert told(world, process, clock) == [ours(world, asked)["correlationId"] for asked in changed]
+    read(process, reach_back=timedelta(days=14))
+    assert told(world, process, clock) == []
     # Nothing is done about it by itself.
     assert world.database.messages.count_documents({}) == 0
     assert world.database.processed_messages.count_documents({}) == messages
@@ -106,31 +107,31 @@ def test_a_student_who_is_another_one_after_the_registration_is_told_of_once(
 
 
 def test_each_change_is_told_and_one_that_is_taken_back_is_over(
-    world: World, bridge: Bridge, clock: ShiftedClock
+    world: World, process: Process, clock: ShiftedClock
 ) -> None:
     """What the alert says to do about a row that is wrong: have it corrected."""
     asked = add(world)
-    world.carry(bridge)
+    world.carry(process)
     heard = []
     for number in (987654, 987655, asked["kandidatnr"], 987654):
         world.control.change(asked["caseId"], kandidatnr=number)
         for _ in range(2):
-            read(bridge, reach_back=ALL)
-        heard.append(len(told(world, bridge, clock)))
+            read(process, reach_back=ALL)
+        heard.append(len(told(world, process, clock)))
         assert ("identityTold" in ours(world, asked)) == (number != asked["kandidatnr"])
     assert heard == [1, 1, 0, 1]
 
 
-def test_changes_within_the_hour_are_told_when_it_is_over(world: World, bridge: Bridge, clock: ShiftedClock) -> None:
+def test_changes_within_the_hour_are_told_when_it_is_over(world: World, process: Process, clock: ShiftedClock) -> None:
     asked = add(world)
-    world.carry(bridge)
+    world.carry(process)
     for number in (987654, asked["kandidatnr"], 987654):
         world.control.change(asked["caseId"], kandidatnr=number)
-        read(bridge, reach_back=ALL)
-        bridge.relay.send_alerts()
+        read(process, reach_back=ALL)
+        process.relay.send_alerts()
         clock.pass_time(timedelta(minutes=1))
     assert len([one for one in world.control.slack_messages() if CODE in one["message"]["text"]]) == 1
-    assert told(world, bridge, clock) == [ours(world, asked)["correlationId"]]
+    assert told(world, process, clock) == [ours(world, asked)["correlationId"]]
 
 
 def test_every_field_of_a_row_is_identity_or_not() -> None:
@@ -143,21 +144,21 @@ def test_every_field_of_a_row_is_identity_or_not() -> None:
     ("field", "is_old"), [*((field, False) for field in (*IDENTITY, *DATED)), *((field, True) for field in IDENTITY)]
 )
 def test_only_who_the_student_is_counts(
-    field: str, is_old: bool, world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    field: str, is_old: bool, world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     asked = add(world)
-    world.carry(bridge)
+    world.carry(process)
     if is_old:
         world.database.cases.update_many(
             {}, {"$unset": {"registeredFor": "", "versions": ""}, "$set": {"version": "x"}}
         )
     case = ours(world, asked)
-    changed = {**row_of(bridge, institution, case), field: {**IDENTITY, **DATED}[field]}
+    changed = {**row_of(process, institution, case), field: {**IDENTITY, **DATED}[field]}
 
-    look(bridge, institution, case, changed)
+    look(process, institution, case, changed)
 
     is_told = field in IDENTITY and not (is_old and field == "brukernavn")  # of that an old case says nothing
-    assert told(world, bridge, clock) == [case["correlationId"]] * is_told
+    assert told(world, process, clock) == [case["correlationId"]] * is_told
 
 
 @pytest.mark.parametrize(
@@ -173,49 +174,49 @@ def test_only_who_the_student_is_counts(
 def test_another_spelling_or_less_to_compare_is_no_change(
     spelling: Callable[[dict[str, Any], str], dict[str, Any]],
     world: World,
-    bridge: Bridge,
+    process: Process,
     clock: ShiftedClock,
     institution: Institution,
 ) -> None:
     asked = add(world)
-    world.carry(bridge)
+    world.carry(process)
     case = ours(world, asked)
-    row = row_of(bridge, institution, case)
-    look(bridge, institution, case, {**row, **spelling(row, institution.realm)})
-    assert told(world, bridge, clock) == []
+    row = row_of(process, institution, case)
+    look(process, institution, case, {**row, **spelling(row, institution.realm)})
+    assert told(world, process, clock) == []
 
 
 def test_one_of_several_rows_that_is_as_it_was_is_enough(
-    world: World, bridge: Bridge, clock: ShiftedClock, institution: Institution
+    world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     asked = add(world)
-    world.carry(bridge)
+    world.carry(process)
     case = ours(world, asked)
-    row = row_of(bridge, institution, case)
-    look(bridge, institution, case, {**row, "kandidatnr": 987654, "datoVedtakFormidlet": "2031-01-01"}, row)
-    assert told(world, bridge, clock) == []
+    row = row_of(process, institution, case)
+    look(process, institution, case, {**row, "kandidatnr": 987654, "datoVedtakFormidlet": "2031-01-01"}, row)
+    assert told(world, process, clock) == []
 
 
 def test_a_number_that_was_changed_in_both_systems_before_the_registration_is_no_change(
-    world: World, bridge: Bridge, clock: ShiftedClock
+    world: World, process: Process, clock: ShiftedClock
 ) -> None:
     """The case has the number with which the assessor was asked; the text was registered for the person of the row."""
     world.control.assessors(paused=True)
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
     world.control.wait("submitted", world.control.summary()["dispatched"])
     world.control.change(asked["caseId"], kandidatnr=987654, in_wiseflow=True)
-    bridge.synchronisation.poll_answers(bridge.institutions.active())
-    bridge.synchronisation.run_batch()
+    poll_answers(process, process.stores.institutions.active())
+    process.synchronisation.run_batch()
     assert case_of(world, asked)["state"] == "registered"
-    read(bridge, reach_back=ALL)
-    assert told(world, bridge, clock) == []
+    read(process, reach_back=ALL)
+    assert told(world, process, clock) == []
 
 
-def test_what_a_case_was_registered_for_names_nobody(world: World, bridge: Bridge) -> None:
+def test_what_a_case_was_registered_for_names_nobody(world: World, process: Process) -> None:
     asked = add(world)
-    world.carry(bridge)
+    world.carry(process)
     kept = ours(world, asked)["registeredFor"]
     assert sorted(kept) == ["candidate number", "user name"]
     assert all(len(value) == 32 for value in kept.values())
@@ -224,15 +225,15 @@ def test_what_a_case_was_registered_for_names_nobody(world: World, bridge: Bridg
 
 @pytest.mark.parametrize("field", ["registeredFor", "identityTold", "kandidatnr"])
 def test_any_value_in_the_case_stops_nothing(
-    field: str, world: World, bridge: Bridge, institution: Institution
+    field: str, world: World, process: Process, institution: Institution
 ) -> None:
     asked, neighbour = add(world), add(world)
-    world.carry(bridge)
+    world.carry(process)
     world.control.change(neighbour["caseId"], kandidatnr=987654)
     for value in (None, 7, "x", [], {"a": 1}, {"candidate number": 7}, 1e300, True):
         world.database.cases.update_one({"_id": ours(world, asked)["_id"]}, {"$set": {field: value}})
         world.database.cases.update_many(
             {}, {"$unset": {"identityTold": ""}} if field != "identityTold" else {"$set": {}}
         )
-        read(bridge, reach_back=ALL)
+        read(process, reach_back=ALL)
         assert ours(world, neighbour)["identityTold"], repr(value)

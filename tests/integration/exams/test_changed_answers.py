@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from casebridge.exams.explanations import answer_poller, request_reader
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import read_requests
 from tests.support.world import World
 
 PLAIN: dict[str, Any] = {"institutions": 1, "courses": 1, "requests": 2, "variety": False}
@@ -14,22 +15,22 @@ REQUESTS = 2
 
 
 @pytest.fixture
-def carried(world: World) -> Bridge:
+def carried(world: World) -> Process:
     """Two requests, registered."""
     world.populate(**PLAIN)
-    bridge = world.bridge()
-    world.carry(bridge)
+    process = world.process()
+    world.carry(process)
     check_everything(world, REQUESTS)
-    return bridge
+    return process
 
 
 def case_number(world: World, place: int = 0) -> dict[str, Any]:
     return world.control.cases()[place]
 
 
-def look_again(world: World, bridge: Bridge) -> None:
+def look_again(world: World, process: Process) -> None:
     """The reconciliation: answered cases are looked at too."""
-    world.synchronise(bridge, also_answered=True)
+    world.synchronise(process, also_answered=True)
 
 
 def outcomes(world: World, case: dict[str, Any]) -> list[str]:
@@ -41,7 +42,7 @@ def outcomes(world: World, case: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("edit", [False, True], ids=["a new comment", "the old comment changed"])
-def test_another_text_is_registered_again(edit: bool, world: World, carried: Bridge) -> None:
+def test_another_text_is_registered_again(edit: bool, world: World, carried: Process) -> None:
     case = case_number(world)
     world.control.change_answer(case["explanationRequestId"], "Ny begrunnelse.", edit=edit)
 
@@ -55,7 +56,7 @@ def test_another_text_is_registered_again(edit: bool, world: World, carried: Bri
     assert summary["registered_twice"] == summary["wrong_text"] == summary["repeated_posts"] == 0
 
 
-def test_the_same_text_submitted_again_is_not(world: World, carried: Bridge) -> None:
+def test_the_same_text_submitted_again_is_not(world: World, carried: Process) -> None:
     case = case_number(world)
     world.control.change_answer(case["explanationRequestId"], "Ny begrunnelse.")
     look_again(world, carried)
@@ -70,7 +71,7 @@ def test_the_same_text_submitted_again_is_not(world: World, carried: Bridge) -> 
 
 
 def test_a_changed_answer_is_found_without_looking_at_answered_cases_only_if_it_is_open(
-    world: World, carried: Bridge
+    world: World, carried: Process
 ) -> None:
     """The frequent poll asks only for what is open: one call less for each answered flow. The reconciliation asks for all."""
     world.control.change_answer(case_number(world)["explanationRequestId"], "Ny begrunnelse.")
@@ -84,9 +85,9 @@ def test_a_changed_answer_is_found_without_looking_at_answered_cases_only_if_it_
 def test_an_answer_that_is_taken_back_meanwhile_waits_at_no_cost(world: World) -> None:
     """Unlocked between poll and fetch: nothing is registered before it is submitted again, and no attempt is spent."""
     world.populate(**PLAIN)
-    bridge = world.bridge()
-    run, institutions = bridge.synchronisation, bridge.institutions.active()
-    world.send(bridge)
+    process = world.process()
+    run, institutions = process.synchronisation, process.stores.institutions.active()
+    world.send(process)
     world.control.wait("answered", REQUESTS)
     run.poll_answers(institutions)
     world.control.assessors(paused=True)
@@ -99,7 +100,7 @@ def test_an_answer_that_is_taken_back_meanwhile_waits_at_no_cost(world: World) -
     assert (waiting["status"], waiting["attempts"]) == ("enqueued", 0)
     assert waiting["errors"][-1]["code"] == "wiseflow.answer_withdrawn"
     world.control.assessors(paused=False)
-    world.carry_until(bridge, lambda: world.control.summary()["outstanding"] == 0, "the answer is registered")
+    world.carry_until(process, lambda: world.control.summary()["outstanding"] == 0, "the answer is registered")
     assert case_number(world)["registrations"] == 1
     assert world.control.summary()["wrong_text"] == world.control.summary()["stale_text"] == 0
 
@@ -107,9 +108,9 @@ def test_an_answer_that_is_taken_back_meanwhile_waits_at_no_cost(world: World) -
 def test_a_changed_deadline_is_sent_on_without_asking_a_second_time(world: World) -> None:
     world.populate(**PLAIN)
     world.control.assessors(minimum_delay_s=3600, maximum_delay_s=3600)
-    bridge = world.bridge()
-    run, institutions = bridge.synchronisation, bridge.institutions.active()
-    world.send(bridge)
+    process = world.process()
+    run, institutions = process.synchronisation, process.stores.institutions.active()
+    world.send(process)
     case = case_number(world)
     world.control.change(case["caseId"], frist="2031-01-15", kommisjonsId="7")
 
@@ -126,7 +127,7 @@ def test_a_changed_deadline_is_sent_on_without_asking_a_second_time(world: World
 
 
 def test_a_candidate_number_that_changes_in_fs_and_wiseflow_finds_its_candidate_again(
-    world: World, carried: Bridge
+    world: World, carried: Process
 ) -> None:
     case = case_number(world)
     world.control.add_request(case["orgId"], hold=True)
@@ -150,8 +151,8 @@ def test_a_candidate_number_that_changes_in_fs_and_wiseflow_finds_its_candidate_
 def test_a_case_that_fs_finishes_by_hand_is_left_alone(when: str, world: World) -> None:
     world.populate(**PLAIN)
     world.control.assessors(paused=True)
-    bridge = world.bridge()
-    run, institutions = bridge.synchronisation, bridge.institutions.active()
+    process = world.process()
+    run, institutions = process.synchronisation, process.stores.institutions.active()
     run.read_requests(institutions)
     if when == "before it is answered":
         run.run_batch()
@@ -161,7 +162,7 @@ def test_a_case_that_fs_finishes_by_hand_is_left_alone(when: str, world: World) 
     run.read_requests(institutions)
     world.control.assessors(paused=False)
     run.run_batch()
-    world.carry(bridge)
+    world.carry(process)
 
     (ours,) = world.database.cases.find({"personlopenr": withdrawn["personlopenr"], "vurdId": withdrawn["examId"]})
     assert (ours["state"], ours["setAside"]) == ("withdrawn", None)
@@ -175,9 +176,9 @@ def test_a_case_that_fs_finishes_by_hand_is_left_alone(when: str, world: World) 
 def test_a_case_that_fs_finishes_with_another_text_is_not_overwritten(world: World) -> None:
     """FS was finished by hand after our last look: the registration is refused, and a person compares."""
     world.populate(**PLAIN)
-    bridge = world.bridge()
-    run, institutions = bridge.synchronisation, bridge.institutions.active()
-    world.send(bridge)
+    process = world.process()
+    run, institutions = process.synchronisation, process.stores.institutions.active()
+    world.send(process)
     world.control.wait("answered", REQUESTS)
     case = case_number(world)
     world.control.withdraw(case["caseId"], how="finished", text="Gitt muntlig.")
@@ -190,11 +191,11 @@ def test_a_case_that_fs_finishes_with_another_text_is_not_overwritten(world: Wor
     assert world.control.summary()["registered"] == REQUESTS - 1
 
 
-def test_what_our_own_registration_changes_in_fs_is_not_a_new_request(world: World, carried: Bridge) -> None:
+def test_what_our_own_registration_changes_in_fs_is_not_a_new_request(world: World, carried: Process) -> None:
     before = world.database.processed_messages.count_documents({})
 
     for _ in range(2):
-        again = carried.synchronisation.read_requests(carried.institutions.active())
+        again = read_requests(carried, carried.stores.institutions.active())
         assert (again.accepted, again.counts["finished"]) == (0, REQUESTS)
         assert carried.synchronisation.run_batch().handled == 0
 

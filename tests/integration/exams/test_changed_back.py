@@ -10,9 +10,11 @@ from casebridge.exams.explanations.request_intake import QUEUE
 from casebridge.fingerprint import short_hash
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from simulators.explanation_texts import compose
 from tests.support.added_cases import add, case_of, codes, ours
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.world import World
 
 ALL = timedelta(days=30)
@@ -22,13 +24,13 @@ NOT_OF_5AEC059 = ("version", "versions", "revision")
 
 
 @pytest.fixture
-def bridge(world: World) -> Bridge:
+def process(world: World) -> Process:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    return world.bridge()
+    return world.process()
 
 
-def read(bridge: Bridge, *, reach_back: timedelta | None = None) -> int:
-    report = bridge.synchronisation.read_requests(bridge.institutions.active(), reach_back=reach_back)
+def read(process: Process, *, reach_back: timedelta | None = None) -> int:
+    report = read_requests(process, process.stores.institutions.active(), reach_back=reach_back)
     return report.accepted
 
 
@@ -42,35 +44,35 @@ def as_5aec059_left_it(world: World, added: dict[str, Any]) -> None:
 
 
 def test_a_number_that_5aec059_saw_change_and_that_changes_back_asks_the_right_assessor(
-    world: World, bridge: Bridge
+    world: World, process: Process
 ) -> None:
-    world.carry(bridge)
+    world.carry(process)
     world.control.assessors(paused=True)
     other = add(world, hold=True, **NO_NAMES)
     asked = add(world, examId=other["examId"], **NO_NAMES)
-    world.send(bridge)
+    world.send(process)
     right = ours(world, asked)["participantId"]
     world.control.change(asked["caseId"], raw={"kandidatnr": other["kandidatnr"]}, omit=["brukernavn"])
-    world.send(bridge)
+    world.send(process)
     assert ours(world, asked)["participantId"] == other["participantId"]
     as_5aec059_left_it(world, asked)
     world.control.change(asked["caseId"], raw={}, omit=["brukernavn"])
     world.control.assessors(paused=False)
 
-    world.carry_until(bridge, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
+    world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
 
     assert ours(world, asked)["participantId"] == right
-    assert (codes(bridge), world.control.summary()["wrong_text"]) == ({}, 0)
+    assert (codes(process), world.control.summary()["wrong_text"]) == ({}, 0)
 
 
 @pytest.mark.parametrize("field", ["kandidatnr", "kommisjonsId"])
-def test_of_a_case_of_5aec059_each_change_is_one_message(field: str, world: World, bridge: Bridge) -> None:
-    world.carry(bridge)
+def test_of_a_case_of_5aec059_each_change_is_one_message(field: str, world: World, process: Process) -> None:
+    world.carry(process)
     world.control.assessors(paused=True)
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     world.control.change(asked["caseId"], raw={field: 7777})
-    read(bridge)
+    read(process)
     case = ours(world, asked)
     world.database.cases.update_one({"_id": case["_id"]}, {"$set": {field: 7777 if field == "kandidatnr" else "7777"}})
     as_5aec059_left_it(world, asked)
@@ -78,17 +80,17 @@ def test_of_a_case_of_5aec059_each_change_is_one_message(field: str, world: Worl
     seen = []
     for value in ({}, {}, {field: 7777}, {field: 7777}, {}):
         world.control.change(asked["caseId"], raw=value)
-        seen.append(read(bridge))
+        seen.append(read(process))
 
     assert seen == [1, 0, 1, 0, 1]
 
 
-def test_a_case_of_5aec059_that_did_not_change_is_not_asked_again(world: World, bridge: Bridge) -> None:
+def test_a_case_of_5aec059_that_did_not_change_is_not_asked_again(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     as_5aec059_left_it(world, asked)
-    assert (read(bridge, reach_back=ALL), "revision" in ours(world, asked)) == (0, True)
+    assert (read(process, reach_back=ALL), "revision" in ours(world, asked)) == (0, True)
 
 
 # Rows that cannot be read
@@ -107,94 +109,94 @@ def removed(world: World, added: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("between", [good, removed], ids=["corrected", "removed"])
-def test_a_row_that_is_bad_again_is_told_each_time(between: Any, world: World, bridge: Bridge) -> None:
+def test_a_row_that_is_bad_again_is_told_each_time(between: Any, world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     for _ in range(3):
         if between is removed:
             world.control.withdraw(asked["caseId"], how="reopened")
         bad(world, asked)
-        world.send(bridge)
-        read(bridge, reach_back=ALL)
-        assert codes(bridge) == {"fs.row_unreadable": 1}, "once, while it is dead"
+        world.send(process)
+        read(process, reach_back=ALL)
+        assert codes(process) == {"fs.row_unreadable": 1}, "once, while it is dead"
         between(world, asked)
-        world.send(bridge)
-        bridge.dead_letters.discard(DeadLetterFilter(code="fs.row_unreadable"), SETTLED)
-        assert codes(bridge) == {}
+        world.send(process)
+        process.operators.dead_letters.discard(DeadLetterFilter(code="fs.row_unreadable"), SETTLED)
+        assert codes(process) == {}
     assert world.database.messages.count_documents({"status": "discarded"}) == 3
 
 
-def test_a_bad_row_that_waits_or_is_dead_is_told_once(world: World, bridge: Bridge) -> None:
+def test_a_bad_row_that_waits_or_is_dead_is_told_once(world: World, process: Process) -> None:
     asked = add(world)
     bad(world, asked)
-    assert [read(bridge, reach_back=ALL) for _ in range(3)] == [2, 0, 0], "one beside the case of the population"
-    world.send(bridge)
-    assert read(bridge, reach_back=ALL) == 0
-    bridge.dead_letters.replay(DeadLetterFilter(), SETTLED)
-    assert read(bridge, reach_back=ALL) == 0
+    assert [read(process, reach_back=ALL) for _ in range(3)] == [2, 0, 0], "one beside the case of the population"
+    world.send(process)
+    assert read(process, reach_back=ALL) == 0
+    process.operators.dead_letters.replay(DeadLetterFilter(), SETTLED)
+    assert read(process, reach_back=ALL) == 0
 
 
 # Answers
 
 
 @pytest.fixture
-def on_the_request(world: World, bridge: Bridge) -> Bridge:
+def on_the_request(world: World, process: Process) -> Process:
     """An answer on the request itself, accepted without a date: the vendor's own sample has `acceptDate: 0`."""
     world.control.modes(justification="justification")
-    world.carry(bridge)
-    return bridge
+    world.carry(process)
+    return process
 
 
-def look_again(world: World, bridge: Bridge) -> None:
-    bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=True)
-    bridge.synchronisation.run_batch()
+def look_again(world: World, process: Process) -> None:
+    poll_answers(process, process.stores.institutions.active(), also_answered=True)
+    process.synchronisation.run_batch()
 
 
-def undated(world: World, bridge: Bridge) -> None:
+def undated(world: World, process: Process) -> None:
     """Nothing but the text tells one version from another."""
-    client = bridge.clients.exam_system(bridge.institutions.active()[0]).client
+    client = process.clients.exam_system(process.stores.institutions.active()[0]).client
     plain = client.explanations
     dates = {"accept_date": None, "assign_date": None}
     client.explanations = lambda flow_id: [row.model_copy(update=dates) for row in plain(flow_id)]
 
 
-def test_an_answer_that_is_changed_back_is_registered_again(world: World, on_the_request: Bridge) -> None:
-    bridge = on_the_request
-    undated(world, bridge)
+def test_an_answer_that_is_changed_back_is_registered_again(world: World, on_the_request: Process) -> None:
+    process = on_the_request
+    undated(world, process)
     (case,) = world.control.cases()
     first = compose(ours(world, case)["submissionId"], 1, seed=1)
-    look_again(world, bridge)
+    look_again(world, process)
     for number, text in enumerate(("Ny begrunnelse.", first, "Ny begrunnelse.", first), 2):
         world.control.change_answer(case["explanationRequestId"], text)
-        look_again(world, bridge)
-        look_again(world, bridge)
+        look_again(world, process)
+        look_again(world, process)
         assert world.control.cases()[0]["registrations"] == number
     summary = world.control.summary()
     assert summary["stale_text"] == summary["wrong_text"] == summary["repeated_posts"] == 0
 
 
-def test_what_fs_has_is_looked_at_once(world: World, on_the_request: Bridge) -> None:
-    bridge = on_the_request
+def test_what_fs_has_is_looked_at_once(world: World, on_the_request: Process) -> None:
+    process = on_the_request
     world.control.change_answer(world.control.cases()[0]["explanationRequestId"], "Ny begrunnelse.")
     for _ in range(3):
-        look_again(world, bridge)
+        look_again(world, process)
     assert world.database.processed_messages.count_documents({"queue": "wiseflow-begrunnelse-svar"}) == 2
 
 
-def test_an_answer_that_5aec059_registered_is_known_by_its_message(world: World, on_the_request: Bridge) -> None:
-    bridge = on_the_request
+def test_an_answer_that_5aec059_registered_is_known_by_its_message(world: World, on_the_request: Process) -> None:
+    process = on_the_request
     world.database.cases.update_many({}, {"$unset": {"registeredVersion": ""}})
-    look_again(world, bridge)
+    look_again(world, process)
     assert world.database.processed_messages.count_documents({"queue": "wiseflow-begrunnelse-svar"}) == 1
 
 
-def test_the_key_of_an_answer_names_the_registration_that_it_would_replace(world: World, bridge: Bridge) -> None:
-    world.carry(bridge)
-    (institution,) = bridge.institutions.active()
+def test_the_key_of_an_answer_names_the_registration_that_it_would_replace(world: World, process: Process) -> None:
+    world.carry(process)
+    (institution,) = process.stores.institutions.active()
     keys = set()
     for registration in ("one", "two", "three"):
         world.database.cases.update_many({}, {"$set": {"registeredBy": registration}})
-        (case,) = bridge.cases.by_ids([ours(world, world.control.cases()[0])["_id"]])
+        (case,) = process.capability(Explanations).cases.by_ids([ours(world, world.control.cases()[0])["_id"]])
         keys |= {answer_message(institution, case, marker).key for marker in ("a", "b")}
     assert len(keys) == 6

@@ -12,8 +12,10 @@ from casebridge.messaging.queue.concurrent_claims import put_back
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.integration.messaging.test_foreign_messages import FOR_REAL, message
+from tests.support.explanation_rounds import read_requests
 from tests.support.malformed_world import PLAIN, carry
 from tests.support.world import World
 
@@ -21,9 +23,9 @@ EFFECT: Final = {"id": "e1", "kind": "alert", "body": {}}
 
 
 @pytest.fixture
-def bridge(world: World) -> Bridge:
+def process(world: World) -> Process:
     world.populate(**PLAIN)
-    return world.bridge()
+    return world.process()
 
 
 def full(database: Database, document: dict[str, Any]) -> None:
@@ -32,12 +34,12 @@ def full(database: Database, document: dict[str, Any]) -> None:
     database.messages.insert_one({**document, "filler": "x" * room})
 
 
-def test_one_that_takes_no_token_holds_back_no_other_effect(bridge: Bridge) -> None:
-    now = bridge.clock.now()
+def test_one_that_takes_no_token_holds_back_no_other_effect(process: Process) -> None:
+    now = process.stores.clock.now()
     owing = {"status": "dead", "effects": [EFFECT], "effectsDueAt": now}
-    full(bridge.database, message(bridge, "full", **owing))
-    bridge.database.messages.insert_one(message(bridge, "right", orderingKey="y", **owing))
-    owed = PendingEffectStore(bridge.database, bridge.clock)
+    full(process.stores.database, message(process, "full", **owing))
+    process.stores.database.messages.insert_one(message(process, "right", orderingKey="y", **owing))
+    owed = PendingEffectStore(process.stores.database, process.stores.clock)
     held = owed.claim(10, timedelta(minutes=1))
     assert sorted(pending.key for pending in held) == ["full", "right"]
     assert all(pending.effects for pending in held)
@@ -45,60 +47,66 @@ def test_one_that_takes_no_token_holds_back_no_other_effect(bridge: Bridge) -> N
 
 
 @pytest.mark.parametrize("key", [["a list"], {"a": 1}, 5, None], ids=str)
-def test_an_ordering_key_that_is_no_text_ends_no_look(key: Any, bridge: Bridge, world: World) -> None:
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    case = bridge.database.cases.find_one()
+def test_an_ordering_key_that_is_no_text_ends_no_look(key: Any, process: Process, world: World) -> None:
+    read_requests(process, process.stores.institutions.active())
+    case = process.stores.database.cases.find_one()
     assert case is not None
     stored = [case["_id"]] if isinstance(key, list) else key
-    bridge.database.messages.insert_one(message(bridge, "odd", orderingKey=stored))
-    assert case["_id"] in bridge.queue.at_work([case["_id"]])
-    bridge.completeness.account()
-    bridge.cases.standing_of([case["correlationId"]])
-    carry(world, bridge)
-    assert bridge.database.messages.count_documents({"_id": {"$ne": "odd"}}) == 0, "the others are through"
+    process.stores.database.messages.insert_one(message(process, "odd", orderingKey=stored))
+    assert case["_id"] in process.stores.queue.at_work([case["_id"]])
+    process.operators.completeness.account()
+    process.capability(Explanations).cases.standing_of([case["correlationId"]])
+    carry(world, process)
+    assert process.stores.database.messages.count_documents({"_id": {"$ne": "odd"}}) == 0, "the others are through"
 
 
-def test_letters_that_are_no_text_by_key_are_moved_out_and_pruned(bridge: Bridge, world: World) -> None:
-    bridge.database.messages.insert_many(
-        [message(bridge, key, status="dead", orderingKey=str(key)) for key in ({"a": 1}, 5, "right")]
+def test_letters_that_are_no_text_by_key_are_moved_out_and_pruned(process: Process, world: World) -> None:
+    process.stores.database.messages.insert_many(
+        [message(process, key, status="dead", orderingKey=str(key)) for key in ({"a": 1}, 5, "right")]
     )
-    assert bridge.dead_letters.discard(DeadLetterFilter(), FOR_REAL).changed == 3
-    long_ago = bridge.clock.now() - timedelta(days=4000)
-    bridge.database.messages.update_many({}, {"$set": {"discardedAt": long_ago, "finishedAt": long_ago}})
+    assert process.operators.dead_letters.discard(DeadLetterFilter(), FOR_REAL).changed == 3
+    long_ago = process.stores.clock.now() - timedelta(days=4000)
+    process.stores.database.messages.update_many({}, {"$set": {"discardedAt": long_ago, "finishedAt": long_ago}})
     # A move that was broken off left a copy of each.
-    bridge.database.processed_messages.insert_many(list(bridge.database.messages.find()))
-    bridge.database.received_keys.insert_one({"_id": {"a": 1}, "firstSeen": long_ago})
+    process.stores.database.processed_messages.insert_many(list(process.stores.database.messages.find()))
+    process.stores.database.received_keys.insert_one({"_id": {"a": 1}, "firstSeen": long_ago})
 
-    report = bridge.retention.prune(dry_run=False, asked_by="test")
+    report = process.operators.retention.prune(dry_run=False, asked_by="test")
     assert report.removed >= 3
-    assert bridge.database.messages.count_documents({}) == bridge.database.processed_messages.count_documents({}) == 0
+    assert (
+        process.stores.database.messages.count_documents({})
+        == process.stores.database.processed_messages.count_documents({})
+        == 0
+    )
 
 
-def test_prepare_passes_over_one_that_takes_no_change(bridge: Bridge, world: World) -> None:
+def test_prepare_passes_over_one_that_takes_no_change(process: Process, world: World) -> None:
     wrong = {"orgId": "STRASSE", "env": "TEST", "status": "dead"}
-    full(bridge.database, message(bridge, "full", **{**wrong, "orgId": "STRAßE"}))
-    bridge.database.messages.insert_one(message(bridge, "right", **wrong))
+    full(process.stores.database, message(process, "full", **{**wrong, "orgId": "STRAßE"}))
+    process.stores.database.messages.insert_one(message(process, "right", **wrong))
     for number in range(2):
-        document = message(bridge, f"work {number}", status="processing", correlationId="c-9", orderingKey=f"w{number}")
-        full(bridge.database, document)
-    assert bridge.rekeying.run() >= 1
-    put_back(bridge.database, bridge.clock)
-    found = bridge.database.messages.find_one({"_id": "right"})
+        document = message(
+            process, f"work {number}", status="processing", correlationId="c-9", orderingKey=f"w{number}"
+        )
+        full(process.stores.database, document)
+    assert process.operators.rekeying.run() >= 1
+    put_back(process.stores.database, process.stores.clock)
+    found = process.stores.database.messages.find_one({"_id": "right"})
     assert found is not None
     assert (found["orgId"], found["env"]) == ("strasse", "test")
 
 
 @pytest.mark.parametrize("status", [MessageStatus.DEAD, MessageStatus.FAILED])
-def test_status_tells_of_large_causes_and_ids(status: MessageStatus, bridge: Bridge) -> None:
+def test_status_tells_of_large_causes_and_ids(status: MessageStatus, process: Process) -> None:
     error = {"code": "a.b", "cause": "x" * 6_000_000, "nextAction": "Look."}
-    bridge.database.messages.insert_many(
+    process.stores.database.messages.insert_many(
         [
             message(
-                bridge, f"m{number}", status=status.value, correlationId=f"{number}" + "x" * 6_000_000, errors=[error]
+                process, f"m{number}", status=status.value, correlationId=f"{number}" + "x" * 6_000_000, errors=[error]
             )
             for number in range(3)
         ]
     )
-    told = bridge.status.read().plain()
+    told = process.operators.status.read().plain()
     assert len(str(told)) < 10_000
-    assert bridge.dead_letters.replay(DeadLetterFilter(status), Order()).found == 3
+    assert process.operators.dead_letters.replay(DeadLetterFilter(status), Order()).found == 3

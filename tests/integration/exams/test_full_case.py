@@ -10,7 +10,8 @@ from pymongo.errors import ConnectionFailure, OperationFailure
 from casebridge.exams.deadlines import at_midnight
 from casebridge.exams.explanations.passed_deadlines import PassedDeadlines
 from casebridge.institutions.former_institution import Owner
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.support.added_cases import add
 from tests.support.world import World
 
@@ -19,25 +20,25 @@ LONG_AGO: Final = at_midnight(date(2026, 1, 2))
 
 
 @pytest.fixture
-def bridge(world: World) -> Bridge:
+def process(world: World) -> Process:
     world.populate(institutions=2, courses=2, requests=4, variety=False)
     world.control.assessors(paused=True)
-    bridge = world.bridge()
-    world.send(bridge)
-    return bridge
+    process = world.process()
+    world.send(process)
+    return process
 
 
-def test_a_case_that_takes_no_mark_stops_neither_the_poll_nor_its_neighbours(world: World, bridge: Bridge) -> None:
+def test_a_case_that_takes_no_mark_stops_neither_the_poll_nor_its_neighbours(world: World, process: Process) -> None:
     org_id = str(world.control.cases()[0]["orgId"])
     add(world)
-    world.send(bridge)
+    world.send(process)
     world.database.cases.update_many({"orgId": org_id}, {"$set": {"deadline": LONG_AGO}})
     full, neighbour, *others = world.database.cases.find({"orgId": org_id}).sort("_id", 1)
     room = FULL_BYTES - len(bson.encode({**full, "filler": ""}))
     world.database.cases.update_one({"_id": full["_id"]}, {"$set": {"filler": "x" * room}})
     added = add(world)
 
-    outcomes = bridge.reader.read_new(bridge.institutions.active())
+    outcomes = process.capability(Explanations).reader.read_new(process.stores.institutions.active())
 
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert world.database.cases.count_documents({"personlopenr": added["personlopenr"]}) == 1
@@ -50,9 +51,9 @@ def test_a_case_that_takes_no_mark_stops_neither_the_poll_nor_its_neighbours(wor
 @pytest.mark.parametrize("poison", [ValueError("x"), OperationFailure("x", 17419), RecursionError()], ids=repr)
 @pytest.mark.parametrize("where", ["polled", "paused"])
 def test_deadlines_that_cannot_be_told_fail_no_poll(
-    where: str, poison: Exception, world: World, bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+    where: str, poison: Exception, world: World, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    institution, other = bridge.institutions.active()
+    institution, other = process.stores.institutions.active()
     tell, told = PassedDeadlines.tell, []
 
     def raising(deadlines: PassedDeadlines, owner: Owner) -> int:
@@ -65,18 +66,18 @@ def test_deadlines_that_cannot_be_told_fail_no_poll(
     if where == "paused":
         for one in (institution, other):
             world.control.credentials(one.org_id, "fs", valid=False)
-        bridge.reader.read_new([institution, other])
+        process.capability(Explanations).reader.read_new([institution, other])
         told.clear()
-    outcomes = bridge.reader.read_new([institution, other])
+    outcomes = process.capability(Explanations).reader.read_new([institution, other])
 
     assert [(outcome.error, outcome.skipped) for outcome in outcomes] == [(None, where == "paused")] * 2
     assert told == [other.key]
 
 
-def test_a_database_that_is_away_is_no_matter_of_one_case(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_is_no_matter_of_one_case(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     def raising(_deadlines: PassedDeadlines, _owner: Owner) -> int:
         raise ConnectionFailure
 
     monkeypatch.setattr(PassedDeadlines, "tell", raising)
     with pytest.raises(ConnectionFailure):
-        bridge.reader.read_new(bridge.institutions.active())
+        process.capability(Explanations).reader.read_new(process.stores.institutions.active())

@@ -15,7 +15,8 @@ from casebridge.messaging.flow.flow import Flow
 from casebridge.messaging.listener.worker import Worker
 from casebridge.sources.polling import Polling
 from casebridge.sources.watermarks import ANSWERS, Watermarks
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.support.text_exams import TextClients, TextExams
 from tests.support.world import World
 
@@ -29,20 +30,20 @@ def as_texts(world: World, case: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def sent(world: World) -> Bridge:
+def sent(world: World) -> Process:
     """Two cases of one exam, whose assessors have answered."""
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     world.control.wait("submitted", world.control.summary()["dispatched"])
-    return bridge
+    return process
 
 
-def test_a_case_whose_ids_are_texts_is_polled_like_one_whose_ids_are_numbers(world: World, sent: Bridge) -> None:
+def test_a_case_whose_ids_are_texts_is_polled_like_one_whose_ids_are_numbers(world: World, sent: Process) -> None:
     first, _ = world.database.cases.find().sort("_id", 1)
     as_texts(world, first)
 
-    (outcome,) = sent.poller.poll(sent.institutions.active())
+    (outcome,) = sent.capability(Explanations).poller.poll(sent.stores.institutions.active())
     messages = list(world.database.messages.find())
     sent.synchronisation.run_batch()
 
@@ -53,47 +54,51 @@ def test_a_case_whose_ids_are_texts_is_polled_like_one_whose_ids_are_numbers(wor
     assert world.database.alerts.count_documents({}) == 0
 
 
-def test_the_answer_has_the_same_message_in_either_form(world: World, sent: Bridge) -> None:
-    sent.poller.poll(sent.institutions.active())
+def test_the_answer_has_the_same_message_in_either_form(world: World, sent: Process) -> None:
+    sent.capability(Explanations).poller.poll(sent.stores.institutions.active())
     before = {message["_id"] for message in world.database.messages.find()}
     for case in list(world.database.cases.find()):
         as_texts(world, case)
 
-    (outcome,) = sent.poller.poll(sent.institutions.active())
+    (outcome,) = sent.capability(Explanations).poller.poll(sent.stores.institutions.active())
 
     assert (outcome.accepted, outcome.known) == ((), 2)
     assert {message["_id"] for message in world.database.messages.find()} == before
 
 
-def test_a_flow_that_an_event_names_has_the_cases_of_both_forms(world: World, sent: Bridge) -> None:
+def test_a_flow_that_an_event_names_has_the_cases_of_both_forms(world: World, sent: Process) -> None:
     first, second = world.database.cases.find().sort("_id", 1)
     as_texts(world, first)
-    (institution,) = sent.institutions.active()
+    (institution,) = sent.stores.institutions.active()
 
-    assert {case.id for case in sent.cases.on_flows(institution.key, [str(first["flowId"])])} == {
+    assert {
+        case.id for case in sent.capability(Explanations).cases.on_flows(institution.key, [str(first["flowId"])])
+    } == {
         first["_id"],
         second["_id"],
     }
-    assert len(sent.poller.look_at(institution, str(first["flowId"])).accepted) == 2
+    assert len(sent.capability(Explanations).poller.look_at(institution, str(first["flowId"])).accepted) == 2
 
 
-def test_the_other_case_of_a_participant_is_found_in_either_form(world: World, sent: Bridge) -> None:
+def test_the_other_case_of_a_participant_is_found_in_either_form(world: World, sent: Process) -> None:
     first, second = world.database.cases.find().sort("_id", 1)
     place = {name: first[name] for name in ("flowId", "participantId")}
     world.database.cases.update_one({"_id": second["_id"]}, {"$set": place})
     as_texts(world, first)
     for one, other in ((first, second), (second, first)):
-        case = sent.cases.get(one["_id"])
+        case = sent.capability(Explanations).cases.get(one["_id"])
         assert case is not None
         assert case.candidate is not None
-        assert [found["_id"] for found in sent.cases.on_participant(case, case.candidate)] == [other["_id"]]
+        assert [found["_id"] for found in sent.capability(Explanations).cases.on_participant(case, case.candidate)] == [
+            other["_id"]
+        ]
 
 
-def test_what_is_no_number_is_an_error_of_that_case_alone(world: World, sent: Bridge) -> None:
+def test_what_is_no_number_is_an_error_of_that_case_alone(world: World, sent: Process) -> None:
     first, second = world.database.cases.find().sort("_id", 1)
     world.database.cases.update_one({"_id": first["_id"]}, {"$set": {"explanationRequestId": "abc"}})
 
-    sent.poller.poll(sent.institutions.active())
+    sent.capability(Explanations).poller.poll(sent.stores.institutions.active())
     sent.synchronisation.run_batch()
 
     (dead,) = world.database.messages.find()
@@ -115,29 +120,41 @@ def test_a_request_is_validated_once_on_its_way_through_its_flow(world: World, m
 
     monkeypatch.setattr(RequestPayload, "read", classmethod(counted))
 
-    world.send(world.bridge())
+    world.send(world.process())
 
     assert sorted(read) == sorted(case["_id"] for case in world.database.cases.find({"state": "dispatched"}))
     assert len(read) == 3
 
 
-def text_flows(bridge: Bridge, exams: TextExams) -> tuple[dict[str, Flow], AnswerPoller]:
-    clients = TextClients(bridge.clients, exams)
-    request = RequestFlow(bridge.institutions, clients, bridge.cases, 14, MovedDeadlines(bridge.cases, bridge.alerts))
-    answer = AnswerFlow(
-        bridge.institutions,
+def text_flows(process: Process, exams: TextExams) -> tuple[dict[str, Flow], AnswerPoller]:
+    clients = TextClients(process.clients, exams)
+    request = RequestFlow(
+        process.stores.institutions,
         clients,
-        bridge.cases,
-        bridge.queue.accept,
-        lambda case_id: bridge.queue.statuses_of(case_id, QUEUE),
+        process.capability(Explanations).cases,
+        14,
+        MovedDeadlines(process.capability(Explanations).cases, process.stores.alerts),
+    )
+    answer = AnswerFlow(
+        process.stores.institutions,
+        clients,
+        process.capability(Explanations).cases,
+        process.stores.queue.accept,
+        lambda case_id: process.stores.queue.statuses_of(case_id, QUEUE),
     )
     poller = AnswerPoller(
         clients,
-        bridge.queue,
-        bridge.cases,
-        Watermarks(bridge.database, bridge.clock, ANSWERS),
-        Polling(bridge.audit, bridge.alerts, bridge.pauses, bridge.probes, bridge.clock),
-        bridge.clock,
+        process.stores.queue,
+        process.capability(Explanations).cases,
+        Watermarks(process.stores.database, process.stores.clock, ANSWERS),
+        Polling(
+            process.stores.audit,
+            process.stores.alerts,
+            process.stores.pauses,
+            process.platform.probes,
+            process.stores.clock,
+        ),
+        process.stores.clock,
         timedelta(days=14),
     )
     return {request.queue: request, answer.queue: answer}, poller
@@ -145,18 +162,18 @@ def text_flows(bridge: Bridge, exams: TextExams) -> tuple[dict[str, Flow], Answe
 
 def test_a_request_is_carried_to_its_answer_without_any_number(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    bridge, exams = world.bridge(), TextExams()
-    flows, poller = text_flows(bridge, exams)
-    bridge.worker = Worker(bridge.queue, flows, bridge.clock, 5)
-    world.send(bridge)
+    process, exams = world.process(), TextExams()
+    flows, poller = text_flows(process, exams)
+    process.worker = Worker(process.stores.queue, flows, process.stores.clock, 5)
+    world.send(process)
     assert len(exams.requests) == 2
-    (waiting,) = poller.poll(bridge.institutions.active())
+    (waiting,) = poller.poll(process.stores.institutions.active())
     assert waiting.accepted == ()
 
     for request in exams.requests:
         exams.texts[request] = f"The answer to {request}."
-    (answered,) = poller.poll(bridge.institutions.active())
-    bridge.synchronisation.run_batch()
+    (answered,) = poller.poll(process.stores.institutions.active())
+    process.synchronisation.run_batch()
 
     cases = list(world.database.cases.find())
     assert [case["state"] for case in cases] == ["shown", "shown"]

@@ -24,7 +24,7 @@ def list_shape(request: pytest.FixtureRequest, world: World) -> str:
 def sit_down(world: World, operator: Operators) -> tuple[Operator, str, str]:
     """An institution without requests; its name and its orgId."""
     sitting = operator(institutions=1, courses=1, requests=0, variety=False)
-    (institution,) = world.bridge().institutions.active()
+    (institution,) = world.process().stores.institutions.active()
     return sitting, institution.key, institution.org_id
 
 
@@ -78,7 +78,7 @@ def test_a_row_that_fs_sends_twice_counts_once(world: World, operator: Operators
 
     first = ledger(sitting, institution, "2026-09")
     assert (first["fs_open"], first["accepted_now"], first["pending"]) == (2, 2, 2)
-    world.carry(world.bridge())
+    world.carry(world.process())
     after = ledger(sitting, institution, "2026-09")
     assert (after["fs_total"], after["registered"], after["accepted_now"]) == (2, 2, 0)
     assert world.control.summary()["registered_twice"] == 0
@@ -94,12 +94,12 @@ def test_a_date_that_is_corrected_moves_the_row_to_the_other_month(
     stays = world.control.add_request(org_id, datoKlageMottat="2026-09-14")
     moved = world.control.add_request(org_id, datoKlageMottat="2026-09-30")
     assert ledger(sitting, institution, "2026-09")["accepted_now"] == 2
-    bridge = world.bridge()
+    process = world.process()
     if moment == "while the assessor writes":
         world.control.assessors(paused=True)
-        world.send(bridge)
+        world.send(process)
     elif moment == "after it is registered":
-        world.carry(bridge)
+        world.carry(process)
 
     for day, of_september in (("2026-10-01", 1), ("2026-09-30", 2)):
         world.control.change(moved["caseId"], raw={"datoKlageMottat": day}, expected="registered")
@@ -108,7 +108,7 @@ def test_a_date_that_is_corrected_moves_the_row_to_the_other_month(
         assert (september["fs_total"], october["fs_total"]) == (of_september, 2 - of_september)
 
     world.control.assessors(paused=False)
-    world.carry_until(bridge, lambda: world.control.summary()["registered"] == 2, "both are registered")
+    world.carry_until(process, lambda: world.control.summary()["registered"] == 2, "both are registered")
     ledger(sitting, institution, "2026-09")
     registered = {case["caseId"]: case["registrations"] for case in world.control.cases()}
     assert registered == {stays["caseId"]: 1, moved["caseId"]: 1}

@@ -15,12 +15,14 @@ from casebridge.exams.explanations.reopened import Reopenings
 from casebridge.exams.fs_rows import read_row
 from casebridge.exams.models import ExplanationRequest
 from casebridge.institutions.institution import Institution
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.integration.exams.test_between_two_looks import ALL, NO_NAMES, read
 from tests.integration.exams.test_malformed_rows import AT, VALUES, YEAR_9999, changed
 from tests.integration.exams.test_polls_of_fs import intake, rows_of
 from tests.support.absent import ABSENT
 from tests.support.added_cases import add, case_of, codes, ours
+from tests.support.explanation_rounds import read_requests
 from tests.support.world import World
 
 EXAMPLES: Final = [
@@ -35,25 +37,25 @@ FIRST_ODD: Final = 50_000_000
 
 
 @pytest.fixture
-def bridge(world: World) -> Bridge:
+def process(world: World) -> Process:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    return world.bridge()
+    return world.process()
 
 
 @pytest.fixture
-def institution(bridge: Bridge) -> Institution:
-    (institution,) = bridge.institutions.active()
+def institution(process: Process) -> Institution:
+    (institution,) = process.stores.institutions.active()
     return institution
 
 
 @pytest.mark.parametrize("in_fs", ["reopened", "removed"])
-def test_malformed_cases_do_not_stop_the_institution(in_fs: str, world: World, bridge: Bridge) -> None:
+def test_malformed_cases_do_not_stop_the_institution(in_fs: str, world: World, process: Process) -> None:
     asked, neighbour = [add(world) for _ in EXAMPLES], add(world)
-    world.carry(bridge)
+    world.carry(process)
     odd = [ours(world, one) for one in asked]
     for case, example in zip(odd, EXAMPLES, strict=True):
         world.database.cases.replace_one({"_id": case["_id"]}, changed(case, *example))
-    before = bridge.watermarks.get(bridge.institutions.active()[0]).since
+    before = process.capability(Explanations).watermarks.get(process.stores.institutions.active()[0]).since
     assert before is not None
     # FS tells whole seconds: a mark that moves within one would look like one that stands still.
     world.database.watermarks.update_many({}, {"$set": {"siden": before - timedelta(hours=1)}})
@@ -62,12 +64,12 @@ def test_malformed_cases_do_not_stop_the_institution(in_fs: str, world: World, b
     new = add(world)
 
     for _ in range(3):
-        read(bridge, reach_back=ALL)
-    report = bridge.synchronisation.read_requests(bridge.institutions.active())
-    world.carry(bridge)
+        read(process, reach_back=ALL)
+    report = read_requests(process, process.stores.institutions.active())
+    world.carry(process)
 
     assert report.failed == {}
-    mark = bridge.watermarks.get(bridge.institutions.active()[0])
+    mark = process.capability(Explanations).watermarks.get(process.stores.institutions.active()[0])
     assert mark.failures == 0
     assert mark.since is not None
     assert mark.since >= before
@@ -115,10 +117,10 @@ def cases_and_rows(
 
 @pytest.mark.parametrize("in_fs", ["open", "finished", "gone"])
 def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
-    in_fs: str, world: World, bridge: Bridge, institution: Institution
+    in_fs: str, world: World, process: Process, institution: Institution
 ) -> None:
-    (exam,) = rows_of(bridge, institution)
-    world.carry(bridge)
+    (exam,) = rows_of(process, institution)
+    world.carry(process)
     template = world.database.cases.find_one({"state": "registered"}) or {}
     rows = []
     for case, row in cases_and_rows(template, exam.rows[0], institution):
@@ -131,8 +133,8 @@ def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
     new = {**exam.rows[0], "personlopenr": FIRST_ODD, "kandidatnr": FIRST_ODD}
     shown = [] if in_fs == "gone" else rows
 
-    taken = intake(bridge, Reopenings(bridge.cases, bridge.alerts).take).take(
-        institution, [ExamRows(exam.vurd_id, [*shown, new, *exam.rows], whole=True)], bridge.clock.now()
+    taken = intake(process, Reopenings(process.capability(Explanations).cases, process.stores.alerts).take).take(
+        institution, [ExamRows(exam.vurd_id, [*shown, new, *exam.rows], whole=True)], process.stores.clock.now()
     )
 
     case = world.database.cases.find_one({"personlopenr": FIRST_ODD}) or {}
@@ -147,20 +149,20 @@ def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
 
 @pytest.mark.parametrize("field", ["personlopenr", "vurdId", "correlationId"])
 def test_a_case_that_does_not_say_whose_it_is_sets_aside_only_who_shares_its_participant(
-    field: str, world: World, bridge: Bridge
+    field: str, world: World, process: Process
 ) -> None:
     """With a single piece of evidence nobody can tell that the other case is not another person's."""
     world.control.assessors(paused=True)
     first, neighbour = add(world, **NO_NAMES), add(world, **NO_NAMES)
-    world.send(bridge)
+    world.send(process)
     sound = ours(world, first)
     rival = {**sound, "_id": "rival", "correlationId": f"{1:032x}", "personlopenr": FIRST_ODD}
     for value in (None, [], 1.5, {"a": 1}):
         world.database.cases.replace_one({"_id": "rival"}, {**rival, field: value}, upsert=True)
     world.control.assessors(paused=False)
-    world.carry(bridge)
+    world.carry(process)
 
-    assert codes(bridge) == {"casebridge.case_unreadable": 1}
+    assert codes(process) == {"casebridge.case_unreadable": 1}
     assert case_of(world, neighbour)["state"] == "registered"
     assert case_of(world, first)["state"] == "answered"
     world.database.cases.delete_one({"_id": "rival"})

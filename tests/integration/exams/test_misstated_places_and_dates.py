@@ -55,8 +55,8 @@ def test_a_participant_that_cannot_be_read_gives_its_request_to_no_other(world: 
         other = world.control.add_request(org_id, examId=asked["examId"], hold=True)
         bare = {"uniqueExamId": str(asked["kandidatnr"]), "user": {"externalIds": []}}
         said.update({other["participantId"]: bare, asked["participantId"]: {} if is_mended else {"userId": "x"}})
-        bridge = world.bridge()
-        world.carry(bridge)
+        process = world.process()
+        world.carry(process)
         if is_mended:
             assert registered(world) == {asked["caseId"]}
         else:
@@ -77,16 +77,18 @@ def test_a_participant_that_cannot_be_read_any_more_is_not_called_gone(world: Wo
         world.control.assessors(paused=True)
         one = world.control.add_request(org_id)
         other = world.control.add_request(org_id, examId=one["examId"])
-        bridge = world.bridge()
-        world.send(bridge)
+        process = world.process()
+        world.send(process)
         bad.append(one["participantId"])
         world.control.assessors(paused=False)
-        world.carry_until(bridge, lambda: len(dead_messages(world)) == 1, "it is set aside")
+        world.carry_until(process, lambda: len(dead_messages(world)) == 1, "it is set aside")
         check_told(world, "wiseflow.participants_unreadable", "register_explanation")
         assert registered(world) == {other["caseId"]}
         bad.clear()
-        bridge.dead_letters.replay(DeadLetterFilter(), Order(dry_run=False, reason="it is mended", asked_by="test"))
-        world.carry(bridge)
+        process.operators.dead_letters.replay(
+            DeadLetterFilter(), Order(dry_run=False, reason="it is mended", asked_by="test")
+        )
+        world.carry(process)
         assert registered(world) == {one["caseId"], other["caseId"]}
         assert world.control.summary()["wrong_text"] == 0
 
@@ -118,11 +120,11 @@ def test_fs_is_told_a_day_on_which_the_text_was_there(
         world.database.orgs.update_one({}, {"$set": {"wiseflow.answerState": 2}})
         before = datetime.now(UTC)
         one = world.control.add_request(org_id)
-        bridge = world.bridge()
-        world.carry(bridge)
+        process = world.process()
+        world.carry(process)
         assert registered(world) == {one["caseId"]}
-        (institution,) = bridge.institutions.active()
-        (row,) = bridge.clients.student_registry(institution).explanation_rows(one["examId"])
+        (institution,) = process.stores.institutions.active()
+        (row,) = process.clients.student_registry(institution).explanation_rows(one["examId"])
         days = {moment.astimezone(OSLO).date().isoformat() for moment in (before, datetime.now(UTC))}
         assert row["datoVedtakFormidlet"] in days
         assert world.control.summary()["registered_too_early"] == 0

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.added_cases import codes
+from tests.support.explanation_rounds import poll_answers
 from tests.support.failures import check_nothing_is_lost, check_told, dead_messages
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
@@ -71,9 +72,9 @@ def test_an_unreadable_row_with_the_same_number_is_a_claim_on_the_participant(
     world.control.add_request(
         org_id, examId=right["examId"], raw={"kandidatnr": number, **raw}, expected="set_aside", **BARE
     )
-    bridge = world.bridge()
-    world.carry(bridge)
-    assert codes(bridge)[SHARED] == 1
+    process = world.process()
+    world.carry(process)
+    assert codes(process)[SHARED] == 1
     check_told(world, SHARED, "request_explanation")
     (shared,) = [one for one in dead_messages(world) if one["errors"][-1]["code"] == SHARED]
     assert "that of a row that cannot be read" in shared["errors"][-1]["cause"]
@@ -85,13 +86,13 @@ def test_an_unreadable_row_that_came_after_the_question_keeps_the_answer_back(wo
     org_id = populated(world)
     world.control.assessors(paused=True)
     asked = world.control.add_request(org_id, expected="set_aside", **BARE)
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     raw = {"kandidatnr": asked["kandidatnr"], "datoKlageMottat": "i går"}
     world.control.add_request(org_id, examId=asked["examId"], raw=raw, expected="set_aside", **BARE)
     world.control.assessors(paused=False)
-    world.carry(bridge)
-    assert (state_of(world, asked), codes(bridge)[SHARED]) == ("answered", 1)
+    world.carry(process)
+    assert (state_of(world, asked), codes(process)[SHARED]) == ("answered", 1)
     check_nobody_got_anothers(world)
 
 
@@ -102,10 +103,10 @@ def test_an_unreadable_row_of_somebody_else_is_no_claim(world: World, another: s
     good = world.control.add_request(org_id, **(BARE if another == "number" else {}))
     raw = {"datoKlageMottat": "i går"} | ({"kandidatnr": good["kandidatnr"]} if another == "evidence" else {})
     world.control.add_request(org_id, examId=good["examId"], raw=raw, expected="set_aside")
-    bridge = world.bridge()
-    world.carry(bridge)
+    process = world.process()
+    world.carry(process)
     assert state_of(world, good) == "registered"
-    assert SHARED not in codes(bridge)
+    assert SHARED not in codes(process)
     check_nobody_got_anothers(world)
 
 
@@ -115,8 +116,8 @@ def test_only_an_exam_that_fs_does_not_know_gives_up_its_claim(world: World, sta
     org_id = populated(world)
     world.control.assessors(paused=True)
     first, second = (world.control.add_request(org_id, **BARE) for _ in range(2))
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     ours, theirs = (world.database.cases.find_one({"personlopenr": one["personlopenr"]}) for one in (first, second))
     assert ours is not None
     assert theirs is not None
@@ -128,8 +129,8 @@ def test_only_an_exam_that_fs_does_not_know_gives_up_its_claim(world: World, sta
     )
     world.control.assessors(paused=False)
     world.control.wait("submitted", 2)
-    bridge.synchronisation.poll_answers(bridge.institutions.active())
-    bridge.synchronisation.run_batch()
+    poll_answers(process, process.stores.institutions.active())
+    process.synchronisation.run_batch()
     assert (state_of(world, first) == "registered") is not is_told
     shared = [one for one in dead_messages(world) if one["errors"][-1]["code"] == SHARED]
     assert [one["correlationId"] for one in shared] == ([ours["correlationId"]] if is_told else [])
@@ -147,11 +148,11 @@ def test_a_wrong_answer_out_of_a_cache_withdraws_and_opens_nothing(world: World)
         org_id = populated(world)
         world.control.assessors(paused=True)
         one, other = (world.control.add_request(org_id) for _ in range(2))
-        bridge = world.bridge()
-        world.send(bridge)
+        process = world.process()
+        world.send(process)
         wrong[one["examId"]] = other["examId"]
         added = world.control.add_request(org_id, examId=one["examId"])
-        world.send(bridge)
+        world.send(process)
         cases = list(world.database.cases.find())
         assert {case["personlopenr"]: case["state"] for case in cases} == {
             one["personlopenr"]: "dispatched",
@@ -161,7 +162,7 @@ def test_a_wrong_answer_out_of_a_cache_withdraws_and_opens_nothing(world: World)
         world.control.assessors(paused=False)
         wanted = {one["caseId"], other["caseId"], added["caseId"]}
         world.carry_until(
-            bridge,
+            process,
             lambda: {case["caseId"] for case in world.control.cases() if case["registrations"]} == wanted,
             "all are",
         )
@@ -181,8 +182,8 @@ def test_a_later_row_of_another_exam_sends_the_text_to_no_other_exam(world: Worl
         one, other = (world.control.add_request(org_id) for _ in range(2))
         mine = {name: one[name] for name in ("personlopenr", "kandidatnr")}
         foreign.append({**mine, "asked": one["examId"], "examId": other["examId"], "datoKlageMottat": "2099-01-01"})
-        bridge = world.bridge()
-        world.carry(bridge)
+        process = world.process()
+        world.carry(process)
         assert {state_of(world, case) for case in (one, other)} == {"registered"}
-        assert codes(bridge) == {"fs.row_unreadable": 1}
+        assert codes(process) == {"fs.row_unreadable": 1}
         check_nobody_got_anothers(world)

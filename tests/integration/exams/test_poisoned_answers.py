@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from casebridge.sources.watermarks import ANSWERS, Watermarks
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from resources.wiseflow.records import EXPLANATION_FIELDS
 from tests.support.failures import check_nothing_is_lost, dead_messages, told_failures
 from tests.support.malformed_values import DEEP, DIGITS, WHOLE, as_sent, malformed_for, poisoned, registered
@@ -75,9 +76,9 @@ def feed(world: World, org_id: str, poisons: Poisons, values: Sequence[Any]) -> 
     return bad, good
 
 
-def institution_and_marks(bridge: Bridge) -> tuple[Any, Watermarks]:
-    (institution,) = bridge.institutions.active()
-    return institution, Watermarks(bridge.database, bridge.clock, ANSWERS)
+def institution_and_marks(process: Process) -> tuple[Any, Watermarks]:
+    (institution,) = process.stores.institutions.active()
+    return institution, Watermarks(process.stores.database, process.stores.clock, ANSWERS)
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -89,7 +90,7 @@ def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(fiel
     with poisoning(world, field, poisons, alone=True):
         org_id = install(world)
         bad, good = feed(world, org_id, poisons, values)
-        bridge = world.bridge()
+        process = world.process()
 
         def is_settled() -> bool:
             """Each bad one is carried all the same, set aside, or told of with each poll."""
@@ -97,7 +98,7 @@ def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(fiel
             unknown = world.database.alerts.count_documents({"code": "wiseflow.state_unknown"})
             return registered(world) >= set(good) and (open_cases == 0 or (field == "state" and bool(unknown)))
 
-        world.carry_until(bridge, is_settled, "all are at their end")
+        world.carry_until(process, is_settled, "all are at their end")
         summary = world.control.summary()
         assert summary["registered_twice"] == summary["registered_out_of_order"] == 0
         # In place of the text a text stands for itself.
@@ -115,8 +116,8 @@ def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(fiel
             assert told_failures(world, failure["code"], correlationId=message["correlationId"])
         told = {key for alert in world.database.alerts.find({"setAside": True}) for key in alert["correlationIds"]}
         assert told >= {message["correlationId"] for message in dead}
-        institution, marks = institution_and_marks(bridge)
-        outcome = bridge.poller.poll([institution])[0]
+        institution, marks = institution_and_marks(process)
+        outcome = process.capability(Explanations).poller.poll([institution])[0]
         assert outcome.error is None or outcome.error.code in {"wiseflow.request_unreadable", "wiseflow.state_unknown"}
         assert outcome.error is not None or marks.get(institution).failures == 0
 
@@ -126,18 +127,18 @@ def test_what_only_the_list_misstates_is_carried_by_a_read_of_it_alone(field: st
     poisons: Poisons = {}
     with poisoning(world, field, poisons, alone=False):
         bad, good = feed(world, install(world), poisons, malformed_for(field, FIELDS))
-        bridge = world.bridge()
-        world.send(bridge)
+        process = world.process()
+        world.send(process)
         world.control.wait("answered", len(bad) + len(good))
         is_told_only = field == "state"
         wanted = set(good) if is_told_only else {*good, *bad}
-        world.carry_until(bridge, lambda: registered(world) >= wanted, "all are registered")
+        world.carry_until(process, lambda: registered(world) >= wanted, "all are registered")
 
         assert dead_messages(world) == []
         summary = world.control.summary()
         assert summary["wrong_text"] == summary["registered_twice"] == 0
         poisons.clear()
-        world.carry_until(bridge, lambda: registered(world) == {*good, *bad}, "the list is right again")
+        world.carry_until(process, lambda: registered(world) == {*good, *bad}, "the list is right again")
 
 
 def test_a_request_that_is_mended_goes_on_by_itself(world: World) -> None:
@@ -146,14 +147,14 @@ def test_a_request_that_is_mended_goes_on_by_itself(world: World) -> None:
         org_id = install(world)
         one = world.control.add_request(org_id)
         poisons[one["flowId"], one["participantId"]] = "some day"
-        bridge = world.bridge()
-        world.carry_until(bridge, lambda: len(dead_messages(world)) == 1, "it is set aside")
+        process = world.process()
+        world.carry_until(process, lambda: len(dead_messages(world)) == 1, "it is set aside")
         for _ in range(3):
-            world.synchronise(bridge)
+            world.synchronise(process)
         assert len(dead_messages(world)) == 1, "once for the same row"
 
         poisons.clear()
-        world.carry_until(bridge, lambda: registered(world) == {one["caseId"]}, "it is registered")
+        world.carry_until(process, lambda: registered(world) == {one["caseId"]}, "it is registered")
 
 
 def test_a_request_that_does_not_say_which_it_is_is_told_with_its_flow(world: World) -> None:
@@ -162,10 +163,10 @@ def test_a_request_that_does_not_say_which_it_is_is_told_with_its_flow(world: Wo
         org_id = install(world)
         one = world.control.add_request(org_id)
         poisons[one["flowId"], one["participantId"]] = {}
-        world.send(world.bridge())
-        bridge = world.bridge()
-        institution, _ = institution_and_marks(bridge)
-        (outcome,) = bridge.poller.poll([institution])
+        world.send(world.process())
+        process = world.process()
+        institution, _ = institution_and_marks(process)
+        (outcome,) = process.capability(Explanations).poller.poll([institution])
 
     assert outcome.error is not None
     assert outcome.error.code == "wiseflow.request_unreadable"
@@ -190,11 +191,11 @@ def test_a_flow_that_is_no_list_hides_no_other_flow(odd: Any, world: World) -> N
         bad = world.control.add_request(org_id)
         good = [world.control.add_request(org_id)["caseId"] for _ in range(3)]
         bad_flow.append(bad["flowId"])
-        bridge = world.bridge()
-        world.carry_until(bridge, lambda: registered(world) == set(good), "the others are registered")
-        institution, marks = institution_and_marks(bridge)
+        process = world.process()
+        world.carry_until(process, lambda: registered(world) == set(good), "the others are registered")
+        institution, marks = institution_and_marks(process)
         while marks.get(institution).failures < 3:
-            (outcome,) = bridge.poller.poll([institution])
+            (outcome,) = process.capability(Explanations).poller.poll([institution])
             assert outcome.error is not None
         alert = world.database.alerts.find_one({"code": outcome.error.code})
         assert alert is not None
@@ -202,5 +203,5 @@ def test_a_flow_that_is_no_list_hides_no_other_flow(odd: Any, world: World) -> N
         assert alert["nextAction"]
 
         bad_flow.clear()
-        world.carry_until(bridge, lambda: registered(world) == {*good, bad["caseId"]}, "it is registered too")
+        world.carry_until(process, lambda: registered(world) == {*good, bad["caseId"]}, "it is registered too")
         assert marks.get(institution).failures == 0

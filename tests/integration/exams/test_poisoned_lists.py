@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from resources.wiseflow.records import Participant, SubmissionComment
 from tests.support.failures import check_nothing_is_lost, dead_messages, told_failures
 from tests.support.malformed_values import WHOLE, as_sent, malformed_for, poisoned, registered
@@ -73,8 +74,8 @@ def test_a_misstated_participant_hides_no_other(field: str, world: World) -> Non
         def is_settled() -> bool:
             return len(registered(world) | ids(good)) + len(dead_messages(world)) == len(bad) + len(good)
 
-        bridge = world.bridge()
-        world.carry_until(bridge, lambda: registered(world) >= ids(good) and is_settled(), "all are at their end")
+        process = world.process()
+        world.carry_until(process, lambda: registered(world) >= ids(good) and is_settled(), "all are at their end")
         check_nothing_is_lost(world)
         assert {message["errors"][-1]["code"] for message in dead_messages(world)} <= PERSON_CODES
 
@@ -84,7 +85,7 @@ def test_whoever_cannot_be_found_is_told_that_a_participant_cannot_be_read(world
     with poisoning(world, PARTICIPANTS, "user", "participantId", poisons):
         bad, _ = requests(world, 2)
         poisons[bad[0]["participantId"]] = "Kari Nordmann"
-        world.carry_until(world.bridge(), lambda: len(dead_messages(world)) == 1, "it is set aside")
+        world.carry_until(world.process(), lambda: len(dead_messages(world)) == 1, "it is set aside")
     (failure,) = dead_messages(world)[0]["errors"]
     assert failure["code"] == "wiseflow.participant_missing"
     assert f"1 cannot be read: {bad[0]['participantId']}" in failure["cause"]
@@ -100,12 +101,12 @@ def test_a_misstated_comment_hides_no_other(field: str, world: World) -> None:
     ]
     with poisoning(world, COMMENTS, field, "containerId", poisons):
         bad, good = requests(world, len(values))
-        bridge = world.bridge()
-        world.send(bridge)
+        process = world.process()
+        world.send(process)
         world.control.wait("answered", len(bad) + len(good))
         submissions = submissions_of(world, bad)
         poisons.update(zip(submissions, values, strict=True))
-        world.carry_until(bridge, lambda: registered(world) >= ids(good), "the good ones are registered")
+        world.carry_until(process, lambda: registered(world) >= ids(good), "the good ones are registered")
         summary = world.control.summary()
         assert summary["wrong_text"] == summary["registered_twice"] == 0
         assert {message["errors"][-1]["code"] for message in dead_messages(world)} <= COMMENT_CODES
@@ -115,13 +116,13 @@ def test_a_comment_that_does_not_say_whose_it_is_is_told_with_its_flow(world: Wo
     poisons: dict[int, Any] = {}
     with poisoning(world, COMMENTS, WHOLE, "containerId", poisons):
         bad, good = requests(world, 2)
-        bridge = world.bridge()
-        world.send(bridge)
+        process = world.process()
+        world.send(process)
         world.control.wait("answered", len(bad) + len(good))
         submissions = submissions_of(world, bad[:1])
         poisons[submissions[0]] = "Kari Nordmann"
-        (institution,) = bridge.institutions.active()
-        (outcome,) = bridge.poller.poll([institution])
+        (institution,) = process.stores.institutions.active()
+        (outcome,) = process.capability(Explanations).poller.poll([institution])
     assert outcome.error is not None
     assert outcome.error.code == "wiseflow.comment_unreadable"
     assert f"do not say on what they are, on flow {bad[0]['flowId']}" in outcome.error.cause
@@ -136,15 +137,15 @@ def test_a_participant_misstated_after_dispatch_keeps_no_answer_of_another_back(
     values = malformed_for(field, PERSON_FIELDS)
     with poisoning(world, PARTICIPANTS, field, "participantId", poisons):
         bad, good = requests(world, len(values))
-        bridge = world.bridge()
-        world.send(bridge)
+        process = world.process()
+        world.send(process)
         world.control.wait("answered", len(bad) + len(good))
         poisons.update(zip((one["participantId"] for one in bad), values, strict=True))
 
         def is_settled() -> bool:
             return len(registered(world)) + len(dead_messages(world)) == len(bad) + len(good)
 
-        world.carry_until(bridge, is_settled, "all are at their end")
+        world.carry_until(process, is_settled, "all are at their end")
         assert registered(world) >= ids(good)
         check_nothing_is_lost(world)
         codes = {message["errors"][-1]["code"] for message in dead_messages(world)}
@@ -189,8 +190,8 @@ def test_one_of_a_group_that_cannot_be_read_keeps_the_text_of_the_other_back(
     with RewritingProxy(world.addresses["wiseflow"], rewrite) as proxy:
         world.addresses = {**world.addresses, "wiseflow": proxy.address}
         one, two = group(world)
-        bridge = world.bridge()
-        world.send(bridge)
+        process = world.process()
+        world.send(process)
         misstated.append(two["participantId"])
         world.control.assessors(paused=False)
         case = world.database.cases.find_one({"personlopenr": one["personlopenr"]}) or {}
@@ -200,7 +201,7 @@ def test_one_of_a_group_that_cannot_be_read_keeps_the_text_of_the_other_back(
             letters[:] = [one for one in dead_messages(world) if one["correlationId"] == case["correlationId"]]
             return bool(letters)
 
-        world.carry_until(bridge, is_set_aside, "the other's answer is set aside")
+        world.carry_until(process, is_set_aside, "the other's answer is set aside")
         assert [letter["errors"][-1]["code"] for letter in letters] == [code]
         assert told_failures(world, code, correlationId=case["correlationId"])
         assert world.control.summary()["registered"] == 0
@@ -211,27 +212,27 @@ def test_a_correction_in_a_comment_that_cannot_be_read_is_told_and_registered_on
     with poisoning(world, COMMENTS, "content", "id", poisons):
         population = world.populate(institutions=1, courses=1, requests=0, variety=False)
         one = world.control.add_request(str(population["institutions"][0]["orgId"]))
-        bridge = world.bridge()
-        world.carry(bridge)
+        process = world.process()
+        world.carry(process)
         (case,) = world.control.cases()
-        (institution,) = bridge.institutions.active()
+        (institution,) = process.stores.institutions.active()
         world.control.change_answer(case["explanationRequestId"], "En rettet begrunnelse")
-        (newest,) = [row for row in comments(bridge, one["flowId"]) if "rettet" in (row.content or "")]
+        (newest,) = [row for row in comments(process, one["flowId"]) if "rettet" in (row.content or "")]
         poisons[newest.comment_id] = 7
-        (outcome,) = bridge.poller.poll([institution], also_answered=True)
+        (outcome,) = process.capability(Explanations).poller.poll([institution], also_answered=True)
         assert outcome.error is not None
         assert outcome.error.code == "wiseflow.comment_unreadable"
         assert f"{case['explanationRequestId']} on flow {one['flowId']}" in outcome.error.cause
         assert world.database.alerts.count_documents({"code": "wiseflow.comment_unreadable"}) == 1
-        assert bridge.synchronisation.run_batch().handled == 0
+        assert process.synchronisation.run_batch().handled == 0
         assert world.control.cases()[0]["registrations"] == 1
         poisons.clear()
-        world.synchronise(bridge, also_answered=True)
+        world.synchronise(process, also_answered=True)
         assert world.control.cases()[0]["registrations"] == 2
         summary = world.control.summary()
         assert summary["wrong_text"] == summary["stale_text"] == 0
 
 
-def comments(bridge: Bridge, flow_id: int) -> list[Any]:
-    (institution,) = bridge.institutions.active()
-    return list(bridge.clients.exam_system(institution).client.submission_comments(flow_id))
+def comments(process: Process, flow_id: int) -> list[Any]:
+    (institution,) = process.stores.institutions.active()
+    return list(process.clients.exam_system(institution).client.submission_comments(flow_id))

@@ -16,7 +16,9 @@ from casebridge.messaging.queue.message import NewMessage
 from casebridge.sources.polling import Polling, PollOutcome
 from casebridge.sources.watermarks import ANSWERS, Watermarks
 from casebridge.time_limit import TimeLimit
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
+from tests.support.explanation_rounds import poll_answers
 from tests.support.failures import dead_messages
 from tests.support.world import World
 from tests.unit.exams.test_fs_rows import POISON
@@ -25,32 +27,40 @@ PLAIN: dict[str, Any] = {"institutions": 1, "courses": 2, "requests": 4, "variet
 SMALL_POISON = {name: fields for name, fields in POISON.items() if "deep" not in name}
 
 
-def installed(world: World, **order: Any) -> tuple[Bridge, Institution]:
+def installed(world: World, **order: Any) -> tuple[Process, Institution]:
     world.populate(**{**PLAIN, **order})
-    bridge = world.bridge()
-    return bridge, bridge.institutions.active()[0]
+    process = world.process()
+    return process, process.stores.institutions.active()[0]
 
 
-def rows_of(bridge: Bridge, institution: Institution) -> list[ExamRows]:
-    registry = bridge.clients.student_registry(institution)
+def rows_of(process: Process, institution: Institution) -> list[ExamRows]:
+    registry = process.clients.student_registry(institution)
     exams = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams
     return [ExamRows(exam.vurd_id, registry.explanation_rows(exam.vurd_id), whole=True) for exam in exams]
 
 
-def intake(bridge: Bridge, reopened: Any = lambda _institution, _cases: ()) -> ExamIntake:
-    compare_gone = RowsGone(bridge.cases, bridge.alerts).compare
-    return ExamIntake(bridge.queue, bridge.cases, bridge.audit, bridge.clock, reopened, compare_gone, bridge.alerts)
+def intake(process: Process, reopened: Any = lambda _institution, _cases: ()) -> ExamIntake:
+    compare_gone = RowsGone(process.capability(Explanations).cases, process.stores.alerts).compare
+    return ExamIntake(
+        process.stores.queue,
+        process.capability(Explanations).cases,
+        process.stores.audit,
+        process.stores.clock,
+        reopened,
+        compare_gone,
+        process.stores.alerts,
+    )
 
 
 @pytest.mark.parametrize("fields", POISON.values(), ids=POISON)
 def test_one_row_of_an_exam_stops_no_other(fields: dict[str, Any], world: World) -> None:
-    bridge, institution = installed(world)
-    exams = rows_of(bridge, institution)
+    process, institution = installed(world)
+    exams = rows_of(process, institution)
     bad = ExamRows(exams[0].vurd_id, [{**exams[0].rows[0], "personlopenr": 1, **fields}, *exams[0].rows], whole=True)
 
-    taken = intake(bridge).take(institution, [bad, *exams[1:]], bridge.clock.now())
-    again = intake(bridge).take(institution, [bad, *exams[1:]], bridge.clock.now())
-    bridge.synchronisation.run_batch()
+    taken = intake(process).take(institution, [bad, *exams[1:]], process.stores.clock.now())
+    again = intake(process).take(institution, [bad, *exams[1:]], process.stores.clock.now())
+    process.synchronisation.run_batch()
 
     assert (taken.open, taken.unreadable, len(taken.accepted)) == (4, 1, 5)
     assert again.accepted == []
@@ -63,9 +73,9 @@ def test_one_row_of_an_exam_stops_no_other(fields: dict[str, Any], world: World)
 def test_one_exam_of_a_list_and_one_institution_of_a_poll_stop_no_other(
     poison: BaseException, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bridge, institution = installed(world, courses=4, requests=8, institutions=2)
-    other = bridge.institutions.active()[1]
-    registry = bridge.clients.student_registry(institution)
+    process, institution = installed(world, courses=4, requests=8, institutions=2)
+    other = process.stores.institutions.active()[1]
+    registry = process.clients.student_registry(institution)
     bad = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams[0].vurd_id
     read = registry.explanation_rows
 
@@ -76,15 +86,15 @@ def test_one_exam_of_a_list_and_one_institution_of_a_poll_stop_no_other(
 
     monkeypatch.setattr(registry, "explanation_rows", raising)
     exams = len(registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams)
-    (outcome, _) = bridge.reader.read_new([institution, other])
+    (outcome, _) = process.capability(Explanations).reader.read_new([institution, other])
     if exams > 1:
         assert outcome.counts["exams_left"] == 1
         assert outcome.error is None
-        assert bridge.watermarks.get(institution).since is not None
+        assert process.capability(Explanations).watermarks.get(institution).since is not None
         monkeypatch.undo()
-    bridge.synchronisation.run_batch()
-    bridge.reader.read_new([institution, other])
-    bridge.synchronisation.run_batch()
+    process.synchronisation.run_batch()
+    process.capability(Explanations).reader.read_new([institution, other])
+    process.synchronisation.run_batch()
     assert not dead_messages(world)
 
     def broken(_institution: Institution, _error: object = None) -> PollOutcome:
@@ -92,19 +102,25 @@ def test_one_exam_of_a_list_and_one_institution_of_a_poll_stop_no_other(
             raise poison
         return PollOutcome(_institution.key)
 
-    polling = Polling(bridge.audit, bridge.alerts, bridge.pauses, bridge.probes, bridge.clock)
+    polling = Polling(
+        process.stores.audit,
+        process.stores.alerts,
+        process.stores.pauses,
+        process.platform.probes,
+        process.stores.clock,
+    )
     outcomes = polling.each([institution, other], "a test", broken, lambda _one, _error: 1)
     assert [outcome.error is None for outcome in outcomes] == [False, True]
 
 
 def test_a_row_that_was_removed_withdraws_its_open_case_and_no_other(world: World) -> None:
-    bridge, institution = installed(world)
+    process, institution = installed(world)
     world.control.assessors(paused=True)
-    world.send(bridge)
+    world.send(process)
     gone = next(case for case in world.control.cases())
     world.control.withdraw(gone["caseId"], how="removed")
 
-    (outcome,) = bridge.reader.read_new([institution], reach_back=timedelta(days=14))
+    (outcome,) = process.capability(Explanations).reader.read_new([institution], reach_back=timedelta(days=14))
 
     assert outcome.counts["removed"] == 1
     withdrawn = list(world.database.cases.find({"state": "withdrawn"}))
@@ -114,30 +130,30 @@ def test_a_row_that_was_removed_withdraws_its_open_case_and_no_other(world: Worl
 
 
 def test_a_case_that_is_registered_with_us_and_open_in_fs_is_handed_on_once_it_is_seen(world: World) -> None:
-    bridge, institution = installed(world)
-    before = rows_of(bridge, institution)
-    world.carry(bridge)
+    process, institution = installed(world)
+    before = rows_of(process, institution)
+    world.carry(process)
     asked: list[Case] = []
 
     def reopened(_institution: Institution, cases: Sequence[Case]) -> Sequence[NewMessage]:
         asked.extend(cases)
         return ()
 
-    taken = intake(bridge, reopened).take(institution, before, bridge.clock.now())
+    taken = intake(process, reopened).take(institution, before, process.stores.clock.now())
 
     assert taken.reopened == len(asked) == 4
     assert {case.state.value for case in asked} <= {"registered", "shown"}
 
 
 def test_an_unreadable_case_does_not_stop_the_comparison(world: World) -> None:
-    bridge, institution = installed(world)
-    world.send(bridge)
+    process, institution = installed(world)
+    world.send(process)
     document = world.database.cases.find_one() or {}
     world.database.cases.insert_one(
         {**document, "_id": "poison", "correlationId": "poison", "state": "nobody knows", "personlopenr": 1}
     )
 
-    (outcome,) = bridge.reader.read_new([institution], reach_back=timedelta(days=14))
+    (outcome,) = process.capability(Explanations).reader.read_new([institution], reach_back=timedelta(days=14))
 
     assert outcome.error is None
     assert outcome.counts["open"] + outcome.counts["finished"] == 4
@@ -145,16 +161,16 @@ def test_an_unreadable_case_does_not_stop_the_comparison(world: World) -> None:
 
 def test_an_unreadable_case_is_told_of_and_taken_up_once_it_is_corrected(world: World) -> None:
     """As its alert says: found by the correlation id, corrected there, and compared by the next poll that reads its exam."""
-    bridge, institution = installed(world)
-    world.send(bridge)
+    process, institution = installed(world)
+    world.send(process)
     document = world.database.cases.find_one() or {}
     broken = {**document, "_id": "poison-1", "correlationId": "poison-1", "personlopenr": 1}
     del broken["state"]
     world.database.cases.insert_one(broken)
 
     for _ in range(2):
-        bridge.reader.read_new([institution], reach_back=timedelta(days=14))
-    bridge.relay.send_alerts()
+        process.capability(Explanations).reader.read_new([institution], reach_back=timedelta(days=14))
+    process.relay.send_alerts()
 
     (alert,) = world.database.alerts.find({"code": "casebridge.case_unreadable"})
     assert alert["correlationIds"] == ["poison-1"], "folded: one alert, however often it is read"
@@ -163,38 +179,38 @@ def test_an_unreadable_case_is_told_of_and_taken_up_once_it_is_corrected(world: 
     assert "poison-1" in text
     assert "oai.begrunnelser" in text
     world.database.cases.update_one({"correlationId": "poison-1"}, {"$set": {"state": "requested"}})
-    bridge.reader.read_new([institution], reach_back=timedelta(days=14))
+    process.capability(Explanations).reader.read_new([institution], reach_back=timedelta(days=14))
     corrected = world.database.cases.find_one({"_id": "poison-1"}) or {}
     assert corrected["state"] == "withdrawn", "compared again: FS has no such row"
 
 
 def test_failures_in_a_row_are_counted_whoever_polls(world: World) -> None:
     world.populate(**PLAIN)
-    world.send(world.bridge())
+    world.send(world.process())
     world.control.faults({"system": "wiseflow", "method": "GET", "kind": "status", "status": 503})
     for _ in range(3):
-        bridge = world.bridge()  # as each `casebridge sync` is a process of its own
-        (institution,) = bridge.institutions.active()
-        bridge.synchronisation.poll_answers([institution])
+        process = world.process()  # as each `casebridge sync` is a process of its own
+        (institution,) = process.stores.institutions.active()
+        poll_answers(process, [institution])
 
-    assert Watermarks(world.database, bridge.clock, ANSWERS).get(institution).failures == 3
+    assert Watermarks(world.database, process.stores.clock, ANSWERS).get(institution).failures == 3
     (alert,) = world.database.alerts.find({"code": "wiseflow.http_503"})
     assert "flow " in alert["cause"]
     assert "replay" not in alert["nextAction"]
     assert "message" not in alert["nextAction"]
 
     world.control.clear_faults()
-    bridge.synchronisation.poll_answers([institution])
-    assert Watermarks(world.database, bridge.clock, ANSWERS).get(institution).failures == 0
+    poll_answers(process, [institution])
+    assert Watermarks(world.database, process.stores.clock, ANSWERS).get(institution).failures == 0
 
 
 def test_a_passed_deadline_is_told_once_a_case(world: World) -> None:
-    bridge, institution = installed(world, requests=0)
+    process, institution = installed(world, requests=0)
     world.control.assessors(paused=True)
     for _ in range(2):
         world.control.add_request(institution.org_id, datoKlageMottat="2026-10-01", frist="2026-10-15")
         for _ in range(3):
-            world.send(bridge)
+            world.send(process)
 
     (alert,) = world.database.alerts.find({"code": "case.deadline_passed"})
     cases = list(world.database.cases.find())
@@ -217,14 +233,14 @@ class LateAtOnce(TimeLimit):
 def test_what_is_not_read_in_time_becomes_messages_and_the_watermark_passes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bridge, institution = installed(world)
+    process, institution = installed(world)
     now = TimeLimit.of(1000.0)
     monkeypatch.setattr(TimeLimit, "of", lambda _seconds: LateAtOnce(now.begin_until, now.end))
-    (outcome,) = bridge.reader.read_new([institution], budget_seconds=1000.0)
+    (outcome,) = process.capability(Explanations).reader.read_new([institution], budget_seconds=1000.0)
 
     assert outcome.counts["exams_left"] == outcome.counts["exams"] > 0
-    assert bridge.watermarks.get(institution).since is not None
-    bridge.synchronisation.run_batch()
+    assert process.capability(Explanations).watermarks.get(institution).since is not None
+    process.synchronisation.run_batch()
     assert world.control.summary()["dispatched"] == 4
 
 
@@ -237,13 +253,13 @@ def test_what_is_not_read_in_time_becomes_messages_and_the_watermark_passes(
     ],
 )
 def test_a_misstated_row_holds_off_no_removal_but_its_own(misstated: dict[str, Any], held: str, world: World) -> None:
-    bridge, institution = installed(world, courses=1, requests=0)
+    process, institution = installed(world, courses=1, requests=0)
     world.control.assessors(paused=True)
     exams: list[list[dict[str, Any]]] = []
     for _ in range(2):
         first = world.control.add_request(institution.org_id)
         exams.append([first, world.control.add_request(institution.org_id, examId=first["examId"])])
-    world.send(bridge)
+    world.send(process)
     known = {(case["vurdId"], case["personlopenr"]): case["_id"] for case in world.database.cases.find()}
     (bad, neighbour), others = exams
     for case in (bad, neighbour, *others):
@@ -251,7 +267,7 @@ def test_a_misstated_row_holds_off_no_removal_but_its_own(misstated: dict[str, A
 
     rows = [dict(row) for exam in rows_removed(bad, misstated) for row in exam]
     read = [ExamRows(bad["examId"], rows, whole=True), ExamRows(others[0]["examId"], [], whole=True)]
-    taken = intake(bridge).take(institution, read, bridge.clock.now())
+    taken = intake(process).take(institution, read, process.stores.clock.now())
 
     withdrawn = {case["_id"] for case in world.database.cases.find({"state": "withdrawn"})}
     expected = [*others, *([neighbour] if held == "person" else [])]
@@ -273,7 +289,7 @@ def rows_removed(bad: dict[str, Any], misstated: dict[str, Any]) -> list[list[di
 @pytest.mark.parametrize("status", [404, 403])
 def test_many_exams_that_are_all_refused_are_one_failure_of_the_poll(status: int, world: World) -> None:
     """A wrong path or a wrong institution: hundreds of dead letters would say nothing more."""
-    bridge, institution = installed(world, courses=8, requests=24)
+    process, institution = installed(world, courses=8, requests=24)
     exams = len({case["examId"] for case in world.control.cases()})
     assert exams > 5
     world.control.faults(
@@ -281,14 +297,14 @@ def test_many_exams_that_are_all_refused_are_one_failure_of_the_poll(status: int
     )
 
     for _ in range(2):
-        (outcome,) = bridge.reader.read_new([institution])
+        (outcome,) = process.capability(Explanations).reader.read_new([institution])
         assert outcome.error is not None
         assert outcome.error.code == "fs.exams_refused"
-    bridge.synchronisation.run_batch()
+    process.synchronisation.run_batch()
 
     assert world.database.messages.count_documents({}) == 0
-    assert bridge.watermarks.get(institution).since is None
-    assert not bridge.pauses.paused(), "messages of other exams go on"
+    assert process.capability(Explanations).watermarks.get(institution).since is None
+    assert not process.stores.pauses.paused(), "messages of other exams go on"
     (alert,) = world.database.alerts.find()
     assert alert["code"] == "fs.exams_refused"
     assert f"{exams} exams" in alert["cause"]
@@ -296,11 +312,11 @@ def test_many_exams_that_are_all_refused_are_one_failure_of_the_poll(status: int
     assert "replay" not in alert["nextAction"]
 
     world.control.clear_faults()
-    world.carry_until(bridge, lambda: world.control.summary()["registered"] == 24, "all are registered")
+    world.carry_until(process, lambda: world.control.summary()["registered"] == 24, "all are registered")
 
 
 def test_refused_exams_beside_one_that_is_read_are_each_their_own_trouble(world: World) -> None:
-    bridge, institution = installed(world, courses=8, requests=24)
+    process, institution = installed(world, courses=8, requests=24)
     exams = sorted({case["examId"] for case in world.control.cases()})
     world.control.faults(
         *(
@@ -308,19 +324,19 @@ def test_refused_exams_beside_one_that_is_read_are_each_their_own_trouble(world:
             for exam in exams[1:]
         )
     )
-    (outcome,) = bridge.reader.read_new([institution])
+    (outcome,) = process.capability(Explanations).reader.read_new([institution])
 
     assert outcome.error is None
     assert outcome.counts["exams_left"] == len(exams) - 1
-    assert bridge.watermarks.get(institution).since is not None
+    assert process.capability(Explanations).watermarks.get(institution).since is not None
 
 
 def test_a_few_refused_exams_are_each_their_own_trouble_even_if_no_other_changed(world: World) -> None:
-    bridge, institution = installed(world, courses=2, requests=4)
+    process, institution = installed(world, courses=2, requests=4)
     world.control.faults({"system": "fs", "method": "GET", "path": "/begrunnelser/", "kind": "status", "status": 404})
-    (outcome,) = bridge.reader.read_new([institution])
+    (outcome,) = process.capability(Explanations).reader.read_new([institution])
 
     assert outcome.error is None
-    assert bridge.watermarks.get(institution).since is not None
-    bridge.synchronisation.run_batch()
+    assert process.capability(Explanations).watermarks.get(institution).since is not None
+    process.synchronisation.run_batch()
     assert {message["errors"][-1]["code"] for message in dead_messages(world)} == {"fs.exam_unknown"}

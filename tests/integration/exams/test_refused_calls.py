@@ -2,6 +2,7 @@
 
 import pytest
 
+from resources.wiring.explanations import Explanations
 from tests.support.failures import check_nothing_is_lost, check_told, dead_messages, told_failures
 from tests.support.malformed_world import OTHERS, PLAIN, carry, first_org, replay_all, requests_of, settled
 from tests.support.world import World
@@ -33,11 +34,11 @@ def test_a_page_with_status_200_is_no_answer(call: str, kind: str, world: World)
     page = {"system": system, "method": method, "path": path, "kind": kind, "times": 1}
     world.control.faults(page, {**page, "after_effect": True})
 
-    bridge = world.bridge()
+    process = world.process()
     world.carry_until(
-        bridge, lambda: settled(world) and world.control.summary()["outstanding"] == 0, "everything is registered"
+        process, lambda: settled(world) and world.control.summary()["outstanding"] == 0, "everything is registered"
     )
-    world.carry(bridge)
+    world.carry(process)
 
     assert [rule["struck"] for rule in world.control.faults_in_force()] == [1, 1]
     assert told_failures(world, f"{system}.body_not_json")
@@ -49,14 +50,14 @@ def test_a_page_with_status_200_is_no_answer(call: str, kind: str, world: World)
 def test_a_page_that_stays_sets_aside_what_it_befalls_and_a_replay_registers_it(world: World) -> None:
     org_id = first_org(world.populate(**PLAIN))
     world.control.faults({"system": "fs", "method": "POST", "kind": "html", "orgId": org_id})
-    bridge = carry(world)
+    process = carry(world)
     check_told(world, "fs.body_not_json", "register_explanation", messages=requests_of(world, org_id))
     assert all(message["attempts"] == 5 for message in dead_messages(world))
     check_nothing_is_lost(world)
 
     world.control.clear_faults()
-    replay_all(bridge)
-    carry(world, bridge)
+    replay_all(process)
+    carry(world, process)
 
     check_nothing_is_lost(world)
     assert world.control.summary()["registered"] == OTHERS
@@ -86,13 +87,13 @@ def test_a_refusal_without_a_body_says_what_to_do_and_a_replay_goes_on(
     org_id = first_org(world.populate(institutions=2, courses=2, requests=2, variety=False))
     refusal = {"system": system, "method": method, "path": path, "kind": "status", "status": status, "orgId": org_id}
     world.control.faults(refusal)
-    bridge = carry(world)
+    process = carry(world)
     check_told(world, code, step, messages=requests_of(world, org_id))
     check_nothing_is_lost(world)
 
     world.control.clear_faults()
-    replay_all(bridge)
-    carry(world, bridge)
+    replay_all(process)
+    carry(world, process)
 
     assert not dead_messages(world)
     assert world.control.summary()["registered"] == 2
@@ -107,7 +108,7 @@ def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_pl
     org_id = first_org(world.populate(**PLAIN))
     refusal = {"system": system, "method": method, "path": path, "kind": "status", "status": status, "orgId": org_id}
     world.control.faults(refusal)
-    bridge = carry(world)
+    process = carry(world)
     entries = [entry for entry in world.audit(success=False) if entry["correlationId"] == f"{org_id}/test"]
     assert entries
     assert {entry["step"] for entry in entries} == {"poll"}
@@ -115,7 +116,7 @@ def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_pl
     assert world.control.summary()["registered"] == OTHERS - requests_of(world, org_id)
 
     world.control.clear_faults()
-    carry(world, bridge)
+    carry(world, process)
 
     assert world.control.summary()["registered"] == OTHERS
 
@@ -135,14 +136,14 @@ def test_a_list_that_fs_refuses_stops_nobody_for_good(world: World) -> None:
     """`siden` in a format that FS cannot read: a setting to correct, and an alert that says so."""
     world.populate(**PLAIN)
     world.control.modes(fs_siden="unparsable")
-    bridge = world.bridge()
-    world.synchronise(bridge)
+    process = world.process()
+    world.synchronise(process)
     assert len(told_failures(world, "fs.list_refused")) == 2
     assert world.database.alerts.count_documents({"code": "fs.list_refused"}) == 2
     assert world.control.summary()["registered"] == 0
 
     world.control.modes(fs_siden="normal")
-    carry(world, bridge)
+    carry(world, process)
 
     assert world.control.summary()["registered"] == OTHERS
 
@@ -157,20 +158,20 @@ def test_an_exam_that_is_refused_is_set_aside_alone_and_a_replay_reads_it(status
     rule = {"system": "fs", "method": "GET", "path": refused["examId"], "kind": "status", "status": status}
     world.control.faults(rule)
 
-    bridge = carry(world)
+    process = carry(world)
 
     check_told(world, code, "read_exam")
-    assert not bridge.pauses.paused()
+    assert not process.stores.pauses.paused()
     assert world.control.summary()["registered"] == OTHERS
-    institution = next(one for one in bridge.institutions.active() if one.org_id == org_id)
-    assert bridge.watermarks.get(institution).since is not None
-    assert bridge.watermarks.get(institution).failures == 0
+    institution = next(one for one in process.stores.institutions.active() if one.org_id == org_id)
+    assert process.capability(Explanations).watermarks.get(institution).since is not None
+    assert process.capability(Explanations).watermarks.get(institution).failures == 0
     (alert,) = world.database.alerts.find({"code": code})
     assert "exam " in alert["cause"]
     assert str(refused["kandidatnr"]) not in alert["cause"]
 
     world.control.clear_faults()
-    replay_all(bridge)
-    carry(world, bridge)
+    replay_all(process)
+    carry(world, process)
 
     assert world.control.summary()["registered"] == OTHERS + 1

@@ -8,15 +8,16 @@ import pytest
 from casebridge.exams.exam_key import ExamKey
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.added_cases import codes
+from tests.support.explanation_rounds import poll_answers
 from tests.support.world import World
 
 
 @pytest.fixture
-def bridge(world: World) -> Bridge:
+def process(world: World) -> Process:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    return world.bridge()
+    return world.process()
 
 
 def org(world: World) -> str:
@@ -42,12 +43,12 @@ ROWS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("raw", ROWS.values(), ids=ROWS)
-def test_a_row_in_another_spelling_is_carried(raw: Any, world: World, bridge: Bridge) -> None:
+def test_a_row_in_another_spelling_is_carried(raw: Any, world: World, process: Process) -> None:
     added = world.control.add_request(org(world), hold=True)
     world.control.change(added["caseId"], raw=raw(added), expected="registered")
     world.control.release()
-    world.carry(bridge)
-    assert (codes(bridge), state_of(world, added)) == ({}, "registered")
+    world.carry(process)
+    assert (codes(process), state_of(world, added)) == ({}, "registered")
     assert world.control.summary()["wrong_text"] == 0
 
 
@@ -77,12 +78,12 @@ NAMES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-def test_a_name_in_another_spelling_is_the_same_name(names: Any, world: World, bridge: Bridge) -> None:
+def test_a_name_in_another_spelling_is_the_same_name(names: Any, world: World, process: Process) -> None:
     added = world.control.add_request(org(world), hold=True)
     world.control.change(added["caseId"], brukernavn="kari.n", externalIds=names("kari.n", org(world)))
     world.control.release()
-    world.carry(bridge)
-    assert (codes(bridge), state_of(world, added)) == ({}, "registered")
+    world.carry(process)
+    assert (codes(process), state_of(world, added)) == ({}, "registered")
 
 
 ODD_CASES: dict[str, dict[str, Any]] = {
@@ -101,10 +102,10 @@ ODD_CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("missing", [True, False], ids=["missing", "odd"])
 @pytest.mark.parametrize("values", ODD_CASES.values(), ids=ODD_CASES)
-def test_a_malformed_case_stops_no_other(values: dict[str, Any], missing: bool, world: World, bridge: Bridge) -> None:
+def test_a_malformed_case_stops_no_other(values: dict[str, Any], missing: bool, world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     good = world.control.add_request(org(world))
-    world.send(bridge)
+    world.send(process)
     odd = dict(world.database.cases.find_one({"personlopenr": good["personlopenr"]}) or {})
     elsewhere = ExamKey.from_vurd_id(good["examId"])
     elsewhere = replace(elsewhere, emnekode="ANNET1")  # else the read of the exam would miss its row and withdraw it
@@ -113,21 +114,21 @@ def test_a_malformed_case_stops_no_other(values: dict[str, Any], missing: bool, 
         odd = {name: value for name, value in odd.items() if name not in values}
     world.database.cases.insert_one(odd)
     world.control.assessors(paused=False)
-    world.carry(bridge)
-    bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=True)
-    bridge.status.read()
+    world.carry(process)
+    poll_answers(process, process.stores.institutions.active(), also_answered=True)
+    process.operators.status.read()
     assert state_of(world, good) == "registered"
 
 
-def test_an_institution_in_another_spelling_is_known_to_operators(world: World, bridge: Bridge) -> None:
+def test_an_institution_in_another_spelling_is_known_to_operators(world: World, process: Process) -> None:
     world.database.environments.update_many({}, [{"$set": {"orgId": {"$toUpper": "$orgId"}, "env": "TEST "}}])
-    mine = world.bridge()
-    (institution,) = mine.institutions.active()
+    mine = world.process()
+    (institution,) = mine.stores.institutions.active()
     for name in (institution.key, institution.key.upper()):
-        assert mine.dead_letters.find(DeadLetterFilter(institution=name), 5).found == 0
+        assert mine.operators.dead_letters.find(DeadLetterFilter(institution=name), 5).found == 0
 
 
-def test_what_fs_sends_later_is_used_by_a_replay(world: World, bridge: Bridge) -> None:
+def test_what_fs_sends_later_is_used_by_a_replay(world: World, process: Process) -> None:
     """The next action of `fs.source_code_part_missing`."""
     template = "{institusjonsnr}||{emnekode}||{versjonskode}||{vurderingsordning}||{arstall}||{vurdtidkode}"
     added = world.control.add_request(org(world), hold=True)
@@ -135,12 +136,12 @@ def test_what_fs_sends_later_is_used_by_a_replay(world: World, bridge: Bridge) -
         {}, {"$set": {"wiseflow.sourceCode": template.replace("{vurdkombkode}", "{vurderingsordning}")}}
     )
     world.control.release()
-    mine = world.bridge()
+    mine = world.process()
     world.carry(mine)
     assert set(codes(mine)) == {"fs.source_code_part_missing"}
     for case in world.control.cases():
         key = ExamKey.from_vurd_id(case["examId"])
         world.control.change(case["caseId"], raw={"vurderingsordning": key.vurdkombkode})
-    mine.dead_letters.replay(DeadLetterFilter(), Order(dry_run=False, reason="sent", asked_by="test"))
+    mine.operators.dead_letters.replay(DeadLetterFilter(), Order(dry_run=False, reason="sent", asked_by="test"))
     world.carry(mine)
     assert (codes(mine), state_of(world, added)) == ({}, "registered")

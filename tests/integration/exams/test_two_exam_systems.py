@@ -18,9 +18,11 @@ from casebridge.fingerprint import short_hash
 from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import MessageStatus, NewMessage
+from resources.wiring.explanations import Explanations
 from tests.integration.conftest import Operator, metadata_of
 from tests.integration.orchestration.test_dagster_ledger import asked_in, month_of
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.world import World
 
 QUEUE = "wiseflow-begrunnelse"
@@ -50,29 +52,32 @@ def of_inspera(org_id: str, key: str = "of INSPERA") -> NewMessage:
 @pytest.mark.parametrize("inspera_first", [True, False], ids=["INSPERA first", "INSPERA last"])
 def test_what_wiseflow_has_is_carried_whichever_row_comes_first(inspera_first: bool, world: World) -> None:
     org_id = populate(world, inspera_first=inspera_first)
-    bridge = world.bridge()
-    assert [one.tenant for one in bridge.institutions.active()] == [f"{org_id}/test/INSPERA", f"{org_id}/test/WISEFLOW"]
-    assert [one.exam_system for one in bridge.institutions.named(f"{org_id}/test")] == ["INSPERA", "WISEFLOW"]
+    process = world.process()
+    assert [one.tenant for one in process.stores.institutions.active()] == [
+        f"{org_id}/test/INSPERA",
+        f"{org_id}/test/WISEFLOW",
+    ]
+    assert [one.exam_system for one in process.stores.institutions.named(f"{org_id}/test")] == ["INSPERA", "WISEFLOW"]
 
-    world.carry(bridge)
-    read = bridge.synchronisation.read_requests(bridge.institutions.active())
-    polled = bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=True)
+    world.carry(process)
+    read = read_requests(process, process.stores.institutions.active())
+    polled = poll_answers(process, process.stores.institutions.active(), also_answered=True)
 
     check_everything(world, REQUESTS)
     assert (read.institutions, read.failed, polled.failed) == (2, {}, {})
     assert world.control.slack_messages() == []
-    assert f"{org_id}/test/INSPERA" in bridge.status.read().configuration, "in sight"
+    assert f"{org_id}/test/INSPERA" in process.operators.status.read().configuration, "in sight"
 
 
 def test_what_cannot_be_carried_is_set_aside_and_stops_nothing(world: World) -> None:
     org_id = populate(world)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     some = world.database.messages.find_one()
     assert some is not None
-    bridge.queue.accept([replace(of_inspera(org_id), payload={**some["payload"], "caseId": "of nobody"})])
+    process.stores.queue.accept([replace(of_inspera(org_id), payload={**some["payload"], "caseId": "of nobody"})])
 
-    world.carry(bridge)
+    world.carry(process)
 
     (dead,) = world.database.messages.find()
     assert (dead["examSystem"], dead["status"]) == ("INSPERA", MessageStatus.DEAD)
@@ -84,17 +89,17 @@ def test_what_cannot_be_carried_is_set_aside_and_stops_nothing(world: World) -> 
 def test_a_pause_holds_its_own_exam_system_only(world: World) -> None:
     world.configure(queue={"probe_seconds": 900.0, "probe_cap_seconds": 900.0})
     org_id = populate(world)
-    bridge = world.bridge()
-    bridge.queue.accept([of_inspera(org_id)])
-    assert bridge.pauses.pause(f"{org_id}/test", "INSPERA", REFUSED)
-    assert bridge.pauses.paused() == {f"{org_id}/test/INSPERA"}
+    process = world.process()
+    process.stores.queue.accept([of_inspera(org_id)])
+    assert process.stores.pauses.pause(f"{org_id}/test", "INSPERA", REFUSED)
+    assert process.stores.pauses.paused() == {f"{org_id}/test/INSPERA"}
 
-    world.carry(bridge)
+    world.carry(process)
 
     (waiting,) = world.database.messages.find()
     assert (waiting["_id"], waiting["attempts"]) == ("of INSPERA", 0)
     assert world.control.summary()["registered"] == REQUESTS
-    (row,) = bridge.status.read().institutions
+    (row,) = process.operators.status.read().institutions
     assert row.paused == f"INSPERA: {REFUSED.cause}"
 
 
@@ -102,59 +107,59 @@ def test_a_pause_holds_its_own_exam_system_only(world: World) -> None:
 def test_credentials_that_work_lift_the_pause_of_what_cannot_be_carried(form: str, world: World) -> None:
     """FS was refused for INSPERA, too; the exam system that nobody can ask must not keep the pause for ever."""
     org_id = populate(world)
-    bridge = world.bridge()
+    process = world.process()
     name = f"{org_id}/test"
     if form == "of this version":
-        bridge.pauses.pause(name, "INSPERA", REFUSED)
+        process.stores.pauses.pause(name, "INSPERA", REFUSED)
     else:
         old = {"system": "FS", "code": REFUSED.code, "cause": REFUSED.cause, "since": LONG_AGO, "trials": 0}
         world.database.pauses.insert_one({"_id": name, **old})
     world.database.pauses.update_many({}, {"$set": {"tryAt": LONG_AGO}})
 
-    bridge.probes.run_due()
+    process.platform.probes.run_due()
 
-    assert bridge.pauses.paused() == set()
+    assert process.stores.pauses.paused() == set()
 
 
 def test_a_pause_of_an_earlier_version_stays_for_the_exam_system_that_is_refused(world: World) -> None:
     org_id = populate(world)
-    bridge = world.bridge()
+    process = world.process()
     name = f"{org_id}/test"
     world.control.credentials(org_id, "wiseflow", valid=False)
     row = {"_id": name, "system": "FS", "code": "x", "cause": "x", "since": LONG_AGO, "trials": 3, "tryAt": LONG_AGO}
     world.database.pauses.insert_one(row)
-    assert bridge.pauses.paused() == {name}
+    assert process.stores.pauses.paused() == {name}
 
-    bridge.probes.run_due()
+    process.platform.probes.run_due()
 
-    assert bridge.pauses.paused() == {f"{name}/WISEFLOW"}
-    (pause,) = bridge.pauses.all()
+    assert process.stores.pauses.paused() == {f"{name}/WISEFLOW"}
+    (pause,) = process.stores.pauses.all()
     assert (pause.institution, pause.exam_system, pause.probes) == (name, "WISEFLOW", 4)
 
 
 def test_both_failures_of_one_institution_are_told(world: World) -> None:
     org_id = populate(world)
-    bridge = world.bridge()
+    process = world.process()
     world.control.faults({"system": "fs", "kind": "status", "status": 503})
 
-    report = bridge.synchronisation.read_requests(bridge.institutions.active())
+    report = read_requests(process, process.stores.institutions.active())
 
     assert report.failed == dict.fromkeys([f"{org_id}/test/INSPERA", f"{org_id}/test/WISEFLOW"], "fs.http_503")
     assert report.all_failed
     assert len({entry["_id"] for entry in world.audit(success=False)}) == 2
-    for institution in bridge.institutions.active():
-        assert bridge.watermarks.get(institution).failures == 1
+    for institution in process.stores.institutions.active():
+        assert process.capability(Explanations).watermarks.get(institution).failures == 1
 
 
 def test_alerts_of_two_exam_systems_are_two_causes(world: World) -> None:
     org_id = populate(world)
-    bridge = world.bridge()
+    process = world.process()
     world.control.faults({"system": "fs", "kind": "status", "status": 401})
 
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    read_requests(process, process.stores.institutions.active())
 
     assert {alert["examSystem"] for alert in world.database.alerts.find()} == {"INSPERA", "WISEFLOW"}
-    assert bridge.pauses.paused() == {f"{org_id}/test/INSPERA", f"{org_id}/test/WISEFLOW"}
+    assert process.stores.pauses.paused() == {f"{org_id}/test/INSPERA", f"{org_id}/test/WISEFLOW"}
 
 
 def test_a_month_of_the_ledger_covers_all_exam_systems(world: World, operator: Callable[..., Operator]) -> None:
@@ -175,7 +180,7 @@ def test_a_synchronisation_of_one_institution_is_of_all_its_exam_systems(world: 
     from command_line.sync import _chosen  # noqa: PLC0415
 
     org_id = populate(world)
-    assert len(_chosen(world.bridge(), [f"{org_id}/test"])) == 2
+    assert len(_chosen(world.process(), [f"{org_id}/test"])) == 2
 
 
 # Rows of the configuration
@@ -199,14 +204,14 @@ def test_of_rows_that_say_the_same_the_first_counts_and_the_others_are_in_sight(
         rows = list(world.database.environments.find().sort("_id", -1))
         world.database.environments.delete_many({})
         world.database.environments.insert_many(rows)
-    bridge = world.bridge()
+    process = world.process()
 
-    (institution,) = bridge.institutions.active()
+    (institution,) = process.stores.institutions.active()
 
     assert institution.instance == "one"
-    assert list(bridge.institutions.problems()) == [f"{org_id}/test/WISEFLOW again"]
+    assert list(process.stores.institutions.problems()) == [f"{org_id}/test/WISEFLOW again"]
     assert f"{org_id}/test/WISEFLOW again" in caplog.text
-    world.carry(bridge)
+    world.carry(process)
     check_everything(world, 2)
 
 
@@ -225,11 +230,11 @@ def test_of_rows_that_say_the_same_the_first_counts_and_the_others_are_in_sight(
 def test_a_row_that_cannot_be_read_is_in_sight_and_stops_no_other(bad: dict[str, Any], world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     rows_of(world.database, [bad, {}])
-    bridge = world.bridge()
+    process = world.process()
 
-    assert [one.exam_system for one in bridge.institutions.active()] == ["WISEFLOW"]
-    assert len(bridge.institutions.problems()) == 1
-    world.carry(bridge)
+    assert [one.exam_system for one in process.stores.institutions.active()] == ["WISEFLOW"]
+    assert len(process.stores.institutions.problems()) == 1
+    world.carry(process)
     check_everything(world, 2)
 
 
@@ -245,16 +250,16 @@ SPELLINGS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=str)
 def test_a_harmless_spelling_is_the_same_institution(spelling: dict[str, str], world: World) -> None:
     org_id = str(world.populate(institutions=1, courses=1, requests=2, variety=False)["institutions"][0]["orgId"])
-    bridge = world.bridge()
-    world.send(bridge)
-    (right,) = bridge.institutions.active()
+    process = world.process()
+    world.send(process)
+    (right,) = process.stores.institutions.active()
     rows_of(
         world.database,
         [{name: value.format(org_id=org_id, ORG_ID=org_id.upper()) for name, value in spelling.items()}],
     )
-    again = world.bridge()
+    again = world.process()
 
-    (institution,) = again.institutions.active()
+    (institution,) = again.stores.institutions.active()
     assert (institution.tenant, institution.key) == (right.tenant, right.key)
     world.carry(again)
     check_everything(world, 2)
@@ -264,9 +269,9 @@ def test_a_harmless_spelling_is_the_same_institution(spelling: dict[str, str], w
 def test_documents_under_another_spelling_are_found_after_prepare(interrupted: bool, world: World) -> None:
     """Earlier versions took the names as the configuration spelled them."""
     org_id = str(world.populate(institutions=1, courses=1, requests=2, variety=False)["institutions"][0]["orgId"])
-    bridge = world.bridge()
+    process = world.process()
     world.control.assessors(paused=True)
-    world.send(bridge)
+    world.send(process)
     written = {
         "orgId": org_id.upper(),
         "env": "Test ",
@@ -281,11 +286,11 @@ def test_documents_under_another_spelling_are_found_after_prepare(interrupted: b
         case = world.database.cases.find_one()
         assert case is not None
         world.database.cases.update_one({"_id": case["_id"]}, {"$set": {"orgId": org_id}})
-    assert bridge.rekeying.run() == 5
-    assert bridge.rekeying.run() == 0, "there is nothing to change again"
+    assert process.operators.rekeying.run() == 5
+    assert process.operators.rekeying.run() == 0, "there is nothing to change again"
 
     world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
-    world.carry(bridge)
+    world.carry(process)
     assert {case["institution"] for case in world.database.cases.find()} == {f"{org_id}/test"}
     assert world.control.summary()["registered"] == 2
 
@@ -305,13 +310,13 @@ def test_a_case_whose_institution_was_spelled_otherwise_is_found_by_its_old_id(
     if "orgId" in spelling:
         world.database.orgs.update_many({}, {"$set": {"orgId": spelling["orgId"]}})
     names = {"orgId": org_id, "env": "test", "examSystem": "WISEFLOW", **spelling}
-    bridge = world.bridge()
-    (institution,) = bridge.institutions.active()
-    registry = bridge.clients.student_registry(institution)
+    process = world.process()
+    (institution,) = process.stores.institutions.active()
+    registry = process.clients.student_registry(institution)
     exams = registry.changed_exams(datetime(2020, 1, 1, tzinfo=UTC)).exams
     raws = [row for exam in exams for row in registry.explanation_rows(exam.vurd_id)]
     requests = [row for row in map(read_row, raws) if isinstance(row, ExplanationRequest)]
-    for case in bridge.cases.open(institution, requests).values():
+    for case in process.capability(Explanations).cases.open(institution, requests).values():
         document = {**case.document, **names, "institution": f"{names['orgId']}/{names['env']}"}
         exam, person = document["vurdId"], document["personlopenr"]
         # As 5aec059 built it.
@@ -319,10 +324,10 @@ def test_a_case_whose_institution_was_spelled_otherwise_is_found_by_its_old_id(
         world.database.cases.delete_one({"_id": case.id})
         world.database.cases.insert_one({**document, "_id": old})
     before = {case["_id"]: case["correlationId"] for case in world.database.cases.find()}
-    bridge.rekeying.run()
+    process.operators.rekeying.run()
 
     world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
-    world.carry(bridge)
+    world.carry(process)
 
     assert {case["_id"]: case["correlationId"] for case in world.database.cases.find()} == before, "no second case"
     summary = world.control.summary()
@@ -332,14 +337,17 @@ def test_a_case_whose_institution_was_spelled_otherwise_is_found_by_its_old_id(
 def test_a_watermark_under_another_spelling_is_read_on(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     rows_of(world.database, [{"examSystem": "wiseflow"}])
-    bridge = world.bridge()
-    (institution,) = bridge.institutions.active()
+    process = world.process()
+    (institution,) = process.stores.institutions.active()
     old = f"{institution.org_id}|test|wiseflow|begrunnelse"
     world.database.watermarks.insert_one({"_id": old, "siden": LONG_AGO, "failures": 2, "status": "processed"})
 
-    assert bridge.watermarks.get(institution).since == LONG_AGO
-    assert bridge.watermarks.read_badly(institution, TransientError("x", "It failed.", "Wait.")) == 3
-    assert bridge.watermarks.get(institution).since == LONG_AGO
+    assert process.capability(Explanations).watermarks.get(institution).since == LONG_AGO
+    assert (
+        process.capability(Explanations).watermarks.read_badly(institution, TransientError("x", "It failed.", "Wait."))
+        == 3
+    )
+    assert process.capability(Explanations).watermarks.get(institution).since == LONG_AGO
 
 
 # Lanes of earlier versions
@@ -347,12 +355,12 @@ def test_a_watermark_under_another_spelling_is_read_on(world: World) -> None:
 
 def test_a_notification_of_an_earlier_version_is_for_all_exam_systems(world: World) -> None:
     org_id = populate(world)
-    bridge = world.bridge()
-    scheduler = LaneScheduler(bridge.queue, bridge.clock)
+    process = world.process()
+    scheduler = LaneScheduler(process.stores.queue, process.stores.clock)
     assert scheduler.take("one", 10, ()) == []
     for key, system in (("a", "WISEFLOW"), ("b", "INSPERA")):
         message = NewMessage(key, QUEUE, org_id, "test", key, key, {}, exam_system=system)
-        world.database.messages.insert_one(message.document(bridge.clock.now()))
+        world.database.messages.insert_one(message.document(process.stores.clock.now()))
     assert scheduler.take("one", 10, ()) == [], "nobody was notified"
 
     scheduler.notify([Lane.of({"institution": f"{org_id}/test", "queue": QUEUE})])
@@ -365,10 +373,10 @@ def test_a_notification_of_an_earlier_version_is_for_all_exam_systems(world: Wor
 
 def test_a_message_that_names_no_exam_system_is_of_the_only_one(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     world.database.messages.update_many({}, {"$unset": {"examSystem": ""}})
 
-    world.carry(bridge)
+    world.carry(process)
 
     assert world.control.summary()["registered"] == 2

@@ -38,10 +38,10 @@ def test_control_characters_go_and_everything_readable_stays(world: World) -> No
     text = "\ufeffBra!\x00\x07 👩‍🎓🇳🇴 \x1b[31mrødt\x1b[0m\r\n\tæøå Ω ½ \u202eomvendt \x7f"
     added = world.control.add_request(org_id, answer_text=text)
 
-    bridge = carry(world)
+    process = carry(world)
 
-    (institution,) = (one for one in bridge.institutions.active() if one.org_id == org_id)
-    (row,) = bridge.clients.student_registry(institution).explanation_rows(added["examId"])
+    (institution,) = (one for one in process.stores.institutions.active() if one.org_id == org_id)
+    (row,) = process.clients.student_registry(institution).explanation_rows(added["examId"])
     assert row["begrunnelse"]["tekst"] == text.replace("\x00", "").replace("\x07", "").replace("\x1b", "")
 
 

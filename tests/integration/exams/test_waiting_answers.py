@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.added_cases import add, case_of, codes, ours
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.waiting import wait_until
 from tests.support.world import World
@@ -57,21 +58,21 @@ def lists(world: World) -> Iterator[Lists]:
 
 
 @pytest.fixture
-def bridge(world: World, lists: Lists) -> Bridge:
+def process(world: World, lists: Lists) -> Process:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
-    bridge = world.bridge()
-    world.carry(bridge)
+    process = world.process()
+    world.carry(process)
     world.control.assessors(paused=True)
-    return bridge
+    return process
 
 
-def look(bridge: Bridge, *, also_answered: bool = False) -> None:
-    bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=also_answered)
-    bridge.synchronisation.run_batch()
+def look(process: Process, *, also_answered: bool = False) -> None:
+    poll_answers(process, process.stores.institutions.active(), also_answered=also_answered)
+    process.synchronisation.run_batch()
 
 
-def read(bridge: Bridge) -> None:
-    bridge.synchronisation.read_requests(bridge.institutions.active(), reach_back=ALL)
+def read(process: Process) -> None:
+    read_requests(process, process.stores.institutions.active(), reach_back=ALL)
 
 
 def waiting(world: World) -> int:
@@ -83,73 +84,73 @@ SHOWN = pytest.mark.parametrize("shown", [omitted, unreadable, accepted], ids=la
 
 @SHOWN
 def test_the_right_assessor_is_asked_once_a_mistyped_number_is_corrected(
-    shown: Callable[[Rows], Rows], world: World, lists: Lists, bridge: Bridge
+    shown: Callable[[Rows], Rows], world: World, lists: Lists, process: Process
 ) -> None:
     other = add(world, hold=True, **NO_NAMES)
     asked = add(world, examId=other["examId"], raw={"kandidatnr": other["kandidatnr"]}, **NO_NAMES)
-    world.send(bridge)
+    world.send(process)
     assert ours(world, asked)["participantId"] == other["participantId"]
     lists.shown = shown
-    look(bridge)
+    look(process)
     lists.shown = lambda rows: rows
     world.control.change(asked["caseId"], raw={}, omit=["brukernavn"])
-    read(bridge)
+    read(process)
 
     def is_asked() -> bool:
-        bridge.synchronisation.run_batch()
+        process.synchronisation.run_batch()
         return bool(ours(world, asked)["participantId"] != other["participantId"])
 
     wait_until(is_asked, "the right assessor is asked, though the wrong one never submits")
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
-    world.carry_until(bridge, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
-    assert (codes(bridge), world.control.summary()["wrong_text"]) == ({}, 0)
+    world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
+    assert (codes(process), world.control.summary()["wrong_text"]) == ({}, 0)
 
 
 @SHOWN
 @pytest.mark.parametrize("how", ["removed", "finished"])
 def test_a_case_that_fs_settled_is_withdrawn(
-    how: str, shown: Callable[[Rows], Rows], world: World, lists: Lists, bridge: Bridge
+    how: str, shown: Callable[[Rows], Rows], world: World, lists: Lists, process: Process
 ) -> None:
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     lists.shown = shown
-    look(bridge)
+    look(process)
     lists.shown = lambda rows: rows
     world.control.withdraw(asked["caseId"], how=how, text="Gitt muntlig.")
 
     def is_withdrawn() -> bool:
-        read(bridge)
-        bridge.synchronisation.run_batch()
+        read(process)
+        process.synchronisation.run_batch()
         return bool(ours(world, asked)["state"] == "withdrawn")
 
     wait_until(is_withdrawn, "the case is withdrawn")
-    assert (codes(bridge), waiting(world)) == ({}, 0)
+    assert (codes(process), waiting(world)) == ({}, 0)
 
 
 @SHOWN
 def test_an_answer_that_comes_after_all_is_registered(
-    shown: Callable[[Rows], Rows], world: World, lists: Lists, bridge: Bridge
+    shown: Callable[[Rows], Rows], world: World, lists: Lists, process: Process
 ) -> None:
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     lists.shown = shown
-    look(bridge)
+    look(process)
     assert waiting(world) == (1 if shown is accepted else 0), "only an answer that was there is waited for"
     lists.shown = lambda rows: rows
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
-    world.carry_until(bridge, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
-    assert (codes(bridge), waiting(world), case_of(world, asked)["registrations"]) == ({}, 0, 1)
+    world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
+    assert (codes(process), waiting(world), case_of(world, asked)["registrations"]) == ({}, 0, 1)
 
 
 @pytest.mark.parametrize("shown", [omitted, unreadable], ids=lambda shown: shown.__name__)
 def test_what_the_list_goes_on_not_to_show_is_looked_for_once_an_hour(
-    shown: Callable[[Rows], Rows], world: World, lists: Lists, bridge: Bridge
+    shown: Callable[[Rows], Rows], world: World, lists: Lists, process: Process
 ) -> None:
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     lists.shown = shown
     for _ in range(4):
-        look(bridge)
+        look(process)
     done = world.database.processed_messages.count_documents(
         {"queue": ANSWERS, "orderingKey": ours(world, asked)["_id"]}
     )
@@ -158,39 +159,39 @@ def test_what_the_list_goes_on_not_to_show_is_looked_for_once_an_hour(
     world.control.wait("answered", 2)
     world.database.received_keys.delete_many({"queue": ANSWERS})  # as if an hour had passed
     world.database.processed_messages.delete_many({"queue": ANSWERS})
-    world.carry_until(bridge, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
+    world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
 
 
 def test_the_same_answer_submitted_again_after_a_removed_row_came_back_is_registered(
-    world: World, lists: Lists, bridge: Bridge
+    world: World, lists: Lists, process: Process
 ) -> None:
     """The list shows the very row that it showed before."""
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     lists.shown = accepted
-    look(bridge)
+    look(process)
     world.control.withdraw(asked["caseId"], how="removed")
 
     def is_withdrawn() -> bool:
-        read(bridge)
-        bridge.synchronisation.run_batch()
+        read(process)
+        process.synchronisation.run_batch()
         return bool(ours(world, asked)["state"] == "withdrawn")
 
     wait_until(is_withdrawn, "the case is withdrawn")
     world.control.withdraw(asked["caseId"], how="reopened")
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
     world.control.wait("answered", 2)
-    world.carry_until(bridge, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
+    world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
 
 
-def test_an_answer_that_is_looked_for_costs_no_call_more(world: World, bridge: Bridge) -> None:
+def test_an_answer_that_is_looked_for_costs_no_call_more(world: World, process: Process) -> None:
     asked = add(world)
-    world.send(bridge)
+    world.send(process)
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
     world.control.wait("answered", 2)
-    bridge.synchronisation.poll_answers(bridge.institutions.active())
+    poll_answers(process, process.stores.institutions.active())
     before = world.control.summary()["calls"]["fs"]
-    bridge.synchronisation.run_batch()
+    process.synchronisation.run_batch()
     assert case_of(world, asked)["state"] == "registered"
     assert world.control.summary()["calls"]["fs"] - before == 2, "the row, and the registration"
 
@@ -205,30 +206,30 @@ def undated(rows: Rows) -> Rows:
 
 @pytest.mark.parametrize("shown", [without_texts, undated], ids=lambda shown: shown.__name__)
 def test_a_text_that_the_list_does_not_show_is_looked_at_alone(
-    shown: Callable[[Rows], Rows], world: World, lists: Lists, bridge: Bridge
+    shown: Callable[[Rows], Rows], world: World, lists: Lists, process: Process
 ) -> None:
     """In a reconciliation, and once each: an answer that did not change is fetched once more at most."""
     world.control.modes(justification="justification")
     lists.shown = shown
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
     asked = add(world)
-    world.carry(bridge)
+    world.carry(process)
     assert case_of(world, asked)["state"] == "registered"
     request = case_of(world, asked)["explanationRequestId"]
     for number, text in enumerate(("Ny begrunnelse.", "Enda en.", "Ny begrunnelse."), 2):
         world.control.change_answer(request, text)
-        look(bridge, also_answered=True)
-        look(bridge, also_answered=True)
+        look(process, also_answered=True)
+        look(process, also_answered=True)
         assert case_of(world, asked)["registrations"] == number
     done = world.database.processed_messages.count_documents({"queue": ANSWERS})
-    look(bridge, also_answered=True)
+    look(process, also_answered=True)
     assert world.database.processed_messages.count_documents({"queue": ANSWERS}) == done
-    assert (codes(bridge), world.control.summary()["stale_text"]) == ({}, 0)
+    assert (codes(process), world.control.summary()["stale_text"]) == ({}, 0)
 
 
-def test_a_list_that_shows_the_answers_costs_no_read_of_one_alone(world: World, bridge: Bridge) -> None:
+def test_a_list_that_shows_the_answers_costs_no_read_of_one_alone(world: World, process: Process) -> None:
     before = len(world.control.requests_log("wiseflow", limit=2000))
-    bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=True)
+    poll_answers(process, process.stores.institutions.active(), also_answered=True)
     paths = [call["path"] for call in world.control.requests_log("wiseflow", limit=2000)[before:]]
     assert [path for path in paths if LIST.search(path)], "the list was read"
     assert not [path for path in paths if re.search(r"explanation/request/", path)]

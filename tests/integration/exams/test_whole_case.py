@@ -5,9 +5,9 @@ from tests.support.world import World
 
 def test_every_request_is_registered_once_with_the_right_text(world: World) -> None:
     world.populate(institutions=12, courses=20, requests=60)
-    bridge = world.bridge()
+    process = world.process()
 
-    world.carry(bridge)
+    world.carry(process)
 
     summary = world.control.summary()
     assert summary["registered"] == summary["requests"] == 60

@@ -9,7 +9,7 @@ from casebridge.clock import ServerClock
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.end_state import check_everything
 from tests.support.failures import told_failures
 from tests.support.shifted_clock import ShiftedClock
@@ -45,15 +45,15 @@ def registered(world: World) -> dict[str, bool]:
     return rows
 
 
-def check_it_waits_alone(world: World, bridge: Bridge, org_id: str) -> None:
+def check_it_waits_alone(world: World, process: Process, org_id: str) -> None:
     """The others have everything; its own wait with all their attempts, and are not even looked at."""
     assert {org: done for org, done in registered(world).items() if not done} == {org_id: False}
     waiting = messages_of(world, org_id)
     assert all(message["status"] == MessageStatus.ENQUEUED for message in waiting)
     assert all(message["attempts"] == 0 for message in waiting)
     refused = len(world.audit(success=False))
-    world.synchronise(bridge)
-    assert bridge.synchronisation.run_batch().handled == 0
+    world.synchronise(process)
+    assert process.synchronisation.run_batch().handled == 0
     assert len(world.audit(success=False)) == refused, "a paused institution is not called"
 
 
@@ -65,11 +65,11 @@ def check_one_alert(world: World, org_id: str, code: str) -> None:
     assert alert["nextAction"] in message["message"]["text"]
 
 
-def probes(world: World, bridge: Bridge, clock: ShiftedClock) -> list[int]:
+def probes(world: World, process: Process, clock: ShiftedClock) -> list[int]:
     """Let the time for the next trial come; return how often each pause that is left was tried."""
     clock.pass_time(LONGER_THAN_A_TRIAL)
-    bridge.probes.run_due()
-    return [pause.probes for pause in bridge.pauses.all()]
+    process.platform.probes.run_due()
+    return [pause.probes for pause in process.stores.pauses.all()]
 
 
 @pytest.mark.parametrize("authentication", ["oauth2", "api_key"])
@@ -83,19 +83,19 @@ def test_refused_credentials_stop_one_institution_until_they_work(
     else:
         org_id = populate(world)
     code = f"{system}.credentials_refused"
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     world.control.credentials(org_id, system, valid=False)
-    world.carry(bridge)
+    world.carry(process)
 
-    check_it_waits_alone(world, bridge, org_id)
+    check_it_waits_alone(world, process, org_id)
     assert told_failures(world, code)
-    assert probes(world, bridge, clock) == [1]
-    assert probes(world, bridge, clock) == [2]
+    assert probes(world, process, clock) == [1]
+    assert probes(world, process, clock) == [2]
     check_one_alert(world, org_id, code)
 
     world.control.credentials(org_id, system, valid=True)
-    assert probes(world, bridge, clock) == []
-    world.carry(bridge)
+    assert probes(world, process, clock) == []
+    world.carry(process)
     check_everything(world, requests=REQUESTS)
     check_one_alert(world, org_id, code)
 
@@ -104,8 +104,8 @@ def test_refused_credentials_stop_one_institution_until_they_work(
 def test_credentials_that_fail_on_the_way_back_lose_no_answer(system: str, world: World, clock: ShiftedClock) -> None:
     """Refused where answers wait in the queue, where requests wait, and where polls go: that is one alert, not three."""
     org_id = populate(world)
-    bridge = world.bridge(clock)
-    run, institutions = bridge.synchronisation, bridge.institutions.active()
+    process = world.process(clock)
+    run, institutions = process.synchronisation, process.stores.institutions.active()
     run.read_requests(institutions)
     run.run_batch()
     world.control.wait("answered", REQUESTS)
@@ -115,16 +115,16 @@ def test_credentials_that_fail_on_the_way_back_lose_no_answer(system: str, world
     world.control.credentials(org_id, system, valid=False)
 
     run.run_batch()
-    for pause in bridge.pauses.all():
-        bridge.pauses.lift(pause)  # as if a trial and a new refusal had come between
+    for pause in process.stores.pauses.all():
+        process.stores.pauses.lift(pause)  # as if a trial and a new refusal had come between
     run.poll_answers(institutions)
     run.read_requests(institutions)
 
-    check_it_waits_alone(world, bridge, org_id)
+    check_it_waits_alone(world, process, org_id)
     check_one_alert(world, org_id, f"{system}.credentials_refused")
     world.control.credentials(org_id, system, valid=True)
-    assert probes(world, bridge, clock) == []
-    world.carry(bridge)
+    assert probes(world, process, clock) == []
+    world.carry(process)
     check_everything(world, requests=REQUESTS + 1)
 
 
@@ -134,16 +134,16 @@ def test_an_institution_without_credentials_waits_for_them(world: World, clock: 
     kept = {name: value for name, value in world.secrets.items() if reference in name}
     assert kept
     world.secrets = {name: value for name, value in world.secrets.items() if name not in kept}
-    bridge = world.bridge(clock)
-    world.carry(bridge)
+    process = world.process(clock)
+    world.carry(process)
 
-    check_it_waits_alone(world, bridge, org_id)
+    check_it_waits_alone(world, process, org_id)
     (message, *_) = told_failures(world, "credentials.missing")
     assert "CASEBRIDGE_SECRET_" in message["errorMessage"]
     check_one_alert(world, org_id, "credentials.missing")
 
     world.secrets |= kept
-    restarted = world.bridge(clock)
+    restarted = world.process(clock)
     assert probes(world, restarted, clock) == []
     world.carry(restarted)
     check_everything(world, requests=REQUESTS)
@@ -151,40 +151,40 @@ def test_an_institution_without_credentials_waits_for_them(world: World, clock: 
 
 def test_a_trial_that_says_nothing_about_credentials_lifts_nothing(world: World, clock: ShiftedClock) -> None:
     org_id = populate(world)
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     world.control.credentials(org_id, "wiseflow", valid=False)
-    world.carry(bridge)
+    world.carry(process)
     world.control.credentials(org_id, "wiseflow", valid=True)
     world.control.faults({"system": "fs", "kind": "status", "status": 503})
 
-    assert probes(world, bridge, clock) == [1], "FS is away: nobody knows"
+    assert probes(world, process, clock) == [1], "FS is away: nobody knows"
 
     world.control.clear_faults()
-    assert probes(world, bridge, clock) == []
+    assert probes(world, process, clock) == []
 
 
 @pytest.mark.parametrize("system", ["fs", "wiseflow"])
 def test_without_a_listener_the_next_synchronisation_goes_on(system: str, world: World, clock: ShiftedClock) -> None:
     """Batches and polls try what is due for a trial, so an installation that has only Dagster resumes as well."""
     org_id = populate(world)
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     world.control.credentials(org_id, system, valid=False)
-    world.carry(bridge)
+    world.carry(process)
     world.control.credentials(org_id, system, valid=True)
-    assert bridge.pauses.paused() == {f"{org_id}/test/WISEFLOW"}
+    assert process.stores.pauses.paused() == {f"{org_id}/test/WISEFLOW"}
 
     clock.pass_time(LONGER_THAN_A_TRIAL)
-    world.carry(bridge)
+    world.carry(process)
 
-    assert bridge.pauses.paused() == set()
+    assert process.stores.pauses.paused() == set()
     check_everything(world, requests=REQUESTS)
 
 
 def test_a_poll_that_finds_an_institution_paused_tries_it_when_that_is_due(world: World, clock: ShiftedClock) -> None:
     org_id = populate(world)
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     world.control.credentials(org_id, "fs", valid=False)
-    read, institutions = bridge.synchronisation.read_requests, bridge.institutions.active()
+    read, institutions = process.synchronisation.read_requests, process.stores.institutions.active()
     assert read(institutions).failed == {f"{org_id}/test": "fs.credentials_refused"}
     world.control.credentials(org_id, "fs", valid=True)
 
@@ -199,9 +199,9 @@ def test_a_paused_institution_that_is_taken_out_is_set_aside_in_sight(
 ) -> None:
     """Its credentials are of no interest any more, so nothing would ever lift the pause: its messages must not wait for good."""
     org_id = populate(world)
-    bridge = world.bridge(clock)
+    process = world.process(clock)
     world.control.credentials(org_id, "wiseflow", valid=False)
-    world.carry(bridge)
+    world.carry(process)
     waiting = len(messages_of(world, org_id))
     if form == "of an earlier version":
         (row,) = world.database.pauses.find()
@@ -210,13 +210,13 @@ def test_a_paused_institution_that_is_taken_out_is_set_aside_in_sight(
         world.database.pauses.update_many({}, {"$unset": {"institution": "", "examSystem": ""}})
     world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": False}})
 
-    restarted = world.bridge(clock)
+    restarted = world.process(clock)
     world.carry(restarted)
     assert {message["status"] for message in messages_of(world, org_id)} == {MessageStatus.ENQUEUED}, "not due yet"
     clock.pass_time(LONGER_THAN_A_TRIAL)
     world.carry(restarted)
 
-    assert restarted.pauses.paused() == set()
+    assert restarted.stores.pauses.paused() == set()
     dead = messages_of(world, org_id)
     assert {(message["status"], message["errors"][-1]["code"]) for message in dead} == {
         (MessageStatus.DEAD, "institution.inactive")
@@ -228,8 +228,10 @@ def test_a_paused_institution_that_is_taken_out_is_set_aside_in_sight(
     # What the alert says to do next works.
     world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": True}})
     world.control.credentials(org_id, "wiseflow", valid=True)
-    again = world.bridge(clock)
+    again = world.process(clock)
     reason = Order(dry_run=False, reason="activated again", asked_by="a test")
-    assert again.dead_letters.replay(DeadLetterFilter(institution=f"{org_id}/test"), reason).changed == waiting
+    assert (
+        again.operators.dead_letters.replay(DeadLetterFilter(institution=f"{org_id}/test"), reason).changed == waiting
+    )
     world.carry(again)
     assert all(registered(world).values())

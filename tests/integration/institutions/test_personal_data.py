@@ -132,7 +132,7 @@ def plant_a_defect(world: World) -> None:
     broken = {**message, "_id": "broken", "orderingKey": "broken", "steps": {}, "status": "enqueued", "attempts": 0}
     broken |= {"payload": {**message["payload"], "caseId": "odd case"}, "dueAt": message["enqueuedAt"]}
     world.database.messages.insert_one(broken)
-    world.bridge().queue.notify([Lane.of(broken)])
+    world.process().stores.queue.notify([Lane.of(broken)])
 
 
 def ask_everything(world: World, processes: Processes) -> dict[str, Ended]:
@@ -176,12 +176,12 @@ def wait_until_settled(world: World) -> None:
 
 
 def rows_in_fs(world: World) -> list[dict[str, Any]]:
-    bridge = world.bridge()
+    process = world.process()
     rows = []
-    for institution in bridge.institutions.active():
+    for institution in process.stores.institutions.active():
         exams = {case["examId"] for case in world.control.cases() if case["orgId"] == institution.org_id}
         for exam in sorted(exams):
-            rows += bridge.clients.student_registry(institution).explanation_rows(exam)
+            rows += process.clients.student_registry(institution).explanation_rows(exam)
     return rows
 
 
@@ -285,7 +285,7 @@ def test_a_defect_is_told_by_its_type_and_place(caplog: pytest.LogCaptureFixture
 
 def test_the_log_index_gets_no_field_that_the_audit_marks_as_personal(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2)
-    world.carry(world.bridge())
+    world.carry(world.process())
 
     documents = [row["document"] for row in world.control.laas_documents()]
 

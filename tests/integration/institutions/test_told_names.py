@@ -17,7 +17,7 @@ from casebridge.exams.fs_rows import told_fields
 from casebridge.messaging.queue.message import LONG_AGO
 from casebridge.sources.record_inbox import QUEUE as RECORDS
 from command_line.main import application
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.given_bridge import resource_with
 from tests.support.world import World
 
@@ -29,7 +29,7 @@ ENV = "test"
 
 def stored(world: World, **fields: Any) -> dict[str, Any]:
     """A message as another program may have written it; all that it must have, and nothing more."""
-    institution = world.bridge().institutions.active()[0]
+    institution = world.process().stores.institutions.active()[0]
     now = datetime.now(UTC) - timedelta(minutes=1)
     return {
         "_id": "stored", "queue": request_intake.QUEUE, "status": "enqueued", "orgId": institution.org_id, "env": ENV,
@@ -70,24 +70,24 @@ def test_what_a_stored_message_says_is_repeated_nowhere(
     for ours in ("casebridge", "resources", "command_line"):
         caplog.set_level("DEBUG", logger=ours)  # the driver's own log of its commands is nobody's
     world.populate(institutions=1, courses=1, requests=0, variety=False)
-    bridge = world.bridge()
+    process = world.process()
     for name, fields in FIELDS.items():
         world.database.messages.insert_one({**stored(world, **fields), "_id": name, "orderingKey": name})
 
-    bridge.synchronisation.run_batch()
-    bridge.relay.deliver_left_behind()
-    bridge.relay.send_alerts()
+    process.synchronisation.run_batch()
+    process.relay.deliver_left_behind()
+    process.relay.send_alerts()
 
     open_still = [message["_id"] for message in world.database.messages.find({"status": {"$ne": "dead"}})]
     assert (open_still, world.database.messages.count_documents({})) == ([], len(FIELDS)), (
         "all came to their end, in sight"
     )
     assert world.control.slack_messages()
-    assert leaks(surfaces(world, bridge, monkeypatch, caplog)) == {}
+    assert leaks(surfaces(world, process, monkeypatch, caplog)) == {}
 
 
 def surfaces(
-    world: World, bridge: Bridge, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    world: World, process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> dict[str, str]:
     """Everything that anybody outside the fence can read."""
     for name, value in world.environment().items():
@@ -99,13 +99,13 @@ def surfaces(
         ("where", "c-1", "--json"),
     )  # fmt: skip
     shown = {" ".join(words): runner.invoke(application, words).output for words in commands}
-    resource = resource_with(bridge)
+    resource = resource_with(process)
     for check in (nothing_lost, oldest_pending, dead_letters, deadline_overdue):
         shown[check.check_spec.name if hasattr(check, "check_spec") else str(check)] = str(check(resource))
     return {
         **shown,
-        "standing": str(status_metadata(bridge)),
-        "audit asset": str(counted(bridge, LONG_AGO)),
+        "standing": str(status_metadata(process)),
+        "audit asset": str(counted(process, LONG_AGO)),
         "Slack": as_text(world.control.slack_messages()),
         "LaaS": as_text(world.control.laas_documents()),
         "alerts": as_text(list(world.database.alerts.find())),
@@ -147,24 +147,24 @@ def test_what_a_row_of_fs_says_is_repeated_nowhere(
     population = world.populate(institutions=1, courses=1, requests=1, variety=False)
     for raw in ROWS:
         world.control.add_request(population["institutions"][0]["orgId"], raw=raw, expected="invalid_row")
-    bridge = world.bridge()
+    process = world.process()
 
-    world.synchronise(bridge)
-    bridge.relay.deliver_left_behind()
-    bridge.relay.send_alerts()
+    world.synchronise(process)
+    process.relay.deliver_left_behind()
+    process.relay.send_alerts()
 
-    assert leaks(surfaces(world, bridge, monkeypatch, caplog)) == {}
+    assert leaks(surfaces(world, process, monkeypatch, caplog)) == {}
 
 
 @pytest.mark.parametrize("field", ["institution", "orgId", "submodule", "examSystem"])
 def test_an_alert_that_an_earlier_version_wrote_is_told_without_the_name(field: str, world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0, variety=False)
-    bridge = world.bridge()
-    key = bridge.institutions.active()[0].key
+    process = world.process()
+    key = process.stores.institutions.active()[0].key
     alert = Alert(
         key, key.split("/")[0], request_intake.QUEUE, "find_exam", "a.b", "Cause.", "Next.", "c-1", set_aside=True
     )
-    now = bridge.clock.now()
+    now = process.stores.clock.now()
     world.database.alerts.insert_one(
         {
             "_id": "old", **alert.body(), field: f"{CANARY}/{ENV}" if field == "institution" else CANARY, "openedAt": now,
@@ -172,22 +172,22 @@ def test_an_alert_that_an_earlier_version_wrote_is_told_without_the_name(field: 
         }
     )  # fmt: skip
 
-    assert bridge.relay.send_alerts() == 1
+    assert process.relay.send_alerts() == 1
 
     assert leaks({"Slack": as_text(world.control.slack_messages())}) == {}
 
 
 def test_configured_names_are_told_whether_active_or_not(world: World) -> None:
     world.populate(institutions=2, courses=1, requests=0, variety=False)
-    first, second = (institution.key for institution in world.bridge().institutions.active())
+    first, second = (institution.key for institution in world.process().stores.institutions.active())
     world.database.environments.update_one({"orgId": second.split("/")[0]}, {"$set": {"begrunnelse": False}})
-    bridge = world.bridge()
+    process = world.process()
 
-    assert bridge.names.institution(first) == first
-    assert bridge.names.institution(second) == second
-    assert bridge.names.institution(f"elsewhere.no/{ENV}") == f"unknown/{ENV}"
-    assert bridge.names.submodule(request_intake.QUEUE) == request_intake.QUEUE
-    assert bridge.names.topic(bridge.settings.kafka.explanation_requests_topic) == "begrunnelse-forespoersel"
+    assert process.stores.names.institution(first) == first
+    assert process.stores.names.institution(second) == second
+    assert process.stores.names.institution(f"elsewhere.no/{ENV}") == f"unknown/{ENV}"
+    assert process.stores.names.submodule(request_intake.QUEUE) == request_intake.QUEUE
+    assert process.stores.names.topic(process.settings.kafka.explanation_requests_topic) == "begrunnelse-forespoersel"
 
 
 @pytest.mark.parametrize(

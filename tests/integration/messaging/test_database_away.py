@@ -15,6 +15,7 @@ from casebridge.settings import MongoDBSettings
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.kafka_broker import Broker, Topic, kafka_settings
 from tests.support.kafka_requests import request_values
 from tests.support.processes import Processes
@@ -65,8 +66,8 @@ def test_a_listener_outlives_its_database(
 ) -> None:
     world.configure(queue={"workers": 4})
     world.populate(institutions=3, courses=3, requests=REQUESTS)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     listener = processes.listener()
     world.control.wait("dispatched", REQUESTS // 4)
 
@@ -77,7 +78,7 @@ def test_a_listener_outlives_its_database(
     back(own_server)
 
     def everything_is_registered() -> bool:
-        bridge.synchronisation.poll_answers(bridge.institutions.active())
+        poll_answers(process, process.stores.institutions.active())
         return world.control.summary()["outstanding"] == 0 and world.database.messages.count_documents({}) == 0
 
     wait_until(everything_is_registered, "everything is registered", seconds=40.0, every=0.2)
@@ -92,8 +93,8 @@ def test_a_listener_starts_before_its_database(own_server: EmbeddedMongoDB, worl
     wait_until(lambda: "claiming again soon" in listener.log.read_text(), "the outage is felt")
 
     own_server.restart()
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
 
     world.control.wait("dispatched", 2)
     assert listener.stop() == 0
@@ -113,7 +114,7 @@ def test_a_consumer_commits_nothing_while_its_database_is_away(
     kafka = world.settings.kafka
     topic = Topic(broker.address, kafka.explanation_requests_topic)
     consumer = processes.consumer()
-    values = request_values(world, world.bridge())
+    values = request_values(world, world.process())
     topic.send(*values[:2])
     wait_until(lambda: topic.committed(kafka.group) == {0: 2}, "the first are committed")
 

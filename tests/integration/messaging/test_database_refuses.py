@@ -17,6 +17,7 @@ from casebridge.settings import MongoDBSettings
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import read_requests
 from tests.support.indexes import ensure_all_indexes
 from tests.support.waiting import wait_until
 from tests.support.world import World
@@ -92,10 +93,10 @@ def test_a_listener_outlives_refused_writes_and_no_attempt_is_lost(
     """For several leases; what was written under it and rolled back is not missed, because nobody took it for written."""
     world.configure(queue={"lease_seconds": LEASE_SECONDS, "workers": 4, "retry_base_seconds": 0.5})
     world.populate(institutions=2, courses=2, requests=REQUESTS, variety=False)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     stop = threading.Event()
-    listener = bridge.listener()
+    listener = process.listener()
     thread = threading.Thread(target=listener.run, args=(stop,))
     with failing([command], **fault):
         thread.start()
@@ -106,5 +107,5 @@ def test_a_listener_outlives_refused_writes_and_no_attempt_is_lost(
     thread.join()
 
     assert {row["attempts"] for row in world.database.processed_messages.find()} == {1}
-    world.carry(bridge)
+    world.carry(process)
     check_everything(world, REQUESTS)

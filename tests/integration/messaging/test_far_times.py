@@ -12,13 +12,15 @@ import pytest
 
 from casebridge.alerts.alert import Alert
 from casebridge.database import Document
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from sensors.backlog import look_at_backlog
 from tests.integration.exams.test_between_two_looks import ALL, read
 from tests.integration.exams.test_malformed_rows import changed
 from tests.integration.messaging.test_foreign_messages import message
 from tests.support.absent import ABSENT
 from tests.support.added_cases import add, case_of, ours
+from tests.support.explanation_rounds import read_requests
 from tests.support.malformed_world import settled
 from tests.support.world import World
 
@@ -51,9 +53,9 @@ TWO_AT_ONCE: Final = list(zip_longest(FIELDS[:HALF], FIELDS[HALF:], fillvalue=FI
 
 
 @pytest.fixture
-def bridge(world: World) -> Bridge:
+def process(world: World) -> Process:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    return world.bridge()
+    return world.process()
 
 
 def set_all(world: World, collection: str, field: str, value: object) -> None:
@@ -70,39 +72,39 @@ def is_answered_or_told(world: World) -> bool:
 
 @pytest.mark.parametrize("times", TWO_AT_ONCE, ids=str)
 def test_whichever_time_is_far_ahead_the_requests_are_answered_or_told_of(
-    times: tuple[tuple[str, str], ...], world: World, bridge: Bridge
+    times: tuple[tuple[str, str], ...], world: World, process: Process
 ) -> None:
     """One request is asked already, another one in the queue, and the last comes afterwards, to another process."""
     world.control.assessors(paused=True)
-    world.send(bridge)
+    world.send(process)
     add(world)
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    bridge.register_listener(bridge.listener())
+    read_requests(process, process.stores.institutions.active())
+    process.register_listener(process.listener())
     for collection, field in times:
         set_all(world, collection, field, YEAR_9999)
     add(world)
-    bridge = world.bridge()
+    process = world.process()
 
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
-    world.carry_until(bridge, lambda: is_answered_or_told(world) and settled(world), "each is answered or told of")
-    bridge.relay.deliver_left_behind()
-    bridge.relay.send_alerts()
+    world.carry_until(process, lambda: is_answered_or_told(world) and settled(world), "each is answered or told of")
+    process.relay.deliver_left_behind()
+    process.relay.send_alerts()
 
-    assert bridge.alerts.pending() == 0
-    assert bridge.completeness.account().lost == 0
+    assert process.stores.alerts.pending() == 0
+    assert process.operators.completeness.account().lost == 0
 
 
-def test_every_time_that_is_stored_is_among_these(world: World, bridge: Bridge) -> None:
+def test_every_time_that_is_stored_is_among_these(world: World, process: Process) -> None:
     world.control.faults({"system": "laas", "kind": "status", "status": 503})
     first, second = add(world), add(world)
-    world.carry(bridge)
+    world.carry(process)
     world.control.withdraw(first["caseId"], how="reopened")
     world.control.withdraw(second["caseId"], how="removed")
     world.database.cases.update_one({"state": "registered"}, {"$set": {"deadline": datetime(2026, 1, 8, tzinfo=UTC)}})
-    read(bridge, reach_back=ALL)
+    read(process, reach_back=ALL)
     add(world)
-    read(bridge)
-    bridge.register_listener(bridge.listener())
+    read(process)
+    process.register_listener(process.listener())
     for collection, fields in TIMES.items():
         documents: list[Document] = list(getattr(world.database, collection).find())
         assert documents, collection
@@ -111,13 +113,13 @@ def test_every_time_that_is_stored_is_among_these(world: World, bridge: Bridge) 
 
 
 @pytest.mark.parametrize("processed", [False, True], ids=["of a dead message", "of a processed message"])
-def test_what_is_owed_far_ahead_is_delivered(processed: bool, world: World, bridge: Bridge) -> None:
-    collection = bridge.database.processed_messages if processed else bridge.database.messages
+def test_what_is_owed_far_ahead_is_delivered(processed: bool, world: World, process: Process) -> None:
+    collection = process.stores.database.processed_messages if processed else process.stores.database.messages
     status = "processed" if processed else "dead"
-    owing = changed(message(bridge, "owing", status=status, effects=[EFFECT], effectsDueAt=YEAR_2100), "dueAt", ABSENT)
+    owing = changed(message(process, "owing", status=status, effects=[EFFECT], effectsDueAt=YEAR_2100), "dueAt", ABSENT)
     collection.insert_one(owing)
 
-    assert bridge.relay.deliver_left_behind() == 1
+    assert process.relay.deliver_left_behind() == 1
 
     found = collection.find_one({"_id": "owing"}) or {}
     assert found["effects"] == []
@@ -125,105 +127,105 @@ def test_what_is_owed_far_ahead_is_delivered(processed: bool, world: World, brid
     assert world.database.alerts.count_documents({"code": ALERT.code}) == 1
 
 
-def test_an_alert_that_is_due_far_ahead_is_told(world: World, bridge: Bridge) -> None:
-    bridge.alerts.enqueue(ALERT)
+def test_an_alert_that_is_due_far_ahead_is_told(world: World, process: Process) -> None:
+    process.stores.alerts.enqueue(ALERT)
     world.database.alerts.update_many({}, {"$set": {"dueAt": YEAR_2100}})
-    assert bridge.relay.send_alerts() == 1
-    assert bridge.alerts.pending() == 0
+    assert process.relay.send_alerts() == 1
+    assert process.stores.alerts.pending() == 0
 
 
 @pytest.mark.parametrize("far", [YEAR_2100, timedelta(hours=1)], ids=["2100", "an hour"])
-def test_a_listener_that_was_heard_of_in_the_future_is_not_believed(far: Any, world: World, bridge: Bridge) -> None:
-    bridge.register_listener(bridge.listener())
-    assert bridge.status.listeners_alive() == 1
-    seen_at = bridge.clock.now() + far if isinstance(far, timedelta) else far
+def test_a_listener_that_was_heard_of_in_the_future_is_not_believed(far: Any, world: World, process: Process) -> None:
+    process.register_listener(process.listener())
+    assert process.operators.status.listeners_alive() == 1
+    seen_at = process.stores.clock.now() + far if isinstance(far, timedelta) else far
     world.database.listeners.update_many({}, {"$set": {"seenAt": seen_at}})
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    read_requests(process, process.stores.institutions.active())
 
-    assert bridge.status.listeners_alive() == bridge.status.read().listeners == 0
-    assert look_at_backlog(bridge).batch_needed
+    assert process.operators.status.listeners_alive() == process.operators.status.read().listeners == 0
+    assert look_at_backlog(process).batch_needed
 
 
 @pytest.mark.parametrize("seconds", [-5, 0, 30])
-def test_the_clocks_of_two_processes_may_differ_a_little(seconds: int, world: World, bridge: Bridge) -> None:
-    bridge.register_listener(bridge.listener())
-    seen_at = bridge.clock.now() + timedelta(seconds=seconds)
+def test_the_clocks_of_two_processes_may_differ_a_little(seconds: int, world: World, process: Process) -> None:
+    process.register_listener(process.listener())
+    seen_at = process.stores.clock.now() + timedelta(seconds=seconds)
     world.database.listeners.update_many({}, {"$set": {"seenAt": seen_at}})
-    assert bridge.status.listeners_alive() == 1
+    assert process.operators.status.listeners_alive() == 1
 
 
 @pytest.mark.parametrize("field", ["answerSeenAt", "answerGivenAt"])
 def test_an_answer_that_was_seen_far_ahead_is_not_newer_than_every_other(
-    field: str, world: World, bridge: Bridge
+    field: str, world: World, process: Process
 ) -> None:
-    world.carry(bridge)
+    world.carry(process)
     case = world.control.cases()[0]
     known = changed(ours(world, case), "answerSeenAt", ABSENT)
     world.database.cases.replace_one({"_id": known["_id"]}, {**known, field: YEAR_2100})
     world.control.change_answer(case["explanationRequestId"], "Ny begrunnelse.")
 
-    world.synchronise(bridge, also_answered=True)
+    world.synchronise(process, also_answered=True)
 
     assert case_of(world, case)["registrations"] == 2
     found = ours(world, case)
     assert found["registeredHash"] != known["registeredHash"]
-    assert found["answerSeenAt"] <= bridge.clock.now()
+    assert found["answerSeenAt"] <= process.stores.clock.now()
 
 
 @pytest.mark.parametrize("registered_at", [ABSENT, None, "yesterday", YEAR_9999], ids=str)
 def test_a_case_that_does_not_say_when_it_was_registered_is_compared_and_watched(
-    registered_at: object, world: World, bridge: Bridge
+    registered_at: object, world: World, process: Process
 ) -> None:
-    world.carry(bridge)
-    (institution,) = bridge.institutions.active()
-    now = bridge.clock.now()
-    assert bridge.cases.exams_to_compare(institution, now) == set()
-    assert bridge.cases.awaiting_answer(institution.key, now) == []
+    world.carry(process)
+    (institution,) = process.stores.institutions.active()
+    now = process.stores.clock.now()
+    assert process.capability(Explanations).cases.exams_to_compare(institution, now) == set()
+    assert process.capability(Explanations).cases.awaiting_answer(institution.key, now) == []
     case = world.control.cases()[0]
     known = ours(world, case)
     world.database.cases.replace_one({"_id": known["_id"]}, changed(known, "registeredAt", registered_at))
 
-    assert bridge.cases.exams_to_compare(institution, now) == {known["vurdId"]}
-    (watched,) = bridge.cases.awaiting_answer(institution.key, now)
+    assert process.capability(Explanations).cases.exams_to_compare(institution, now) == {known["vurdId"]}
+    (watched,) = process.capability(Explanations).cases.awaiting_answer(institution.key, now)
     assert watched["_id"] == known["_id"]
 
     world.control.change_answer(case["explanationRequestId"], "Ny begrunnelse.")
-    world.synchronise(bridge, also_answered=True)
+    world.synchronise(process, also_answered=True)
     assert case_of(world, case)["registrations"] == 2
-    assert ours(world, case)["registeredAt"] <= bridge.clock.now(), "a registration says it anew"
+    assert ours(world, case)["registeredAt"] <= process.stores.clock.now(), "a registration says it anew"
 
 
 @pytest.mark.parametrize("registered_at", [None, "yesterday", YEAR_9999], ids=str)
 def test_once_it_is_corrected_a_reopened_case_is_registered_anew(
-    registered_at: object, world: World, bridge: Bridge
+    registered_at: object, world: World, process: Process
 ) -> None:
-    world.carry(bridge)
+    world.carry(process)
     case = world.control.cases()[0]
     known = ours(world, case)
     world.database.cases.update_one({"_id": known["_id"]}, {"$set": {"registeredAt": registered_at}})
     world.control.withdraw(case["caseId"], how="reopened")
-    read(bridge, reach_back=ALL)
-    world.carry(bridge)
+    read(process, reach_back=ALL)
+    world.carry(process)
     assert case_of(world, case)["state"] != "registered"
     (alert,) = world.database.alerts.find({"code": "casebridge.case_unreadable"})
     assert alert["correlationIds"] == [known["correlationId"]]
 
     world.database.cases.replace_one({"_id": known["_id"]}, known)
-    read(bridge, reach_back=ALL)
-    world.carry(bridge)
+    read(process, reach_back=ALL)
+    world.carry(process)
 
     assert case_of(world, case)["state"] == "registered"
 
 
-def test_that_people_were_told_of_a_deadline_far_ahead_is_not_believed(world: World, bridge: Bridge) -> None:
+def test_that_people_were_told_of_a_deadline_far_ahead_is_not_believed(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
-    world.send(bridge)
+    world.send(process)
     passed = {"deadline": datetime(2026, 1, 8, tzinfo=UTC), "deadlineToldAt": YEAR_2100}
     world.database.cases.update_many({}, {"$set": passed})
 
     for _ in range(2):
-        read(bridge)
+        read(process)
 
     (alert,) = world.database.alerts.find({"code": "case.deadline_passed"})
     assert len(alert["correlationIds"]) == 2
-    assert all(case["deadlineToldAt"] <= bridge.clock.now() for case in world.database.cases.find())
+    assert all(case["deadlineToldAt"] <= process.stores.clock.now() for case in world.database.cases.find())

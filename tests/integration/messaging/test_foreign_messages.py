@@ -13,8 +13,10 @@ from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from command_line.main import application
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.contract.queue.test_queue_malformed_documents import LONG_PAST
+from tests.support.explanation_rounds import read_requests
 from tests.support.malformed_world import PLAIN, carry
 from tests.support.world import World
 
@@ -25,13 +27,13 @@ KEYS: Final[tuple[Any, ...]] = (
 
 
 @pytest.fixture
-def bridge(world: World) -> Bridge:
+def process(world: World) -> Process:
     world.populate(**PLAIN)
-    return world.bridge()
+    return world.process()
 
 
-def message(bridge: Bridge, key: Any, **more: Any) -> dict[str, Any]:
-    institution = bridge.institutions.active()[0]
+def message(process: Process, key: Any, **more: Any) -> dict[str, Any]:
+    institution = process.stores.institutions.active()[0]
     return {
         "_id": key, "queue": request_intake.QUEUE, "status": "enqueued", "orgId": institution.org_id,
         "env": institution.env, "examSystem": institution.exam_system, "institution": institution.key,
@@ -41,35 +43,35 @@ def message(bridge: Bridge, key: Any, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("queue", [request_intake.QUEUE, answer_poller.QUEUE])
-def test_no_payload_marks_or_moves_anothers_case(queue: str, bridge: Bridge, world: World) -> None:
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    opened = list(bridge.database.cases.find().sort("_id", 1))
+def test_no_payload_marks_or_moves_anothers_case(queue: str, process: Process, world: World) -> None:
+    read_requests(process, process.stores.institutions.active())
+    opened = list(process.stores.database.cases.find().sort("_id", 1))
     assert len(opened) == PLAIN["requests"]
-    bridge.database.messages.delete_many({})
+    process.stores.database.messages.delete_many({})
     payload = {"flowId": 1, "explanationRequestId": 1, "vurdId": "x", "request": {}}
-    bridge.database.messages.insert_many(
+    process.stores.database.messages.insert_many(
         [
             message(
-                bridge, f"odd {number}", queue=queue, orderingKey=f"odd {number}", payload={**payload, "caseId": key}
+                process, f"odd {number}", queue=queue, orderingKey=f"odd {number}", payload={**payload, "caseId": key}
             )
             for number, key in enumerate(KEYS)
         ]
     )
-    carry(world, bridge)
+    carry(world, process)
 
-    assert list(bridge.database.cases.find().sort("_id", 1)) == opened
-    assert bridge.database.messages.count_documents({"status": "dead"}) == len(KEYS)
+    assert list(process.stores.database.cases.find().sort("_id", 1)) == opened
+    assert process.stores.database.messages.count_documents({"status": "dead"}) == len(KEYS)
 
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
-def test_a_case_is_found_by_a_text_alone(key: Any, bridge: Bridge) -> None:
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    opened = list(bridge.database.cases.find().sort("_id", 1))
-    bridge.cases.set_aside(key, "a.code")
-    bridge.cases.withdraw([key])
-    assert bridge.cases.get(key) is None
-    assert bridge.cases.by_ids([key]) == []
-    assert list(bridge.database.cases.find().sort("_id", 1)) == opened
+def test_a_case_is_found_by_a_text_alone(key: Any, process: Process) -> None:
+    read_requests(process, process.stores.institutions.active())
+    opened = list(process.stores.database.cases.find().sort("_id", 1))
+    process.capability(Explanations).cases.set_aside(key, "a.code")
+    process.capability(Explanations).cases.withdraw([key])
+    assert process.capability(Explanations).cases.get(key) is None
+    assert process.capability(Explanations).cases.by_ids([key]) == []
+    assert list(process.stores.database.cases.find().sort("_id", 1)) == opened
 
 
 @pytest.mark.parametrize(
@@ -77,56 +79,56 @@ def test_a_case_is_found_by_a_text_alone(key: Any, bridge: Bridge) -> None:
     [{"a": 1}, {"a": {"b": [1]}}, 5, bson.ObjectId("6b0a66580b47904605880aeb"), bson.Binary(b"x"), "x" * 5000],
     ids=str,
 )
-def test_letters_of_any_key_are_replayed_and_discarded_with_their_neighbours(key: Any, bridge: Bridge) -> None:
+def test_letters_of_any_key_are_replayed_and_discarded_with_their_neighbours(key: Any, process: Process) -> None:
     def insert() -> None:
-        bridge.database.messages.delete_many({})
-        bridge.database.messages.insert_many(
+        process.stores.database.messages.delete_many({})
+        process.stores.database.messages.insert_many(
             [
-                message(bridge, each, status="dead", orderingKey=f"case {number}")
+                message(process, each, status="dead", orderingKey=f"case {number}")
                 for number, each in enumerate(("first", key, "last"))
             ]
         )
 
     insert()
-    assert bridge.dead_letters.replay(DeadLetterFilter(), FOR_REAL).changed == 3
+    assert process.operators.dead_letters.replay(DeadLetterFilter(), FOR_REAL).changed == 3
     insert()
-    assert bridge.dead_letters.discard(DeadLetterFilter(), FOR_REAL).changed == 3
-    assert bridge.dead_letters.replay(DeadLetterFilter(MessageStatus.DISCARDED), FOR_REAL).changed == 3
+    assert process.operators.dead_letters.discard(DeadLetterFilter(), FOR_REAL).changed == 3
+    assert process.operators.dead_letters.replay(DeadLetterFilter(MessageStatus.DISCARDED), FOR_REAL).changed == 3
 
 
-def test_a_letter_with_a_large_text_in_a_step_is_shown(bridge: Bridge) -> None:
+def test_a_letter_with_a_large_text_in_a_step_is_shown(process: Process) -> None:
     """An answer of 2 MB that FS did not take: its text stays in the message until it is registered."""
     step = {"at": LONG_PAST, "milliseconds": 7, "result": {"text": "x" * 2_050_000}}
-    bridge.database.messages.insert_many(
-        [message(bridge, f"m{number}", status="dead", steps={"fetch_answer": step}) for number in range(2)]
+    process.stores.database.messages.insert_many(
+        [message(process, f"m{number}", status="dead", steps={"fetch_answer": step}) for number in range(2)]
     )
-    found = bridge.dead_letters.show("c-1")
+    found = process.operators.dead_letters.show("c-1")
     assert (len(found.stories), found.left_out, found.note) == (2, 0, None)
     assert [[step.name for step in story.steps_done] for story in found.stories] == [["fetch_answer"]] * 2
     assert "xxx" not in str(found)
 
 
 def test_a_letter_that_is_too_large_to_be_shown_is_told_of(
-    bridge: Bridge, world: World, monkeypatch: pytest.MonkeyPatch
+    process: Process, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bridge.database.messages.insert_many(
+    process.stores.database.messages.insert_many(
         [
-            message(bridge, "large", status="dead", errors=[{"at": LONG_PAST, "cause": "x" * 2_050_000}]),
-            message(bridge, "small", status="dead", enqueuedAt=LONG_PAST),
+            message(process, "large", status="dead", errors=[{"at": LONG_PAST, "cause": "x" * 2_050_000}]),
+            message(process, "small", status="dead", enqueuedAt=LONG_PAST),
         ]
     )
-    found = bridge.dead_letters.show("c-1")
+    found = process.operators.dead_letters.show("c-1")
     assert (len(found.stories), found.left_out) == (1, 1)
     for name, value in world.environment().items():
         monkeypatch.setenv(name, value)
-    bridge.database.messages.delete_one({"_id": "small"})
+    process.stores.database.messages.delete_one({"_id": "small"})
     told = CliRunner().invoke(application, ["dead", "show", "c-1"])
     assert told.exit_code == 0, told.output
     assert "1 more of this case" in " ".join(told.output.split())
 
 
-def test_a_row_that_is_too_large_mutes_nothing_and_hides_no_other(bridge: Bridge) -> None:
-    rows = bridge.database.slack_blacklists
+def test_a_row_that_is_too_large_mutes_nothing_and_hides_no_other(process: Process) -> None:
+    rows = process.stores.database.slack_blacklists
     rows.insert_many(
         [
             {"_id": "a", "pattern": "a.code", "reason": "x" * 3_000_000},
@@ -134,12 +136,12 @@ def test_a_row_that_is_too_large_mutes_nothing_and_hides_no_other(bridge: Bridge
             {"_id": "c", "pattern": "c.code"},
         ]
     )
-    blacklist = Blacklist(bridge.database)
+    blacklist = Blacklist(process.stores.database)
     assert [row["_id"] for row in blacklist.rows()] == ["a", "c"], "nobody needs its reason"
-    assert list(bridge.status.read().unusable_mutes) == ["b"]
+    assert list(process.operators.status.read().unusable_mutes) == ["b"]
 
     rows.insert_many([{"pattern": "d.code"} for _ in range(MOST_ROWS)])
-    assert set(bridge.status.read().unusable_mutes) == {"b", AFTER_THE_LAST}
+    assert set(process.operators.status.read().unusable_mutes) == {"b", AFTER_THE_LAST}
 
 
 FOREIGN: Final = (
@@ -163,27 +165,27 @@ TOKENS: Final = (
 
 @pytest.mark.parametrize("told", FOREIGN)
 def test_a_correlation_id_that_may_be_anything_is_told_nowhere(
-    told: str, bridge: Bridge, world: World, caplog: pytest.LogCaptureFixture
+    told: str, process: Process, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert told_id(told) == "unknown"
-    bridge.database.messages.insert_many(
+    process.stores.database.messages.insert_many(
         [
-            message(bridge, "by a claim", correlationId=told),
-            message(bridge, "set aside", correlationId=told, status="weird", orderingKey="y"),
+            message(process, "by a claim", correlationId=told),
+            message(process, "set aside", correlationId=told, status="weird", orderingKey="y"),
         ]
     )
-    carry(world, bridge)
-    bridge.relay.send_alerts()
+    carry(world, process)
+    process.relay.send_alerts()
 
     said = [
-        str(bridge.status.read().plain()),
-        str(bridge.dead_letters.find(DeadLetterFilter(), 50).plain()),
-        str(bridge.dead_letters.replay(DeadLetterFilter(), Order()).plain()),
+        str(process.operators.status.read().plain()),
+        str(process.operators.dead_letters.find(DeadLetterFilter(), 50).plain()),
+        str(process.operators.dead_letters.replay(DeadLetterFilter(), Order()).plain()),
         caplog.text,
         str(world.control.summary()),
     ]
     assert all(told not in each for each in said if told), said
-    assert sum(bridge.dead_letters.find(DeadLetterFilter(), 50).by_code.values()) == 2
+    assert sum(process.operators.dead_letters.find(DeadLetterFilter(), 50).by_code.values()) == 2
 
 
 @pytest.mark.parametrize("told", TOKENS, ids=("short", "Camel", "another GUID", "ours"))
@@ -191,13 +193,13 @@ def test_a_token_is_told_as_it_is(told: str) -> None:
     assert told_id(told) == told
 
 
-def test_a_message_that_takes_no_failure_is_dead_and_told_of(bridge: Bridge, world: World) -> None:
+def test_a_message_that_takes_no_failure_is_dead_and_told_of(process: Process, world: World) -> None:
     """As large as a document may be, and otherwise right: what it failed with has no room in it."""
-    document = message(bridge, "full", payload={"caseId": "none", "request": {}})
+    document = message(process, "full", payload={"caseId": "none", "request": {}})
     room = 16 * 1024 * 1024 - 350 - len(bson.encode({**document, "filler": ""}))
-    bridge.database.messages.insert_one({**document, "filler": "x" * room})
-    carry(world, bridge)
-    found = bridge.database.messages.find_one({"_id": "full"}, {"status": 1})
+    process.stores.database.messages.insert_one({**document, "filler": "x" * room})
+    carry(world, process)
+    found = process.stores.database.messages.find_one({"_id": "full"}, {"status": 1})
     assert found is not None
     assert found["status"] == "dead"
-    assert "casebridge.message_unwritable" in {alert["code"] for alert in bridge.database.alerts.find()}
+    assert "casebridge.message_unwritable" in {alert["code"] for alert in process.stores.database.alerts.find()}

@@ -11,7 +11,8 @@ from pymongo.errors import OperationFailure
 
 from casebridge.database import Database
 from casebridge.settings import MongoDBSettings
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.support.world import World
 
 GROWING = ("meldingQProcessed", "kafkaMessages", "auditLog", "begrunnelser")
@@ -67,7 +68,7 @@ class Recorder(pymongo.monitoring.CommandListener):
                 self.queries[query.shape] = query
 
     def seen(self) -> list[Query]:
-        """Until now: the threads of a bridge may go on asking."""
+        """Until now: the threads of a process may go on asking."""
         return list(self.queries.values())
 
     def forget(self) -> None:
@@ -96,7 +97,7 @@ pymongo.monitoring.register(recorder)
 
 @pytest.fixture
 def queries(mongodb_settings: MongoDBSettings, world: World) -> Iterator[Recorder]:
-    """What is sent to this test's database, by shape, from here on; a bridge must be built after this."""
+    """What is sent to this test's database, by shape, from here on; a process must be built after this."""
     recorder.forget()
     recorder.database = mongodb_settings.oai_database
     yield recorder
@@ -145,15 +146,15 @@ def _stages(plan: Any) -> Iterator[str]:
             yield from _stages(part)
 
 
-def carry_all_kinds(world: World) -> Bridge:
+def carry_all_kinds(world: World) -> Process:
     """Cases that are registered, set aside, replayed, changed in FS, and told of: the whole way of a message."""
     population = world.populate(institutions=2, courses=2, requests=6, variety=False)
     world.control.add_request(population["institutions"][0]["orgId"], oddity="no_candidate")
-    bridge = world.bridge()
-    world.carry(bridge)
-    bridge.relay.send_alerts()
-    bridge.register_listener(bridge.listener())
-    return bridge
+    process = world.process()
+    world.carry(process)
+    process.relay.send_alerts()
+    process.register_listener(process.listener())
+    return process
 
 
 def test_the_way_of_a_message_is_bounded_by_indexes(world: World, queries: Recorder) -> None:
@@ -193,11 +194,11 @@ def test_the_server_is_asked_and_its_word_counts(world: World, uses_server: Call
 
 
 def test_looking_how_things_stand_reads_nothing_that_only_grows(world: World, queries: Recorder) -> None:
-    bridge = carry_all_kinds(world)
+    process = carry_all_kinds(world)
     queries.forget()
 
-    bridge.status.read()
-    bridge.status.pending()
+    process.operators.status.read()
+    process.operators.status.pending()
 
     grown = {query.shape: query for query in queries.seen() if query.collection in GROWING}
     undelivered = next((query for shape, query in grown.items() if "undeliveredAt" in shape), None)
@@ -212,7 +213,7 @@ def test_open_cases_of_inactive_institutions_are_found_by_an_index(world: World,
     world.database.orgs.update_many({}, {"$set": {"aktiv": False}})
     queries.forget()
 
-    world.bridge().reader.read_new([])
+    world.process().capability(Explanations).reader.read_new([])
 
     growing = [query for query in queries.seen() if query.collection in GROWING]
     assert any(query.collection == "begrunnelser" for query in growing)
@@ -221,23 +222,25 @@ def test_open_cases_of_inactive_institutions_are_found_by_an_index(world: World,
 
 
 def test_a_look_at_one_case_is_bounded(world: World, queries: Recorder) -> None:
-    bridge = carry_all_kinds(world)
+    process = carry_all_kinds(world)
     case = world.database.cases.find_one()
     assert case is not None
     queries.forget()
 
-    assert bridge.histories.by_correlation_id(case["correlationId"])
-    assert bridge.histories.of(bridge.cases.by_exam_and_candidate(case["vurdId"], case["kandidatnr"]))
+    assert process.operators.histories.by_correlation_id(case["correlationId"])
+    assert process.operators.histories.of(
+        process.capability(Explanations).cases.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
+    )
 
     assert queries.seen()
     assert [query.shape for query in queries.seen() if not bounded(query, world.database)] == []
 
 
 def test_pruning_is_bounded(world: World, queries: Recorder) -> None:
-    bridge = carry_all_kinds(world)
+    process = carry_all_kinds(world)
     queries.forget()
 
-    bridge.retention.prune(dry_run=False, asked_by="a test")
+    process.operators.retention.prune(dry_run=False, asked_by="a test")
 
     assert {query.collection for query in queries.seen()} >= {
         "meldingQProcessed",

@@ -16,6 +16,7 @@ from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import NewMessage
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import read_requests
 from tests.support.waiting import wait_until
 from tests.support.world import World
 
@@ -180,9 +181,9 @@ def test_a_slow_institution_leaves_workers_for_the_others(world: World) -> None:
     population = world.populate(institutions=2, courses=4, requests=40, variety=False)
     slow, quick = (institution["orgId"] for institution in population["institutions"])
     world.control.faults({"system": "wiseflow", "orgId": slow, "kind": "latency", "seconds": 0.5})
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    batch = threading.Thread(target=bridge.synchronisation.run_batch)
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
+    batch = threading.Thread(target=process.synchronisation.run_batch)
     batch.start()
 
     def sent(org: str) -> int:
@@ -196,5 +197,5 @@ def test_a_slow_institution_leaves_workers_for_the_others(world: World) -> None:
     finally:
         world.control.clear_faults()
         batch.join()
-    world.carry(bridge)
+    world.carry(process)
     check_everything(world, 40)

@@ -16,7 +16,7 @@ from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from command_line.main import application
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.given_bridge import resource_with
 from tests.support.world import World
 
@@ -41,23 +41,23 @@ MESSAGES: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def bridge(world: World) -> Bridge:
+def process(world: World) -> Process:
     world.populate(institutions=1, courses=1, requests=0, variety=False)
-    return world.bridge()
+    return world.process()
 
 
-def read_everything(bridge: Bridge) -> None:
-    bridge.status.read().plain()
-    status_metadata(bridge)
+def read_everything(process: Process) -> None:
+    process.operators.status.read().plain()
+    status_metadata(process)
     for one in (MessageStatus.DEAD, MessageStatus.FAILED, MessageStatus.DISCARDED):
         for wanted in (DeadLetterFilter(one), DeadLetterFilter(one, code="unknown"), DeadLetterFilter(one, since=AT)):
-            bridge.dead_letters.find(wanted, 50).plain()
-            bridge.dead_letters.replay(wanted, Order())
+            process.operators.dead_letters.find(wanted, 50).plain()
+            process.operators.dead_letters.replay(wanted, Order())
     for case in ("c-1", "unknown"):
-        [story.plain() for story in bridge.dead_letters.show(case).stories]
-        bridge.histories.by_correlation_id(case)
-    bridge.completeness.account()
-    bridge.audit.counts_since(AT)
+        [story.plain() for story in process.operators.dead_letters.show(case).stories]
+        process.operators.histories.by_correlation_id(case)
+    process.operators.completeness.account()
+    process.stores.audit.counts_since(AT)
 
 
 def with_case(document: dict[str, Any], number: int) -> dict[str, Any]:
@@ -65,22 +65,24 @@ def with_case(document: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("document", MESSAGES, ids=str)
-def test_a_message_that_is_poor_or_malformed_ends_no_read(document: dict[str, Any], bridge: Bridge) -> None:
-    bridge.database.messages.insert_one(with_case(document, 1))
+def test_a_message_that_is_poor_or_malformed_ends_no_read(document: dict[str, Any], process: Process) -> None:
+    process.stores.database.messages.insert_one(with_case(document, 1))
 
-    read_everything(bridge)
+    read_everything(process)
 
 
-def test_all_of_them_are_found_replayed_and_discarded(bridge: Bridge) -> None:
-    bridge.database.messages.insert_many([with_case(document, number) for number, document in enumerate(MESSAGES)])
+def test_all_of_them_are_found_replayed_and_discarded(process: Process) -> None:
+    process.stores.database.messages.insert_many(
+        [with_case(document, number) for number, document in enumerate(MESSAGES)]
+    )
     dead = [document for document in MESSAGES if document["status"] == "dead"]
     order = Order(dry_run=False, reason="odd", asked_by="test")
 
-    found = bridge.dead_letters.find(DeadLetterFilter(), 50)
+    found = process.operators.dead_letters.find(DeadLetterFilter(), 50)
     assert found.found == len(found.letters) == len(dead)
-    assert bridge.dead_letters.discard(DeadLetterFilter(), order).chosen == len(dead)
-    assert bridge.dead_letters.replay(DeadLetterFilter(MessageStatus.FAILED), order).chosen == 2
-    read_everything(bridge)
+    assert process.operators.dead_letters.discard(DeadLetterFilter(), order).chosen == len(dead)
+    assert process.operators.dead_letters.replay(DeadLetterFilter(MessageStatus.FAILED), order).chosen == 2
+    read_everything(process)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +96,11 @@ def test_all_of_them_are_found_replayed_and_discarded(bridge: Bridge) -> None:
     ],
     ids=str,
 )
-def test_a_case_that_is_poor_or_malformed_ends_no_status(case: dict[str, Any], bridge: Bridge) -> None:
-    bridge.database.cases.insert_one({"_id": "poor", **case})
+def test_a_case_that_is_poor_or_malformed_ends_no_status(case: dict[str, Any], process: Process) -> None:
+    process.stores.database.cases.insert_one({"_id": "poor", **case})
 
-    bridge.status.read().plain()
-    bridge.completeness.account()
+    process.operators.status.read().plain()
+    process.operators.completeness.account()
 
 
 VALUES = (
@@ -136,15 +138,17 @@ FIELDS = (
     status=st.sampled_from(["dead", "failed", "discarded", "enqueued"]),
     fields=st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, VALUES)),
 )
-def test_no_message_whatever_it_holds_ends_a_read(bridge: Bridge, status: str, fields: dict[str, Any]) -> None:
-    bridge.database.messages.delete_many({})
-    bridge.database.messages.insert_one({"_id": "odd", "status": status, **fields})
+def test_no_message_whatever_it_holds_ends_a_read(process: Process, status: str, fields: dict[str, Any]) -> None:
+    process.stores.database.messages.delete_many({})
+    process.stores.database.messages.insert_one({"_id": "odd", "status": status, **fields})
 
-    read_everything(bridge)
+    read_everything(process)
 
 
-def test_the_commands_and_the_checks_show_them(bridge: Bridge, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    bridge.database.messages.insert_many([with_case(document, number) for number, document in enumerate(MESSAGES)])
+def test_the_commands_and_the_checks_show_them(process: Process, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    process.stores.database.messages.insert_many(
+        [with_case(document, number) for number, document in enumerate(MESSAGES)]
+    )
     for name, value in world.environment().items():
         monkeypatch.setenv(name, value)
     runner = CliRunner()
@@ -161,6 +165,6 @@ def test_the_commands_and_the_checks_show_them(bridge: Bridge, world: World, mon
         result = runner.invoke(application, words)
         assert result.exit_code in codes, (words, result.output, result.exception)
 
-    resource = resource_with(bridge)
+    resource = resource_with(process)
     for check in (nothing_lost, oldest_pending, dead_letters, deadline_overdue):
         assert isinstance(check(resource), dg.AssetCheckResult)

@@ -17,6 +17,7 @@ from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from tests.support.end_state import check_case_histories, check_everything, check_queue_is_empty, check_registrations
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
 
@@ -38,16 +39,16 @@ def test_without_slack_everything_else_is_done_and_the_alert_is_sent_once_it_is_
     population = world.populate(**PLAIN)
     world.control.add_request(population["institutions"][0]["orgId"], oddity="no_flow")
     world.control.faults({"system": "slack", **fault})
-    bridge = world.bridge()
+    process = world.process()
 
-    world.carry(bridge)
+    world.carry(process)
 
     assert world.control.summary()["registered"] == REQUESTS
     assert world.database.messages.count_documents({"status": {"$ne": MessageStatus.DEAD.value}}) == 0
-    assert bridge.status.read().alerts_owed == 1
+    assert process.operators.status.read().alerts_owed == 1
     world.control.clear_faults()
-    world.carry_until(bridge, lambda: bridge.status.read().alerts_owed == 0, "the alert is sent")
-    world.carry(bridge)
+    world.carry_until(process, lambda: process.operators.status.read().alerts_owed == 0, "the alert is sent")
+    world.carry(process)
     assert len(world.control.slack_messages()) == 1
 
 
@@ -55,16 +56,16 @@ def test_without_slack_everything_else_is_done_and_the_alert_is_sent_once_it_is_
 def test_without_laas_everything_else_is_done_and_its_entries_follow(fault: dict[str, Any], world: World) -> None:
     world.populate(**PLAIN)
     world.control.faults({"system": "laas", **fault})
-    bridge = world.bridge()
+    process = world.process()
 
-    world.carry(bridge)
+    world.carry(process)
 
     check_registrations(world, REQUESTS)
     check_case_histories(world)
-    assert bridge.status.read().pending == 0, "what only owes an index entry waits for nobody"
+    assert process.operators.status.read().pending == 0, "what only owes an index entry waits for nobody"
     assert owing(world) == 2 * REQUESTS
     world.control.clear_faults()
-    world.carry_until(bridge, lambda: owing(world) == 0, "LaaS has every entry")
+    world.carry_until(process, lambda: owing(world) == 0, "LaaS has every entry")
     check_queue_is_empty(world)
     documents = [row["document"] for row in world.control.laas_documents()]
     assert len(documents) == len({document["id"] for document in documents}) == 2 * REQUESTS
@@ -80,15 +81,15 @@ def test_index_entries_are_given_up_at_last_and_alerts_never(world: World) -> No
     world.control.add_request(population["institutions"][0]["orgId"], oddity="no_flow")
     world.control.faults({"system": "laas", "kind": "drop"}, {"system": "slack", "kind": "drop"})
     clock = ShiftedClock(ServerClock(world.database.server_time))
-    bridge = world.bridge(clock)
-    world.carry(bridge)
+    process = world.process(clock)
+    world.carry(process)
 
     clock.pass_time(timedelta(days=world.settings.laas.give_up_days + 1))
-    world.carry(bridge)
+    world.carry(process)
 
     (dead,) = world.database.messages.find()
     assert (dead["status"], dead["effects"]) == ("dead", [])
-    assert bridge.status.read().alerts_owed == 1
+    assert process.operators.status.read().alerts_owed == 1
 
 
 # FS and WISEflow
@@ -100,25 +101,25 @@ def test_after_an_outage_polls_go_on_and_what_was_given_up_is_replayed(
     system: str, fault: dict[str, Any], world: World
 ) -> None:
     world.populate(**PLAIN)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     if system == "fs":
-        bridge.synchronisation.run_batch()
+        process.synchronisation.run_batch()
         world.control.wait("answered", REQUESTS)
-        bridge.synchronisation.poll_answers(bridge.institutions.active())
+        poll_answers(process, process.stores.institutions.active())
     world.control.faults({"system": system, **fault})
 
-    world.carry_until(bridge, lambda: dead(world) == REQUESTS, "each message has had its five attempts")
+    world.carry_until(process, lambda: dead(world) == REQUESTS, "each message has had its five attempts")
     assert world.control.summary()["registered"] == 0
     assert {message["attempts"] for message in world.database.messages.find()} == {5}
     assert len(world.database.alerts.distinct("institution")) == 2
 
     world.control.clear_faults()
-    report = bridge.dead_letters.replay(
+    report = process.operators.dead_letters.replay(
         DeadLetterFilter(), Order(100, dry_run=False, reason="outage", asked_by="a test")
     )
     assert report.changed == REQUESTS
-    world.carry(bridge)
+    world.carry(process)
     check_everything(world, REQUESTS)
 
 
@@ -134,10 +135,10 @@ def test_a_call_whose_answer_is_lost_is_not_done_twice(world: World) -> None:
         {"system": "fs", "method": "POST", **lost},
         {"system": "wiseflow", "method": "POST", "path": "/explanation/request$", **lost},
     )
-    bridge = world.bridge()
+    process = world.process()
 
-    world.carry_until(bridge, lambda: world.control.summary()["outstanding"] == 0, "everything is registered")
-    world.carry(bridge)
+    world.carry_until(process, lambda: world.control.summary()["outstanding"] == 0, "everything is registered")
+    world.carry(process)
 
     summary = world.control.summary()
     assert (summary["dispatched"], summary["repeated_posts"]) == (REQUESTS, 0)
@@ -148,10 +149,10 @@ def test_being_asked_to_wait_costs_no_attempt(world: World) -> None:
     world.populate(**PLAIN)
     slower = {"kind": "status", "status": 429, "retry_after": 0.05, "times": 4}
     world.control.faults({"system": "fs", "method": "POST", **slower}, {"system": "wiseflow", **slower})
-    bridge = world.bridge()
+    process = world.process()
 
-    world.carry_until(bridge, lambda: world.control.summary()["outstanding"] == 0, "everything is registered")
-    world.carry(bridge)
+    world.carry_until(process, lambda: world.control.summary()["outstanding"] == 0, "everything is registered")
+    world.carry(process)
 
     assert {message["attempts"] for message in world.database.processed_messages.find()} == {1}
     assert {entry["code"] for entry in world.audit(success=False)} == {"fs.rate_limited", "wiseflow.rate_limited"}
@@ -160,11 +161,11 @@ def test_being_asked_to_wait_costs_no_attempt(world: World) -> None:
 
 def test_a_token_that_ends_before_its_time_is_renewed_unseen(world: World) -> None:
     world.populate(**PLAIN)
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     world.control.expire_tokens()
 
-    world.carry(bridge)
+    world.carry(process)
 
     check_everything(world, REQUESTS)
     assert not world.audit(success=False)
@@ -175,10 +176,10 @@ def test_an_answer_that_drips_is_given_up_and_asked_for_again(system: str, world
     world.configure(http={"total_seconds": 0.3})
     world.populate(**PLAIN)
     world.control.faults({"system": system, "kind": "slow_body", "seconds": 1.5, "times": 3})
-    bridge = world.bridge()
+    process = world.process()
 
-    world.carry_until(bridge, lambda: world.control.summary()["outstanding"] == 0, "everything is registered")
-    world.carry(bridge)
+    world.carry_until(process, lambda: world.control.summary()["outstanding"] == 0, "everything is registered")
+    world.carry(process)
 
     assert f"{system}.timeout" in {entry["code"] for entry in world.audit(success=False)}
     check_everything(world, REQUESTS)
@@ -208,16 +209,16 @@ class WrongHostClock:
 def claimed_by_another(world: World) -> None:
     """Messages that a worker with the right time holds under a lease."""
     world.populate(**PLAIN)
-    holder = world.bridge(ServerClock(world.database.server_time))
-    holder.synchronisation.read_requests(holder.institutions.active())
-    assert len(holder.queue.claim("the holder", 100)) == REQUESTS
+    holder = world.process(ServerClock(world.database.server_time))
+    read_requests(holder, holder.stores.institutions.active())
+    assert len(holder.stores.queue.claim("the holder", 100)) == REQUESTS
 
 
 def test_a_host_whose_clock_is_an_hour_wrong_steals_no_lease(world: World, wrong_host_clock: None) -> None:
     world.configure(queue={"lease_seconds": 60.0})
     claimed_by_another(world)
 
-    assert world.bridge().synchronisation.run_batch().handled == 0
+    assert world.process().synchronisation.run_batch().handled == 0
     assert {message["fence"] for message in world.database.messages.find()} == {1}
 
 
@@ -225,7 +226,7 @@ def test_it_would_if_leases_were_measured_by_its_own_clock(world: World) -> None
     world.configure(queue={"lease_seconds": 60.0})
     claimed_by_another(world)
 
-    assert world.bridge(WrongHostClock()).synchronisation.run_batch().handled == REQUESTS
+    assert world.process(WrongHostClock()).synchronisation.run_batch().handled == REQUESTS
 
 
 def test_nothing_in_the_engine_asks_the_host_what_time_it_is() -> None:
@@ -242,11 +243,11 @@ def test_nothing_in_the_engine_asks_the_host_what_time_it_is() -> None:
 @pytest.mark.parametrize("shift", [-HOUR, HOUR], ids=["behind", "ahead"])
 def test_a_time_that_differs_from_fs_by_an_hour_skips_no_change(shift: timedelta, world: World) -> None:
     population = world.populate(**PLAIN)
-    bridge = world.bridge(ShiftedClock(ServerClock(world.database.server_time), shift))
-    world.carry(bridge)
+    process = world.process(ShiftedClock(ServerClock(world.database.server_time), shift))
+    world.carry(process)
     check_everything(world, REQUESTS)
 
     world.control.add_request(population["institutions"][0]["orgId"])
-    world.carry(bridge)
+    world.carry(process)
 
     check_everything(world, REQUESTS + 1)

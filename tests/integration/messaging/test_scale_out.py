@@ -13,6 +13,7 @@ from local_servers.child_process import Child, Children
 from local_servers.dagster import DagsterServers
 from local_servers.redis import Redis, RedisNotFoundError
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.processes import Processes
 from tests.support.required_servers import required_in_ci
 from tests.support.waiting import wait_until
@@ -114,13 +115,13 @@ def test_two_listeners_keep_the_vendors_rate_together(world: World, processes: P
     world.control.rates(calls_per_second=RATE + on_their_way)
     world.populate(institutions=1, courses=4, requests=REQUESTS)
     listeners = [processes.listener("--workers", str(WORKERS)) for _ in range(2)]
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
 
     wait_until(lambda: holders(world) >= 2, "both listeners have a share")
 
     def all_are_registered() -> bool:
-        bridge.synchronisation.poll_answers(bridge.institutions.active())
+        poll_answers(process, process.stores.institutions.active())
         return bool(world.control.summary()["registered"] == REQUESTS)
 
     wait_until(all_are_registered, "every answer is registered", CARRY_SECONDS, every=1.0)

@@ -28,7 +28,8 @@ from casebridge.rates.share_store import ShareStore
 from casebridge.sources.credential_probes import CredentialProbes
 from command_line.listen import look_after
 from command_line.report import DagsterReport
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
+from tests.support.explanation_rounds import read_requests
 from tests.support.waiting import wait_until
 from tests.support.world import World
 
@@ -131,7 +132,7 @@ def set_trap(monkeypatch: pytest.MonkeyPatch, place: str) -> Trap:
 def test_each_helper_of_a_listener_is_tried(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0)
     before = set(threading.enumerate())
-    with running(world.bridge().listener()) as thread:
+    with running(world.process().listener()) as thread:
         wait_until(lambda: any(one.name == "lanes" for one in set(threading.enumerate()) - before), "all are begun")
         helpers = {
             one.name for one in set(threading.enumerate()) - before if one.daemon and not one.name.startswith("pymongo")
@@ -146,11 +147,11 @@ def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.Mo
     world.configure(queue={"lease_seconds": 0.6})
     monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
     monkeypatch.setattr(intervals, "LOOK_AROUND_SECONDS", 0.01)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
     trap = set_trap(monkeypatch, place)
 
-    with running(bridge.listener()) as thread:
+    with running(process.listener()) as thread:
         assert trap.passed.wait(30.0), "it is tried again"
         wait_until(lambda: world.control.summary()["dispatched"] == 2, "messages are handled all the same")
         assert thread.is_alive()
@@ -161,7 +162,7 @@ def test_lanes_are_watched_again(world: World, monkeypatch: pytest.MonkeyPatch) 
     """Its loop ends with a defect and is begun anew by its thread; what it waits for is found by scanning."""
     monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
     missed = set_trap(monkeypatch, "lanes")
-    with running(world.bridge().listener()) as thread:
+    with running(world.process().listener()) as thread:
         assert missed.passed.wait(30.0)
         assert thread.is_alive()
     assert missed.met == len(ERRORS)
@@ -189,16 +190,16 @@ def test_shares_are_renewed_again(world: World, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("place", ["announce", "report"])
 def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.configure(dagster={"url": "http://127.0.0.1:9", "report_seconds": 0.0})
-    bridge = world.bridge()
-    listener = bridge.listener()
-    report = DagsterReport(bridge, listener.outcome_counts)
-    trap = Trap(bridge.register_listener if place == "announce" else report.send_if_due)
+    process = world.process()
+    listener = process.listener()
+    report = DagsterReport(process, listener.outcome_counts)
+    trap = Trap(process.register_listener if place == "announce" else report.send_if_due)
     if place == "announce":
-        monkeypatch.setattr(bridge, "register_listener", trap)
+        monkeypatch.setattr(process, "register_listener", trap)
     else:
         monkeypatch.setattr(report, "send_if_due", trap)
     stop = threading.Event()
-    thread = threading.Thread(target=look_after, args=(bridge, listener, report, stop, 0.01), daemon=True)
+    thread = threading.Thread(target=look_after, args=(process, listener, report, stop, 0.01), daemon=True)
     thread.start()
     try:
         assert trap.passed.wait(30.0)
@@ -211,7 +212,7 @@ def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: py
 
 def test_a_process_at_work_tells_of_itself_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("casebridge.storage.processes.HEARTBEAT_SECONDS", 0.01)
-    processes = world.bridge().storage.processes
+    processes = world.process().storage.processes
     with processes.at_work("run"):
         trap = Trap(processes.tell)
         monkeypatch.setattr(processes, "tell", trap)
@@ -225,18 +226,18 @@ def test_one_trial_of_credentials_that_breaks_keeps_no_other_from_its_own(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.populate(institutions=3, courses=3, requests=0)
-    bridge = world.bridge()
-    for institution in bridge.institutions.active():
+    process = world.process()
+    for institution in process.stores.institutions.active():
         world.database.pauses.insert_one({"_id": institution.tenant, "institution": institution.key})  # and no more
-    trap = Trap(bridge.institutions.named)
-    monkeypatch.setattr(bridge.institutions, "named", trap)
+    trap = Trap(process.stores.institutions.named)
+    monkeypatch.setattr(process.stores.institutions, "named", trap)
 
-    wait_until(lambda: _tried(bridge) and not bridge.pauses.paused(), "each goes on")
+    wait_until(lambda: _tried(process) and not process.stores.pauses.paused(), "each goes on")
 
 
-def _tried(bridge: Bridge) -> bool:
+def _tried(process: Process) -> bool:
     try:
-        bridge.probes.run_due()
+        process.platform.probes.run_due()
     except PyMongoError:
         logging.getLogger(__name__).info("the database is away: tried again")
     return True

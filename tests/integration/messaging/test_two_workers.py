@@ -14,6 +14,7 @@ from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message, NewMessage
 from casebridge.settings import MongoDBSettings
 from tests.support.end_state import check_everything
+from tests.support.explanation_rounds import read_requests
 from tests.support.world import World
 
 LEASE = timedelta(seconds=60)
@@ -124,12 +125,12 @@ def test_many_workers_share_the_queue(database: Database, new_queue: Callable[[]
 
 
 def test_two_processes_worth_of_work_on_one_database_does_nothing_twice(world: World) -> None:
-    """Two bridges read, handle and look for answers side by side, as a listener and a Dagster run do."""
+    """Two processes read, handle and look for answers side by side, as a listener and a Dagster run do."""
     world.populate(institutions=3, courses=6, requests=30)
-    bridges = [world.bridge(), world.bridge()]
+    processes = [world.process(), world.process()]
     for _ in range(3):
-        with ThreadPoolExecutor(len(bridges)) as pool:
-            list(pool.map(world.synchronise, bridges))
+        with ThreadPoolExecutor(len(processes)) as pool:
+            list(pool.map(world.synchronise, processes))
 
     check_everything(world, 30)
     summary = world.control.summary()
@@ -143,8 +144,8 @@ def test_a_step_that_takes_longer_than_a_lease_keeps_it(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     slow = {"system": "wiseflow", "method": "POST", "path": "/explanation/request$", "kind": "latency", "seconds": 4.5}
     world.control.faults(slow)
-    worker, other = world.bridge(), world.bridge()
-    worker.synchronisation.read_requests(worker.institutions.active())
+    worker, other = world.process(), world.process()
+    read_requests(worker, worker.stores.institutions.active())
 
     with ThreadPoolExecutor(1) as pool:
         batch = pool.submit(worker.synchronisation.run_batch)

@@ -32,7 +32,8 @@ from casebridge.operators.near_deadlines import near_deadlines
 from casebridge.operators.status import StatusReader
 from casebridge.served_environment import EVERY_ENVIRONMENT
 from command_line.where import show_history
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.support.world import World
 
 MESSAGES = 60
@@ -60,53 +61,77 @@ class _Brought(monitoring.CommandListener):
 _brought = _Brought()
 monitoring.register(_brought)
 
-READS: dict[str, Callable[[Bridge], object]] = {
-    "pending cases": lambda bridge: pending_cases(bridge, timedelta(minutes=2)),
+READS: dict[str, Callable[[Process], object]] = {
+    "pending cases": lambda process: pending_cases(process, timedelta(minutes=2)),
     "standing": status_metadata,
-    "StatusReader.read": lambda bridge: bridge.status.read(),
-    "StatusReader.pending": lambda bridge: bridge.status.pending(),
-    "DeadLetters.find": lambda bridge: bridge.dead_letters.find(DeadLetterFilter(), 20),
-    "DeadLetters.show": lambda bridge: bridge.dead_letters.show("c-1"),
-    "DeadLetters.replay": lambda bridge: bridge.dead_letters.replay(DeadLetterFilter(), Order(100, False, "r", "a")),
-    "dry run": lambda bridge: bridge.dead_letters.replay(DeadLetterFilter(), Order()),
-    "DeadLetters.discard": lambda bridge: bridge.dead_letters.discard(DeadLetterFilter(), Order(100, False, "r", "a")),
-    "CaseHistoryReader.by_correlation_id": lambda bridge: bridge.histories.by_correlation_id("c-1"),
-    "CaseHistoryReader.of": lambda bridge: bridge.histories.of(bridge.cases.by_exam_and_candidate("exam", 1)),
-    "CompletenessCheck.account": lambda bridge: bridge.completeness.account(),
-    "AuditLog.of_case": lambda bridge: bridge.audit.of_case("c-1"),
-    "AuditLog.counts_since": lambda bridge: sum(1 for _ in bridge.audit.counts_since(LONG_AGO)),
-    "near deadlines": lambda bridge: near_deadlines(bridge.all_cases, bridge.clock, 2, 20),
-    "Cases.by_ids": lambda bridge: bridge.cases.by_ids([f"k-{number}" for number in range(CASES)]),
-    "Cases.awaiting_answer": lambda bridge: bridge.cases.awaiting_answer(_institution(bridge).key, LONG_AGO),
-    "Cases.on_participant": lambda bridge: bridge.cases.on_participant(_case(bridge), CandidatePlace("1", "1", "1")),
-    "Cases.on_flows": lambda bridge: bridge.cases.on_flows(_institution(bridge).key, ["1"]),
-    "Cases.by_exam_and_candidate": lambda bridge: bridge.cases.by_exam_and_candidate("exam", 1),
-    "Cases.counts": lambda bridge: sum(1 for _ in bridge.cases.counts()),
-    "Cases.documents_on_exams": lambda bridge: bridge.cases.documents_on_exams(_institution(bridge), ["exam"]),
-    "Cases.exams_to_compare": lambda bridge: bridge.cases.exams_to_compare(_institution(bridge), LONG_AGO),
-    "Cases.standing_of": lambda bridge: bridge.cases.standing_of([f"c-{number}" for number in range(CASES)]),
-    "Cases.due_by": lambda bridge: bridge.cases.due_by(bridge.clock.now(), 20),
-    "Cases.needing_message": lambda bridge: list(bridge.cases.needing_message(bridge.clock.now())),
-    "Cases.still_needing_message": lambda bridge: bridge.cases.still_needing_message(
+    "StatusReader.read": lambda process: process.operators.status.read(),
+    "StatusReader.pending": lambda process: process.operators.status.pending(),
+    "DeadLetters.find": lambda process: process.operators.dead_letters.find(DeadLetterFilter(), 20),
+    "DeadLetters.show": lambda process: process.operators.dead_letters.show("c-1"),
+    "DeadLetters.replay": lambda process: process.operators.dead_letters.replay(
+        DeadLetterFilter(), Order(100, False, "r", "a")
+    ),
+    "dry run": lambda process: process.operators.dead_letters.replay(DeadLetterFilter(), Order()),
+    "DeadLetters.discard": lambda process: process.operators.dead_letters.discard(
+        DeadLetterFilter(), Order(100, False, "r", "a")
+    ),
+    "CaseHistoryReader.by_correlation_id": lambda process: process.operators.histories.by_correlation_id("c-1"),
+    "CaseHistoryReader.of": lambda process: process.operators.histories.of(
+        process.capability(Explanations).cases.by_exam_and_candidate("exam", 1)
+    ),
+    "CompletenessCheck.account": lambda process: process.operators.completeness.account(),
+    "AuditLog.of_case": lambda process: process.stores.audit.of_case("c-1"),
+    "AuditLog.counts_since": lambda process: sum(1 for _ in process.stores.audit.counts_since(LONG_AGO)),
+    "near deadlines": lambda process: near_deadlines(process.operators.cases, process.stores.clock, 2, 20),
+    "Cases.by_ids": lambda process: process.capability(Explanations).cases.by_ids(
+        [f"k-{number}" for number in range(CASES)]
+    ),
+    "Cases.awaiting_answer": lambda process: process.capability(Explanations).cases.awaiting_answer(
+        _institution(process).key, LONG_AGO
+    ),
+    "Cases.on_participant": lambda process: process.capability(Explanations).cases.on_participant(
+        _case(process), CandidatePlace("1", "1", "1")
+    ),
+    "Cases.on_flows": lambda process: process.capability(Explanations).cases.on_flows(_institution(process).key, ["1"]),
+    "Cases.by_exam_and_candidate": lambda process: process.capability(Explanations).cases.by_exam_and_candidate(
+        "exam", 1
+    ),
+    "Cases.counts": lambda process: sum(1 for _ in process.capability(Explanations).cases.counts()),
+    "Cases.documents_on_exams": lambda process: process.capability(Explanations).cases.documents_on_exams(
+        _institution(process), ["exam"]
+    ),
+    "Cases.exams_to_compare": lambda process: process.capability(Explanations).cases.exams_to_compare(
+        _institution(process), LONG_AGO
+    ),
+    "Cases.standing_of": lambda process: process.capability(Explanations).cases.standing_of(
+        [f"c-{number}" for number in range(CASES)]
+    ),
+    "Cases.due_by": lambda process: process.capability(Explanations).cases.due_by(process.stores.clock.now(), 20),
+    "Cases.needing_message": lambda process: list(
+        process.capability(Explanations).cases.needing_message(process.stores.clock.now())
+    ),
+    "Cases.still_needing_message": lambda process: process.capability(Explanations).cases.still_needing_message(
         f"k-{number}" for number in range(CASES)
     ),
-    "Cases.keeping": lambda bridge: bridge.cases.keeping((f"c-{number}" for number in range(CASES)), EVERY_ENVIRONMENT),
-    "Cases.open_of": lambda bridge: list(bridge.cases.open_of(_institution(bridge).key)),
-    "Cases.past_deadline": lambda bridge: bridge.cases.past_deadline(
-        _institution(bridge), bridge.clock.now().date(), 20
+    "Cases.keeping": lambda process: process.capability(Explanations).cases.keeping(
+        (f"c-{number}" for number in range(CASES)), EVERY_ENVIRONMENT
     ),
-    "MeldingQ.find": lambda bridge: bridge.queue.find({}, 5, {"correlationId": 1}),
-    "MeldingQ.at_work": lambda bridge: bridge.queue.at_work([f"k-{number}" for number in range(CASES)]),
-    "MeldingQ.settled": lambda bridge: bridge.queue.settled([f"k-{number}" for number in range(CASES)]),
-    "MeldingQ.statuses_of": lambda bridge: bridge.queue.statuses_of("k-1", "wiseflow-begrunnelse"),
-    "StoredMessages.rows": lambda bridge: list(_messages(bridge).rows(DeadLetterFilter(), 20, 20)),
-    "StoredMessages.counts": lambda bridge: list(_messages(bridge).counts(DeadLetterFilter())),
-    "StoredMessages.stories": lambda bridge: _messages(bridge).stories("c-1", None, [MessageStatus.DEAD], 20),
-    "StoredMessages.of_case": lambda bridge: _messages(bridge).of_case("c-1", 20),
-    "StoredMessages.carrying": lambda bridge: list(_messages(bridge).carrying(["k-1"], [MessageStatus.DEAD])),
-    "Lanes.search": lambda bridge: bridge.queue.lanes.search(),
-    "Blacklist.rows": lambda bridge: Blacklist(bridge.database).rows(),
-    "Blacklist.unusable": lambda bridge: Blacklist(bridge.database).unusable(),
+    "Cases.open_of": lambda process: list(process.capability(Explanations).cases.open_of(_institution(process).key)),
+    "Cases.past_deadline": lambda process: process.capability(Explanations).cases.past_deadline(
+        _institution(process), process.stores.clock.now().date(), 20
+    ),
+    "MeldingQ.find": lambda process: process.stores.queue.find({}, 5, {"correlationId": 1}),
+    "MeldingQ.at_work": lambda process: process.stores.queue.at_work([f"k-{number}" for number in range(CASES)]),
+    "MeldingQ.settled": lambda process: process.stores.queue.settled([f"k-{number}" for number in range(CASES)]),
+    "MeldingQ.statuses_of": lambda process: process.stores.queue.statuses_of("k-1", "wiseflow-begrunnelse"),
+    "StoredMessages.rows": lambda process: list(_messages(process).rows(DeadLetterFilter(), 20, 20)),
+    "StoredMessages.counts": lambda process: list(_messages(process).counts(DeadLetterFilter())),
+    "StoredMessages.stories": lambda process: _messages(process).stories("c-1", None, [MessageStatus.DEAD], 20),
+    "StoredMessages.of_case": lambda process: _messages(process).of_case("c-1", 20),
+    "StoredMessages.carrying": lambda process: list(_messages(process).carrying(["k-1"], [MessageStatus.DEAD])),
+    "Lanes.search": lambda process: process.stores.queue.lanes.search(),
+    "Blacklist.rows": lambda process: Blacklist(process.stores.database).rows(),
+    "Blacklist.unusable": lambda process: Blacklist(process.stores.database).unusable(),
 }
 """Each way in which many documents are looked at; a method by the name of its class."""
 STORES: Final = (
@@ -127,25 +152,25 @@ NO_LISTS: Final = {
 """What gives many back and is no look at data that grows, and why."""
 
 
-def _institution(bridge: Bridge) -> Institution:
-    return bridge.institutions.active()[0]
+def _institution(process: Process) -> Institution:
+    return process.stores.institutions.active()[0]
 
 
-def _messages(bridge: Bridge) -> StoredMessages:
-    return StoredMessages(bridge.database)
+def _messages(process: Process) -> StoredMessages:
+    return StoredMessages(process.stores.database)
 
 
-def _case(bridge: Bridge) -> Case:
-    return bridge.cases.by_ids(["k-1"])[0]
+def _case(process: Process) -> Case:
+    return process.capability(Explanations).cases.by_ids(["k-1"])[0]
 
 
 @pytest.mark.parametrize("name", READS)
 def test_a_read_brings_no_contents(name: str, world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0, variety=False)
-    bridge = world.bridge()
-    key = bridge.institutions.active()[0].key
+    process = world.process()
+    key = process.stores.institutions.active()[0].key
     error = {
-        "at": bridge.clock.now(),
+        "at": process.stores.clock.now(),
         "attempt": 1,
         "step": "s",
         "category": "permanent",
@@ -153,29 +178,30 @@ def test_a_read_brings_no_contents(name: str, world: World) -> None:
         "cause": "c",
         "nextAction": "n",
     }
-    bridge.database.messages.insert_many(
+    process.stores.database.messages.insert_many(
         {
             "_id": f"m-{number}", "queue": QUEUE, "status": "dead" if number % 2 else "enqueued", "institution": key,
             "orgId": "o", "env": "test", "examSystem": "WISEFLOW", "correlationId": "c-1" if number < 2 else f"c-{number}",
-            "orderingKey": f"k-{number}", "enqueuedAt": bridge.clock.now(), "dueAt": bridge.clock.now(), "generation": 1,
+            "orderingKey": f"k-{number}", "enqueuedAt": process.stores.clock.now(),
+            "dueAt": process.stores.clock.now(), "generation": 1,
             "attempts": 1, "errors": [error] * 3, "payload": {"text": "x" * SIZE},
             "origin": {"topic": "t", "partition": 0, "offset": number, "value": b"x" * SIZE, "key": b"k", "headers": []},
         }
         for number in range(MESSAGES)
     )  # fmt: skip
 
-    others(bridge, key)
+    others(process, key)
 
     before = _brought.bytes
-    READS[name](bridge)
+    READS[name](process)
 
     assert 0 < _brought.bytes - before < MOST_BYTES
 
 
-def others(bridge: Bridge, key: str) -> None:
+def others(process: Process, key: str) -> None:
     """What stands beside messages: each with a field that no release writes, and more than a list may show."""
-    now, stray = bridge.clock.now(), "x" * SIZE
-    bridge.database.cases.insert_many(
+    now, stray = process.stores.clock.now(), "x" * SIZE
+    process.stores.database.cases.insert_many(
         {
             "_id": f"k-{number}", "correlationId": f"c-{number}", "institution": key, "examSystem": "WISEFLOW",
             "orgId": "o", "env": "test", "state": ("requested", "dispatched", "registered")[number % 3], "setAside": None,
@@ -184,14 +210,14 @@ def others(bridge: Bridge, key: str) -> None:
         }
         for number in range(CASES)
     )  # fmt: skip
-    bridge.database.audit_log.insert_many(
+    process.stores.database.audit_log.insert_many(
         {
             "_id": f"a-{number}", "time": now, "correlationId": "c-1", "submodule": "s", "step": f"step {number}",
             "success": False, "errorMessage": "e", "detail": {}, "stray": stray,
         }
         for number in range(MESSAGES)
     )  # fmt: skip
-    bridge.database.slack_blacklists.insert_many({"pattern": 404, "stray": stray} for _ in range(5))
+    process.stores.database.slack_blacklists.insert_many({"pattern": 404, "stray": stray} for _ in range(5))
 
 
 def test_every_way_to_list_is_measured() -> None:
@@ -220,9 +246,9 @@ def _is_many(returned: Any) -> bool:
 def test_a_case_history_of_many_steps_shows_the_last_and_says_so(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bridge = world.bridge()
-    began = bridge.clock.now() - timedelta(days=1)
-    bridge.database.audit_log.insert_many(
+    process = world.process()
+    began = process.stores.clock.now() - timedelta(days=1)
+    process.stores.database.audit_log.insert_many(
         {
             "_id": f"a-{number}", "time": began + timedelta(seconds=number), "correlationId": "c-1", "step": f"step {number}",
             "success": True,
@@ -230,10 +256,10 @@ def test_a_case_history_of_many_steps_shows_the_last_and_says_so(
         for number in range(MOST_ENTRIES + 20)
     )  # fmt: skip
 
-    history = bridge.histories.by_correlation_id("c-1")
+    history = process.operators.histories.by_correlation_id("c-1")
     assert history is not None
     show_history(history)
-    earlier = bridge.histories.by_correlation_id("c-1", before=history.milestones[0].time)
+    earlier = process.operators.histories.by_correlation_id("c-1", before=history.milestones[0].time)
 
     assert (len(history.milestones), history.milestones_found) == (MOST_ENTRIES, MOST_ENTRIES + 20)
     assert (history.milestones[0].step, history.milestones[-1].step) == ("step 20", f"step {MOST_ENTRIES + 19}")
@@ -243,8 +269,8 @@ def test_a_case_history_of_many_steps_shows_the_last_and_says_so(
 
 
 def test_what_is_lost_is_counted_in_full_and_named_in_part(world: World) -> None:
-    bridge = world.bridge()
-    bridge.database.cases.insert_many(
+    process = world.process()
+    process.stores.database.cases.insert_many(
         {
             "_id": f"k-{number}", "correlationId": f"c-{number}", "institution": "a.no/test", "state": "requested",
             "openedAt": LONG_AGO, "setAside": None,
@@ -252,7 +278,7 @@ def test_what_is_lost_is_counted_in_full_and_named_in_part(world: World) -> None
         for number in range(NAMED + 30)
     )  # fmt: skip
 
-    found = bridge.completeness.account()
+    found = process.operators.completeness.account()
 
     assert (found.cases, found.lost, len(found.unaccounted)) == (NAMED + 30, NAMED + 30, NAMED)
 

@@ -6,7 +6,7 @@ import pytest
 
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.dead_letters import AMBIGUOUS, MISSING, REASON, letter_of
 from tests.support.processes import Crash, Processes
 from tests.support.world import World
@@ -15,7 +15,7 @@ DONE, MISUSED, NOT_FOUND = 0, 2, 3
 KILLED = -9
 
 
-def test_the_command_lists_and_shows(mixed: Bridge, processes: Processes) -> None:
+def test_the_command_lists_and_shows(mixed: Process, processes: Processes) -> None:
     listed = processes.run("dead", "list", "--json", "--since", "1h", "--limit", "1")
     assert (listed.exit_code, listed.json()["found"], len(listed.json()["letters"])) == (DONE, 2, 1)
     case = listed.json()["letters"][0]["correlation_id"]
@@ -33,7 +33,7 @@ def test_the_command_lists_and_shows(mixed: Bridge, processes: Processes) -> Non
 
 
 def test_the_replay_command_shows_first_and_asks_for_a_reason(
-    world: World, mixed: Bridge, processes: Processes
+    world: World, mixed: Process, processes: Processes
 ) -> None:
     dry = processes.run("dead", "replay", "--json")
     assert (dry.exit_code, dry.json()["found"], dry.json()["changed"]) == (DONE, 2, 0)
@@ -51,7 +51,7 @@ def test_the_replay_command_shows_first_and_asks_for_a_reason(
     assert world.database.messages.count_documents({"status": MessageStatus.ENQUEUED.value}) == 1
 
 
-def test_the_discard_command_can_be_taken_back(mixed: Bridge, processes: Processes) -> None:
+def test_the_discard_command_can_be_taken_back(mixed: Process, processes: Processes) -> None:
     dry = processes.run("dead", "discard", "--code", MISSING)
     assert (dry.exit_code, "1 would be discarded" in dry.output) == (DONE, True)
     real = processes.run("dead", "discard", "--code", MISSING, "--for-real", "--reason", REASON, "--asked-by", "kari")
@@ -69,12 +69,12 @@ def test_the_discard_command_can_be_taken_back(mixed: Bridge, processes: Process
 @pytest.mark.parametrize("action", ["replay", "discard"])
 @pytest.mark.parametrize("kind", ["kill", "exception"])
 def test_a_process_that_dies_between_audit_and_change_leaves_it_to_be_done_again(
-    action: str, kind: str, mixed: Bridge, world: World, processes: Processes
+    action: str, kind: str, mixed: Process, world: World, processes: Processes
 ) -> None:
     asked = ("dead", action, "--for-real", "--reason", REASON, "--asked-by", "kari")
     died = processes.run(*asked, crash=Crash("audit_written", kind=kind))
     assert died.exit_code == (KILLED if kind == "kill" else 1)
-    assert mixed.dead_letters.find(DeadLetterFilter(), 10).found == 2, "nothing has taken effect"
+    assert mixed.operators.dead_letters.find(DeadLetterFilter(), 10).found == 2, "nothing has taken effect"
 
     done = {"replay": "replayed", "discard": "discarded"}[action]
     assert [entry["detail"]["askedBy"] for entry in world.audit(step=done)] == ["kari", "kari"]

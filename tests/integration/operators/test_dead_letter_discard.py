@@ -8,15 +8,16 @@ from casebridge.messaging.queue.interventions import BROUGHT_BACK_WITHIN
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import DeadLetters
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.support.dead_letters import AMBIGUOUS, DISCARDED, FOR_REAL, MISSING, REASON, T0, case_of, dead, letter_of
 from tests.support.world import World
 
 
-def test_what_is_discarded_is_gone_from_the_queue_and_told_everywhere(world: World, mixed: Bridge) -> None:
+def test_what_is_discarded_is_gone_from_the_queue_and_told_everywhere(world: World, mixed: Process) -> None:
     message = letter_of(mixed, MISSING)
-    report = mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
-    again = mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
+    report = mixed.operators.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
+    again = mixed.operators.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
 
     assert (report.changed, again.found) == (1, 0)
     (entry,) = world.audit(step="discarded")
@@ -24,34 +25,36 @@ def test_what_is_discarded_is_gone_from_the_queue_and_told_everywhere(world: Wor
         message["correlationId"],
         {"reason": REASON, "askedBy": "kari"},
     )
-    status = mixed.status.read()
+    status = mixed.operators.status.read()
     assert (status.dead, status.pending, status.set_aside) == (1, 0, {AMBIGUOUS: 1})
     assert [(row.set_aside, row.discarded) for row in status.institutions if row.dead] == [(1, 1)]
-    history = mixed.histories.by_correlation_id(message["correlationId"])
+    history = mixed.operators.histories.by_correlation_id(message["correlationId"])
     assert history is not None
     assert history.discarded is not None
     assert (history.discarded.by, history.discarded.reason) == ("kari", REASON)
     assert (history.state, history.set_aside, history.next_action) == ("requested", None, None)
     assert history.milestones[-1].step == "discarded"
-    (story,) = mixed.dead_letters.show(message["correlationId"]).stories
+    (story,) = mixed.operators.dead_letters.show(message["correlationId"]).stories
     assert story.discarded is not None
     assert (story.letter.status, story.discarded.by, story.discarded.reason) == ("discarded", "kari", REASON)
     assert mixed.synchronisation.run_batch().handled == 0
 
 
-def test_nothing_is_lost_by_a_discard(world: World, mixed: Bridge) -> None:
+def test_nothing_is_lost_by_a_discard(world: World, mixed: Process) -> None:
     world.database.cases.update_many({}, {"$set": {"openedAt": T0}})
-    mixed.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
-    assert mixed.completeness.account().unaccounted == ()
+    mixed.operators.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
+    assert mixed.operators.completeness.account().unaccounted == ()
 
     world.database.messages.update_many({}, {"$set": {"discardedAt": T0}})
-    mixed.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
+    mixed.operators.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
 
     assert world.database.messages.count_documents({}) == 0, "moved on: they cannot be brought back any more"
     assert world.database.processed_messages.count_documents({"status": "discarded"}) == 2
-    assert mixed.completeness.account().unaccounted == ()
+    assert mixed.operators.completeness.account().unaccounted == ()
     world.database.cases.update_many({"setAside": "discarded"}, {"$set": {"setAside": None}})
-    assert len(mixed.completeness.account().unaccounted) == 2, "the mark on the case is what accounts for them"
+    assert len(mixed.operators.completeness.account().unaccounted) == 2, (
+        "the mark on the case is what accounts for them"
+    )
 
 
 def test_what_a_discarded_message_owes_is_delivered_before_it_moves_on(world: World, letters: DeadLetters) -> None:
@@ -77,25 +80,25 @@ def test_an_older_discard_cannot_be_brought_back(world: World, letters: DeadLett
     assert (report.found, report.changed) == (2, 1)
 
 
-def test_what_was_discarded_by_mistake_is_brought_back(world: World, mixed: Bridge) -> None:
+def test_what_was_discarded_by_mistake_is_brought_back(world: World, mixed: Process) -> None:
     message = letter_of(mixed, MISSING)
-    mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
+    mixed.operators.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
 
-    report = mixed.dead_letters.replay(DISCARDED, FOR_REAL)
+    report = mixed.operators.dead_letters.replay(DISCARDED, FOR_REAL)
 
     assert report.changed == 1
     assert case_of(mixed, message)["setAside"] == MISSING, "until it has got further"
     assert mixed.synchronisation.run_batch().by_code == {MISSING: 1}
     again = letter_of(mixed, MISSING)
     assert (again["status"], again["generation"], "discardedAt" in again) == ("dead", 2, False)
-    history = mixed.histories.by_correlation_id(message["correlationId"])
+    history = mixed.operators.histories.by_correlation_id(message["correlationId"])
     assert history is not None
     assert history.discarded is None
 
 
-def test_a_request_that_fs_changes_after_a_discard_comes_as_a_new_message(world: World, mixed: Bridge) -> None:
+def test_a_request_that_fs_changes_after_a_discard_comes_as_a_new_message(world: World, mixed: Process) -> None:
     message = letter_of(mixed, MISSING)
-    mixed.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
+    mixed.operators.dead_letters.discard(DeadLetterFilter(), FOR_REAL)
     request = message["payload"]["request"]
     asked = (request["examId"], request["kandidatnr"])
     (row,) = (row for row in world.control.cases() if (row["examId"], row["kandidatnr"]) == asked)
@@ -107,31 +110,33 @@ def test_a_request_that_fs_changes_after_a_discard_comes_as_a_new_message(world:
     assert sorted(found["status"] for found in messages) == ["dead", "discarded"], "it was tried at once, not held back"
     case = case_of(mixed, message)
     assert case["setAside"] == MISSING
-    history = mixed.histories.by_correlation_id(message["correlationId"])
+    history = mixed.operators.histories.by_correlation_id(message["correlationId"])
     assert history is not None
     assert history.discarded is None
 
 
 @pytest.mark.parametrize("other", ["dead", "failed", "enqueued", "processing"])
-def test_a_case_is_discarded_only_with_the_last_message_that_drives_it(other: str, world: World, mixed: Bridge) -> None:
+def test_a_case_is_discarded_only_with_the_last_message_that_drives_it(
+    other: str, world: World, mixed: Process
+) -> None:
     message = letter_of(mixed, MISSING)
     world.database.messages.insert_one({**message, "_id": "another version", "status": other, "errors": []})
 
-    assert mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL).changed == 1
+    assert mixed.operators.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL).changed == 1
 
     assert case_of(mixed, message)["setAside"] == MISSING
     world.database.messages.update_one({"_id": "another version"}, {"$set": {"status": "dead"}})
-    assert mixed.dead_letters.discard(DeadLetterFilter(code="unknown"), FOR_REAL).changed == 1
+    assert mixed.operators.dead_letters.discard(DeadLetterFilter(code="unknown"), FOR_REAL).changed == 1
     assert case_of(mixed, message)["setAside"] == "discarded"
 
 
-def test_a_case_that_got_further_is_not_discarded(world: World, mixed: Bridge) -> None:
+def test_a_case_that_got_further_is_not_discarded(world: World, mixed: Process) -> None:
     """A newer version of the request has reached the assessor; only the old version's message is settled."""
     message = letter_of(mixed, MISSING)
     further = {"state": "dispatched", "setAside": None}
     world.database.cases.update_one({"_id": message["orderingKey"]}, {"$set": further})
 
-    mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
+    mixed.operators.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
 
     assert {name: case_of(mixed, message)[name] for name in further} == further
 
@@ -141,17 +146,17 @@ def test_only_what_is_dead_can_be_discarded(letters: DeadLetters) -> None:
         letters.discard(DeadLetterFilter(MessageStatus.FAILED), FOR_REAL)
 
 
-def test_a_case_that_was_marked_before_a_crash_is_put_right_by_the_next_discard(world: World, mixed: Bridge) -> None:
+def test_a_case_that_was_marked_before_a_crash_is_put_right_by_the_next_discard(world: World, mixed: Process) -> None:
     """The case is marked first: until the message follows, it stays in the list and accounts for the case."""
     world.database.cases.update_many({}, {"$set": {"openedAt": T0}})
     message = letter_of(mixed, MISSING)
-    mixed.cases.discard([message["orderingKey"]], by="kari", reason=REASON)
+    mixed.capability(Explanations).cases.discard([message["orderingKey"]], by="kari", reason=REASON)
 
-    assert mixed.dead_letters.find(DeadLetterFilter(code=MISSING), 10).found == 1
-    assert mixed.completeness.account().unaccounted == ()
-    assert mixed.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL).changed == 1
-    mixed.cases.bring_back([message["orderingKey"]], MISSING)
+    assert mixed.operators.dead_letters.find(DeadLetterFilter(code=MISSING), 10).found == 1
+    assert mixed.operators.completeness.account().unaccounted == ()
+    assert mixed.operators.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL).changed == 1
+    mixed.capability(Explanations).cases.bring_back([message["orderingKey"]], MISSING)
 
-    assert mixed.completeness.account().unaccounted == ()
-    assert mixed.dead_letters.replay(DISCARDED, FOR_REAL).changed == 1
+    assert mixed.operators.completeness.account().unaccounted == ()
+    assert mixed.operators.dead_letters.replay(DISCARDED, FOR_REAL).changed == 1
     assert case_of(mixed, message)["setAside"] == MISSING

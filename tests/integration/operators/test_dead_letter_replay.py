@@ -9,7 +9,7 @@ from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import DeadLetters, Order
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.dead_letters import AMBIGUOUS, FOR_REAL, MISSING, REASON, case_of, dead, letter_of
 from tests.support.manual_clock import ManualClock
 from tests.support.processes import Crash, Processes
@@ -19,10 +19,10 @@ DONE = 0
 
 
 @pytest.mark.parametrize("action", ["replay", "discard"])
-def test_a_dry_run_shows_and_changes_nothing(action: str, world: World, mixed: Bridge) -> None:
+def test_a_dry_run_shows_and_changes_nothing(action: str, world: World, mixed: Process) -> None:
     before = [list(collection.find()) for collection in (world.database.messages, world.database.cases)]
 
-    report = getattr(mixed.dead_letters, action)(DeadLetterFilter(), Order(limit=1))
+    report = getattr(mixed.operators.dead_letters, action)(DeadLetterFilter(), Order(limit=1))
 
     assert (report.found, report.chosen, report.changed, report.dry_run) == (2, 1, 0, True)
     assert report.by_code == {MISSING: 1, AMBIGUOUS: 1}
@@ -37,13 +37,13 @@ def test_for_real_it_wants_a_reason_and_a_name(said: dict[str, str]) -> None:
         Order(dry_run=False, **said)
 
 
-def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, mixed: Bridge) -> None:
+def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, mixed: Process) -> None:
     case = case_of(mixed, letter_of(mixed, MISSING))
     searches = world.control.summary()["calls_by_route"]["wiseflow POST /sources/search"]
     wanted = DeadLetterFilter(correlation_id=case["correlationId"])
 
-    report = mixed.dead_letters.replay(wanted, FOR_REAL)
-    again = mixed.dead_letters.replay(wanted, FOR_REAL)
+    report = mixed.operators.dead_letters.replay(wanted, FOR_REAL)
+    again = mixed.operators.dead_letters.replay(wanted, FOR_REAL)
     assert (report.changed, again.found) == (1, 0)
     mixed.synchronisation.run_batch()
 
@@ -57,7 +57,7 @@ def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, m
         "each attempt looks"
     )
     assert len(world.audit(correlationId=case["correlationId"], success=False)) == 2
-    (story,) = mixed.dead_letters.show(case["correlationId"]).stories
+    (story,) = mixed.operators.dead_letters.show(case["correlationId"]).stories
     assert [(instruction.by, instruction.reason) for instruction in story.replayed] == [("kari", REASON)]
     assert (story.letter.replays, len(story.errors)) == (1, 2)
 
@@ -104,7 +104,7 @@ def test_a_case_s_messages_keep_their_order(world: World, letters: DeadLetters) 
 
 
 def test_another_operators_replay_after_a_crash_is_audited_too(
-    mixed: Bridge, world: World, processes: Processes
+    mixed: Process, world: World, processes: Processes
 ) -> None:
     asked = ("dead", "replay", "--code", MISSING, "--for-real", "--reason", REASON, "--asked-by")
     processes.run(*asked, "kari", crash=Crash("audit_written"))

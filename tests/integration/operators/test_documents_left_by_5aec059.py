@@ -13,7 +13,7 @@ from casebridge.exams.models import ExplanationRegistration
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.storage.migrations import MIGRATIONS
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from simulators.explanation_texts import compose
 from tests.fixtures import world_left_by_5aec059 as old_world
 from tests.integration.operators.test_documents_of_5aec059 import AWARE, MISTAKES, reconcile
@@ -32,14 +32,14 @@ def documents() -> dict[str, list[Document]]:
 
 
 @pytest.fixture
-def bridge(world: World, documents: dict[str, list[Document]]) -> Bridge:
+def process(world: World, documents: dict[str, list[Document]]) -> Process:
     """Of the new release, after the upgrade."""
     world.configure(kafka={"bootstrap_servers": "127.0.0.1:1"})  # nobody is there: the records were fetched then
     org_id = old_world.populate(world)
-    bridge = world.bridge()
-    (institution,) = bridge.institutions.active()
-    exam_system = bridge.clients.exam_system(institution).client
-    registry = bridge.clients.student_registry(institution)
+    process = world.process()
+    (institution,) = process.stores.institutions.active()
+    exam_system = process.clients.exam_system(institution).client
+    registry = process.clients.student_registry(institution)
 
     def ask(request: Document) -> None:
         exam_system.request_explanation(request["flowId"], request["participantId"], show=False, due=None)
@@ -65,9 +65,9 @@ def bridge(world: World, documents: dict[str, list[Document]]) -> Bridge:
     old_world.ask_by_kafka(world, org_id)
     for name, found in documents.items():
         world.database.cases.database[name].insert_many(found)
-    bridge.database.ensure_indexes()
-    assert bridge.storage.migrate(lambda _migration, _progress: None) == MIGRATIONS
-    return bridge
+    process.stores.database.ensure_indexes()
+    assert process.storage.migrate(lambda _migration, _progress: None) == MIGRATIONS
+    return process
 
 
 def test_the_set_has_what_it_is_for(documents: dict[str, list[Document]]) -> None:
@@ -84,9 +84,9 @@ def test_the_set_has_what_it_is_for(documents: dict[str, list[Document]]) -> Non
     assert documents["rateShares"]
 
 
-def test_what_was_begun_is_finished_once(world: World, bridge: Bridge, documents: dict[str, list[Document]]) -> None:
+def test_what_was_begun_is_finished_once(world: World, process: Process, documents: dict[str, list[Document]]) -> None:
     before = {case["_id"] for case in documents["begrunnelser"]}
-    reconcile(world, bridge)
+    reconcile(world, process)
 
     summary = world.control.summary()
     assert {name: summary[name] for name in MISTAKES} == dict.fromkeys(MISTAKES, 0)
@@ -103,6 +103,6 @@ def test_what_was_begun_is_finished_once(world: World, bridge: Bridge, documents
     }
 
 
-def test_what_was_discarded_can_be_found(bridge: Bridge) -> None:
-    found = bridge.dead_letters.find(DeadLetterFilter(status=MessageStatus.DISCARDED), 5)
+def test_what_was_discarded_can_be_found(process: Process) -> None:
+    found = process.operators.dead_letters.find(DeadLetterFilter(status=MessageStatus.DISCARDED), 5)
     assert found.by_code == {"fs.row_unreadable": 1}

@@ -20,7 +20,8 @@ from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from casebridge.storage.migrations import MIGRATIONS
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from simulators.explanation_texts import compose
 from tests.fixtures import world_of_5aec059 as old_world
 from tests.support.world import World
@@ -49,21 +50,21 @@ class Old:
     def cases(self, **wanted: Any) -> list[Document]:
         return [case for case in self.documents["begrunnelser"] if wanted.items() <= case.items()]
 
-    def upgrade(self) -> Bridge:
+    def upgrade(self) -> Process:
         """As docs/operating.md says: `casebridge migrate`, here twice."""
-        bridge = self.world.bridge()
-        bridge.database.ensure_indexes()
-        assert bridge.storage.migrate(lambda _migration, _progress: None) == MIGRATIONS
-        assert bridge.storage.migrate(lambda _migration, _progress: None) == ()
-        return bridge
+        process = self.world.process()
+        process.stores.database.ensure_indexes()
+        assert process.storage.migrate(lambda _migration, _progress: None) == MIGRATIONS
+        assert process.storage.migrate(lambda _migration, _progress: None) == ()
+        return process
 
 
 def load(world: World, *, padded: bool | None) -> Old:
     """The old world. `padded`: how FS spells the exam of the padded case now; `None` leaves that case out."""
     documents: dict[str, list[Document]] = json_util.loads(FILE.read_text(), json_options=AWARE)
     plain, showing, refused = old_world.populate(world)
-    bridge = world.bridge()
-    institutions = {institution.org_id: institution for institution in bridge.institutions.active()}
+    process = world.process()
+    institutions = {institution.org_id: institution for institution in process.stores.institutions.active()}
     asked = sorted(
         (case for case in documents["begrunnelser"] if "explanationRequestId" in case),
         key=lambda case: case["explanationRequestId"],
@@ -72,17 +73,17 @@ def load(world: World, *, padded: bool | None) -> Old:
     old_world.ask_and_answer(world, plain, showing)
     answered = [case for case in asked if case["state"] in ("registered", "shown")]
     for case in answered:
-        ask(bridge, institutions[case["orgId"]], case)
+        ask(process, institutions[case["orgId"]], case)
     world.control.wait("answered", len(answered))
     for case in answered:
-        register(bridge, institutions[case["orgId"]], case)
+        register(process, institutions[case["orgId"]], case)
 
     world.control.assessors(paused=True)
     *_, withdrawn = old_world.ask_in_vain(world, plain)
     old_world.ask_under_a_padded_id(world, plain, padded=bool(padded), hold=padded is None)
     for case in asked:
         if case not in answered:
-            ask(bridge, institutions[case["orgId"]], case)
+            ask(process, institutions[case["orgId"]], case)
     world.control.withdraw(withdrawn["caseId"])
     old_world.ask_what_is_refused(world, plain)
     old_world.ask_while_it_is_away(world, plain)
@@ -101,16 +102,16 @@ def without_padded_case(found: list[Document], documents: dict[str, list[Documen
     return [document for document in found if document.get("correlationId") != name]
 
 
-def ask(bridge: Bridge, institution: Institution, case: Document) -> None:
-    client = bridge.clients.exam_system(institution).client
+def ask(process: Process, institution: Institution, case: Document) -> None:
+    client = process.clients.exam_system(institution).client
     requested = client.request_explanation(case["flowId"], case["participantId"], show=False, due=None)
     assert requested.explanation_request_id == case["explanationRequestId"], "the world of the documents"
 
 
-def register(bridge: Bridge, institution: Institution, case: Document) -> None:
+def register(process: Process, institution: Institution, case: Document) -> None:
     text = compose(case["submissionId"], 1, seed=old_world.POPULATION["seed"])
     assert hashlib.sha256(text.encode()).hexdigest() == case["registeredHash"], "the world of the documents"
-    bridge.clients.student_registry(institution).register_explanation(
+    process.clients.student_registry(institution).register_explanation(
         ExplanationRegistration(
             vurd_id=case["vurdId"],
             personlopenr=case["personlopenr"],
@@ -121,14 +122,16 @@ def register(bridge: Bridge, institution: Institution, case: Document) -> None:
         )
     )
     if case["state"] == "shown":
-        bridge.clients.exam_system(institution).show_explanation(str(case["flowId"]), str(case["explanationRequestId"]))
+        process.clients.exam_system(institution).show_explanation(
+            str(case["flowId"]), str(case["explanationRequestId"])
+        )
 
 
-def reconcile(world: World, bridge: Bridge) -> None:
+def reconcile(world: World, process: Process) -> None:
     """Until nothing new comes, with what is answered already, too; assessors write what they are asked for."""
     world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
     for _ in range(3):
-        if not world.synchronise(bridge, also_answered=True):
+        if not world.synchronise(process, also_answered=True):
             return
 
 
@@ -145,16 +148,16 @@ def check_no_mistakes(world: World, *, registered: int) -> None:
 def test_open_and_finished_cases_are_carried_on_once(world: World) -> None:
     old = load(world, padded=None)
     before = {case["_id"]: case for case in old.documents["begrunnelser"]}
-    bridge = old.upgrade()
+    process = old.upgrade()
 
-    reconcile(world, bridge)
+    reconcile(world, process)
 
     assert {case["_id"] for case in world.database.cases.find()} == set(before), "no second case"
     assert states(world) == {"registered": 3 + 3 + 2, "shown": 3, "withdrawn": 1, "requested": 1 + 2}
     assert world.control.summary()["dispatched"] == ASKED_BEFORE + 2, "no second request"
     check_no_mistakes(world, registered=11)
     assert world.database.messages.count_documents({"status": "dead"}) == 2, "what is dead is not set aside once more"
-    assert bridge.completeness.account().unaccounted == ()
+    assert process.operators.completeness.account().unaccounted == ()
     for case in world.database.cases.find({"state": {"$in": ["registered", "shown"]}}):
         known = before[case["_id"]]
         assert case["correlationId"] == known["correlationId"]
@@ -164,15 +167,15 @@ def test_open_and_finished_cases_are_carried_on_once(world: World) -> None:
 
 def test_owed_alerts_and_watermarks_go_on(world: World) -> None:
     old = load(world, padded=None)
-    bridge = old.upgrade()
+    process = old.upgrade()
     owed = [alert for alert in old.documents["alerts"] if alert["state"] == "owed"]
     assert len(owed) == 2
     marks = {mark["_id"]: mark["siden"] for mark in old.documents["LastAudit"]}
-    for institution in bridge.institutions.active():
+    for institution in process.stores.institutions.active():
         key = f"{institution.org_id}|{institution.env}|{institution.exam_system}|begrunnelse"
-        assert bridge.watermarks.get(institution).since == marks[key]
+        assert process.capability(Explanations).watermarks.get(institution).since == marks[key]
 
-    assert bridge.relay.send_alerts() == len(owed)
+    assert process.relay.send_alerts() == len(owed)
 
     told = " ".join(message["message"]["text"] for message in world.control.slack_messages())
     assert all(alert["code"] in told for alert in owed)
@@ -180,13 +183,13 @@ def test_owed_alerts_and_watermarks_go_on(world: World) -> None:
 
 def test_dead_messages_can_be_replayed(world: World) -> None:
     old = load(world, padded=None)
-    bridge = old.upgrade()
-    found = bridge.dead_letters.find(DeadLetterFilter(), 10)
+    process = old.upgrade()
+    found = process.operators.dead_letters.find(DeadLetterFilter(), 10)
     assert found.by_code == {"fs.row_unreadable": 1, "wiseflow.explanations_off": 1}
 
-    report = bridge.dead_letters.replay(DeadLetterFilter(code="wiseflow.explanations_off"), REPLAY)
+    report = process.operators.dead_letters.replay(DeadLetterFilter(code="wiseflow.explanations_off"), REPLAY)
     assert report.changed == 1
-    reconcile(world, bridge)
+    reconcile(world, process)
 
     (case,) = old.cases(setAside="wiseflow.explanations_off")
     carried = world.database.cases.find_one({"_id": case["_id"]})
@@ -199,29 +202,31 @@ def test_dead_messages_can_be_replayed(world: World) -> None:
 @pytest.mark.parametrize("migrated", [True, False], ids=["after migrate", "without migrate"])
 def test_a_pause_holds_until_it_is_lifted(migrated: bool, world: World) -> None:
     old = load(world, padded=None)
-    bridge = old.upgrade() if migrated else world.bridge()
+    process = old.upgrade() if migrated else world.process()
     name = f"{old.refused}/test"
-    assert bridge.pauses.paused() == {name}
-    assert not any(message.institution == name for message in claimed(bridge))
+    assert process.stores.pauses.paused() == {name}
+    assert not any(message.institution == name for message in claimed(process))
 
-    reconcile(world, bridge)
-    assert {pause.who for pause in bridge.pauses.all()} == {f"{name}/WISEFLOW"}, (
+    reconcile(world, process)
+    assert {pause.who for pause in process.stores.pauses.all()} == {f"{name}/WISEFLOW"}, (
         "its trial says which exam system it is"
     )
     waiting = list(world.database.messages.find({"institution": name}))
     assert [(message["status"], message["attempts"]) for message in waiting] == [(MessageStatus.ENQUEUED, 0)] * 2
 
     world.control.credentials(old.refused, "wiseflow", valid=True)
-    world.carry_until(bridge, lambda: not bridge.pauses.paused(), "a trial lifts the pause")
-    reconcile(world, bridge)
+    world.carry_until(process, lambda: not process.stores.pauses.paused(), "a trial lifts the pause")
+    reconcile(world, process)
     assert world.database.cases.count_documents({"institution": name, "state": "registered"}) == 2
     check_no_mistakes(world, registered=13)
 
 
-def claimed(bridge: Bridge) -> list[Any]:
+def claimed(process: Process) -> list[Any]:
     """What a listener's next claim takes while it passes over what is paused; given back."""
-    messages = LaneScheduler(bridge.queue, bridge.clock).take("a test", 100, bridge.pauses.paused())
-    bridge.queue.release(messages)
+    messages = LaneScheduler(process.stores.queue, process.stores.clock).take(
+        "a test", 100, process.stores.pauses.paused()
+    )
+    process.stores.queue.release(messages)
     return messages
 
 
@@ -229,15 +234,15 @@ def claimed(bridge: Bridge) -> list[Any]:
 def test_a_case_under_a_padded_id_is_the_same_case(padded: bool, world: World) -> None:
     old = load(world, padded=padded)
     (case,) = (case for case in old.documents["begrunnelser"] if case["vurdId"].endswith("="))
-    bridge = old.upgrade()
+    process = old.upgrade()
 
-    reconcile(world, bridge)
+    reconcile(world, process)
 
     assert {found["_id"] for found in world.database.cases.find()} == {
         found["_id"] for found in old.documents["begrunnelser"]
     }
     carried = world.database.cases.find_one({"_id": case["_id"]})
     assert carried is not None
-    assert bridge.dead_letters.find(DeadLetterFilter(correlation_id=case["correlationId"]), 1).by_code == {}
+    assert process.operators.dead_letters.find(DeadLetterFilter(correlation_id=case["correlationId"]), 1).by_code == {}
     assert (carried["state"], carried["correlationId"]) == ("registered", case["correlationId"])
     check_no_mistakes(world, registered=12)

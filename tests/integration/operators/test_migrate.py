@@ -162,7 +162,7 @@ def test_the_command_shows_progress_and_can_be_given_again(world: World, process
 
 def test_the_command_refuses_beside_an_older_listener(world: World, processes: Processes) -> None:
     insert_misspelt(world.database, 3)
-    world.database.listeners.insert_one({"_id": "old", "seenAt": world.bridge().clock.now()})
+    world.database.listeners.insert_one({"_id": "old", "seenAt": world.process().stores.clock.now()})
 
     refused = processes.run("migrate")
 

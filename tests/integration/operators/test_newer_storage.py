@@ -84,24 +84,24 @@ def test_a_run_fails_with_a_next_action(world: World, operator: Callable[..., Op
 
 def test_a_run_tells_of_itself_while_it_is_at_work(world: World, operator: Callable[..., Operator]) -> None:
     operator(institutions=1, courses=1, requests=0)
-    bridge = world.bridge()
-    with bridge.storage.processes.at_work("run"):
+    process = world.process()
+    with process.storage.processes.at_work("run"):
         (entry,) = world.database.processes.find()
     assert (entry["kind"], entry["storageVersion"]) == ("run", len(MIGRATIONS))
     assert world.database.processes.count_documents({}) == 0
 
 
 def test_a_listener_that_was_frozen_meanwhile_stops(world: World) -> None:
-    bridge = world.bridge()
-    listener = bridge.listener()
-    bridge.register_listener(listener)
+    process = world.process()
+    listener = process.listener()
+    process.register_listener(listener)
     (entry,) = world.database.listeners.find()
     assert entry["storageVersion"] == len(MIGRATIONS)
     say(world, STORED["migrated"])
     stop = threading.Event()
     refused: list[StorageError] = []
 
-    look_after(bridge, listener, DagsterReport(bridge, listener.outcome_counts), stop, 0.01, refused)
+    look_after(process, listener, DagsterReport(process, listener.outcome_counts), stop, 0.01, refused)
 
     assert stop.is_set()
     assert [error.code for error in refused] == ["casebridge.storage_newer"]

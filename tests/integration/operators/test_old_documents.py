@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from tests.support.end_state import check_registrations
 from tests.support.world import World
 
@@ -137,8 +138,8 @@ def org_id(world: World) -> str:
 
 
 @pytest.fixture
-def bridge(world: World, org_id: str) -> Bridge:
-    return world.bridge()
+def process(world: World, org_id: str) -> Process:
+    return world.process()
 
 
 @pytest.mark.parametrize(
@@ -159,14 +160,14 @@ def bridge(world: World, org_id: str) -> Bridge:
 )
 @pytest.mark.parametrize("begun", [False, True], ids=["at its first step", "at its last step"])
 def test_a_request_message_is_carried_on(
-    changed: Document, begun: bool, world: World, org_id: str, bridge: Bridge
+    changed: Document, begun: bool, world: World, org_id: str, process: Process
 ) -> None:
     living = Living(world, org_id, 1)
     steps = living.steps_so_far() if begun else {}
     world.database.cases.insert_one(living.case())
     world.database.messages.insert_one(living.request_message(**{**changed, "steps": steps}))
 
-    assert bridge.synchronisation.run_batch().by_status == {"processed": 1}
+    assert process.synchronisation.run_batch().by_status == {"processed": 1}
 
     case = world.database.cases.find_one({"_id": living.case_id})
     assert case is not None
@@ -179,15 +180,17 @@ def test_a_request_message_is_carried_on(
     assert [entry["step"] for entry in world.audit(success=True)].count("find_exam") == 1
 
 
-def test_an_answer_message_is_carried_on_where_its_text_was_fetched(world: World, org_id: str, bridge: Bridge) -> None:
+def test_an_answer_message_is_carried_on_where_its_text_was_fetched(
+    world: World, org_id: str, process: Process
+) -> None:
     living = Living(world, org_id, 2)
-    institution = bridge.institutions.active()[0]
-    created = bridge.clients.exam_system(institution).client.request_explanation(
+    institution = process.stores.institutions.active()[0]
+    created = process.clients.exam_system(institution).client.request_explanation(
         living.flow_id, living.participant_id, show=False, due=None
     )
     request_id = created.explanation_request_id
     world.control.wait("answered", 1)
-    (explanation,) = bridge.clients.exam_system(institution).client.explanations(living.flow_id)
+    (explanation,) = process.clients.exam_system(institution).client.explanations(living.flow_id)
     world.database.cases.insert_one(
         living.case(
             state="dispatched",
@@ -245,7 +248,7 @@ def test_an_answer_message_is_carried_on_where_its_text_was_fetched(world: World
         }
     )
 
-    assert bridge.synchronisation.run_batch().by_status == {"processed": 1}
+    assert process.synchronisation.run_batch().by_status == {"processed": 1}
 
     check_registrations(world, 1)
     case = world.database.cases.find_one({"_id": living.case_id})
@@ -254,7 +257,7 @@ def test_an_answer_message_is_carried_on_where_its_text_was_fetched(world: World
     assert case["registeredHash"].startswith("5e884898")
 
 
-def test_a_processed_message_still_delivers_what_it_owes(world: World, org_id: str, bridge: Bridge) -> None:
+def test_a_processed_message_still_delivers_what_it_owes(world: World, org_id: str, process: Process) -> None:
     living = Living(world, org_id, 3)
     document = {
         "time": "2026-01-08T09:14:22.345000+00:00",
@@ -282,7 +285,7 @@ def test_a_processed_message_still_delivers_what_it_owes(world: World, org_id: s
     del owing["dueAt"]
     world.database.messages.insert_one(owing)
 
-    bridge.relay.deliver_left_behind()
+    process.relay.deliver_left_behind()
 
     (indexed,) = world.control.laas_documents()
     assert indexed["document"] == {"id": "0b41c2a0c6f94d4f8a6c5a7a2a1e7f03", **document}
@@ -290,7 +293,7 @@ def test_a_processed_message_still_delivers_what_it_owes(world: World, org_id: s
     assert world.database.processed_messages.count_documents({"_id": owing["_id"]}) == 1
 
 
-def test_an_owed_alert_is_sent_and_a_dead_message_is_found(world: World, org_id: str, bridge: Bridge) -> None:
+def test_an_owed_alert_is_sent_and_a_dead_message_is_found(world: World, org_id: str, process: Process) -> None:
     living = Living(world, org_id, 4)
     world.database.cases.insert_one(living.case(setAside="wiseflow.participant_missing", setAsideAt=WRITTEN))
     failure = {
@@ -323,18 +326,18 @@ def test_an_owed_alert_is_sent_and_a_dead_message_is_found(world: World, org_id:
         }
     )
 
-    assert bridge.relay.send_alerts() == 1
+    assert process.relay.send_alerts() == 1
 
     (message,) = world.control.slack_messages()
     assert living.correlation_id in message["message"]["text"]
-    history = bridge.histories.by_correlation_id(living.correlation_id)
+    history = process.operators.histories.by_correlation_id(living.correlation_id)
     assert history is not None
     assert (history.set_aside, history.next_action) == (failure["code"], failure["nextAction"])
-    assert bridge.status.read().dead == 1
+    assert process.operators.status.read().dead == 1
 
 
-def test_watermarks_keys_and_pauses_are_read(world: World, org_id: str, bridge: Bridge) -> None:
-    (institution,) = bridge.institutions.active()
+def test_watermarks_keys_and_pauses_are_read(world: World, org_id: str, process: Process) -> None:
+    (institution,) = process.stores.institutions.active()
     world.database.watermarks.insert_one(
         {
             "_id": f"{org_id}|test|WISEFLOW|begrunnelse",
@@ -360,10 +363,10 @@ def test_watermarks_keys_and_pauses_are_read(world: World, org_id: str, bridge: 
             "tryAt": WRITTEN,
         }
     )
-    mark = bridge.watermarks.get(institution)
+    mark = process.capability(Explanations).watermarks.get(institution)
     assert (mark.since, mark.failures) == (WRITTEN, 2)
-    assert bridge.pauses.paused() == {institution.key}
+    assert process.stores.pauses.paused() == {institution.key}
 
-    bridge.probes.run_due()
+    process.platform.probes.run_due()
 
-    assert bridge.pauses.paused() == set()
+    assert process.stores.pauses.paused() == set()

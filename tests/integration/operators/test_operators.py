@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 from casebridge.operators.totals import totals
 from command_line.main import application
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
+from tests.support.explanation_rounds import read_requests, wait_for_dispatch
 from tests.support.processes import Processes
 from tests.support.world import World
 
@@ -30,8 +32,8 @@ def case_set_aside(world: World, code: str) -> dict[str, Any]:
 # Status
 
 
-def test_status_counts_cases_and_groups_failures_by_what_to_do(world: World, mixed: Bridge) -> None:
-    status = mixed.status.read()
+def test_status_counts_cases_and_groups_failures_by_what_to_do(world: World, mixed: Process) -> None:
+    status = mixed.operators.status.read()
 
     assert (status.pending, status.dead, status.alerts_owed, status.listeners) == (0, 2, 0, 0)
     assert status.oldest_pending_seconds is None
@@ -49,17 +51,17 @@ def test_status_counts_cases_and_groups_failures_by_what_to_do(world: World, mix
 
 def test_status_counts_what_can_never_be_delivered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    bridge = world.bridge()
-    world.carry(bridge)
-    assert bridge.status.read().undelivered == 0
-    due = {"effects": ["no effect"], "effectsDueAt": bridge.clock.now()}
+    process = world.process()
+    world.carry(process)
+    assert process.operators.status.read().undelivered == 0
+    due = {"effects": ["no effect"], "effectsDueAt": process.stores.clock.now()}
     finished = world.database.processed_messages.find_one() or {}
     world.database.processed_messages.update_one({"_id": finished["_id"]}, {"$set": due})
     world.database.messages.insert_one({**finished, "_id": "dead", "status": "dead", **due})
 
-    bridge.relay.deliver_left_behind()
+    process.relay.deliver_left_behind()
 
-    assert bridge.status.read().plain()["undelivered"] == 2
+    assert process.operators.status.read().plain()["undelivered"] == 2
     for name, value in world.environment().items():
         monkeypatch.setenv(name, value)
     assert "2 messages have effects that cannot be delivered" in CliRunner().invoke(application, ["status"]).output
@@ -69,17 +71,17 @@ def test_status_counts_what_can_never_be_delivered(world: World, monkeypatch: py
 def test_status_names_what_waits_and_who_is_paused(world: World) -> None:
     population = world.populate(institutions=2, courses=2, requests=4, variety=False)
     org_id = population["institutions"][0]["orgId"]
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
-    waiting = bridge.status.read()
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
+    waiting = process.operators.status.read()
     assert (waiting.pending, waiting.dead) == (4, 0)
     assert waiting.oldest_pending_seconds is not None
     assert 0 <= waiting.oldest_pending_seconds < 60
 
     world.control.credentials(org_id, "wiseflow", valid=False)
-    bridge.synchronisation.run_batch()
+    process.synchronisation.run_batch()
 
-    row = next(row for row in bridge.status.read().institutions if row.institution == f"{org_id}/test")
+    row = next(row for row in process.operators.status.read().institutions if row.institution == f"{org_id}/test")
     assert row.paused is not None
     assert "WISEflow" in row.paused
 
@@ -88,14 +90,14 @@ def test_the_status_command_says_by_its_exit_code_whether_a_person_is_needed(
     world: World, processes: Processes
 ) -> None:
     population = world.populate(institutions=1, courses=1, requests=1, variety=False)
-    bridge = world.bridge()
-    world.carry(bridge)
+    process = world.process()
+    world.carry(process)
     well = processes.run("status")
     assert (well.exit_code, well.notes) == (DONE, "")
     assert "0 pending (nothing waits), 0 dead" in well.output
 
     world.control.add_request(population["institutions"][0]["orgId"], oddity="no_flow")
-    world.carry(bridge)
+    world.carry(process)
     troubled = processes.run("status", "--json")
 
     assert troubled.exit_code == ATTENTION
@@ -110,10 +112,10 @@ def test_the_status_command_says_by_its_exit_code_whether_a_person_is_needed(
 # Where
 
 
-def test_a_case_history_tells_every_step_in_order(world: World, mixed: Bridge) -> None:
+def test_a_case_history_tells_every_step_in_order(world: World, mixed: Process) -> None:
     (case, *_) = world.database.cases.find({"state": "registered"})
 
-    history = mixed.histories.by_correlation_id(case["correlationId"])
+    history = mixed.operators.histories.by_correlation_id(case["correlationId"])
 
     assert history is not None
     assert (history.state, history.set_aside, history.waiting, history.next_action) == ("registered", None, [], None)
@@ -132,10 +134,12 @@ def test_a_case_history_tells_every_step_in_order(world: World, mixed: Bridge) -
     assert times == sorted(times)
 
 
-def test_a_case_history_that_ends_early_says_why_and_what_to_do(world: World, mixed: Bridge) -> None:
+def test_a_case_history_that_ends_early_says_why_and_what_to_do(world: World, mixed: Process) -> None:
     case = case_set_aside(world, "wiseflow.participant_missing")
 
-    (history,) = mixed.histories.of(mixed.cases.by_exam_and_candidate(case["vurdId"], case["kandidatnr"]))
+    (history,) = mixed.operators.histories.of(
+        mixed.capability(Explanations).cases.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
+    )
 
     assert history.correlation_id == case["correlationId"]
     assert (history.state, history.set_aside) == ("requested", "wiseflow.participant_missing")
@@ -146,7 +150,7 @@ def test_a_case_history_that_ends_early_says_why_and_what_to_do(world: World, mi
     assert "then replay the message" in history.next_action
 
 
-def test_the_where_command_finds_a_case_by_any_of_its_names(world: World, mixed: Bridge, processes: Processes) -> None:
+def test_the_where_command_finds_a_case_by_any_of_its_names(world: World, mixed: Process, processes: Processes) -> None:
     case = case_set_aside(world, "wiseflow.participant_missing")
     source_code = next(row["sourceCode"] for row in world.control.cases() if row["examId"] == case["vurdId"])
 
@@ -198,17 +202,17 @@ def test_the_sync_command_says_that_a_row_waits_for_a_person(world: World, proce
 
 def test_a_row_that_is_removed_before_it_was_sent_counts_as_withdrawn(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    bridge = world.bridge()
-    institutions = bridge.institutions.active()
-    found = bridge.synchronisation.read_requests(institutions)
+    process = world.process()
+    institutions = process.stores.institutions.active()
+    found = read_requests(process, institutions)
     world.control.withdraw(world.control.cases()[0]["caseId"], how="removed")
-    bridge.synchronisation.run_batch()
-    bridge.synchronisation.read_requests(institutions, reach_back=timedelta(days=3650))
+    process.synchronisation.run_batch()
+    read_requests(process, institutions, reach_back=timedelta(days=3650))
 
-    awaited = bridge.synchronisation.wait_for_dispatch(found.correlation_ids, 0.0)
+    awaited = wait_for_dispatch(process, found.correlation_ids, 0.0)
 
     assert (awaited.dispatched, awaited.withdrawn, awaited.waiting) == (1, 1, 0)
-    numbers = totals(bridge.status.read(), bridge.audit)
+    numbers = totals(process.operators.status.read(), process.stores.audit)
     assert (numbers["today_dispatched"], numbers["total_dispatched"]) == (1, 1)
 
 
@@ -217,7 +221,7 @@ def test_a_synchronisation_handles_what_is_tried_again_while_it_waits(world: Wor
     world.configure(queue={"retry_base_seconds": 1.0, "retry_cap_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "/search$", "times": 1})
-    run, institutions = world.bridge().synchronisation, world.bridge().institutions.active()
+    run, institutions = world.process().synchronisation, world.process().stores.institutions.active()
     read = run.read_requests(institutions)
     assert run.run_batch().by_status["failed"] >= 1, "those that looked together fail together"
 
@@ -226,7 +230,7 @@ def test_a_synchronisation_handles_what_is_tried_again_while_it_waits(world: Wor
     assert (awaited.dispatched, awaited.waiting) == (2, 0)
 
 
-def test_json_stands_alone_on_standard_output(world: World, mixed: Bridge, processes: Processes) -> None:
+def test_json_stands_alone_on_standard_output(world: World, mixed: Process, processes: Processes) -> None:
     """Whatever happens on standard error, a script reads one JSON value."""
     ended = processes.run("sync", "--wait", "1", "--json", CASEBRIDGE_LOG_LEVEL="DEBUG")
 

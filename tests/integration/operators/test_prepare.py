@@ -29,7 +29,7 @@ def test_a_database_with_two_messages_of_a_case_at_work_is_prepared(
     world.populate(institutions=1, courses=1, requests=0, variety=False)
     for name, value in world.environment().items():
         monkeypatch.setenv(name, value)
-    key = world.bridge().institutions.active()[0].key
+    key = world.process().stores.institutions.active()[0].key
     org_id, env = key.split("/")
     world.database.messages.drop_indexes()
     for number, fields in enumerate(LEFT[left]):
@@ -53,9 +53,9 @@ def test_a_database_with_two_messages_of_a_case_at_work_is_prepared(
         assert message["errors"][-1]["code"] == "casebridge.twice_at_work"
         assert "1 messages wait again" in prepared.output
     # All go on: what is in work when its lease is over, what waits after it.
-    bridge = world.bridge()
+    process = world.process()
     world.carry_until(
-        bridge,
+        process,
         lambda: world.database.messages.count_documents({"status": "dead"}) == 2,
         "both, being empty, are set aside",
     )

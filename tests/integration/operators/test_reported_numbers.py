@@ -20,7 +20,7 @@ from command_line import report as listeners_report
 from command_line.report import ASSET_OF_QUEUE, DagsterReport
 from local_servers.child_process import Children, free_port
 from orchestration.build import build_defs
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.integration.conftest import DYNAMIC_PARTITIONS, Operator
 from tests.support.world import World
 
@@ -97,8 +97,8 @@ def reported(instance: dg.DagsterInstance) -> Reported:
 
 
 def assert_tells_the_state(world: World, told: Reported) -> None:
-    bridge = world.bridge()
-    names = set(totals(bridge.status.read(), bridge.audit))
+    process = world.process()
+    names = set(totals(process.operators.status.read(), process.stores.audit))
     assert names >= FIRST
     for asset, kind, metadata in told:
         missing = {name for name in names if not isinstance(metadata.get(name), NUMBERS)}
@@ -107,7 +107,7 @@ def assert_tells_the_state(world: World, told: Reported) -> None:
 
 @pytest.mark.parametrize("asset", own_assets(), ids=lambda key: key.to_user_string())
 def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, sitting: Operator) -> None:
-    institution = world.bridge().institutions.active()[0].key
+    institution = world.process().stores.institutions.active()[0].key
     sitting.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, [institution])
     is_partitioned = sitting.defs.resolve_asset_graph().get(asset).is_partitioned
 
@@ -146,8 +146,8 @@ def test_whatever_sensors_and_batches_report(world: World, sitting: Operator) ->
 
 def test_whatever_a_listener_reports(world: World, sitting: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
-    bridge = world.bridge()
-    told = carried_by_a_listener(world, bridge, lambda report: report.send())
+    process = world.process()
+    told = carried_by_a_listener(world, process, lambda report: report.send())
 
     assert {asset for asset, _, _ in reported(sitting.instance)} == told
     assert_tells_the_state(world, reported(sitting.instance))
@@ -158,14 +158,14 @@ def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
 ) -> None:
     """Counting is rare; so the newest report of an asset may tell totals from before its batch, but not for long."""
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
-    bridge = world.bridge()
+    process = world.process()
     reports: list[DagsterReport] = []
 
     def send(report: DagsterReport) -> None:
         reports[:] = [report]
         report.send()
 
-    carried_by_a_listener(world, bridge, send)
+    carried_by_a_listener(world, process, send)
     registered = dg.AssetKey("registered_explanations")
     assert latest(sitting, registered)["processed"].value == REQUESTS
     assert latest(sitting, registered)["total_registered"].value == 0, "counted before this batch"
@@ -185,19 +185,19 @@ def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
 
 def test_a_listener_that_stops_counts_once_more(world: World, sitting: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
-    carried_by_a_listener(world, world.bridge(), lambda report: report.send(is_last=True))
+    carried_by_a_listener(world, world.process(), lambda report: report.send(is_last=True))
 
     now = latest(sitting, dg.AssetKey("registered_explanations"))
     assert now["total_registered"].value == now["today_registered"].value == REQUESTS
 
 
-def carried_by_a_listener(world: World, bridge: Bridge, send: Callable[[DagsterReport], None]) -> set[str]:
+def carried_by_a_listener(world: World, process: Process, send: Callable[[DagsterReport], None]) -> set[str]:
     """Requests, then answers, each handled and reported; the assets that the queues are of."""
     outcome_counts = OutcomeCounts()
-    report = DagsterReport(bridge, outcome_counts)
-    for source in (bridge.synchronisation.read_requests, bridge.synchronisation.poll_answers):
-        source(bridge.institutions.active())
-        listener = bridge.listener()
+    report = DagsterReport(process, outcome_counts)
+    for source in (process.synchronisation.read_requests, process.synchronisation.poll_answers):
+        source(process.stores.institutions.active())
+        listener = process.listener()
         listener.outcome_counts = outcome_counts  # one report for both
         listener.run(threading.Event(), until_idle=True)
         send(report)

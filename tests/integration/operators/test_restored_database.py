@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from casebridge.database import Database, Document
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
+from tests.support.explanation_rounds import read_requests
 from tests.support.processes import Processes
 from tests.support.world import World
 
@@ -34,11 +35,11 @@ def restore(database: Database, backup: Backup) -> None:
             oai[name].insert_many(backup[name])
 
 
-def reconcile(world: World, bridge: Bridge) -> None:
+def reconcile(world: World, process: Process) -> None:
     """As the schedule of 120 minutes does, until nothing new comes."""
     world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
     for _ in range(4):
-        if not world.synchronise(bridge, also_answered=True):
+        if not world.synchronise(process, also_answered=True):
             return
 
 
@@ -54,35 +55,35 @@ def plain_and_showing(world: World) -> tuple[str, str]:
 def test_nothing_is_lost_and_nothing_is_done_twice(
     as_documented: bool, world: World, plain_and_showing: tuple[str, str], processes: Processes
 ) -> None:
-    bridge = world.bridge()
+    process = world.process()
 
     def ask(count: int) -> list[dict[str, Any]]:
         return [world.control.add_request(org_id) for org_id in plain_and_showing for _ in range(count)]
 
     # Before the backup: finished ones, some that wait for the assessor, some that wait in the inbox.
     ask(2)
-    world.carry(bridge)
+    world.carry(process)
     world.control.assessors(paused=True)
     ask(2)
-    world.send(bridge)
+    world.send(process)
     ask(2)
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    read_requests(process, process.stores.institutions.active())
     backup = back_up(world.database)
 
     # The hour after it: all of those are carried on, and more come. Some are answered, some asked for, some not seen yet.
-    world.send(bridge)
+    world.send(process)
     world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
     ask(2)
-    world.carry(bridge)
+    world.carry(process)
     world.control.assessors(paused=True)
     ask(2)
-    world.send(bridge)
+    world.send(process)
     ask(1)
     before = world.control.summary()
     assert (before["requests"], before["dispatched"], before["registered"]) == (22, 20, 16)
 
     restore(world.database, backup)
-    restored = world.bridge()
+    restored = world.process()
     if as_documented:
         ended = processes.run("sync", "--answers-first", "--reach-back-days", "14", "--wait", "0")
         assert "Before FS was read: " in ended.notes
@@ -102,21 +103,21 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
         if as_documented
         else {"registered": 5, "shown": 5, "withdrawn": 8}
     )
-    assert restored.completeness.account().unaccounted == ()
+    assert restored.operators.completeness.account().unaccounted == ()
 
 
 def test_what_was_owed_is_sent_at_least_once(world: World, plain_and_showing: tuple[str, str]) -> None:
     """An alert that was sent after the backup is owed again: twice is better than never."""
     plain, _ = plain_and_showing
     world.control.add_request(plain, oddity="no_candidate")
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     backup = back_up(world.database)
-    bridge.relay.send_alerts()
+    process.relay.send_alerts()
     sent = len(world.control.slack_messages())
 
     restore(world.database, backup)
-    world.bridge().relay.send_alerts()
+    world.process().relay.send_alerts()
 
     assert len(world.control.slack_messages()) >= sent >= 1
     assert world.database.alerts.count_documents({"state": "owed"}) == 0
@@ -126,16 +127,16 @@ def test_a_request_that_was_withdrawn_meanwhile_stays_withdrawn(
     world: World, plain_and_showing: tuple[str, str]
 ) -> None:
     plain, _ = plain_and_showing
-    bridge = world.bridge()
+    process = world.process()
     world.control.assessors(paused=True)
     added = world.control.add_request(plain)
-    world.send(bridge)
+    world.send(process)
     backup = back_up(world.database)
     world.control.withdraw(added["caseId"])
-    world.send(bridge)
+    world.send(process)
 
     restore(world.database, backup)
-    reconcile(world, world.bridge())
+    reconcile(world, world.process())
 
     (case,) = world.database.cases.find()
     assert case["state"] == "withdrawn"
@@ -147,18 +148,18 @@ def test_an_answer_that_was_corrected_meanwhile_is_registered_once(
 ) -> None:
     """The backup has the first answer as registered; FS has the second one by then."""
     plain, _ = plain_and_showing
-    bridge = world.bridge()
+    process = world.process()
     world.control.add_request(plain)
-    world.carry(bridge)
+    world.carry(process)
     backup = back_up(world.database)
     (registered,) = world.database.cases.find()
     world.control.change_answer(registered["explanationRequestId"])
-    world.synchronise(bridge, also_answered=True)
+    world.synchronise(process, also_answered=True)
     before = world.control.summary()
     assert before["registrations"] == 2
 
     restore(world.database, backup)
-    reconcile(world, world.bridge())
+    reconcile(world, world.process())
 
     after = world.control.summary()
     assert {name: after[name] for name in MISTAKES} == dict.fromkeys(MISTAKES, 0)

@@ -21,7 +21,9 @@ from casebridge.exams.explanations.request_reader import Window
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.operators.retention import PruneReport, Removal, Retention
 from casebridge.settings import MongoDBSettings, RetentionSettings
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
+from tests.support.explanation_rounds import poll_answers
 from tests.support.manual_clock import ManualClock
 from tests.support.processes import Processes
 from tests.support.world import World
@@ -70,38 +72,38 @@ def fill_processed(database: Database, messages: int) -> None:
 
 
 @pytest.fixture
-def carried(world: World) -> Bridge:
+def carried(world: World) -> Process:
     """Three cases that are registered and one that is set aside."""
     population = world.populate(institutions=1, courses=2, requests=3, variety=False)
     world.control.add_request(population["institutions"][0]["orgId"], oddity="no_candidate")
-    bridge = world.bridge()
-    world.carry(bridge)
-    return bridge
+    process = world.process()
+    world.carry(process)
+    return process
 
 
-def told(bridge: Bridge) -> Any:
+def told(process: Process) -> Any:
     """What operators are told of every case."""
-    cases = bridge.database.cases.find({}, {"correlationId": 1})
-    histories = [bridge.histories.by_correlation_id(case["correlationId"]) for case in cases]
+    cases = process.stores.database.cases.find({}, {"correlationId": 1})
+    histories = [process.operators.histories.by_correlation_id(case["correlationId"]) for case in cases]
     return (
         [history.plain() for history in histories if history],
-        bridge.status.read().institutions,
-        bridge.completeness.account(),
+        process.operators.status.read().institutions,
+        process.operators.completeness.account(),
     )
 
 
-def read_everything_again(bridge: Bridge) -> tuple[int, int]:
+def read_everything_again(process: Process) -> tuple[int, int]:
     """How many messages a reading of all that FS and WISEflow have, from the first day, finds to be new."""
-    institutions = bridge.institutions.active()
-    requests = bridge.reader.read_window(institutions, ALWAYS)
-    answers = bridge.synchronisation.poll_answers(institutions, also_answered=True)
+    institutions = process.stores.institutions.active()
+    requests = process.capability(Explanations).reader.read_window(institutions, ALWAYS)
+    answers = poll_answers(process, institutions, also_answered=True)
     return sum(len(outcome.accepted) for outcome in requests), answers.accepted
 
 
 # Messages and keys
 
 
-def test_processed_messages_go_and_everything_tells_the_same_of_their_cases(world: World, carried: Bridge) -> None:
+def test_processed_messages_go_and_everything_tells_the_same_of_their_cases(world: World, carried: Process) -> None:
     before, calls = told(carried), world.control.summary()["registered"]
     assert world.database.processed_messages.count_documents({}) == 6
 
@@ -110,7 +112,7 @@ def test_processed_messages_go_and_everything_tells_the_same_of_their_cases(worl
 
     assert world.database.processed_messages.count_documents({}) == 0
     assert told(carried) == before
-    (institution,) = carried.institutions.active()
+    (institution,) = carried.stores.institutions.active()
     (outcome,), ledger = read_ledger(carried, [institution], ALWAYS)
     assert (ledger.lost, ledger.registered, ledger.set_aside, len(outcome.accepted)) == (0, 3, 1, 0)
     assert read_everything_again(carried) == (0, 0), "the keys are kept longer"
@@ -119,7 +121,7 @@ def test_processed_messages_go_and_everything_tells_the_same_of_their_cases(worl
 
 
 def test_keys_go_when_their_messages_and_cases_are_done_and_nothing_comes_in_again(
-    world: World, carried: Bridge
+    world: World, carried: Process
 ) -> None:
     # Two years on, the answers are no longer watched for changes.
     world.database.cases.update_many(
@@ -141,26 +143,29 @@ def test_keys_go_when_their_messages_and_cases_are_done_and_nothing_comes_in_aga
 def test_the_key_of_an_open_case_stays_at_any_age(world: World) -> None:
     """FS lists an open request for as long as it is open."""
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
 
     gone = prune(world.database, 5000)
 
     assert (gone["processed_messages"].removed, gone["received_keys"].spared) == (2, 2)
-    assert bridge.reader.read_window(bridge.institutions.active(), ALWAYS)[0].accepted == ()
+    assert (
+        process.capability(Explanations).reader.read_window(process.stores.institutions.active(), ALWAYS)[0].accepted
+        == ()
+    )
 
 
 def test_a_request_whose_key_is_lost_is_asked_for_again_and_done_once(world: World) -> None:
     """Never done by us; an operator with a shell might. The case, and WISEflow's own idempotency, hold."""
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    bridge = world.bridge()
-    world.send(bridge)
+    process = world.process()
+    world.send(process)
     case_ids = {case["_id"] for case in world.database.cases.find()}
     asked = world.control.summary()["dispatched"]
     world.database.received_keys.delete_many({})
     world.database.processed_messages.delete_many({})
 
-    assert world.send(bridge) == 2
+    assert world.send(process) == 2
 
     assert {case["_id"] for case in world.database.cases.find()} == case_ids
     assert world.control.summary()["dispatched"] == asked
@@ -194,7 +199,7 @@ def everything(database: Database) -> list[list[dict[str, Any]]]:
     return [sorted(collection.find(), key=lambda document: str(document["_id"])) for collection in collections]
 
 
-def test_a_dry_run_finds_what_would_go_and_changes_nothing(world: World, carried: Bridge) -> None:
+def test_a_dry_run_finds_what_would_go_and_changes_nothing(world: World, carried: Process) -> None:
     before = everything(world.database)
 
     dry = prune(world.database, 5000, dry_run=True)
@@ -334,18 +339,18 @@ def test_an_alert_is_owed_even_if_its_cause_is_pruned_at_that_moment(
 
 def test_a_listener_that_was_killed_leaves_no_trace_for_ever(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0)
-    bridge = world.bridge()
-    bridge.register_listener(bridge.listener())
+    process = world.process()
+    process.register_listener(process.listener())
 
     assert prune(world.database, 0.5)["listeners"].found == 0
-    assert bridge.status.listeners_alive() == 1
+    assert process.operators.status.listeners_alive() == 1
     assert prune(world.database, 1.1)["listeners"].removed == 1
 
 
 # The command
 
 
-def test_the_command_shows_first_and_removes_when_told(world: World, carried: Bridge, processes: Processes) -> None:
+def test_the_command_shows_first_and_removes_when_told(world: World, carried: Process, processes: Processes) -> None:
     world.database.processed_messages.update_many({}, {"$set": {"finishedAt": datetime(2020, 1, 1, tzinfo=UTC)}})
 
     dry = processes.run("prune", "--json")

@@ -80,7 +80,7 @@ def test_no_class_has_a_number_without_bounds() -> None:
     names = {f"{each.__name__}.{name}" for each, name in bounded_fields()}
     assert names >= {
         "SyncConfig.limit",
-        "BridgeResource.workers",
+        "ProcessResource.workers",
         "ReadConfig.reach_back_hours",
         "DispatchConfig.wait_seconds",
         "BatchConfig.limit",

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 import pytest
 
+from resources.wiring.explanations import Explanations
 from tests.integration.conftest import Operator, checks_of
 from tests.support.world import World
 
@@ -60,7 +61,7 @@ def test_a_case_that_nothing_carries_is_lost_and_named(world: World, sitting: Op
 
 
 def test_a_case_whose_message_is_dead_is_set_aside_not_lost(world: World, sitting: Operator) -> None:
-    (institution, *_) = world.bridge().institutions.active()
+    (institution, *_) = world.process().stores.institutions.active()
     world.control.add_request(institution.org_id, oddity="no_candidate")
 
     found = checks(sitting)
@@ -72,9 +73,9 @@ def test_a_case_whose_message_is_dead_is_set_aside_not_lost(world: World, sittin
 
 
 def test_a_message_that_waits_too_long_is_reported(world: World, sitting: Operator) -> None:
-    (institution, *_) = world.bridge().institutions.active()
+    (institution, *_) = world.process().stores.institutions.active()
     world.control.add_request(institution.org_id)
-    world.bridge().reader.read_new([institution])
+    world.process().capability(Explanations).reader.read_new([institution])
     world.control.credentials(institution.org_id, "wiseflow", valid=False)
     world.database.messages.update_many({}, {"$set": {"enqueuedAt": datetime.now(UTC) - timedelta(hours=1)}})
 

@@ -305,8 +305,8 @@ def test_the_job_cleans_up_both_and_a_dry_run_does_not(
     world: World, operator: Callable[..., Operator], instance: dg.DagsterInstance
 ) -> None:
     dagster = Operator(operator(institutions=1, courses=1, requests=1, variety=False).defs, instance)
-    bridge = world.bridge()
-    world.carry(bridge)
+    process = world.process()
+    world.carry(process)
     world.database.processed_messages.update_many({}, {"$set": {"finishedAt": OLD - timedelta(days=100)}})
     old = run(instance, OLD)
     for _ in range(2):

@@ -14,7 +14,9 @@ import pytest
 from assets.explanations.dispatched_requests import WAIT_SECONDS
 from casebridge.exams.explanations import request_reader
 from orchestration.build import build_defs
+from resources.wiring.explanations import Explanations
 from tests.integration.conftest import Operator, checks_of, failures_of, metadata_of
+from tests.support.explanation_rounds import read_requests
 from tests.support.world import World
 
 Operators = Callable[..., Operator]
@@ -50,7 +52,7 @@ def test_a_second_sync_finds_nothing_new_and_does_nothing_twice(world: World, op
 
 def test_sync_now_may_be_limited_to_one_institution(world: World, operator: Operators) -> None:
     sitting = operator(institutions=3, courses=6, requests=24)
-    chosen = world.bridge().institutions.active()[0]
+    chosen = world.process().stores.institutions.active()[0]
     result = sitting.run("sync_now", {"institutions": [chosen.key]})
 
     assert metadata_of(result, "explanation_requests")["institutions"] == 1
@@ -62,12 +64,12 @@ def test_an_unknown_institution_is_named_with_those_that_there_are(world: World,
 
     message = failures_of(result)["explanation_requests"]
     assert "nowhere.no/prod" in message
-    assert world.bridge().institutions.active()[0].key in message
+    assert world.process().stores.institutions.active()[0].key in message
 
 
 def test_one_institution_that_fails_is_named_and_stops_nobody_else(world: World, operator: Operators) -> None:
     sitting = operator(institutions=3, courses=6, requests=24)
-    broken = world.bridge().institutions.active()[0]
+    broken = world.process().stores.institutions.active()[0]
     world.control.credentials(broken.org_id, "fs", valid=False)
 
     result = sitting.run("sync_now")
@@ -98,7 +100,7 @@ def test_when_nobody_can_be_read_the_run_fails_with_cause_and_next_action(world:
 def test_nobody_waits_for_an_institution_that_is_paused(world: World, operator: Operators) -> None:
     """Its credentials are refused in the middle of the run: the wait of two minutes would be in vain."""
     sitting = operator(institutions=2, courses=4, requests=12)
-    broken, _ = world.bridge().institutions.active()
+    broken, _ = world.process().stores.institutions.active()
     world.control.credentials(broken.org_id, "wiseflow", valid=False)
     waiting = sum(case["orgId"] == broken.org_id for case in world.control.cases())
 
@@ -112,7 +114,7 @@ def test_nobody_waits_for_an_institution_that_is_paused(world: World, operator: 
 
 def test_what_is_set_aside_is_told_by_code_with_its_next_action(world: World, operator: Operators) -> None:
     sitting = operator(requests=4)
-    (institution, *_) = world.bridge().institutions.active()
+    (institution, *_) = world.process().stores.institutions.active()
     world.control.add_request(institution.org_id, oddity="no_candidate")
 
     dispatched = metadata_of(sitting.run("sync_now"), "dispatched_requests")
@@ -127,9 +129,11 @@ def test_the_reconciliation_finds_what_every_poll_missed(world: World, operator:
     """The watermark stands far in front: polls see nothing, the reconciliation reaches behind it."""
     sitting = operator(institutions=2, requests=10)
     world.configure(fs={"overlap_seconds": 0})
-    bridge = world.bridge()
-    for institution in bridge.institutions.active():
-        bridge.watermarks.read_well(institution, bridge.clock.now() + timedelta(days=1))
+    process = world.process()
+    for institution in process.stores.institutions.active():
+        process.capability(Explanations).watermarks.read_well(
+            institution, process.stores.clock.now() + timedelta(days=1)
+        )
     assert metadata_of(sitting.run("sync_now"), "explanation_requests")["accepted"] == 0
 
     result = sitting.run("reconcile")
@@ -141,8 +145,8 @@ def test_the_reconciliation_finds_what_every_poll_missed(world: World, operator:
 
 def test_process_queue_handles_a_batch_and_reports_to_the_assets(world: World, operator: Operators) -> None:
     sitting = operator(requests=9)
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
 
     result = sitting.run("process_queue", {"ops": {"handle_batch": {"config": {"limit": 4}}}})
 
@@ -170,10 +174,10 @@ def rows(table: Any) -> list[dict[str, Any]]:
 def set_aside(world: World, operator: Operators) -> Operator:
     """One message is dead: its candidate was not on the flow."""
     sitting = operator(requests=3)
-    bridge = world.bridge()
-    (institution, *_) = bridge.institutions.active()
+    process = world.process()
+    (institution, *_) = process.stores.institutions.active()
     world.control.add_request(institution.org_id, oddity="no_candidate")
-    world.carry(bridge)
+    world.carry(process)
     assert world.database.messages.count_documents({"status": "dead"}) == 1
     return sitting
 
@@ -268,7 +272,7 @@ def test_what_is_discarded_leaves_the_checks_in_peace_and_can_be_brought_back(
 def test_nothing_personal_reaches_dagsters_event_log(world: World, set_aside: Operator) -> None:
     """Success, a set-aside request, a failed run: Dagster's database and browsers see ids, codes and counts."""
     text = "Svaret som bare studenten skal se"
-    (institution, *_) = world.bridge().institutions.active()
+    (institution, *_) = world.process().stores.institutions.active()
     world.control.add_request(institution.org_id, answer_text=text)
     set_aside.run("reconcile")
     world.control.faults({"kind": "html", "system": "fs"})

@@ -20,7 +20,7 @@ def asked_in(world: World, org_id: str, month: str) -> int:
 
 def test_a_month_is_read_again_and_what_was_missed_is_accepted_once(world: World, operator: Operators) -> None:
     sitting = operator(institutions=1, courses=3, requests=12)
-    (institution,) = world.bridge().institutions.active()
+    (institution,) = world.process().stores.institutions.active()
     month = month_of(world, institution.org_id)
     expected = asked_in(world, institution.org_id, month)
 
@@ -38,7 +38,7 @@ def test_a_month_is_read_again_and_what_was_missed_is_accepted_once(world: World
 
 def test_after_the_work_is_done_the_account_shows_where_each_request_is(world: World, operator: Operators) -> None:
     sitting = operator(institutions=1, courses=3, requests=12)
-    (institution,) = world.bridge().institutions.active()
+    (institution,) = world.process().stores.institutions.active()
     world.control.add_request(institution.org_id, oddity="no_candidate")
     assert sitting.run("sync_now").success
     month = month_of(world, institution.org_id)
@@ -59,7 +59,7 @@ def test_after_the_work_is_done_the_account_shows_where_each_request_is(world: W
 
 def test_a_month_without_requests_balances_too(world: World, operator: Operators) -> None:
     sitting = operator(institutions=1)
-    (institution,) = world.bridge().institutions.active()
+    (institution,) = world.process().stores.institutions.active()
 
     result = sitting.materialise(institution.key, "2025-01")
 
@@ -69,7 +69,7 @@ def test_a_month_without_requests_balances_too(world: World, operator: Operators
 
 def test_one_institution_that_fails_neither_hides_nor_stops_the_others(world: World, operator: Operators) -> None:
     sitting = operator(institutions=2, courses=4, requests=16)
-    broken, well = world.bridge().institutions.active()
+    broken, well = world.process().stores.institutions.active()
     world.control.credentials(broken.org_id, "fs", valid=False)
 
     failed = sitting.materialise(broken.key, month_of(world, broken.org_id))

@@ -12,7 +12,7 @@ from casebridge import time_limit
 from casebridge.errors import AuthBrokenError, TransientError
 from casebridge.sources.polling import PollOutcome
 from casebridge.time_limit import TimeLimit
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from sensors.cursor import Cursor
 from sensors.polling_sensor import BUDGET_SECONDS, NothingCouldBeReadError, poll_round
 from tests.integration.conftest import DYNAMIC_PARTITIONS, Operator
@@ -22,11 +22,11 @@ Operators = Callable[..., Operator]
 
 
 @pytest.fixture
-def listening(world: World, operator: Operators) -> Bridge:
-    """A bridge whose listener has been heard of."""
-    bridge = world.bridge()
-    bridge.register_listener(bridge.listener())
-    return bridge
+def listening(world: World, operator: Operators) -> Process:
+    """A process whose listener has been heard of."""
+    process = world.process()
+    process.register_listener(process.listener())
+    return process
 
 
 def under_way(instance: dg.DagsterInstance, job: str) -> None:
@@ -43,7 +43,9 @@ def test_new_requests_reach_the_inbox_and_the_asset(world: World, operator: Oper
     assert event.metadata["accepted"].value == 12
     (partitions,) = tick.dynamic_partitions_requests
     assert partitions.partitions_def_name == DYNAMIC_PARTITIONS
-    assert partitions.partition_keys == [institution.key for institution in world.bridge().institutions.active()]
+    assert partitions.partition_keys == [
+        institution.key for institution in world.process().stores.institutions.active()
+    ]
 
 
 def test_a_tick_that_finds_nothing_new_says_so_and_writes_no_event(world: World, operator: Operators) -> None:
@@ -58,7 +60,7 @@ def test_a_tick_that_finds_nothing_new_says_so_and_writes_no_event(world: World,
 
 def test_known_institutions_are_not_added_again(world: World, operator: Operators) -> None:
     sitting = operator(institutions=2)
-    keys = [institution.key for institution in world.bridge().institutions.active()]
+    keys = [institution.key for institution in world.process().stores.institutions.active()]
     sitting.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, keys)
 
     assert not sitting.tick("fs_requests_sensor").dynamic_partitions_requests
@@ -100,7 +102,7 @@ def test_a_batch_under_way_is_enough(world: World, operator: Operators, sensor: 
 
 @pytest.mark.parametrize("sensor", ["fs_requests_sensor", "backlog_sensor"])
 def test_while_a_listener_is_alive_no_run_is_started(
-    world: World, operator: Operators, listening: Bridge, sensor: str
+    world: World, operator: Operators, listening: Process, sensor: str
 ) -> None:
     sitting = operator(requests=6)
 
@@ -111,7 +113,7 @@ def test_while_a_listener_is_alive_no_run_is_started(
     assert "listeners are at work" in tick.skip_message
 
 
-def test_a_listener_that_leaves_messages_lying_is_helped(world: World, operator: Operators, listening: Bridge) -> None:
+def test_a_listener_that_leaves_messages_lying_is_helped(world: World, operator: Operators, listening: Process) -> None:
     world.configure(queue={"overdue_seconds": -1.0})
     sitting = operator(requests=6)
     sitting.tick("fs_requests_sensor")
@@ -122,7 +124,7 @@ def test_a_listener_that_leaves_messages_lying_is_helped(world: World, operator:
 def test_a_paused_institutions_messages_start_no_runs(world: World, operator: Operators) -> None:
     """Its credentials may be refused for a week; a run a minute would do nothing ten thousand times."""
     sitting = operator(institutions=1, requests=6)
-    (institution,) = world.bridge().institutions.active()
+    (institution,) = world.process().stores.institutions.active()
     sitting.tick("fs_requests_sensor")
     world.control.credentials(institution.org_id, "wiseflow", valid=False)
     sitting.run("process_queue")
@@ -133,7 +135,7 @@ def test_a_paused_institutions_messages_start_no_runs(world: World, operator: Op
 
 def test_one_institution_that_fails_does_not_fail_the_tick(world: World, operator: Operators) -> None:
     sitting = operator(institutions=2, courses=4, requests=12)
-    broken, _ = world.bridge().institutions.active()
+    broken, _ = world.process().stores.institutions.active()
     world.control.faults({"kind": "status", "system": "fs", "status": 503, "orgId": broken.org_id})
 
     tick = sitting.tick("fs_requests_sensor")
@@ -152,9 +154,9 @@ def test_when_nobody_can_be_read_the_tick_fails_with_cause_and_next_action(world
 
 def test_a_paused_exam_system_does_not_hide_that_nobody_else_can_be_read(world: World, operator: Operators) -> None:
     sitting = operator(institutions=2)
-    bridge = world.bridge()
-    paused, _ = bridge.institutions.active()
-    bridge.pauses.pause(
+    process = world.process()
+    paused, _ = process.stores.institutions.active()
+    process.stores.pauses.pause(
         paused.key,
         paused.exam_system,
         AuthBrokenError("wiseflow.credentials_refused", "WISEflow refused them.", "Renew them."),
@@ -168,8 +170,8 @@ def test_a_paused_exam_system_does_not_hide_that_nobody_else_can_be_read(world: 
 def test_an_outage_that_leaves_no_turn_for_some_moves_the_cursor_to_them(world: World, operator: Operators) -> None:
     """With an error the cursor stays: whoever comes late in the order would never be polled."""
     operator(institutions=3, courses=3)
-    bridge = world.bridge()
-    keys = [institution.key for institution in bridge.institutions.active()]
+    process = world.process()
+    keys = [institution.key for institution in process.stores.institutions.active()]
     failed = TransientError("fs.timeout", "FS took longer than a call may take.", "Nothing to do unless it lasts.")
     outcomes = [
         PollOutcome(keys[0], error=failed, exam_system="WISEFLOW"),
@@ -177,11 +179,11 @@ def test_an_outage_that_leaves_no_turn_for_some_moves_the_cursor_to_them(world: 
         PollOutcome(keys[2], skipped=True, exam_system="WISEFLOW"),
     ]
 
-    done = poll_round(bridge, "FS", lambda _bridge, _institutions: outcomes, Cursor())
+    done = poll_round(process, "FS", lambda _process, _institutions: outcomes, Cursor())
 
     assert done.cursor.first == f"{keys[2]}/WISEFLOW"
     with pytest.raises(NothingCouldBeReadError):
-        poll_round(bridge, "FS", lambda _bridge, _institutions: outcomes[:2], Cursor())
+        poll_round(process, "FS", lambda _process, _institutions: outcomes[:2], Cursor())
 
 
 def test_a_tick_is_over_before_it_is_cut_off() -> None:
@@ -194,7 +196,7 @@ def test_a_tick_is_over_before_it_is_cut_off() -> None:
 
 def test_the_turn_moves_on_with_every_tick(world: World, operator: Operators) -> None:
     sitting = operator(institutions=3, courses=3)
-    keys = [institution.tenant for institution in world.bridge().institutions.active()]
+    keys = [institution.tenant for institution in world.process().stores.institutions.active()]
     cursor, firsts = None, []
     for _ in range(3):
         cursor = sitting.tick("fs_requests_sensor", cursor).cursor
@@ -217,13 +219,13 @@ def test_a_failed_run_is_told_once_without_its_error_text(world: World, operator
     assert "nowhere.no" not in json.dumps(message)
 
 
-def test_while_a_listener_is_alive_it_sends_the_alert(world: World, operator: Operators, listening: Bridge) -> None:
+def test_while_a_listener_is_alive_it_sends_the_alert(world: World, operator: Operators, listening: Process) -> None:
     sitting = operator()
     sitting.run("sync_now", {"institutions": ["nowhere.no/prod"]})
     sitting.tick("run_failure_alerts")
 
     assert world.control.slack_messages() == []
-    assert listening.alerts.pending() == 1
+    assert listening.stores.alerts.pending() == 1
 
 
 def test_a_failure_that_cannot_be_told_is_told_later(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from simulators.process import RunningSimulators
 from tests.soak.checks import Checks, count_all
 from tests.soak.data_faults import AT_FIRST, DataFault, DataFaults
@@ -24,11 +25,11 @@ def wrong(checks: Checks) -> dict[str, int]:
     return {name: count for name in FAILURES if (count := getattr(checks, name))}
 
 
-def finish(world: World, bridge: Bridge) -> None:
+def finish(world: World, process: Process) -> None:
     """Carry the cases, index the outcomes and send the alerts, as a listener does."""
-    world.carry(bridge)
-    bridge.register_listener(bridge.listener())
-    bridge.relay.send_alerts()
+    world.carry(process)
+    process.register_listener(process.listener())
+    process.relay.send_alerts()
 
 
 @pytest.fixture
@@ -37,19 +38,19 @@ def population(world: World) -> dict[str, Any]:
 
 
 @pytest.fixture
-def bridge(world: World, population: dict[str, Any]) -> Bridge:
-    bridge = world.bridge()
-    finish(world, bridge)
-    return bridge
+def process(world: World, population: dict[str, Any]) -> Process:
+    process = world.process()
+    finish(world, process)
+    return process
 
 
-def test_a_run_without_faults_has_no_counts(world: World, bridge: Bridge) -> None:
+def test_a_run_without_faults_has_no_counts(world: World, process: Process) -> None:
     assert wrong(count_all(world)) == {}
 
 
 def test_a_text_of_another_student_is_counted_and_kept(
     world: World,
-    bridge: Bridge,
+    process: Process,
     population: dict[str, Any],
     simulators: RunningSimulators,
     tmp_path: Path,
@@ -67,7 +68,7 @@ def test_a_text_of_another_student_is_counted_and_kept(
     (correlation_id,) = checks.why["audit_gaps"]["registrations in FS without entry"]
 
     server = Server(world.settings.mongodb, "127.0.0.1", 0, None)
-    kept = keep(Installation(world, bridge, server, [], {}, frozenset()), checks, tmp_path, seed=7)
+    kept = keep(Installation(world, process, server, [], {}, frozenset()), checks, tmp_path, seed=7)
     counts = json.loads((kept / "counts.json").read_text())
     (about,) = counts["wrong_text"]["registrations of a text that nobody wrote for the student"]
     assert about["simulators"]["registeredVersions"][-1]["version"] is None
@@ -79,7 +80,7 @@ def test_a_text_of_another_student_is_counted_and_kept(
     assert json.loads((kept / "simulators" / "calls.json").read_text())
 
 
-def test_a_row_that_is_opened_again_and_not_read_is_untold(world: World, bridge: Bridge) -> None:
+def test_a_row_that_is_opened_again_and_not_read_is_untold(world: World, process: Process) -> None:
     """No process of casebridge runs after the row was changed."""
     name = world.control.cases()[0]["caseId"]
     world.control.withdraw(name, how="reopened")
@@ -88,37 +89,37 @@ def test_a_row_that_is_opened_again_and_not_read_is_untold(world: World, bridge:
 
 
 def test_a_removed_row_is_untold_until_the_case_is_withdrawn(
-    world: World, bridge: Bridge, population: dict[str, Any]
+    world: World, process: Process, population: dict[str, Any]
 ) -> None:
     world.control.assessors(paused=True)
     added = world.control.add_request(population["institutions"][0]["orgId"])
-    world.send(bridge)
+    world.send(process)
     world.control.withdraw(added["caseId"], how="removed")
     assert count_all(world).untold == 1
     ours = world.database.cases.find_one({"personlopenr": added["personlopenr"], "state": "dispatched"})
     assert ours is not None
-    bridge.cases.withdraw([ours["_id"]])
+    process.capability(Explanations).cases.withdraw([ours["_id"]])
     assert count_all(world).untold == 0
 
 
 def test_a_row_that_is_set_aside_and_reported_is_no_difference(
-    world: World, bridge: Bridge, population: dict[str, Any]
+    world: World, process: Process, population: dict[str, Any]
 ) -> None:
     org_id = population["institutions"][0]["orgId"]
     for order in ({"raw": {"kandidatnr": "A-17"}, "expected": "odd_row"}, {"oddity": "no_candidate"}):
         world.control.add_request(org_id, **order)
     assert wrong(count_all(world)) == {"untold": 2}
-    finish(world, bridge)
+    finish(world, process)
     assert wrong(count_all(world)) == {}
 
 
-def test_a_request_that_was_not_read_is_lost(world: World, bridge: Bridge, population: dict[str, Any]) -> None:
+def test_a_request_that_was_not_read_is_lost(world: World, process: Process, population: dict[str, Any]) -> None:
     world.control.add_request(population["institutions"][0]["orgId"])
     assert wrong(count_all(world)) == {"lost": 2}
 
 
-def test_a_foreign_message_is_untold_while_it_waits(world: World, bridge: Bridge) -> None:
-    foreign = insert_foreign_documents(world.database, bridge.institutions.active()[0].key)
+def test_a_foreign_message_is_untold_while_it_waits(world: World, process: Process) -> None:
+    foreign = insert_foreign_documents(world.database, process.stores.institutions.active()[0].key)
     checks = count_all(world, foreign)
     assert wrong(checks) == {"untold": len(foreign) - 1}
     assert "few-fields-and-dead" not in checks.why["untold"]["messages of others"]

@@ -13,8 +13,9 @@ from casebridge.sources.dead_record import dead_letter_topic
 from casebridge.sources.record_inbox import QUEUE as UNREADABLE
 from command_line.output import ExitCode
 from resources.kafka.topics import topics_of
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from tests.support.end_state import check_everything, check_registrations
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.failures import check_told
 from tests.support.kafka_broker import Broker, Topic, headers_of, kafka_settings
 from tests.support.kafka_requests import request_values
@@ -35,7 +36,7 @@ class KafkaWorld:
     def __init__(self, world: World, address: str) -> None:
         self.world = world
         self.kafka = world.settings.kafka
-        self.bridge = world.bridge()
+        self.process = world.process()
         self.requests = Topic(address, self.kafka.explanation_requests_topic)
         self.events = Topic(address, self.kafka.wiseflow_events_topic)
         self.answers = Topic(address, self.kafka.explanation_answers_topic)
@@ -48,13 +49,13 @@ class KafkaWorld:
 
     def handle(self) -> int:
         """A batch of the queue, and what it owes."""
-        return self.bridge.synchronisation.run_batch().handled
+        return self.process.synchronisation.run_batch().handled
 
     def read_fs(self) -> int:
-        return self.bridge.synchronisation.read_requests(self.bridge.institutions.active()).accepted
+        return read_requests(self.process, self.process.stores.institutions.active()).accepted
 
     def poll(self) -> int:
-        return self.bridge.synchronisation.poll_answers(self.bridge.institutions.active()).accepted
+        return poll_answers(self.process, self.process.stores.institutions.active()).accepted
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
         live = list(self.world.database.messages.find({"queue": queue}))
@@ -81,7 +82,7 @@ def test_a_request_travels_from_kafka_to_fs_and_its_outcome_back_to_kafka(
     kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
     way = kafka_world()
-    way.requests.send(*request_values(world, way.bridge))
+    way.requests.send(*request_values(world, way.process))
     consumer, listener = processes.consumer(), processes.listener()
     world.control.wait("answered", REQUESTS)
 
@@ -111,7 +112,7 @@ def check_answers(world: World, records: list[Any]) -> None:
         assert answer["datoVedtakFormidlet"] == case["datoVedtakFormidlet"]
         assert (answer["flowId"], answer["explanationRequestId"]) == (case["flowId"], case["explanationRequestId"])
     values = PersonalValues(
-        world, [json.loads(value)["begrunnelse"] for value in request_values(world, world.bridge())]
+        world, [json.loads(value)["begrunnelse"] for value in request_values(world, world.process())]
     )
     for record in records:
         assert values.found_in(record.value.decode()) == {}
@@ -121,7 +122,7 @@ def test_a_request_that_comes_by_fs_and_by_kafka_is_one_case_and_one_message(
     kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
     way = kafka_world()
-    values = request_values(world, way.bridge)
+    values = request_values(world, way.process)
     way.requests.send(*values[: REQUESTS // 2])
     processes.consumer()
     way.accepted(way.requests, REQUESTS // 2)
@@ -140,7 +141,7 @@ def test_a_record_neither_closes_nor_reopens_a_case(
 ) -> None:
     """It may be years old: that a request is finished, or open again, is for FS itself to say."""
     way = kafka_world(institutions=1, courses=1, requests=2)
-    values = [json.loads(value) for value in request_values(world, way.bridge)]
+    values = [json.loads(value) for value in request_values(world, way.process)]
     finished = {**values[0], "begrunnelse": {**values[0]["begrunnelse"], "datoVedtakFormidlet": "2026-01-15"}}
     processes.consumer()
     way.requests.send(json.dumps(finished).encode())
@@ -150,7 +151,7 @@ def test_a_record_neither_closes_nor_reopens_a_case(
     way.requests.send(*(json.dumps(value).encode() for value in values))
     way.accepted(way.requests, 3)
     way.handle()
-    way.bridge.cases.withdraw([case["_id"] for case in world.database.cases.find()])
+    way.process.cases.withdraw([case["_id"] for case in world.database.cases.find()])
     way.requests.send(*(json.dumps(value).encode() for value in [*values, finished]))
     way.accepted(way.requests, 6)
 
@@ -189,7 +190,7 @@ def test_poison_is_dead_in_sight_told_and_holds_up_nobody(
     kafka_world: Callable[..., KafkaWorld], world: World, processes: Processes
 ) -> None:
     way = kafka_world(kafka={"maximum_record_bytes": LARGEST})
-    good = request_values(world, way.bridge)
+    good = request_values(world, way.process)
     poison = [make(json.loads(good[0])) for make, _ in POISON.values()]
     consumer = processes.consumer()
 
@@ -217,17 +218,17 @@ def test_poison_is_carried_on_by_a_replay_once_its_cause_is_gone(
 ) -> None:
     """An institution is activated after its first request came; a replay before that is told again."""
     way = kafka_world(institutions=1, courses=1, requests=1)
-    (value,) = request_values(world, way.bridge)
+    (value,) = request_values(world, way.process)
     world.database.environments.update_one({}, {"$set": {"begrunnelse": False}})
     processes.consumer()
     way.requests.send(value)
     way.accepted(way.requests, 1)
-    way.bridge = world.bridge()
+    way.process = world.process()
     for times in (1, 2):
         way.handle()
         check_told(world, "kafka.institution_unknown", "read_record")
         assert len(way.dead_requests.read(times)) == times
-        assert replay(way.bridge, "kafka.institution_unknown") == 1
+        assert replay(way.process, "kafka.institution_unknown") == 1
 
     world.database.environments.update_one({}, {"$set": {"begrunnelse": True}})
     wait_until(lambda: way.handle() == 0, "nothing is left to do")
@@ -240,9 +241,9 @@ def test_poison_is_carried_on_by_a_replay_once_its_cause_is_gone(
     assert way.read_fs() == 0, "FS brings nothing that is not known"
 
 
-def replay(bridge: Bridge, code: str) -> int:
+def replay(process: Process, code: str) -> int:
     order = Order(limit=10, dry_run=False, reason="corrected", asked_by="a test")
-    return bridge.dead_letters.replay(DeadLetterFilter(code=code), order).changed
+    return process.operators.dead_letters.replay(DeadLetterFilter(code=code), order).changed
 
 
 def test_an_event_brings_the_answer_at_once_and_never_a_second_registration(
@@ -302,4 +303,4 @@ def test_without_a_broker_nothing_is_there(world: World, processes: Processes) -
     assert ended.exit_code == ExitCode.MISUSED
     assert "CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS" in ended.notes
     assert processes.run("status", "--json").json()["kafka"] is None
-    assert set(world.bridge().flows) == {*request_reader.QUEUES, answer_poller.QUEUE}
+    assert set(world.process().flows) == {*request_reader.QUEUES, answer_poller.QUEUE}

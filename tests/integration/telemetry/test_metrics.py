@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from local_servers.child_process import free_port
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.kafka_broker import Broker, kafka_settings
 from tests.support.processes import Processes
 from tests.support.scraped import Scraped, scrape, scraped_when_open
@@ -26,13 +27,13 @@ OF_THE_PROCESS = {
 
 def carried(world: World, port: int) -> Scraped:
     """What the listener tells when every case of the world is registered, and everything was delivered."""
-    bridge = world.bridge()
-    institutions = bridge.institutions.active()
-    bridge.synchronisation.read_requests(institutions)
+    process = world.process()
+    institutions = process.stores.institutions.active()
+    read_requests(process, institutions)
     wait_until(lambda: world.control.summary()["dispatched"] == REQUESTS, "all are sent")
     wait_until(lambda: not world.database.messages.find_one({}), "that is written down")
     world.control.wait("submitted", REQUESTS)
-    bridge.synchronisation.poll_answers(institutions)
+    poll_answers(process, institutions)
     wait_until(lambda: world.control.summary()["registered"] == REQUESTS, "all are registered")
     wait_until(lambda: not world.database.messages.find_one({}), "the queue is empty")
     wait_until(
@@ -43,8 +44,8 @@ def carried(world: World, port: int) -> Scraped:
 
 def read(world: World) -> None:
     """What is in FS goes to the inbox; the listener handles it."""
-    bridge = world.bridge()
-    bridge.synchronisation.read_requests(bridge.institutions.active())
+    process = world.process()
+    read_requests(process, process.stores.institutions.active())
 
 
 def test_a_listener_tells_what_it_did(world: World, processes: Processes) -> None:

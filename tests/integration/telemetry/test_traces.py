@@ -6,6 +6,7 @@ from casebridge.exams.explanations.answer_poller import QUEUE as ANSWERS
 from casebridge.exams.explanations.request_intake import QUEUE as REQUESTS
 from local_servers.child_process import Child
 from resources.wiring.observing import observing
+from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.otlp_receiver import ERROR, OtlpReceiver, ReceivedSpan
 from tests.support.processes import Processes
 from tests.support.waiting import wait_until
@@ -15,13 +16,13 @@ from tests.support.world import World
 def carried(world: World, processes: Processes) -> Child:
     """All of the world's cases, by a listener and by this process, which reads FS and WISEflow; both have ended with it."""
     listener = processes.listener()
-    bridge = world.bridge()
-    with observing(world.settings.telemetry, bridge.stores):
-        institutions = bridge.institutions.active()
-        bridge.synchronisation.read_requests(institutions)
+    process = world.process()
+    with observing(world.settings.telemetry, process.stores):
+        institutions = process.stores.institutions.active()
+        read_requests(process, institutions)
         wait_until(lambda: not world.database.messages.find_one({}), "the requests are handled")
         world.control.wait("submitted", world.control.summary()["dispatched"])
-        bridge.synchronisation.poll_answers(institutions)
+        poll_answers(process, institutions)
         wait_until(lambda: not world.database.messages.find_one({}), "the answers are handled")
     listener.stop()
     return listener
@@ -71,8 +72,8 @@ def test_a_failure_is_an_error_with_its_code(world: World, processes: Processes)
         population = world.populate(institutions=1, courses=1, requests=0)
         world.control.add_request(population["institutions"][0]["orgId"], oddity="no_candidate")
         listener = processes.listener()
-        bridge = world.bridge()
-        bridge.synchronisation.read_requests(bridge.institutions.active())
+        process = world.process()
+        read_requests(process, process.stores.institutions.active())
         message = wait_until(lambda: world.database.messages.find_one({"status": "dead"}), "it is set aside")
         listener.stop()
 

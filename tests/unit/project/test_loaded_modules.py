@@ -18,16 +18,16 @@ import typer
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
 from command_line.main import PRODUCTION, application
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 
 def loaded():
     return sorted({name.partition(".")[0] for name in sys.modules})
 
 root = typer.main.get_command(application)
 assert root.get_command(typer.Context(root), "listen") is not None
-bridge = Bridge(Settings(), Secrets({}))
-bridge.listener()
-bridge.close()
+process = Process(Settings(), Secrets({}))
+process.listener()
+process.close()
 by_listener = loaded()
 for name in PRODUCTION:
     assert root.get_command(typer.Context(root), name) is not None, name
