@@ -312,11 +312,8 @@ def _envelope(answer: HttpAnswer) -> tuple[Any, int | None]:
 
 
 _LISTS: Final[Mapping[type, TypeAdapter[Any]]] = {
-    Flow: TypeAdapter(list[Flow]),
-    SourceHit: TypeAdapter(list[SourceHit]),
-    Participant: TypeAdapter(list[Participant]),
-    Explanation: TypeAdapter(list[Explanation]),
-    SubmissionComment: TypeAdapter(list[SubmissionComment]),
+    kind: TypeAdapter(list[kind])  # type: ignore[valid-type]  # made at run time
+    for kind in (Flow, SourceHit, Participant, Explanation, SubmissionComment)
 }
 
 

@@ -27,7 +27,9 @@ AUTOMATION = (
 )
 
 
-def test_the_asset_graph_shows_the_whole_road(page: Page, after_one_round: Platform, take_picture: TakePicture) -> None:
+def test_the_asset_graph_shows_the_whole_way_of_a_case(
+    page: Page, after_one_round: Platform, take_picture: TakePicture
+) -> None:
     page.set_viewport_size({"width": 2560, "height": 1100})  # wide enough for whole cards
     page.goto("/asset-groups")
     page.get_by_text("Hide navigation").click()

@@ -9,7 +9,7 @@ work is carried to its end.
     server        the database server: embedded, or given by address
     faults        how each kind of fault is injected and undone
     data_faults   wrong data of FS and WISEflow, and how each case must end
-    odd_documents documents that others write into the queue
+    foreign_documents   documents that others write into the queue
     scenario      the work: requests appear, answers change, faults are injected, dead messages are replayed
     checks        the counts at the end
     reporting     which differences were reported to people

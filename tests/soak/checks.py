@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from casebridge.messaging.queue.message import MessageStatus
 from tests.soak.reporting import Reporting
-from tests.support.read_only_steps import Looks, step_entry
+from tests.support.read_only_steps import ReadOnlySteps, step_entry
 from tests.support.world import World
 
 CAUSE_LINES: Final = 3
@@ -119,7 +119,7 @@ def _audit_gaps(world: World, rows: list[dict[str, Any]], reporting: Reporting, 
         for entry in world.database.audit_log.find({"step": {"$nin": ["replayed", "poll", "compare"]}})
         if _key(entry) not in foreign
     ]
-    looks = Looks(messages, entries)
+    read_only = ReadOnlySteps(messages, entries)
     done: set[str] = set()
     aside: set[str] = set()
     failures: Counter[tuple[str, str]] = Counter()
@@ -142,14 +142,14 @@ def _audit_gaps(world: World, rows: list[dict[str, Any]], reporting: Reporting, 
             recorded_failures[message_key, entry["step"]] += 1
         else:
             recorded.add(entry["_id"])
-            if message_key not in aside and not looks.is_of_another_attempt(entry):
+            if message_key not in aside and not read_only.is_of_another_attempt(entry):
                 of_settled_attempt.add(entry["_id"])
         registrations[entry["correlationId"]] += entry["detail"].get("outcome") == REGISTERED
     in_fs = {correlation_id: row["registrations"] for row in rows if (correlation_id := reporting.correlation_id(row))}
     # A row may be opened again between a registration whose worker was lost and its repetition: two in FS, one step.
     again = Counter(reporting.correlation_id(row) for row in rows if "reopened" in row["dataFaults"])
     return {
-        "steps without entry": sorted((done | looks.of_failures()) - recorded),
+        "steps without entry": sorted((done | read_only.of_failures()) - recorded),
         "entries without step": sorted(of_settled_attempt - done),
         "failures without entry": [":".join(failure) for failure in (failures - recorded_failures).elements()],
         "registrations in FS without entry": list((Counter(in_fs) - registrations - again).elements()),

@@ -21,8 +21,8 @@ from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from tests.soak.data_faults import DataFaults
 from tests.soak.faults import Faults, rules
+from tests.soak.foreign_documents import insert_foreign_documents
 from tests.soak.installation import Installation
-from tests.soak.odd_documents import insert_odd_documents
 from tests.soak.plan import FaultKind, plan
 from tests.soak.reporting import ENDED, Reporting, key_of, key_of_case
 from tests.support.explanation_rounds import poll_answers, read_requests
@@ -146,7 +146,7 @@ class Scenario:
         if done < FOREIGN_AT or self.foreign:
             return
         with _database_may_be_away():
-            self.foreign = insert_odd_documents(
+            self.foreign = insert_foreign_documents(
                 self._installation.world.database, self._installation.process.stores.institutions.active()[0].key
             )
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from casebridge.exams.explanations import answer_poller, request_reader
-from tests.support.read_only_steps import Looks
+from tests.support.read_only_steps import ReadOnlySteps
 from tests.support.world import World
 
 REQUEST_STEPS = ("received", "find_exam", "find_candidate", "request_explanation")
@@ -43,10 +43,10 @@ def check_case_histories(world: World) -> None:
     cases = list(world.database.cases.find())
     entries = defaultdict(list)
     told = world.audit()
-    looks = Looks(world.database.processed_messages.find(), told)
-    assert looks.of_failures() <= {entry["_id"] for entry in told}
+    read_only = ReadOnlySteps(world.database.processed_messages.find(), told)
+    assert read_only.of_failures() <= {entry["_id"] for entry in told}
     for entry in told:
-        if entry["success"] and not looks.is_of_another_attempt(entry):
+        if entry["success"] and not read_only.is_of_another_attempt(entry):
             entries[entry["correlationId"]].append(entry)
     assert set(entries) >= {case["correlationId"] for case in cases}
     for case in cases:

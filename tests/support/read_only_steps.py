@@ -1,6 +1,6 @@
-"""Looks: steps that change nothing outside. Each attempt makes them anew, so a message keeps those of its last attempt only.
+"""Steps that change nothing outside. Each attempt makes them anew, so a message keeps those of its last attempt only.
 
-What the audit tells of looks is held against the failures of their message: each attempt that failed made all looks that
+What the audit tells of them is held against the failures of their message: each attempt that failed made all that
 stand before the step at which it failed, and no others. The place of an entry is what stands in its id after the message's key.
 """
 
@@ -9,25 +9,25 @@ from typing import Any, Final
 
 from casebridge.messaging.listener.audit_entries import entry_id
 
-LOOKS_BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
+READ_ONLY_STEPS_BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
     "find_candidate": ("find_exam",),
     "request_explanation": ("find_exam", "find_candidate"),
 }
-"""For each step the looks between it and whatever changed something before it."""
-LOOKS: Final = frozenset(look for looks in LOOKS_BEFORE.values() for look in looks)
+"""For each step the read-only steps between it and whatever changed something before it."""
+READ_ONLY_STEPS: Final = frozenset(step for steps in READ_ONLY_STEPS_BEFORE.values() for step in steps)
 BETWEEN_STEPS: Final = "handle"
-"""Where a worker fails between two steps; which looks it had made is not told."""
+"""Where a worker fails between two steps; which steps it had made is not told."""
 NOT_BEGUN: Final = "casebridge.worker_lost"
 """The code of a message that was given up because its workers were lost: nothing was looked up in its last attempt."""
 
 
 def step_entry(message: Mapping[str, Any], step: str, fence: int) -> str:
-    """The id of a step's entry. A look bears the fence of its claim, from the second claim on."""
-    again = step in LOOKS and fence > 1
+    """The id of a step's entry. A read-only step bears the fence of its claim, from the second claim on."""
+    again = step in READ_ONLY_STEPS and fence > 1
     return entry_id(message["correlationId"], message["_id"], step, *([fence] if again else []))
 
 
-class Looks:
+class ReadOnlySteps:
     """Of all messages, what their failed attempts must have told, and what else may be told of attempts before the last."""
 
     def __init__(self, messages: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, Any]]) -> None:
@@ -43,17 +43,17 @@ class Looks:
                     self._begun.add((key, int(place[0])))
 
     def of_failures(self) -> set[str]:
-        """The entries of looks that the audit's failures ask for. They are written in one batch, the failure last."""
+        """The entries of such steps that the audit's failures ask for. They are written in one batch, the failure last."""
         return {
-            step_entry(self._messages[key], look, fence)
+            step_entry(self._messages[key], step, fence)
             for key, fence in self._begun
             if key in self._messages
-            for look in LOOKS_BEFORE.get(self._failed_at[key, fence], ())
+            for step in READ_ONLY_STEPS_BEFORE.get(self._failed_at[key, fence], ())
         }
 
     def is_of_another_attempt(self, entry: Mapping[str, Any]) -> bool:
-        """Whether a message that is done rightly lacks this look: it was made in another claim than the one that settled it."""
-        if entry["step"] not in LOOKS:
+        """Whether a message that is done rightly lacks this step: it was made in another claim than the one that settled it."""
+        if entry["step"] not in READ_ONLY_STEPS:
             return False
         _, key, *place = entry["_id"].split(":")
         message = self._messages.get(key)
@@ -68,4 +68,4 @@ class Looks:
         failed_at = self._failed_at.get((key, fence))
         if failed_at is None:
             return fence < settled  # its worker was lost between the audit and the settlement
-        return failed_at == BETWEEN_STEPS or entry["step"] in LOOKS_BEFORE.get(failed_at, ())
+        return failed_at == BETWEEN_STEPS or entry["step"] in READ_ONLY_STEPS_BEFORE.get(failed_at, ())

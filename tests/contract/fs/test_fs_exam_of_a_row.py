@@ -11,7 +11,8 @@ from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.explanations.current_row import current_row
 from casebridge.exams.fs_rows import UnreadableRow, read_row
 from casebridge.exams.models import ExplanationRequest
-from tests.contract.fs.test_fs_digex_client import registration, scripted
+from tests.contract.fs.test_fs_digex_answers import scripted
+from tests.contract.fs.test_fs_digex_client import registration
 from tests.support.scripted_server import ScriptedServer, answer
 
 KEY = ExamKey(217, "DAT200", "1", "S", 2026, "VÅR")

@@ -78,7 +78,9 @@ def dead_message(bench: KafkaInbox, value: bytes) -> tuple[Message, Outcome]:
 
 
 @EACH
-def test_a_dead_letter_bears_the_record_and_its_road(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
+def test_a_dead_letter_bears_the_record_and_where_it_came_from(
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
+) -> None:
     bench = bench_on(broker)
     message, outcome = dead_message(bench, b'{"a": "\xc3\xb8"}')
     channel = KafkaChannel(bench.settings)

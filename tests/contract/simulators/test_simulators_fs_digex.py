@@ -266,7 +266,7 @@ class TestBadRows:
         assert only_row(fs, strange)["kandidatnr"] == "A-17"
         assert missing["expected"] == strange["expected"] == "invalid_row"
 
-    def test_a_good_row_can_become_odd_and_good_again(
+    def test_a_good_row_can_become_malformed_and_good_again(
         self, simulators: RunningSimulators, fs: FsCaller, case: dict[str, Any]
     ) -> None:
         row = only_row(fs, case)

@@ -63,7 +63,7 @@ def test_it_holds_what_was_ordered(simulators: RunningSimulators, order: dict[st
     assert len({one["orgId"] for one in made["institutions"]}) == wanted["institutions"]
 
 
-def test_two_to_three_in_a_hundred_are_odd(simulators: RunningSimulators) -> None:
+def test_two_to_three_in_a_hundred_are_unusual(simulators: RunningSimulators) -> None:
     made = simulators.control.population(requests=600)
     set_aside = made["expected"]["set_aside"]
     assert set(set_aside) == {"no_candidate", "no_flow", "two_flows", "explanations_off"}

@@ -61,7 +61,7 @@ def source_code(case: dict[str, Any]) -> str:
     return "||".join(ExamKey.from_vurd_id(case["examId"]).parts)
 
 
-def test_every_exchange_of_a_whole_road_is_as_the_vendor_describes(
+def test_every_exchange_of_a_whole_case_is_as_the_vendor_describes(
     world: SimulatedWorld,
     client: WiseflowClient,
     case: dict[str, Any],

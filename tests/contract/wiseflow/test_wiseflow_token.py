@@ -55,7 +55,7 @@ def test_what_is_no_token_is_no_fault_of_the_credentials(told: bytes) -> None:
 
 
 @pytest.mark.parametrize("seconds", ["null", "0", "-5", "NaN", "1e400", "-1e400", '"3600"', "1e300"])
-def test_a_token_that_says_oddly_how_long_it_lasts_is_used_for_a_call(seconds: str) -> None:
+def test_a_token_with_a_malformed_lifetime_is_used_for_a_call(seconds: str) -> None:
     token = f'{{"access_token": "sesame", "expires_in": {seconds}}}'.encode()
     with ScriptedServer(answer("200 OK", token), answer("200 OK", b'{"id": 7, "state": 4, "variant": 0}')) as server:
         client = with_token(server)

@@ -12,7 +12,7 @@ from resources.wiring.process import Process
 from tests.soak.checks import count_all
 from tests.support.end_state import check_everything
 from tests.support.explanation_rounds import read_requests
-from tests.support.read_only_steps import LOOKS, LOOKS_BEFORE
+from tests.support.read_only_steps import READ_ONLY_STEPS, READ_ONLY_STEPS_BEFORE
 from tests.support.world import World
 
 FIELDS = {
@@ -162,11 +162,11 @@ def test_each_look_that_nobody_made_is_a_gap(
     assert count_all(world).why["audit_gaps"]["entries without step"] == [entry]
 
 
-def test_the_books_know_each_step_that_only_looks(world: World) -> None:
+def test_each_read_only_step_is_known_to_the_checks(world: World) -> None:
     process = world.process()
     for flow in process.flows.values():
         looks: list[str] = []
         for step in flow.steps:
-            assert LOOKS_BEFORE.get(step.name, ()) == tuple(looks)
-            assert (step.name in LOOKS) == step.read_only
+            assert READ_ONLY_STEPS_BEFORE.get(step.name, ()) == tuple(looks)
+            assert (step.name in READ_ONLY_STEPS) == step.read_only
             looks = [*looks, step.name] if step.read_only else []

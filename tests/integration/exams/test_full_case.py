@@ -62,7 +62,7 @@ def test_deadlines_that_cannot_be_told_fail_no_poll(
         told.append(owner.key)
         return tell(deadlines, owner)
 
-    monkeypatch.setattr(PassedDeadlines, "tell", raising)
+    monkeypatch.setattr(PassedDeadlines, "alert", raising)
     if where == "paused":
         for one in (institution, other):
             world.control.credentials(one.org_id, "fs", valid=False)
@@ -78,6 +78,6 @@ def test_a_database_that_is_away_is_no_matter_of_one_case(process: Process, monk
     def raising(_deadlines: PassedDeadlines, _owner: Owner) -> int:
         raise ConnectionFailure
 
-    monkeypatch.setattr(PassedDeadlines, "tell", raising)
+    monkeypatch.setattr(PassedDeadlines, "alert", raising)
     with pytest.raises(ConnectionFailure):
         process.capability(Explanations).reader.read_new(process.stores.institutions.active())

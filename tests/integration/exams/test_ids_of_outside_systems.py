@@ -111,7 +111,7 @@ def test_what_is_no_number_is_an_error_of_that_case_alone(world: World, sent: Pr
 def test_a_request_is_validated_once_on_its_way_through_its_flow(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=1, courses=1, requests=3, variety=False)
     read: list[str] = []
-    original = RequestPayload.read.__func__  # type: ignore[attr-defined]
+    original = RequestPayload.read.__func__  # type: ignore[attr-defined]  # a bound method has it
 
     def counted(cls: type[RequestPayload], stored: Any) -> RequestPayload:
         read.append(stored["caseId"])

@@ -13,8 +13,8 @@ from simulators.process import RunningSimulators
 from tests.soak.checks import Checks, count_all
 from tests.soak.data_faults import AT_FIRST, DataFault, DataFaults
 from tests.soak.evidence import keep
+from tests.soak.foreign_documents import insert_foreign_documents
 from tests.soak.installation import Installation
-from tests.soak.odd_documents import insert_odd_documents
 from tests.soak.server import Server
 from tests.soak.soak import FAILURES
 from tests.support.simulator_callers import fs_of, registration
@@ -119,7 +119,7 @@ def test_a_request_that_was_not_read_is_lost(world: World, process: Process, pop
 
 
 def test_a_foreign_message_is_untold_while_it_waits(world: World, process: Process) -> None:
-    foreign = insert_odd_documents(world.database, process.stores.institutions.active()[0].key)
+    foreign = insert_foreign_documents(world.database, process.stores.institutions.active()[0].key)
     checks = count_all(world, foreign)
     assert wrong(checks) == {"untold": len(foreign) - 1}
     assert "few-fields-and-dead" not in checks.why["untold"]["messages of others"]

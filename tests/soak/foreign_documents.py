@@ -12,7 +12,7 @@ from casebridge.database import Database, insert_absent
 CONTRACT_11: Final = "of-contract-11"
 
 
-def odd_documents(institution: str) -> list[dict[str, Any]]:
+def foreign_documents(institution: str) -> list[dict[str, Any]]:
     """For an institution that has other messages, so that these stand among them."""
     now = datetime.now(UTC)
     org_id, env = institution.split("/")
@@ -44,9 +44,9 @@ def odd_documents(institution: str) -> list[dict[str, Any]]:
     ]
 
 
-def insert_odd_documents(database: Database, institution: str) -> list[str]:
+def insert_foreign_documents(database: Database, institution: str) -> list[str]:
     """Insert the documents once; return their keys."""
-    documents = odd_documents(institution)
+    documents = foreign_documents(institution)
     del next(one for one in documents if one["_id"] == CONTRACT_11)["orderingKey"]
     insert_absent(database.messages, documents)
     return [one["_id"] for one in documents]
