@@ -74,7 +74,7 @@ class RateLimit:
                 if self._share.grow_beyond(parts):
                     continue
                 if self._share.may_grow():
-                    seconds = min(seconds, self._share.look_seconds)
+                    seconds = min(seconds, self._share.round_seconds)
             if self._monotonic() + seconds > gives_up_at:
                 if self._share is not None and parts is not None and self._share.is_small:
                     # What is used up is too small a share, and that only for a moment.
@@ -139,7 +139,7 @@ class RateLimit:
                 return 0.0, None
             parts = WHOLE if self._share is None else self._share.parts()
             if not self._adopt(self._bucket, parts):
-                return LONGEST_WAIT.total_seconds() if self._share is None else self._share.look_seconds, parts
+                return LONGEST_WAIT.total_seconds() if self._share is None else self._share.round_seconds, parts
             milliseconds = int(now * 1000)
             self._tidy(milliseconds)
             call = RateItem(self._system, milliseconds)

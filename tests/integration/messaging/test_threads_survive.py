@@ -187,7 +187,7 @@ def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: py
     report = DagsterReport(bridge, listener.outcome_counts)
     trap = Trap(bridge.register_listener if place == "announce" else report.send_if_due)
     if place == "announce":
-        monkeypatch.setattr(bridge, "announce", trap)
+        monkeypatch.setattr(bridge, "register_listener", trap)
     else:
         monkeypatch.setattr(report, "send_if_due", trap)
     stop = threading.Event()
