@@ -1,22 +1,18 @@
 """The audit, counted: what was done by which step, and how much of it failed."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
 
-from assets.dispatched_requests import dispatched_requests
-from assets.explanation_answers import explanation_answers
-from assets.explanation_requests import explanation_requests
 from assets.ownership import FRESHNESS, GROUP, OWNERS
 from assets.poll_metadata import ROWS, cut
-from assets.registered_explanations import registered_explanations
 from assets.status_metadata import status_metadata
 from casebridge.operators import stored_fields
-from resources.wiring.bridge import Bridge
 from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process import Process
 
 Step = tuple[bool, str, str]
 """Whether it succeeded, the submodule and the step."""
@@ -24,19 +20,29 @@ MOST_STEPS: Final = 200
 OTHER: Final = "other"
 
 
-@dg.asset(
-    deps=[explanation_requests, dispatched_requests, explanation_answers, registered_explanations],
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"mongodb"},
-    tags={"casebridge/side": "audit"},
-    freshness_policy=FRESHNESS,
-)
-def audit_log(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.MaterializeResult[None]:
-    """Entries of the audit log (`oai.auditLog`) since this asset was last materialised, by submodule and step.
+def audit_log_after(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinition:
+    """The asset `audit_log`. `assets` are materialised before it, so that it counts what they did."""
 
-    The entries themselves stay in MongoDB, which is inside the fence; `casebridge where CORRELATION_ID` shows those of a case.
-    """
+    @dg.asset(
+        deps=list(assets),
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"mongodb"},
+        tags={"casebridge/side": "audit"},
+        freshness_policy=FRESHNESS,
+    )
+    def audit_log(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.MaterializeResult[None]:
+        """Entries of the audit log (`oai.auditLog`) since this asset was last materialised, by submodule and step.
+
+        The entries themselves stay in MongoDB, which is inside the fence; `casebridge where CORRELATION_ID` shows those of a
+        case.
+        """
+        return _report(context, bridge)
+
+    return audit_log
+
+
+def _report(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.MaterializeResult[None]:
     since = _last_counted(context)
     wired = bridge.get()
     counts, entries, failures = counted(wired, since)
@@ -52,13 +58,13 @@ def audit_log(context: dg.AssetExecutionContext, bridge: BridgeResource) -> dg.M
     )
 
 
-def counted(bridge: Bridge, since: datetime) -> tuple[Mapping[Step, int], int, int]:
+def counted(process: Process, since: datetime) -> tuple[Mapping[Step, int], int, int]:
     """The entries of each step, of all, and of those that failed. What our releases write are some dozens of steps."""
     counts, entries, failures = Counter[Step](), 0, 0
-    for count in bridge.audit.counts_since(since):
+    for count in process.stores.audit.counts_since(since):
         key = stored_fields.mapping(count, "_id")
         success = key.get("success") is True
-        step = (success, bridge.names.submodule(key.get("submodule")), stored_fields.text(key, "step"))
+        step = (success, process.stores.names.submodule(key.get("submodule")), stored_fields.text(key, "step"))
         entries += count["entries"]
         failures += 0 if success else count["entries"]
         counts[step if step in counts or len(counts) < MOST_STEPS else (success, OTHER, OTHER)] += count["entries"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 
-from assets.outside_systems import KAFKA_RECORDS
+from assets.explanations.outside_systems import KAFKA_RECORDS
 from assets.ownership import GROUP, OWNERS
 from assets.poll_metadata import ROWS
 from assets.status_metadata import status_metadata
@@ -37,7 +37,7 @@ HOW_TO_RECOVER: Final = dg.MetadataValue.md(
 def kafka_inbox(bridge: BridgeResource) -> dg.MaterializeResult[None]:
     """Unread records of the topics that are consumed, by partition, and since when the oldest waits."""
     wired = bridge.get()
-    status = wired.kafka_status()
+    status = wired.kafka.status()
     now = status_metadata(wired)
     if status is None:
         return dg.MaterializeResult(metadata={**now, "kafka": OFF})
@@ -58,7 +58,7 @@ def kafka_inbox(bridge: BridgeResource) -> dg.MaterializeResult[None]:
 def kafka_lag(bridge: BridgeResource) -> dg.AssetCheckResult:
     """No partition has more unread records than CASEBRIDGE_KAFKA__MAXIMUM_LAG. Where Kafka is off there is nothing to check."""
     wired = bridge.get()
-    status = wired.kafka_status()
+    status = wired.kafka.status()
     allowed = wired.settings.kafka.maximum_lag
     if status is None:
         return dg.AssetCheckResult(passed=True, description=OFF, metadata={"kafka": OFF})

@@ -6,10 +6,9 @@ import dagster as dg
 
 from assets.poll_metadata import ROWS, Metadata, cut, poll_metadata
 from casebridge.messaging.queue.message import MessageStatus
-from casebridge.operators.status import FailureGroup, InstitutionStatus
-from casebridge.operators.totals import totals
+from casebridge.operators.status import FailureGroup, InstitutionStatus, TableStatus
 from casebridge.sources.polling import PollOutcome
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 
 RECOVERY = """\
 - **How do things stand?** `casebridge status`
@@ -24,11 +23,11 @@ RECOVERY = """\
 """
 
 
-def status_metadata(bridge: Bridge) -> Metadata:
+def status_metadata(process: Process) -> Metadata:
     """Totals, today's numbers, the oldest pending, set aside by code with the next action, and how to recover."""
-    status = bridge.status.read()
+    status = process.operators.status.read()
     metadata: Metadata = {
-        **{name: _number(value) for name, value in totals(status, bridge.audit).items()},
+        **{name: _number(value) for name, value in process.operators.totals.of(status).items()},
         "listeners": dg.MetadataValue.int(status.listeners),
         "how_to_recover": dg.MetadataValue.md(RECOVERY),
     }
@@ -38,12 +37,15 @@ def status_metadata(bridge: Bridge) -> Metadata:
     if status.institutions:
         metadata["institutions_now"] = _institution_table(status.institutions)
         metadata |= cut("institutions_now", len(status.institutions), "`casebridge status`, which has all")
+    for one in status.tables:
+        metadata[one.name] = _table(one)
+        metadata |= cut(one.name, len(one.rows), "`casebridge status`, which has all")
     return metadata
 
 
-def polled_metadata(bridge: Bridge, outcomes: Sequence[PollOutcome]) -> Metadata:
+def polled_metadata(process: Process, outcomes: Sequence[PollOutcome]) -> Metadata:
     """What a poll came to, and how things stand after it."""
-    return {**poll_metadata(outcomes), **status_metadata(bridge)}
+    return {**poll_metadata(outcomes), **status_metadata(process)}
 
 
 def _number(value: float) -> dg.MetadataValue:
@@ -68,6 +70,20 @@ def failure_table(groups: list[FailureGroup]) -> dg.TableMetadataValue:
     )
 
 
+def _table(found: TableStatus) -> dg.TableMetadataValue:
+    """A capability's own table. Dagster shows texts and numbers; anything else becomes a text."""
+    rows = [dict(zip(found.columns, map(_cell, row), strict=True)) for row in found.rows[:ROWS]]
+    return dg.MetadataValue.table(
+        [dg.TableRecord(row) for row in rows],
+        # said explicitly, because an empty table tells no columns
+        schema=dg.TableSchema([dg.TableColumn(name) for name in found.columns]),
+    )
+
+
+def _cell(value: object) -> str | int | float | bool:
+    return value if isinstance(value, str | int | float) else str(value)
+
+
 def _institution_table(rows: list[InstitutionStatus]) -> dg.TableMetadataValue:
     """The paused first, then those with most set aside, then those with most waiting."""
     ordered = sorted(rows, key=lambda row: (row.paused is None, -row.set_aside, -row.waiting, row.institution))
@@ -76,10 +92,7 @@ def _institution_table(rows: list[InstitutionStatus]) -> dg.TableMetadataValue:
             dg.TableRecord(
                 {
                     "institution": row.institution,
-                    "requested": row.requested,
-                    "dispatched": row.dispatched,
-                    "registered": row.registered,
-                    "withdrawn": row.withdrawn,
+                    **row.cases,
                     "set_aside": row.set_aside,
                     "discarded": row.discarded,
                     "waiting": row.waiting,

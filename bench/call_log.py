@@ -1,7 +1,6 @@
-"""Notes every call of our clients in its order, and makes the same calls again with nothing around them.
+"""Records every HTTP call of our clients in its order, and makes the same calls again without queue, audit and database.
 
-A call is a method of one of our clients with its arguments: what is made again costs what the clients cost, and the network, and
-nothing of queue, audit and database.
+A call is a method of one of our clients with its arguments. So the repeated calls cost only what clients and network cost.
 """
 
 import functools
@@ -34,16 +33,16 @@ METHODS: Final[dict[type, tuple[str, ...]]] = {
     LaasClient: ("index",),
 }
 NAMES_A_REQUEST: Final = ("explanation", "show_explanation")
-"""Methods whose second argument is the id of an explanation request, which WISEflow draws anew each time."""
+"""Methods whose second argument is the id of an explanation request, which WISEflow makes anew each time."""
 
 Client = FsDigexClient | WiseflowClient | LaasClient
 NOBODY: Final = ""
-"""Whose a client is that is no institution's."""
+"""The owner of a client that belongs to no institution."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call as it was made, and the id of the explanation request that it made, if it did."""
+    """One call, and the id of the explanation request that it made, if it made one."""
 
     institution: str
     client: type
@@ -61,45 +60,45 @@ class CallLog:
         self._owners: dict[int, str] = {}
         self._lock = threading.Lock()
 
-    def know(self, clients: InstitutionClients, institutions: list[Institution]) -> None:
-        """Whose client is whose."""
+    def remember_owners(self, clients: InstitutionClients, institutions: list[Institution]) -> None:
+        """Remember which client belongs to which institution."""
         for institution in institutions:
             for client in clients_of(clients, institution).values():
                 self._owners[id(client)] = institution.key
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """While the context is open, every call of the known clients is noted."""
+        """While the context is open, every call of the clients is recorded."""
         originals = [(kind, name, getattr(kind, name)) for kind, names in METHODS.items() for name in names]
         for kind, name, original in originals:
-            setattr(kind, name, self._noting(kind, name, original))
+            setattr(kind, name, self._recorded(kind, name, original))
         try:
             yield
         finally:
             for kind, name, original in originals:
                 setattr(kind, name, original)
 
-    def _noting(self, kind: type, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _recorded(self, kind: type, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
-        def noted(client: Client, *arguments: Any, **options: Any) -> Any:
+        def recorded(client: Client, *arguments: Any, **options: Any) -> Any:
             result = original(client, *arguments, **options)
             made = result.explanation_request_id if isinstance(result, CreatedExplanation) else None
             with self._lock:
                 self.calls.append(Call(self._owners.get(id(client), NOBODY), kind, name, arguments, options, made))
             return result
 
-        return noted
+        return recorded
 
     def repeat(self, clients: InstitutionClients, institutions: list[Institution], laas: LaasClient) -> None:
         """Make the same calls in the same order, one after the other."""
-        clients = {institution.key: clients_of(clients, institution) for institution in institutions}
-        clients[NOBODY] = {LaasClient: laas}
+        by_owner: dict[str, dict[type, Client]] = {one.key: clients_of(clients, one) for one in institutions}
+        by_owner[NOBODY] = {LaasClient: laas}
         ids: dict[int, int] = {}
         for call in self.calls:
             arguments = call.arguments
             if call.method in NAMES_A_REQUEST:
                 arguments = (arguments[0], ids[arguments[1]], *arguments[2:])
-            result = getattr(clients[call.institution][call.client], call.method)(*arguments, **call.options)
+            result = getattr(by_owner[call.institution][call.client], call.method)(*arguments, **call.options)
             if call.made is not None:
                 ids[call.made] = result.explanation_request_id
 

@@ -1,13 +1,14 @@
 """The program that carries whole cases: one listener and the polls in one process, from what is in FS to what FS has at the end.
 
-It reads FS once, waits until every request is sent, polls until every answer is registered, and tells what that cost. `record`
-counts round trips and notes every call, which costs something itself, and after a line on standard input makes the same calls
-again, bare.
+It reads FS once, waits until every request is sent, polls until every answer is registered, and reports what that cost. An order
+may ask for more, which costs something itself and is measured in a run of its own:
+
+- `record`: it counts round trips and records every HTTP call. After a line on standard input it makes the same calls again, bare.
+- `copy`: it records every write, and repeats the writes in the databases of that name (`bench.write_replay`).
 """
 
 import resource
 import sys
-import threading
 import time
 from contextlib import ExitStack, closing
 from typing import Any, Final
@@ -15,55 +16,48 @@ from typing import Any, Final
 from pymongo import monitoring
 
 from bench.call_log import CallLog
+from bench.command_log import CommandLog
 from bench.processor_time import ProcessorMeter
-from bench.program import bridge_of_this_process, meter_of, order, running_listener, tell, wait_until
+from bench.program import (
+    bridge_of_this_process,
+    meter_of,
+    open_database,
+    read_order,
+    report,
+    running_listener,
+    wait_until,
+    wait_until_empty,
+)
+from bench.write_replay import WriteRecording
+from casebridge.database import Database
 from casebridge.exams.explanations import answer_poller, request_reader
 from casebridge.messaging.listener.listener import Listener
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
 from resources.laas import LaasClient
-from resources.wiring.bridge import Bridge
 from resources.wiring.clients import InstitutionClients
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 
 ANSWERS_SECONDS: Final = 2.0
 """Time for the assessors' last answers before they are looked for again."""
 KILOBYTES: Final = 1024
 
 
-class RoundTrips(monitoring.CommandListener):
-    """Counts the commands that this process sends to MongoDB. One command is one round trip."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._lock = threading.Lock()
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        if event.command_name.startswith("sasl"):
-            return  # the driver's, once a connection, on a server with users
-        with self._lock:
-            self.count += 1
-
-    def succeeded(self, _event: monitoring.CommandSucceededEvent) -> None:
-        """Counted when it was sent."""
-
-    def failed(self, _event: monitoring.CommandFailedEvent) -> None:
-        """Counted when it was sent."""
-
-
-def carry_cases(bridge: Bridge, listener: Listener, cases: int) -> None:
-    """Return when the last answer is registered, settled, told and moved out of the queue."""
-    institutions = bridge.institutions.active()
-    bridge.synchronisation.read_requests(institutions)
+def carry_cases(process: Process, listener: Listener, cases: int, database: Database) -> None:
+    """Return when the last answer is registered, settled, delivered to LaaS and moved out of the queue."""
+    institutions = process.stores.institutions.active()
+    process.synchronisation.poll(process.capability(Explanations).requests, institutions)
     _wait_for(listener, request_reader.QUEUE, cases)
     answers = 0
     while answers < cases:
-        found = bridge.synchronisation.poll_answers(institutions).accepted
+        found = process.synchronisation.poll(process.capability(Explanations).answers, institutions).accepted
         answers += found
         _wait_for(listener, answer_poller.QUEUE, answers)
         if not found:
             time.sleep(ANSWERS_SECONDS)
-    wait_until(lambda: bridge.database.messages.find_one({}, {"_id": 1}) is None)
+    wait_until_empty(database)
 
 
 def _wait_for(listener: Listener, queue: str, processed: int) -> None:
@@ -79,38 +73,48 @@ def _processed(listener: Listener, queue: str) -> int:
     )
 
 
-def carry(asked: dict[str, Any], log: CallLog, round_trips: RoundTrips) -> dict[str, Any]:
-    """What carrying came to: seconds, our processor seconds, shares, round trips and memory."""
-    with bridge_of_this_process() as bridge, ExitStack() as recording:
-        bridge.clock.now()  # connects
-        log.know(bridge.clients, bridge.institutions.active())
-        if asked["record"]:
-            recording.enter_context(log.recording())
-        at_rest, before = memory_megabytes(), round_trips.count
-        with running_listener(bridge) as listener, meter_of(asked) as meter:
-            carry_cases(bridge, listener, asked["cases"])
-        round_trips_made = round_trips.count - before
+def carry(order: dict[str, Any], calls: CallLog, database: Database) -> dict[str, Any]:
+    """What the cases cost: seconds, our processor seconds, shares, round trips and memory. `database` is the benchmark's own."""
+    meter = meter_of(order)
+    commands = CommandLog(keep_writes="copy" in order)
+    if order["record"] or "copy" in order:
+        monitoring.register(commands)
+    with bridge_of_this_process() as process, ExitStack() as recording:
+        process.stores.clock.now()  # connects
+        calls.remember_owners(process.clients, process.stores.institutions.active())
+        if order["record"]:
+            recording.enter_context(calls.recording())
+        at_rest = memory_megabytes()
+        with (
+            WriteRecording(commands, database, order.get("copy")) as recorded,
+            running_listener(process) as listener,
+            meter,
+        ):
+            carry_cases(process, listener, order["cases"], database)
         memory = {"memory_at_rest": at_rest, "memory": memory_megabytes()}
-        return {**_figures(meter), **memory, "round_trips": round_trips_made}
+        return {**_figures(meter), **memory, "written": recorded.counts.as_json()}
 
 
-def repeat(asked: dict[str, Any], log: CallLog) -> dict[str, Any]:
-    """The same calls with new clients, in the world as it was before."""
-    with bridge_of_this_process() as bridge:
-        institutions = bridge.institutions.active()
+def repeat(order: dict[str, Any], log: CallLog) -> dict[str, Any]:
+    """The same calls with new clients, to simulators that are populated anew."""
+    with bridge_of_this_process() as process:
+        institutions = process.stores.institutions.active()
     settings = Settings()
     with (
         closing(InstitutionClients(settings, Secrets())) as clients,
         closing(LaasClient(settings.laas, settings.http)) as laas,
     ):
-        with meter_of(asked) as meter:
+        with meter_of(order) as meter:
             log.repeat(clients, institutions, laas)
         return _figures(meter)
 
 
 def _figures(meter: ProcessorMeter) -> dict[str, Any]:
-    took = meter.took("casebridge")
-    return {"seconds": meter.seconds, "processor_seconds": took, "cores": meter.shares().cores}
+    return {
+        "seconds": meter.seconds,
+        "processor_seconds": meter.took("casebridge"),
+        "shares": meter.shares().as_json(),
+    }
 
 
 def memory_megabytes() -> float:
@@ -119,14 +123,12 @@ def memory_megabytes() -> float:
 
 
 def main() -> None:
-    asked = order()
-    log, round_trips = CallLog(), RoundTrips()
-    if asked["record"]:
-        monitoring.register(round_trips)
-    tell(**carry(asked, log, round_trips))
-    if asked["record"]:
-        sys.stdin.readline()  # the world is being made anew
-        tell(**repeat(asked, log), calls=len(log.calls))
+    order, calls = read_order(), CallLog()
+    with open_database() as database:
+        report(**carry(order, calls, database))
+    if order["record"]:
+        sys.stdin.readline()  # the simulators are populated anew
+        report(**repeat(order, calls), calls=len(calls.calls))
 
 
 if __name__ == "__main__":

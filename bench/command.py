@@ -1,7 +1,11 @@
-"""`make bench`: which rows are wanted, how large, and what becomes of them.
+"""`make bench`: reads the options, runs the measurements, prints the table and writes the file.
 
-Options come from the environment: ONLY (part of a module's name in `MEASUREMENTS`), GROWTH and SYNC (sizes), QUICK (the smallest
-sizes: no figures, only whether everything still runs), OUTPUT (where `bench.json` goes).
+Options come from the environment:
+
+- ONLY: part of a name in `MEASUREMENTS`
+- GROWTH, SYNC: sizes
+- QUICK: the smallest sizes, which show only that everything still runs
+- OUTPUT: the file that is written, `bench.json` by default
 """
 
 import dataclasses
@@ -17,7 +21,7 @@ from typing import Final
 import psutil
 from rich.console import Console
 
-from bench import full_sync, growth, latency, queue_throughput, recovery, whole_cases
+from bench import full_sync, growth, latency, queue_throughput, recovery, whole_cases, writes
 from bench.context import BenchContext, Measurement, Sizes
 from bench.installation import MongoDBServer
 from bench.row import Row
@@ -31,13 +35,14 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
     "full_sync": full_sync.measure,
     "growth": growth.measure,
     "recovery": recovery.measure,
+    "writes": writes.measure,
 }
 notes: Final = Console(stderr=True)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for."""
+    """The options of this run."""
 
     names: tuple[str, ...]
     sizes: Sizes
@@ -45,7 +50,7 @@ class Wanted:
 
 
 def wanted(environment: Mapping[str, str]) -> Wanted:
-    """Raises `SystemExit` for a row or a number that is none."""
+    """Raises `SystemExit` for a name that is unknown and for a text that is no number."""
     only = environment.get("ONLY", "")
     names = tuple(name for name in MEASUREMENTS if only in name)
     if not names:

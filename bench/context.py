@@ -1,4 +1,4 @@
-"""What a row's measurement stands on: the MongoDB-protocol server of the run, child processes, and how large it is to be."""
+"""What each measurement is given: the MongoDB-protocol server of the run, child processes, and the sizes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from local_servers.child_process import Children
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much each row measures. `quick()` is the smallest that still runs every line: for tests, not for figures."""
+    """How much each row measures. `quick()` is the smallest size that still runs every line: for tests, not for figures."""
 
     rounds: int = 3
     messages: int = 2000
@@ -20,10 +20,12 @@ class Sizes:
     dagster_events: int = 5
     sync_requests: int = 3000
     sync_calls: int = 8
-    """Calls that the synchronisation may have under way at once, polls and messages together."""
+    """Calls that the synchronisation may make at once, polls and messages together."""
     stored: tuple[int, ...] = (10_000, 100_000)
     growth_messages: int = 1000
     lease_seconds: float = 5.0
+    written_messages: int = 500
+    written_cases: int = 100
 
     @classmethod
     def quick(cls) -> "Sizes":
@@ -39,12 +41,14 @@ class Sizes:
             stored=(100, 400),
             growth_messages=40,
             lease_seconds=1.0,
+            written_messages=40,
+            written_cases=6,
         )
 
 
 @dataclass
 class BenchContext:
-    """Given to each row. `whole_cases_a_second` is what one row tells another, once it is known."""
+    """Given to each measurement. `whole_cases_a_second` is set by the whole cases and used by the latency."""
 
     server: MongoDBServer
     children: Children

@@ -1,8 +1,7 @@
 """Rows: a full synchronisation of many requests over 60 institutions with 50 ms a call, one process: wall time and peak memory.
 
-The bound is what the calls must take however quick we are: calls by 50 ms by the allowed concurrency, which is
-`http.calls_per_process` here. Calls of FS and of the exam system count, of polls and messages alike; the log index is not
-waited for.
+The bound is the time that the calls take even if casebridge takes none: calls x 50 ms / allowed concurrency, which is
+`http.calls_per_process` here. Calls to FS and the exam system count, of polls and of messages. Nothing waits for the log index.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import Final
 from bench.context import BenchContext
 from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
-from bench.simulated_world import SimulatedWorld
+from bench.simulation import Simulation
 from simulators import process as simulators_process
 
 PROGRAM: Final = "bench.carrier"
@@ -31,25 +30,27 @@ def measure(context: BenchContext) -> Iterator[Row]:
         simulators_process.running() as simulators,
         context.server.installation(http={"calls_per_process": calls_at_once}) as installation,
     ):
-        world = SimulatedWorld(installation, simulators)
-        world.populate(requests, institutions=INSTITUTIONS, courses=max(INSTITUTIONS, requests // REQUESTS_A_COURSE))
-        world.control.faults(
+        simulation = Simulation(installation, simulators)
+        simulation.populate(
+            requests, institutions=INSTITUTIONS, courses=max(INSTITUTIONS, requests // REQUESTS_A_COURSE)
+        )
+        simulation.control.faults(
             *({"system": system, "kind": "latency", "seconds": SECONDS_A_CALL} for system in SLOW_SYSTEMS)
         )
         carried = installation.run(PROGRAM, cases=requests, record=False)
-        world.check_all_registered(requests)
-        calls = calls_of(world.control.summary()["calls_by_route"])
+        simulation.check_all_registered(requests)
+        calls = calls_of(simulation.control.summary()["calls_by_route"])
     name = f"full sync of {requests:,} requests"
     if requests < WHOLE:
         name += f" (SYNC={WHOLE}: whole)"
     concurrency = f"{calls:,} calls x 50 ms / {calls_at_once} at once"
     time = Pair(carried["seconds"], calls * SECONDS_A_CALL / calls_at_once)
-    yield row_of(f"{name}: time", "s", [time], concurrency, str(Shares(carried["cores"])), server, GOAL)
+    yield row_of(f"{name}: time", "s", [time], concurrency, str(Shares.from_json(carried["shares"])), server, GOAL)
     memory = Pair(carried["memory"], carried["memory_at_rest"])
     grown = f"{1000 * (memory.ours - carried['memory_at_rest']) / requests:.1f} kB a request above the process at rest"
     yield row_of(f"{name}: peak memory", "MB", [memory], "the same process at rest", grown, server)
 
 
 def calls_of(calls_by_route: Mapping[str, int]) -> int:
-    """How many calls the slow systems have had."""
+    """The number of calls to the slow systems."""
     return sum(count for route, count in calls_by_route.items() if route.split()[0] in SLOW_SYSTEMS)

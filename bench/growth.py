@@ -1,7 +1,7 @@
-"""Rows: what one message costs with much stored beside what it costs with little, on the same server, in turns.
+"""Rows: the cost of a message with many stored messages, and with few, measured alternately on the same server.
 
-Stored are finished messages with their keys, audit and cases, each collection in its own shape: copies of what a real message
-left behind, under ids and times of their own.
+Stored are finished messages with their keys, audit entries and cases. They are copies of the documents of a real message, with
+ids and times of their own.
 """
 
 import uuid
@@ -18,12 +18,13 @@ from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Document
+from casebridge.exams.explanations.case_indexes import INDEXES
 from casebridge.messaging.listener import audit_entries
 
 PROGRAM: Final = "bench.no_op_queue"
 BATCH: Final = 100
 AT_ONCE: Final = 2000
-TOLD_EVERY: Final = 100_000
+REPORT_EVERY: Final = 100_000
 ROUNDS: Final = 5
 OVER: Final = timedelta(days=365)
 GOAL: Final = Goal("ratio", "<=", 1.1)
@@ -72,9 +73,9 @@ def _cost(installation: Installation, count: int) -> tuple[Cost, Shares]:
     """Enqueue and process so many messages."""
     seconds, parts = 0.0, []
     for order in ({"action": "enqueue", "batch": BATCH}, {"action": "work"}):
-        told = installation.run(PROGRAM, count=count, **order)
-        seconds += told["seconds"]
-        parts.append((Shares(told["cores"]), told["seconds"]))
+        figures = installation.run(PROGRAM, count=count, **order)
+        seconds += figures["seconds"]
+        parts.append((Shares.from_json(figures["shares"]), figures["seconds"]))
     shares = Shares.mean(parts)
     processor = sum(shares.cores.get(name, 0.0) for name in ("casebridge", *installation.servers)) * seconds
     return Cost(1000 * seconds / count, 1000 * processor / count), shares
@@ -95,7 +96,7 @@ class Store:
         message, key = database.processed_messages.find_one(), database.received_keys.find_one()
         entries = list(database.audit_log.find())
         if message is None or key is None:
-            raise RuntimeError("the first message left no traces")
+            raise RuntimeError("the first message left no documents")
         for collection in (database.processed_messages, database.received_keys, database.audit_log, database.cases):
             collection.drop_indexes()
         for start in range(0, count, AT_ONCE):
@@ -107,13 +108,13 @@ class Store:
                 [one.copy_of(entry, "time") | {"_id": one.audit_id(entry)} for one in stored for entry in entries]
             )
             database.cases.insert_many([one.case() for one in stored])
-            if start and start % TOLD_EVERY == 0:
+            if start and start % REPORT_EVERY == 0:
                 self._say(f"growth: {start:,} of {count:,} stored")
         self._say("growth: building the indexes")
-        database.ensure_indexes()
+        database.ensure_indexes([(database.cases, INDEXES)])
 
     def _finish_one(self) -> None:
-        """A message that left its traces in each collection."""
+        """A message that left its documents in each collection."""
         for order in ({"action": "enqueue", "batch": 1}, {"action": "work"}):
             self._installation.run(PROGRAM, count=1, **order)
 
@@ -141,7 +142,7 @@ class _Stored:
         }
 
     def case(self) -> dict[str, Any]:
-        """A finished case, with the fields that are searched by."""
+        """A finished case, with the fields that are indexed."""
         return {
             "_id": self.key,
             "correlationId": self._correlation_id,

@@ -1,32 +1,36 @@
 """An installation of casebridge for one measurement: databases of its own, settings, and its processes.
 
-The server is the embedded one, or that of `CASEBRIDGE_MONGODB_URI`. Institutions and simulators come in `simulated_world`.
+The server is the embedded one, or that of `CASEBRIDGE_MONGODB_URI`. `simulation` adds institutions and simulators.
 """
 
 import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from pymongo import MongoClient
 
 from casebridge.database import Database
+from casebridge.exams.explanations.case_indexes import INDEXES
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
 from local_servers.child_process import Child, Children
 from local_servers.mongodb import EmbeddedMongoDB
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 
 ROOT: Final = Path(__file__).parents[1]
 VARIABLE: Final = "CASEBRIDGE_MONGODB_URI"
 RUN_SECONDS: Final = 1800.0
 START_SECONDS: Final = 60.0
+PINGS: Final = 21
 CACHE: Final = "2G"
 """The database server of an installation has that (docs/deploying.md), so its indexes are not read from the disk anew."""
 
@@ -34,27 +38,27 @@ Sections = dict[str, dict[str, Any]]
 
 
 class ProgramFailedError(RuntimeError):
-    """A program of the benchmark ended with an error; the message holds the end of what it said."""
+    """A program of the benchmark ended with an error; the message holds the end of what it wrote."""
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """A running program that is spoken with line by line."""
+    """A running program. It writes a line of figures, waits for a line, and writes again."""
 
     module: str
     process: "subprocess.Popen[str]"
     log: Path
 
-    def hear(self) -> dict[str, Any]:
-        """The next line that it tells. Raises `ProgramFailedError`."""
+    def read(self) -> dict[str, Any]:
+        """Its next figures. Raises `ProgramFailedError`."""
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             raise ProgramFailedError(f"{self.module} ended with {self.process.wait()}:\n{self.log.read_text()[-3000:]}")
-        told: dict[str, Any] = json.loads(line)
-        return told
+        figures: dict[str, Any] = json.loads(line)
+        return figures
 
     def go_on(self) -> None:
-        """What it waits for."""
+        """Write the line that it waits for."""
         if self.process.stdin:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
@@ -69,15 +73,17 @@ class Installation:
     children: Children
     servers: dict[str, int]
     """Process ids of the servers on this machine that it works with, by name."""
+    ping_seconds: float | None
+    """The round trip to a database server that is given by address; `None` for the embedded one."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def settings(self) -> Settings:
-        return Settings(**self.sections)  # type: ignore[arg-type]
+        return Settings.model_validate(self.sections)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process of its own reads the same settings and secrets from."""
+        """Variables from which a process of its own reads the same settings and secrets."""
         variables = {
             f"CASEBRIDGE_{section.upper()}__{name.upper()}": str(value)
             for section, values in self.sections.items()
@@ -90,19 +96,18 @@ class Installation:
         self.sections[section] = {**self.sections.get(section, {}), **values}
 
     @contextmanager
-    def bridge(self) -> Iterator[Bridge]:
-        """The bridge, in this process."""
-        bridge = Bridge(self.settings, Secrets(self.secrets))
+    def process(self) -> Iterator[Process]:
+        """The process, in this process."""
+        process = Process(self.settings, Secrets(self.secrets))
         try:
-            yield bridge
+            yield process
         finally:
-            bridge.close()
+            process.close()
 
     def run(self, module: str, **order: Any) -> dict[str, Any]:
-        """Run a program of ours to its end; return what it tells. Raises `ProgramFailedError`."""
-        order = {"servers": self.servers, **order}
+        """Run a program of ours to its end; return its figures. Raises `ProgramFailedError`."""
         ended = subprocess.run(  # noqa: S603 - our own module under our own interpreter
-            [sys.executable, "-m", module, json.dumps(order)],
+            [sys.executable, "-m", module, self._order(order)],
             cwd=ROOT,
             env={**os.environ, **self.environment},
             capture_output=True,
@@ -112,17 +117,20 @@ class Installation:
         )
         if ended.returncode:
             raise ProgramFailedError(f"{module} ended with {ended.returncode}:\n{ended.stderr[-3000:]}")
-        told: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
-        return told
+        figures: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
+        return figures
+
+    def _order(self, order: dict[str, Any]) -> str:
+        return json.dumps({"servers": self.servers, "ping_seconds": self.ping_seconds, **order})
 
     @contextmanager
     def conversation(self, module: str, **order: Any) -> Iterator["Conversation"]:
-        """A program of ours that tells, waits for a word, and tells again."""
+        """A program of ours that writes figures, waits for a line, and writes again."""
         errors = self.children.folder / f"{module}-{uuid.uuid4().hex[:8]}.log"
         with (
             errors.open("w") as log,
             subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
-                [sys.executable, "-m", module, json.dumps({"servers": self.servers, **order})],
+                [sys.executable, "-m", module, self._order(order)],
                 cwd=ROOT,
                 env={**os.environ, **self.environment},
                 stdin=subprocess.PIPE,
@@ -152,10 +160,11 @@ class MongoDBServer:
         self.uri = embedded.uri if embedded else os.environ[VARIABLE]
         self._servers = {"MongoDB server": embedded.child.pid} if embedded else {}
         self.name = self._name()
+        self.ping_seconds = None if embedded else self._ping()
 
     @contextmanager
     def installation(self, **sections: dict[str, Any]) -> Iterator[Installation]:
-        """Two fresh databases with their indexes, dropped afterwards; the embedded server's go with the server.
+        """Two fresh databases with their indexes, dropped afterwards; those of the embedded server end with the server.
 
         It drops document by document, which takes longer with a million of them than it took to measure.
         """
@@ -164,8 +173,10 @@ class MongoDBServer:
         mongodb = {"uri": self.uri, **databases}
         database = Database(Settings(mongodb=mongodb).mongodb)
         try:
-            database.ensure_indexes()
-            yield Installation({**sections, "mongodb": mongodb}, database, self._children, dict(self._servers))
+            database.ensure_indexes([(database.cases, INDEXES)])
+            yield Installation(
+                {**sections, "mongodb": mongodb}, database, self._children, dict(self._servers), self.ping_seconds
+            )
         finally:
             database.close()
             if not self._servers:
@@ -175,6 +186,17 @@ class MongoDBServer:
         with MongoClient[dict[str, Any]](self.uri) as client:
             for name in databases:
                 client.drop_database(name)
+
+    def _ping(self) -> float:
+        """Seconds of a command that does nothing, on an open connection: the network, and the least that a server does."""
+        seconds = []
+        with MongoClient[dict[str, Any]](self.uri) as client:
+            client.admin.command("ping")
+            for _ in range(PINGS):
+                began = time.monotonic()
+                client.admin.command("ping")
+                seconds.append(time.monotonic() - began)
+        return median(seconds)
 
     def _name(self) -> str:
         database = Database(Settings(mongodb={"uri": self.uri}).mongodb)

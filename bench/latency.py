@@ -1,15 +1,18 @@
-"""Rows: from an accepted event to the answer's registration in FS, simulators answering at once.
+"""Rows: from an accepted event to the registration of the answer in FS. The simulators answer at once.
 
-The event is an answer that stands in the exam system. One process accepts its message into the inbox, the listener in another one
-registers it. Idle, each event comes alone. Loaded, an answer and a request come at the pace of half the whole cases that one
-listener can carry. Through Dagster no listener is alive: a sensor accepts the answer and starts a run.
+The event is an answer in the exam system. One process accepts its message, and the listener in another process registers it.
 
-Beside it the bare calls: the same answer fetched and registered once more, which FS takes without effect.
+- idle: each event comes alone
+- at half the maximal rate: an answer and a request come together, at half the rate of the whole cases of one listener
+- through a Dagster run: there is no listener; a sensor accepts the answer and starts a run
+
+The peer is the bare calls: the same answer is fetched and registered once more, which changes nothing in FS.
 """
 
 import math
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,21 +22,23 @@ from typing import Final
 from bench import whole_cases
 from bench.context import BenchContext
 from bench.installation import Installation
+from bench.listening import CommandTimesFile
 from bench.prepared_events import Answer, BareCalls, Event, PreparedEvents
 from bench.processor_time import RUNS_AND_OTHERS, ProcessorMeter
 from bench.row import Goal, Pair, Row, row_of
-from bench.simulated_world import SimulatedWorld
+from bench.simulation import Simulation
 from casebridge.exams.explanations import answer_poller
 from casebridge.messaging.queue.message import NewMessage
 from local_servers.child_process import Children
 from local_servers.dagster import DagsterServers
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from simulators import process as simulators_process
 
 ROOT: Final = Path(__file__).parents[1]
 PERCENTILES: Final = (50, 95, 99)
 GOALS: Final = {("idle", 95): Goal("ours", "<=", 250.0)}
 LISTENING: Final = "Listening with"
+TIMED: Final = "bench.listening"
 COMMAND: Final = str(Path(sys.executable).with_name("casebridge"))
 SENSOR_SECONDS: Final = "1"
 END_SECONDS: Final = 120.0
@@ -59,9 +64,9 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 
 @contextmanager
-def _world(context: BenchContext) -> Iterator[SimulatedWorld]:
+def _simulation(context: BenchContext) -> Iterator[Simulation]:
     with simulators_process.running() as simulators, context.server.installation() as installation:
-        yield SimulatedWorld(installation, simulators)
+        yield Simulation(installation, simulators)
 
 
 # By a listener
@@ -69,73 +74,80 @@ def _world(context: BenchContext) -> Iterator[SimulatedWorld]:
 
 def _by_a_listener(context: BenchContext) -> Iterator[Row]:
     if context.whole_cases_a_second is None:
-        context.say("latency: how many whole cases one listener can carry")
+        context.say("latency: measuring the rate of whole cases first")
         context.whole_cases_a_second = whole_cases.run_once(context, context.sizes.cases).rates().ours
     sizes, server, pace = context.sizes, context.server.name, context.whole_cases_a_second / 2
     prepared = sizes.idle_events + sizes.loaded_events
-    with _world(context) as world:
-        world.populate(prepared)
-        installation = world.installation
-        with installation.bridge() as bridge:
-            events = PreparedEvents(world.control, bridge)
+    with _simulation(context) as simulation:
+        simulation.populate(prepared)
+        installation = simulation.installation
+        with installation.process() as process:
+            events = PreparedEvents(simulation.control, process)
             context.say(f"latency: preparing {prepared} answers")
             answers = events.answers(prepared)
             requests = events.requests(sizes.loaded_events)
             idle, loaded = answers[: sizes.idle_events], answers[sizes.idle_events :]
-            with _listener(installation):
+            with _listener(installation) as commands:
                 context.say(f"latency: {len(idle)} events, one by one")
-                with ProcessorMeter(installation.servers) as meter:
-                    alone, bare = _one_by_one(events, bridge, idle)
+                with _meter(installation, commands) as meter:
+                    alone, bare = _one_by_one(events, process, idle)
                 yield from _rows("idle", alone, bare, str(meter.shares()), server)
                 context.say(f"latency: {len(loaded)} events, {pace:.1f} a second")
-                with ProcessorMeter(installation.servers) as meter:
-                    crowded = _at_a_pace(events, bridge, loaded, requests, pace)
-            yield from _rows("at half the maximal rate", crowded, bare, str(meter.shares()), server)
+                with _meter(installation, commands) as meter:
+                    loaded_seconds = _at_a_pace(events, process, loaded, requests, pace)
+            yield from _rows("at half the maximal rate", loaded_seconds, bare, str(meter.shares()), server)
 
 
 @contextmanager
-def _listener(installation: Installation) -> Iterator[None]:
-    """`casebridge listen`, as an operator starts it."""
-    listener = installation.start("listener", COMMAND, "listen", ready=LISTENING)
+def _listener(installation: Installation) -> Iterator[CommandTimesFile | None]:
+    """`casebridge listen`, as an operator starts it. With a server by address its commands are timed."""
+    file = installation.children.folder / f"command-times-{uuid.uuid4().hex[:8]}.json"
+    by_address = installation.ping_seconds is not None
+    command = (sys.executable, "-m", TIMED, str(file)) if by_address else (COMMAND, "listen")
+    listener = installation.start("listener", *command, ready=LISTENING)
     installation.servers["casebridge"] = listener.pid
     try:
-        yield
+        yield CommandTimesFile(file) if by_address else None
     finally:
         listener.stop()
 
 
-def _one_by_one(events: PreparedEvents, bridge: Bridge, answers: Sequence[Event]) -> tuple[list[float], list[float]]:
-    """Seconds of each event alone, and of its bare calls afterwards."""
+def _meter(installation: Installation, commands: CommandTimesFile | None) -> ProcessorMeter:
+    return ProcessorMeter(installation.servers, ping_seconds=installation.ping_seconds, commands=commands)
+
+
+def _one_by_one(events: PreparedEvents, process: Process, answers: Sequence[Event]) -> tuple[list[float], list[float]]:
+    """Seconds of each event, and of its bare calls afterwards."""
     accepted_at, bare = {}, []
-    calls = BareCalls(bridge)
+    calls = BareCalls(process)
     registered = events.control.summary()["registered"]
     for number, event in enumerate(answers, start=1):
         accepted_at[event.answer.place] = time.time()
-        bridge.queue.accept([event.message])
+        process.stores.queue.accept([event.message])
         events.control.wait("registered", registered + number, timeout_s=END_SECONDS)
-        _wait_until_nothing_waits(bridge)
+        _wait_until_nothing_waits(process)
         bare.append(calls.repeat(event.answer))
     registered_at = events.registered_at()
     return [registered_at[place] - moment for place, moment in accepted_at.items()], bare
 
 
 def _at_a_pace(
-    events: PreparedEvents, bridge: Bridge, answers: Sequence[Event], requests: Sequence[NewMessage], pace: float
+    events: PreparedEvents, process: Process, answers: Sequence[Event], requests: Sequence[NewMessage], pace: float
 ) -> list[float]:
-    """An answer and a request at each beat, whether or not those before are done. Seconds of each answer."""
+    """An answer and a request together, `pace` times a second, even if those before are not done. Seconds of each answer."""
     accepted_at = {}
     began = time.time()
-    for beat, (event, request) in enumerate(zip(answers, requests, strict=True)):
-        time.sleep(max(0.0, began + beat / pace - time.time()))
+    for number, (event, request) in enumerate(zip(answers, requests, strict=True)):
+        time.sleep(max(0.0, began + number / pace - time.time()))
         accepted_at[event.answer.place] = time.time()
-        bridge.queue.accept([event.message, request])
-    _wait_until_nothing_waits(bridge)
+        process.stores.queue.accept([event.message, request])
+    _wait_until_nothing_waits(process)
     registered_at = events.registered_at()
     return [registered_at[place] - moment for place, moment in accepted_at.items()]
 
 
-def _wait_until_nothing_waits(bridge: Bridge) -> None:
-    _wait_until(lambda: bridge.database.messages.find_one({}, {"_id": 1}) is None, "the queue is empty")
+def _wait_until_nothing_waits(process: Process) -> None:
+    _wait_until(lambda: process.stores.database.messages.find_one({}, {"_id": 1}) is None, "the queue is empty")
 
 
 def _wait_until(is_so: Callable[[], bool], what: str) -> None:
@@ -151,9 +163,9 @@ def _wait_until(is_so: Callable[[], bool], what: str) -> None:
 
 def _by_dagster(context: BenchContext) -> Iterator[Row]:
     wanted = context.sizes.dagster_events
-    with _world(context) as world, Children("casebridge-bench-dagster") as children:
-        world.populate(0, institutions=1)
-        installation = world.installation
+    with _simulation(context) as simulation, Children("casebridge-bench-dagster") as children:
+        simulation.populate(0, institutions=1)
+        installation = simulation.installation
         context.say("latency: starting Dagster")
         environment = {**installation.environment, "CASEBRIDGE_SENSOR_SECONDS": SENSOR_SECONDS}
         dagster = DagsterServers(
@@ -162,23 +174,26 @@ def _by_dagster(context: BenchContext) -> Iterator[Row]:
         dagster.wait_until_ready()
         installation.servers |= {child.name: child.pid for child in dagster.processes}
         context.say(f"latency: {wanted} events through Dagster")
-        with installation.bridge() as bridge, ProcessorMeter(installation.servers, RUNS_AND_OTHERS) as meter:
-            ours, bare = _through_runs(PreparedEvents(world.control, bridge), bridge, wanted)
+        with (
+            installation.process() as process,
+            ProcessorMeter(installation.servers, RUNS_AND_OTHERS, installation.ping_seconds) as meter,
+        ):
+            ours, bare = _through_runs(PreparedEvents(simulation.control, process), process, wanted)
     yield from _rows("through a Dagster run", ours, bare, str(meter.shares()), context.server.name)
 
 
-def _through_runs(events: PreparedEvents, bridge: Bridge, wanted: int) -> tuple[list[float], list[float]]:
-    """One request after the other appears in FS; Dagster's sensors and runs do everything."""
-    (institution,) = bridge.institutions.active()
-    # The moment of acceptance is the database's; the simulators have this host's time.
-    ahead = bridge.clock.now().timestamp() - time.time()
+def _through_runs(events: PreparedEvents, process: Process, wanted: int) -> tuple[list[float], list[float]]:
+    """Requests appear in FS one after the other. The sensors and runs of Dagster do everything else."""
+    (institution,) = process.stores.institutions.active()
+    # The moment of acceptance is by the clock of the database, and the simulators use the clock of this host.
+    ahead = process.stores.clock.now().timestamp() - time.time()
     for number in range(1, wanted + 1):
         events.control.add_request(institution.org_id)
         events.control.wait("registered", number, timeout_s=END_SECONDS)
-    _wait_until_nothing_waits(bridge)
-    registered_at, calls = events.registered_at(), BareCalls(bridge)
+    _wait_until_nothing_waits(process)
+    registered_at, calls = events.registered_at(), BareCalls(process)
     ours, bare = [], []
-    for document in bridge.database.processed_messages.find({"queue": answer_poller.QUEUE}):
+    for document in process.stores.database.processed_messages.find({"queue": answer_poller.QUEUE}):
         answer = Answer.from_payload(document["payload"], document["institution"])
         accepted_at: datetime = document["enqueuedAt"]
         ours.append(registered_at[answer.place] - accepted_at.astimezone(UTC).timestamp() + ahead)

@@ -1,15 +1,15 @@
-"""Messages that nothing is done for: the queue alone, with dedup, lease, fence and audit as for every other message."""
+"""Messages that do nothing: the queue alone, with deduplication, lease, fence and audit as for every other message."""
 
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from casebridge.correlation_id import new_correlation_id
-from casebridge.errors import CaseError
-from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.flow.flow import Flow
+from casebridge.messaging.flow.step import Step, StepResult, Steps
 from casebridge.messaging.queue.message import Message, NewMessage
 
 QUEUE: Final = "bench-no-op"
@@ -19,41 +19,34 @@ ENTRIES_A_MESSAGE: Final = 2
 """Audit entries: that it was received, and its step."""
 
 
-class NoOpFlow:
-    """One step that does nothing, or takes `step_seconds`; notes when the first one began."""
+class NoOp(StepResult):
+    """Nothing."""
+
+    step = STEP
+
+
+class NoOpFlow(Flow):
+    """One step that does nothing, or waits for `step_seconds`. `first_begun` is set when the first step begins."""
 
     queue = QUEUE
-    dropped_results: tuple[str, ...] = ()
 
     def __init__(self, step_seconds: float = 0.0) -> None:
         self._step_seconds = step_seconds
         self.first_begun = threading.Event()
-        self.steps = (Step(STEP, self._no_op),)
 
-    def prefetch(self, messages: Sequence[Message]) -> None:
-        """Nothing is needed."""
+    @property
+    def steps(self) -> Steps:
+        return (Step(NoOp, self._no_op),)
 
-    def audit_fields(self, _message: Message) -> dict[str, Any]:
-        return {}
-
-    def apply_to_cases(self, messages: Sequence[Message]) -> None:
-        """There is no case."""
-
-    def set_aside(self, message: Message, error: CaseError) -> None:
-        """There is no case to mark."""
-
-    def on_lease_lost(self, message: Message) -> None:
-        """Nothing was done."""
-
-    def _no_op(self, _message: Message, _results: Mapping[str, Result]) -> StepResult:
+    def _no_op(self, _message: Message) -> NoOp:
         self.first_begun.set()
         if self._step_seconds:
             time.sleep(self._step_seconds)
-        return StepResult()
+        return NoOp()
 
 
 def no_op_messages(count: int) -> Iterator[NewMessage]:
-    """Messages of as many cases, spread over some institutions."""
+    """Messages of different cases, spread over twelve institutions."""
     now = datetime.now(UTC)
     for number in range(count):
         key = uuid.uuid4().hex

@@ -1,67 +1,87 @@
-"""Our own program beside the peers': `enqueue` fills the inbox, `work` is one listener on it, `listen` one that stays.
+"""Our own program beside the peers': `enqueue` fills the queue, `work` is one listener on it, `listen` one that stays.
 
-The first two tell how long they took and what bound them. A run of `work` begins with the first step and ends when the last
-message is settled, audited and moved out of the queue.
+The first two report how long they took and what limited them. A run of `work` begins with the first step and ends when the last
+message is settled, audited and moved out of the queue. If an order names databases in `copy`, both report what they sent to
+MongoDB, too (`bench.write_replay`); of `work` that begins with the start of the listener.
 """
 
 import signal
 import sys
 import threading
 from itertools import islice
+from typing import Any
 
+from pymongo import monitoring
+
+from bench.command_log import CommandLog
 from bench.no_op_flow import QUEUE, NoOpFlow, no_op_messages
 from bench.processor_time import ProcessorMeter
 from bench.program import (
     END_SECONDS,
     bridge_of_this_process,
     meter_of,
-    order,
+    open_database,
+    read_order,
+    report,
     running_listener,
-    tell,
     wait_until,
+    wait_until_empty,
 )
-from resources.wiring.bridge import Bridge
+from bench.write_replay import WriteRecording
+from casebridge.database import Database
+from resources.wiring.process import Process
 
 
-def enqueue(bridge: Bridge, meter: ProcessorMeter, count: int, batch: int) -> None:
-    bridge.clock.now()  # connects
+def enqueue(process: Process, meter: ProcessorMeter, count: int, batch: int) -> None:
     messages = no_op_messages(count)
     with meter:
         while group := list(islice(messages, batch)):
-            bridge.queue.accept(group)
+            process.stores.queue.accept(group)
 
 
-def work(bridge: Bridge, meter: ProcessorMeter, count: int) -> None:
+def work(process: Process, meter: ProcessorMeter, count: int, database: Database) -> None:
     flow = NoOpFlow()
-    bridge.flows[QUEUE] = flow
-    with running_listener(bridge) as listener:
+    process.flows[QUEUE] = flow
+    with running_listener(process) as listener:
         flow.first_begun.wait(END_SECONDS)
         with meter:
             wait_until(lambda: sum(listener.outcome_counts.outcomes.values()) >= count)
-            wait_until(lambda: bridge.database.messages.find_one({}, {"_id": 1}) is None)
+            wait_until_empty(database)
 
 
-def listen(bridge: Bridge, step_seconds: float) -> None:
-    bridge.flows[QUEUE] = NoOpFlow(step_seconds)
-    listener, stop = bridge.listener(), threading.Event()
+def listen(process: Process, step_seconds: float) -> None:
+    process.flows[QUEUE] = NoOpFlow(step_seconds)
+    listener, stop = process.listener(), threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
     sys.stdout.write(f"Listening as {listener.owner}.\n")
     sys.stdout.flush()
     listener.run(stop)
 
 
+def measured(order: dict[str, Any]) -> dict[str, Any]:
+    """Do what the order says; return the figures."""
+    commands = CommandLog(keep_writes="copy" in order)
+    with open_database() as database:
+        meter = meter_of(order)
+        if "copy" in order:
+            monitoring.register(commands)
+        with bridge_of_this_process() as process:
+            process.stores.clock.now()  # connects
+            with WriteRecording(commands, database, order.get("copy")) as recorded:
+                if order["action"] == "enqueue":
+                    enqueue(process, meter, order["count"], order["batch"])
+                else:
+                    work(process, meter, order["count"], database)
+    return {"seconds": meter.seconds, "shares": meter.shares().as_json(), "written": recorded.counts.as_json()}
+
+
 def main() -> None:
-    asked = order()
-    meter = meter_of(asked)
-    with bridge_of_this_process() as bridge:
-        if asked["action"] == "listen":
-            listen(bridge, asked["step_seconds"])
-            return
-        if asked["action"] == "enqueue":
-            enqueue(bridge, meter, asked["count"], asked["batch"])
-        else:
-            work(bridge, meter, asked["count"])
-    tell(seconds=meter.seconds, cores=meter.shares().cores)
+    order = read_order()
+    if order["action"] == "listen":
+        with bridge_of_this_process() as process:
+            listen(process, order["step_seconds"])
+    else:
+        report(**measured(order))
 
 
 if __name__ == "__main__":

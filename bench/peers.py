@@ -1,7 +1,7 @@
-"""The peers: other queues, each with its server and one worker process, doing plain no-op jobs.
+"""The peers: other queues, each with its server and one worker process, with jobs that do nothing.
 
 Their packages are in an environment of their own, `.venv-bench`, which `make bench` makes from `bench/requirements.txt`. Without
-it, or without a server, the rows have no peer and say why.
+it, or without their server, the rows have no peer and say why.
 """
 
 import json
@@ -27,7 +27,7 @@ CONDITIONS: Final = {POSTGRESQL: "PostgreSQL, fsync on", REDIS: "Redis, appendon
 
 @dataclass(frozen=True)
 class Peer:
-    """One queue, on the server that runs for it. `enqueues` says how its fastest producer hands jobs over."""
+    """One queue and its server. `enqueues` says how its fastest producer enqueues jobs."""
 
     name: str
     server: str
@@ -40,7 +40,7 @@ class Peer:
         return f"{self.name} ({CONDITIONS[self.server]}; {self.enqueues})"
 
     def prepare(self) -> None:
-        """What an installation does once."""
+        """Make the tables, where a peer needs them."""
         if self.server == POSTGRESQL:
             self._run("prepare", 0)
 
@@ -66,7 +66,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Peers:
-    """Those that can run here, and why the others cannot."""
+    """The peers that can run here, and the reasons why the others cannot."""
 
     present: tuple[Peer, ...]
     absent: dict[str, str]
@@ -111,7 +111,7 @@ def _postgresql(children: Children) -> tuple[str, Child]:
 
 
 def _redis(children: Children) -> tuple[str, Child]:
-    """An acknowledged job survives a kill of the server, but for the last second: as near to durable as these peers are run."""
+    """A kill of the server loses the acknowledged jobs of the last second. No peer is run in a more durable way."""
     _check_environment()
     try:
         server = Redis(children, append_only=True)

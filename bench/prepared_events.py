@@ -1,4 +1,4 @@
-"""Events that are ready to be accepted: what the sources would put into the inbox, held back until a measurement wants it."""
+"""Events that are ready to be accepted: messages that the sources would enqueue, held back until a measurement accepts them."""
 
 import math
 import time
@@ -10,17 +10,18 @@ from typing import Any, Final
 
 from casebridge.exams.models import ExplanationRegistration
 from casebridge.messaging.queue.message import NewMessage
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from simulators.process import ControlClient
 
 END_SECONDS: Final = 120.0
 Place = tuple[int, int]
-"""A flow and an explanation request on it: what names an answer here and in the simulators."""
+"""A flow and an explanation request on it. They name an answer here and in the simulators."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that stands in the exam system."""
+    """An answer in the exam system."""
 
     case_id: str
     institution: str
@@ -33,57 +34,58 @@ class Answer:
 
 @dataclass(frozen=True)
 class Event:
-    """An answer that the inbox does not know yet, and the message that tells of it."""
+    """An answer that is not accepted yet, and its message."""
 
     answer: Answer
     message: NewMessage
 
 
 class PreparedEvents:
-    """Prepares answers and requests in one simulated world."""
+    """Prepares answers and requests in the simulators."""
 
-    def __init__(self, control: ControlClient, bridge: Bridge) -> None:
+    def __init__(self, control: ControlClient, process: Process) -> None:
         self.control = control
-        self._bridge = bridge
+        self._process = process
 
     def answers(self, cases: int) -> list[Event]:
-        """All of the world's requests, sent and answered; no answer is accepted yet."""
-        synchronisation, institutions = self._bridge.synchronisation, self._bridge.institutions.active()
-        synchronisation.read_requests(institutions)
+        """All requests of the simulators, sent and answered; no answer is accepted yet."""
+        synchronisation, institutions = self._process.synchronisation, self._process.stores.institutions.active()
+        explanations = self._process.capability(Explanations)
+        synchronisation.poll(explanations.requests, institutions)
         synchronisation.run_batch()
         self.control.wait("answered", cases, timeout_s=END_SECONDS)
         with self._held_back() as messages:
-            synchronisation.poll_answers(institutions)
+            synchronisation.poll(explanations.answers, institutions)
         return [Event(Answer.from_payload(one.payload, f"{one.org_id}/{one.env}"), one) for one in messages]
 
     def requests(self, count: int) -> list[NewMessage]:
         """New requests in FS, spread over the institutions; none is accepted yet."""
-        institutions = self._bridge.institutions.active()
+        institutions = self._process.stores.institutions.active()
         for institution in institutions:
             for _ in range(math.ceil(count / len(institutions))):
                 self.control.add_request(institution.org_id)
         with self._held_back() as messages:
-            self._bridge.synchronisation.read_requests(institutions)
+            self._process.synchronisation.poll(self._process.capability(Explanations).requests, institutions)
         keys = [message.key for message in messages]
-        received = self._bridge.database.received_keys.find({"_id": {"$in": keys}}, {"_id": 1})
+        received = self._process.stores.database.received_keys.find({"_id": {"$in": keys}}, {"_id": 1})
         known = {document["_id"] for document in received}
         return [message for message in messages if message.key not in known][:count]
 
     @contextmanager
     def _held_back(self) -> Iterator[list[NewMessage]]:
-        """What the sources offer to the inbox while the context is open."""
+        """The messages that the sources offer while the context is open."""
         offered: list[NewMessage] = []
 
         def hold_back(messages: Sequence[NewMessage]) -> list[str]:
             offered.extend(messages)
             return []
 
-        accept = self._bridge.queue.accept
-        self._bridge.queue.accept = hold_back  # type: ignore[method-assign]
+        accept = self._process.stores.queue.accept
+        self._process.stores.queue.accept = hold_back  # type: ignore[method-assign]  # the sources know one queue
         try:
             yield offered
         finally:
-            self._bridge.queue.accept = accept  # type: ignore[method-assign]
+            self._process.stores.queue.accept = accept  # type: ignore[method-assign]  # as above
 
     def registered_at(self) -> dict[Place, float]:
         """When FS got each answer, in unix seconds of this host."""
@@ -95,20 +97,20 @@ class PreparedEvents:
 
 
 class BareCalls:
-    """What must at least be done for an answer: fetch it, look at both ends again, and register it."""
+    """The least that must be done for an answer: fetch it, read the row and the participant again, and register it."""
 
-    def __init__(self, bridge: Bridge) -> None:
-        self._bridge = bridge
-        self._institutions = {institution.key: institution for institution in bridge.institutions.active()}
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._institutions = {institution.key: institution for institution in process.stores.institutions.active()}
 
     def repeat(self, answer: Answer) -> float:
         """Make the calls for an answer that FS has; return the seconds that they took."""
-        case = self._bridge.cases.get(answer.case_id)
+        case = self._process.capability(Explanations).cases.get(answer.case_id)
         institution = self._institutions[answer.institution]
         if case is None or case.candidate is None:
-            raise RuntimeError("the case of an answer is not there, or was never sent")
-        exam_system = self._bridge.clients.exam_system(institution)
-        registry = self._bridge.clients.student_registry(institution)
+            raise RuntimeError("the case of an answer is missing or was never sent")
+        exam_system = self._process.clients.exam_system(institution)
+        registry = self._process.clients.student_registry(institution)
         began_on, began = datetime.now(UTC), time.perf_counter()
         found = exam_system.answer(*answer.place, case.candidate, began_on)
         registry.fresh_rows(case.document["vurdId"])

@@ -1,4 +1,8 @@
-"""What the programs of the benchmark share: an order as JSON on the command line, one JSON object as the last line."""
+"""What the programs of the benchmark share: an order as JSON on the command line, one JSON object as the last line.
+
+Every order has `servers`, the process ids of the servers on this machine, and `ping_seconds`, the round trip to a database server
+that is given by address; it is null for the embedded one.
+"""
 
 import json
 import os
@@ -9,45 +13,77 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from pymongo import monitoring
+
+from bench.command_log import CommandTimer
 from bench.processor_time import ProcessorMeter
+from casebridge.database import Database
 from casebridge.messaging.listener.listener import Listener
 from casebridge.settings import Settings
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 
 LOOK_EVERY_SECONDS: Final = 0.01
 END_SECONDS: Final = 1500.0
 
 
-def order() -> dict[str, Any]:
+def read_order() -> dict[str, Any]:
     """What `Installation.run` asks for."""
-    asked: dict[str, Any] = json.loads(sys.argv[1])
-    return asked
+    order: dict[str, Any] = json.loads(sys.argv[1])
+    return order
 
 
-def tell(**figures: Any) -> None:
+def report(**figures: Any) -> None:
+    """Print the figures as one line."""
     sys.stdout.write(json.dumps(figures) + "\n")
     sys.stdout.flush()
 
 
 def meter_of(order: Mapping[str, Any]) -> ProcessorMeter:
-    """Measures this process, and the servers whose process ids the order names."""
-    return ProcessorMeter({"casebridge": os.getpid(), **order["servers"]})
+    """Measures this process, and the servers whose process ids the order names.
+
+    Commands to a server by address are timed. Only clients that are made after this call are heard.
+    """
+    timer = None if order["ping_seconds"] is None else CommandTimer()
+    if timer:
+        monitoring.register(timer)
+    return ProcessorMeter(
+        {"casebridge": os.getpid(), **order["servers"]}, ping_seconds=order["ping_seconds"], commands=timer
+    )
 
 
 @contextmanager
-def bridge_of_this_process() -> Iterator[Bridge]:
-    """The bridge as the environment variables say."""
-    bridge = Bridge(Settings())
+def bridge_of_this_process() -> Iterator[Process]:
+    """The process as the environment variables say."""
+    process = Process(Settings())
     try:
-        yield bridge
+        yield process
     finally:
-        bridge.close()
+        process.close()
 
 
 @contextmanager
-def running_listener(bridge: Bridge) -> Iterator[Listener]:
+def open_database(names: Mapping[str, str] | None = None) -> Iterator[Database]:
+    """A connection of the benchmark's own, by default to the databases of this process's settings.
+
+    Made before a command listener is registered, it is not heard: what the benchmark itself reads is then not counted.
+    """
+    settings = Settings().mongodb
+    database = Database(settings.model_copy(update=dict(names or {})))
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def wait_until_empty(database: Database) -> None:
+    """Return when no message is left in the queue."""
+    wait_until(lambda: database.messages.find_one({}, {"_id": 1}) is None)
+
+
+@contextmanager
+def running_listener(process: Process) -> Iterator[Listener]:
     """A listener at work in a thread of this process; how long it takes to end is not measured."""
-    listener, stop = bridge.listener(), threading.Event()
+    listener, stop = process.listener(), threading.Event()
     running = threading.Thread(target=listener.run, args=(stop,), name="listener")
     running.start()
     try:
@@ -58,7 +94,7 @@ def running_listener(bridge: Bridge) -> Iterator[Listener]:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Look often and cheaply. Raises `TimeoutError` when it lasts longer than any measurement."""
+    """Check often and cheaply. Raises `TimeoutError` when it lasts longer than any measurement."""
     deadline = time.monotonic() + END_SECONDS
     while not is_so():
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
 """Rows: enqueue and process no-op messages, against other queues that do plain no-op jobs, one worker process each.
 
-Ours has dedup, lease, fence and audit on, and hands over batches of 100 as every source of ours does. In each round everybody has
-the same number of jobs, one after the other on the same machine.
+Our queue runs with deduplication, lease, fence and audit. It enqueues batches of 100, as every source of ours does. In each round
+every queue has the same number of jobs. They run one after the other on the same machine.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ KINDS: Final = ("enqueue", "process", "enqueue and process")
 
 @dataclass(frozen=True)
 class Run:
-    """What one queue did in one round, in messages a second by kind of work, and what bound it."""
+    """What one queue did in one round: messages a second by kind of work, and the shares that say what limited it."""
 
     rates: dict[str, float]
     shares: dict[str, Shares]
@@ -75,12 +75,13 @@ def _beside_the_best(
 def _our_run(installation: Installation, count: int) -> Run:
     enqueued = installation.run(PROGRAM, action="enqueue", count=count, batch=BATCH)
     worked = installation.run(PROGRAM, action="work", count=count)
-    _check_books(installation, count)
-    return _run(count, enqueued["seconds"], worked["seconds"], [Shares(enqueued["cores"]), Shares(worked["cores"])])
+    _check_nothing_missing(installation, count)
+    shares = [Shares.from_json(part["shares"]) for part in (enqueued, worked)]
+    return _run(count, enqueued["seconds"], worked["seconds"], shares)
 
 
-def _check_books(installation: Installation, count: int) -> None:
-    """A rate counts only for work that was done: every message moved on once, and told to the audit."""
+def _check_nothing_missing(installation: Installation, count: int) -> None:
+    """A rate counts only for work that was done: every message is processed once and has its audit entries."""
     database = installation.database
     found = {
         "waiting": database.messages.count_documents({}),
@@ -90,7 +91,7 @@ def _check_books(installation: Installation, count: int) -> None:
     }
     wanted = {"waiting": 0, "processed": count, "keys": count, "audit entries": count * ENTRIES_A_MESSAGE}
     if found != wanted:
-        raise RuntimeError(f"the books of the queue do not balance: {found}, wanted {wanted}")
+        raise RuntimeError(f"the queue did not do its work: found {found}, wanted {wanted}")
 
 
 def _their_run(peer: Peer, count: int) -> Run:

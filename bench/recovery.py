@@ -1,4 +1,4 @@
-"""Row: from SIGKILL of one of two listeners under load until the other has taken up everything that the dead one held."""
+"""Row: the time from SIGKILL of one of two listeners under load until the other has taken over every message of the first."""
 
 import json
 import signal
@@ -22,14 +22,14 @@ READY: Final = "Listening as "
 STEP_SECONDS: Final = 0.25
 BATCH: Final = 4
 BATCHES_A_SECOND: Final = 5
-"""Twenty messages a second of a quarter of a second each: five in work at any time, which one listener can bear alone."""
+"""Twenty messages a second of a quarter of a second each: five are in work at any time, which one listener can do alone."""
 HELD: Final = 2
-"""The listener is killed when it holds so many at least."""
+"""The listener is killed when it holds at least so many messages."""
 LOOK_EVERY_SECONDS: Final = 0.02
 END_SECONDS: Final = 120.0
 GRACE_SECONDS: Final = 1.0
 MESSAGES: Final = 1_000_000
-"""More than the feeder ever comes to."""
+"""More than are ever enqueued."""
 
 
 def measure(context: BenchContext) -> Iterator[Row]:
@@ -38,7 +38,7 @@ def measure(context: BenchContext) -> Iterator[Row]:
     for turn in range(context.sizes.rounds):
         context.say(f"recovery, round {turn + 1} of {context.sizes.rounds}")
         with context.server.installation(queue={"lease_seconds": lease}) as installation:
-            pairs.append(Pair(_seconds_until_taken_up(installation), lease + GRACE_SECONDS))
+            pairs.append(Pair(_seconds_until_taken_over(installation), lease + GRACE_SECONDS))
     yield row_of(
         "recovery after SIGKILL",
         "s",
@@ -51,13 +51,13 @@ def measure(context: BenchContext) -> Iterator[Row]:
 
 
 def _bound_by(seconds: list[float], lease: float) -> str:
-    """How much of the time was the lease's, at most, and how much came after it."""
+    """The share of the lease in the time of the slowest run."""
     slowest = max(seconds)
     return f"the lease ({min(1.0, lease / slowest):.0%} of the slowest run's {slowest:.2f} s)"
 
 
-def _seconds_until_taken_up(installation: Installation) -> float:
-    order = json.dumps({"action": "listen", "step_seconds": STEP_SECONDS, "servers": {}})
+def _seconds_until_taken_over(installation: Installation) -> float:
+    order = json.dumps({"action": "listen", "step_seconds": STEP_SECONDS})
     victim, survivor = (
         installation.start("listener", sys.executable, "-m", PROGRAM, order, ready=READY) for _ in range(2)
     )
@@ -65,7 +65,7 @@ def _seconds_until_taken_up(installation: Installation) -> float:
         with _load(installation):
             held = _kill_under_load(installation.database, victim)
             killed_at = time.monotonic()
-            _wait_until(lambda: not _holds(installation.database, _owner(victim), held), "everything is taken up")
+            _wait_until(lambda: not _holds(installation.database, _owner(victim), held), "everything is taken over")
             seconds = time.monotonic() - killed_at
         _wait_until(lambda: installation.database.messages.find_one() is None, "the queue is empty")
     finally:
@@ -76,26 +76,26 @@ def _seconds_until_taken_up(installation: Installation) -> float:
 
 @contextmanager
 def _load(installation: Installation) -> Iterator[None]:
-    """Messages at an even pace while the context is open."""
+    """Messages at an even rate while the context is open."""
     ended = threading.Event()
 
-    def feed() -> None:
+    def enqueue() -> None:
         messages = no_op_messages(MESSAGES)
-        with installation.bridge() as bridge:
+        with installation.process() as process:
             while not ended.wait(1 / BATCHES_A_SECOND):
-                bridge.queue.accept(list(islice(messages, BATCH)))
+                process.stores.queue.accept(list(islice(messages, BATCH)))
 
-    feeder = threading.Thread(target=feed, name="load")
-    feeder.start()
+    producer = threading.Thread(target=enqueue, name="load")
+    producer.start()
     try:
         yield
     finally:
         ended.set()
-        feeder.join()
+        producer.join()
 
 
 def _kill_under_load(database: Database, victim: Child) -> list[str]:
-    """Kill the listener while it holds messages; return which. It is frozen first, so that they cannot slip away."""
+    """Kill the listener while it holds messages; return their keys. It is frozen first, so that it cannot finish them."""
     while True:
         _wait_until(lambda: len(_holds(database, _owner(victim))) >= HELD, "the listener holds messages")
         victim.process.send_signal(signal.SIGSTOP)

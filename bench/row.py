@@ -1,7 +1,7 @@
-"""One row of the result: a figure of ours beside a peer's, as a ratio, and what it is held against."""
+"""One row of the result: a figure of ours beside a peer's, their ratio, and the goal for it."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Literal
 
@@ -53,6 +53,8 @@ class Row:
     runs: int
     bound_by: str
     server: str
+    details: dict[str, float] = field(default_factory=dict)
+    """What `ours` consists of, where it is a sum of named parts."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,10 +70,11 @@ def row_of(
     goal: Goal | None = None,
     *,
     runs: int | None = None,
+    details: Mapping[str, float] | None = None,
 ) -> Row:
-    """The medians of several runs. The ratio is the median of each run's own: what troubles a run troubles both sides.
+    """The medians of several runs. The ratio is the median of the ratios of the runs: what slows a run down slows both sides.
 
-    `runs` is how many measurements stand behind the pairs, where that is not one each.
+    `runs` is the number of measurements behind the pairs, if it is not one for each pair.
     """
     ours = median(pair.ours for pair in pairs)
     peers = [pair.peer for pair in pairs if pair.peer is not None]
@@ -89,4 +92,5 @@ def row_of(
         runs=runs or len(pairs),
         bound_by=bound_by,
         server=server,
+        details=dict(details or {}),
     )

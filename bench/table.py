@@ -1,4 +1,4 @@
-"""How the rows are shown and kept: a table for people, `bench.json` for scripts."""
+"""Prints the rows as a table for people, and writes them as `bench.json` for scripts."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def print_table(rows: Sequence[Row], title: str) -> None:
             row.bound_by,
         )
     console = Console()
-    # In a file or a pipe a row may be as long as it is.
+    # In a file or a pipe no line is broken.
     Console(width=None if console.is_terminal else 240).print(table)
 
 

@@ -1,7 +1,8 @@
 """Rows: cases from FS request to FS answer through all real steps, simulators answering at once, one listener.
 
-Beside it the bare HTTP calls: those that such a run made, made again by the same clients in the same order in the same world, one
-after the other, without queue, audit and database. Calls and round trips are counted in a run of their own: counting costs.
+The peer is the bare HTTP calls: the calls that such a run made. The same clients make them again in the same order, one after the
+other, in simulators that are populated as before, without queue, audit and database. Calls and round trips are counted in a run
+of their own, because counting costs processor time.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any, Final
 from bench.context import BenchContext
 from bench.processor_time import Shares
 from bench.row import Goal, Pair, Row, row_of
-from bench.simulated_world import SimulatedWorld
+from bench.simulation import Simulation
 from simulators import process as simulators_process
 
 PROGRAM: Final = "bench.carrier"
@@ -20,7 +21,7 @@ BARE: Final = "the bare HTTP calls: same clients, same calls, one after the othe
 
 @dataclass(frozen=True)
 class Run:
-    """What carrying the cases came to, and what the bare calls did."""
+    """The figures of the cases, of the run that counted, and of the bare calls."""
 
     cases: int
     carried: dict[str, Any]
@@ -31,12 +32,12 @@ class Run:
         return Pair(self.cases / self.carried["seconds"], self.cases / self.bare["seconds"])
 
     def processor(self) -> Pair:
-        """Milliseconds of our own process a case."""
+        """Milliseconds of processor time of our own process a case."""
         return Pair(*(1000 * part["processor_seconds"] / self.cases for part in (self.carried, self.bare)))
 
     def round_trips(self) -> Pair:
         """A case, beside the HTTP calls of a case."""
-        return Pair(self.counted["round_trips"] / self.cases, self.bare["calls"] / self.cases)
+        return Pair(sum(self.counted["written"]["commands"].values()) / self.cases, self.bare["calls"] / self.cases)
 
 
 def measure(context: BenchContext) -> Iterator[Row]:
@@ -45,7 +46,10 @@ def measure(context: BenchContext) -> Iterator[Row]:
         context.say(f"whole cases, round {turn + 1} of {context.sizes.rounds}")
         runs.append(run_once(context, cases))
     rates = [run.rates() for run in runs]
-    bound_by, server = str(Shares.median([Shares(run.carried["cores"]) for run in runs])), context.server.name
+    bound_by, server = (
+        str(Shares.median([Shares.from_json(run.carried["shares"]) for run in runs])),
+        context.server.name,
+    )
     rate = row_of("whole cases: rate", "cases/s", rates, BARE, bound_by, server)
     context.whole_cases_a_second = rate.ours
     yield rate
@@ -57,20 +61,20 @@ def measure(context: BenchContext) -> Iterator[Row]:
 
 
 def run_once(context: BenchContext, cases: int) -> Run:
-    """Carry the cases, carry them again counting, then make the same calls; each in the same world made anew."""
+    """Carry the cases, carry them again and count, then make the same calls; the simulators are populated anew each time."""
     with simulators_process.running() as simulators, context.server.installation() as installation:
-        world = SimulatedWorld(installation, simulators)
-        world.populate(cases)
+        simulation = Simulation(installation, simulators)
+        simulation.populate(cases)
         carried = installation.run(PROGRAM, cases=cases, record=False)
-        world.check_all_registered(cases)
+        simulation.check_all_registered(cases)
     with simulators_process.running() as simulators, context.server.installation() as installation:
-        world = SimulatedWorld(installation, simulators)
-        world.populate(cases)
+        simulation = Simulation(installation, simulators)
+        simulation.populate(cases)
         with installation.conversation(PROGRAM, cases=cases, record=True) as program:
-            counted = program.hear()
-            world.check_all_registered(cases)
-            world.populate(cases)
+            counted = program.read()
+            simulation.check_all_registered(cases)
+            simulation.populate(cases)
             program.go_on()
-            bare = program.hear()
-            world.check_all_registered(cases)
+            bare = program.read()
+            simulation.check_all_registered(cases)
     return Run(cases, carried, counted, bare)

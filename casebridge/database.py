@@ -5,7 +5,7 @@ DocumentDB and the embedded server all do is used: no transaction, no change str
 documents belongs to the module of each noun.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn, cast
 
@@ -77,9 +77,9 @@ class Database:
             return f"SecantusDB {embedded}"
         return f"MongoDB protocol {build.get('version', '?')}"
 
-    def ensure_indexes(self) -> None:
+    def ensure_indexes(self, of_capabilities: Iterable[tuple[Collection[Document], Sequence[IndexModel]]] = ()) -> None:
         """Create what is missing, drop what earlier versions needed. Slow on some servers: call it at set-up, not per run."""
-        for collection, indexes in self._indexes():
+        for collection, indexes in (*self._indexes(), *of_capabilities):
             present = {_index_key(index["key"]) for index in collection.list_indexes()}
             missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
             if missing:
@@ -128,15 +128,6 @@ class Database:
                 ],
             ),
             (self.audit_log, [IndexModel([("correlationId", ASCENDING)]), IndexModel([("time", ASCENDING)])]),
-            (
-                self.cases,
-                [
-                    IndexModel([("correlationId", ASCENDING)], unique=True),
-                    IndexModel([("institution", ASCENDING), ("state", ASCENDING), ("deadline", ASCENDING)]),
-                    IndexModel([("vurdId", ASCENDING), ("kandidatnr", ASCENDING)]),
-                    IndexModel([("flowId", ASCENDING)], sparse=True),
-                ],
-            ),
             (
                 self.alerts,
                 [IndexModel([("dueAt", ASCENDING)], sparse=True), IndexModel([("settledAt", ASCENDING)], sparse=True)],

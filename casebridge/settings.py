@@ -5,10 +5,10 @@ Here belongs what an operator may choose for a whole installation. What differs 
 """
 
 from datetime import timedelta
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LONGEST_WAIT_SECONDS: Final = 86_400
 """A day. A stored time much further ahead than our waits reach is taken for none (`clock.FAR_AHEAD`)."""
@@ -261,12 +261,25 @@ class RetentionSettings(BaseModel):
         return self
 
 
-class Settings(BaseSettings):
-    """All settings. A nested one is set as `CASEBRIDGE_QUEUE__WORKERS=16`."""
+class CapabilitySettings(BaseSettings):
+    """Which capabilities there are: all that Dagster's definitions need of the settings."""
 
     model_config = SettingsConfigDict(
         env_prefix="CASEBRIDGE_", env_nested_delimiter="__", extra="ignore", frozen=True, hide_input_in_errors=True
     )
+
+    capabilities: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Capabilities of this installation, with commas; empty means all that there are."
+    )
+
+    @field_validator("capabilities", mode="before")
+    @classmethod
+    def _with_commas(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class Settings(CapabilitySettings):
+    """All settings. A nested one is set as `CASEBRIDGE_QUEUE__WORKERS=16`."""
 
     environment: str | None = Field(
         None,

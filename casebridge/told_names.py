@@ -5,6 +5,7 @@ stays in the database; alerts, the log index, reports and commands say `unknown`
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -38,7 +39,7 @@ class ToldNames:
     """Each method gives back the name as it is, or `unknown`. Thread-safe as far as `configured` is."""
 
     def __init__(
-        self, configured: Callable[[], ConfiguredNames], submodules: frozenset[str], topics: frozenset[str]
+        self, configured: Callable[[], ConfiguredNames], submodules: AbstractSet[str], topics: frozenset[str]
     ) -> None:
         """`submodules` are the queues and pollers of this version, `topics` those of its settings."""
         self._configured = configured
@@ -127,5 +128,5 @@ class AllNames(ToldNames):
 ALL_NAMES: Final = AllNames()
 
 
-def _known(name: object, known: frozenset[str], normal: Callable[[str], str] = str) -> str:
+def _known(name: object, known: AbstractSet[str], normal: Callable[[str], str] = str) -> str:
     return name if isinstance(name, str) and normal(name) in known else UNKNOWN

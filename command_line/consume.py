@@ -8,7 +8,7 @@ import typer
 
 from casebridge.sources.record_inbox import Intake
 from command_line.output import ExitCode, notes
-from command_line.process import bridge_of_this_process
+from command_line.process import this_process
 
 
 def consume() -> None:
@@ -29,12 +29,12 @@ def consume() -> None:
         nonlocal taken
         taken += intake
 
-    with bridge_of_this_process() as bridge:
-        consumer = bridge.consumer(count)
+    with this_process() as process:
+        consumer = process.kafka.consumer(count)
         if consumer is None:
             notes.print("Kafka is off: set CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS (docs/kafka.md).")
             raise typer.Exit(ExitCode.MISUSED)
-        notes.print(f"Consuming as a member of {bridge.settings.kafka.group}.")
+        notes.print(f"Consuming as a member of {process.settings.kafka.group}.")
         consumer.run(stop)
         notes.print(
             f"Stopped: {taken.accepted} accepted, {taken.unreadable} set aside, {taken.known} known, "

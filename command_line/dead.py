@@ -1,4 +1,7 @@
-"""`casebridge dead`: what waits for a person. List and show it, replay it, or discard it."""
+"""`casebridge dead`: what waits for a person. List and show it, replay it, or discard it.
+
+What a request means and what comes next is in `operators.dead_letter_requests`; here are the options and the tables.
+"""
 
 import getpass
 from collections.abc import Callable, Iterator
@@ -9,13 +12,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from casebridge.clock import Clock
 from casebridge.messaging.queue.message import MessageStatus
-from casebridge.operators.dead_letter import DeadLetter, DeadLetterFilter, LetterStory
-from casebridge.operators.dead_letters import ActionReport, Order, Progress, UnknownChoiceError
-from casebridge.operators.moment import moment
+from casebridge.operators import dead_letter_requests
+from casebridge.operators.dead_letter import DeadLetterFilter, LetterStory, RequestError
+from casebridge.operators.dead_letter_requests import HELP, Form, LetterRequest
+from casebridge.operators.dead_letters import ActionReport, DeadLetters, Order, Progress
 from command_line.output import ExitCode, notes, panel, print_json, results, show, styled, table
-from command_line.process import bridge_of_this_process
+from command_line.process import this_process
 
 dead = typer.Typer(
     add_completion=False,
@@ -25,19 +28,24 @@ dead = typer.Typer(
 )
 
 MOST_LETTERS: Final = 1_000_000_000
+FORM: Final = Form(
+    for_real="Add --for-real and --reason",
+    limit="--limit",
+    bring_back="`casebridge dead replay --status discarded`",
+)
 Status = Annotated[
     str, typer.Option(help="`dead`, `failed` (waits for its next attempt) or `discarded` (in the last 30 days).")
 ]
-Institution = Annotated[str | None, typer.Option(help="Only this one, as in uis.no/prod.")]
-Queue = Annotated[str | None, typer.Option(help="Only this queue.")]
-Code = Annotated[str | None, typer.Option(help="Only messages whose last error has this code.")]
-Case = Annotated[str | None, typer.Option(help="Only this correlation id.")]
-Since = Annotated[str | None, typer.Option(help="Only what failed at or after this: 36h, 7d, 2026-01-08T09:00 (UTC).")]
-Before = Annotated[str | None, typer.Option(help="Only what failed before this; written as for --since.")]
-Limit = Annotated[int, typer.Option(min=1, max=MOST_LETTERS, help="At most so many, oldest first.")]
+Institution = Annotated[str | None, typer.Option(help=HELP["institution"])]
+Queue = Annotated[str | None, typer.Option(help=HELP["queue"])]
+Code = Annotated[str | None, typer.Option(help=HELP["code"])]
+Case = Annotated[str | None, typer.Option(help=HELP["correlation_id"])]
+Since = Annotated[str | None, typer.Option(help=HELP["since"])]
+Before = Annotated[str | None, typer.Option(help=HELP["before"])]
+Limit = Annotated[int, typer.Option(min=1, max=MOST_LETTERS, help=HELP["limit"])]
 ForReal = Annotated[bool, typer.Option("--for-real", help="Without this, only show what would be done.")]
-Reason = Annotated[str, typer.Option(help="Why; kept in the audit. Needed with --for-real. No personal data.")]
-AskedBy = Annotated[str | None, typer.Option(help="Who asks; kept in the audit. Else the user of this process.")]
+Reason = Annotated[str, typer.Option(help=HELP["reason"])]
+AskedBy = Annotated[str | None, typer.Option(help=f"{HELP['asked_by']} Else the user of this process.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value.")]
 
 
@@ -54,10 +62,9 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List the oldest, and count all by code. Exit code 3: there are none."""
-    with bridge_of_this_process() as bridge:
-        wanted = _wanted(bridge.clock, status, institution, queue, code, case, since, before)
-        with _choices_explained():
-            listing = bridge.dead_letters.find(wanted, limit)
+    request = LetterRequest(status, institution, queue, code, case, since, before)
+    with this_process() as process, _request_errors():
+        listing = process.operators.dead_letters.find(request.filter(process.stores.clock.now()), limit)
     if as_json:
         print_json(listing.plain())
     else:
@@ -84,21 +91,19 @@ def show_letter(
     as_json: AsJson = False,
 ) -> None:
     """Show everything about a case's dead, failed or discarded messages, without personal data. Exit code 3: it has none."""
-    with bridge_of_this_process() as bridge:
-        found = bridge.dead_letters.show(case, queue)
+    with this_process() as process:
+        found = process.operators.dead_letters.show(case, queue)
     if found.note:
         notes.print(found.note)
     stories = found.stories
     if not stories and not found.left_out:
-        notes.print(
-            "No dead, failed or discarded message of this case. Its whole road: casebridge where CORRELATION_ID"
-        )
+        notes.print(dead_letter_requests.NO_LETTERS)
         raise typer.Exit(ExitCode.NOT_FOUND)
     if as_json:
         print_json([story.plain() for story in stories])
         return
     for story in stories:
-        _show_story(story)
+        show_story(story)
 
 
 @dead.command("replay")
@@ -117,11 +122,8 @@ def replay(  # noqa: PLR0913, PLR0917 an argument for each option
     as_json: AsJson = False,
 ) -> None:
     """Begin messages anew; what was done is not done again. A dry run unless --for-real. Exit code 3: none found."""
-    order = _order(limit, reason, asked_by, for_real=for_real)
-    with bridge_of_this_process() as bridge:
-        wanted = _wanted(bridge.clock, status, institution, queue, code, case, since, before)
-        report = _act(bridge.dead_letters.replay, wanted, order)
-    _tell(report, as_json=as_json)
+    request = LetterRequest(status, institution, queue, code, case, since, before)
+    _act(DeadLetters.replay, request, _order(limit, reason, asked_by, for_real=for_real), as_json=as_json)
 
 
 @dead.command("discard")
@@ -143,62 +145,46 @@ def discard(  # noqa: PLR0913, PLR0917 an argument for each option
     Nothing is deleted: `casebridge dead replay --status discarded` brings back what was discarded in the last 30 days. What FS
     changes later comes as a new message in any case.
     """
-    order = _order(limit, reason, asked_by, for_real=for_real)
-    with bridge_of_this_process() as bridge:
-        wanted = _wanted(bridge.clock, MessageStatus.DEAD, institution, queue, code, case, since, before)
-        report = _act(bridge.dead_letters.discard, wanted, order)
-    _tell(report, as_json=as_json)
-
-
-def _wanted(
-    clock: Clock,
-    status: str,
-    institution: str | None,
-    queue: str | None,
-    code: str | None,
-    case: str | None,
-    since: str | None,
-    before: str | None,
-) -> DeadLetterFilter:
-    try:
-        now = clock.now()
-        return DeadLetterFilter(
-            MessageStatus(status),
-            institution,
-            queue,
-            code,
-            case,
-            moment(since, now) if since else None,
-            moment(before, now) if before else None,
-        )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    request = LetterRequest(MessageStatus.DEAD, institution, queue, code, case, since, before)
+    _act(DeadLetters.discard, request, _order(limit, reason, asked_by, for_real=for_real), as_json=as_json)
 
 
 def _order(limit: int, reason: str, asked_by: str | None, *, for_real: bool) -> Order:
-    if for_real and not reason.strip():
-        raise typer.BadParameter("say why: the audit keeps it", param_hint="--reason")
+    with _request_errors():
+        return Order(limit, not for_real, reason, _user() if asked_by is None else asked_by)
+
+
+def _user() -> str:
+    """The user of this process; empty where it has no name, as in some containers."""
     try:
-        return Order(limit, not for_real, reason, getpass.getuser() if asked_by is None else asked_by)
-    except (ValueError, OSError, KeyError):
-        # A container may have no name for its user.
-        raise typer.BadParameter("say who asks: the audit keeps it", param_hint="--asked-by") from None
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
 
 
-def _act(
-    action: Callable[[DeadLetterFilter, Order, Progress], ActionReport], wanted: DeadLetterFilter, order: Order
-) -> ActionReport:
-    with _choices_explained(), _progress_bar() as progress:
-        return action(wanted, order, progress)
+Action = Callable[[DeadLetters, DeadLetterFilter, Order, Progress], ActionReport]
+
+
+def _act(action: Action, request: LetterRequest, order: Order, *, as_json: bool) -> None:
+    with this_process() as process, _request_errors(), _progress_bar() as progress:
+        report = action(process.operators.dead_letters, request.filter(process.stores.clock.now()), order, progress)
+    if as_json:
+        print_json(report.plain())
+    else:
+        results.print(table("Found", ("code", "messages"), report.by_code.items()))
+        results.print(f"{dead_letter_requests.summary(report)} {dead_letter_requests.next_step(report, FORM)}")
+    if not report.found:
+        raise typer.Exit(ExitCode.NOT_FOUND)
 
 
 @contextmanager
-def _choices_explained() -> Iterator[None]:
-    """What is chosen by and is nowhere was mistyped: said at once, as of any bad argument."""
+def _request_errors() -> Iterator[None]:
+    """A request that cannot be carried out is a bad argument."""
     try:
         yield
-    except UnknownChoiceError as error:
-        raise typer.BadParameter(str(error)) from None
+    except RequestError as error:
+        hint = f"--{error.option.replace('_', '-')}" if error.option else None
+        raise typer.BadParameter(str(error), param_hint=hint) from None
 
 
 @contextmanager
@@ -210,23 +196,9 @@ def _progress_bar() -> Iterator[Progress]:
         yield lambda done, of: bar.update(task, completed=done, total=of, visible=True)
 
 
-def _tell(report: ActionReport, *, as_json: bool) -> None:
-    if as_json:
-        print_json(report.plain())
-    else:
-        done = f"would be {report.action}" if report.dry_run else report.action
-        results.print(table("Found", ("code", "messages"), report.by_code.items()))
-        told = f"{report.found} found, {report.chosen if report.dry_run else report.changed} {done}."
-        if report.found > report.chosen:
-            told += f" The oldest {report.chosen} come first: raise --limit, or do it again."
-        results.print(told + (" Dry run: add --for-real and --reason." if report.dry_run else ""))
-    if not report.found:
-        raise typer.Exit(ExitCode.NOT_FOUND)
-
-
-def _show_story(story: LetterStory) -> None:
-    letter = story.letter
-    origin = ", ".join(f"{name} {value}" for name, value in story.origin.items())
+def show_story(story: LetterStory) -> None:
+    """Where the message stands, what was done, every error, what operators did, and what comes next."""
+    letter, origin = story.letter, dead_letter_requests.origin_text(story)
     results.print(
         styled(
             "[bold]{case}[/] · {institution} · {queue} · [bold]{status}[/] at {step} after {attempts} attempts and {replays} "
@@ -243,21 +215,14 @@ def _show_story(story: LetterStory) -> None:
             at=show(letter.enqueued_at),
         )
     )
-    done = ((step.at, step.name, step.milliseconds) for step in story.steps_done)
-    results.print(table("Done, and not to be done again", ("time (UTC)", "step", "ms"), done))
-    errors = ((error.at, error.attempt, error.step, error.category, error.code, error.cause) for error in story.errors)
-    results.print(table("Errors", ("time (UTC)", "attempt", "step", "class", "code", "cause"), errors))
-    for word in story.replayed:
-        results.print(f"Replayed by {word.by} on {show(word.at)} UTC: {word.reason}")
-    if story.discarded:
-        word = story.discarded
-        results.print(f"Discarded by {word.by} on {show(word.at)} UTC: {word.reason}")
-    then = f"Then: {_commands(letter)}\nThe whole road: casebridge where {letter.correlation_id}"
+    steps, errors = dead_letter_requests.step_rows(story), dead_letter_requests.error_rows(story)
+    results.print(table("Done, and not to be done again", _headings(dead_letter_requests.STEP_COLUMNS), steps))
+    results.print(table("Errors", _headings(dead_letter_requests.ERROR_COLUMNS), errors))
+    for done, instruction in story.instructions:
+        results.print(f"{done.capitalize()} {instruction.text}")
+    then = f"Then: {dead_letter_requests.commands_for(letter)}\nThe whole history: casebridge where {letter.correlation_id}"
     results.print(panel("Next", f"{letter.next_action}\n{then}"))
 
 
-def _commands(letter: DeadLetter) -> str:
-    case = f"--case {letter.correlation_id}"
-    if letter.status == MessageStatus.DEAD:
-        return f"casebridge dead replay {case}, or casebridge dead discard {case}"
-    return f"casebridge dead replay --status {letter.status} {case}"
+def _headings(columns: tuple[str, ...]) -> list[str]:
+    return ["time (UTC)" if column == "at" else column for column in columns]

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated
 
@@ -11,9 +12,9 @@ from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.listener.listener import Listener
 from command_line.output import notes
-from command_line.process import bridge_of_this_process
+from command_line.process import this_process
 from command_line.report import DagsterReport
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 
 ANNOUNCE_SECONDS = 5.0
 MOST_WORKERS = 1000
@@ -34,35 +35,38 @@ def listen(
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    with bridge_of_this_process(workers) as bridge:
-        listener = bridge.listener()
-        report = DagsterReport(bridge, listener.outcome_counts)
+    with this_process(workers) as process:
+        listener = process.listener()
+        report = DagsterReport(process, listener.outcome_counts)
 
-        threading.Thread(target=look_after, args=(bridge, listener, report, stop), name="announce", daemon=True).start()
+        threading.Thread(
+            target=look_after, args=(process, listener, report, stop), name="announce", daemon=True
+        ).start()
         try:
-            bridge.register_listener(listener)
+            process.register_listener(listener)
         except Exception as error:  # noqa: BLE001 what it is, the listener itself tells
             notes.print(f"The database does not answer yet ({type(error).__name__}): listening all the same.")
-        notes.print(f"Listening with {bridge.settings.queue.workers} workers as {listener.owner}.")
+        notes.print(f"Listening with {process.settings.queue.workers} workers as {listener.owner}.")
         listener.run(stop)
         report.send(is_last=True)
         try:
-            bridge.unregister_listener(listener)
+            process.unregister_listener(listener)
         except Exception:  # noqa: BLE001 the messages are given back by now
             notes.print("The database is away: the listener's entry there ends by itself.")
         notes.print("Stopped: nothing is held.")
 
 
 def look_after(
-    bridge: Bridge,
+    process: Process,
     listener: Listener,
     report: DagsterReport,
     stop: threading.Event,
     seconds: float = ANNOUNCE_SECONDS,
 ) -> None:
     """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it."""
+    works: tuple[Callable[[], None], ...] = (lambda: process.register_listener(listener), report.send_if_due)
     while not stop.wait(seconds):
-        for work in (lambda: bridge.register_listener(listener), report.send_if_due):
+        for work in works:
             try:
                 work()
             except BaseException as error:  # noqa: BLE001 see above

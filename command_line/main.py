@@ -3,9 +3,8 @@
 import importlib
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import click
 import typer
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -13,6 +12,9 @@ from pymongo.errors import PyMongoError
 from typer.core import TyperGroup
 
 from command_line.output import ExitCode, notes, styled
+
+if TYPE_CHECKING:  # Typer has a click of its own, and no public name for it
+    from typer._click import Command, Context
 
 PRODUCTION: Final = {
     name: f"command_line.{name}"
@@ -26,10 +28,10 @@ ORDER: Final = ("demo", *PRODUCTION, "simulate")
 class _Commands(TyperGroup):
     """Refuses what is no text before any command sees it: the database and the terminal can hold neither."""
 
-    def list_commands(self, _ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: "Context") -> list[str]:
         return list(ORDER)
 
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: "Context", cmd_name: str) -> "Command | None":
         """The command, imported when it is asked for: a listener imports no simulators."""
         module = {**PRODUCTION, **DEVELOPMENT}.get(cmd_name)
         if module is None:
@@ -44,7 +46,7 @@ class _Commands(TyperGroup):
         command.name = cmd_name
         return command
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
         if any(not _is_text(argument) for argument in args):
             raise typer.BadParameter("an argument holds bytes that are no UTF-8")
         return super().parse_args(ctx, args)

@@ -2,17 +2,17 @@
 
 from casebridge.messaging.queue.concurrent_claims import put_back
 from command_line.output import notes
-from command_line.process import bridge_of_this_process
+from command_line.process import this_process
 
 
 def prepare() -> None:
     """Create the indexes that are missing, and rename what earlier versions named otherwise. Safe to repeat and to break off."""
-    with bridge_of_this_process() as bridge:
-        if returned := put_back(bridge.database, bridge.clock):
+    with this_process() as process:
+        if returned := put_back(process.stores.database, process.stores.clock):
             notes.print(
                 f"{returned} messages wait again: another one of their case was in work (casebridge.twice_at_work)."
             )
-        bridge.database.ensure_indexes()
-        if renamed := bridge.rekeying.run():
+        process.ensure_indexes()
+        if renamed := process.operators.rekeying.run():
             notes.print(f"{renamed} documents of earlier versions were brought under the names of this one.")
-        notes.print(f"The database is ready ({bridge.database.server_name()}).")
+        notes.print(f"The database is ready ({process.stores.database.server_name()}).")

@@ -12,8 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from casebridge.operators.retention import PruneReport, Removal
 from command_line.output import ExitCode, notes, print_json, results, table
-from command_line.process import bridge_of_this_process
-from resources.wiring.bridge import Bridge
+from command_line.process import this_process
+from resources.wiring.process import Process
 
 
 def prune(
@@ -27,8 +27,8 @@ def prune(
     How long each is kept is in the settings CASEBRIDGE_RETENTION__…. A dry run unless --for-real; Dagster's job clean_up does it
     every night. Ctrl-C or SIGTERM ends it between two batches (exit code 4); begin again at any time.
     """
-    with bridge_of_this_process() as bridge:
-        report = _prune(bridge, for_real=for_real)
+    with this_process() as process:
+        report = _prune(process, for_real=for_real)
     if as_json:
         print_json(report.plain())
     else:
@@ -37,7 +37,7 @@ def prune(
         raise typer.Exit(ExitCode.ATTENTION)
 
 
-def _prune(bridge: Bridge, *, for_real: bool) -> PruneReport:
+def _prune(process: Process, *, for_real: bool) -> PruneReport:
     stop = threading.Event()
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
@@ -52,7 +52,7 @@ def _prune(bridge: Bridge, *, for_real: bool) -> PruneReport:
         def told(removal: Removal) -> None:
             progress.update(task, description=f"{removal.what}: {removal.found} found, {removal.removed} removed")
 
-        return bridge.retention.prune(dry_run=not for_real, asked_by=_user(), stop=stop, progress=told)
+        return process.operators.retention.prune(dry_run=not for_real, asked_by=_user(), stop=stop, progress=told)
 
 
 def _user() -> str:

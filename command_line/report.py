@@ -13,19 +13,12 @@ import requests
 
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
-from casebridge.exams.explanations import answer_poller, exam_message, request_reader
 from casebridge.messaging.listener.outcome_counts import OutcomeCounts
 from casebridge.messaging.queue.message import MessageStatus
-from casebridge.operators.totals import totals
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 
 logger = logging.getLogger(__name__)
 
-ASSET_OF_QUEUE: Final = {
-    exam_message.QUEUE: "explanation_requests",
-    request_reader.QUEUE: "dispatched_requests",
-    answer_poller.QUEUE: "registered_explanations",
-}
 ANSWER_SECONDS: Final = 5.0
 COUNTED_SECONDS: Final = 30.0
 
@@ -36,11 +29,12 @@ class DagsterReport:
     Not a materialisation: Dagster takes the results of an asset's checks for outdated as soon as one follows them.
     """
 
-    def __init__(self, bridge: Bridge, outcome_counts: OutcomeCounts) -> None:
-        self._url = bridge.settings.dagster.url
-        self._seconds = bridge.settings.dagster.report_seconds
+    def __init__(self, process: Process, outcome_counts: OutcomeCounts) -> None:
+        self._url = process.settings.dagster.url
+        self._seconds = process.settings.dagster.report_seconds
         self._tally = outcome_counts
-        self._bridge = bridge
+        self._process = process
+        self._asset_of_queue = {name: queue.reported_as for name, queue in process.queues.items() if queue.reported_as}
         self._sent_at = time.monotonic()
         self._counted_at = float("-inf")
         self._totals: Mapping[str, int | float] = {}
@@ -61,7 +55,9 @@ class DagsterReport:
         outcomes = self._tally.take()
         if self._url is None:
             return
-        done = {asset: metadata for queue, asset in ASSET_OF_QUEUE.items() if (metadata := _metadata(outcomes, queue))}
+        done = {
+            asset: metadata for queue, asset in self._asset_of_queue.items() if (metadata := _metadata(outcomes, queue))
+        }
         if not done and not self._behind:
             return
         is_counted = self._count(anew=is_last)
@@ -77,7 +73,7 @@ class DagsterReport:
         if not anew and time.monotonic() - self._counted_at < COUNTED_SECONDS:
             return False
         try:
-            self._totals = totals(self._bridge.status.read(), self._bridge.audit)
+            self._totals = self._process.operators.totals.of(self._process.operators.status.read())
         except Exception as error:  # noqa: BLE001 what was done is told all the same
             if not is_away(error):
                 log_defect(error)

@@ -1,23 +1,27 @@
 """`casebridge status`: how things stand, and what needs a person."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.status import InstitutionStatus, Status
 from command_line.output import ExitCode, panel, print_json, results, styled, table
-from command_line.process import bridge_of_this_process
+from command_line.process import this_process
 
 if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
     from resources.kafka.lag import KafkaStatus
 
 
+SHORT: Final = {"requested": "asked", "dispatched": "sent", "registered": "done"}
+"""Columns that have room in a terminal of eighty characters, and what they are called there. Other counts follow in words."""
+
+
 def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
     """Show the queue, each institution, and what failed with the next action. Exit code 4: a person is needed."""
-    with bridge_of_this_process() as bridge:
-        found = bridge.status.read()
-        kafka = bridge.kafka_status()
+    with this_process() as process:
+        found = process.operators.status.read()
+        kafka = process.kafka.status()
     if as_json:
         print_json({**found.plain(), "kafka": kafka.plain() if kafka else None})
     else:
@@ -37,21 +41,15 @@ def show_status(found: Status) -> None:
             ((row.queue, row.status, row.messages, row.oldest) for row in found.depths),
         )
     )
-    columns = ("institution", "asked", "sent", "done", "aside", "queued", "dead", "also")
+    shown = [name for name in dict.fromkeys(name for row in found.institutions for name in row.cases) if name in SHORT]
+    columns = ("institution", *(SHORT[name] for name in shown), "aside", "queued", "dead", "also")
     rows = (
-        (
-            row.institution,
-            row.requested,
-            row.dispatched,
-            row.registered,
-            row.set_aside,
-            row.waiting,
-            row.dead,
-            _also(row),
-        )
+        (row.institution, *(row.cases[name] for name in shown), row.set_aside, row.waiting, row.dead, _also(row))
         for row in found.institutions
     )
     results.print(table("Institutions", columns, rows))
+    for one in found.tables:
+        results.print(table(one.title, one.columns, one.rows))
     for key, problem in sorted(found.configuration.items()):
         results.print(f"Configuration of {key}: {problem}.")
     for group in found.failures:
@@ -83,7 +81,7 @@ def show_status(found: Status) -> None:
 
 def _also(row: InstitutionStatus) -> str:
     """What most institutions have none of."""
-    few = {"withdrawn": row.withdrawn, "discarded": row.discarded}
+    few = {name: count for name, count in row.cases.items() if name not in SHORT} | {"discarded": row.discarded}
     told = [f"{count} {what}" for what, count in few.items() if count]
     return ", ".join([*told, f"paused: {row.paused}"] if row.paused else told)
 

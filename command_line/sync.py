@@ -8,13 +8,13 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from casebridge.bounded import LONGEST_REACH_BACK_DAYS, LONGEST_WAIT_SECONDS
-from casebridge.exams.explanations import answer_poller, request_reader
 from casebridge.institutions.institution import Institution
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.synchronisation import PollReport
+from casebridge.sources.source import PollRange
 from command_line.output import ExitCode, notes, print_json, results, table
-from command_line.process import bridge_of_this_process
-from resources.wiring.bridge import Bridge
+from command_line.process import this_process
+from resources.wiring.process import Process
 
 
 def sync(
@@ -33,27 +33,36 @@ def sync(
         raise typer.BadParameter(f"a number from 0 to {LONGEST_REACH_BACK_DAYS}", param_hint="--reach-back-days")
     if not 0 <= wait <= LONGEST_WAIT_SECONDS:
         raise typer.BadParameter(f"a number of seconds from 0 to {LONGEST_WAIT_SECONDS}", param_hint="--wait")
-    with bridge_of_this_process() as bridge:
-        chosen = _chosen(bridge, institution or [])
-        outcome = _synchronise(bridge, chosen, reach_back_days, wait)
+    with this_process() as process:
+        chosen = _chosen(process, institution or [])
+        outcome = _synchronise(process, chosen, reach_back_days, wait)
     if as_json:
         print_json(outcome)
     else:
         results.print(
             table("Synchronised", ("what", "outcome"), ((name, str(value)) for name, value in outcome.items()))
         )
-    read, asked = outcome["requests"], outcome["outcome"]
-    if read["failed"] and len(read["failed"]) == read["institutions"] - read["skipped"]:
+    polled = [part for part in outcome.values() if "failed" in part]
+    if any(part["failed"] and len(part["failed"]) == part["institutions"] - part["skipped"] for part in polled[:1]):
         raise typer.Exit(ExitCode.FAILED)
-    dead = any(outcome[batch]["by_status"].get(MessageStatus.DEAD) for batch in ("sent", "registered"))
-    if read["failed"] or outcome["answers"]["failed"] or asked["waiting"] or asked["set_aside"] or dead:
+    if any(map(_needs_a_person, outcome.values())):
         raise typer.Exit(ExitCode.ATTENTION)
 
 
-def _chosen(bridge: Bridge, keys: list[str]) -> list[Institution]:
-    active = bridge.institutions.active()
+def _needs_a_person(part: dict[str, Any]) -> bool:
+    """Whether a poll failed for an institution, a message was set aside, or a case did not get there in time."""
+    return bool(
+        part.get("failed")
+        or part.get("by_status", {}).get(MessageStatus.DEAD)
+        or part.get("waiting")
+        or part.get("set_aside")
+    )
+
+
+def _chosen(process: Process, keys: list[str]) -> list[Institution]:
+    active = process.stores.institutions.active()
     names = sorted({institution.key for institution in active})
-    chosen = {key: bridge.institutions.named(key) for key in keys}
+    chosen = {key: process.stores.institutions.named(key) for key in keys}
     if unknown := [key for key, found in chosen.items() if not found]:
         raise typer.BadParameter(
             f"not active: {', '.join(unknown)}; active are {', '.join(names) or 'none'}", param_hint="--institution"
@@ -62,28 +71,23 @@ def _chosen(bridge: Bridge, keys: list[str]) -> list[Institution]:
 
 
 def _synchronise(
-    bridge: Bridge, chosen: list[Institution], reach_back_days: float | None, wait: float
+    process: Process, chosen: list[Institution], reach_back_days: float | None, wait: float
 ) -> dict[str, Any]:
-    run = bridge.synchronisation
-    reach_back = None if reach_back_days is None else timedelta(days=reach_back_days)
+    run = process.synchronisation
+    what = PollRange(None if reach_back_days is None else timedelta(days=reach_back_days), reach_back_days is not None)
+    outcome: dict[str, Any] = {}
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=notes, transient=True) as progress:
-        task = progress.add_task("reading FS", total=None)
-        requests = run.read_requests(chosen, reach_back=reach_back)
-        progress.update(task, description=f"sending {requests.accepted} new requests to the exam system")
-        sent = run.run_batch(request_reader.QUEUES)
-        awaited = run.wait_for_dispatch(requests.correlation_ids, wait)
-        progress.update(task, description="looking for answers")
-        answers = run.poll_answers(chosen, also_answered=reach_back is not None)
-        progress.update(task, description=f"registering {answers.accepted} answers in FS")
-        registered = run.run_batch((answer_poller.QUEUE,))
-    return {
-        "requests": _plain(requests),
-        "sent": asdict(sent),
-        "outcome": asdict(awaited),
-        "answers": _plain(answers),
-        "registered": asdict(registered),
-    }
+        task = progress.add_task("", total=None)
+        for source in (source for capability in process.capabilities for source in capability.sources):
+            progress.update(task, description=f"polling {source.system} for {source.name}")
+            report = run.poll(source, chosen, what)
+            progress.update(task, description=f"handling {report.accepted} new {source.name}")
+            outcome[source.name] = _plain(report)
+            outcome[source.handled_as] = asdict(run.run_batch(source.queues))
+            if source.awaited:
+                outcome[source.awaited_as] = asdict(run.wait_for(source, report.correlation_ids, wait))
+    return outcome
 
 
 def _plain(report: PollReport) -> dict[str, Any]:

@@ -8,10 +8,12 @@ import typer
 
 from casebridge.errors import PermanentError
 from casebridge.exams.exam_key import ExamKey
+from casebridge.exams.explanations.cases import Cases
 from casebridge.operators.case_history import CaseHistory, CaseHistoryReader
 from casebridge.operators.moment import moment
 from command_line.output import ExitCode, notes, print_json, results, styled, table
-from command_line.process import bridge_of_this_process
+from command_line.process import this_process
+from resources.wiring.explanations import Explanations
 
 CANDIDATE: Final = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -30,8 +32,13 @@ def where(
     EXAM is FS's `vurdId` or the six key columns joined with `||` (217||DAT200||1||S||2025||HØST); CANDIDATE the kandidatnr.
     Exit code 3: no such case.
     """
-    with bridge_of_this_process() as bridge:
-        histories = _find(bridge.histories, case, _moment(before, bridge.clock.now()))
+    with this_process() as process:
+        histories = _find(
+            process.operators.histories,
+            process.capability(Explanations).cases,
+            case,
+            _moment(before, process.stores.clock.now()),
+        )
     if not histories:
         notes.print("No such case. A request appears here once FS has been read: see `casebridge status`.")
         raise typer.Exit(ExitCode.NOT_FOUND)
@@ -49,14 +56,14 @@ def _moment(text: str | None, now: datetime) -> datetime | None:
         raise typer.BadParameter(str(error), param_hint="--before") from None
 
 
-def _find(histories: CaseHistoryReader, case: str, before: datetime | None) -> list[CaseHistory]:
+def _find(histories: CaseHistoryReader, cases: Cases, case: str, before: datetime | None) -> list[CaseHistory]:
     exam, plus, candidate = case.rpartition("+")
     if not plus:
         history = histories.by_correlation_id(case, before)
         return [history] if history else []
     if not CANDIDATE.fullmatch(candidate):
         raise typer.BadParameter("after the + stands the kandidatnr, a number", param_hint="EXAM+CANDIDATE")
-    return histories.by_exam_and_candidate(_vurd_id(exam), int(candidate))
+    return histories.of(cases.by_exam_and_candidate(_vurd_id(exam), int(candidate)))
 
 
 def _vurd_id(exam: str) -> str:
@@ -100,6 +107,8 @@ def show_history(history: CaseHistory) -> None:
         )
     for message in history.waiting:
         results.print(f"In the queue: {message}")
+    for link in history.links:
+        results.print(styled("{relation}: {case}", relation=link.relation, case=link.correlation_id))
     if history.set_aside:
         results.print(styled("[red]Set aside:[/] {code}", code=history.set_aside))
     if history.discarded:

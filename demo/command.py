@@ -15,7 +15,7 @@ from rich.live import Live
 
 from command_line.output import ExitCode, notes, print_json, results, styled
 from demo.memory import MemoryMeter
-from demo.platform import Platform, Size, looking_bridge, running_platform
+from demo.platform import Platform, Size, looking_process, running_platform
 from demo.round import Picture, Round
 from demo.sizes import MOST_COURSES, MOST_INSTITUTIONS, MOST_REQUESTS, MOST_SEED
 from demo.summary import as_table, live_view, reached_the_right_end, summary_of
@@ -44,11 +44,11 @@ def demo(
         with (
             running_platform(size) as platform,
             MemoryMeter(platform.processes) as meter,
-            looking_bridge(platform) as bridge,
+            looking_process(platform) as process,
         ):
             notes.print(styled("Dagster's UI: [bold]{ui}[/]", ui=platform.ui))
             with _view(requests) as show:
-                picture = Round(platform, bridge, began_at, requests).run(show)
+                picture = Round(platform, process, began_at, requests).run(show)
             summary = summary_of(picture, platform, meter, began_at_unix)
             right = reached_the_right_end(picture, platform)
             if as_json:

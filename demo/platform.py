@@ -12,13 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from casebridge.database import Database
 from casebridge.settings import MongoDBSettings, Settings
 from demo.institutions import configuration, secrets
 from local_servers.child_process import Child, Children
 from local_servers.dagster import DagsterServers
 from local_servers.mongodb import EmbeddedMongoDB
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from simulators.process import ControlClient, RunningSimulators, running
 
 ROOT: Final = Path(__file__).parents[2]
@@ -103,13 +102,13 @@ def running_platform(size: Size) -> Iterator[Platform]:
 
 
 @contextmanager
-def looking_bridge(platform: Platform) -> Iterator[Bridge]:
+def looking_process(platform: Platform) -> Iterator[Process]:
     """Only to look: the demo itself handles nothing."""
-    bridge = Bridge(Settings(mongodb=MongoDBSettings(uri=platform.environment["CASEBRIDGE_MONGODB__URI"])))
+    process = Process(Settings(mongodb=MongoDBSettings(uri=platform.environment["CASEBRIDGE_MONGODB__URI"])))
     try:
-        yield bridge
+        yield process
     finally:
-        bridge.close()
+        process.close()
 
 
 def _environment(mongodb: EmbeddedMongoDB, simulators: RunningSimulators, population: dict[str, Any]) -> dict[str, str]:
@@ -134,15 +133,16 @@ def _environment(mongodb: EmbeddedMongoDB, simulators: RunningSimulators, popula
 
 def _install(settings: MongoDBSettings, population: dict[str, Any], addresses: dict[str, str]) -> str:
     """Indexes and configuration, as an operator would install them; returns the server's name and version."""
-    database = Database(settings)
+    process = Process(Settings(mongodb=settings))
+    database = process.stores.database
     try:
-        database.ensure_indexes()
+        process.ensure_indexes()
         orgs, environments = configuration(population, addresses)
         database.orgs.insert_many(orgs)
         database.environments.insert_many(environments)
         return database.server_name()
     finally:
-        database.close()
+        process.close()
 
 
 def _leave_environment_file(folder: Path, environment: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from casebridge.operators.status import Status, StatusReader
 from demo.platform import Platform
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 
 WAVES: Final = 10
 SECONDS_BETWEEN_WAVES: Final = 2.0
@@ -36,9 +36,9 @@ class Picture:
 class Round:
     """Feeds waves of requests and looks until every one has reached its end."""
 
-    def __init__(self, platform: Platform, bridge: Bridge, started_at: float, requests: int) -> None:
+    def __init__(self, platform: Platform, process: Process, started_at: float, requests: int) -> None:
         self._control = platform.control
-        self._status: StatusReader = bridge.status
+        self._status: StatusReader = process.operators.status
         self._started_at = started_at
         self._requests = requests
 

@@ -1,7 +1,7 @@
 """The jobs on dead letters: list, show, replay, discard; the same as `casebridge dead`.
 
-An action is a dry run unless said otherwise, and for real it wants a reason and a name. What it came to is the metadata of its
-output; none of it is personal.
+What a request means and what comes next is in `operators.dead_letter_requests`; here are the configuration and the metadata. An
+action is a dry run unless said otherwise, and for real it needs a reason and a name. No metadata is personal.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,30 @@ import dagster as dg
 from pydantic import Field
 
 from assets.poll_metadata import ROWS, Metadata
-from casebridge.clock import Clock
-from casebridge.messaging.queue.message import MessageStatus
-from casebridge.operators.dead_letter import DeadLetterFilter, LetterStory
-from casebridge.operators.dead_letters import ActionReport, Order, Progress, UnknownChoiceError
-from casebridge.operators.moment import moment
+from casebridge.operators.dead_letter import DeadLetterFilter, LetterStory, RequestError
+from casebridge.operators.dead_letter_requests import (
+    ERROR_COLUMNS,
+    HELP,
+    NO_LETTERS,
+    STEP_COLUMNS,
+    Form,
+    LetterRequest,
+    Row,
+    error_rows,
+    next_step,
+    origin_text,
+    step_rows,
+)
+from casebridge.operators.dead_letters import ActionReport, Order, Progress
 from orchestration.job_tags import job_tags
 from resources.config_numbers import AtLeastOne
 from resources.wiring.bridge_resource import BridgeResource
+
+FORM: Final = Form(
+    for_real="Launch again with `dry_run: false`, `reason` and `asked_by`",
+    limit="`limit`",
+    bring_back="`replay_dead_letters` with status DISCARDED",
+)
 
 
 class Choosable(Enum):
@@ -35,53 +51,32 @@ class Choosable(Enum):
 class LetterConfig(dg.Config):
     """Which messages. An empty filter means any."""
 
-    institution: str | None = Field(default=None, description="Only this one, as in uis.no/prod.")
-    queue: str | None = Field(
-        default=None, description="Only this queue, such as wiseflow-begrunnelse or wiseflow-begrunnelse-svar."
-    )
-    code: str | None = Field(default=None, description="Only messages whose last error has this code.")
-    correlation_id: str | None = Field(default=None, description="Only this case.")
-    since: str | None = Field(
-        default=None, description="Only what failed at or after this: 36h, 7d, 2026-01-08T09:00 (UTC)."
-    )
-    before: str | None = Field(default=None, description="Only what failed before this; written as `since`.")
+    institution: str | None = Field(default=None, description=HELP["institution"])
+    queue: str | None = Field(default=None, description=HELP["queue"])
+    code: str | None = Field(default=None, description=HELP["code"])
+    correlation_id: str | None = Field(default=None, description=HELP["correlation_id"])
+    since: str | None = Field(default=None, description=HELP["since"])
+    before: str | None = Field(default=None, description=HELP["before"])
 
-    def wanted(self, status: MessageStatus, clock: Clock) -> DeadLetterFilter:
-        now = clock.now()
-        try:
-            since, before = (moment(text, now) if text else None for text in (self.since, self.before))
-        except ValueError as error:
-            raise dg.Failure(f"{error}.", allow_retries=False) from None
-        return self._filter(status, since, before)
-
-    def _filter(self, status: MessageStatus, since: datetime | None, before: datetime | None) -> DeadLetterFilter:
-        try:
-            return DeadLetterFilter(
-                status, self.institution, self.queue, self.code, self.correlation_id, since=since, before=before
-            )
-        except ValueError as error:
-            raise dg.Failure(f"{error}.", allow_retries=False) from None
+    def filter(self, now: datetime, status: Choosable = Choosable.DEAD) -> DeadLetterFilter:
+        """Raises `RequestError`."""
+        names = (self.institution, self.queue, self.code, self.correlation_id, self.since, self.before)
+        return LetterRequest(status.value, *names).filter(now)
 
 
 class ActionConfig(LetterConfig):
     """Which messages, and whether for real."""
 
     dry_run: bool = Field(default=True, description="Only show what would be done.")
-    limit: AtLeastOne = Field(default=100, description="At most so many, oldest first.")
-    reason: str = Field(
-        default="", description="Why; kept in the audit. Needed unless it is a dry run. No personal data."
-    )
+    limit: AtLeastOne = Field(default=100, description=HELP["limit"])
+    reason: str = Field(default="", description=HELP["reason"])
     asked_by: str = Field(
-        default="", description="Who asks; kept in the audit, since Dagster knows no users. Needed likewise."
+        default="", description=f"{HELP['asked_by']} Needed unless it is a dry run: Dagster knows no users."
     )
 
     def order(self) -> Order:
-        try:
-            return Order(self.limit, self.dry_run, self.reason, self.asked_by)
-        except ValueError:
-            raise dg.Failure(
-                "Say why and who asks (`reason`, `asked_by`): the audit keeps both.", allow_retries=False
-            ) from None
+        """Raises `RequestError`."""
+        return Order(self.limit, self.dry_run, self.reason, self.asked_by)
 
 
 class ListConfig(LetterConfig):
@@ -114,9 +109,9 @@ class ReplayConfig(ActionConfig):
 def list_letters(config: ListConfig, bridge: BridgeResource) -> dg.Output[None]:
     """The oldest of them, and how many there are of each code."""
     wired = bridge.get()
-    wanted = config.wanted(MessageStatus(config.status.value), wired.clock)
-    with _choices_explained():
-        listing = wired.dead_letters.find(wanted, min(config.limit, ROWS))
+    with _request_errors():
+        wanted = config.filter(wired.stores.clock.now(), config.status)
+        listing = wired.operators.dead_letters.find(wanted, min(config.limit, ROWS))
     rows = [
         {
             "case": row.correlation_id,
@@ -125,7 +120,7 @@ def list_letters(config: ListConfig, bridge: BridgeResource) -> dg.Output[None]:
             "came_by": row.came_by,
             "step": row.step,
             "code": row.code,
-            "failed_at": _time(row.failed_at),
+            "failed_at": _cell(row.failed_at),
             "attempts": row.attempts,
             "replays": row.replays,
             "next_action": row.next_action,
@@ -146,13 +141,10 @@ def list_letters(config: ListConfig, bridge: BridgeResource) -> dg.Output[None]:
 @dg.op(out=dg.Out(dg.Nothing))
 def show_letter(config: ShowConfig, bridge: BridgeResource) -> dg.Output[None]:
     """Where the case's messages stand, what was done, every error, and who replayed them."""
-    found = bridge.get().dead_letters.show(config.correlation_id, config.queue)
+    found = bridge.get().operators.dead_letters.show(config.correlation_id, config.queue)
     stories = found.stories
     if not stories and not found.left_out:
-        raise dg.Failure(
-            "The case has no dead, failed or discarded message. Its whole road: `casebridge where CORRELATION_ID`.",
-            allow_retries=False,
-        )
+        raise dg.Failure(NO_LETTERS, allow_retries=False)
     metadata: Metadata = {"note": dg.MetadataValue.text(found.note)} if found.note else {}
     for number, story in enumerate(stories[:ROWS], 1):
         metadata |= _story(story, "" if len(stories) == 1 else f"{number}_")
@@ -163,101 +155,68 @@ def show_letter(config: ShowConfig, bridge: BridgeResource) -> dg.Output[None]:
 def replay(context: dg.OpExecutionContext, config: ReplayConfig, bridge: BridgeResource) -> dg.Output[None]:
     """Begin the chosen messages anew, with all their attempts; the steps that are done are not done again."""
     wired = bridge.get()
-    wanted = config.wanted(MessageStatus(config.status.value), wired.clock)
-    with _choices_explained():
-        report = wired.dead_letters.replay(wanted, config.order(), _told_to(context))
-    return dg.Output(
-        None,
-        metadata=_action(
-            report, "A listener takes them at once; without one `backlog_sensor` starts a batch within a minute."
-        ),
-    )
+    with _request_errors():
+        wanted = config.filter(wired.stores.clock.now(), config.status)
+        return _action(wired.operators.dead_letters.replay(wanted, config.order(), _progress_log(context)))
 
 
 @dg.op(out=dg.Out(dg.Nothing))
 def discard(context: dg.OpExecutionContext, config: ActionConfig, bridge: BridgeResource) -> dg.Output[None]:
     """Declare the chosen messages settled without us."""
     wired = bridge.get()
-    wanted = config.wanted(MessageStatus.DEAD, wired.clock)
-    with _choices_explained():
-        report = wired.dead_letters.discard(wanted, config.order(), _told_to(context))
-    return dg.Output(
-        None,
-        metadata=_action(
-            report, "For 30 days `replay_dead_letters` with status DISCARDED brings back what was discarded by mistake."
-        ),
-    )
+    with _request_errors():
+        wanted = config.filter(wired.stores.clock.now())
+        return _action(wired.operators.dead_letters.discard(wanted, config.order(), _progress_log(context)))
 
 
 @contextmanager
-def _choices_explained() -> Iterator[None]:
-    """What is chosen by and is nowhere was mistyped: the run fails and says so, instead of finding nothing."""
+def _request_errors() -> Iterator[None]:
+    """A request that cannot be carried out fails the run with its sentence, instead of finding nothing."""
     try:
         yield
-    except UnknownChoiceError as error:
-        raise dg.Failure(f"{error}.", allow_retries=False) from None
+    except RequestError as error:
+        option = f" (`{error.option}`)" if error.option else ""
+        raise dg.Failure(f"{error}{option}.", allow_retries=False) from None
 
 
-def _told_to(context: dg.OpExecutionContext) -> Progress:
+def _progress_log(context: dg.OpExecutionContext) -> Progress:
     return lambda done, of: context.log.info("%s of %s messages", done, of)
 
 
-def _action(report: ActionReport, then: str) -> Metadata:
-    next_step = (
-        f"Nothing was changed. Launch again with `dry_run: false`, `reason` and `asked_by`: {report.chosen} messages will be "
-        f"{report.action}."
-        if report.dry_run
-        else then
-    )
-    if report.found > report.chosen:
-        next_step += f" {report.found - report.chosen} more are beyond `limit`."
-    return {
+def _action(report: ActionReport) -> dg.Output[None]:
+    metadata: Metadata = {
         "found": dg.MetadataValue.int(report.found),
         "chosen": dg.MetadataValue.int(report.chosen),
         report.action: dg.MetadataValue.int(report.changed),
         "dry_run": dg.MetadataValue.bool(report.dry_run),
         **_table("by_code", _counts(report.by_code)),
         "correlation_ids": dg.MetadataValue.text(", ".join(report.correlation_ids) or "none"),
-        "next": dg.MetadataValue.md(next_step),
+        "next": dg.MetadataValue.md(next_step(report, FORM)),
     }
+    return dg.Output(None, metadata=metadata)
 
 
 def _story(story: LetterStory, prefix: str) -> Metadata:
     letter = story.letter
-    words = [("replayed", word) for word in story.replayed]
-    words += [("discarded", story.discarded)] if story.discarded else []
-    origin = ", ".join(f"{name} {value}" for name, value in story.origin.items())
+    instructions = [
+        {"at": _cell(one.at), "what": done, "by": one.by, "reason": one.reason} for done, one in story.instructions
+    ]
     values: Metadata = {
         "message": dg.MetadataValue.text(f"{letter.queue} of {letter.institution}: {letter.status} at {letter.step}"),
-        "came_by": dg.MetadataValue.text(f"{letter.came_by} {origin}".strip()),
-        "came_at": dg.MetadataValue.text(_time(letter.enqueued_at)),
+        "came_by": dg.MetadataValue.text(f"{letter.came_by} {origin_text(story)}".strip()),
+        "came_at": dg.MetadataValue.text(str(_cell(letter.enqueued_at))),
         "attempts": dg.MetadataValue.int(letter.attempts),
         "replays": dg.MetadataValue.int(letter.replays),
         "next_action": dg.MetadataValue.text(letter.next_action),
-        **_table(
-            "steps_done",
-            [{"at": _time(step.at), "step": step.name, "ms": step.milliseconds} for step in story.steps_done],
-        ),
-        **_table(
-            "errors",
-            [
-                {
-                    "at": _time(error.at),
-                    "attempt": error.attempt or 0,
-                    "step": error.step,
-                    "class": error.category,
-                    "code": error.code,
-                    "cause": error.cause,
-                }
-                for error in story.errors
-            ],
-        ),
-        **_table(
-            "instructions",
-            [{"at": _time(word.at), "what": what, "by": word.by, "reason": word.reason} for what, word in words],
-        ),
+        **_table("steps_done", _records(STEP_COLUMNS, step_rows(story))),
+        **_table("errors", _records(ERROR_COLUMNS, error_rows(story))),
+        **_table("instructions", instructions),
     }
     return {f"{prefix}{name}": value for name, value in values.items()}
+
+
+def _records(columns: Sequence[str], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, map(_cell, row), strict=True)) for row in rows]
 
 
 def _counts(by_code: dict[str, int]) -> list[dict[str, Any]]:
@@ -269,8 +228,11 @@ def _table(name: str, rows: Sequence[dict[str, Any]]) -> Metadata:
     return {name: dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:ROWS]])} if rows else {}
 
 
-def _time(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
+def _cell(value: datetime | str | int | None) -> str | int:
+    """A value that Dagster can show in a table."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return "" if value is None else value
 
 
 LOOKS: Final = job_tags(max_runtime=timedelta(minutes=10), priority=10)

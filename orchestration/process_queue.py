@@ -6,10 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.batch_metadata import batch_metadata
-from assets.dispatched_requests import dispatched_requests
-from assets.registered_explanations import registered_explanations
 from assets.status_metadata import status_metadata
-from casebridge.exams.explanations import answer_poller, request_reader
 from orchestration.job_tags import job_tags
 from resources.config_numbers import AtLeastOne
 from resources.wiring.bridge_resource import BridgeResource
@@ -26,19 +23,16 @@ class BatchConfig(dg.Config):
 
 @dg.op(out=dg.Out(dg.Nothing))
 def handle_batch(context: dg.OpExecutionContext, config: BatchConfig, bridge: BridgeResource) -> dg.Output[None]:
-    """Requests first, then answers. Reports each queue's share to its asset, so that the lineage tells the truth."""
+    """Every declared queue in turn. Reports each queue's share to its asset, so that the lineage tells the truth."""
     wired = bridge.get()
     handled = 0
-    for queues, asset in (
-        (request_reader.QUEUES, dispatched_requests),
-        ((answer_poller.QUEUE,), registered_explanations),
-    ):
-        batch = wired.synchronisation.run_batch(queues, limit=config.limit)
+    for name, queue in wired.queues.items():
+        batch = wired.synchronisation.run_batch((name,), limit=config.limit)
         handled += batch.handled
-        if batch.handled:
+        if batch.handled and queue.reported_as:
             context.log_event(
                 dg.AssetMaterialization(
-                    asset.key,
+                    queue.reported_as,
                     description="Handled by the job process_queue.",
                     metadata={**batch_metadata(batch), **status_metadata(wired)},
                 )

@@ -27,9 +27,8 @@ class LauncherFromEnvironment(RunLauncher, ConfigurableClass):
         return {}
 
     @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, _config_value: Mapping[str, Any]
-    ) -> RunLauncher:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, _config_value: Mapping[str, Any]) -> Any:
+        """One of Dagster's launchers, where its signature says one of this class."""
         chosen = os.environ.get(RUN_LAUNCHER) or LOCAL
         if chosen == LOCAL:
             return DefaultRunLauncher(inst_data=inst_data)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 
 
 @dataclass(frozen=True)
@@ -14,18 +14,18 @@ class Backlog:
     told: str
 
 
-def look_at_backlog(bridge: Bridge) -> Backlog:
+def look_at_backlog(process: Process) -> Backlog:
     """Messages that are due while no listener is alive, or that even a listener has left lying for too long.
 
-    Only what can be handled counts: neither what waits for its next attempt nor what a paused institution has. A run for
-    those would do nothing, every minute, for as long as the credentials are refused.
+    Only what can be handled counts. These do not: what waits for its next attempt, what a paused institution has, and a queue
+    that no capability declares. A run for those would do nothing, every minute.
     """
-    listeners, paused = bridge.status.listeners_alive(bridge.served), bridge.pauses.paused()
+    listeners, paused = process.operators.status.listeners_alive(process.stores.served), process.stores.pauses.paused()
     if listeners:
-        patience = timedelta(seconds=bridge.settings.queue.overdue_seconds)
-        if bridge.queue.is_due(patience, passing_over=paused):
+        patience = timedelta(seconds=process.settings.queue.overdue_seconds)
+        if process.stores.queue.is_due(patience, passing_over=paused, queues=process.queues):
             return Backlog(True, f"messages are due for over {patience.total_seconds():.0f} s in spite of a listener")
         return Backlog(False, f"{listeners} listeners are at work")
-    if bridge.queue.is_due(timedelta(), passing_over=paused):
+    if process.stores.queue.is_due(timedelta(), passing_over=paused, queues=process.queues):
         return Backlog(True, "messages are due and no listener is alive")
     return Backlog(False, "no message is due")

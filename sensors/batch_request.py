@@ -5,7 +5,7 @@ from typing import Final
 
 import dagster as dg
 
-from resources.wiring.bridge import Bridge
+from resources.wiring.process import Process
 from sensors.backlog import look_at_backlog
 from sensors.cursor import Cursor
 
@@ -26,9 +26,11 @@ class BatchRequest:
     told: str
 
 
-def batch_request(bridge: Bridge, instance: dg.DagsterInstance, job: str, cursor: Cursor, sensor: str) -> BatchRequest:
+def batch_request(
+    process: Process, instance: dg.DagsterInstance, job: str, cursor: Cursor, sensor: str
+) -> BatchRequest:
     """Never two at once: a second run would only compete with the first for the same messages."""
-    backlog = look_at_backlog(bridge)
+    backlog = look_at_backlog(process)
     if not backlog.batch_needed:
         return BatchRequest([], cursor, backlog.told)
     if instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=UNDER_WAY)):

@@ -9,20 +9,20 @@ import dagster as dg
 from casebridge.institutions.institution import Institution
 from casebridge.operators.synchronisation import PollReport
 from casebridge.sources.polling import PollOutcome
-from resources.wiring.bridge import Bridge
 from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process import Process
 from sensors.batch_request import batch_request
 from sensors.cursor import Cursor
+from sensors.institution_order import in_turn, is_paused, next_first
 from sensors.interval import poll_seconds
-from sensors.turns import in_turn, is_paused, next_first
 
 BUDGET_SECONDS: Final = 50.0
 """A tick is cut off after 60 s, and keeps its cursor then: the poll is over before.
 
 What it leaves is the next tick's, or a message of its own."""
 
-Poll = Callable[[Bridge, Sequence[Institution]], list[PollOutcome]]
-PollMetadata = Callable[[Bridge, Sequence[PollOutcome]], Mapping[str, Any]]
+Poll = Callable[[Process, Sequence[Institution]], list[PollOutcome]]
+PollMetadata = Callable[[Process, Sequence[PollOutcome]], Mapping[str, Any]]
 
 
 class NothingCouldBeReadError(Exception):
@@ -52,11 +52,11 @@ class Round:
         return f"{report.seen} seen, {report.accepted} new, {report.skipped} institutions passed over{failed}"
 
 
-def poll_round(bridge: Bridge, source: str, poll: Poll, cursor: Cursor) -> Round:
+def poll_round(process: Process, source: str, poll: Poll, cursor: Cursor) -> Round:
     """Poll in turn. Raises `NothingCouldBeReadError` when everybody failed; a part that failed does not hide the rest."""
-    outcomes = poll(bridge, in_turn(bridge.institutions.active(), cursor.first))
+    outcomes = poll(process, in_turn(process.stores.institutions.active(), cursor.first))
     report = PollReport.of(outcomes)
-    paused = bridge.pauses.paused()
+    paused = process.stores.pauses.paused()
     missed = any(outcome.skipped and not is_paused(outcome, paused) for outcome in outcomes)
     # With an error the cursor stays: those who had no turn yet would never have one.
     if report.all_failed and not missed:
@@ -112,9 +112,9 @@ def polling_sensor(
 
 
 def _missing(
-    bridge: Bridge, instance: dg.DagsterInstance, institutions: dg.DynamicPartitionsDefinition
+    process: Process, instance: dg.DagsterInstance, institutions: dg.DynamicPartitionsDefinition
 ) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
     """New institutions become partitions of the ledger. None is removed: its history stays, and a run may be using it."""
     known = set(instance.get_dynamic_partitions(str(institutions.name)))
-    new = sorted({institution.key for institution in bridge.institutions.active()} - known)
+    new = sorted({institution.key for institution in process.stores.institutions.active()} - known)
     return [institutions.build_add_request(new)] if new else []

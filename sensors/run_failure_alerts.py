@@ -12,8 +12,8 @@ from typing import Final
 import dagster as dg
 
 from casebridge.alerts.alert import Alert
-from resources.wiring.bridge import Bridge
 from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.process import Process
 
 PAGE: Final = 25
 """Failed runs per tick: six thousand an hour, so a crowd of failures does not fall behind."""
@@ -39,16 +39,16 @@ def run_alert(run: dg.DagsterRun) -> Alert:
     )
 
 
-def owe_alerts(bridge: Bridge, runs: Sequence[dg.DagsterRun]) -> None:
+def owe_alerts(process: Process, runs: Sequence[dg.DagsterRun]) -> None:
     """Owe an alert for each run, once for each root run of this page; without a listener, also send what is owed."""
     told: set[str] = set()
     for run in runs:
         root = run.root_run_id or run.run_id
         if root not in told:
-            bridge.alerts.enqueue(run_alert(run))
+            process.stores.alerts.enqueue(run_alert(run))
             told.add(root)
-    if not bridge.status.listeners_alive(bridge.served):
-        bridge.relay.send_alerts()
+    if not process.operators.status.listeners_alive(process.stores.served):
+        process.relay.send_alerts()
 
 
 def run_failure_alerts() -> dg.SensorDefinition:

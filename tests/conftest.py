@@ -15,6 +15,7 @@ from casebridge.settings import MongoDBSettings, Settings
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 from simulators import process as simulators_process
+from tests.support.indexes import ensure_all_indexes
 from tests.support.kafka_broker import BROKERS, Broker, Brokers
 from tests.support.processes import Processes
 from tests.support.world import World, settings_for_tests
@@ -117,7 +118,7 @@ def mongodb_settings(
 @pytest.fixture
 def database(mongodb_settings: MongoDBSettings) -> Iterator[Database]:
     opened = Database(mongodb_settings)
-    opened.ensure_indexes()
+    ensure_all_indexes(opened)
     yield opened
     opened.close()
 

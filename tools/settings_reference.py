@@ -97,6 +97,8 @@ def _name_of(annotation: Any) -> str:
         return " or ".join(f"`{argument}`" for argument in arguments)
     if get_origin(annotation) is dict:
         return "JSON object"
+    if get_origin(annotation) is tuple:
+        return "names, with commas"
     return {str: "text", SecretStr: "text, secret", int: "whole number", float: "number", bool: "`true` or `false`"}[
         annotation
     ]

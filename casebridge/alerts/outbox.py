@@ -15,6 +15,7 @@ from casebridge.alerts.alert import Alert
 from casebridge.alerts.reported_cases import FIELDS, ReportedCases
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
+from casebridge.expiring import ExpiringDocuments
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.settings import LONGEST_FOLD_MINUTES
 from casebridge.told_names import ALL_NAMES, ToldNames
@@ -24,6 +25,7 @@ AHEAD: Final = timedelta(days=2)
 LATEST: Final = timedelta(minutes=LONGEST_FOLD_MINUTES) + AHEAD
 """None is due later: not with any process's `fold`. By its own, each of two processes would undo what the other set."""
 STATES: Final = ("owed", "sent", "muted")
+SETTLED: Final = STATES[1:]
 TRIES: Final = 20
 """So often another process may have changed the document since it was read."""
 
@@ -169,3 +171,9 @@ def _is_usable(found: Document, now: datetime) -> bool:
         and (isinstance(due, datetime) and due <= now + LATEST if "dueAt" in found else found["state"] != "owed")
         and ReportedCases.is_readable(found)
     )
+
+
+def expiring(database: Database) -> ExpiringDocuments:
+    """Alerts that were sent or muted. One that is owed again by the moment of its removal stays."""
+    still = {"state": {"$in": list(SETTLED)}}
+    return ExpiringDocuments("alerts", database.alerts, "settledAt", still=still)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from casebridge.audit.entry import AuditEntry
 from casebridge.bounded import AT_ONCE, bounded
 from casebridge.database import Database, Document, insert_absent
+from casebridge.expiring import ExpiringDocuments
 
 MOST_ENTRIES: Final = 300
 """Of one case; a case that goes well has about ten."""
@@ -55,3 +56,8 @@ class AuditLog:
         names = {"submodule": "$submodule", "step": "$step", "success": "$success", "outcome": "$detail.outcome"}
         group = {"$group": {"_id": names, "entries": {"$sum": 1}}}
         yield from self._entries.aggregate([{"$match": {"time": {"$gte": since}}}, group], batchSize=AT_ONCE)
+
+
+def expiring(database: Database) -> ExpiringDocuments:
+    """Every entry. Retention alone removes any, and only where an installation has set a time for it."""
+    return ExpiringDocuments("audit_entries", database.audit_log, "time")

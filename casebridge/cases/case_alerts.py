@@ -1,17 +1,30 @@
-"""Alerts that name cases, each once: what a comparison of our cases with the world has brought to light."""
+"""Alerts that name cases, each case once: what comes to light when our cases are compared with the systems outside."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from casebridge.alerts.alert import Alert
-from casebridge.institutions.former_institution import Owner
+
+
+class CaseOwner(Protocol):
+    """The institution that the cases belong to, as far as an alert names it."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def org_id(self) -> str: ...
+
+    @property
+    def exam_system(self) -> str: ...
 
 
 def case_alert(
-    institution: Owner, submodule: str, code: str, cause: str, next_action: str, cases: Mapping[str, str]
+    institution: CaseOwner, submodule: str, code: str, cause: str, next_action: str, cases: Mapping[str, str]
 ) -> Alert:
-    """`cases` are correlation ids, the most urgent first, each with a word on it or none.
+    """`cases` are correlation ids, the most urgent first, each with a note or an empty text.
 
-    One alert for the institution: nothing else lists these cases, so each is named, in the next message if not in the first.
+    One alert for the institution. Nothing else lists these cases, so each is named, in the next message if not in the first.
     """
     return Alert(
         institution=institution.key,

@@ -87,6 +87,11 @@ class InstitutionRegister:
         self.active()
         return institution_name(org_id, env) in self._known
 
+    def configured(self) -> list[str]:
+        """The names of all institutions in the configuration as it stands now, active or not, whoever serves them."""
+        rows = self._environments.find({}, {"orgId": 1, "env": 1})
+        return sorted({institution_name(row.get("orgId"), row.get("env")) for row in rows})
+
     def names(self) -> ConfiguredNames:
         """All names that the configuration has, whoever serves them and whether they are active: those that may be repeated."""
         self.active()

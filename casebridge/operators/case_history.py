@@ -1,16 +1,17 @@
-"""The road of one case, step by step: the answer to "where is this request?"."""
+"""The history of one case, step by step: the answer to "where is this request?"."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
 from casebridge.audit.log import AuditLog
-from casebridge.bounded import bounded
-from casebridge.database import Database, Document
-from casebridge.exams.explanations.case import DISCARDED, Case
-from casebridge.exams.explanations.cases import Cases
+from casebridge.cases.case import Case, Link
+from casebridge.cases.operator_cases import OperatorCases
+from casebridge.database import Document
 from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
+from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators import stored_fields
 from casebridge.operators.dead_letter import LOOK_AT_IT, Instruction, discarded_of
 from casebridge.tenant import institution_name
@@ -20,13 +21,6 @@ MOST_MESSAGES: Final = 100
 MORE_MESSAGES: Final = "more messages of this case are not shown: too many, or too large; they are in oai.meldingQ"
 MOST_DETAILS: Final = 20
 LONGEST_DETAIL: Final = 200
-SHOWN: Final = {
-    **dict.fromkeys(
-        ("queue", "status", "orgId", "env", "institution", "examSystem", "enqueuedAt", "dueAt", "attempts"), 1
-    ),
-    **dict.fromkeys(("discardedAt", "discardedBy", "discardReason"), 1),
-    "errors": {"$slice": -1},
-}
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class Milestone:
 
 @dataclass(frozen=True)
 class CaseHistory:
-    """How far a case has come, what happened on the way, and what is to be done, if anything."""
+    """How far a case has come, what happened, and what is to be done, if anything."""
 
     correlation_id: str
     institution: str
@@ -57,34 +51,40 @@ class CaseHistory:
     next_action: str | None
     milestones_found: int = 0
     """How many steps there are; of more than are shown, the newest are."""
+    links: tuple[Link, ...] = ()
+    """Other cases that this one refers to."""
 
     def plain(self) -> dict[str, Any]:
-        return asdict(self)
+        """For JSON. `links` is there only for a case that has any."""
+        plain = asdict(self)
+        if not self.links:
+            del plain["links"]
+        return plain
 
 
 class CaseHistoryReader:
-    """Finds roads by correlation id, or by exam and candidate. The answer never repeats the candidate."""
+    """Reads histories of cases of all capabilities, from the case, its live messages and the audit. No personal data."""
 
-    def __init__(self, database: Database, cases: Cases, audit: AuditLog, names: ToldNames = ALL_NAMES) -> None:
-        """`names` says which names of institutions and queues may be told."""
+    def __init__(
+        self, cases: Sequence[OperatorCases], messages: StoredMessages, audit: AuditLog, names: ToldNames = ALL_NAMES
+    ) -> None:
+        """`cases` are those of each capability; `names` says which names of institutions and queues may be shown."""
         self._names = names
-        self._messages = database.messages
+        self._messages = messages
         self._cases = cases
         self._audit = audit
 
     def by_correlation_id(self, correlation_id: str, before: datetime | None = None) -> CaseHistory | None:
-        """With `before`, only steps before that: for a road whose older steps are not shown."""
-        return self._history(correlation_id, self._cases.by_correlation_id(correlation_id), before)
+        """With `before`, only steps before that: for a history whose older steps are not shown."""
+        found = (cases.by_correlation_id(correlation_id) for cases in self._cases)
+        return self._history(correlation_id, next(filter(None, found), None), before)
 
-    def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[CaseHistory]:
-        found = self._cases.by_exam_and_candidate(vurd_id, kandidatnr)
-        return [history for case in found if (history := self._history(case.correlation_id, case))]
+    def of(self, cases: Iterable[Case]) -> list[CaseHistory]:
+        """The histories of cases that a capability has found by what it alone knows, such as exam and candidate."""
+        return [history for case in cases if (history := self._history(case.correlation_id, case))]
 
     def _history(self, correlation_id: str, case: Case | None, before: datetime | None = None) -> CaseHistory | None:
-        found = (
-            self._messages.find({"correlationId": correlation_id}, SHOWN).sort("enqueuedAt", 1).limit(MOST_MESSAGES + 1)
-        )
-        messages = bounded(found, MOST_MESSAGES)
+        messages = self._messages.of_case(correlation_id, MOST_MESSAGES)
         entries, entries_found = self._audit.of_case(correlation_id, before)
         if case is None and not messages and not entries:
             return None
@@ -94,7 +94,7 @@ class CaseHistoryReader:
             institution=self._names.institution(_institution(any_document)),
             exam_system=self._names.exam_system(any_document.get("examSystem", any_document.get("examSys"))),
             state=stored_fields.text(any_document, "state") if case else "no case",
-            deadline=stored_fields.time(any_document, "deadline") if case else None,
+            deadline=case.deadline if case else None,
             set_aside=_set_aside(case),
             discarded=_discarded(case, messages),
             milestones=[_milestone(self._names.of_document(entry)) for entry in entries],
@@ -108,6 +108,7 @@ class CaseHistoryReader:
                 *([MORE_MESSAGES] if messages.oversized or messages.is_cut else []),
             ],
             next_action=_next_action(messages),
+            links=case.links if case else (),
         )
 
 
@@ -132,14 +133,15 @@ def _milestone(entry: Document) -> Milestone:
 
 
 def _set_aside(case: Case | None) -> str | None:
-    code = stored_fields.text(case.document, "setAside", "") if case else None
-    return None if not code or code == DISCARDED else code
+    if case is None or case.is_discarded:
+        return None
+    return stored_fields.text(case.document, "setAside", "") or None
 
 
 def _discarded(case: Case | None, messages: list[Document]) -> Instruction | None:
-    """By whom the case was discarded; or its message, where a row of FS that nobody can read has no case."""
+    """By whom the case was discarded; or its message, where what nobody could read has no case."""
     if case:
-        return discarded_of(case.document) if case.document.get("setAside") == DISCARDED else None
+        return discarded_of(case.document) if case.is_discarded else None
     return next(filter(None, map(discarded_of, messages)), None)
 
 

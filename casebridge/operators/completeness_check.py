@@ -1,29 +1,29 @@
 """Cases that nothing drives any more: the proof that nothing is lost.
 
-A case is accounted for when it is registered or withdrawn, when a live message carries it, when it waits for its answer (the
-poll looks for dispatched cases), when it is set aside with its dead message there to be replayed, or when an operator has
-discarded it.
+A case is accounted for in each of these cases:
+
+- it is no longer open;
+- a live message carries it;
+- it waits for its answer, and a poll looks for that (an open state outside `Lifecycle.needs_message`);
+- it is set aside, and its dead message is there to be replayed;
+- an operator has discarded it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
 from typing import Final
 
+from casebridge.cases.operator_cases import OperatorCases
 from casebridge.clock import Clock
-from casebridge.database import Database
-from casebridge.exams.explanations.case import DISCARDED
-from casebridge.exams.explanations.case_state import CaseState
-from casebridge.exams.explanations.cases import Cases
 from casebridge.messaging.queue.message import UNFINISHED, MessageStatus
+from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators import stored_fields
 
-AT_ONCE: Final = 1000
 NAMED: Final = 50
 """Lost cases that are named; all are counted."""
 # A discarded message stays for a while in which it can be brought back; after that its case's mark stands for it.
-PRESENT = tuple(status.value for status in (*UNFINISHED, MessageStatus.DEAD, MessageStatus.DISCARDED))
+PRESENT: Final = (*UNFINISHED, MessageStatus.DEAD, MessageStatus.DISCARDED)
 
 
 @dataclass(frozen=True)
@@ -41,45 +41,28 @@ class CompletenessCheck:
     Cases younger than `settling` are left out: a source writes the case first and its message right after.
     """
 
-    def __init__(self, database: Database, cases: Cases, clock: Clock, settling: timedelta) -> None:
-        self._cases_collection = database.cases
-        self._messages = database.messages
+    def __init__(
+        self, cases: Sequence[OperatorCases], messages: StoredMessages, clock: Clock, settling: timedelta
+    ) -> None:
+        """`cases` are those of each capability."""
         self._cases = cases
+        self._messages = messages
         self._clock = clock
         self._settling = settling
 
     def account(self) -> Account:
-        lost = 0
-        named: list[str] = []
-        for requested in self._requested():
-            suspects = self._without_message(requested)
-            still_requested = {
-                case.id: case for case in self._cases.by_ids(suspects) if case.state is CaseState.REQUESTED
-            }
-            undriven = self._without_message(list(still_requested))
-            lost += len(undriven)
-            named += [
-                stored_fields.text(still_requested[key].document, "correlationId")
-                for key in undriven[: NAMED - len(named)]
-            ]
-        return Account(self._cases.count(), lost, tuple(sorted(named)))
+        lost: list[str] = []
+        count = 0
+        for store in self._cases:
+            for keys in store.needing_message(self._clock.now() - self._settling):
+                numbers = store.still_needing_message(self._without_message(keys))
+                without = self._without_message(list(numbers))
+                count += len(without)
+                lost += [numbers[key] for key in without[: NAMED - len(lost)]]
+        return Account(sum(store.count() for store in self._cases), count, tuple(sorted(lost)))
 
-    def _requested(self) -> Iterator[list[str]]:
-        """In parts, so that neither a query nor this process holds them all."""
-        selection = {
-            "state": CaseState.REQUESTED.value,
-            "openedAt": {"$lt": self._clock.now() - self._settling},
-            "setAside": {"$ne": DISCARDED},
-        }
-        found = iter(self._cases_collection.find(selection, {"_id": 1}, batch_size=AT_ONCE))
-        while part := [document["_id"] for document in islice(found, AT_ONCE)]:
-            yield [key for key in part if isinstance(key, str)]
-
-    def _without_message(self, case_ids: Sequence[str]) -> list[str]:
-        if not case_ids:
+    def _without_message(self, keys: Sequence[str]) -> list[str]:
+        if not keys:
             return []
-        carried = self._messages.find(
-            {"orderingKey": {"$in": list(case_ids)}, "status": {"$in": list(PRESENT)}}, {"_id": 0, "orderingKey": 1}
-        )
-        present = {stored_fields.text(document, "orderingKey") for document in carried}
-        return [key for key in case_ids if key not in present]
+        present = {stored_fields.text(document, "orderingKey") for document in self._messages.carrying(keys, PRESENT)}
+        return [key for key in keys if key not in present]

@@ -1,94 +1,48 @@
 """One dead letter as an operator sees it, and the filter by which letters are chosen.
 
-A dead letter is a message that waits for a person, by whatever road it came; messages that will be tried again by themselves and
+A dead letter is a message that waits for a person, however it came. Messages that will be tried again by themselves and
 discarded ones are shown in the same way. What is shown holds no payload, no result of a step and no key: a message's
 key is a fingerprint of a person's data. Reading and acting is in `dead_letters`.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from casebridge.database import Document
-from casebridge.messaging.queue.message import LONG_AGO, UNKNOWN, MessageStatus
+from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
+from casebridge.messaging.queue.message_filter import COORDINATES, LAST, MessageFilter
 from casebridge.operators import stored_fields
-from casebridge.tenant import normal_institution
 
 CHOOSABLE: Final = (MessageStatus.DEAD, MessageStatus.FAILED, MessageStatus.DISCARDED)
-LAST: Final = "lastError"
-COORDINATES: Final = ("topic", "partition", "offset")
-SHOWN: Final = (
-    "queue", "status", "orgId", "env", "institution", "examSystem", "orderingKey", "correlationId", "enqueuedAt", "attempts",
-    "generation", *(f"origin.{name}" for name in COORDINATES),
-)  # fmt: skip
-"""The fields of a message that a list reads. A payload stays where it is."""
 LOOK_AT_IT: Final = "Look at the document in oai.meldingQ: it says neither why it failed nor what to do."
 
 
-@dataclass(frozen=True)
-class DeadLetterFilter:
-    """Which letters: an absent field means any. Code and time are those of the last error: earlier ones were overtaken."""
+class RequestError(ValueError):
+    """A request that cannot be carried out as it was typed. The text is a sentence for the operator, without a full stop."""
 
-    status: MessageStatus = MessageStatus.DEAD
-    institution: str | None = None
-    queue: str | None = None
-    code: str | None = None
-    correlation_id: str | None = None
-    since: datetime | None = None
-    before: datetime | None = None
+    def __init__(self, sentence: str, option: str | None = None) -> None:
+        """`option` is the one that is missing or wrong, where it is one."""
+        super().__init__(sentence)
+        self.option = option
+
+
+@dataclass(frozen=True)
+class DeadLetterFilter(MessageFilter):
+    """Which letters. Raises `RequestError` where nothing could be chosen."""
+
+    status: MessageStatus = field(default=MessageStatus.DEAD)
 
     def __post_init__(self) -> None:
         if self.status not in CHOOSABLE:
-            raise ValueError(
+            raise RequestError(
                 "only dead, failed or discarded messages can be chosen; the others go on by themselves or are done"
             )
         if self.since and self.before and self.since >= self.before:
-            raise ValueError(
+            raise RequestError(
                 f"since ({self.since:%Y-%m-%d %H:%M} UTC) is not before {self.before:%Y-%m-%d %H:%M} UTC: nothing can be between"
             )
-
-    def rows(self, limit: int) -> list[Document]:
-        """The stages of an aggregation that finds the oldest, each with its last error under `LAST`.
-
-        The first stage is answered by an index: a message whose last error has a code has it among its errors. The last error
-        itself is compared after that, so no message needs a field of its own for it, whichever release wrote it.
-        """
-        last: Document = {LAST: stored_fields.LAST_ERROR}
-        narrow: list[Document] = [{"$match": self._narrow()}, {"$sort": {"enqueuedAt": 1, "_id": 1}}]
-        shown: Document = {"$project": {**dict.fromkeys(SHOWN, 1), **last}}
-        if exact := self._exact():
-            return [*narrow, {"$addFields": last}, {"$match": exact}, {"$limit": limit}, shown]
-        return [*narrow, {"$limit": limit}, shown]
-
-    def counts(self) -> list[Document]:
-        """The stages of an aggregation that counts all of them by code, as `_id` and `messages`."""
-        last: Document = {"$project": {LAST: stored_fields.LAST_ERROR}}
-        exact = self._exact()
-        group: Document = {"$group": {"_id": f"${LAST}.code", "messages": {"$sum": 1}}}
-        return [{"$match": self._narrow()}, last, *([{"$match": exact}] if exact else []), group]
-
-    def _narrow(self) -> Document:
-        wanted = {
-            "status": self.status.value,
-            "institution": normal_institution(self.institution) if self.institution else None,
-            "queue": self.queue,
-            "correlationId": self.correlation_id,
-            "errors.code": None if self.code == UNKNOWN else self.code,
-        }
-        narrow: Document = {name: value for name, value in wanted.items() if value}
-        if self.since:
-            narrow["errors.at"] = {"$gte": self.since}
-        return narrow
-
-    def _exact(self) -> Document:
-        exact: Document = {}
-        if self.code:
-            exact[f"{LAST}.code"] = None if self.code == UNKNOWN else self.code
-        between = {"$gte": self.since, "$lt": self.before}
-        if limits := {operator: bound for operator, bound in between.items() if bound}:
-            exact[f"{LAST}.at"] = limits
-        return exact
 
 
 @dataclass(frozen=True)
@@ -162,10 +116,14 @@ class Instruction:
     by: str
     reason: str
 
+    @property
+    def text(self) -> str:
+        return f"by {self.by} on {self.at:%Y-%m-%d %H:%M:%S} UTC: {self.reason}"
+
 
 @dataclass(frozen=True)
 class LetterStory:
-    """Everything that an operator needs to know of one letter."""
+    """Everything that an operator needs to know about one letter."""
 
     letter: DeadLetter
     origin: dict[str, str | int]
@@ -176,7 +134,7 @@ class LetterStory:
 
     @classmethod
     def from_document(cls, document: Document) -> "LetterStory":
-        """`steps` are as `stored_fields.STEPS` reads them."""
+        """`steps` are as `message_filter.STEPS` reads them."""
         steps = [
             LetterStep(
                 stored_fields.text(step, "name"),
@@ -193,6 +151,12 @@ class LetterStory:
             replayed=_replays(document),
             discarded=discarded_of(document),
         )
+
+    @property
+    def instructions(self) -> list[tuple[str, Instruction]]:
+        """What operators had done to the letter, each with its name, in order."""
+        replayed = [("replayed", instruction) for instruction in self.replayed]
+        return [*replayed, ("discarded", self.discarded)] if self.discarded else replayed
 
     def plain(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The dead letters, in one place whatever road they came: find, show, replay, discard.
+"""The dead letters of all capabilities: find, show, replay, discard.
 
 An action is a dry run unless its order says otherwise. It is audited, with who asked and why, before it takes effect, and may be
 broken off and repeated at any moment: what was done is not done again. Messages are read and changed in batches, and chosen in
@@ -7,48 +7,36 @@ the database.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
 from casebridge.audit.entry import AuditEntry
 from casebridge.audit.log import AuditLog
-from casebridge.bounded import bounded
+from casebridge.cases.operator_cases import OperatorCases
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
-from casebridge.database import Database, Document, identity_of
-from casebridge.exams.explanations import answer_poller, explanation_event_record, request_intake
-from casebridge.exams.explanations.cases import Cases
+from casebridge.database import Document, identity_of
 from casebridge.fingerprint import short_hash
 from casebridge.messaging.queue.interventions import Chosen
 from casebridge.messaging.queue.malformed_documents import name_of_key
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import UNFINISHED, UNKNOWN, MessageStatus
+from casebridge.messaging.queue.message_filter import LAST
+from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators import stored_fields
-from casebridge.operators.dead_letter import CHOOSABLE, LAST, SHOWN, DeadLetter, DeadLetterFilter, LetterStory
-from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
-from casebridge.sources import record_inbox
-from casebridge.tenant import institution_name, normal_institution
+from casebridge.operators.dead_letter import CHOOSABLE, DeadLetter, DeadLetterFilter, LetterStory, RequestError
+from casebridge.tenant import normal_institution
 from casebridge.told_names import ALL_NAMES, ToldNames
 
 BATCH: Final = 500
 NAMED: Final = 20
 """How many cases a report names."""
 SHOWN_AT_ONCE: Final = 50
-STORY: Final[Document] = {
-    **dict.fromkeys(
-        (*SHOWN, "errors", "replays", "replayedAt", "replayedBy", "replayReason", "discardedAt", "discardedBy", "discardReason"),
-        1,
-    ),
-    "steps": stored_fields.STEPS,
-}  # fmt: skip
-"""The stage that reads a letter's story. What may be large, such as a message as it came by Kafka or what a step came to,
-cannot be shown by mistake."""
 MOST_CODES: Final = 200
 OTHER_CODES: Final = "other"
 MOST_NAMED: Final = 200
-QUEUES: Final = (request_intake.QUEUE, answer_poller.QUEUE, explanation_event_record.QUEUE, record_inbox.QUEUE)
 CODE: Final = re.compile(r"[a-z_]{1,40}\.[a-z0-9_]{1,60}")
 REPLAYED: Final = "replayed"
 DISCARDED: Final = "discarded"
@@ -63,7 +51,7 @@ def _silent(_done: int, _of: int) -> None:
 
 @dataclass(frozen=True)
 class Order:
-    """How an action is to be carried out, and on whose word."""
+    """How an action is to be carried out, who asks for it, and why."""
 
     limit: int = 100
     dry_run: bool = True
@@ -71,8 +59,13 @@ class Order:
     asked_by: str = ""
 
     def __post_init__(self) -> None:
-        if not self.dry_run and not (self.reason.strip() and self.asked_by.strip()):
-            raise ValueError("say why and who asks: the audit keeps both")
+        """Raises `RequestError`."""
+        if self.dry_run:
+            return
+        if not self.reason.strip():
+            raise RequestError("say why: the audit keeps it", "reason")
+        if not self.asked_by.strip():
+            raise RequestError("say who asks: the audit keeps it", "asked_by")
 
 
 @dataclass(frozen=True)
@@ -115,7 +108,7 @@ class Stories:
 
     @property
     def note(self) -> str | None:
-        """What a reader is told of those that are left out; `None` where nothing is."""
+        """A sentence about those that are left out; `None` where there are none."""
         if not self.left_out:
             return None
         return (
@@ -124,64 +117,51 @@ class Stories:
         )
 
 
-class UnknownChoiceError(ValueError):
-    """What an operator chose by is nowhere: most likely mistyped. The text says what there is."""
-
-
 class DeadLetters:
     """What operators do with letters. The change of a message's state itself is `MeldingQ`'s."""
 
     def __init__(
         self,
-        database: Database,
+        messages: StoredMessages,
         queue: MeldingQ,
-        cases: Cases,
+        cases: Sequence[OperatorCases],
         audit: AuditLog,
         clock: Clock,
-        served: ServedEnvironment = EVERY_ENVIRONMENT,
+        *,
+        queues: Sequence[str] = (),
+        institutions: Callable[[], Collection[str]] = tuple,
         names: ToldNames = ALL_NAMES,
     ) -> None:
-        """Letters of an environment that is not `served` are neither chosen nor counted; `names` says whom may be named."""
-        self._names = names
-        self._served: list[Document] = [{"$match": selection}] if (selection := served.selection()) else []
-        self._messages = database.messages
-        self._known_by = (database.messages, database.cases)
-        self._environments = database.environments
+        """`cases` are those of each capability, `queues` the names of all their queues.
+
+        `institutions` are those that the configuration has, as in `uis.no/prod`; `names` says what may be repeated to people.
+        """
+        self._messages = messages
         self._queue = queue
         self._cases = cases
         self._audit = audit
         self._clock = clock
-
-    def _ours(self, stages: list[Document]) -> list[Document]:
-        """The first stage is answered by an index; what is not ours is left out of what it found."""
-        return [stages[0], *self._served, *stages[1:]]
+        self._queues = queues
+        self._institutions = institutions
+        self._names = names
 
     def find(self, wanted: DeadLetterFilter, limit: int) -> Listing:
         """Oldest first, at most `limit`. Two round trips, however many there are."""
-        self._see_that_known(wanted)
+        self._require_known(wanted)
         by_code = self._by_code(wanted)
         # One more than there can be: with the last row the server says that it was the last.
-        rows = self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=limit + 1)
-        return Listing(sum(by_code.values()), by_code, [self._told(DeadLetter.from_document(row)) for row in rows])
+        rows = self._messages.rows(wanted, limit, batch_size=limit + 1)
+        return Listing(sum(by_code.values()), by_code, [self._named(DeadLetter.from_document(row)) for row in rows])
 
     def show(self, correlation_id: str, queue: str | None = None) -> Stories:
         """The letters of one case, oldest first: usually one."""
-        selection: Document = {
-            "correlationId": correlation_id,
-            "status": {"$in": [status.value for status in CHOOSABLE]},
-        }
-        if queue:
-            selection["queue"] = queue
-        stages: list[Document] = [
-            {"$match": selection}, {"$sort": {"enqueuedAt": 1}}, {"$limit": SHOWN_AT_ONCE}, {"$project": STORY},
-        ]  # fmt: skip
-        found = bounded(self._messages.aggregate(stages), SHOWN_AT_ONCE)
+        found, count = self._messages.stories(correlation_id, queue, CHOOSABLE, SHOWN_AT_ONCE)
         stories = [LetterStory.from_document(document) for document in found]
-        told = [replace(story, letter=self._told(story.letter), origin=self._origin(story)) for story in stories]
+        shown = [replace(story, letter=self._named(story.letter), origin=self._origin(story)) for story in stories]
         # In the same way as the list counts them, so that the two never say different things.
-        return Stories(told, max(0, self._messages.count_documents(selection) - len(told)))
+        return Stories(shown, max(0, count - len(shown)))
 
-    def _told(self, letter: DeadLetter) -> DeadLetter:
+    def _named(self, letter: DeadLetter) -> DeadLetter:
         return replace(
             letter,
             correlation_id=self._names.correlation_id(letter.correlation_id),
@@ -212,10 +192,12 @@ class DeadLetters:
     def discard(self, wanted: DeadLetterFilter, order: Order, progress: Progress = _silent) -> ActionReport:
         """Declare dead letters settled without us, oldest first: nobody tries them again, and nobody is reminded of them."""
         if wanted.status is not MessageStatus.DEAD:
-            raise ValueError("only dead messages can be discarded; the others go on by themselves or are discarded")
+            raise RequestError("only dead messages can be discarded; the others go on by themselves or are discarded")
 
         def give_up(batch: list[Document]) -> int:
-            self._cases.discard(self._left_without_message(batch), by=order.asked_by, reason=order.reason)
+            keys = self._left_without_message(batch)
+            for cases in self._cases:
+                cases.discard(keys, by=order.asked_by, reason=order.reason)
             return self._queue.discard(_chosen(batch), reason=order.reason, asked_by=order.asked_by)
 
         report = self._act(DISCARDED, wanted, order, give_up, progress)
@@ -231,14 +213,14 @@ class DeadLetters:
         change: Callable[[list[Document]], int],
         progress: Progress,
     ) -> ActionReport:
-        self._see_that_known(wanted)
+        self._require_known(wanted)
         by_code = self._by_code(wanted)
         found = sum(by_code.values())
         chosen = min(found, order.limit)
         changed = 0
         named: list[str] = []
         limit = min(order.limit, NAMED) if order.dry_run else order.limit
-        for done, batch in _batches(self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=BATCH)):
+        for done, batch in _batches(self._messages.rows(wanted, limit, batch_size=BATCH)):
             named += [self._names.correlation_id(row.get("correlationId")) for row in batch[: NAMED - len(named)]]
             if order.dry_run:
                 continue
@@ -248,45 +230,39 @@ class DeadLetters:
             progress(done, max(done, chosen))
         return ActionReport(action, found, chosen, changed, order.dry_run, by_code, named)
 
-    def _see_that_known(self, wanted: DeadLetterFilter) -> None:
-        """Raises `UnknownChoiceError`. An institution that is carried no more stays known as long as it has messages or cases."""
+    def _require_known(self, wanted: DeadLetterFilter) -> None:
+        """Raises `RequestError`. An institution that is carried no more stays known as long as it has messages or cases."""
         if wanted.institution and not self._knows_institution(wanted.institution):
-            there = ", ".join(self._configured()[:MOST_NAMED]) or "none"
-            raise UnknownChoiceError(
+            there = ", ".join(sorted(self._institutions())[:MOST_NAMED]) or "none"
+            raise RequestError(
                 f"institution {_quoted(wanted.institution)} is unknown: it is written as in uis.no/prod; there are {there}"
             )
-        if wanted.queue and wanted.queue not in QUEUES and not self._has({"queue": wanted.queue}):
-            raise UnknownChoiceError(f"queue {_quoted(wanted.queue)} is unknown; there are {', '.join(QUEUES)}")
+        if wanted.queue and wanted.queue not in self._queues and not self._messages.knows_queue(wanted.queue):
+            raise RequestError(f"queue {_quoted(wanted.queue)} is unknown; there are {', '.join(self._queues)}")
         if wanted.code and wanted.code != UNKNOWN and not CODE.fullmatch(wanted.code):
-            raise UnknownChoiceError(
+            raise RequestError(
                 f"code {_quoted(wanted.code)} is none: they are written as in wiseflow.flow_missing (docs/operating.md)"
             )
 
-        if wanted.correlation_id and not self._knows({"correlationId": wanted.correlation_id}):
-            raise UnknownChoiceError(
+        if wanted.correlation_id and not self._knows_case(wanted.correlation_id):
+            raise RequestError(
                 f"case {_quoted(wanted.correlation_id)} is unknown: casebridge dead list shows the correlation ids"
             )
 
-    def _knows(self, selection: Document) -> bool:
-        return any(collection.find_one(selection, {"_id": 1}) for collection in self._known_by)
+    def _knows_case(self, correlation_id: str) -> bool:
+        return self._messages.knows_case(correlation_id) or any(
+            cases.knows_case(correlation_id) for cases in self._cases
+        )
 
     def _knows_institution(self, key: str) -> bool:
         name = normal_institution(key)
-        if name in self._configured():
+        if name in self._institutions() or self._messages.knows_institution(name):
             return True
-        return self._knows({"institution": name})
-
-    def _configured(self) -> list[str]:
-        """In their one spelling, whatever that of the configuration is."""
-        rows = self._environments.find({}, {"orgId": 1, "env": 1})
-        return sorted({institution_name(row.get("orgId"), row.get("env")) for row in rows})
-
-    def _has(self, selection: Document) -> bool:
-        return self._messages.find_one(selection, {"_id": 1}) is not None
+        return any(cases.knows_institution(name) for cases in self._cases)
 
     def _by_code(self, wanted: DeadLetterFilter) -> dict[str, int]:
         counts: Counter[str] = Counter()
-        for row in self._messages.aggregate(self._ours(wanted.counts()), batchSize=1000):
+        for row in self._messages.counts(wanted):
             # Some servers leave a field out of `_id` that a document has not.
             code = stored_fields.text(row, "_id")
             counts[code if code in counts or len(counts) < MOST_CODES else OTHER_CODES] += row["messages"]
@@ -296,10 +272,7 @@ class DeadLetters:
         """The cases that nothing drives any more once these letters are gone: those are discarded with them."""
         keys = {identity_of(row["_id"]) for row in batch}
         cases = {_case(row) for row in batch}
-        alive = [status.value for status in (*UNFINISHED, MessageStatus.DEAD)]
-        siblings = self._messages.find(
-            {"orderingKey": {"$in": list(cases)}, "status": {"$in": alive}}, {"orderingKey": 1}, batch_size=10 * BATCH
-        )
+        siblings = self._messages.carrying(cases, (*UNFINISHED, MessageStatus.DEAD))
         others = (sibling for sibling in siblings if identity_of(sibling["_id"]) not in keys)
         return sorted(cases - {stored_fields.text(sibling, "orderingKey") for sibling in others})
 
@@ -308,13 +281,14 @@ class DeadLetters:
         for row in batch:
             by_code.setdefault(_code(row), []).append(_case(row))
         for code, cases in by_code.items():
-            self._cases.bring_back(cases, code)
+            for store in self._cases:
+                store.bring_back(cases, code)
 
     def _entry(self, row: Document, action: str, order: Order) -> AuditEntry:
-        """Repeated on the same word it is the same entry; on another's word it is another."""
-        word = short_hash(order.asked_by, order.reason)
+        """Repeated for the same person and reason it is the same entry; for another it is another."""
+        order_hash = short_hash(order.asked_by, order.reason)
         return AuditEntry(
-            id=f"{name_of_key(row['_id'])}:{_generation(row)}:{action}:{word}",
+            id=f"{name_of_key(row['_id'])}:{_generation(row)}:{action}:{order_hash}",
             time=self._clock.now(),
             correlation_id=stored_fields.text(row, "correlationId"),
             org_id=stored_fields.text(row, "orgId"),
@@ -336,9 +310,9 @@ def _batches(rows: Iterable[Document]) -> Iterator[tuple[int, list[Document]]]:
         yield done, batch
 
 
-def _quoted(told: str) -> str:
+def _quoted(text: str) -> str:
     """What an operator typed, cut where it is longer than any name."""
-    return repr(told[:100])
+    return repr(text[:100])
 
 
 def _chosen(batch: list[Document]) -> list[Chosen]:

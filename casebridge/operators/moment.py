@@ -16,12 +16,12 @@ def moment(text: str, now: datetime) -> datetime:
     if age := AGE.fullmatch(text.strip()):
         return now - timedelta(**{UNITS[age["unit"]]: int(age["count"])})
     try:
-        told = datetime.fromisoformat(text.strip())
+        found = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(
             f"{text!r} is no moment: write 30m, 36h or 7d for an age, or a date such as 2026-01-08 or 2026-01-08T09:14 (UTC)"
         ) from None
     try:
-        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is no moment that can be: its time zone leads out of the calendar") from None

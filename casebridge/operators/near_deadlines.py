@@ -3,37 +3,34 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from heapq import nsmallest
 from typing import Final
 
-from casebridge.bounded import AT_ONCE, bounded
+from casebridge.cases.operator_cases import OperatorCases
 from casebridge.clock import Clock
-from casebridge.database import Database, Document
-from casebridge.exams.explanations.case import DISCARDED
-from casebridge.exams.explanations.case_state import OPEN
+from casebridge.database import Document
+from casebridge.messaging.queue.message import LONG_AGO
+from casebridge.operators import stored_fields
 
 ONE_DAY: Final = timedelta(days=1)
-SHOWN: Final = dict.fromkeys(("correlationId", "institution", "deadline", "state", "setAside"), 1)
 
 
 @dataclass(frozen=True)
 class NearDeadlines:
-    """`past` and `near` count all; `most_urgent` are the first of both, with the fields `SHOWN`."""
+    """`past` and `near` count all; `most_urgent` are the first of both, as `OperatorCases.due_by` reads them."""
 
     past: int
     near: int
     most_urgent: Sequence[Document]
 
 
-def near_deadlines(database: Database, clock: Clock, days: int, named: int) -> NearDeadlines:
-    """`near` is at most `days` away; the discarded cases are left out. At most `named` cases are brought over."""
+def near_deadlines(cases: Sequence[OperatorCases], clock: Clock, days: int, named: int) -> NearDeadlines:
+    """`near` is at most `days` away; the discarded cases are left out. At most `named` cases of each capability are read."""
     now = clock.now()
     # A deadline is a date, kept as its midnight: it is past when that day is over.
-    past = database.cases.count_documents(_until(now - ONE_DAY))
-    wanted = _until(now + timedelta(days=days))
-    found = database.cases.count_documents(wanted)
-    first = database.cases.find(wanted, SHOWN, batch_size=AT_ONCE).sort("deadline", 1).limit(named)
-    return NearDeadlines(past, max(0, found - past), bounded(first, named))
-
-
-def _until(moment: object) -> Document:
-    return {"state": {"$in": list(OPEN)}, "deadline": {"$lte": moment}, "setAside": {"$ne": DISCARDED}}
+    past = sum(store.count_due_by(now - ONE_DAY) for store in cases)
+    until = now + timedelta(days=days)
+    found = sum(store.count_due_by(until) for store in cases)
+    first = [document for store in cases for document in store.due_by(until, named)]
+    most_urgent = nsmallest(named, first, key=lambda document: stored_fields.time(document, "deadline") or LONG_AGO)
+    return NearDeadlines(past, max(0, found - past), most_urgent)

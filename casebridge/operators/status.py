@@ -1,7 +1,7 @@
 """How things stand: the queue, each institution, what failed and what to do about it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -9,13 +9,13 @@ from typing import Any, Final
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.bounded import AT_ONCE
+from casebridge.capability import Capability, CaseKind
+from casebridge.cases.case import DISCARDED
 from casebridge.clock import Clock
 from casebridge.database import Database
-from casebridge.exams.explanations.case import DISCARDED
-from casebridge.exams.explanations.case_state import OPEN, CaseState
-from casebridge.exams.explanations.cases import Cases
 from casebridge.institutions.pauses import Pauses
 from casebridge.messaging.queue.message import UNFINISHED, MessageStatus
+from casebridge.messaging.queue.message_filter import LAST_ERROR
 from casebridge.operators import stored_fields
 from casebridge.operators.dead_letter import LOOK_AT_IT
 from casebridge.served_environment import ServedEnvironment
@@ -28,7 +28,6 @@ UNDELIVERED: Final[dict[str, Any]] = {"undeliveredAt": {"$lte": datetime(9000, 1
 """By a time and not by the field itself, which may be too large for an index."""
 SAMPLES: Final = ("$min", "$max", "$first", "$last")
 """Four ways to name a case of a group; all servers have them, and none reads the others'."""
-STATES: Final = frozenset({CaseState.REQUESTED, CaseState.DISPATCHED, CaseState.REGISTERED, CaseState.WITHDRAWN})
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,18 @@ class InstitutionStatus:
     """One institution: its cases by state, its messages in the queue, and why it is paused, if it is."""
 
     institution: str
-    requested: int = 0
-    dispatched: int = 0
-    registered: int = 0
-    withdrawn: int = 0
+    cases: dict[str, int] = field(default_factory=dict)
+    """By the columns that the capabilities declare (`capability.CaseKind`); each of them is there."""
     set_aside: int = 0
     discarded: int = 0
     waiting: int = 0
     dead: int = 0
     paused: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON: each column of cases is a field of its own."""
+        values = asdict(self)
+        return {"institution": values.pop("institution"), **values.pop("cases"), **values}
 
 
 @dataclass
@@ -68,6 +70,16 @@ class FailureGroup:
     messages: int = 0
     institutions: set[str] = field(default_factory=set)
     correlation_ids: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """A table of a capability's own, as it was read."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[object, ...]]
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,8 @@ class Status:
     """Rows of `slack-blacklists` that mute nothing, and why."""
     undelivered: int = 0
     """Messages that owed something to the outside which can never be delivered: it stands in their field `undelivered`."""
+    tables: list[TableStatus] = field(default_factory=list)
+    """What capabilities show beside this (`capability.OperatorTable`)."""
 
     @property
     def pending(self) -> int:
@@ -102,6 +116,7 @@ class Status:
     def plain(self) -> dict[str, Any]:
         """For JSON: names as they are here, times in ISO 8601."""
         values = asdict(self)
+        values["institutions"] = [row.plain() for row in self.institutions]
         for group in values["failures"]:
             group["institutions"] = sorted(group["institutions"])
         return {**values, "pending": self.pending, "dead": self.dead}
@@ -117,7 +132,7 @@ class StatusReader:
     def __init__(
         self,
         database: Database,
-        cases: Cases,
+        capabilities: Sequence[Capability],
         pauses: Pauses,
         alerts: AlertOutbox,
         clock: Clock,
@@ -131,7 +146,9 @@ class StatusReader:
         self._queue = (database.messages, database.processed_messages)
         self._listeners = database.listeners
         self._blacklist = Blacklist(database)
-        self._cases = cases
+        self._case_kinds = [kind for capability in capabilities for kind in capability.case_kinds]
+        self._tables = [table for capability in capabilities for table in capability.tables]
+        self._columns = tuple(dict.fromkeys(column for kind in self._case_kinds for column in kind.columns.values()))
         self._pauses = pauses
         self._alerts = alerts
         self._clock = clock
@@ -155,6 +172,7 @@ class StatusReader:
             configuration=dict(self._problems()),
             unusable_mutes=self._blacklist.unusable(),
             # Counted here: for a count of theirs some servers pass over the index and read all that was ever processed.
+            tables=[TableStatus(one.name, one.title, one.columns, list(one.rows())) for one in self._tables],
             undelivered=sum(1 for each in self._queue for _ in each.find(UNDELIVERED, {"_id": 1}, batch_size=AT_ONCE)),
         )
 
@@ -183,12 +201,13 @@ class StatusReader:
     def _institutions(self, groups: list[dict[str, Any]], set_aside: Counter[str]) -> dict[str, InstitutionStatus]:
         rows: dict[str, InstitutionStatus] = {}
 
-        def row(group: dict[str, Any]) -> InstitutionStatus:
+        def row(group: Mapping[str, Any]) -> InstitutionStatus:
             key = self._names.institution(stored_fields.text(group.get("_id"), "institution"))
-            return rows.setdefault(key, InstitutionStatus(key))
+            return rows.setdefault(key, self._empty(key))
 
-        for count in self._cases.counts():
-            _count_cases(row(count), count, set_aside)
+        for kind in self._case_kinds:
+            for count in kind.cases.counts():
+                _count_cases(kind, row(count), count, set_aside)
         for group in groups:
             if stored_fields.text(group["_id"], "status") == MessageStatus.DEAD:
                 row(group).dead += group["messages"]
@@ -196,15 +215,18 @@ class StatusReader:
                 row(group).waiting += group["messages"]
         for pause in self._pauses.all():
             name = self._names.institution(pause.institution)
-            paused = rows.setdefault(name, InstitutionStatus(name))
+            paused = rows.setdefault(name, self._empty(name))
             cause = pause.cause if not pause.exam_system else f"{pause.exam_system}: {pause.cause}"
             paused.paused = cause if paused.paused is None else f"{paused.paused} {cause}"
         return rows
 
+    def _empty(self, institution: str) -> InstitutionStatus:
+        return InstitutionStatus(institution, dict.fromkeys(self._columns, 0))
+
     def _failures(self) -> list[FailureGroup]:
         """Grouped by the database: a reply has a row for each institution, status and code, however many messages there are."""
         last: dict[str, Any] = {
-            "status": 1, "institution": 1, "case": stored_fields.short("correlationId"), "last": stored_fields.LAST_ERROR,
+            "status": 1, "institution": 1, "case": stored_fields.short("correlationId"), "last": LAST_ERROR,
         }  # fmt: skip
         of_group = {
             "_id": {"status": "$status", "institution": "$institution", "code": "$last.code"},
@@ -247,17 +269,15 @@ def _told(group: dict[str, Any], names: ToldNames) -> dict[str, Any]:
     return {**group, "_id": {**key, "queue": queue, "institution": names.institution(key.get("institution"))}}
 
 
-def _count_cases(row: InstitutionStatus, count: dict[str, Any], set_aside: Counter[str]) -> None:
+def _count_cases(kind: CaseKind, row: InstitutionStatus, count: Mapping[str, Any], set_aside: Counter[str]) -> None:
     state, code = stored_fields.text(count.get("_id"), "state"), stored_fields.text(count.get("_id"), "setAside", "")
-    if code == DISCARDED and state in OPEN:
+    if code == DISCARDED and state in kind.open_states:
         row.discarded += count["cases"]
-    elif code and state in OPEN:
+    elif code and state in kind.open_states:
         row.set_aside += count["cases"]
         set_aside[code] += count["cases"]
-    elif state == CaseState.SHOWN:
-        row.registered += count["cases"]
-    elif state in STATES:
-        setattr(row, state, getattr(row, state) + count["cases"])
+    elif column := kind.columns.get(state):
+        row.cases[column] += count["cases"]
 
 
 def _depths(groups: list[dict[str, Any]]) -> list[QueueDepth]:

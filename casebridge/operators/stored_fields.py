@@ -1,6 +1,6 @@
 """Fields of stored documents as they may really be: absent, null, or of another type than any release writes.
 
-An operator must see what no release can read; so these readers never raise, and never show what is no text of ours.
+An operator must see what no release can read. So these readers never raise, and never show what is no text of ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,26 +12,6 @@ from casebridge.messaging.queue.message import UNKNOWN
 
 LONGEST: Final = 2000
 """Characters of a text that an operator reads; our own sentences are shorter."""
-LAST_ERROR: Final[Document] = {
-    "$cond": [{"$isArray": "$errors"}, {"$arrayElemAt": [{"$ifNull": ["$errors", []]}, -1]}, None]
-}
-"""The last error of a message in an aggregation, also where `errors` is no list."""
-
-
-STEPS: Final[Document] = {
-    "$cond": [
-        {"$eq": [{"$type": "$steps"}, "object"]},
-        {
-            "$map": {
-                "input": {"$objectToArray": "$steps"},
-                "as": "step",
-                "in": {"name": "$$step.k", "at": "$$step.v.at", "milliseconds": "$$step.v.milliseconds"},
-            }
-        },
-        [],
-    ]
-}
-"""The steps of a message in an aggregation, without what they came to: a list, and an empty one where `steps` is no document."""
 
 
 def short(name: str) -> Document:

@@ -1,6 +1,6 @@
-"""A synchronisation now: read FS, send the requests on, look for answers, register them, and wait for the outcome.
+"""The parts of a synchronisation: what a poll came to, a batch of the queue, and waiting for the outcome.
 
-Each part is one of the pollers or one batch of the queue; both the command line and Dagster run them in this order. A listener
+The command line runs them for each source of each capability; Dagster's assets run them one by one. A listener
 may be running: whoever claims a message first handles it.
 """
 
@@ -9,18 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final
 
-from casebridge.bounded import in_parts
-from casebridge.database import Database
-from casebridge.exams.explanations import request_reader
-from casebridge.exams.explanations.answer_poller import AnswerPoller
-from casebridge.exams.explanations.case_state import OPEN, CaseState
-from casebridge.exams.explanations.request_reader import RequestReader
 from casebridge.institutions.institution import Institution
 from casebridge.messaging.listener.listener import Listener
 from casebridge.sources.polling import PollOutcome
+from casebridge.sources.source import EVERYTHING_NEW, Awaited, PollRange, Source
 
 LOOK_EVERY_SECONDS: Final = 0.25
 
@@ -80,48 +74,15 @@ class BatchReport:
     by_code: dict[str, int]
 
 
-@dataclass(frozen=True)
-class Awaited:
-    """What became of the cases that were waited for; `waiting` did not get there in time."""
-
-    dispatched: int
-    """The exam system has the request, or had it and has answered."""
-    set_aside: int
-    waiting: int
-    withdrawn: int
-    """Removed or settled in FS meanwhile."""
-
-
 class Synchronisation:
     """The parts of a synchronisation; each may be run alone, again, and side by side with itself."""
 
-    def __init__(
-        self,
-        database: Database,
-        reader: RequestReader,
-        poller: AnswerPoller,
-        make_listener: Callable[[tuple[str, ...]], Listener],
-    ) -> None:
-        self._cases = database.cases
-        self._reader = reader
-        self._poller = poller
+    def __init__(self, make_listener: Callable[[tuple[str, ...]], Listener]) -> None:
         self._make_listener = make_listener
 
-    def read_requests(
-        self,
-        institutions: Sequence[Institution],
-        *,
-        reach_back: timedelta | None = None,
-        budget_seconds: float | None = None,
-    ) -> PollReport:
-        return PollReport.of(self._reader.read_new(institutions, reach_back=reach_back, budget_seconds=budget_seconds))
-
-    def poll_answers(
-        self, institutions: Sequence[Institution], *, also_answered: bool = False, budget_seconds: float | None = None
-    ) -> PollReport:
-        return PollReport.of(
-            self._poller.poll(institutions, also_answered=also_answered, budget_seconds=budget_seconds)
-        )
+    def poll(self, source: Source, institutions: Sequence[Institution], what: PollRange = EVERYTHING_NEW) -> PollReport:
+        """Poll one source for these institutions."""
+        return PollReport.of(source.poll(institutions, what))
 
     def run_batch(
         self, queues: tuple[str, ...] = (), *, limit: int | None = None, stop: threading.Event | None = None
@@ -136,39 +97,18 @@ class Synchronisation:
                 by_code[code] += messages
         return BatchReport(sum(by_status.values()), dict(by_status), dict(by_code))
 
-    def wait_for_dispatch(self, correlation_ids: Sequence[str], seconds: float) -> Awaited:
-        """Wait until the exam system has these cases or a person must look at them; at most `seconds` (seed: 2 minutes).
+    def wait_for(self, source: Source, correlation_ids: Sequence[str], seconds: float) -> Awaited:
+        """Wait until the other end has these cases or a person must look at them; at most `seconds` (seed: 2 minutes).
 
         What becomes due meanwhile, such as a second attempt, is handled here: there may be no listener.
+        Raises `ValueError` for a source whose cases nobody waits for.
         """
+        if source.awaited is None:
+            raise ValueError(f"nobody waits for what {source.name} finds")
         deadline = time.monotonic() + seconds
         while True:
-            awaited = self._awaited(correlation_ids)
+            awaited = source.awaited(correlation_ids)
             if not awaited.waiting or time.monotonic() >= deadline:
                 return awaited
             time.sleep(LOOK_EVERY_SECONDS)
-            self.run_batch(request_reader.QUEUES)
-
-    def _awaited(self, correlation_ids: Sequence[str]) -> Awaited:
-        found = (
-            case
-            for part in in_parts(correlation_ids)
-            for case in self._cases.find({"correlationId": {"$in": part}}, {"state": 1, "setAside": 1})
-        )
-        outcome_counts: Counter[str] = Counter()
-        for case in found:
-            state = case.get("state")
-            if case.get("setAside") and state in OPEN:
-                outcome_counts["set_aside"] += 1
-            elif state == CaseState.REQUESTED:
-                outcome_counts["waiting"] += 1
-            elif state == CaseState.WITHDRAWN:
-                outcome_counts["withdrawn"] += 1
-            else:
-                outcome_counts["dispatched"] += 1
-        return Awaited(
-            outcome_counts["dispatched"],
-            outcome_counts["set_aside"],
-            outcome_counts["waiting"],
-            outcome_counts["withdrawn"],
-        )
+            self.run_batch(source.queues)

@@ -3,12 +3,14 @@
 As long as it cannot be read the message is dead, in sight and alerted; once something was corrected, a replay carries it on.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from casebridge.errors import CaseError
-from casebridge.messaging.flow.flow import Result, Step, StepResult
+from pydantic import BeforeValidator
+
+from casebridge.messaging.flow.flow import Flow
+from casebridge.messaging.flow.payload import Payload
+from casebridge.messaging.flow.step import Step, StepResult, Steps
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message
 from casebridge.sources import record_inbox
@@ -16,11 +18,27 @@ from casebridge.sources.record import Record
 from casebridge.sources.record_inbox import RecordInbox, too_large
 
 
-class RecordFlow:
+class RecordPayload(Payload):
+    """The record itself is the origin of its message."""
+
+    too_large: Annotated[bool, BeforeValidator(bool)] = False
+    """Only its place was kept."""
+
+
+class RecordRead(StepResult):
+    """What the record came to, and under which correlation id its message goes on, if it has one."""
+
+    step = "read_record"
+
+    outcome: str
+    carried_on_as: str | None = None
+
+
+class RecordFlow(Flow):
     """`read_record`."""
 
     queue = record_inbox.QUEUE
-    dropped_results: tuple[str, ...] = ()
+    payload = RecordPayload
 
     def __init__(self, inbox: RecordInbox, queue: MeldingQ, maximum_bytes: int) -> None:
         self._inbox = inbox
@@ -28,36 +46,24 @@ class RecordFlow:
         self._maximum_bytes = maximum_bytes
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        return (Step("read_record", self._read_record),)
-
-    def prefetch(self, messages: Sequence[Message]) -> None:
-        """Nothing: what is to be read is in the message."""
+    def steps(self) -> Steps:
+        return (Step(RecordRead, self._read_record),)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return kafka_fields(message)
 
-    def apply_to_cases(self, messages: Sequence[Message]) -> None:
-        """Nothing: a record that cannot be read has no case."""
-
-    def set_aside(self, message: Message, error: CaseError) -> None:
-        """Nothing to mark: a record that cannot be read has no case."""
-
-    def on_lease_lost(self, message: Message) -> None:
-        """Nothing to mend: the inbox takes each message once."""
-
-    def _read_record(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+    def _read_record(self, message: Message) -> RecordRead:
         record = Record.from_origin(message.origin or {})
-        if message.payload.get("tooLarge"):
+        if RecordPayload.of(message).too_large:
             raise too_large(record.place, self._maximum_bytes)
         reading = self._inbox.read(record)
         if reading.error:
             raise reading.error
         if reading.message is None:
-            return StepResult({"outcome": "nothing to do"})
-        # Under the correlation id of the case from now on; this message's road ends here and says where it goes on.
+            return RecordRead(outcome="nothing to do")
+        # Under the correlation id of the case from now on; this message ends here and says where it goes on.
         self._queue.accept([replace(reading.message, origin=message.origin)])
-        return StepResult({"outcome": "accepted", "carriedOnAs": reading.message.correlation_id})
+        return RecordRead(outcome="accepted", carried_on_as=reading.message.correlation_id)
 
 
 def kafka_fields(message: Message) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class RateLimit:
             call = RateItem(self._system, milliseconds)
             if self._bucket.put(call):
                 return 0.0, parts
-            waiting = float(self._bucket.waiting(call))  # type: ignore[arg-type] # in memory: never awaitable
+            waiting = float(self._bucket.waiting(call))  # type: ignore[arg-type]  # in memory: never awaitable
             return max(waiting, 1.0) / 1000, parts
 
     def _adopt(self, bucket: InMemoryBucket, parts: int) -> bool:

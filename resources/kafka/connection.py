@@ -86,9 +86,9 @@ class _Connections(KafkaConnectionManager):
         # kafka-python loses a refusal that the broker sends just before it hangs up, every other time or so.
         return told[0] if told else HUNG_UP if self._taken else None
 
-    def get_connection(self, node_id: Any, **options: Any) -> KafkaConnection:
+    def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
         known = self._conns.get(node_id)
-        connection = super().get_connection(node_id, **options)
+        connection: KafkaConnection = super().get_connection(node_id, *arguments, **options)
         if connection is not known:
             connection.close_future.add_errback(lambda error: self._codes.add(cause_of(error)))
         return connection

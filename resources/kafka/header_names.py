@@ -22,7 +22,9 @@ class _Lenient(bytes):
         return super().decode(encoding, "replace")
 
 
-class _Batch(DefaultRecordBatch):  # type: ignore[misc] # it has no types
+class _Batch(DefaultRecordBatch):
+    _buffer: Any
+
     def _read_msg(self, *arguments: Any) -> Any:
         begin = self._pos
         read: Final[Callable[..., Any]] = super()._read_msg
@@ -39,4 +41,4 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc] # it has no types
 
 def take_any() -> None:
     """Let every consumer of this process read such names. Right when called twice."""
-    memory_records.DefaultRecordBatch = _Batch
+    memory_records.DefaultRecordBatch = _Batch  # type: ignore[attr-defined]  # no interface: the parser looks for it there

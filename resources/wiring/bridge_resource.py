@@ -1,4 +1,4 @@
-"""Hands the wired process (`bridge.Bridge`) to Dagster's assets, checks, jobs and sensors, under the key `bridge`.
+"""Hands the wired process (`bridge.Process`) to Dagster's assets, checks, jobs and sensors, under the key `bridge`.
 
 Nothing is read at import: settings and secrets come from the environment when a run or a tick begins. A run has a bridge of its
 own, closed at its end. Sensors, which tick every few seconds in threads of one code server, share the bridge of their
@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 
 from casebridge.settings import Settings
 from resources.config_numbers import AtLeastOneOrNone
-from resources.wiring.bridge import Bridge
+from resources.wiring.bridge import Bridge as Process
 
 
 class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
@@ -23,9 +23,9 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
     workers: AtLeastOneOrNone = Field(
         default=None, description="Messages that a run handles side by side; empty: CASEBRIDGE_QUEUE__WORKERS."
     )
-    _bridge: Bridge | None = PrivateAttr(None)
+    _bridge: Process | None = PrivateAttr(None)
 
-    def get(self) -> Bridge:
+    def get(self) -> Process:
         """The bridge itself; only while Dagster executes something."""
         if self._bridge is None:
             raise RuntimeError("the bridge is there only while Dagster executes a run or a sensor")
@@ -38,7 +38,7 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
             self._bridge = _kept.bridge()
             yield self
             return
-        self._bridge = Bridge(self._settings())
+        self._bridge = Process(self._settings())
         try:
             yield self
         finally:
@@ -56,9 +56,9 @@ class _Kept:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bridge: Bridge | None = None
+        self._bridge: Process | None = None
 
-    def bridge(self) -> Bridge:
+    def bridge(self) -> Process:
         """Built at the first tick; anew if the environment has changed since, which only tests do."""
         settings = Settings()
         with self._lock:
@@ -66,7 +66,7 @@ class _Kept:
                 self._bridge.close()
                 self._bridge = None
             if self._bridge is None:
-                self._bridge = Bridge(settings)
+                self._bridge = Process(settings)
             return self._bridge
 
 

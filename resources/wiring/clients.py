@@ -26,6 +26,8 @@ from resources.wiseflow.records import EvidenceNames
 
 WISEFLOW: Final = "WISEFLOW"
 """The exam system's code in FS and in `oai.KlageBegrunnelseEnvs`."""
+EXAM_SYSTEMS: Final = frozenset({WISEFLOW})
+"""Those that can be carried."""
 
 Client = TypeVar("Client", FsDigexClient, WiseflowExamSystem)
 

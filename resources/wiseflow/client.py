@@ -312,8 +312,11 @@ def _envelope(answer: HttpAnswer) -> tuple[Any, int | None]:
 
 
 _LISTS: Final[Mapping[type, TypeAdapter[Any]]] = {
-    kind: TypeAdapter(list[kind])  # type: ignore[valid-type]
-    for kind in (Flow, SourceHit, Participant, Explanation, SubmissionComment)
+    Flow: TypeAdapter(list[Flow]),
+    SourceHit: TypeAdapter(list[SourceHit]),
+    Participant: TypeAdapter(list[Participant]),
+    Explanation: TypeAdapter(list[Explanation]),
+    SubmissionComment: TypeAdapter(list[SubmissionComment]),
 }
 
 

@@ -1,6 +1,6 @@
-"""`make bench` still runs, at its smallest sizes. The figures themselves are no test's business.
+"""`make bench` still runs, at its smallest sizes. No test checks the figures themselves.
 
-No part of `make test`, because it takes over a minute and shows nothing of casebridge; CI runs it (`.ci/run`).
+This is no part of `make test`, because it takes over a minute and shows nothing of casebridge. CI runs it (`.ci/run`).
 """
 
 import json
@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from bench import writes
 from bench.command import MEASUREMENTS
 
 ROOT = Path(__file__).parents[2]
-FIELDS = {"name", "ours", "peer", "peer_name", "ratio", "goal", "met", "unit", "runs", "bound_by", "server"}
+FIELDS = {"name", "ours", "peer", "peer_name", "ratio", "goal", "met", "unit", "runs", "bound_by", "server", "details"}
 PEERS = ("procrastinate", "celery", "rq", "huey", "dramatiq")
 PERCENTILES = ("p50", "p95", "p99")
 ROWS = {
@@ -32,6 +33,11 @@ ROWS = {
     "full_sync": {f"full sync of 60 requests (SYNC=10000: whole): {what}" for what in ("time", "peak memory")},
     "growth": {"growth: time, 400 stored", "growth: processor time, 400 stored"},
     "recovery": {"recovery after SIGKILL"},
+    "writes": {
+        f"writes, {subject}: {what}"
+        for subject in ("enqueue", "process", "whole case")
+        for what in writes.KINDS.values()
+    },
 }
 BEST = "best of all"
 WITHOUT_A_PEER = "not measured"
@@ -39,7 +45,7 @@ WITHOUT_A_PEER = "not measured"
 
 @dataclass(frozen=True)
 class Bench:
-    """What a run of it wrote: the rows of its file, and what it printed."""
+    """What a run wrote: the rows of its file, and the table that it printed."""
 
     rows: list[dict[str, Any]]
     table: str
@@ -67,10 +73,11 @@ def test_each_measurement_writes_its_rows(bench: Bench) -> None:
     assert {row["name"] for row in bench.rows if BEST not in row["name"]} == set().union(*ROWS.values())
 
 
-def test_each_row_tells_all_that_it_is_read_with(bench: Bench) -> None:
+def test_each_row_has_all_fields(bench: Bench) -> None:
     for row in bench.rows:
         assert row.keys() == FIELDS
         assert row["ours"] > 0
+        assert bool(row["details"]) == row["name"].startswith("writes")
         assert row["runs"] >= 1
         assert row["server"] in bench.table
         assert row["bound_by"]

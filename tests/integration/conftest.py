@@ -11,6 +11,7 @@ import pytest
 from casebridge.audit.log import AuditLog
 from casebridge.exams.explanations.cases import Cases
 from casebridge.messaging.queue.meldingq import MeldingQ
+from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators.dead_letters import DeadLetters
 from local_servers.child_process import Children
 from local_servers.postgresql import PostgreSQL, PostgreSQLNotFoundError
@@ -120,4 +121,6 @@ def letters(world: World) -> DeadLetters:
     """On a database without institutions: what stands in it, a test has written."""
     clock = ManualClock()
     queue = MeldingQ(world.database, clock, timedelta(seconds=60))
-    return DeadLetters(world.database, queue, Cases(world.database, clock, 14), AuditLog(world.database), clock)
+    return DeadLetters(
+        StoredMessages(world.database), queue, [Cases(world.database, clock, 14)], AuditLog(world.database), clock
+    )

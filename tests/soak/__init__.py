@@ -1,17 +1,18 @@
-"""The soak: casebridge on a very bad day, for as long as one likes; at the end the books must balance.
+"""The soak: a long test that injects faults into a running installation, and counts what was lost, done twice or got wrong.
 
-`make soak MESSAGES=… SECONDS=… SEED=…`, or `python -m tests.soak`. Real listeners and pollers are killed, frozen, cut off and
-given wrong clocks, the database server is killed, the neighbours answer badly; then everything is mended and carried to its end.
+`make soak MESSAGES=… SECONDS=… SEED=…`, or `python -m tests.soak`. Listeners and pollers are killed, frozen, disconnected and
+given wrong clocks. The database server is killed. FS, WISEflow, LaaS and Slack answer badly. Then all faults are removed, and the
+work is carried to its end.
 
-    plan          what happens, and at which point of the work: decided by the seed
+    plan          the faults, and the point of the work at which each happens: decided by the seed
     installation  the processes and servers, and the proxies between them
     server        the database server: embedded, or given by address
-    faults        how each kind of fault is done and undone
-    data_faults   what FS and WISEflow get wrong, and how it ought to end
-    odd_documents what others write into the queue
-    day           the work itself: requests appear, answers change, faults strike, operators replay
-    books         what is counted at the end, in the simulators first
-    telling       who was told of what
-    evidence      what is kept of a soak that falls short
-    poller, wandering_clock   programs that run in processes of their own
+    faults        how each kind of fault is injected and undone
+    data_faults   wrong data of FS and WISEflow, and how each case must end
+    odd_documents documents that others write into the queue
+    scenario      the work: requests appear, answers change, faults are injected, dead messages are replayed
+    checks        the counts at the end
+    reporting     which differences were reported to people
+    evidence      the files that are kept if a count is not 0
+    poller, wrong_clock   programs that run in processes of their own
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: one soak, told on standard error as it goes, and at the end one JSON object on standard output."""
+"""`python -m tests.soak`: one soak, with its progress on standard error and its result as one JSON object on standard output."""
 
 import argparse
 import json
@@ -16,11 +16,11 @@ VARIABLE: Final = "CASEBRIDGE_SOAK_EVIDENCE"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("--messages", type=int, default=20_000, help="messages of the queue, at least")
-    parser.add_argument("--seconds", type=float, default=900.0, help="longest time of the bad part")
-    parser.add_argument("--seed", type=int, default=None, help="repeats the world, the faults and their order")
+    parser.add_argument("--seconds", type=float, default=900.0, help="longest time of the part with faults")
+    parser.add_argument("--seed", type=int, default=None, help="repeats the simulated data, the faults and their order")
     parser.add_argument(
         "--evidence", type=Path, default=os.environ.get(VARIABLE) or EVIDENCE,
-        help=f"folder for what a soak that falls short leaves; by default that of {VARIABLE}, or .casebridge/soak",
+        help=f"folder for the evidence of a soak that fails; by default that of {VARIABLE}, or .casebridge/soak",
     )  # fmt: skip
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(2**31)

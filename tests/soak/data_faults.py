@@ -1,8 +1,8 @@
-"""Bad data: what FS, WISEflow and whoever else writes to the queue get wrong, beside all that goes wrong with processes.
+"""Wrong data in FS and WISEflow.
 
-Numbers are swapped, given twice, mistyped and corrected, rows are odd, removed and opened again, groups hand in together. How
-each case ought to end is told to the simulators (`expected`), and the books find out who got another's text, and who is left
-untold. The seed decides what happens and when; whom it happens to is the next that can be had.
+Numbers are swapped, given twice, mistyped and corrected. Rows are odd, removed and opened again. Groups have one submission. The
+simulators store how each case must end (`expected`), and the counts use it. The seed decides what happens and when. It happens to
+the next case that fits.
 """
 
 import random
@@ -17,13 +17,13 @@ from typing import Any, Final
 from simulators.control_client import ControlClient
 
 EARLY: Final = 0.35
-"""Until then, of the work, many requests wait for their answer."""
+"""Before this part of the work is done, many requests wait for their answer."""
 LATE: Final = 0.7
-"""Early enough that a correction, and what comes after it, is still part of the bad day."""
+"""Early enough that a correction and what follows it still happen while there are faults."""
 REQUESTS_FOR_ONE: Final = 250
 FEWEST: Final = 2
-LOOKS_UNTIL_CORRECTED: Final = 2
-"""Looks at the work, some three seconds apart: long enough that a wrong number can be taken for the right one."""
+ROUNDS_UNTIL_CORRECTED: Final = 2
+"""Calls of `advance`, some three seconds apart: long enough that a wrong number can be read as the right one."""
 IDENTITY: Final = "identity"
 ODD_ROW: Final = "odd_row"
 REGISTERED: Final = "registered"
@@ -55,11 +55,11 @@ AT_FIRST: Final = frozenset({
     DataFault.SWAPPED_IN_FS, DataFault.GIVEN_TWICE, DataFault.MISTYPED, DataFault.OTHER_NAMES, DataFault.NO_NAMES,
     DataFault.GROUP,
 })  # fmt: skip
-"""What is wrong before FS shows the request at all: the others happen in the course of the day."""
+"""Faults that exist before FS shows the request. The others happen during the run."""
 EARLY_ONES: Final = frozenset({
     DataFault.SWAPPED_IN_BOTH, DataFault.THERE_AND_BACK, DataFault.REMOVED, DataFault.REMOVED_AND_BACK,
 })  # fmt: skip
-"""What needs somebody whose request is under way."""
+"""Faults that need a request under way."""
 ODD_ROWS: Final[tuple[dict[str, Any], ...]] = (
     {"raw": {"kandidatnr": "A-17"}},
     {"raw": {"datoKlageMottat": "9999-12-31"}, "omit": ["frist"]},
@@ -77,15 +77,15 @@ class _Planned:
 
 @dataclass
 class _Correction:
-    """What is made right once the row has stood in FS for so many more looks."""
+    """A correction that is made when FS has shown the row for so many more rounds."""
 
     case_id: int
     make: Callable[[], object]
-    looks: int = LOOKS_UNTIL_CORRECTED
+    rounds: int = ROUNDS_UNTIL_CORRECTED
 
 
 class DataFaults:
-    """Does what is due at this point of the work, and corrects what was to be corrected."""
+    """Injects the data faults that are due at this point of the work, and corrects those that are to be corrected."""
 
     def __init__(self, control: ControlClient, seed: int, requests: int, without_numbers: frozenset[str]) -> None:
         """`without_numbers`: institutions whose list of participants has no candidate numbers."""
@@ -97,7 +97,7 @@ class DataFaults:
         self._odd_rows = 0
         self.done: Counter[DataFault] = Counter()
         self.corrected: set[int] = set()
-        """Cases whose data are right again: what was set aside for them is an operator's to replay."""
+        """Cases whose data are right again. An operator replays the messages that were set aside for them."""
 
     def _plan(self, requests: int) -> list[_Planned]:
         planned = [
@@ -113,11 +113,11 @@ class DataFaults:
 
     @property
     def to_correct(self) -> int:
-        """How many wait for their correction. What is planned may find nobody, and then does not happen."""
+        """How many wait for their correction. A planned fault that fits no case does not happen."""
         return len(self._corrections)
 
-    def go_on(self, done: float) -> None:
-        """`done` is the part of the work that is done. What finds nobody to happen to waits."""
+    def advance(self, done: float) -> None:
+        """`done` is the part of the work that is done. A fault that fits no case waits."""
         if self.are_over:
             return
         rows = self._control.cases()
@@ -127,8 +127,8 @@ class DataFaults:
                 self.done[planned.kind] += 1
         held = {row["caseId"] for row in rows if row["state"] == "held"}
         for correction in [one for one in self._corrections if one.case_id not in held]:
-            correction.looks -= 1
-            if correction.looks < 0:
+            correction.rounds -= 1
+            if correction.rounds < 0:
                 self._correct(correction)
 
     def _correct(self, correction: _Correction) -> None:
@@ -137,8 +137,8 @@ class DataFaults:
         self.corrected.add(correction.case_id)
 
     def _do(self, kind: DataFault, rows: Sequence[Row]) -> bool:
-        """Whether somebody was there to whom it could happen."""
-        done = self._ways[kind](self, rows)
+        """Whether a case was found that it fits."""
+        done = self._functions[kind](self, rows)
         if done is None:
             return False
         for row in done:
@@ -146,7 +146,7 @@ class DataFaults:
         sys.stderr.write(f"       data: {kind}\n")
         return True
 
-    # Who it can happen to
+    # The cases that a fault fits
 
     def _untouched(self, rows: Sequence[Row], *states: str) -> list[Row]:
         found = [
@@ -159,14 +159,14 @@ class DataFaults:
         return found
 
     def _pairs(self, rows: Sequence[Row], first: tuple[str, ...], second: tuple[str, ...]) -> Iterator[tuple[Row, Row]]:
-        """Two of the same exam that nothing has happened to; a case is in such a state."""
+        """Two cases of the same exam without a data fault, each in one of these states."""
         others = self._untouched(rows, *second)
         for one in self._untouched(rows, *first):
             for other in others:
                 if other is not one and other["examId"] == one["examId"]:
                     yield one, other
 
-    # What happens. Each returns those it happened to, or `None`
+    # The faults. Each returns the cases that it changed, or `None`
 
     def _swap_in_fs(self, rows: Sequence[Row]) -> list[Row] | None:
         for one, other in self._pairs(rows, ("held",), ("held",)):
@@ -230,12 +230,12 @@ class DataFaults:
         return []
 
     def _add(self, rows: Sequence[Row], **order: Any) -> dict[str, Any]:
-        """On an exam of others where there is room, so that it has neighbours."""
+        """A request on an exam that has other requests, if there is one with room."""
         for row in self._untouched(rows, "held", "visible")[:5]:
             try:
                 return self._control.add_request(row["orgId"], examId=row["examId"], expected=ODD_ROW, **order)
             except ValueError:
-                continue  # its exam has several flows, or everybody asks already
+                continue  # its exam has several flows, or every candidate has a request
         return self._control.add_request(rows[0]["orgId"], expected=ODD_ROW, **order)
 
     def _remove(self, rows: Sequence[Row]) -> list[Row] | None:
@@ -263,11 +263,11 @@ class DataFaults:
             try:
                 self._control.add_request(row["orgId"], groupWith=row["caseId"])
             except ValueError:
-                continue  # everybody on its flow asks already
+                continue  # every candidate of its flow has a request
             return [row]
         return None
 
-    _ways: Final[dict[DataFault, Callable[["DataFaults", Sequence[Row]], list[Row] | None]]] = {
+    _functions: Final[dict[DataFault, Callable[["DataFaults", Sequence[Row]], list[Row] | None]]] = {
         DataFault.SWAPPED_IN_FS: _swap_in_fs,
         DataFault.SWAPPED_IN_BOTH: _swap_in_both,
         DataFault.GIVEN_TWICE: _give_twice,

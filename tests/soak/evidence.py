@@ -1,7 +1,7 @@
-"""What is kept of a soak that falls short: everything that whoever must find out why would look up.
+"""The files that are kept of a soak that fails, for those who must find the cause.
 
-One folder a soak: both databases, what the simulators know, the logs of the processes, and for each count the things that it is
-made of with their messages, audit entries and cases. The world is invented, so nothing of it is personal data.
+Each soak has one folder: both databases, what the simulators recorded, the logs of the processes, and for each count its findings
+with their messages, audit entries and cases. All persons are invented, so there are no personal data.
 """
 
 import json
@@ -17,11 +17,11 @@ from pymongo.database import Database as MongoDatabase
 from casebridge.database import Database, Document
 from tests.soak.checks import Checks
 from tests.soak.installation import Installation
-from tests.soak.telling import key_of, key_of_case
+from tests.soak.reporting import key_of, key_of_case
 from tests.support.world import World
 
 CALLS: Final = 2_000
-"""So many the simulators remember."""
+"""As many as the simulators remember."""
 
 
 def keep(installation: Installation, checks: Checks, folder: Path, seed: int) -> Path:
@@ -32,14 +32,14 @@ def keep(installation: Installation, checks: Checks, folder: Path, seed: int) ->
     for database in (world.database.messages.database, world.database.orgs.database):
         _dump(database, kept / "databases" / database.name)
     rows, calls = world.control.cases(), world.control.requests_log(limit=CALLS)
-    told = {
+    recorded = {
         "summary": world.control.summary(),
         "cases": rows,
         "calls": calls,
         "slack": world.control.slack_messages(),
         "laas": world.control.laas_documents(),
     }
-    for name, value in told.items():
+    for name, value in recorded.items():
         _write(kept / "simulators" / f"{name}.json", value)
     for process in installation.processes:
         (kept / "logs").mkdir(exist_ok=True)
@@ -58,7 +58,7 @@ def _dump(database: "MongoDatabase[Document]", folder: Path) -> None:
 
 
 def _counts(world: World, checks: Checks, rows: list[dict[str, Any]], calls: list[dict[str, Any]]) -> dict[str, Any]:
-    """For each count that is not 0, and each kind of thing that it counts: the names, and all that bears one of them."""
+    """For each count that is not 0, and each kind of finding: the names, and the documents and calls that contain them."""
     return {
         count: {
             kind: [{"name": name, **_about(world, name, rows, calls)} for name in dict.fromkeys(names)]
@@ -71,7 +71,7 @@ def _counts(world: World, checks: Checks, rows: list[dict[str, Any]], calls: lis
 
 
 def _about(world: World, name: str, rows: Iterable[dict[str, Any]], calls: list[dict[str, Any]]) -> dict[str, Any]:
-    """A name is `case` and a number, a message's key, an entry's id or a correlation id."""
+    """A name is `case` and a number, the key of a message, the id of an entry or a correlation id."""
     database = world.database
     words = [word for word in name.removeprefix("case ").split(":") if word]
     row = next((one for one in rows if name == f"case {one['caseId']}"), None)
@@ -88,7 +88,7 @@ def _about(world: World, name: str, rows: Iterable[dict[str, Any]], calls: list[
     request = row["explanationRequestId"] if row else None
     named = [str(one) for one in (request, row["examId"] if row else None) if one]
     return {
-        "world": row,
+        "simulators": row,
         "case": case,
         "messages": messages,
         "audit": entries,

@@ -1,4 +1,4 @@
-"""How each kind of fault is done, and undone when its time has passed."""
+"""How each kind of fault is injected, and undone when its time has passed."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from tests.soak.plan import Fault, FaultKind
 
 EACH: Final = 0.01
 SLOW_REGISTRATIONS: Final = 0.1
-"""FS takes so many only after a while, so that a newer answer could overtake an older one on its way."""
+"""The part of the registrations that FS delays, so that a newer answer could overtake an older one."""
 BAD_ANSWERS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "latency", "seconds": 0.3},
     {"kind": "drop"},
@@ -24,11 +24,11 @@ BAD_ANSWERS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "html"},
     {"kind": "empty", "after_effect": True},
 )
-"""What FS and WISEflow do now and then, all day. LaaS and Slack only refuse: what they get twice is our own faults' doing."""
+"""Bad answers of FS and WISEflow. LaaS and Slack only refuse calls, so what they get twice comes from our own faults."""
 
 
 def rules() -> list[dict[str, Any]]:
-    """The neighbours' own faults, for the simulators."""
+    """The bad answers, as rules of the simulators."""
     return [
         *({"system": system, "probability": EACH, **bad} for system in ("fs", "wiseflow") for bad in BAD_ANSWERS),
         {"system": "fs", "method": "POST", "kind": "latency", "seconds": 1.5, "probability": SLOW_REGISTRATIONS},
@@ -39,46 +39,49 @@ def rules() -> list[dict[str, Any]]:
 
 
 class Faults:
-    """Strikes what is due and mends what has lasted long enough; `struck` counts, and `severed` counts cut connections."""
+    """Injects the faults that are due and undoes those whose time has passed.
+
+    `injected` counts the faults, `connections_cut` the connections that they cut.
+    """
 
     def __init__(self, installation: Installation, planned: Sequence[Fault]) -> None:
         self._installation = installation
         self._planned = list(planned)
-        self._to_mend: list[tuple[float, Callable[[], None]]] = []
-        self.struck: Counter[FaultKind] = Counter()
-        self.severed = 0
+        self._to_undo: list[tuple[float, Callable[[], None]]] = []
+        self.injected: Counter[FaultKind] = Counter()
+        self.connections_cut = 0
 
     @property
     def are_over(self) -> bool:
-        return not self._planned and not self._to_mend
+        return not self._planned and not self._to_undo
 
-    def go_on(self, done: float) -> None:
+    def advance(self, done: float) -> None:
         """`done` is the part of the work that is done."""
-        while self._planned and self._planned[0].at <= done and not self._must_wait(self._planned[0]):
-            self._strike(self._planned.pop(0))
+        while self._planned and self._planned[0].at <= done and not self._must_be_postponed(self._planned[0]):
+            self._inject(self._planned.pop(0))
         now = time.monotonic()
-        for when, mend in [each for each in self._to_mend if each[0] <= now]:
-            self._to_mend.remove((when, mend))
-            mend()
+        for when, undo in [each for each in self._to_undo if each[0] <= now]:
+            self._to_undo.remove((when, undo))
+            undo()
 
-    def _must_wait(self, fault: Fault) -> bool:
-        """Whether nobody is there to be killed, because all were killed just now and start again soon."""
+    def _must_be_postponed(self, fault: Fault) -> bool:
+        """Whether a kill finds no process, because all were killed just now and start again soon."""
         is_alive = any(process.is_alive() for process in self._installation.processes)
-        return fault.kind is FaultKind.KILL and not is_alive and bool(self._to_mend)
+        return fault.kind is FaultKind.KILL and not is_alive and bool(self._to_undo)
 
-    def mend_everything(self) -> None:
-        """No more faults, and none that lasts; the clocks stay as they are."""
+    def undo_everything(self) -> None:
+        """Inject no more faults and undo all. The clocks stay as they are."""
         self._planned.clear()
-        for _, mend in self._to_mend:
-            mend()
-        self._to_mend.clear()
+        for _, undo in self._to_undo:
+            undo()
+        self._to_undo.clear()
 
-    def _strike(self, fault: Fault) -> None:
-        what, mend = self._do(fault)
+    def _inject(self, fault: Fault) -> None:
+        what, undo = self._do(fault)
         sys.stderr.write(f"  {fault.at:4.0%} {fault.kind}: {what}, {fault.seconds:.1f} s\n")
-        self.struck[fault.kind] += 1
-        self.severed += self._severed(fault, what)
-        self._to_mend.append((time.monotonic() + fault.seconds, mend))
+        self.injected[fault.kind] += 1
+        self.connections_cut += self._connections_cut(fault, what)
+        self._to_undo.append((time.monotonic() + fault.seconds, undo))
 
     def _do(self, fault: Fault) -> tuple[str, Callable[[], None]]:
         match fault.kind:
@@ -104,8 +107,8 @@ class Faults:
                 process.set_clock_wrong(fault.shift)
                 return f"{process.name} by {fault.shift / 3600:+.1f} h", lambda: None
 
-    def _severed(self, fault: Fault, what: str) -> int:
-        """A neighbour's proxy carries every listener's connection: cutting it is as many cuts."""
+    def _connections_cut(self, fault: Fault, what: str) -> int:
+        """All listeners use the proxy before a system, so a cut there counts once for each."""
         if fault.kind not in (FaultKind.DROP, FaultKind.STALL):
             return 0
         return LISTENERS if what in self._installation.proxies else 1
@@ -114,12 +117,12 @@ class Faults:
         if not processes:
             logs = "".join(f"{one.name}:\n{one.child.log_end()}\n" for one in self._installation.processes)
             raise RuntimeError(f"every process has ended by itself:\n{logs}")
-        return processes[int(fault.lot * len(processes))]
+        return processes[int(fault.choice * len(processes))]
 
     def _proxy(self, fault: Fault) -> tuple[str, Proxy]:
-        """To a neighbour or between a process and the database, one as often as the other."""
-        neighbours = list(self._installation.proxies.items())
+        """One before a system or one between a process and the database, each as often as the other."""
+        systems = list(self._installation.proxies.items())
         databases = [(f"{process.name} to MongoDB", process.proxy) for process in self._installation.processes]
-        half, place = divmod(fault.lot * 2, 1.0)
-        chosen = neighbours if half < 1 else databases
+        half, place = divmod(fault.choice * 2, 1.0)
+        chosen = systems if half < 1 else databases
         return chosen[int(place * len(chosen))]

@@ -1,7 +1,7 @@
-"""The installation that the soak mistreats: processes of casebridge, the database server, the neighbours, and proxies between.
+"""The installation under test: processes of casebridge, the database server, the simulated systems, and the proxies between.
 
-The soak itself looks at the database and the neighbours directly; only casebridge is behind the proxies. One more kind of process
-is one more line in `PROCESSES`; one more server, such as a broker, is started like MongoDB, with proxies before it.
+Only casebridge uses the proxies. The soak itself reads the database and the systems directly. A further kind of process is one
+line in `PROCESSES`. A further server, such as a broker, is started like MongoDB, with proxies before it.
 """
 
 import os
@@ -20,9 +20,10 @@ from local_servers.child_process import Child, Children
 from local_servers.proxies import Proxies, Proxy
 from resources.wiring.bridge import Bridge
 from simulators.process import RunningSimulators, running
-from tests.soak import poller, wandering_clock
+from tests.soak import poller, wrong_clock
 from tests.soak.server import Server, server_of_this_run
-from tests.soak.wandering_clock import set_wrong
+from tests.soak.wrong_clock import set_wrong
+from tests.support.indexes import ensure_all_indexes
 from tests.support.world import World, settings_for_tests
 
 ROOT: Final = Path(__file__).parents[2]
@@ -33,14 +34,14 @@ PROCESSES: Final = {
     **{f"listener-{number}": (CASEBRIDGE, "listen") for number in range(LISTENERS)},
     **{f"poller-{number}": (str(poller.__file__),) for number in range(POLLERS)},
 }
-NEIGHBOURS: Final = {
+SYSTEMS: Final = {
     "fs": ("fs",),
     "wiseflow": ("wiseflow",),
     "laas": ("laas",),
     "slack": ("slack_api", "slack_webhook"),
 }
 SETTINGS: Final[dict[str, dict[str, Any]]] = {
-    # the proportions of an installation, on a shorter scale: one call is shorter than a lease, a fault may be longer
+    # The proportions of an installation, with shorter times: a call is shorter than a lease, and a fault may be longer.
     "queue": {
         "lease_seconds": 4.0,
         "workers": 4,
@@ -50,13 +51,13 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
     },
     "http": {"connect_seconds": 1.0, "read_seconds": 2.0, "total_seconds": 3.0},
     "fs": {"overlap_seconds": 10},
-    # a cause is told once in the whole soak, so that what is told twice was delivered twice
+    # A cause is reported once in the whole soak, so an alert that arrives twice was delivered twice.
     "slack": {"fold_minutes": 100_000.0, "seconds_between": 0.1},
 }
 
 
 class Process:
-    """One process of casebridge that is started again when it was killed, behind a proxy and under a clock of its own."""
+    """One process of casebridge, with a proxy and a clock of its own. It is started again after it was killed."""
 
     def __init__(self, name: str, children: Children, proxy: Proxy, environment: dict[str, str]) -> None:
         self.name = name
@@ -68,7 +69,7 @@ class Process:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, str(wandering_clock.__file__), str(self._clock), *PROCESSES[self.name]]
+        command = [sys.executable, str(wrong_clock.__file__), str(self._clock), *PROCESSES[self.name]]
         self.child: Child = self._children.start(self.name, command, self._environment)
 
     def kill(self) -> None:
@@ -79,7 +80,7 @@ class Process:
         self.child.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Also for one that was killed and started again meanwhile: it does no harm."""
+        """Also after the process was killed and started again: the signal then does nothing."""
         self.child.process.send_signal(signal.SIGCONT)
 
     def set_clock_wrong(self, seconds: float) -> None:
@@ -94,29 +95,29 @@ class Process:
 
 @dataclass(frozen=True)
 class Installation:
-    """What runs. `bridge` is the operator's own, with a direct way to the database."""
+    """What runs. `bridge` belongs to the operator and uses the database without a proxy."""
 
     world: World
     bridge: Bridge
     server: Server
     processes: list[Process]
     proxies: dict[str, Proxy]
-    """By what is at their far end; those to the database are the processes' own."""
+    """By the system behind them. Each process has its own proxy to the database."""
     without_numbers: frozenset[str]
     """Institutions whose list of participants has no candidate numbers."""
 
 
 @contextmanager
 def running_installation(seed: int, requests: int) -> Iterator[Installation]:
-    """Everything is started, the requests are held back until they are released."""
+    """Everything is started. FS shows no request before it is released."""
     with (
         Children("casebridge-soak") as children, Proxies() as proxies, running(seed=seed) as simulators,
         server_of_this_run(children) as server,
     ):  # fmt: skip
         database = Database(server.settings)
         try:
-            database.ensure_indexes()
-            neighbours, proxied = _lay_proxies(proxies, simulators)
+            ensure_all_indexes(database)
+            systems, proxied = _start_proxies(proxies, simulators)
             with World(database, partial(settings_for_tests, server.settings, proxied.addresses), proxied) as world:
                 world.configure(**{name: dict(values) for name, values in SETTINGS.items()})
                 population = world.populate(
@@ -128,7 +129,7 @@ def running_installation(seed: int, requests: int) -> Iterator[Installation]:
                 processes = [
                     _start(name, children, proxies.lay(server.port, server.host), server, world) for name in PROCESSES
                 ]
-                yield Installation(world, world.bridge(), server, processes, neighbours, _without_numbers(population))
+                yield Installation(world, world.bridge(), server, processes, systems, _without_numbers(population))
         finally:
             database.close()
 
@@ -139,16 +140,16 @@ def _without_numbers(population: dict[str, Any]) -> frozenset[str]:
     )
 
 
-def _lay_proxies(proxies: Proxies, simulators: RunningSimulators) -> tuple[dict[str, Proxy], RunningSimulators]:
-    laid: dict[str, Proxy] = {}
+def _start_proxies(proxies: Proxies, simulators: RunningSimulators) -> tuple[dict[str, Proxy], RunningSimulators]:
+    started: dict[str, Proxy] = {}
     addresses = dict(simulators.addresses)
-    for name, ends in NEIGHBOURS.items():
+    for name, ends in SYSTEMS.items():
         port = urlsplit(addresses[ends[0]]).port
         assert port is not None
-        laid[name] = proxies.lay(port)
+        started[name] = proxies.lay(port)
         for end in ends:
-            addresses[end] = addresses[end].replace(f":{port}", f":{laid[name].port}")
-    return laid, replace(simulators, addresses=addresses)
+            addresses[end] = addresses[end].replace(f":{port}", f":{started[name].port}")
+    return started, replace(simulators, addresses=addresses)
 
 
 def _start(name: str, children: Children, proxy: Proxy, server: Server, world: World) -> Process:

@@ -1,7 +1,7 @@
-"""Documents in `oai.meldingQ` that no release of ours wrote: of another source system, of a tool, of a hand.
+"""Documents in `oai.meldingQ` that no release of casebridge wrote, but another source system, a tool or a person.
 
-Each must be handled, or set aside in sight; none may hold up the others. They belong to nobody in FS, so the books know them by
-their keys only.
+Each must be handled, or set aside and reported. None may stop the others. They belong to no request in FS, so the counts know
+them by their keys only.
 """
 
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ CONTRACT_11: Final = "of-contract-11"
 
 
 def odd_documents(institution: str) -> list[dict[str, Any]]:
-    """Of an institution that has messages of its own, so that they stand among its neighbours."""
+    """For an institution that has other messages, so that these stand among them."""
     now = datetime.now(UTC)
     org_id, env = institution.split("/")
     whole: dict[str, Any] = {
@@ -25,23 +25,27 @@ def odd_documents(institution: str) -> list[dict[str, Any]]:
         "attempts-null": {**whole, "attempts": None},
         "steps-null": {**whole, "steps": None, "errors": None},
         "of-another-form": {**whole, "payload": [1, 2]},
-        "poor-and-enqueued": {"status": "enqueued", "enqueuedAt": now},
-        "poor-and-dead": {"status": "dead"},
+        "few-fields-and-enqueued": {"status": "enqueued", "enqueuedAt": now},
+        "few-fields-and-dead": {"status": "dead"},
         # the source system's own form (contract 11): no institution, no dueAt
         CONTRACT_11: {
             "queue": "wiseflow-begrunnelse", "status": "enqueued", "attempts": 0, "payload": {}, "enqueuedAt": now,
             "processingAt": None, "finishedAt": None, "error": None,
         },
     }  # fmt: skip
-    poor = {"poor-and-enqueued", "poor-and-dead"}
+    with_few_fields = {"few-fields-and-enqueued", "few-fields-and-dead"}
     return [
-        {"_id": key, **({} if key in poor else {"orderingKey": key, "correlationId": f"odd-{key}"}), **document}
+        {
+            "_id": key,
+            **({} if key in with_few_fields else {"orderingKey": key, "correlationId": f"odd-{key}"}),
+            **document,
+        }
         for key, document in named.items()
     ]
 
 
-def plant(database: Database, institution: str) -> list[str]:
-    """Put them into the queue, once; returns their keys."""
+def insert_odd_documents(database: Database, institution: str) -> list[str]:
+    """Insert the documents once; return their keys."""
     documents = odd_documents(institution)
     del next(one for one in documents if one["_id"] == CONTRACT_11)["orderingKey"]
     insert_absent(database.messages, documents)

@@ -1,4 +1,4 @@
-"""What goes wrong, in which order, and at which point of the work: the seed decides, the machine's speed does not."""
+"""The faults, their order, and the point of the work at which each happens. The seed decides, not the speed of the machine."""
 
 import random
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import Final
 
 FIRST, LAST = 0.03, 0.9
-"""Nothing goes wrong before the first part of the work is done, nor when there is hardly any left."""
+"""No fault happens before this part of the work is done, and none after that one."""
 HOUR: Final = 3600.0
 
 
 class FaultKind(StrEnum):
-    """The ways in which the day is bad."""
+    """The kinds of fault."""
 
     KILL = "kill"
     FREEZE = "freeze"
@@ -23,14 +23,14 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong when `at` of the work is done, and how long it lasts. `lot` draws the victim, in [0, 1)."""
+    """One fault: it happens when the part `at` of the work is done. `choice` in [0, 1) selects its process or proxy."""
 
     at: float
     kind: FaultKind
     seconds: float
-    lot: float
+    choice: float
     shift: float = 0.0
-    """For a clock: how wrong it is from then on, in seconds."""
+    """For a clock: how many seconds it is wrong from then on."""
 
 
 MESSAGES_FOR_ONE: Final = {
@@ -60,14 +60,14 @@ LONGEST_SECONDS: Final = {
 
 
 def plan(seed: int, messages: int, without: frozenset[FaultKind] = frozenset()) -> list[Fault]:
-    """The day's faults, in order. Those `without` are drawn as well, so that the others are the same."""
+    """The faults, in order. The kinds in `without` are drawn as well and left out, so that the others stay the same."""
     draws = random.Random(f"{seed}:faults")  # noqa: S311 - a seed must repeat it
     faults = [
         Fault(
             at=draws.uniform(FIRST, LAST),
             kind=kind,
             seconds=draws.uniform(0.0, LONGEST_SECONDS[kind]),
-            lot=draws.random(),
+            choice=draws.random(),
             shift=draws.choice((-1, 1)) * draws.uniform(0.5, 30.0) * HOUR if kind is FaultKind.CLOCK_JUMP else 0.0,
         )
         for kind in FaultKind

@@ -1,6 +1,6 @@
-"""A process that feeds the inbox as the sensors do: FS and WISEflow, again and again, until SIGTERM.
+"""A process that reads FS and WISEflow as the sensors do, again and again, until SIGTERM.
 
-Two of them run side by side, and both are killed like everything else. Only the loop is the soak's own.
+Two of them run side by side, and both are killed like the other processes. Only the loop belongs to the soak.
 """
 
 import signal
@@ -15,11 +15,11 @@ from resources.wiring.bridge import Bridge
 
 EVERY_SECONDS: Final = 0.3
 TURNS: Final = 4
-"""Answers that FS has already are looked at for changes as well, a quarter of the institutions each time."""
+"""Each time, a quarter of the institutions is also polled for changes of answers that FS already has."""
 
 
 def poll(bridge: Bridge, turn: int) -> None:
-    """One look at FS and at WISEflow."""
+    """Read FS and poll WISEflow once."""
     institutions = bridge.institutions.active()
     bridge.synchronisation.read_requests(institutions)
     watched: list[Institution] = institutions[turn % TURNS :: TURNS]
@@ -36,7 +36,7 @@ def main() -> None:
             try:
                 poll(bridge, turn)
             except PyMongoError:
-                continue  # nothing was skipped: the watermark stands where it stood
+                continue  # nothing is skipped: the watermark has not moved
             turn += 1
 
 

@@ -1,7 +1,7 @@
-"""The day's work: requests appear in FS, answers are changed, an operator replays what died, and all the while faults strike.
+"""The work: requests appear in FS, answers change, an operator replays dead messages, and faults are injected meanwhile.
 
-The bad part ends when the work is nearly done, or when its time is up; then everything is mended and carried to its end. That
-has no time of its own: it is over when nothing is left to do, or when nothing has moved for long.
+The part with faults ends when the work is nearly done, or when its time has passed. Then all faults are undone and the work is
+carried to its end. This has no time limit: it ends when nothing is left to do, or when nothing has changed for long.
 """
 
 import random
@@ -22,59 +22,59 @@ from casebridge.operators.dead_letters import Order
 from tests.soak.data_faults import DataFaults
 from tests.soak.faults import Faults, rules
 from tests.soak.installation import Installation
-from tests.soak.odd_documents import plant
+from tests.soak.odd_documents import insert_odd_documents
 from tests.soak.plan import FaultKind, plan
-from tests.soak.telling import ENDED, Telling, key_of, key_of_case
+from tests.soak.reporting import ENDED, Reporting, key_of, key_of_case
 
-LOOK_EVERY_SECONDS: Final = 0.5
+CHECK_EVERY_SECONDS: Final = 0.5
 OPERATE_EVERY_SECONDS: Final = 3.0
 ALMOST_ALL: Final = 0.97
 ENOUGH: Final = 0.5
-"""Of the work, must be done while things go wrong, however long that takes."""
+"""The part of the work that is done with faults, however long that takes."""
 BEGINNING_SECONDS: Final = 300.0
-"""If no request was sent by then, none ever will be, and the books say so."""
+"""If no request was sent by then, the part with faults ends, and the counts show it."""
 LATER_VERSIONS: Final = 0.06
-"""So many answers, of all, are changed after they were given, and about as many requests after they were made."""
+"""The part of the answers that change after they were given, and of the requests that change after they were made."""
 VERSIONS_AT_ONCE: Final = 3
-"""They follow each other so closely that one may be found while the one before is on its way."""
+"""Versions in quick succession: one may be found while the one before is being registered."""
 WAITING: Final = 300
-"""So many requests wait for their registration at once, at most: those that appear later meet other faults."""
+"""At most so many requests wait for their registration at once, so that later requests meet other faults."""
 CODES_OF_CRASHES: Final = frozenset({"casebridge.worker_lost"})
-PLANTED_AT: Final = 0.5
+FOREIGN_AT: Final = 0.5
 PLAIN_FROM: Final = 0.75
 REACH_BACK: Final = timedelta(days=2)
 TRIES_AFTER_CORRECTION: Final = 3
-"""An operator's, for a case whose data are right again: the first may come before the corrected row was read."""
+"""Replays of a case whose data are right again: the first may come before the corrected row was read."""
 STANDSTILL_SECONDS: Final = 90.0
-"""Longer than a message may rightly wait: a minute, when its process has used up its share of a vendor's rates."""
+"""Longer than a message may wait: a minute, if its process has used up its share of the rates of a vendor."""
 
 
 class Scenario:
-    """One soak. Afterwards `faults.struck` and `replayed` tell what it took."""
+    """One soak. Afterwards `faults.injected` and `replayed` have what happened."""
 
     def __init__(self, installation: Installation, seed: int, messages: int, requests: int) -> None:
         self._installation = installation
         self._control = installation.world.control
         self._requests = requests
-        self._draws = random.Random(f"{seed}:day")  # noqa: S311 - a seed must repeat it
+        self._draws = random.Random(f"{seed}:day")  # noqa: S311 - a seed must repeat it, those of earlier runs too
         self._changed = Counter[str]()
         self._operated_at = 0.0
         without = frozenset[FaultKind]() if installation.server.embedded else frozenset({FaultKind.SERVER_RESTART})
         self.faults = Faults(installation, plan(seed, messages, without))
         self.data = DataFaults(self._control, seed, requests, installation.without_numbers)
-        self.planted: list[str] = []
+        self.foreign: list[str] = []
         self._format = "html"
         self.replayed = Counter[str]()
         self._tried = Counter[str]()
         self.bad_answers: set[tuple[str, str]] = set()
 
     def run(self, seconds: float) -> None:
-        """`seconds` bounds the bad part, from the first request that was sent.
+        """`seconds` limits the part with faults, from the first request that was sent.
 
-        On a busy machine it lasts until enough was carried to have met all that goes wrong.
+        On a busy machine this part lasts longer, until enough of the work is done to have met all faults.
         """
         self._control.faults(*rules())
-        self.data.go_on(0.0)
+        self.data.advance(0.0)
         started, began, done = time.monotonic(), None, 0.0
         while not self._is_over(done):
             now = time.monotonic()
@@ -85,20 +85,20 @@ class Scenario:
             if began is None and done:
                 began = time.monotonic()
             if began is not None:
-                self.faults.go_on(max(done, passed))
-            time.sleep(LOOK_EVERY_SECONDS)
-        self.faults.mend_everything()
+                self.faults.advance(max(done, passed))
+            time.sleep(CHECK_EVERY_SECONDS)
+        self.faults.undo_everything()
         self.bad_answers = {
             (rule["system"], rule["kind"]) for rule in self._control.faults_in_force() if rule["struck"]
         }
         self._control.clear_faults()
-        self._carry_to_the_end()
+        self._finish()
 
     def _is_over(self, done: float) -> bool:
         return done >= ALMOST_ALL and self.faults.are_over and self.data.are_over
 
     def _work(self, passed: float) -> float:
-        """Let the day go on as far as the work has come, or as much of its time has passed; returns the part that is done."""
+        """Do what is due at this point of the work or of its time; return the part of the work that is done."""
         counted = self._control.summary()
         room = WAITING - (counted["requests"] - counted["registered"])
         if counted["held"] and room > 0:
@@ -107,23 +107,23 @@ class Scenario:
         if time.monotonic() - self._operated_at > OPERATE_EVERY_SECONDS:
             self._operated_at = time.monotonic()
             self._change_cases(done)
-            self.data.go_on(max(done, passed))
-            self._plant(max(done, passed))
+            self.data.advance(max(done, passed))
+            self._insert_foreign(max(done, passed))
             self._change_the_format(max(done, passed))
             self._replay()
             sys.stderr.write(
                 f"  {done:4.0%} registered {counted['registered']} of {self._requests}, "
-                f"faults {sum(self.faults.struck.values())}, replayed {sum(self.replayed.values())}\n"
+                f"faults {sum(self.faults.injected.values())}, replayed {sum(self.replayed.values())}\n"
             )
         return done
 
     def _change_the_format(self, passed: float) -> None:
-        """Assessors' comments are HTML for most of the day, and plain text at its end."""
+        """The comments of assessors are HTML for most of the run, and plain text at its end."""
         if passed >= PLAIN_FROM and self._format == "html":
             self._format = self._control.modes(comment_format="plain")["comment_format"]
 
     def _change_cases(self, done: float) -> None:
-        """As many changes as belong to this point of the work: to answers that were given, to requests that wait."""
+        """Make the changes that are due at this point of the work: to answers that were given, and to requests that wait."""
         cases = self._control.cases()
         answered = [case for case in cases if case["answerVersions"] and case["expected"] == "registered"]
         asked = [case for case in cases if case["state"] in ("visible", "dispatched")]
@@ -140,78 +140,79 @@ class Scenario:
         self._changed[what] += missing
         return missing
 
-    def _plant(self, done: float) -> None:
-        """Somebody else puts documents into the queue that no release of ours wrote."""
-        if done < PLANTED_AT or self.planted:
+    def _insert_foreign(self, done: float) -> None:
+        """Insert documents that no release of casebridge wrote."""
+        if done < FOREIGN_AT or self.foreign:
             return
         with _database_may_be_away():
-            self.planted = plant(
+            self.foreign = insert_odd_documents(
                 self._installation.world.database, self._installation.bridge.institutions.active()[0].key
             )
 
     def _replay(self) -> None:
-        """What an operator does when the cause is gone: what died of crashes and outages, and nothing else, is begun anew.
+        """Replay as an operator does when the cause is gone.
 
-        Also what was set aside for a case whose data are right again, as the alert says.
+        - messages that died of crashes and outages
+        - messages that were set aside for a case whose data are right again, as the alert says
         """
         with _database_may_be_away():
             dead = self._installation.bridge.queue.find({"status": MessageStatus.DEAD.value}, limit=100_000)
-            for code in sorted({_code(message) for message in dead if _died_of_the_day(message)}):
+            for code in sorted({_code(message) for message in dead if _died_of_a_fault(message)}):
                 order = Order(limit=len(dead), dry_run=False, reason="mended", asked_by="the soak")
                 report = self._installation.bridge.dead_letters.replay(DeadLetterFilter(code=code), order)
                 self.replayed[code] += report.changed
-            self._replay_corrected([message for message in dead if not _died_of_the_day(message)])
+            self._replay_corrected([message for message in dead if not _died_of_a_fault(message)])
 
-    def _replay_corrected(self, letters: list[dict[str, Any]]) -> None:
-        if not letters or not self.data.corrected:
+    def _replay_corrected(self, dead_messages: list[dict[str, Any]]) -> None:
+        if not dead_messages or not self.data.corrected:
             return
         corrected = {key_of(row) for row in self._control.cases() if row["caseId"] in self.data.corrected}
-        ids = [letter["payload"]["caseId"] for letter in letters if _is_of_a_case(letter)]
+        ids = [message["payload"]["caseId"] for message in dead_messages if _is_of_a_case(message)]
         for case in self._installation.world.database.cases.find({"_id": {"$in": ids}}):
             name = case["correlationId"]
             if key_of_case(case) in corrected and self._tried[name] < TRIES_AFTER_CORRECTION:
                 self._tried[name] += 1
-                order = Order(limit=len(letters), dry_run=False, reason="corrected", asked_by="the soak")
+                order = Order(limit=len(dead_messages), dry_run=False, reason="corrected", asked_by="the soak")
                 self._installation.bridge.dead_letters.replay(DeadLetterFilter(correlation_id=name), order)
                 self.replayed["corrected data"] += 1
 
-    def _carry_to_the_end(self) -> None:
-        """Until nothing is left to do; or until nothing gets better any more, and then the books will say what is missing."""
-        sys.stderr.write("  everything is mended; carrying what is left to its end\n")
-        better_at, best = time.monotonic(), float("-inf")
-        while time.monotonic() - better_at < STANDSTILL_SECONDS:
+    def _finish(self) -> None:
+        """Until nothing is left to do, or until nothing improves any more. The counts then show what is missing."""
+        sys.stderr.write("  no more faults; carrying the rest of the work to its end\n")
+        improved_at, best = time.monotonic(), float("-inf")
+        while time.monotonic() - improved_at < STANDSTILL_SECONDS:
             with _database_may_be_away():
-                self._end_the_hour()
+                self._make_folded_alerts_due()
                 left, done = self._left_and_done()
                 if not left:
-                    self._compare_back()
+                    self._reconcile()
                     left, done = self._left_and_done()
-                    left += self._untold()
+                    left += self._unreported()
                 if not left:
                     return
                 if done - left > best:
-                    better_at, best = time.monotonic(), done - left
+                    improved_at, best = time.monotonic(), done - left
             self._work(1.0)
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(CHECK_EVERY_SECONDS)
 
-    def _end_the_hour(self) -> None:
-        """Cases that came after their cause was told are told when its hour is over, which is longer than a soak."""
+    def _make_folded_alerts_due(self) -> None:
+        """Make folded alerts due: cases after the first of a cause are reported after an hour, which is longer than a soak."""
         waiting = {"state": {"$in": ["sent", "muted"]}, "relay": {"$exists": False}, "dueAt": {"$exists": True}}
         self._installation.world.database.alerts.update_many(waiting, {"$set": {"dueAt": LONG_AGO}})
 
     def _left_and_done(self) -> tuple[int, int]:
-        """How much is still to be done, and how much has been done, by everybody's count."""
+        """How much is left to do, and how much is done, by the counts of the simulators and of casebridge."""
         counted, database = self._control.summary(), self._installation.world.database
-        left = self.data.to_correct + (not self.planted)
+        left = self.data.to_correct + (not self.foreign)
         left += counted["outstanding"] + counted["held"] + counted["stale_text"]
         left += database.messages.count_documents({"status": {"$nin": ENDED}})
-        left += sum(map(_died_of_the_day, database.messages.find({"status": MessageStatus.DEAD.value}, {"errors": 1})))
+        left += sum(map(_died_of_a_fault, database.messages.find({"status": MessageStatus.DEAD.value}, {"errors": 1})))
         left += database.alerts.count_documents({"dueAt": {"$exists": True}})
         left += database.processed_messages.count_documents({"effectsDueAt": {"$gt": LONG_AGO}})
         return left, counted["registrations"] + database.processed_messages.estimated_document_count()
 
-    def _compare_back(self) -> None:
-        """The reconciliation of every installation: whether FS and WISEflow still say what we believe."""
+    def _reconcile(self) -> None:
+        """The reconciliation of an installation: compare with FS and WISEflow, two days back."""
         synchronisation, institutions = (
             self._installation.bridge.synchronisation,
             self._installation.bridge.institutions,
@@ -219,13 +220,13 @@ class Scenario:
         synchronisation.read_requests(institutions.active(), reach_back=REACH_BACK)
         synchronisation.poll_answers(institutions.active(), also_answered=True)
 
-    def _untold(self) -> int:
-        telling = Telling(self._installation.world, self._control.cases())
-        return sum(map(len, telling.untold(self.planted).values()))
+    def _unreported(self) -> int:
+        reporting = Reporting(self._installation.world, self._control.cases())
+        return sum(map(len, reporting.untold(self.foreign).values()))
 
 
-def _died_of_the_day(message: dict[str, Any]) -> bool:
-    """A document that somebody else wrote may have no errors."""
+def _died_of_a_fault(message: dict[str, Any]) -> bool:
+    """Whether a crash or an outage killed the message. A foreign document may have no errors."""
     last = (message.get("errors") or [{}])[-1]
     return last.get("category") == ErrorCategory.TRANSIENT.value or last.get("code") in CODES_OF_CRASHES
 
@@ -241,7 +242,7 @@ def _is_of_a_case(message: dict[str, Any]) -> bool:
 
 @contextmanager
 def _database_may_be_away() -> Iterator[None]:
-    """The operator tries again a little later."""
+    """If the database cannot be reached, the operator tries again later."""
     try:
         yield
     except PyMongoError:

@@ -1,8 +1,8 @@
 """The MongoDB-protocol server of a soak: an embedded one of its own, or the one at the address in `CASEBRIDGE_MONGODB_URI`.
 
-A server by address belongs to others: it is never killed, the databases have names of their own, and are dropped afterwards. The
-proxies before it end at its primary; `directConnection` keeps the driver from asking it for its address and
-going round the proxy.
+A server by address belongs to others. It is never killed. The databases have names of their own and are dropped afterwards. The
+proxies connect to its primary. `directConnection` keeps the driver from asking the server for its address, because it would then
+connect without the proxy.
 """
 
 import ipaddress
@@ -24,12 +24,12 @@ from local_servers.mongodb import EmbeddedMongoDB
 VARIABLE: Final = "CASEBRIDGE_MONGODB_URI"
 SERVICE_RECORD: Final = "mongodb+srv"
 OF_A_SET: Final = frozenset({"replicaset", "directconnection", "loadbalanced"})
-"""Options of an address that say which of several servers is meant: behind a proxy there is one."""
+"""Options that select one of several servers. Behind a proxy there is one."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where the database is. `embedded` is the process that may be killed, if it is ours."""
+    """The address of the database server. `embedded` is its process if it is ours; it may be killed."""
 
     settings: MongoDBSettings
     host: str
@@ -37,13 +37,13 @@ class Server:
     embedded: EmbeddedMongoDB | None
 
     def uri_by(self, port: int) -> str:
-        """The same server by the loopback port of a proxy, with the same user, password and TLS."""
+        """The same server through the loopback port of a proxy, with the same user, password and TLS."""
         return by_port(self.settings.uri.get_secret_value(), port, self.host)
 
 
 @contextmanager
 def server_of_this_run(children: Children) -> Iterator[Server]:
-    """Two databases of this run's own in it."""
+    """The server, with two databases that only this run uses."""
     if not (address := os.environ.get(VARIABLE)):
         embedded = EmbeddedMongoDB(children)
         uri = by_port(embedded.uri, embedded.port, "127.0.0.1")
@@ -63,9 +63,9 @@ def server_of_this_run(children: Children) -> Iterator[Server]:
 
 
 def by_port(uri: str, port: int, host: str) -> str:
-    """An address of one server, `host`, as it is reached by a loopback port.
+    """The address of the server `host` through a loopback port.
 
-    The certificate of a server with another name is then checked but for the name: it is the proxy that has a wrong one.
+    The certificate of a server on another host is then checked without the name, because the proxy has another address.
 
     :raises ValueError: an address that only names a service record
     """

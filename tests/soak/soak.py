@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.soak.checks import Checks, balance
+from tests.soak.checks import Checks, count_all
 from tests.soak.data_faults import DataFault
 from tests.soak.evidence import keep
 from tests.soak.installation import ROOT, Installation, running_installation
@@ -21,7 +21,7 @@ EVIDENCE: Final = ROOT / ".casebridge" / "soak"
 
 @dataclass(frozen=True)
 class Result:
-    """What the soak came to: the counts that must be 0, what it took, and where the evidence is of one that fell short."""
+    """The result: the counts that must be 0, the faults that were injected, and the folder of the evidence if it failed."""
 
     messages: int
     lost: int
@@ -45,33 +45,33 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """A kill between call and record may send again where the other end cannot tell; nothing else may."""
+        """LaaS and Slack may get something twice, at most once for each kill, freeze and cut. Nothing else may."""
         is_bounded = self.redelivered <= self.kills + self.freezes + self.cuts
         return is_bounded and not any(getattr(self, name) for name in FAILURES)
 
 
 @dataclass(frozen=True)
 class Report:
-    """A soak's result, and what shows that it was one."""
+    """The result of a soak, and what shows that the faults happened."""
 
     result: Result
     faults: Counter[FaultKind]
     bad_answers: set[tuple[str, str]]
-    """Which neighbours answered badly, and how."""
+    """The systems that answered badly, and how."""
     data_faults: Counter[DataFault]
     exit_codes: dict[str, int]
-    """How the last processes ended when they were asked to."""
+    """The exit codes of the last processes, which were asked to end."""
 
 
 def soak(*, messages: int, seconds: float, seed: int, evidence: Path = EVIDENCE) -> Report:
-    """At least so many messages: a request and an answer for each case, and later versions of some.
+    """Run a soak with at least so many messages: a request and an answer for each case, and later versions of some.
 
-    One that falls short leaves what it knows below `evidence`.
+    If it fails, it leaves files below `evidence`.
     """
     kept: Path | None = None
     began = time.monotonic()
     requests = -(-messages // 2)
-    sys.stderr.write(f"soak: {requests} requests, the bad part at most {seconds:.0f} s, seed {seed}\n")
+    sys.stderr.write(f"soak: {requests} requests, the part with faults at most {seconds:.0f} s, seed {seed}\n")
     with running_installation(seed, requests) as installation:
         if installation.server.embedded is None:
             sys.stderr.write(
@@ -80,14 +80,14 @@ def soak(*, messages: int, seconds: float, seed: int, evidence: Path = EVIDENCE)
         scenario = Scenario(installation, seed, messages, requests)
         scenario.run(seconds)
         exit_codes = _stop(installation)
-        checks = balance(installation.world, scenario.planted)
+        checks = count_all(installation.world, scenario.foreign)
         if any(getattr(checks, name) for name in FAILURES):
-            _tell_of_processes(installation)
+            _print_process_logs(installation)
             kept = keep(installation, checks, evidence, seed)
-    _tell(checks, scenario)
+    _print_findings(checks, scenario)
     if kept:
-        sys.stderr.write(f"  kept for looking up: {kept}\n")
-    struck = scenario.faults.struck
+        sys.stderr.write(f"  evidence: {kept}\n")
+    injected = scenario.faults.injected
     result = Result(
         messages=checks.messages,
         lost=checks.lost,
@@ -97,16 +97,16 @@ def soak(*, messages: int, seconds: float, seed: int, evidence: Path = EVIDENCE)
         wrong_text=checks.wrong_text,
         untold=checks.untold,
         redelivered=checks.redelivered,
-        kills=struck[FaultKind.KILL],
-        freezes=struck[FaultKind.FREEZE],
-        cuts=scenario.faults.severed,
-        server_restarts=struck[FaultKind.SERVER_RESTART],
+        kills=injected[FaultKind.KILL],
+        freezes=injected[FaultKind.FREEZE],
+        cuts=scenario.faults.connections_cut,
+        server_restarts=injected[FaultKind.SERVER_RESTART],
         data_faults=scenario.data.done.total(),
         seed=seed,
         wall_s=round(time.monotonic() - began, 1),
         evidence=str(kept) if kept else None,
     )
-    return Report(result, struck, scenario.bad_answers, scenario.data.done, exit_codes)
+    return Report(result, injected, scenario.bad_answers, scenario.data.done, exit_codes)
 
 
 def _stop(installation: Installation) -> dict[str, int]:
@@ -117,19 +117,19 @@ def _stop(installation: Installation) -> dict[str, int]:
     return exit_codes
 
 
-def _tell_of_processes(installation: Installation) -> None:
-    """The ends of their logs, and what is left in the queue: the folder goes with the processes."""
+def _print_process_logs(installation: Installation) -> None:
+    """The ends of their logs and what is left in the queue. The folder of the logs is removed with the processes."""
     for process in installation.processes:
         sys.stderr.write(f"--- {process.name}\n{process.child.log_end(30)}\n")
     for message in installation.world.database.messages.find({}, {"payload": 0, "steps": 0}).limit(5):
         sys.stderr.write(f"--- {message}\n")
 
 
-def _tell(checks: Checks, scenario: Scenario) -> None:
-    """What the counts are made of, for whoever must find out why."""
+def _print_findings(checks: Checks, scenario: Scenario) -> None:
+    """The findings of each count."""
     for name, parts in checks.why.items():
         found = ", ".join(f"{len(names)} {what}" for what, names in parts.items() if names)
         sys.stderr.write(f"  {name}: {found or 'none'}\n")
     replayed = ", ".join(f"{count} {code}" for code, count in sorted(scenario.replayed.items()))
-    sys.stderr.write(f"  replayed as an operator would: {replayed or 'none'}\n")
-    sys.stderr.write(f"  clock jumps: {scenario.faults.struck[FaultKind.CLOCK_JUMP]}\n")
+    sys.stderr.write(f"  replayed as by an operator: {replayed or 'none'}\n")
+    sys.stderr.write(f"  clock jumps: {scenario.faults.injected[FaultKind.CLOCK_JUMP]}\n")

@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 import yaml
-from jsonschema import FormatChecker  # type: ignore[import-untyped]
+from jsonschema import FormatChecker  # type: ignore[import-untyped]  # it has no types
 from openapi_schema_validator import OAS30Validator
 
 JSON_TYPE = "application/json"

@@ -65,6 +65,8 @@ def as_environment(settings: Settings) -> dict[str, str]:
                 add(f"{key}__", value)
             elif isinstance(value, SecretStr):
                 variables[key] = value.get_secret_value()
+            elif isinstance(value, tuple):
+                variables[key] = ",".join(value)
             elif value is not None and not isinstance(value, dict):
                 variables[key] = str(value)
 

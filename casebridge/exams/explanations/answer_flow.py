@@ -2,14 +2,14 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from casebridge.errors import CaseError, NotReadyError, PermanentError, TransientError
 from casebridge.exams.exam_key import exam_name
 from casebridge.exams.explanations import answer_poller, prefetched_case
+from casebridge.exams.explanations.answer_steps import AnswerPayload, FetchedAnswer, Registered, Shown
 from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.case_advance import CaseAdvance
@@ -34,9 +34,10 @@ from casebridge.exams.ports import Clients
 from casebridge.fingerprint import short_hash
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
-from casebridge.messaging.flow.flow import Result, Step, StepResult
-from casebridge.messaging.queue.malformed_documents import check_payload
+from casebridge.messaging.flow.flow import Flow
+from casebridge.messaging.flow.step import Ended, Last, Step, Steps
 from casebridge.messaging.queue.message import UNFINISHED, Message, MessageStatus, NewMessage, is_text
+from casebridge.messaging.queue.unreadable import unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +53,13 @@ TAKEN_BACK: Final = "wiseflow.answer_withdrawn"
 MISMATCH: Final = "wiseflow.participant_mismatch"
 
 
-class AnswerFlow:
+class AnswerFlow(Flow):
     """`fetch_answer` → `register_explanation` → `show_explanation`."""
 
     queue = answer_poller.QUEUE
+    payload = AnswerPayload
     # The text stays where it belongs, in the exam system and in FS; the fingerprint is enough to see a change.
-    dropped_results: tuple[str, ...] = ("fetch_answer.result.text",)
+    dropped_results = ("fetch_answer.result.text",)
 
     def __init__(
         self,
@@ -76,13 +78,13 @@ class AnswerFlow:
         self._identities = IdentityCheck(clients, cases)
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> Steps:
         # The answer is written down before it is registered: after a crash the same text is registered again, and not a newer
         # one while nobody can tell any more what FS had got before.
         return (
-            Step("fetch_answer", self._fetch_answer),
-            Step("register_explanation", self._register_explanation),
-            Step("show_explanation", self._show_explanation),
+            Step(FetchedAnswer, self._fetch_answer),
+            Step(Registered, self._register_explanation),
+            Step(Shown, self._show_explanation),
         )
 
     def prefetch(self, messages: Sequence[Message]) -> None:
@@ -112,48 +114,47 @@ class AnswerFlow:
 
         Then the newest answer is fetched and registered anew, by a message of its own.
         """
-        case = self._cases.get(message.payload["caseId"])
+        case = self._cases.get(AnswerPayload.of(message).case_id)
         if case is not None and case.document.get("registeredBy") not in (None, message.key):
             logger.warning(
                 "case %s: a late registration reached FS; the newest is registered anew", case.correlation_id
             )
             self._accept([_repair(message)])
 
-    def _fetch_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+    def _fetch_answer(self, message: Message) -> FetchedAnswer | Last:
         institution, case = self._institution(message), self._case(message)
         if not _carries(message, case):
-            return StepResult({"outcome": SUPERSEDED}, last=True)
-        repairs = bool(message.payload.get("repairs"))
+            return Last(Ended(outcome=SUPERSEDED))
         try:
             answer = self._answer(institution, message, case)
         except NotReadyError as error:
             if error.code != TAKEN_BACK or (outcome := self._need_not_wait(institution, message, case)) is None:
                 raise
-            return StepResult({"outcome": outcome}, last=True)
+            return Last(Ended(outcome=outcome))
         except PermanentError as error:
             if error.code != MISMATCH or not self._is_looked_for_anew(institution, message, case):
                 raise
-            return StepResult({"outcome": SUPERSEDED}, last=True)
+            return Last(Ended(outcome=SUPERSEDED))
         # Before it is stored: a text that FS cannot take may be more than a document can hold.
         self._clients.student_registry(institution).check_text(answer.text)
-        text_hash = fingerprint(answer.text)
-        values: Result = {
-            "textHash": text_hash,
-            "givenAt": answer.given_at,
-            "source": answer.source,
-            "submissionId": answer.submission_id,
-        }
-        if case.is_registered_by_another(message.key, text_hash) and not repairs:
-            return StepResult({**values, "outcome": UNCHANGED}, last=True)
-        return StepResult({**values, "text": answer.text})
+        found = FetchedAnswer(
+            text_hash=fingerprint(answer.text),
+            given_at=answer.given_at,
+            source=answer.source,
+            submission_id=answer.submission_id,
+        )
+        if case.is_registered_by_another(message.key, found.text_hash) and not AnswerPayload.of(message).repairs:
+            return Last(found.model_copy(update={"outcome": UNCHANGED}))
+        return found.model_copy(update={"text": answer.text})
 
     def _answer(self, institution: Institution, message: Message, case: Case) -> ExplanationAnswer:
+        payload = AnswerPayload.of(message)
         return self._clients.exam_system(institution).answer(
-            message.payload["flowId"],
-            message.payload["explanationRequestId"],
+            payload.flow_id,
+            payload.explanation_request_id,
             _candidate(case),
             message.enqueued_at,
-            None if message.payload.get("repairs") else message.payload.get("marker"),
+            None if payload.repairs else payload.marker,
         )
 
     def _need_not_wait(self, institution: Institution, message: Message, case: Case) -> str | None:
@@ -164,7 +165,7 @@ class AnswerFlow:
         """
         if not self._asked(case.id).isdisjoint(UNFINISHED):
             return SUPERSEDED
-        if _is_looked_for(message):
+        if AnswerPayload.of(message).is_looked_for:
             return UNANSWERED
         try:
             row = current_row(
@@ -176,25 +177,25 @@ class AnswerFlow:
             return REMOVED
         return FINISHED if row.request.finished_in_fs and case.state.value in OPEN else None
 
-    def _register_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
+    def _register_explanation(self, message: Message) -> Registered | Last:
         """FS gets the text only after both ends were looked at again: whose it is may have been corrected meanwhile."""
-        institution, case, answer = self._institution(message), self._case(message), results["fetch_answer"]
-        given_at: datetime = answer["givenAt"]
+        institution, case, answer = self._institution(message), self._case(message), FetchedAnswer.of(message)
         if not _carries(message, case):
-            return StepResult({"outcome": SUPERSEDED}, last=True)  # a replay begins here, maybe after a correction
-        if case.has_newer_answer(message.enqueued_at, given_at, message.started_at):
-            return StepResult({"outcome": "overtaken"}, last=True)
+            return Last(Ended(outcome=SUPERSEDED))  # a replay begins here, maybe after a correction
+        if case.has_newer_answer(message.enqueued_at, answer.given_at, message.started_at):
+            return Last(Ended(outcome="overtaken"))
         registry = self._clients.student_registry(institution)
         row = current_row(registry, case.document["vurdId"], case.document["personlopenr"])
         if row is None:
-            return StepResult({"outcome": REMOVED}, last=True)
-        if not self._is_same(message, case, row, answer.get("submissionId")):
-            return StepResult({"outcome": SUPERSEDED}, last=True)
-        whose = {"registeredFor": identity_of(row.request, institution.realm)}
-        if row.request.finished_in_fs and row.text is not None and fingerprint(row.text) == answer["textHash"]:
-            known = case.is_registered_by_another(message.key, answer["textHash"])
-            outcome = UNCHANGED if known else REGISTERED
-            return StepResult({"outcome": outcome, **whose}, last=not self._wants_to_show(message))
+            return Last(Ended(outcome=REMOVED))
+        if not self._is_same(message, case, row, answer.submission_id):
+            return Last(Ended(outcome=SUPERSEDED))
+        whose = identity_of(row.request, institution.realm)
+        if row.request.finished_in_fs and row.text is not None and fingerprint(row.text) == answer.text_hash:
+            known = case.is_registered_by_another(message.key, answer.text_hash)
+            return self._registered(message, UNCHANGED if known else REGISTERED, whose)
+        if answer.text is None:
+            raise unreadable(["steps.fetch_answer.result.text"])
         registry.register_explanation(
             ExplanationRegistration(
                 vurd_id=row.request.vurd_id,
@@ -202,13 +203,17 @@ class AnswerFlow:
                 kandidatnr=row.request.kandidatnr,
                 kommisjons_id=row.request.kommisjons_id,
                 # The appeal's three weeks begin here: the day the answer was given, not the day we got round to it.
-                communicated_on=given_at.astimezone(OSLO).date(),
-                text=answer["text"],
+                communicated_on=answer.given_at.astimezone(OSLO).date(),
+                text=answer.text,
             )
         )
-        if message.payload.get("reopened"):
+        if AnswerPayload.of(message).reopened:
             self._check_kept(institution, case)
-        return StepResult({"outcome": REGISTERED, **whose}, last=not self._wants_to_show(message))
+        return self._registered(message, REGISTERED, whose)
+
+    def _registered(self, message: Message, outcome: str, whose: dict[str, str]) -> Registered | Last:
+        registered = Registered(outcome=outcome, registered_for=whose)
+        return registered if self._wants_to_show(message) else Last(registered)
 
     def _check_kept(self, institution: Institution, case: Case) -> None:
         """FS said yes once before and shows the request as open: this time it is looked whether it was kept."""
@@ -273,20 +278,19 @@ class AnswerFlow:
         self._accept([request_message(institution, row.request, {case_id(institution, row.request): now})])
         return not self._asked(case.id).isdisjoint(UNFINISHED)
 
-    def _show_explanation(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+    def _show_explanation(self, message: Message) -> Shown:
         institution, case = self._institution(message), self._case(message)
         if not self._wants_to_show(message):
-            return StepResult({"outcome": "the institution does not show answers"})
-        if message.steps["register_explanation"].fence != message.fence:
+            return Shown(outcome="the institution does not show answers")
+        if message.steps[Registered.step].fence != message.fence:
             # An earlier attempt registered it, which may be days ago.
             document = case.document
             row = current_row(self._clients.student_registry(institution), document["vurdId"], document["personlopenr"])
             if row is None or not _carries(message, case) or not self._is_same(message, case, row):
-                return StepResult({"outcome": SUPERSEDED})
-        self._clients.exam_system(institution).show_explanation(
-            message.payload["flowId"], message.payload["explanationRequestId"]
-        )
-        return StepResult({"shown": True})
+                return Shown(outcome=SUPERSEDED)
+        payload = AnswerPayload.of(message)
+        self._clients.exam_system(institution).show_explanation(payload.flow_id, payload.explanation_request_id)
+        return Shown(shown=True)
 
     def _wants_to_show(self, message: Message) -> bool:
         wiseflow = self._institution(message).wiseflow
@@ -296,8 +300,7 @@ class AnswerFlow:
         return institution_of(message, self._institutions)
 
     def _case(self, message: Message) -> Case:
-        check_payload(message, {"caseId": str, "flowId": int, "explanationRequestId": int})
-        case = prefetched_case.of(message, self._cases)
+        case = prefetched_case.of(message, AnswerPayload.of(message).case_id, self._cases)
         if case is None:
             raise case_missing("answer")
         return case
@@ -310,36 +313,31 @@ def fingerprint(text: str) -> str:
 
 def _carries(message: Message, case: Case) -> bool:
     """Whether the message's explanation request is still the case's: after a correction it may be another participant's."""
-    return case.explanation_request_id in (None, message.payload["explanationRequestId"])
-
-
-def _is_looked_for(message: Message) -> bool:
-    """Whether the list did not show the request, or not how far it has come. Earlier messages tell it by their marker."""
-    payload = message.payload
-    return bool(payload.get("lookedFor")) or (payload.get("marker") is None and not payload.get("repairs"))
+    return case.explanation_request_id in (None, AnswerPayload.of(message).explanation_request_id)
 
 
 def _outcome(message: Message) -> str | None:
     """What the message came to, of the steps that decide it."""
-    steps = (message.steps.get(name) for name in ("fetch_answer", "register_explanation"))
+    steps = (message.steps.get(name) for name in (FetchedAnswer.step, Registered.step))
     return next((done.result["outcome"] for done in steps if done and done.result.get("outcome")), None)
 
 
 def _advances(message: Message) -> Iterator[CaseAdvance]:
-    case_id, answer = message.payload.get("caseId"), message.steps.get("fetch_answer")
+    case_id = message.payload.get("caseId")
     if not is_text(case_id):
         return  # a foreign message: it has no case that could have come further
-    registration, showing = message.steps.get("register_explanation"), message.steps.get("show_explanation")
-    if answer and registration and registration.result.get("outcome") == REGISTERED:
-        found = answer.result
+    registration = Registered.found_in(message)
+    if registration and registration.outcome == REGISTERED and FetchedAnswer.step in message.steps:
+        found = FetchedAnswer.of(message)
         yield CaseAdvance.registered(
-            case_id, found["textHash"], message.enqueued_at, found["givenAt"], message.key, registration.at,
-            message.payload.get("version"), registration.result.get("registeredFor"),
+            case_id, found.text_hash, message.enqueued_at, found.given_at, message.key, message.steps[Registered.step].at,
+            AnswerPayload.of(message).version, registration.registered_for,
         )  # fmt: skip
     if _outcome(message) in LEFT:
         yield CaseAdvance.answer_left(case_id, max(step.at for step in message.steps.values()))
-    if showing and showing.result.get("shown"):
-        yield CaseAdvance.shown(case_id, showing.at)
+    showing = Shown.found_in(message)
+    if showing and showing.shown:
+        yield CaseAdvance.shown(case_id, message.steps[Shown.step].at)
 
 
 def _repair(message: Message) -> NewMessage:

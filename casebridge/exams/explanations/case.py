@@ -1,40 +1,22 @@
-"""A case: one student's request on one exam, from FS request to FS answer, as its document in `oai.begrunnelser` tells it."""
+"""An explanation case: one student's request on one exam, from FS request to FS answer, as stored in `oai.begrunnelser`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
+from casebridge.cases import case
 from casebridge.clock import is_far_ahead
-from casebridge.database import Document
-from casebridge.exams.explanations.case_state import CaseState
+from casebridge.exams.explanations.case_state import LIFECYCLE, CaseState
 from casebridge.exams.models import CandidatePlace
 from casebridge.messaging.queue.message import is_count, moment_of
-from casebridge.personal_data import Personal
-from casebridge.readable_documents import check_kinds
-
-ALWAYS: Final = {"_id": str, "correlationId": str, "institution": str}
-"""Of each case: what is sorted, sent and looked up by."""
-DISCARDED: Final = "discarded"
-"""Stands in `setAside` when an operator has said that the case is settled without us."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """What the flows need to know of a case."""
+class Case(case.Case):
+    """What the flows of explanations need to know of a case."""
 
-    id: str
-    correlation_id: str
-    institution: str
+    lifecycle = LIFECYCLE
     state: CaseState
-    document: Personal[Document] = field(repr=False)
-
-    @classmethod
-    def from_document(cls, document: Document) -> "Case":
-        """Raises where what every reader takes for granted is not there, or is of another kind."""
-        check_kinds(document, ALWAYS)
-        return cls(
-            document["_id"], document["correlationId"], document["institution"], CaseState(document["state"]), document
-        )
 
     @property
     def candidate(self) -> CandidatePlace | None:
@@ -63,12 +45,6 @@ class Case:
     def has_seen(self, version: str) -> bool:
         """Whether the row had this version before, as far as is kept."""
         return version in self.document.get("versions", ())
-
-    @property
-    def set_aside(self) -> str | None:
-        """The code for which a person must look at the case, if one must."""
-        code: str | None = self.document.get("setAside")
-        return None if code == DISCARDED else code
 
     @property
     def registered_hash(self) -> str | None:

@@ -1,33 +1,20 @@
-"""One step forward of one case, as a value: many are written with one command (`Cases.advance`).
-
-Every advance sets absolute values and only moves a case forward, so that a repeated or late write changes nothing.
-"""
+"""The steps forward of an explanation case: what is written when the exam system has the request, FS the answer, and so on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
-from pymongo import UpdateOne
-
+from casebridge.cases import case_advance
+from casebridge.cases.case import NOT_SET_ASIDE
 from casebridge.clock import FAR_AHEAD
 from casebridge.exams.deadlines import at_midnight
-from casebridge.exams.explanations.case_state import OPEN, CaseState
+from casebridge.exams.explanations.case_state import CaseState
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
-from casebridge.personal_data import Personal
-
-Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class CaseAdvance:
-    """`values` are set whatever the case's state, and `moved` too if it is still one of those `before`."""
-
-    case_id: str
-    before: tuple[str, ...]
-    moved: Values
-    values: Personal[Values] = field(default_factory=dict, repr=False)
-    only_if: Values = field(default_factory=dict)
+class CaseAdvance(case_advance.CaseAdvance):
+    """One step forward of one explanation case."""
 
     @classmethod
     def dispatched(
@@ -48,10 +35,9 @@ class CaseAdvance:
             "kandidatnr": request.kandidatnr,
             "kommisjonsId": request.kommisjons_id,
             "deadline": at_midnight(deadline),
-            "setAside": None,
+            **NOT_SET_ASIDE,
         }
-        moved = {"state": CaseState.DISPATCHED.value, "dispatchedAt": at}
-        return cls(case_id, (CaseState.REQUESTED.value,), moved, values)
+        return cls(case_id, CaseState.DISPATCHED, {"dispatchedAt": at}, values)
 
     @classmethod
     def registered(
@@ -79,28 +65,18 @@ class CaseAdvance:
             "answerSeenAt": seen_at,
             "answerGivenAt": given_at,
             "registeredAt": at,
-            "setAside": None,
+            **NOT_SET_ASIDE,
         }
         # Not by `$or`: some servers then read every case. A time far ahead is none: no answer would ever be newer.
         not_newer = {"answerSeenAt": {"$not": {"$gt": seen_at, "$lte": at + FAR_AHEAD}}}
-        moved = {"state": CaseState.REGISTERED.value}
-        return cls(case_id, (*OPEN, CaseState.WITHDRAWN.value), moved, values, not_newer)
+        return cls(case_id, CaseState.REGISTERED, values=values, only_if=not_newer)
 
     @classmethod
     def shown(cls, case_id: str, at: datetime) -> "CaseAdvance":
         """The student can see the answer in the exam system."""
-        return cls(case_id, (CaseState.REGISTERED.value,), {"state": CaseState.SHOWN.value, "shownAt": at})
+        return cls(case_id, CaseState.SHOWN, {"shownAt": at})
 
     @classmethod
     def answer_left(cls, case_id: str, at: datetime) -> "CaseAdvance":
         """A message of the answer has ended without it. Whatever is seen of it from now on is news."""
-        return cls(case_id, tuple(state.value for state in CaseState), {}, {"answerLeftAt": at})
-
-    def move(self) -> UpdateOne:
-        """For a case that is still where it was."""
-        where = {"_id": {"$eq": self.case_id}, **self.only_if, "state": {"$in": list(self.before)}}
-        return UpdateOne(where, {"$set": {**self.values, **self.moved}})
-
-    def note(self) -> UpdateOne:
-        """For one that has moved on: the values, and no step back."""
-        return UpdateOne({"_id": {"$eq": self.case_id}, **self.only_if}, {"$set": dict(self.values)})
+        return cls(case_id, values={"answerLeftAt": at})

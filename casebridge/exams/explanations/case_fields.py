@@ -1,27 +1,20 @@
-"""The fields of a case that are read back: what else stands in a document, from whatever release or hand, is not brought over."""
+"""The fields of an explanation that are read where several cases are: nothing else in a document is brought over."""
 
 from typing import Final
 
-NAMES: Final = (
-    "correlationId",
-    "orgId",
-    "env",
-    "institution",
-    "examSystem",
-    "type",
-    "vurdId",
-    "personlopenr",
-    "kandidatnr",
-    "kommisjonsId",
-)
+from casebridge.cases.case import BASE_FIELDS
+
+NAMES: Final = ("examSystem", "type", "vurdId", "personlopenr", "kandidatnr", "kommisjonsId")
 PLACE: Final = ("flowId", "participantId", "submissionId", "explanationRequestId")
 TIMES: Final = (
-    "openedAt", "reopenedAt", "dispatchedAt", "registeredAt", "shownAt", "withdrawnAt", "deadline", "deadlineToldAt",
-    "rowGoneToldAt", "openAgainAt", "answerLeftAt", "inactiveToldAt",
+    "reopenedAt", "dispatchedAt", "registeredAt", "shownAt", "withdrawnAt", "deadlineToldAt", "rowGoneToldAt", "openAgainAt",
+    "answerLeftAt", "inactiveToldAt",
 )  # fmt: skip
 STANDING: Final = (
-    "state", "setAside", "version", "versions", "revision", "registeredHash", "registeredBy", "registeredVersion", "answerSeenAt",
-    "answerGivenAt", "discardedAt", "discardedBy", "discardReason", "registeredFor", "identityTold",
+    "version", "versions", "revision", "registeredHash", "registeredBy", "registeredVersion", "answerSeenAt", "answerGivenAt",
+    "registeredFor", "identityTold",
 )  # fmt: skip
-FIELDS: Final = dict.fromkeys((*NAMES, *PLACE, *TIMES, *STANDING), 1)
+OWN_FIELDS: Final = (*NAMES, *PLACE, *TIMES, *STANDING)
+"""Beside those of every kind of case."""
+FIELDS: Final = dict.fromkeys((*BASE_FIELDS, *OWN_FIELDS), 1)
 """The driver's projection for every read of several cases."""

@@ -1,32 +1,27 @@
-"""The cases: one document in `oai.begrunnelser` for each student's request on one exam, from FS request to FS answer.
+"""The explanation cases: one document in `oai.begrunnelser` for each student's request on one exam, from FS request to FS answer.
 
-The queue says what is being done; the case says how far it has come (contract 6.1). Every write sets absolute values and only
-moves a case forward, so that a repeated or late write changes nothing.
+What every kind of case is read and written by is in `cases.store`; here is what only explanations have (contract 6.1).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError, OperationFailure
 
-from casebridge.bounded import AT_ONCE, in_parts
+from casebridge.cases.case import DISCARDED
+from casebridge.cases.store import CaseStore
 from casebridge.clock import Clock, is_far_ahead
-from casebridge.correlation_id import new_correlation_id
-from casebridge.database import Database, Document, insert_absent
-from casebridge.database_faults import is_away
-from casebridge.defect import log_defect
+from casebridge.database import Database, Document
 from casebridge.exams.deadlines import answer_deadline, at_midnight
 from casebridge.exams.exam_key import spellings
-from casebridge.exams.explanations.case import DISCARDED, Case
-from casebridge.exams.explanations.case_advance import CaseAdvance
-from casebridge.exams.explanations.case_fields import FIELDS
+from casebridge.exams.explanations.case import Case
+from casebridge.exams.explanations.case_fields import FIELDS, OWN_FIELDS
 from casebridge.exams.explanations.case_ids import case_id, former_ids
-from casebridge.exams.explanations.case_state import OPEN, CaseState
+from casebridge.exams.explanations.case_state import LIFECYCLE, OPEN, CaseState
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
-from casebridge.institutions.former_institution import INACTIVE_TOLD, Owner
+from casebridge.institutions.former_institution import Owner
 from casebridge.institutions.institution import Institution
 from casebridge.messaging.queue.message import is_text, moment_of
 from casebridge.readable_documents import readable
@@ -44,12 +39,11 @@ PROGRESS: Final = (
 MOST_OF_A_CANDIDATE: Final = 50
 
 
-class Cases:
-    """Reads and writes `oai.begrunnelser`."""
+class Cases(CaseStore[Case]):
+    """Reads and writes `oai.begrunnelser`. `deadline_days` count from the request where FS names no date."""
 
     def __init__(self, database: Database, clock: Clock, deadline_days: int) -> None:
-        self._cases = database.cases
-        self._clock = clock
+        super().__init__(database.cases, clock, Case, OWN_FIELDS)
         self._deadline_days = deadline_days
 
     # What the flows write
@@ -59,14 +53,10 @@ class Cases:
 
         The cases by `case_id`; the id in a case of an earlier version may be another.
         """
-        now = self._clock.now()
         wanted = {case_id(institution, request): request for request in requests}
         existing = self._existing(institution, wanted)
-        absent = [self._document(key, institution, wanted[key], now) for key in wanted if key not in existing]
-        if absent:
-            insert_absent(self._cases, absent)
-            existing |= {case.id: case for case in self.by_ids([document["_id"] for document in absent])}
-        return existing
+        absent = [self._document(key, institution, wanted[key]) for key in wanted if key not in existing]
+        return existing | {case.id: case for case in self.insert_new(absent)}
 
     def _existing(self, institution: Institution, wanted: Mapping[str, ExplanationRequest]) -> dict[str, Case]:
         """The cases that are there, under today's id or a former one; of two, the one that has come further."""
@@ -91,7 +81,7 @@ class Cases:
             versions = seen["versions"] if isinstance(seen["versions"], list) else []
             revision = case.revision + (1 if case.version or _differs(case, request) else 0)
             kept = [*versions, request.version][-KEPT_VERSIONS:]
-            self._cases.update_one(
+            self._collection.update_one(
                 {"_id": case.id, **{name: {"$eq": value} for name, value in seen.items()}},
                 {"$set": {"version": request.version, "revision": revision, "versions": kept}},
             )
@@ -100,22 +90,16 @@ class Cases:
 
     def renew(self, case: Case) -> Case:
         """The case with one more revision of the version that it has, for a message of its own."""
-        self._cases.update_one(
+        self._collection.update_one(
             {"_id": case.id, "version": case.version, "revision": {"$eq": case.document.get("revision")}},
             {"$set": {"revision": case.revision + 1}},
         )
         (renewed,) = self.by_ids([case.id])  # where another was faster, its revision is as good
         return renewed
 
-    def _document(self, key: str, institution: Institution, request: ExplanationRequest, now: datetime) -> Document:
+    def _document(self, key: str, institution: Institution, request: ExplanationRequest) -> Document:
         deadline = answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
-        return {
-            "_id": key,
-            "schemaVersion": 1,
-            "correlationId": new_correlation_id(now),
-            "orgId": institution.org_id,
-            "env": institution.env,
-            "institution": institution.key,
+        fields = {
             "examSystem": institution.exam_system,
             "type": CaseType.EXPLANATION.value,
             "vurdId": request.vurd_id,
@@ -127,82 +111,21 @@ class Cases:
             "version": request.version,
             "versions": [request.version],
             "revision": 0,
-            "state": CaseState.REQUESTED.value,
-            "openedAt": now,
-            "setAside": None,
         }
-
-    def advance(self, advances: Sequence[CaseAdvance]) -> None:
-        """Move cases forward, with one command for all; one more where some had moved on before."""
-        if not advances:
-            return
-        moved = self._cases.bulk_write([advance.move() for advance in advances])
-        notes = [advance.note() for advance in advances if advance.values]
-        if moved.matched_count < len(advances) and notes:
-            self._cases.bulk_write(notes)
+        return self.new_document(key, institution.org_id, institution.env, fields)
 
     def withdraw(self, keys: Iterable[object]) -> None:
-        """FS finished these by hand; those that we had answered stay as they are.
-
-        What is no text among the keys, as a foreign message may have it, is no case's.
-        """
-        self._write_each(
-            [key for key in keys if is_text(key)],
-            {"state": {"$in": list(OPEN)}},
-            {"$set": {"state": CaseState.WITHDRAWN.value, "withdrawnAt": self._clock.now()}},
-        )
-
-    def set_aside(self, key: object, code: str) -> None:
-        """A person must look at it: the case's message is dead. Cleared by the next success.
-
-        A case that is registered or withdrawn stays so: a message of its past that dies again says nothing of it. A `key` that
-        is no text, as a foreign message may have it, is no case's.
-        """
-        if not is_text(key):
-            return
-        self._cases.update_one(
-            {"_id": {"$eq": key}, "state": {"$in": list(OPEN)}},
-            {"$set": {"setAside": code, "setAsideAt": self._clock.now()}},
-        )
-
-    def discard(self, keys: Iterable[str], *, by: str, reason: str) -> None:
-        """An operator has discarded what set these aside. Cleared by the next success, if FS asks again."""
-        self._cases.update_many(
-            {"_id": {"$in": list(keys)}, "state": {"$in": list(OPEN)}, "setAside": {"$ne": None}},
-            {
-                "$set": {
-                    "setAside": DISCARDED,
-                    "discardedAt": self._clock.now(),
-                    "discardedBy": by,
-                    "discardReason": reason,
-                }
-            },
-        )
-
-    def bring_back(self, keys: Iterable[str], code: str) -> None:
-        """What was discarded is set aside again, for what it was set aside for."""
-        self._cases.update_many(
-            {"_id": {"$in": list(keys)}, "setAside": DISCARDED},
-            {"$set": {"setAside": code}, "$unset": {"discardedAt": "", "discardedBy": "", "discardReason": ""}},
-        )
+        """FS finished these by hand; those that we had answered stay as they are."""
+        self.move(keys, CaseState.WITHDRAWN)
 
     def reopen(self, key: str) -> None:
         """FS took back that the case is finished: it is asked for anew."""
-        self._cases.update_one(
-            {"_id": {"$eq": key}, "state": CaseState.WITHDRAWN.value},
+        self._collection.update_one(
+            {"_id": {"$eq": key}, "state": {"$in": list(LIFECYCLE.before(CaseState.REQUESTED))}},
             {"$set": {"state": CaseState.REQUESTED.value, "reopenedAt": self._clock.now()}},
         )
 
-    # What pollers and operators read
-
-    def by_ids(self, keys: Iterable[str]) -> list[Case]:
-        known = {"_id": {"$in": [key for key in keys if is_text(key)]}}
-        return readable(self._cases.find(known, FIELDS), Case.from_document)
-
-    def get(self, key: str) -> Case | None:
-        """`None` also for a key that is no text: as a query it might find anybody's case."""
-        document = self._cases.find_one({"_id": {"$eq": key}}) if is_text(key) else None
-        return Case.from_document(document) if document else None
+    # What pollers read
 
     def awaiting_answer(
         self, institution: str, watched_since: datetime | None, flow_id: int | None = None
@@ -212,9 +135,9 @@ class Cases:
         One that does not say when it was answered is among them. With `flow_id`, only those on that flow.
         """
         where: Document = {"institution": institution, **({"flowId": flow_id} if flow_id is not None else {})}
-        documents = list(self._cases.find({**where, "state": CaseState.DISPATCHED.value}, FIELDS))
+        documents = list(self._collection.find({**where, "state": CaseState.DISPATCHED.value}, FIELDS))
         if watched_since is not None:
-            documents += self._cases.find(
+            documents += self._collection.find(
                 {
                     **where,
                     "state": {"$in": [CaseState.REGISTERED.value, CaseState.SHOWN.value]},
@@ -226,7 +149,7 @@ class Cases:
 
     def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Document]:
         """The raw other cases of the institution that are asked, or answered, of the same participant of its exam system."""
-        found = self._cases.find(
+        found = self._collection.find(
             {
                 "flowId": candidate.flow_id,
                 "participantId": candidate.participant_id,
@@ -241,26 +164,13 @@ class Cases:
 
     def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""
-        documents = self._cases.find({"flowId": {"$in": list(flow_ids)}, "institution": institution}, FIELDS)
+        documents = self._collection.find({"flowId": {"$in": list(flow_ids)}, "institution": institution}, FIELDS)
         return readable(documents, Case.from_document)
-
-    def by_correlation_id(self, correlation_id: str) -> Case | None:
-        found = readable(self._cases.find({"correlationId": correlation_id}).limit(1), Case.from_document)
-        return found[0] if found else None
 
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Case]:
         """The exam in any spelling; usually one case, at most `MOST_OF_A_CANDIDATE`."""
         where = {"vurdId": {"$in": sorted(spellings(vurd_id))}, "kandidatnr": kandidatnr}
-        return readable(self._cases.find(where, FIELDS).limit(MOST_OF_A_CANDIDATE), Case.from_document)
-
-    def counts(self) -> Iterable[dict[str, Any]]:
-        """How many cases each institution has in each state, and set aside for which code: to be summed as they come."""
-        names = {"institution": "$institution", "state": "$state", "setAside": "$setAside"}
-        return self._cases.aggregate([{"$group": {"_id": names, "cases": {"$sum": 1}}}], batchSize=AT_ONCE)
-
-    def count(self) -> int:
-        """All cases ever opened."""
-        return self._cases.count_documents({})
+        return readable(self._collection.find(where, FIELDS).limit(MOST_OF_A_CANDIDATE), Case.from_document)
 
     # What a read of FS is compared with
 
@@ -270,7 +180,7 @@ class Cases:
         if not names:
             return []
         # By the index alone, what is left is chosen here: with a further field some servers read every case.
-        found = self._cases.find({"vurdId": {"$in": sorted(names)}}, FIELDS)
+        found = self._collection.find({"vurdId": {"$in": sorted(names)}}, FIELDS)
         return [document for document in found if _is_of(document, institution)]
 
     def exams_to_compare(self, institution: Institution, settled_since: datetime) -> set[str]:
@@ -282,24 +192,10 @@ class Cases:
             {"state": registered, "registeredAt": {"$not": {"$lt": settled_since}}},
             {"state": CaseState.WITHDRAWN.value, "withdrawnAt": {"$not": {"$lt": settled_since}}},
         ]
-        found = (row.get("vurdId") for each in selections for row in self._cases.find({**where, **each}, {"vurdId": 1}))
-        return {vurd_id for vurd_id in found if is_text(vurd_id)}
-
-    def standing_of(self, correlation_ids: Iterable[str]) -> dict[str, str]:
-        """Each case's state by its correlation id; `set_aside` for the open ones that wait for a person."""
-        fields = {"correlationId": 1, "state": 1, "setAside": 1}
-        rows = (
-            row
-            for part in in_parts(correlation_ids)
-            for row in self._cases.find({"correlationId": {"$in": part}}, fields)
+        found = (
+            row.get("vurdId") for each in selections for row in self._collection.find({**where, **each}, {"vurdId": 1})
         )
-        return {
-            row["correlationId"]: "set_aside"
-            if row.get("setAside") and row.get("state") in OPEN
-            else str(row.get("state"))
-            for row in rows
-            if is_text(row["correlationId"])
-        }
+        return {vurd_id for vurd_id in found if is_text(vurd_id)}
 
     def past_deadline(self, institution: Owner, today: date, limit: int) -> list[Document]:
         """Open cases whose legal deadline is over and of which nobody was told yet; not the discarded ones."""
@@ -310,52 +206,18 @@ class Cases:
         overdue = (
             document
             for state in OPEN
-            for document in self._cases.find(
+            for document in self._collection.find(
                 {"institution": institution.key, "state": state, "deadline": {"$lt": at_midnight(today)}}, fields
             )
             if _is_news(document, now) and document.get("setAside") != DISCARDED and _is_of(document, institution)
         )
         return list(islice(overdue, limit))
 
-    def open_of(self, institution: str) -> Iterator[Document]:
-        """The raw open cases of an institution, on whatever exam system: to be taken as they come."""
-        fields = dict.fromkeys(("correlationId", "institution", "orgId", "examSystem", "setAside", INACTIVE_TOLD), 1)
-        for state in OPEN:  # not by `$in`: some servers then read every case
-            yield from self._cases.find({"institution": institution, "state": state}, fields)
-
-    def note_told(self, keys: Iterable[str], field: str) -> None:
-        """People were told of these now; `field` says of what."""
-        self._write_each(keys, {}, {"$set": {field: self._clock.now()}})
-
     def note_identities(self, identities: Mapping[str, str]) -> None:
         """People were told of these cases that the student is another one in FS now: by case, who (`registered_identity`)."""
         self._write_apart(
             [UpdateOne({"_id": {"$eq": key}}, {"$set": {"identityTold": told}}) for key, told in identities.items()]
         )
-
-    def forget_told(self, keys: Iterable[str], field: str) -> None:
-        """What people were told of is over: if it happens again, they are told again."""
-        self._write_each(keys, {}, {"$unset": {field: ""}})
-
-    def _write_each(self, keys: Iterable[str], where: Document, change: Document) -> None:
-        """With one command; each by itself where one of them takes no change, as a full document does: it stops no other."""
-        keys = list(keys)
-        try:
-            self._cases.update_many({"_id": {"$in": keys}, **where}, change)
-        except OperationFailure as error:
-            if is_away(error):
-                raise
-            log_defect(error)
-            self._write_apart([UpdateOne({"_id": {"$eq": key}, **where}, change) for key in keys])
-
-    def _write_apart(self, changes: list[UpdateOne]) -> None:
-        """With one command, each for itself: what one document refuses stops no other."""
-        try:
-            self._cases.bulk_write(changes, ordered=False)
-        except BulkWriteError as error:
-            if is_away(error) or (error.details or {}).get("writeConcernErrors"):
-                raise
-            log_defect(error)
 
 
 def _differs(case: Case, request: ExplanationRequest) -> bool:

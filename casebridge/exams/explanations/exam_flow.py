@@ -1,7 +1,9 @@
 """The flow of exams that a poll could not read: its one step reads the exam, and accepts its rows as a poll does."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
+
+from pydantic import ConfigDict
 
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError
 from casebridge.exams.exam_key import exam_name
@@ -11,16 +13,42 @@ from casebridge.exams.explanations.request_flow import institution_of
 from casebridge.exams.models import LINE_FAULTS
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
-from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.flow.flow import Flow
+from casebridge.messaging.flow.payload import Payload
+from casebridge.messaging.flow.step import Step, StepResult, Steps
 from casebridge.messaging.queue.message import Message
 from casebridge.sources.polling import PollOutcome
 
 
-class ExamFlow:
+class ExamPayload(Payload):
+    """An exam that a poll could not read; or, without `vurd_id`, a line of FS's list that nobody can read."""
+
+    vurd_id: str | None = None
+    fault: Any = None
+
+    @property
+    def told_fault(self) -> str:
+        """What our own reader wrote down; what else stands there may be anything."""
+        is_ours = isinstance(self.fault, str) and self.fault in LINE_FAULTS
+        return self.fault if is_ours else "the message does not say why"
+
+
+class ExamRead(StepResult):
+    """What the poll of the one exam counted, as `PollOutcome` has it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    step = "read_exam"
+
+    seen: int
+    accepted: int
+
+
+class ExamFlow(Flow):
     """`read_exam`."""
 
     queue = exam_message.QUEUE
-    dropped_results: tuple[str, ...] = ()
+    payload = ExamPayload
 
     def __init__(self, institutions: InstitutionRegister, read: Callable[[Institution, str], PollOutcome]) -> None:
         """`read` reads one exam of an institution into the inbox."""
@@ -28,44 +56,26 @@ class ExamFlow:
         self._read = read
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        return (Step("read_exam", self._read_exam),)
-
-    def prefetch(self, messages: Sequence[Message]) -> None:
-        """Nothing: the reader asks for the cases of an exam itself."""
+    def steps(self) -> Steps:
+        return (Step(ExamRead, self._read_exam),)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return {**NO_COLUMNS, "vurdId": message.payload.get("vurdId")}
 
-    def apply_to_cases(self, messages: Sequence[Message]) -> None:
-        """Nothing: the rows that were read are messages of their own."""
-
-    def set_aside(self, message: Message, error: CaseError) -> None:
-        """Nothing to mark: an exam is no case."""
-
-    def on_lease_lost(self, message: Message) -> None:
-        """Nothing to mend: the inbox takes each request once."""
-
-    def _read_exam(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        if "vurdId" not in message.payload:
+    def _read_exam(self, message: Message) -> ExamRead:
+        payload = ExamPayload.of(message)
+        if payload.vurd_id is None:
             raise PermanentError(
                 "fs.line_unreadable",
-                f"FS's list of changes holds a line that cannot be read: {_fault(message)}.",
+                f"FS's list of changes holds a line that cannot be read: {payload.told_fault}.",
                 "Show the line (it is in the message in oai.meldingQ) to the FS team; a corrected one comes by itself. Then "
                 "discard the message.",
                 system="FS",
             )
-        vurd_id = message.payload["vurdId"]
         try:
-            outcome = self._read(institution_of(message, self._institutions), vurd_id)
+            outcome = self._read(institution_of(message, self._institutions), payload.vurd_id)
         except AuthBrokenError:
             raise  # of the whole institution
         except CaseError as error:
-            raise error.of(exam_name(vurd_id)) from None
-        return StepResult({"seen": outcome.seen, "accepted": len(outcome.accepted), **outcome.counts})
-
-
-def _fault(message: Message) -> str:
-    """What our own reader wrote down; what else stands there may be anything."""
-    fault = message.payload.get("fault")
-    return fault if fault in LINE_FAULTS else "the message does not say why"
+            raise error.of(exam_name(payload.vurd_id)) from None
+        return ExamRead.model_validate({"seen": outcome.seen, "accepted": len(outcome.accepted), **outcome.counts})

@@ -190,7 +190,7 @@ class ExamIntake:
         """Our cases on these exams. A document that cannot be read is passed over, and people are told."""
         documents = self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams})
         if active_again := [document["_id"] for document in documents if document.get(INACTIVE_TOLD)]:
-            self._cases.forget_told(active_again, INACTIVE_TOLD)
+            self._cases.clear_mark(active_again, INACTIVE_TOLD)
         return dict(self._unreadable_cases.pass_over(institution, documents, self._of_person))
 
     def _of_person(self, document: Document) -> tuple[Person, Case]:

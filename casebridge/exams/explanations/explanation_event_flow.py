@@ -3,52 +3,54 @@
 What is found becomes the same message under the same key, so poll and event never make two registrations.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from casebridge.errors import CaseError
 from casebridge.exams.explanations import explanation_event_record
 from casebridge.exams.explanations.answer_poller import AnswerPoller
 from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.request_flow import institution_of
 from casebridge.institutions.register import InstitutionRegister
-from casebridge.messaging.flow.flow import Result, Step, StepResult
-from casebridge.messaging.queue.malformed_documents import check_payload
+from casebridge.messaging.flow.flow import Flow
+from casebridge.messaging.flow.payload import Payload
+from casebridge.messaging.flow.step import Step, StepResult, Steps
 from casebridge.messaging.queue.message import Message
 from casebridge.sources.record_flow import kafka_fields
 
 
-class ExplanationEventFlow:
-    """`look_for_answer`."""
+class EventPayload(Payload):
+    """The flow on which something happened."""
+
+    flow_id: int
+
+
+class LookedForAnswer(StepResult):
+    """How many requests the flow has, how many answers were new, and how many were known."""
+
+    step = "look_for_answer"
+
+    seen: int
+    accepted: int
+    known: int
+
+
+class ExplanationEventFlow(Flow):
+    """`look_for_answer`. An event changes no case; the answer that it led to will."""
 
     queue = explanation_event_record.QUEUE
-    dropped_results: tuple[str, ...] = ()
+    payload = EventPayload
 
     def __init__(self, institutions: InstitutionRegister, poller: AnswerPoller) -> None:
         self._institutions = institutions
         self._poller = poller
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        return (Step("look_for_answer", self._look_for_answer),)
-
-    def prefetch(self, messages: Sequence[Message]) -> None:
-        """Nothing: the poller reads the cases of the whole flow."""
+    def steps(self) -> Steps:
+        return (Step(LookedForAnswer, self._look_for_answer),)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return {**NO_COLUMNS, "testId": message.payload.get("flowId"), **kafka_fields(message)}
 
-    def apply_to_cases(self, messages: Sequence[Message]) -> None:
-        """Nothing: an event changes no case; the answer that it led to will."""
-
-    def set_aside(self, message: Message, error: CaseError) -> None:
-        """Nothing to mark: the polls look at the case as before."""
-
-    def on_lease_lost(self, message: Message) -> None:
-        """Nothing to mend: it only looks, and the inbox takes each answer once."""
-
-    def _look_for_answer(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        check_payload(message, {"flowId": int})
+    def _look_for_answer(self, message: Message) -> LookedForAnswer:
         institution = institution_of(message, self._institutions)
-        outcome = self._poller.look_at(institution, message.payload["flowId"])
-        return StepResult({"seen": outcome.seen, "accepted": len(outcome.accepted), "known": outcome.known})
+        outcome = self._poller.look_at(institution, EventPayload.of(message).flow_id)
+        return LookedForAnswer(seen=outcome.seen, accepted=len(outcome.accepted), known=outcome.known)

@@ -20,6 +20,7 @@ from casebridge.served_environment import ServedEnvironment
 from casebridge.sources.watermarks import Watermarks
 from casebridge.tenant import tenant_key
 
+SHOWN: Final = ("examSystem", INACTIVE_TOLD)
 AT_ONCE: Final = 200
 """Cases that one look tells of; the others have their turn in the next one."""
 
@@ -49,7 +50,7 @@ class InactiveInstitutions:
         """Of the environment that is served; return how many cases were news."""
         untold: dict[FormerInstitution, list[Document]] = {}
         news = 0
-        documents = (document for name in self._perhaps_inactive() for document in self._cases.open_of(name))
+        documents = (document for name in self._perhaps_inactive() for document in self._cases.open_of(name, SHOWN))
         for document in documents:
             owner = FormerInstitution.of(document)
             if owner in untold or self._is_inactive(owner):
@@ -93,7 +94,7 @@ class InactiveInstitutions:
                 dict.fromkeys(sorted(str(case["correlationId"]) for case in cases), word),
             )
         )
-        self._cases.note_told([case["_id"] for case in cases], INACTIVE_TOLD)
+        self._cases.mark_now([case["_id"] for case in cases], INACTIVE_TOLD)
 
 
 def _is_news(document: Document) -> bool:

@@ -40,7 +40,7 @@ class PassedDeadlines:
             return 0
         # The alert first: a mark without an alert would be silence.
         self._alerts.enqueue(_alert(institution, named))
-        self._cases.note_told([document["_id"] for document in overdue], TOLD)
+        self._cases.mark_now([document["_id"] for document in overdue], TOLD)
         return len(named)
 
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.cases import Cases
-from casebridge.messaging.queue.malformed_documents import check_payload
 from casebridge.messaging.queue.message import Message, is_text
 
 CASE: Final = "case"
@@ -24,10 +23,9 @@ def read(messages: Sequence[Message], cases: Cases) -> None:
             message.prefetched[CASE] = case
 
 
-def of(message: Message, cases: Cases) -> Case | None:
+def of(message: Message, case_id: str, cases: Cases) -> Case | None:
     """The case as it was when the message was claimed; looked up if it was not read then. `None`: there is none."""
     case: Case | None = message.prefetched.get(CASE)
-    check_payload(message, {"caseId": str})
-    if case is None and (case := cases.get(message.payload["caseId"])):
+    if case is None and (case := cases.get(case_id)):
         message.prefetched[CASE] = case
     return case

@@ -68,7 +68,7 @@ class RegisteredIdentities:
             )
             self._cases.note_identities(now)
         if back:
-            self._cases.forget_told(back, TOLD)
+            self._cases.clear_mark(back, TOLD)
 
 
 def _registered_for(case: Case) -> Identity:

@@ -83,7 +83,7 @@ class Reopenings:
                     dict(sorted(once_more.items())),
                 )
             )
-        self._cases.note_told([one.case.id for one in found if not one.is_seen], SEEN)
+        self._cases.mark_now([one.case.id for one in found if not one.is_seen], SEEN)
         return [_message(institution, one) for one in found if one.case.explanation_request_id is not None]
 
 

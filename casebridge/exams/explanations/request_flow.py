@@ -1,6 +1,6 @@
 """The way there: a request from FS becomes a request to the assessor in the exam system, step by step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -15,18 +15,17 @@ from casebridge.exams.explanations.cases import Cases
 from casebridge.exams.explanations.current_row import CurrentRow, current_row
 from casebridge.exams.explanations.identity_check import IdentityCheck
 from casebridge.exams.explanations.moved_deadlines import MovedDeadlines
-from casebridge.exams.fs_rows import UnreadableRow, read_row, told_fields
+from casebridge.exams.explanations.request_steps import FoundCandidate, FoundExam, Requested, RequestPayload
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
 from casebridge.exams.ports import Clients
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
-from casebridge.messaging.flow.flow import Result, Step, StepResult
-from casebridge.messaging.queue.malformed_documents import check_payload
-from casebridge.messaging.queue.message import UNKNOWN, Message
+from casebridge.messaging.flow.flow import Flow
+from casebridge.messaging.flow.step import Ended, Last, Step, Steps
+from casebridge.messaging.queue.message import Message
 from casebridge.sources.record_flow import kafka_fields
 from casebridge.tenant import normal_institution
 
-REQUESTED: Final = "request_explanation"
 FINISHED: Final = "finished in FS by hand"
 REMOVED: Final = "removed in FS"
 PART_MISSING: Final = "fs.source_code_part_missing"
@@ -36,11 +35,11 @@ SUPERSEDED: Final = "superseded"
 """The outcome of a message that is not its case's newest: a later one carries what FS says now."""
 
 
-class RequestFlow:
+class RequestFlow(Flow):
     """`find_exam` → `find_candidate` → `request_explanation`."""
 
     queue = request_reader.QUEUE
-    dropped_results: tuple[str, ...] = ()
+    payload = RequestPayload
 
     def __init__(
         self,
@@ -58,11 +57,11 @@ class RequestFlow:
         self._moved_deadlines = moved_deadlines
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> Steps:
         return (
-            Step("find_exam", self._find_exam, read_only=True),
-            Step("find_candidate", self._find_candidate, read_only=True),
-            Step(REQUESTED, self._request_explanation),
+            Step(FoundExam, self._find_exam, read_only=True),
+            Step(FoundCandidate, self._find_candidate, read_only=True),
+            Step(Requested, self._request_explanation),
         )
 
     def prefetch(self, messages: Sequence[Message]) -> None:
@@ -70,7 +69,7 @@ class RequestFlow:
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         request = message.payload.get("request", {})
-        place = message.steps.get("find_candidate")
+        place = message.steps.get(FoundCandidate.step)
         return {
             **NO_COLUMNS,
             "vurdId": request.get("examId"),
@@ -82,42 +81,32 @@ class RequestFlow:
         }
 
     def apply_to_cases(self, messages: Sequence[Message]) -> None:
-        advances = {message.key: self._dispatched(message) for message in messages if _was_requested(message)}
-        self._moved_deadlines.tell(
-            [
-                advances[one.key]
-                for one in messages
-                if one.key in advances and not one.steps[REQUESTED].result["created"]
-            ]
-        )
+        asked = [message for message in messages if _was_requested(message)]
+        advances = {message.key: self._dispatched(message) for message in asked}
+        self._moved_deadlines.tell([advances[one.key] for one in asked if not Requested.of(one).created])
         self._cases.advance(list(advances.values()))
         gone = [message.payload.get("caseId") for message in messages if _outcome(message) in (REMOVED, FINISHED)]
         if gone:
             self._cases.withdraw(gone)
 
     def _dispatched(self, message: Message) -> CaseAdvance:
-        done = message.steps[REQUESTED]
-        request = _request(message)
-        told = done.result.get("deadline")
+        payload, requested = RequestPayload.of(message), Requested.of(message)
         return CaseAdvance.dispatched(
-            message.payload["caseId"],
-            request,
-            _candidate(done.result if "participantId" in done.result else message.steps["find_candidate"].result),
-            done.result["explanationRequestId"],
-            date.fromisoformat(told) if told else self._deadline(request),
-            done.at,
+            payload.case_id,
+            payload.request,
+            requested.place or FoundCandidate.of(message).place,
+            requested.explanation_request_id,
+            date.fromisoformat(requested.deadline) if requested.deadline else self._deadline(payload.request),
+            message.steps[Requested.step].at,
         )
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         self._cases.set_aside(message.payload.get("caseId"), error.code)
 
-    def on_lease_lost(self, message: Message) -> None:
-        """Nothing to mend: WISEflow takes a request once, whoever asks last."""
-
-    def _find_exam(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
-        request = _request(message)
+    def _find_exam(self, message: Message) -> FoundExam | Last:
+        request = RequestPayload.of(message).request
         if outcome := self._overtaken(message, request):
-            return StepResult({"outcome": outcome}, last=True)
+            return Last(Ended(outcome=outcome))
         institution = self._institution(message)
         try:
             place = self._find(institution, request)
@@ -127,58 +116,53 @@ class RequestFlow:
             # FS may send by now what it did not send then; it is not of the row's version.
             row = current_row(self._clients.student_registry(institution), request.vurd_id, request.personlopenr)
             if row is None:
-                return StepResult({"outcome": REMOVED}, last=True)  # the read that sees it withdraws the case
+                return Last(Ended(outcome=REMOVED))  # the read that sees it withdraws the case
             place = self._find(institution, row.request)
-        return StepResult({"flowId": place.flow_id, "subFlowIds": list(place.sub_flow_ids)})
+        return FoundExam(flow_id=place.flow_id, sub_flow_ids=list(place.sub_flow_ids))
 
     def _find(self, institution: Institution, request: ExplanationRequest) -> ExamPlace:
         return self._clients.exam_system(institution).find_exam(
             request.exam, vurderingsordning=request.vurderingsordning, tid=request.tid
         )
 
-    def _find_candidate(self, message: Message, results: Mapping[str, Result]) -> StepResult:
-        institution, request, found = self._institution(message), _request(message), results["find_exam"]
+    def _find_candidate(self, message: Message) -> FoundCandidate | Last:
+        institution, request = self._institution(message), RequestPayload.of(message).request
         if outcome := self._overtaken(message, request):  # a replay begins here, maybe long after the exam was found
-            return StepResult({"outcome": outcome}, last=True)
-        place = ExamPlace(found["flowId"], tuple(found["subFlowIds"]))
-        person = request.person(institution.realm)
-        candidate = self._clients.exam_system(institution).find_candidate(place, person)
-        return StepResult(_place(candidate))
+            return Last(Ended(outcome=outcome))
+        place, person = FoundExam.of(message).place, request.person(institution.realm)
+        return FoundCandidate.at(self._clients.exam_system(institution).find_candidate(place, person))
 
-    def _request_explanation(self, message: Message, results: Mapping[str, Result]) -> StepResult:
+    def _request_explanation(self, message: Message) -> Requested | Last:
         """Nobody is asked before both ends were looked at again: a correction may have come since the message did."""
-        institution, request = self._institution(message), _request(message)
+        institution, request = self._institution(message), RequestPayload.of(message).request
         row = current_row(self._clients.student_registry(institution), request.vurd_id, request.personlopenr)
         if row is None or row.request.finished_in_fs:
-            return StepResult({"outcome": REMOVED if row is None else FINISHED}, last=True)
+            return Last(Ended(outcome=REMOVED if row is None else FINISHED))
         if (row.request.kandidatnr, row.request.brukernavn) != (request.kandidatnr, request.brukernavn):
             check_correction_read(self._cases, self._case(message), row)
-            return StepResult({"outcome": SUPERSEDED}, last=True)
-        candidate = self._checked(institution, self._case(message), row, results)
+            return Last(Ended(outcome=SUPERSEDED))
+        candidate = self._checked(institution, message, row)
         deadline = self._deadline(row.request)
         requested = self._clients.exam_system(institution).request_explanation(candidate, deadline)
-        return StepResult(
-            {
-                **_place(candidate),
-                "explanationRequestId": requested.explanation_request_id,
-                "created": requested.created,
-                "shown": requested.shown,
-                "deadline": deadline.isoformat(),
-            }
+        return Requested(
+            flow_id=candidate.flow_id,
+            participant_id=candidate.participant_id,
+            submission_id=candidate.submission_id,
+            explanation_request_id=requested.explanation_request_id,
+            created=requested.created,
+            shown=requested.shown,
+            deadline=deadline.isoformat(),
         )
 
-    def _checked(
-        self, institution: Institution, case: Case, row: CurrentRow, results: Mapping[str, Result]
-    ) -> CandidatePlace:
+    def _checked(self, institution: Institution, message: Message, row: CurrentRow) -> CandidatePlace:
         """The participant, as both ends are now. Where a kept list led to another one, it is looked for in a fresh list, once."""
-        candidate = _candidate(results["find_candidate"])
+        case, candidate = self._case(message), FoundCandidate.of(message).place
         try:
             self._identities.check(institution, case, row, candidate)
         except PermanentError as error:
             if error.code not in MOVED:
                 raise
-            found, person = results["find_exam"], row.request.person(institution.realm)
-            place = ExamPlace(found["flowId"], tuple(found["subFlowIds"]))
+            place, person = FoundExam.of(message).place, row.request.person(institution.realm)
             now = self._clients.exam_system(institution).find_candidate(place, person, anew=True)
             if now == candidate:
                 raise
@@ -188,7 +172,7 @@ class RequestFlow:
 
     def _overtaken(self, message: Message, request: ExplanationRequest) -> str | None:
         """Why the message is not its case's newest, as far as we know without asking FS."""
-        case = prefetched_case.of(message, self._cases)
+        case = prefetched_case.of(message, RequestPayload.of(message).case_id, self._cases)
         if request.finished_in_fs or (case is not None and case.state is CaseState.WITHDRAWN):
             return FINISHED
         if case is not None and case.version not in (None, request.version):
@@ -199,7 +183,7 @@ class RequestFlow:
         return answer_deadline(request.dato_klage_mottatt, request.frist, self._deadline_days)
 
     def _case(self, message: Message) -> Case:
-        case = prefetched_case.of(message, self._cases)
+        case = prefetched_case.of(message, RequestPayload.of(message).case_id, self._cases)
         if case is None:
             raise case_missing("request")
         return case
@@ -223,15 +207,6 @@ def institution_of(message: Message, institutions: InstitutionRegister) -> Insti
     return institution
 
 
-def _unreadable(fields: str) -> PermanentError:
-    return PermanentError(
-        "fs.row_unreadable",
-        f"FS sent a request that lacks or misstates: {fields}.",
-        "Have the row corrected in FS: the corrected one comes by itself; then discard this one. The raw row is in the message.",
-        system="FS",
-    )
-
-
 def case_missing(what: str) -> PermanentError:
     """The case of a message is gone."""
     return PermanentError(
@@ -242,12 +217,12 @@ def case_missing(what: str) -> PermanentError:
 
 
 def _outcome(message: Message) -> str | None:
-    done = message.steps.get(REQUESTED)
+    done = message.steps.get(Requested.step)
     return done.result.get("outcome") if done else None
 
 
 def _was_requested(message: Message) -> bool:
-    return REQUESTED in message.steps and _outcome(message) is None
+    return Requested.step in message.steps and _outcome(message) is None
 
 
 def check_correction_read(cases: Cases, case: Case, row: CurrentRow) -> None:
@@ -264,27 +239,3 @@ def check_correction_read(cases: Cases, case: Case, row: CurrentRow) -> None:
             "Nothing to do unless it lasts: the next poll of FS reads the change, and this message goes on by what it says.",
             system="FS",
         )
-
-
-def _place(candidate: CandidatePlace) -> Result:
-    return {
-        "flowId": candidate.flow_id,
-        "participantId": candidate.participant_id,
-        "submissionId": candidate.submission_id,
-    }
-
-
-def _candidate(found: Result) -> CandidatePlace:
-    """What `find_candidate` came to."""
-    return CandidatePlace(found["flowId"], found["participantId"], found["submissionId"])
-
-
-def _request(message: Message) -> ExplanationRequest:
-    """The request in the message. Raises `PermanentError` for a row that FS sent in a form that nobody can read."""
-    if "unreadable" in message.payload:
-        raise _unreadable(told_fields(str(message.payload.get("fields", UNKNOWN))))
-    check_payload(message, {"caseId": str, "request": dict})
-    request = read_row(message.payload["request"])
-    if isinstance(request, UnreadableRow):
-        raise _unreadable(request.fields)
-    return request

@@ -38,6 +38,6 @@ class RowsGone:
                     {case.correlation_id: "" for case in news},
                 )
             )
-            self._cases.note_told([case.id for case in news], TOLD)
+            self._cases.mark_now([case.id for case in news], TOLD)
         if back := [case.id for case in there if case.document.get(TOLD)]:
-            self._cases.forget_told(back, TOLD)
+            self._cases.clear_mark(back, TOLD)

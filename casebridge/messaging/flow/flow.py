@@ -5,77 +5,59 @@ the first step without a result.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from casebridge.clock import Clock
 from casebridge.crash_points import crash_point
 from casebridge.database_faults import check_storable
 from casebridge.errors import CaseError, LeaseLostError
+from casebridge.messaging.flow.payload import NoPayload, Payload
+from casebridge.messaging.flow.step import Last, Step, Steps
 from casebridge.messaging.queue.message import Message, StepRecord
 
-Result = dict[str, Any]
 
+class Flow(ABC):
+    """What a queue's messages go through. A flow states its queue, its payload and its steps, and what else it has."""
 
-@dataclass(frozen=True)
-class StepResult:
-    """What a step found or did: ids and counts, plus what later steps need. `last` says that nothing more is to be done."""
+    payload: type[Payload] = NoPayload
+    """What its messages say. A message whose payload cannot be read fails at the step where it stands."""
 
-    values: Result = field(default_factory=dict)
-    last: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """One idempotent piece of work. It is given the message and the results of the steps before it."""
-
-    name: str
-    run: Callable[[Message, Mapping[str, Result]], StepResult]
-    read_only: bool = False
-    """It changes nothing outside: its result is written down with that of the next step that does, and looked up again
-    after a crash in between."""
-
-
-class Flow(Protocol):
-    """What a queue's messages go through."""
+    dropped_results: tuple[str, ...] = ()
+    """Paths of step results that are dropped when the flow is done, such as `fetch_answer.result.text`."""
 
     @property
-    def queue(self) -> str: ...
+    @abstractmethod
+    def queue(self) -> str:
+        """The name of its queue."""
 
     @property
-    def steps(self) -> tuple[Step, ...]: ...
+    @abstractmethod
+    def steps(self) -> Steps:
+        """In the order in which they are run."""
 
-    @property
-    def dropped_results(self) -> tuple[str, ...]:
-        """Paths of step results that are dropped when the flow is done, such as `fetch_answer.result.text`."""
-        ...
-
-    def prefetch(self, messages: Sequence[Message]) -> None:
+    def prefetch(self, messages: Sequence[Message]) -> None:  # noqa: B027 most flows have nothing to read
         """Read from the database what the steps of these messages begin with, for all at once, into `Message.prefetched`.
 
-        Only to spare each of them a read of its own: a step that finds nothing at hand reads for itself.
+        Only to spare each of them a read of its own: a step that finds nothing prefetched reads for itself.
         """
-        ...
 
-    def audit_fields(self, message: Message) -> dict[str, Any]:
+    def audit_fields(self, message: Message) -> dict[str, Any]:  # noqa: ARG002 for flows that have some
         """The fields of contract 2.2 that this flow's messages can tell."""
-        ...
+        return {}
 
-    def apply_to_cases(self, messages: Sequence[Message]) -> None:
+    def apply_to_cases(self, messages: Sequence[Message]) -> None:  # noqa: B027 for flows whose messages have cases
         """Write down what the steps that these messages have done mean for their cases, for all at once. Idempotent.
 
         Called before anybody can take their outcome for settled, whatever it is.
         """
-        ...
 
-    def set_aside(self, message: Message, error: CaseError) -> None:
+    def set_aside(self, message: Message, error: CaseError) -> None:  # noqa: B027 likewise
         """The message is about to be dead: mark its case. Idempotent."""
-        ...
 
-    def on_lease_lost(self, message: Message) -> None:
+    def on_lease_lost(self, message: Message) -> None:  # noqa: B027 most steps need no mending
         """The lease was lost while a step changed something outside: see to it that what came after it prevails."""
-        ...
 
 
 class StepFailedError(Exception):
@@ -94,16 +76,15 @@ def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapp
     """
     if any(step.last for step in message.steps.values()):
         return
-    _forget_old_looks(flow, message)
-    results = {name: step.result for name, step in message.steps.items()}
-    remaining = [step for step in flow.steps if step.name not in results]
+    steps = flow.steps
+    _forget_old_looks(steps, message)
+    remaining = [step for step in steps if step.name not in message.steps]
     unrecorded: dict[str, StepRecord] = {}
     for step in remaining:
         if not message.is_held:
             raise LeaseLostError(message.correlation_id)
-        done = _run(step, message, results, clock)
+        done = _run(flow, step, message, clock)
         unrecorded[step.name] = message.steps[step.name] = done
-        results[step.name] = done.result
         if done.last or step is remaining[-1]:
             return
         if not step.read_only:
@@ -116,10 +97,10 @@ def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapp
             crash_point("step_recorded")
 
 
-def _forget_old_looks(flow: Flow, message: Message) -> None:
+def _forget_old_looks(steps: Steps, message: Message) -> None:
     """What an earlier attempt only looked up is looked up anew: a person may have mended it since. Not what was acted on."""
     looked: list[str] = []
-    for step in flow.steps:
+    for step in steps:
         done = message.steps.get(step.name)
         if done is None or done.fence == message.fence:
             break
@@ -128,15 +109,18 @@ def _forget_old_looks(flow: Flow, message: Message) -> None:
         del message.steps[name]
 
 
-def _run(step: Step, message: Message, results: Mapping[str, Result], clock: Clock) -> StepRecord:
+def _run(flow: Flow, step: Step[Any], message: Message, clock: Clock) -> StepRecord:
     crash_point("step_begun")
     began = time.monotonic()
     try:
-        outcome = step.run(message, results)
-        check_storable(f"What the step {step.name} came to", outcome.values)
+        flow.payload.of(message)
+        outcome = step.run(message)
+        is_last = isinstance(outcome, Last)
+        result: dict[str, Any] = (outcome.result if isinstance(outcome, Last) else outcome).document()
+        check_storable(f"What the step {step.name} came to", result)
     except BaseException as error:
         # Also SystemExit, or a library's panic: here it ends one step of one message, never a worker's thread.
         raise StepFailedError(step.name) from error
     crash_point("effect_made")
     milliseconds = int((time.monotonic() - began) * 1000)
-    return StepRecord(clock.now(), message.fence, milliseconds, outcome.values, last=outcome.last)
+    return StepRecord(clock.now(), message.fence, milliseconds, result, last=is_last)

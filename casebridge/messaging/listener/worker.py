@@ -12,10 +12,11 @@ from casebridge.database_faults import is_away
 from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import CaseError, LeaseLostError, PermanentError
 from casebridge.messaging.flow.flow import Flow, StepFailedError, run_steps
-from casebridge.messaging.queue.malformed_documents import STEP, unreadable
+from casebridge.messaging.queue.malformed_documents import STEP
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message
 from casebridge.messaging.queue.outcome import FINISHED
+from casebridge.messaging.queue.unreadable import unreadable
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ What a claim costs:
 import math
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -235,11 +235,15 @@ class Claims(QueueStorage):
         # What is no time is never due: then nobody knows, and the lane is scanned again in a while.
         return moment_of(found, "dueAt") or self._clock.now() + UNKNOWN_WAIT
 
-    def is_due(self, waited: timedelta, *, passing_over: Iterable[str] = ()) -> bool:
-        """Whether some message could be claimed and has waited for that for at least so long."""
+    def is_due(
+        self, waited: timedelta, *, passing_over: Iterable[str] = (), queues: Container[str] | None = None
+    ) -> bool:
+        """Whether some message, of these queues, could be claimed and has waited for that for at least so long."""
         since = {"dueAt": {"$lte": self._clock.now() - waited}}
         keys = frozenset(passing_over)
-        lanes = [lane for lane in self.lanes.search() if not lane.is_among(keys)]
+        lanes = [
+            lane for lane in self.lanes.search() if not lane.is_among(keys) and (queues is None or lane.queue in queues)
+        ]
         return any(self._messages.find_one({**lane.selection(), **since}, {"_id": 1}) for lane in lanes)
 
 

@@ -43,6 +43,7 @@ from casebridge.messaging.queue.outcome import Outcome
 from casebridge.messaging.queue.spelling import NAMES as SPELT
 from casebridge.messaging.queue.spelling import misspelt, respell, says
 from casebridge.messaging.queue.transitions import Action, sources, target
+from casebridge.messaging.queue.unreadable import unreadable
 from casebridge.tenant import normal_institution
 
 logger = logging.getLogger(__name__)
@@ -84,15 +85,6 @@ def due_kind(now: datetime) -> Document:
     return {"$cond": [{"$gt": ["$dueAt", now + FAR_AHEAD]}, FAR, {"$type": "$dueAt"}]}
 
 
-def unreadable(fields: Sequence[str]) -> PermanentError:
-    """`fields` are names; what stands in them is not repeated."""
-    return PermanentError(
-        "casebridge.message_unreadable",
-        f"A stored message cannot be read: {', '.join(fields)} is missing, or not what it must be.",
-        "Find it in oai.meldingQ by this code among its errors, correct it there and replay it, or discard it.",
-    )
-
-
 def unwritable() -> PermanentError:
     """Of a message that is dead and does not say why: there is no room in it, or the database refuses what is to be added."""
     return PermanentError(
@@ -106,13 +98,6 @@ def unwritable() -> PermanentError:
 def name_of_key(key: object) -> str:
     """What an entry of the audit calls a message: its key, or a hash of one that is too long or no text."""
     return key if is_key(key) else short_hash(key)
-
-
-def check_payload(message: Message, fields: Mapping[str, type]) -> None:
-    """What a flow cannot do without. Raises `PermanentError` `casebridge.message_unreadable` where that is wanting."""
-    wanting = [f"payload.{name}" for name, kind in fields.items() if not isinstance(message.payload.get(name), kind)]
-    if wanting:
-        raise unreadable(wanting)
 
 
 class MalformedDocuments:

@@ -55,3 +55,17 @@ def respell(collection: Collection[dict[str, Any]], found: Mapping[str, Any], ri
 def says(value: object) -> bool:
     """Whether it is a part of an institution's name that somebody knows."""
     return is_name(value) and normal_name(value) != UNKNOWN
+
+
+def respell_all(collection: Collection[dict[str, Any]]) -> int:
+    """Bring the names of all documents of a collection into their one spelling; return how many were changed.
+
+    Reads the collection once, in groups of names. It may be run again, broken off, and run side by side with itself.
+    """
+    changed = 0
+    for group in list(collection.aggregate([{"$group": {"_id": {name: f"${name}" for name in NAMES}}}])):
+        found: dict[str, Any] = group["_id"]
+        # What lacks a name is not ours to name: whoever claims it sets it aside, in sight.
+        if all(isinstance(found.get(name), str) for name in NAMES) and (right := misspelt(found)):
+            changed += respell(collection, found, right)
+    return changed

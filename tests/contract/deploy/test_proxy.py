@@ -315,7 +315,9 @@ class TestInABrowser:
         """A page of another site, in the browser of an operator who has logged in."""
         context = browser.new_context(http_credentials={"username": LOGIN[0], "password": LOGIN[1]})
         opened = context.new_page()
-        assert opened.goto(f"{proxy.address}/runs").status == 200  # type: ignore[union-attr]
+        answered = opened.goto(f"{proxy.address}/runs")
+        assert answered is not None
+        assert answered.status == 200
         opened.goto(f"http://localhost:{behind.port}/")  # another site than 127.0.0.1
         behind.take()
         yield opened

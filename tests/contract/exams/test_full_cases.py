@@ -18,12 +18,12 @@ FULL_BYTES: Final = 16 * 1024 * 1024 - 2
 """Of a document that has no room for a word."""
 KEYS: Final = ["case 0", "full", "case 2"]
 WRITES: Final[dict[str, tuple[Callable[[Cases], object], dict[str, Any]]]] = {
-    "note_told": (lambda cases: cases.note_told(KEYS, "rowGoneToldAt"), {"rowGoneToldAt": {"$exists": True}}),
+    "mark_now": (lambda cases: cases.mark_now(KEYS, "rowGoneToldAt"), {"rowGoneToldAt": {"$exists": True}}),
     "note_identities": (
         lambda cases: cases.note_identities(dict.fromkeys(KEYS, "of another one")),
         {"identityTold": "of another one"},
     ),
-    "forget_told": (lambda cases: cases.forget_told(KEYS, "deadlineToldAt"), {"deadlineToldAt": {"$exists": False}}),
+    "clear_mark": (lambda cases: cases.clear_mark(KEYS, "deadlineToldAt"), {"deadlineToldAt": {"$exists": False}}),
 }
 
 

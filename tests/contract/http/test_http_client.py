@@ -3,6 +3,7 @@
 import gzip
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -301,9 +302,9 @@ def test_a_429_holds_back_every_thread_of_the_credential() -> None:
 def test_threads_of_one_client_do_not_disturb_each_others_deadlines() -> None:
     slow_started = threading.Event()
 
-    def drip(connection: object, closing: threading.Event) -> None:
+    def drip(connection: socket.socket, closing: threading.Event) -> None:
         slow_started.set()
-        dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" ")(connection, closing)  # type: ignore[arg-type]
+        dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b" ")(connection, closing)
 
     with ScriptedServer(drip, answer("200 OK", b"{}")) as server:
         http = client(server, total_seconds=1.0, read_seconds=1.0)

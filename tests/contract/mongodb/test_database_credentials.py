@@ -20,6 +20,7 @@ from command_line.output import ExitCode
 from local_servers.child_process import Children
 from local_servers.secured_mongodb import AWKWARD, USER, SecuredMongoDB
 from tests.support.certificates import make_certificate
+from tests.support.indexes import ensure_all_indexes
 from tests.support.processes import COMMAND
 
 OTHER_PASSWORD: Final = "Tolv-Troll-Trommer"
@@ -122,7 +123,7 @@ def test_the_error_itself_gives_nothing_away(
     caplog.set_level(logging.DEBUG)
     settings = MongoDBSettings.model_validate({"uri": wrong_addresses[kind], "server_selection_seconds": 0.5})
     with pytest.raises(PyMongoError) as caught, closing(Database(settings)) as database:
-        database.ensure_indexes()
+        ensure_all_indexes(database)
     told = "".join(traceback.format_exception(caught.value))
     check_secret(f"{told}\n{caplog.text}\n{settings!r}\n{settings.model_dump_json()}", secured_mongodb)
 

@@ -13,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from casebridge.clock import ServerClock, to_milliseconds
 from casebridge.database import Database, insert_absent
 from casebridge.settings import MongoDBSettings
+from tests.support.indexes import ensure_all_indexes
 
 CASE = "the case"
 
@@ -75,7 +76,7 @@ def test_what_is_there_is_told_and_the_rest_is_inserted(database: Database) -> N
 
 def test_making_indexes_again_changes_nothing(database: Database) -> None:
     before = sorted(database.messages.index_information())
-    database.ensure_indexes()
+    ensure_all_indexes(database)
     assert sorted(database.messages.index_information()) == before
 
 
@@ -85,7 +86,7 @@ def test_hosts_that_make_the_indexes_at_once_make_them_once(mongodb_settings: Mo
 
     def make(host: Database) -> None:
         start.wait()
-        host.ensure_indexes()
+        ensure_all_indexes(host)
 
     with ThreadPoolExecutor(len(hosts)) as pool:
         list(pool.map(make, hosts))
@@ -99,7 +100,7 @@ def test_hosts_that_make_the_indexes_at_once_make_them_once(mongodb_settings: Mo
 
 def test_an_index_that_is_no_longer_needed_is_dropped(database: Database) -> None:
     database.messages.create_index([("dueAt", 1)], sparse=True)
-    database.ensure_indexes()
+    ensure_all_indexes(database)
     assert "dueAt_1" not in database.messages.index_information()
     assert LANE_INDEX in database.messages.index_information()
 
@@ -117,6 +118,6 @@ def test_indexes_over_many_documents_may_take_their_time(
         return originally(collection, indexes)
 
     monkeypatch.setattr(Collection, "create_indexes", noted)
-    database.ensure_indexes()
+    ensure_all_indexes(database)
     assert LANE_INDEX in database.messages.index_information()
     assert [seconds is not None and seconds > mongodb_settings.socket_seconds for seconds in waited] == [True]

@@ -181,7 +181,7 @@ def test_no_case_whatever_it_holds_stops_its_neighbours(
     assert found["state"] == "registered"
     bridge.status.read().plain()
     bridge.completeness.account()
-    near_deadlines(bridge.database, bridge.clock, 3, 20)
+    near_deadlines(bridge.all_cases, bridge.clock, 3, 20)
     for number in range(0, len(odds), 10):
         bridge.histories.by_correlation_id(f"odd {number}")
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from assets.audit_log import counted
-from assets.checks import dead_letters, deadline_overdue, nothing_lost, oldest_pending
+from assets.explanations.checks import dead_letters, deadline_overdue, nothing_lost, oldest_pending
 from assets.status_metadata import status_metadata
 from casebridge.alerts.alert import Alert
 from casebridge.exams.exam_key import ExamKey, exam_name

@@ -36,8 +36,9 @@ from casebridge.database import Database
 from casebridge.database_faults import is_away
 from casebridge.errors import CaseError, LeaseLostError, NotReadyError, PermanentError, RateLimitedError, TransientError
 from casebridge.institutions.pauses import Pauses
-from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.flow.flow import Flow
 from casebridge.messaging.flow.retry import RetryPolicy
+from casebridge.messaging.flow.step import Step, StepResult, Steps
 from casebridge.messaging.listener import intervals
 from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.listener.listener import Listener
@@ -128,9 +129,17 @@ class Trap:
         raise error
 
 
-class TrappedFlow:
+class First(StepResult):
+    step = "first"
+    found: int
+
+
+class Second(StepResult):
+    step = "second"
+
+
+class TrappedFlow(Flow):
     queue = QUEUE
-    dropped_results: tuple[str, ...] = ()
 
     def __init__(self, trap: Trap, database: Database, *, fails: bool, loses: bool) -> None:
         self._trap = trap
@@ -140,8 +149,8 @@ class TrappedFlow:
         self._lost: set[str] = set()
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        return (Step("first", self._first), Step("second", lambda message, results: StepResult()))
+    def steps(self) -> Steps:
+        return (Step(First, self._first), Step(Second, lambda message: Second()))
 
     def prefetch(self, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -161,7 +170,7 @@ class TrappedFlow:
     def on_lease_lost(self, message: Message) -> None:
         self._trap.spring("late", message.key)
 
-    def _first(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+    def _first(self, message: Message) -> First:
         self._trap.spring("step", message.key)
         if message.key.startswith("bad") and self._fails:
             raise PermanentError("test.failed", "It failed.", "Look at it.")
@@ -169,7 +178,7 @@ class TrappedFlow:
             self._lost.add(message.key)  # another worker takes it over, and is gone at once
             change = {"$inc": {"fence": 1}, "$set": {"owner": "another", "claim": "another"}}
             self._database.messages.update_one({"_id": message.key}, change)
-        return StepResult({"found": 1})
+        return First(found=1)
 
 
 class TrappedAudit(AuditLog):
@@ -364,7 +373,7 @@ def test_an_alert_that_breaks_its_channel_holds_up_no_other(database: Database) 
                 raise error
         sent.append(text)
 
-    house.slack.send = send  # type: ignore[method-assign]
+    house.slack.send = send  # type: ignore[method-assign]  # no server can raise these
     with house.running() as listener:
         wait_until(lambda: len(sent) == len(ERRORS) + 1, "each alert is sent in the end", seconds=90.0)
         assert listener.is_alive()

@@ -17,6 +17,7 @@ from casebridge.settings import MongoDBSettings
 from local_servers.child_process import Children
 from local_servers.mongodb import EmbeddedMongoDB
 from tests.support.end_state import check_everything
+from tests.support.indexes import ensure_all_indexes
 from tests.support.waiting import wait_until
 from tests.support.world import World
 
@@ -38,7 +39,7 @@ def mongodb_settings(faulty_server: EmbeddedMongoDB, uses_server: Callable[[str]
     name = f"refuses_{uuid.uuid4().hex[:8]}"
     settings = MongoDBSettings(uri=faulty_server.uri, config_database=f"{name}_config", oai_database=f"{name}_oai")
     database = Database(settings)
-    database.ensure_indexes()
+    ensure_all_indexes(database)
     uses_server(f"{database.server_name()} that refuses")
     database.close()
     return settings

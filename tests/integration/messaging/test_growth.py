@@ -227,7 +227,7 @@ def test_a_look_at_one_case_is_bounded(world: World, queries: Recorder) -> None:
     queries.forget()
 
     assert bridge.histories.by_correlation_id(case["correlationId"])
-    assert bridge.histories.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
+    assert bridge.histories.of(bridge.cases.by_exam_and_candidate(case["vurdId"], case["kandidatnr"]))
 
     assert queries.seen()
     assert [query.shape for query in queries.seen() if not bounded(query, world.database)] == []

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from assets.checks import dead_letters, deadline_overdue, nothing_lost, oldest_pending
+from assets.explanations.checks import dead_letters, deadline_overdue, nothing_lost, oldest_pending
 from assets.status_metadata import status_metadata
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter

@@ -191,7 +191,7 @@ class HourAhead(datetime):
     """The clock of a host that nobody has set."""
 
     @classmethod
-    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]
+    def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # its own type has `Self` here
         return datetime.now(tz) + HOUR
 
 

@@ -1,7 +1,8 @@
 """How processes share a vendor's rate, step by step: the book on a real server, the clock moved by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pymongo.errors import ServerSelectionTimeoutError
@@ -32,6 +33,12 @@ def time() -> ManualSeconds:
 def new_process(database: Database, time: ManualSeconds) -> Callable[..., RateProcess]:
     passed: list[float] = []
     return lambda rates=RATES: RateProcess(database, time, rates, passed)
+
+
+def claims_of(database: Database, credential: str) -> Sequence[Any]:
+    document = database.rate_shares.find_one({"_id": credential})
+    assert document is not None
+    return list(document["claims"])
 
 
 def test_one_alone_uses_all_of_the_rate_and_no_more(new_process: Callable[..., RateProcess]) -> None:
@@ -183,14 +190,14 @@ def test_shares_are_renewed_in_the_background_and_given_up_at_the_end(database: 
     assert share.grow_beyond(0)
 
     def revision() -> str:
-        (claim,) = database.rate_shares.find_one({"_id": "a credential"})["claims"]  # type: ignore[index]
+        (claim,) = claims_of(database, "a credential")
         return str(claim["word"])
 
     first = revision()
     wait_until(lambda: share.parts() and revision() != first, "the lease is renewed")
     keeper.close()
     assert share.parts() == 0
-    assert database.rate_shares.find_one({"_id": "a credential"})["claims"] == []  # type: ignore[index]
+    assert claims_of(database, "a credential") == []
 
 
 def test_a_lease_runs_from_the_look_not_from_the_write(

@@ -8,7 +8,7 @@ from typing import Any, Final, get_type_hints
 import pytest
 from pymongo import monitoring
 
-from assets.dispatched_requests import pending_cases
+from assets.explanations.dispatched_requests import pending_cases
 from assets.status_metadata import status_metadata
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
@@ -22,13 +22,15 @@ from casebridge.institutions.institution import Institution
 from casebridge.institutions.pauses import Pauses
 from casebridge.messaging.queue.lanes import Lanes
 from casebridge.messaging.queue.meldingq import MeldingQ
-from casebridge.messaging.queue.message import LONG_AGO
+from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
+from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators.case_history import CaseHistoryReader
 from casebridge.operators.completeness_check import NAMED, CompletenessCheck
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import DeadLetters, Order
 from casebridge.operators.near_deadlines import near_deadlines
 from casebridge.operators.status import StatusReader
+from casebridge.served_environment import EVERY_ENVIRONMENT
 from command_line.where import show_history
 from resources.wiring.bridge import Bridge
 from tests.support.world import World
@@ -68,13 +70,13 @@ READS: dict[str, Callable[[Bridge], object]] = {
     "DeadLetters.replay": lambda bridge: bridge.dead_letters.replay(DeadLetterFilter(), Order(100, False, "r", "a")),
     "dry run": lambda bridge: bridge.dead_letters.replay(DeadLetterFilter(), Order()),
     "DeadLetters.discard": lambda bridge: bridge.dead_letters.discard(DeadLetterFilter(), Order(100, False, "r", "a")),
-    "RoadFinder.by_correlation_id": lambda bridge: bridge.histories.by_correlation_id("c-1"),
-    "RoadFinder.by_exam_and_candidate": lambda bridge: bridge.histories.by_exam_and_candidate("exam", 1),
-    "Accounting.account": lambda bridge: bridge.completeness.account(),
+    "CaseHistoryReader.by_correlation_id": lambda bridge: bridge.histories.by_correlation_id("c-1"),
+    "CaseHistoryReader.of": lambda bridge: bridge.histories.of(bridge.cases.by_exam_and_candidate("exam", 1)),
+    "CompletenessCheck.account": lambda bridge: bridge.completeness.account(),
     "AuditLog.of_case": lambda bridge: bridge.audit.of_case("c-1"),
     "AuditLog.failures_since": lambda bridge: bridge.audit.failures_since(LONG_AGO),
     "AuditLog.counts_since": lambda bridge: sum(1 for _ in bridge.audit.counts_since(LONG_AGO)),
-    "near deadlines": lambda bridge: near_deadlines(bridge.database, bridge.clock, 2, 20),
+    "near deadlines": lambda bridge: near_deadlines(bridge.all_cases, bridge.clock, 2, 20),
     "Cases.by_ids": lambda bridge: bridge.cases.by_ids([f"k-{number}" for number in range(CASES)]),
     "Cases.awaiting_answer": lambda bridge: bridge.cases.awaiting_answer(_institution(bridge).key, LONG_AGO),
     "Cases.on_participant": lambda bridge: bridge.cases.on_participant(_case(bridge), CandidatePlace(1, 1, 1)),
@@ -84,6 +86,12 @@ READS: dict[str, Callable[[Bridge], object]] = {
     "Cases.documents_on_exams": lambda bridge: bridge.cases.documents_on_exams(_institution(bridge), ["exam"]),
     "Cases.exams_to_compare": lambda bridge: bridge.cases.exams_to_compare(_institution(bridge), LONG_AGO),
     "Cases.standing_of": lambda bridge: bridge.cases.standing_of([f"c-{number}" for number in range(CASES)]),
+    "Cases.due_by": lambda bridge: bridge.cases.due_by(bridge.clock.now(), 20),
+    "Cases.needing_message": lambda bridge: list(bridge.cases.needing_message(bridge.clock.now())),
+    "Cases.still_needing_message": lambda bridge: bridge.cases.still_needing_message(
+        f"k-{number}" for number in range(CASES)
+    ),
+    "Cases.keeping": lambda bridge: bridge.cases.keeping((f"c-{number}" for number in range(CASES)), EVERY_ENVIRONMENT),
     "Cases.open_of": lambda bridge: list(bridge.cases.open_of(_institution(bridge).key)),
     "Cases.past_deadline": lambda bridge: bridge.cases.past_deadline(
         _institution(bridge), bridge.clock.now().date(), 20
@@ -91,7 +99,12 @@ READS: dict[str, Callable[[Bridge], object]] = {
     "MeldingQ.find": lambda bridge: bridge.queue.find({}, 5, {"correlationId": 1}),
     "MeldingQ.at_work": lambda bridge: bridge.queue.at_work([f"k-{number}" for number in range(CASES)]),
     "MeldingQ.settled": lambda bridge: bridge.queue.settled([f"k-{number}" for number in range(CASES)]),
-    "MeldingQ.standing": lambda bridge: bridge.queue.standing("k-1", "wiseflow-begrunnelse"),
+    "MeldingQ.statuses_of": lambda bridge: bridge.queue.statuses_of("k-1", "wiseflow-begrunnelse"),
+    "StoredMessages.rows": lambda bridge: list(_messages(bridge).rows(DeadLetterFilter(), 20, 20)),
+    "StoredMessages.counts": lambda bridge: list(_messages(bridge).counts(DeadLetterFilter())),
+    "StoredMessages.stories": lambda bridge: _messages(bridge).stories("c-1", None, [MessageStatus.DEAD], 20),
+    "StoredMessages.of_case": lambda bridge: _messages(bridge).of_case("c-1", 20),
+    "StoredMessages.carrying": lambda bridge: list(_messages(bridge).carrying(["k-1"], [MessageStatus.DEAD])),
     "Lanes.search": lambda bridge: bridge.queue.lanes.search(),
     "Blacklist.rows": lambda bridge: Blacklist(bridge.database).rows(),
     "Blacklist.unusable": lambda bridge: Blacklist(bridge.database).unusable(),
@@ -99,10 +112,11 @@ READS: dict[str, Callable[[Bridge], object]] = {
 """Each way in which many documents are looked at; a method by the name of its class."""
 STORES: Final = (
     CompletenessCheck, AlertOutbox, AuditLog, Blacklist, Cases, DeadLetters, Lanes, MeldingQ, Pauses, CaseHistoryReader,
-    StatusReader,
+    StatusReader, StoredMessages,
 )  # fmt: skip
 NO_LISTS: Final = {
     "AlertOutbox.claim": "at most as many as it is asked for, one a cause, and each names 50 cases at most",
+    "Cases.insert_new": "as many as are given, by `by_ids`",
     "Cases.open": "as many as are given, by `by_ids`",
     "Lanes.read": "one small document a lane, which holds nothing but names and a time",
     "MeldingQ.accept": "as many as are given",
@@ -116,6 +130,10 @@ NO_LISTS: Final = {
 
 def _institution(bridge: Bridge) -> Institution:
     return bridge.institutions.active()[0]
+
+
+def _messages(bridge: Bridge) -> StoredMessages:
+    return StoredMessages(bridge.database)
 
 
 def _case(bridge: Bridge) -> Case:

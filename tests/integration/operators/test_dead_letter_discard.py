@@ -88,7 +88,9 @@ def test_what_was_discarded_by_mistake_is_brought_back(world: World, mixed: Brid
     assert mixed.synchronisation.run_batch().by_code == {MISSING: 1}
     again = letter_of(mixed, MISSING)
     assert (again["status"], again["generation"], "discardedAt" in again) == ("dead", 2, False)
-    assert mixed.histories.by_correlation_id(message["correlationId"]).discarded is None  # type: ignore[union-attr]
+    history = mixed.histories.by_correlation_id(message["correlationId"])
+    assert history is not None
+    assert history.discarded is None
 
 
 def test_a_request_that_fs_changes_after_a_discard_comes_as_a_new_message(world: World, mixed: Bridge) -> None:
@@ -105,7 +107,9 @@ def test_a_request_that_fs_changes_after_a_discard_comes_as_a_new_message(world:
     assert sorted(found["status"] for found in messages) == ["dead", "discarded"], "it was tried at once, not held back"
     case = case_of(mixed, message)
     assert case["setAside"] == MISSING
-    assert mixed.histories.by_correlation_id(message["correlationId"]).discarded is None  # type: ignore[union-attr]
+    history = mixed.histories.by_correlation_id(message["correlationId"])
+    assert history is not None
+    assert history.discarded is None
 
 
 @pytest.mark.parametrize("other", ["dead", "failed", "enqueued", "processing"])

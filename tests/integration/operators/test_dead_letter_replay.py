@@ -33,7 +33,7 @@ def test_a_dry_run_shows_and_changes_nothing(action: str, world: World, mixed: B
 
 @pytest.mark.parametrize("said", [{}, {"reason": REASON}, {"asked_by": "kari"}, {"reason": " ", "asked_by": "kari"}])
 def test_for_real_it_wants_a_reason_and_a_name(said: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="say why and who asks"):
+    with pytest.raises(ValueError, match=r"say (why|who asks)"):
         Order(dry_run=False, **said)
 
 

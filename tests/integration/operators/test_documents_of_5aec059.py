@@ -51,7 +51,7 @@ class Old:
         """As docs/operating.md says: `casebridge prepare`, here twice."""
         bridge = self.world.bridge()
         for _ in range(2):
-            bridge.database.ensure_indexes()
+            bridge.ensure_indexes()
             bridge.rekeying.run()
         return bridge
 

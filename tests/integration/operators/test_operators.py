@@ -135,7 +135,7 @@ def test_a_road_tells_every_step_in_order(world: World, mixed: Bridge) -> None:
 def test_a_road_that_ends_early_says_why_and_what_to_do(world: World, mixed: Bridge) -> None:
     case = case_set_aside(world, "wiseflow.participant_missing")
 
-    (history,) = mixed.histories.by_exam_and_candidate(case["vurdId"], case["kandidatnr"])
+    (history,) = mixed.histories.of(mixed.cases.by_exam_and_candidate(case["vurdId"], case["kandidatnr"]))
 
     assert history.correlation_id == case["correlationId"]
     assert (history.state, history.set_aside) == ("requested", "wiseflow.participant_missing")

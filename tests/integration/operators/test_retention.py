@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from pymongo.errors import DuplicateKeyError
 
-from assets.ledger import read_ledger
+from assets.explanations.ledger import read_ledger
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
 from casebridge.database import Database
+from casebridge.exams.explanations.cases import Cases
 from casebridge.exams.explanations.request_reader import Window
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.operators.retention import PruneReport, Removal, Retention
@@ -48,7 +49,9 @@ def clock_in(days: float) -> ManualClock:
 def retention(database: Database, days: float, **settings: Any) -> Retention:
     """As it will be in so many days."""
     queue = MeldingQ(database, clock_in(days), timedelta(seconds=60))
-    return Retention(database, AuditLog(database), clock_in(days), RetentionSettings(**settings), queue.move_discarded)
+    clock = clock_in(days)
+    cases = [Cases(database, clock, 14)]
+    return Retention(database, cases, AuditLog(database), clock, RetentionSettings(**settings), queue.move_discarded)
 
 
 def prune(database: Database, days: float, *, dry_run: bool = False, **settings: Any) -> dict[str, Removal]:

@@ -16,7 +16,7 @@ from dagster_postgres import PostgresEventLogStorage
 
 from casebridge.settings import RetentionSettings
 from local_servers.postgresql import PostgreSQL
-from orchestration.clean_up import CHECK_KEYS
+from orchestration.build import check_keys, declared_parts
 from orchestration.clean_up_events import RunlessEvents
 from orchestration.clean_up_runs import Needed, OldRuns, RunsRemoved
 from tests.integration.conftest import Operator, failures_of
@@ -99,7 +99,7 @@ def run(
 
 
 def clean(instance: dg.DagsterInstance, *, dry_run: bool = False, **settings: Any) -> RunsRemoved:
-    checks = [*CHECK_KEYS, *sound.check_keys]
+    checks = [*check_keys(declared_parts()), *sound.check_keys]
     return OldRuns(instance, RetentionSettings(**settings), checks, NOW).remove(dry_run=dry_run)
 
 

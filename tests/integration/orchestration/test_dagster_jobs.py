@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.dispatched_requests import WAIT_SECONDS
+from assets.explanations.dispatched_requests import WAIT_SECONDS
 from casebridge.exams.explanations import request_reader
 from orchestration.build import build_defs
 from tests.integration.conftest import Operator, checks_of, failures_of, metadata_of

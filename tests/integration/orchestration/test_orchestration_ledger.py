@@ -2,7 +2,7 @@
 
 import pytest
 
-from assets.ledger import Ledger, draw_up
+from assets.explanations.ledger import Ledger, draw_up
 from casebridge.sources.polling import PollOutcome
 
 

@@ -1,4 +1,4 @@
-"""The soak's books: a day on which nothing went wrong is clean, and each kind of wrong is counted, named and kept."""
+"""The counts of the soak: they are 0 after a run without faults, and each kind of fault is counted, named and kept."""
 
 import json
 from collections import Counter
@@ -9,11 +9,11 @@ import pytest
 
 from resources.wiring.bridge import Bridge
 from simulators.process import RunningSimulators
-from tests.soak.checks import Checks, balance
+from tests.soak.checks import Checks, count_all
 from tests.soak.data_faults import AT_FIRST, DataFault, DataFaults
 from tests.soak.evidence import keep
 from tests.soak.installation import Installation
-from tests.soak.odd_documents import plant
+from tests.soak.odd_documents import insert_odd_documents
 from tests.soak.server import Server
 from tests.soak.soak import FAILURES
 from tests.support.simulator_callers import fs_of, registration
@@ -25,7 +25,7 @@ def wrong(checks: Checks) -> dict[str, int]:
 
 
 def finish(world: World, bridge: Bridge) -> None:
-    """What a listener does besides: tell the index and the people."""
+    """Carry the cases, index the outcomes and send the alerts, as a listener does."""
     world.carry(bridge)
     bridge.register_listener(bridge.listener())
     bridge.relay.send_alerts()
@@ -43,11 +43,11 @@ def bridge(world: World, population: dict[str, Any]) -> Bridge:
     return bridge
 
 
-def test_a_good_day_is_clean(world: World, bridge: Bridge) -> None:
-    assert wrong(balance(world)) == {}
+def test_a_run_without_faults_has_no_counts(world: World, bridge: Bridge) -> None:
+    assert wrong(count_all(world)) == {}
 
 
-def test_a_text_of_another_is_counted_and_kept(
+def test_a_text_of_another_student_is_counted_and_kept(
     world: World,
     bridge: Bridge,
     population: dict[str, Any],
@@ -59,19 +59,19 @@ def test_a_text_of_another_is_counted_and_kept(
     row = next(one for one in fs.rows(case["examId"]) if one["personlopenr"] == case["personlopenr"])
     assert fs.register(registration(case["examId"], row, "En annens.", "2026-02-01")).status_code == 200
 
-    checks = balance(world)
+    checks = count_all(world)
     assert checks.wrong_text == 1
     assert checks.why["wrong_text"]["registrations of a text that nobody wrote for the student"] == [
         f"case {case['caseId']}"
     ]
-    (told_less,) = checks.why["audit_gaps"]["registrations in FS without entry"]
+    (correlation_id,) = checks.why["audit_gaps"]["registrations in FS without entry"]
 
     server = Server(world.settings.mongodb, "127.0.0.1", 0, None)
     kept = keep(Installation(world, bridge, server, [], {}, frozenset()), checks, tmp_path, seed=7)
     counts = json.loads((kept / "counts.json").read_text())
     (about,) = counts["wrong_text"]["registrations of a text that nobody wrote for the student"]
-    assert about["world"]["registeredVersions"][-1]["version"] is None
-    assert about["case"]["correlationId"] == told_less
+    assert about["simulators"]["registeredVersions"][-1]["version"] is None
+    assert about["case"]["correlationId"] == correlation_id
     assert {one["queue"] for one in about["messages"]} == {"wiseflow-begrunnelse", "wiseflow-begrunnelse-svar"}
     assert "register_explanation" in {one["step"] for one in about["audit"]}
     dumped = kept / "databases" / world.settings.mongodb.oai_database / "begrunnelser.json"
@@ -79,60 +79,60 @@ def test_a_text_of_another_is_counted_and_kept(
     assert json.loads((kept / "simulators" / "calls.json").read_text())
 
 
-def test_a_row_that_is_opened_again_unheard_is_untold(world: World, bridge: Bridge) -> None:
-    """Nothing of ours runs after the row was changed."""
+def test_a_row_that_is_opened_again_and_not_read_is_untold(world: World, bridge: Bridge) -> None:
+    """No process of casebridge runs after the row was changed."""
     name = world.control.cases()[0]["caseId"]
     world.control.withdraw(name, how="reopened")
-    checks = balance(world)
+    checks = count_all(world)
     assert (wrong(checks), checks.why["untold"]["cases"]) == ({"untold": 1}, [f"case {name}"])
 
 
-def test_a_row_that_is_gone_is_untold_until_the_case_is_withdrawn(
+def test_a_removed_row_is_untold_until_the_case_is_withdrawn(
     world: World, bridge: Bridge, population: dict[str, Any]
 ) -> None:
     world.control.assessors(paused=True)
     added = world.control.add_request(population["institutions"][0]["orgId"])
     world.send(bridge)
     world.control.withdraw(added["caseId"], how="removed")
-    assert balance(world).untold == 1
+    assert count_all(world).untold == 1
     ours = world.database.cases.find_one({"personlopenr": added["personlopenr"], "state": "dispatched"})
     assert ours is not None
     bridge.cases.withdraw([ours["_id"]])
-    assert balance(world).untold == 0
+    assert count_all(world).untold == 0
 
 
-def test_a_row_that_is_set_aside_and_told_of_is_no_difference(
+def test_a_row_that_is_set_aside_and_reported_is_no_difference(
     world: World, bridge: Bridge, population: dict[str, Any]
 ) -> None:
     org_id = population["institutions"][0]["orgId"]
     for order in ({"raw": {"kandidatnr": "A-17"}, "expected": "odd_row"}, {"oddity": "no_candidate"}):
         world.control.add_request(org_id, **order)
-    assert wrong(balance(world)) == {"untold": 2}
+    assert wrong(count_all(world)) == {"untold": 2}
     finish(world, bridge)
-    assert wrong(balance(world)) == {}
+    assert wrong(count_all(world)) == {}
 
 
-def test_a_request_that_nobody_read_is_lost(world: World, bridge: Bridge, population: dict[str, Any]) -> None:
+def test_a_request_that_was_not_read_is_lost(world: World, bridge: Bridge, population: dict[str, Any]) -> None:
     world.control.add_request(population["institutions"][0]["orgId"])
-    assert wrong(balance(world)) == {"lost": 2}
+    assert wrong(count_all(world)) == {"lost": 2}
 
 
-def test_a_message_of_others_is_untold_while_it_stands_where_it_was(world: World, bridge: Bridge) -> None:
-    planted = plant(world.database, bridge.institutions.active()[0].key)
-    checks = balance(world, planted)
-    assert wrong(checks) == {"untold": len(planted) - 1}
-    assert "poor-and-dead" not in checks.why["untold"]["messages of others"]
+def test_a_foreign_message_is_untold_while_it_waits(world: World, bridge: Bridge) -> None:
+    foreign = insert_odd_documents(world.database, bridge.institutions.active()[0].key)
+    checks = count_all(world, foreign)
+    assert wrong(checks) == {"untold": len(foreign) - 1}
+    assert "few-fields-and-dead" not in checks.why["untold"]["messages of others"]
 
 
-def test_every_data_fault_finds_somebody_and_is_undone_where_it_should(world: World) -> None:
-    """Nothing of ours runs: the world alone is looked at."""
+def test_every_data_fault_finds_a_case_and_is_corrected_where_it_must_be(world: World) -> None:
+    """No process of casebridge runs: only the simulators are checked."""
     world.populate(institutions=3, courses=3, requests=60, hold=True)
     faults = DataFaults(world.control, seed=7, requests=60, without_numbers=frozenset())
-    faults.go_on(0.0)
+    faults.advance(0.0)
     assert set(faults.done) == AT_FIRST
     world.control.release()
     for _ in range(6):
-        faults.go_on(1.0)
+        faults.advance(1.0)
     assert set(faults.done) == set(DataFault) - {
         DataFault.REOPENED, DataFault.THERE_AND_BACK,
     }, "those need somebody whose request was sent, or answered"  # fmt: skip

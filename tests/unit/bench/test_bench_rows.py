@@ -1,12 +1,15 @@
 """What a row of `make bench` says, and what may be asked for."""
 
+import json
+
 import pytest
 
 from bench.call_log import METHODS
 from bench.command import wanted
 from bench.full_sync import calls_of
-from bench.processor_time import Shares
+from bench.processor_time import ServerWait, Shares
 from bench.row import Goal, Pair, row_of
+from bench.writes import rows
 
 
 def test_a_ratio_is_the_median_of_the_runs_own_ratios() -> None:
@@ -21,11 +24,61 @@ def test_a_goal_for_our_own_figure_needs_no_peer() -> None:
     assert row_of("a row", "ms", [Pair(249.0, None)], "nobody", "", "", Goal("ours", "<=", 250.0)).met is True
 
 
-def test_what_binds_is_named_from_the_processor_time() -> None:
+def test_the_processor_times_say_what_limited_a_row() -> None:
     assert str(Shares({"casebridge": 0.93, "MongoDB server": 0.3})).startswith("processor: casebridge (casebridge 93%")
     assert str(Shares({"casebridge": 0.2})).startswith("waiting (")
     assert str(Shares({"casebridge": 0.1, "other programs": 0.9})).startswith("waiting (other programs 90%")
     assert str(Shares({"casebridge": 90.0, "other programs": 90.0})).startswith("all cores (")
+
+
+def waits(under_way: float | None, command_ms: float | None, ping_ms: float) -> ServerWait:
+    return ServerWait(ping_ms / 1000, under_way, None if command_ms is None else command_ms / 1000)
+
+
+@pytest.mark.parametrize(
+    ("cores", "wait", "bound"),
+    [
+        ({"casebridge": 0.2}, waits(0.9, 4.0, 0.5), "MongoDB server by address"),
+        ({"casebridge": 0.2}, waits(0.9, 4.0, 3.0), "network"),
+        ({"casebridge": 0.9}, waits(0.9, 4.0, 0.5), "processor: casebridge"),
+        ({"casebridge": 0.3}, waits(0.2, 4.0, 0.5), "waiting"),
+        ({"casebridge": 0.3}, waits(None, None, 0.5), "waiting"),
+        ({"casebridge": 0.3, "other programs": 90.0}, waits(0.9, 4.0, 0.5), "all cores"),
+    ],
+)
+def test_a_server_by_address_is_judged_by_the_wait_for_it(
+    cores: dict[str, float], wait: ServerWait, bound: str
+) -> None:
+    shares = Shares(cores, wait)
+    assert shares.bound == bound
+    assert str(wait) in str(shares)
+    assert Shares.from_json(json.loads(json.dumps(shares.as_json()))) == shares
+
+
+def test_the_wait_of_several_runs_is_their_median_and_of_parts_their_mean() -> None:
+    runs = [Shares({}, waits(part, part, 1.0)) for part in (0.2, 0.3, 1.0)]
+    assert Shares.median([*runs, Shares({}, waits(None, None, 1.0))]).server == waits(0.3, 0.3, 1.0)
+    parts = [Shares({}, waits(0.2, 2.0, 1.0)), Shares({}, waits(0.8, 4.0, 1.0))]
+    assert Shares.mean([(parts[0], 3.0), (parts[1], 1.0)]).server == ServerWait(
+        pytest.approx(0.001), pytest.approx(0.35), pytest.approx(0.0025)
+    )
+
+
+def test_a_row_of_writes_says_what_it_consists_of() -> None:
+    counts = {
+        "commands": {"find": 4, "insert": 20, "delete": 0},
+        "documents": {"auditLog insert": 20, "meldingQ update": 10},
+        "replayed": {"auditLog insert": 20, "meldingQ update": 9},
+        "entries_changed": {"auditLog insert": 60},
+        "entries_written": {"auditLog insert": 60, "meldingQ update": 45},
+    }
+    commands, documents, changed, written = rows("process", "message", counts, 10, "a server")
+    assert (commands.name, commands.unit, commands.ours) == ("writes, process: commands", "1/message", 2.4)
+    assert commands.details == {"insert": 2.0, "find": 0.4}
+    assert commands.bound_by == "insert 2, find 0.4"
+    assert documents.ours == 3.0
+    assert (changed.ours, written.ours) == (6.0, 10.5)
+    assert written.bound_by.endswith("(of 30 documents 1 were repeated otherwise)")
 
 
 def test_the_bound_of_a_synchronisation_counts_the_calls_of_the_slow_systems() -> None:
@@ -51,6 +104,6 @@ THROUGH_ANOTHER = {"fresh_rows"}
 
 @pytest.mark.parametrize("client", METHODS)
 def test_the_bare_calls_are_all_that_a_client_can_make_for_a_case(client: type) -> None:
-    """A method that nobody listed would make the bare calls too few, and our own work look dearer than it is."""
+    """A method that nobody listed would make the bare calls too few, and our own work would look more expensive than it is."""
     methods = {name for name, value in vars(client).items() if callable(value) and not name.startswith("_")}
     assert methods - NO_CALL_OF_A_CASE - THROUGH_ANOTHER == set(METHODS[client])

@@ -68,7 +68,7 @@ def test_of_a_record_that_is_too_large_what_fits_is_kept_and_the_rest_is_said(
     key: bytes, headers: list[tuple[str, bytes | None]], withheld: set[str]
 ) -> None:
     inbox = Inbox()
-    RecordInbox(inbox, {}, 100).accept([record(key, b"x" * 1000, *headers)])  # type: ignore[arg-type]
+    RecordInbox(inbox, {}, 100).accept([record(key, b"x" * 1000, *headers)])  # type: ignore[arg-type]  # in the queue's place
     (message,) = inbox.accepted
     letter, _ = letter_of(Record.from_origin(message.origin), message.payload)
 

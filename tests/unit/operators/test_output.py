@@ -84,7 +84,7 @@ def test_every_display_shows_it(text: str, monkeypatch: pytest.MonkeyPatch) -> N
         "steps": {text: {"at": AT}}, "origin": {"topic": text}, "replays": [{"at": AT, "by": text, "reason": text}],
         "discardedAt": AT, "discardedBy": text, "discardReason": text,
     }  # fmt: skip
-    dead_command._show_story(LetterStory.from_document(document))
+    dead_command.show_story(LetterStory.from_document(document))
     assert written.getvalue().count(text) > 30
 
 

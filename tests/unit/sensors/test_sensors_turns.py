@@ -5,7 +5,7 @@ from hypothesis import strategies as some
 
 from casebridge.institutions.institution import FsAccess, Institution
 from casebridge.sources.polling import PollOutcome
-from sensors.turns import in_turn, next_first
+from sensors.institution_order import in_turn, next_first
 
 
 def institutions(*names: str) -> list[Institution]:

@@ -1,4 +1,4 @@
-"""A server's address, as it is reached through a cable."""
+"""The address of a server through a proxy."""
 
 import pytest
 from pymongo.uri_parser import parse_uri
@@ -17,7 +17,7 @@ AWKWARD = "mongodb://case%20bridge:p%40%2F%3A%25@db.example.org:27018"
         (f"{AWKWARD},other.example.org:1/?replicaSet=rs0&directConnection=false", "db.example.org"),
     ],
 )
-def test_only_the_place_changes(uri: str, host: str) -> None:
+def test_only_host_and_port_change(uri: str, host: str) -> None:
     before, after = parse_uri(uri), parse_uri(by_port(uri, 4711, host))
     assert after["nodelist"] == [("127.0.0.1", 4711)]
     assert after["options"]["directConnection"]
@@ -35,7 +35,7 @@ def test_only_the_place_changes(uri: str, host: str) -> None:
         ("mongodb://db.example.org", "db.example.org", False),
     ],
 )
-def test_the_name_in_a_certificate_counts_where_it_can_be_right(uri: str, host: str, *, lenient: bool) -> None:
+def test_the_name_in_a_certificate_is_compared_where_it_can_be_right(uri: str, host: str, *, lenient: bool) -> None:
     assert ("tlsAllowInvalidHostnames=true" in by_port(uri, 1, host)) is lenient
 
 

@@ -20,25 +20,29 @@ def outside_systems() -> list[dg.AssetSpec]:
     """Where requests come from, where they go, and who is told."""
     handled = ["dispatched_requests", "registered_explanations"]
     return [
-        _clients(FS_REQUESTS, "fs", "Requests for grade explanations in FS, one per student and exam.", []),
-        _clients(
+        _external_system(FS_REQUESTS, "fs", "Requests for grade explanations in FS, one per student and exam.", []),
+        _external_system(
             WISEFLOW_EXPLANATIONS,
             "wiseflow",
             "Explanation requests in WISEflow, and what the assessors answered.",
             ["dispatched_requests"],
         ),
-        _clients(
+        _external_system(
             FS_EXPLANATIONS,
             "fs",
             "Explanations registered in FS: what the student reads in Studentweb.",
             ["registered_explanations"],
         ),
-        _clients(SLACK_ALERTS, "slack", "Alerts to people: once an hour for each cause of an institution.", handled),
-        _clients(LAAS_INDEX, "laas", "Outcomes in the log index: ids, steps and codes, no personal data.", handled),
-        _clients(
+        _external_system(
+            SLACK_ALERTS, "slack", "Alerts to people: once an hour for each cause of an institution.", handled
+        ),
+        _external_system(
+            LAAS_INDEX, "laas", "Outcomes in the log index: ids, steps and codes, no personal data.", handled
+        ),
+        _external_system(
             KAFKA_RECORDS, "kafka", "Requests from FS and events of WISEflow that come by Kafka, where it is used.", []
         ),
-        _clients(
+        _external_system(
             KAFKA_ANSWERS,
             "kafka",
             "What became of each case, and dead letters, on Kafka's topics, where it is used.",
@@ -47,7 +51,7 @@ def outside_systems() -> list[dg.AssetSpec]:
     ]
 
 
-def _clients(key: dg.AssetKey, system: str, description: str, deps: list[str]) -> dg.AssetSpec:
+def _external_system(key: dg.AssetKey, system: str, description: str, deps: list[str]) -> dg.AssetSpec:
     return dg.AssetSpec(
         key,
         deps=deps,

@@ -6,13 +6,15 @@ import dagster as dg
 
 from casebridge.institutions.institution import Institution
 from casebridge.sources.polling import PollOutcome
-from resources.wiring.bridge import Bridge
+from casebridge.sources.source import PollRange
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from sensors.polling_sensor import BUDGET_SECONDS, PollMetadata, polling_sensor
 
 
-def read_requests(bridge: Bridge, institutions: Sequence[Institution]) -> list[PollOutcome]:
+def read_requests(process: Process, institutions: Sequence[Institution]) -> list[PollOutcome]:
     """What changed in FS since each watermark, with overlap, within the time of a tick."""
-    return bridge.reader.read_new(institutions, budget_seconds=BUDGET_SECONDS)
+    return process.capability(Explanations).requests.poll(institutions, PollRange(budget_seconds=BUDGET_SECONDS))
 
 
 def fs_requests_sensor(

@@ -5,9 +5,9 @@ from typing import cast
 
 import dagster as dg
 
+from assets.explanations.ledger import Ledger, read_ledger
+from assets.explanations.outside_systems import FS_REQUESTS
 from assets.institutions import chosen_institutions
-from assets.ledger import Ledger, read_ledger
-from assets.outside_systems import FS_REQUESTS
 from assets.ownership import FS_POOL, GROUP, OWNERS
 from assets.partitioned_check import partitioned_check
 from assets.partitions import LEDGER, first_days

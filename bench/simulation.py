@@ -1,4 +1,4 @@
-"""The simulated world of a measurement: a population, its institutions in the databases, and assessors who answer at once."""
+"""The simulators of a measurement: institutions with their requests, and assessors who answer at once."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ SEED = 1
 SLACK_TOKEN = "xoxb-simulated"  # noqa: S105 - the simulator takes anything
 
 
-class SimulatedWorld:
-    """One installation in the simulators' world; `populate` makes both anew."""
+class Simulation:
+    """One installation that works with the simulators. `populate` gives both new data."""
 
     def __init__(self, installation: Installation, simulators: RunningSimulators) -> None:
         self.installation = installation
         self.control = simulators.control
         self._addresses = simulators.addresses
         installation.servers["simulators"] = simulators.pid
-        # An outcome is indexed and an alert is sent as in production; neither is waited for.
+        # Outcomes are indexed and alerts are sent as in production. No measurement waits for them.
         installation.configure("laas", url=simulators.addresses["laas"])
         installation.configure(
             "slack", token=SLACK_TOKEN, api_url=simulators.addresses["slack_api"], seconds_between=0.0
         )
 
     def populate(self, requests: int, *, institutions: int = 12, courses: int | None = None) -> dict[str, Any]:
-        """The same world each time, without oddities: every request ends registered."""
+        """The same institutions and requests each time, all of them valid: every request ends registered."""
         population = self.control.population(
             institutions=institutions,
             courses=courses or max(institutions, requests // 10),

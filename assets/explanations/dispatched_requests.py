@@ -7,16 +7,17 @@ import dagster as dg
 from pydantic import Field
 
 from assets.batch_metadata import batch_metadata
-from assets.explanation_requests import explanation_requests
+from assets.explanations.explanation_requests import explanation_requests
 from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
 from assets.status_metadata import status_metadata
-from casebridge.exams.explanations.request_reader import QUEUE, QUEUES
+from casebridge.exams.explanations.request_reader import QUEUE
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import UNFINISHED
 from casebridge.operators.stored_fields import text
 from resources.config_numbers import AtLeastOneOrNone, Seconds
-from resources.wiring.bridge import Bridge
 from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 
 WAIT_SECONDS: Final = 120.0
 """The seed's two minutes for the outcome of a synchronisation."""
@@ -51,11 +52,12 @@ def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.Ma
     wired = bridge.get()
     within = timedelta(seconds=config.wait_seconds)
     pending = pending_cases(wired, within)
-    batch = wired.synchronisation.run_batch(QUEUES, limit=config.limit)
+    requests = wired.capability(Explanations).requests
+    batch = wired.synchronisation.run_batch(requests.queues, limit=config.limit)
     if config.limit is None:
         # Looked at anew: what the batch had to put off (a pause, a long wait) will not come while we wait.
-        wired.synchronisation.wait_for_dispatch(pending_cases(wired, within), config.wait_seconds)
-    outcome = wired.synchronisation.wait_for_dispatch(pending, 0.0)
+        wired.synchronisation.wait_for(requests, pending_cases(wired, within), config.wait_seconds)
+    outcome = wired.synchronisation.wait_for(requests, pending, 0.0)
     return dg.MaterializeResult(
         metadata={
             **batch_metadata(batch),
@@ -69,7 +71,7 @@ def dispatched_requests(config: DispatchConfig, bridge: BridgeResource) -> dg.Ma
     )
 
 
-def pending_cases(bridge: Bridge, within: timedelta) -> list[str]:
+def pending_cases(process: Process, within: timedelta) -> list[str]:
     """Correlation ids of the cases whose request can reach the exam system `within` this time.
 
     At most `MOST_AWAITED`; of more, a batch does not see the end in two minutes.
@@ -78,14 +80,14 @@ def pending_cases(bridge: Bridge, within: timedelta) -> list[str]:
     selection = {
         "queue": QUEUE,
         "status": {"$in": [status.value for status in UNFINISHED]},
-        "dueAt": {"$lte": bridge.clock.now() + within},
+        "dueAt": {"$lte": process.stores.clock.now() + within},
     }
-    paused = bridge.pauses.paused()
+    paused = process.stores.pauses.paused()
     # Names only, and a bounded number of them: a message may hold a whole record of Kafka.
     fields = {"_id": 0, "correlationId": 1, "institution": 1, "examSystem": 1, "queue": 1}
-    found = bridge.database.messages.find(selection, fields, batch_size=MOST_AWAITED).limit(MOST_AWAITED)
+    found = process.stores.database.messages.find(selection, fields, batch_size=MOST_AWAITED).limit(MOST_AWAITED)
     return [
         text(message, "correlationId")
         for message in found
-        if not (lane := Lane.of(message)).is_among(paused) and bridge.queue.lanes.serves(lane)
+        if not (lane := Lane.of(message)).is_among(paused) and process.stores.queue.lanes.serves(lane)
     ]

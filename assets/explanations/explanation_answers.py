@@ -3,13 +3,15 @@
 import dagster as dg
 from pydantic import Field
 
-from assets.dispatched_requests import dispatched_requests
+from assets.explanations.dispatched_requests import dispatched_requests
+from assets.explanations.outside_systems import WISEFLOW_EXPLANATIONS
 from assets.institutions import chosen_institutions
-from assets.outside_systems import WISEFLOW_EXPLANATIONS
 from assets.ownership import FRESHNESS, GROUP, OWNERS, WISEFLOW_POOL
 from assets.poll_metadata import raise_if_all_failed
 from assets.status_metadata import polled_metadata
+from casebridge.sources.source import PollRange
 from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.explanations import Explanations
 
 
 class PollConfig(dg.Config):
@@ -39,6 +41,6 @@ def explanation_answers(config: PollConfig, bridge: BridgeResource) -> dg.Materi
     """
     wired = bridge.get()
     institutions = chosen_institutions(wired, config.institutions)
-    outcomes = wired.poller.poll(institutions, also_answered=config.also_answered)
+    outcomes = wired.capability(Explanations).answers.poll(institutions, PollRange(also_finished=config.also_answered))
     raise_if_all_failed("WISEflow", outcomes)
     return dg.MaterializeResult(metadata=polled_metadata(wired, outcomes))

@@ -6,13 +6,15 @@ import dagster as dg
 
 from casebridge.institutions.institution import Institution
 from casebridge.sources.polling import PollOutcome
-from resources.wiring.bridge import Bridge
+from casebridge.sources.source import PollRange
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 from sensors.polling_sensor import BUDGET_SECONDS, PollMetadata, polling_sensor
 
 
-def poll_answers(bridge: Bridge, institutions: Sequence[Institution]) -> list[PollOutcome]:
+def poll_answers(process: Process, institutions: Sequence[Institution]) -> list[PollOutcome]:
     """Answers to open cases, within the time of a tick."""
-    return bridge.poller.poll(institutions, budget_seconds=BUDGET_SECONDS)
+    return process.capability(Explanations).answers.poll(institutions, PollRange(budget_seconds=BUDGET_SECONDS))
 
 
 def wiseflow_answers_sensor(

@@ -5,14 +5,16 @@ from datetime import timedelta
 import dagster as dg
 from pydantic import Field
 
+from assets.explanations.outside_systems import FS_REQUESTS
 from assets.institutions import chosen_institutions
-from assets.outside_systems import FS_REQUESTS
 from assets.ownership import FRESHNESS, FS_POOL, GROUP, OWNERS
 from assets.poll_metadata import raise_if_all_failed
 from assets.status_metadata import polled_metadata
 from casebridge.settings import FsSettings
+from casebridge.sources.source import PollRange
 from resources.config_numbers import HoursOrNone
 from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.explanations import Explanations
 
 
 class ReadConfig(dg.Config):
@@ -50,6 +52,8 @@ def explanation_requests(config: ReadConfig, bridge: BridgeResource) -> dg.Mater
     """
     wired = bridge.get()
     institutions = chosen_institutions(wired, config.institutions)
-    outcomes = wired.reader.read_new(institutions, reach_back=config.reach_back(wired.settings.fs))
+    outcomes = wired.capability(Explanations).requests.poll(
+        institutions, PollRange(reach_back=config.reach_back(wired.settings.fs))
+    )
     raise_if_all_failed("FS", outcomes)
     return dg.MaterializeResult(metadata=polled_metadata(wired, outcomes))

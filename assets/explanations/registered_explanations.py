@@ -4,12 +4,12 @@ import dagster as dg
 from pydantic import Field
 
 from assets.batch_metadata import batch_metadata
-from assets.explanation_answers import explanation_answers
+from assets.explanations.explanation_answers import explanation_answers
 from assets.ownership import FRESHNESS, FS_POOL, GROUP, OWNERS
 from assets.status_metadata import status_metadata
-from casebridge.exams.explanations.answer_poller import QUEUE
 from resources.config_numbers import AtLeastOneOrNone
 from resources.wiring.bridge_resource import BridgeResource
+from resources.wiring.explanations import Explanations
 
 
 class RegisterConfig(dg.Config):
@@ -33,5 +33,5 @@ def registered_explanations(config: RegisterConfig, bridge: BridgeResource) -> d
     Materialising handles one batch of the queue of answers. A changed answer is registered again, an unchanged one never.
     """
     wired = bridge.get()
-    batch = wired.synchronisation.run_batch((QUEUE,), limit=config.limit)
+    batch = wired.synchronisation.run_batch(wired.capability(Explanations).answers.queues, limit=config.limit)
     return dg.MaterializeResult(metadata={**batch_metadata(batch), **status_metadata(wired)})

@@ -1,7 +1,7 @@
-"""Runs a Python program under a wall clock that can be set wrong from outside, as a host's clock may be.
+"""Runs a Python program with a wall clock that another process can set wrong, as the clock of a host may be.
 
-`python -m tests.soak.wandering_clock FILE PROGRAM ARGUMENTS…`, where FILE holds the seconds by which the clock is wrong, as one
-double. Nothing of casebridge knows of it: what asks this process for the time of day is told a wrong one from then on.
+`python -m tests.soak.wrong_clock FILE PROGRAM ARGUMENTS…`, where FILE holds the seconds by which the clock is wrong, as one
+double. Every call for the time of day in this process then returns a wrong time. The code of casebridge is not changed.
 The monotonic clock stays right, as it does on a host whose wall clock is set.
 """
 
@@ -16,34 +16,34 @@ from pathlib import Path
 from typing import Any, Final
 
 WRONG_BY: Final = struct.Struct("d")
-RightDatetime = dt.datetime
-right_time, right_time_ns = time.time, time.time_ns
+StandardDatetime = dt.datetime
+standard_time, standard_time_ns = time.time, time.time_ns
 
 
 def set_wrong(file: Path, seconds: float) -> None:
-    """Let the clock of the process that runs under `file` be wrong by so much from now on."""
+    """Make the clock of the process that uses `file` wrong by so many seconds from now on."""
     with file.open("r+b" if file.exists() else "w+b") as opened:
         opened.write(WRONG_BY.pack(seconds))
 
 
-class _LikeTheRightOne(type):
-    """Values are of the standard class, so the class that stands in for it must know them as its own."""
+class _KnowsStandardValues(type):
+    """Values are of the standard class, so the class that replaces it must accept them as its instances."""
 
     def __instancecheck__(cls, value: object) -> bool:
-        return isinstance(value, RightDatetime)
+        return isinstance(value, StandardDatetime)
 
     def __subclasscheck__(cls, kind: type) -> bool:
-        return issubclass(kind, RightDatetime)
+        return issubclass(kind, StandardDatetime)
 
 
-def _wander(wrong_by: Callable[[], float]) -> None:
-    class WrongDatetime(RightDatetime, metaclass=_LikeTheRightOne):
+def _make_clock_wrong(wrong_by: Callable[[], float]) -> None:
+    class WrongDatetime(StandardDatetime, metaclass=_KnowsStandardValues):
         def __new__(cls, *parts: Any, **more: Any) -> Any:
-            return RightDatetime(*parts, **more)
+            return StandardDatetime(*parts, **more)
 
         @classmethod
         def now(cls, tz: dt.tzinfo | None = None) -> Any:
-            return RightDatetime.now(tz) + dt.timedelta(seconds=wrong_by())
+            return StandardDatetime.now(tz) + dt.timedelta(seconds=wrong_by())
 
         @classmethod
         def utcnow(cls) -> Any:
@@ -54,15 +54,15 @@ def _wander(wrong_by: Callable[[], float]) -> None:
             return cls.now()
 
     setattr(dt, "datetime", WrongDatetime)  # noqa: B010 - so that mypy lets a class be replaced
-    time.time = lambda: right_time() + wrong_by()
-    time.time_ns = lambda: right_time_ns() + int(wrong_by() * 1e9)
+    time.time = lambda: standard_time() + wrong_by()
+    time.time_ns = lambda: standard_time_ns() + int(wrong_by() * 1e9)
 
 
 def main() -> None:
     file, program, *arguments = sys.argv[1:]
     with Path(file).open("rb") as opened:
         memory = mmap.mmap(opened.fileno(), WRONG_BY.size, access=mmap.ACCESS_READ)
-    _wander(lambda: float(WRONG_BY.unpack_from(memory)[0]))
+    _make_clock_wrong(lambda: float(WRONG_BY.unpack_from(memory)[0]))
     sys.argv = [program, *arguments]
     runpy.run_path(program, run_name="__main__")
 

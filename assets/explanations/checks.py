@@ -8,8 +8,8 @@ from typing import Final
 
 import dagster as dg
 
+from assets.explanations.registered_explanations import registered_explanations
 from assets.poll_metadata import ROWS, named_of
-from assets.registered_explanations import registered_explanations
 from assets.status_metadata import RECOVERY, failure_table
 from casebridge.bounded import cut_note
 from casebridge.database import Document
@@ -25,7 +25,7 @@ HOW_TO_RECOVER: Final = dg.MetadataValue.md(RECOVERY)
 @dg.asset_check(asset=registered_explanations)
 def nothing_lost(bridge: BridgeResource) -> dg.AssetCheckResult:
     """Every case ever opened is registered, withdrawn, set aside, on its way, or waits for its answer."""
-    found = bridge.get().completeness.account()
+    found = bridge.get().operators.completeness.account()
     return dg.AssetCheckResult(
         passed=not found.lost,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -48,9 +48,9 @@ def nothing_lost(bridge: BridgeResource) -> dg.AssetCheckResult:
 def oldest_pending(bridge: BridgeResource) -> dg.AssetCheckResult:
     """No message waits longer than CASEBRIDGE_QUEUE__OVERDUE_SECONDS."""
     wired = bridge.get()
-    pending, seconds = wired.status.pending()
+    pending, seconds = wired.operators.status.pending()
     allowed = wired.settings.queue.overdue_seconds
-    paused = sorted({wired.names.institution(pause.who) for pause in wired.pauses.all()})
+    paused = sorted({wired.stores.names.institution(pause.who) for pause in wired.stores.pauses.all()})
     late = seconds is not None and seconds > allowed
     return dg.AssetCheckResult(
         passed=not late,
@@ -65,7 +65,7 @@ def oldest_pending(bridge: BridgeResource) -> dg.AssetCheckResult:
             "pending": pending,
             "oldest_pending_seconds": round(seconds or 0.0, 1),
             "paused_institutions": named_of(paused[:ROWS], len(paused)),
-            "listeners": wired.status.listeners_alive(),
+            "listeners": wired.operators.status.listeners_alive(),
             "how_to_recover": HOW_TO_RECOVER,
         },
     )
@@ -74,7 +74,7 @@ def oldest_pending(bridge: BridgeResource) -> dg.AssetCheckResult:
 @dg.asset_check(asset=registered_explanations)
 def dead_letters(bridge: BridgeResource) -> dg.AssetCheckResult:
     """No message is dead: each one that is waits for a person, who finds here why and what to do."""
-    groups = [group for group in bridge.get().status.read().failures if group.status == MessageStatus.DEAD]
+    groups = [group for group in bridge.get().operators.status.read().failures if group.status == MessageStatus.DEAD]
     dead = sum(group.messages for group in groups)
     told = "; ".join(f"{group.code} ({group.messages}): {group.next_action}" for group in groups[:ROWS])
     told += f" {cut_note(ROWS, len(groups), '`casebridge dead list --institution`') or ''}".rstrip()
@@ -95,7 +95,7 @@ def deadline_overdue(bridge: BridgeResource) -> dg.AssetCheckResult:
     """No open case is near its legal deadline (CASEBRIDGE_ANSWERS__NEAR_DAYS: a warning) or past it (an error)."""
     wired = bridge.get()
     days = wired.settings.answers.near_days
-    found = near_deadlines(wired.database, wired.clock, days, ROWS)
+    found = near_deadlines(wired.operators.cases, wired.stores.clock, days, ROWS)
     is_any = bool(found.past or found.near)
     return dg.AssetCheckResult(
         passed=not is_any,
@@ -109,7 +109,7 @@ def deadline_overdue(bridge: BridgeResource) -> dg.AssetCheckResult:
         metadata={
             "past": found.past,
             "near": found.near,
-            **({"most_urgent": _deadline_table(found.most_urgent, wired.names)} if is_any else {}),
+            **({"most_urgent": _deadline_table(found.most_urgent, wired.stores.names)} if is_any else {}),
             "shown": f"{len(found.most_urgent)} of {found.past + found.near}, the most urgent first",
             "how_to_recover": HOW_TO_RECOVER,
         },

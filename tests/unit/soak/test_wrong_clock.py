@@ -1,4 +1,4 @@
-"""The soak's wrong clocks: a process that runs under one is told a wrong time of day, and nothing else changes."""
+"""The wrong clocks of the soak: a process with one gets a wrong time of day, and nothing else changes."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.wandering_clock import set_wrong
+from tests.soak.wrong_clock import set_wrong
 
 PROGRAM = """
 import json, sys, time
@@ -29,7 +29,7 @@ def test_the_time_of_day_is_wrong_by_what_the_file_says(hours: int, tmp_path: Pa
         [
             sys.executable,
             "-m",
-            "tests.soak.wandering_clock",
+            "tests.soak.wrong_clock",
             tmp_path / "clock",
             tmp_path / "program.py",
             "an argument",

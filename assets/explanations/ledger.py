@@ -11,7 +11,8 @@ from casebridge.exams.explanations.case_state import OPEN, CaseState
 from casebridge.exams.explanations.request_reader import Window
 from casebridge.institutions.institution import Institution
 from casebridge.sources.polling import PollOutcome
-from resources.wiring.bridge import Bridge
+from resources.wiring.explanations import Explanations
+from resources.wiring.process import Process
 
 REGISTERED = (CaseState.REGISTERED.value, CaseState.SHOWN.value)
 SET_ASIDE = "set_aside"
@@ -76,9 +77,10 @@ def draw_up(outcomes: Sequence[PollOutcome], states: Mapping[str, str]) -> Ledge
 
 
 def read_ledger(
-    bridge: Bridge, institutions: Sequence[Institution], window: Window
+    process: Process, institutions: Sequence[Institution], window: Window
 ) -> tuple[Sequence[PollOutcome], Ledger]:
     """Read FS for the window, accept what was missed, and draw up the account of one institution on all its exam systems."""
-    outcomes = bridge.reader.read_window(institutions, window)
+    explanations = process.capability(Explanations)
+    outcomes = explanations.reader.read_window(institutions, window)
     keys = [key for outcome in outcomes for key in (*outcome.open_cases, *outcome.finished_cases)]
-    return outcomes, draw_up(outcomes, bridge.cases.standing_of(keys))
+    return outcomes, draw_up(outcomes, explanations.cases.standing_of(keys))

@@ -1,0 +1,1 @@
+"""Assets of grade explanations: from FS's requests to the explanations that FS has."""

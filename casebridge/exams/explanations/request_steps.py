@@ -1,0 +1,96 @@
+"""What a request's message says, and what each step of its flow comes to, as they are stored."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from casebridge.errors import PermanentError
+from casebridge.exams.fs_rows import UnreadableRow, read_row, told_fields
+from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
+from casebridge.messaging.flow.payload import Payload
+from casebridge.messaging.flow.step import StepResult
+from casebridge.messaging.queue.message import UNKNOWN
+from casebridge.personal_data import Personal
+
+
+class _StoredRequest(Payload):
+    case_id: str
+    request: Personal[dict[str, Any]]
+
+
+class RequestPayload(Payload):
+    """The request in the message, and its case."""
+
+    case_id: str
+    request: ExplanationRequest
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Self:
+        """Raises `PermanentError` `fs.row_unreadable` for a row that FS sent in a form that nobody can read."""
+        if "unreadable" in stored:
+            raise _unreadable(told_fields(str(stored.get("fields", UNKNOWN))))
+        said = _StoredRequest.read(stored)
+        request = read_row(said.request)
+        if isinstance(request, UnreadableRow):
+            raise _unreadable(request.fields)
+        return cls(case_id=said.case_id, request=request)
+
+
+class FoundExam(StepResult):
+    """Where the exam takes place."""
+
+    step = "find_exam"
+
+    flow_id: int
+    sub_flow_ids: list[int]
+
+    @property
+    def place(self) -> ExamPlace:
+        return ExamPlace(self.flow_id, tuple(self.sub_flow_ids))
+
+
+class FoundCandidate(StepResult):
+    """Where the candidate is."""
+
+    step = "find_candidate"
+
+    flow_id: int
+    participant_id: int
+    submission_id: int | None
+
+    @classmethod
+    def at(cls, place: CandidatePlace) -> Self:
+        return cls(flow_id=place.flow_id, participant_id=place.participant_id, submission_id=place.submission_id)
+
+    @property
+    def place(self) -> CandidatePlace:
+        return CandidatePlace(self.flow_id, self.participant_id, self.submission_id)
+
+
+class Requested(StepResult):
+    """The exam system's receipt. Earlier releases wrote down neither place nor deadline with it."""
+
+    step = "request_explanation"
+
+    flow_id: int | None = None
+    participant_id: int | None = None
+    submission_id: int | None = None
+    explanation_request_id: int
+    created: bool
+    shown: bool = False
+    deadline: str | None = None
+    """A day, as ISO 8601 writes it."""
+
+    @property
+    def place(self) -> CandidatePlace | None:
+        if self.flow_id is None or self.participant_id is None:
+            return None
+        return CandidatePlace(self.flow_id, self.participant_id, self.submission_id)
+
+
+def _unreadable(fields: str) -> PermanentError:
+    return PermanentError(
+        "fs.row_unreadable",
+        f"FS sent a request that lacks or misstates: {fields}.",
+        "Have the row corrected in FS: the corrected one comes by itself; then discard this one. The raw row is in the message.",
+        system="FS",
+    )

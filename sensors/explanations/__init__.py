@@ -1,0 +1,1 @@
+"""Sensors of grade explanations: polls of FS and of the exam system."""

@@ -1,0 +1,1 @@
+"""Tests of bench, in the ring `integration`."""
