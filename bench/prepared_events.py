@@ -111,8 +111,9 @@ class BareCalls:
             raise RuntimeError("the case of an answer is missing or was never sent")
         exam_system = self._process.clients.exam_system(institution)
         registry = self._process.clients.student_registry(institution)
+        place = (str(answer.place[0]), str(answer.place[1]))
         began_on, began = datetime.now(UTC), time.perf_counter()
-        found = exam_system.answer(*answer.place, case.candidate, began_on)
+        found = exam_system.answer(*place, case.candidate, began_on)
         registry.fresh_rows(case.document["vurdId"])
         exam_system.candidate(case.candidate)
         registry.register_explanation(

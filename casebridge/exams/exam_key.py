@@ -1,6 +1,6 @@
-"""The key of a vurderingsenhet in FS, and the two codes that travel for it: `vurdId` and the exam system's source code.
+"""The key of a vurderingsenhet in FS, and the code that travels for it: `vurdId`.
 
-Only the key and its codecs belong here; which flow a source code leads to is in `flow_matching`.
+Only the key and its codecs belong here; by what an exam system knows the exam is its adapter's business.
 """
 
 import base64
@@ -52,11 +52,6 @@ class ExamKey:
     def vurd_id(self) -> str:
         """The encoded key as it stands in URLs and messages: base64url without padding (contract 3.2 `[inferred]`)."""
         return _encoded(SEPARATOR.join(self.parts).encode())
-
-    @property
-    def source_code(self) -> str:
-        """The SIS code by which WISEflow knows the exam: the parts in the FS client's order (contract 4.3 `[inferred]`)."""
-        return SEPARATOR.join(self.parts)
 
     @classmethod
     @lru_cache(maxsize=KEPT_EXAMS)

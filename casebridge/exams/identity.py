@@ -37,6 +37,7 @@ class Evidence:
     person_numbers: Personal[frozenset[str]] = field(default=frozenset(), repr=False)
 
 
+CONTRADICTION: Final = "identity.contradiction"
 WHOLE_NUMBER: Final = re.compile(r"0*(\d{1,19})(?:\.0+)?")
 """Leading zeros do not count, nor a fraction of nothing."""
 FEIDE: Final = "feide:"
@@ -98,12 +99,14 @@ def compare(person: Person, evidence: Evidence) -> Comparison:
     )
 
 
-def contradiction(system: str, flow_id: int, participant_id: int, comparison: Comparison) -> PermanentError:
-    """The evidence says two things of one participant: nobody is asked and nothing is handed on."""
+def contradiction(system: str, who: str, comparison: Comparison) -> PermanentError:
+    """The evidence says two things of one participant: nobody is asked and nothing is handed on.
+
+    `who` are the participant's ids in the exam system's words (`ExamSystem.name_of`).
+    """
     return PermanentError(
-        "identity.contradiction",
-        f"Participant {participant_id} of flow {flow_id} in {system} is and is not the person of the request in FS "
-        f"({comparison.told}).",
+        CONTRADICTION,
+        f"{who} is and is not the person of the request in FS ({comparison.told}).",
         f"Compare candidate number, user name and FS number in FS and {system} and correct what is wrong. A row that is "
         "corrected in FS comes by itself; after a correction in the exam system, replay the message: the participant is looked "
         "for anew. Where FS shows the request as finished, correct its text there by hand if it is another's, and discard the "

@@ -36,7 +36,7 @@ class ExplanationRequest(DomainModel):
     frist: OptionalFsDate = None
     vurderingsordning: ExamText = None
     tid: ExamText = None
-    """Of the exam, where FS sends them: some institutions' source codes are built of them (`source_code`)."""
+    """Of the exam, where FS sends them: some exam systems know the exam by them."""
 
     @property
     def exam(self) -> ExamKey:
@@ -93,23 +93,22 @@ class ExamChanges:
 
 @dataclass(frozen=True)
 class ExamPlace:
-    """Where an exam takes place in the exam system: in WISEflow its flow, and the sub-flows of a combined flow."""
+    """Where an exam takes place in the exam system: in WISEflow its flow, and the sub-flows of a combined flow.
 
-    flow_id: int
-    sub_flow_ids: tuple[int, ...] = ()
+    The ids here and below are the exam system's own; to the engine they are opaque texts (`external_id`).
+    """
 
-    @property
-    def flow_ids(self) -> tuple[int, ...]:
-        return (self.flow_id, *self.sub_flow_ids)
+    flow_id: str
+    sub_flow_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class CandidatePlace:
     """A candidate in the exam system: participant and submission are ids of the exam system, not of the person."""
 
-    flow_id: int
-    participant_id: int
-    submission_id: int | None
+    flow_id: str
+    participant_id: str
+    submission_id: str | None
 
 
 @dataclass(frozen=True)
@@ -124,51 +123,48 @@ class Candidate:
 class RequestedExplanation:
     """The exam system's receipt. `created` is false when the request was there already: both are success."""
 
-    explanation_request_id: int
+    explanation_request_id: str
     created: bool
     shown: bool
 
 
 class ExplanationState(StrEnum):
-    """How far an explanation has come in the exam system (WISEflow `state` 0 to 3, contract 4.2)."""
+    """How far an explanation has come. What an exam system's own states mean is decided by its adapter."""
 
-    REQUESTED = "requested"
-    ASSIGNED = "assigned"
-    SUBMITTED = "submitted"
-    ACCEPTED = "accepted"
+    AWAITED = "awaited"
+    """The assessor has not answered yet, or not so far that the institution wants to hand the answer on."""
+    READY = "ready"
+    """The answer is to be handed on."""
     UNKNOWN = "unknown"
+    """The exam system reports something that its documentation does not know."""
     UNREADABLE = "unreadable"
-    """Its row in the list, or a comment, cannot be read: how far it has come is seen by a look at the request alone."""
+    """What is listed cannot be read: how far it has come is seen by a look at the request alone."""
 
 
 @dataclass(frozen=True)
 class ExplanationStatus:
-    """One explanation request on a flow, as a poll sees it.
+    """One explanation request, as a poll sees it.
 
-    `marker` changes whenever the answer may have changed: state, dates, the text if the list shows it, and the newest
-    comment that could hold it. It carries no personal data.
+    `marker` changes whenever the answer may have changed. It carries no personal data.
     """
 
-    flow_id: int
-    explanation_request_id: int | None
-    """`None` for a row that cannot be read and does not say which request it is, or a comment that does not say on what."""
+    flow_id: str
+    explanation_request_id: str | None
+    """`None` for what is listed, cannot be read, and does not say of which request it is."""
     state: ExplanationState
-    raw_state: int
     marker: str
-    in_comments: bool = False
-    """Whether what cannot be read is a comment rather than the request's own row."""
-    shows_answer: bool = True
-    """Whether the answer's text has its part in `marker`; a list may show none."""
+    needs_own_look: bool = False
+    """The list does not show the answer: a change of it shows only in a look at the request alone."""
 
 
 @dataclass(frozen=True)
 class ExplanationAnswer:
-    """The assessor's text and the moment from which the student could have it (`flow_matching.find_answer`)."""
+    """The assessor's text and the moment from which the student could have it. Which one that is, the adapter decides."""
 
     text: Personal[str] = field(repr=False)
     given_at: datetime
     source: str
-    submission_id: int | None = None
+    submission_id: str | None = None
     """The submission whose comment it is, if it is one."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from casebridge.exams.source_code import DEFAULT_SOURCE_CODE, SourceCodeTemplate
+from casebridge.institutions.source_code_template import DEFAULT_SOURCE_CODE, SourceCodeTemplate
 from casebridge.personal_data import DomainModel
 from casebridge.tenant import institution_name, normal_exam_system, normal_name, tenant_key
 

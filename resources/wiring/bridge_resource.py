@@ -33,14 +33,20 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["BridgeResource"]:
-        """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used."""
+        """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used.
+
+        Raises `StorageError` while the database is newer than this release. Each tick asks: a code server may live for months.
+        """
         if context.run is None:
             self._bridge = _kept.bridge()
+            self._bridge.storage.check()
             yield self
             return
         self._bridge = Process(self._settings())
         try:
-            yield self
+            with self._bridge.storage.processes.at_work("run"):
+                self._bridge.storage.check()
+                yield self
         finally:
             self._bridge.close()
 

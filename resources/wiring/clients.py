@@ -19,7 +19,7 @@ from resources.fs.client import FsDigexClient
 from resources.http.call_limit import CallLimit
 from resources.http.client import HttpClient
 from resources.http.rate_limit import RateLimit
-from resources.wiseflow import client as wiseflow
+from resources.wiseflow import places as wiseflow
 from resources.wiseflow.client import WiseflowClient
 from resources.wiseflow.exam_system import WiseflowExamSystem
 from resources.wiseflow.records import EvidenceNames

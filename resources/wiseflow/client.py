@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeVar
 from pydantic import AliasChoices, Field, TypeAdapter, ValidationError
 
 from casebridge.errors import CaseError, PermanentError
+from casebridge.exams.ports import CandidateGoneError
 from casebridge.institutions.institution import WiseflowAccess
 from casebridge.personal_data import DomainModel
 from casebridge.secrets import Secrets
@@ -35,7 +36,6 @@ from resources.wiseflow.records import (
 )
 from resources.wiseflow.token import ApiKey, Credential, OAuth2Token
 
-SYSTEM: Final = "WISEflow"
 SOURCES_PAGE: Final = 100
 MOST_PAGES: Final = 1000
 """Where paging stops at the latest: 100,000 participants are no exam but a server that repeats itself."""
@@ -74,7 +74,7 @@ EXPLANATIONS_OFF: Final = Refusal(
     "Ask the institution to switch on grade justifications on the flow in WISEflow, then replay the message.",
 )
 NO_PARTICIPANT: Final = Refusal(
-    PermanentError,
+    CandidateGoneError,
     "participant_unknown",
     "WISEflow does not know the flow, or not the participant on it.",
     "Check whether the candidate was moved to another flow; replay the message when it is there: the participant is looked for "

@@ -1,7 +1,7 @@
 """WISEflow as the exam system of one institution: the port `ExamSystem` on top of the API.
 
-Here belong the caches, which make a burst of requests for one exam cost one look-up, and the order of calls. The API
-is in `wiseflow`, the choices are in `resources.wiseflow.flow_matching`.
+Here belong the caches, which make a burst of requests for one exam cost one look-up, and the order of calls. The API is in
+`client`, the choices are in `flow_matching`. Ids are opaque texts outside, and WISEflow's numbers inside (`places`).
 """
 
 import math
@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from casebridge.errors import NotReadyError, PermanentError, TransientError
+from casebridge.errors import PermanentError, TransientError
 from casebridge.exams.exam_key import ExamKey
 from casebridge.exams.identity import Person
 from casebridge.exams.models import (
@@ -20,15 +20,16 @@ from casebridge.exams.models import (
     CandidatePlace,
     ExamPlace,
     ExplanationAnswer,
+    ExplanationState,
     ExplanationStatus,
     RequestedExplanation,
 )
+from casebridge.exams.ports import AnotherCandidatesRequestError, AnswerTakenBackError, CandidateGoneError
 from casebridge.institutions.institution import WiseflowAccess
 from resources.short_cache import Entry, ShortCache
 from resources.wiseflow.client import COMMENTS_OFF, NO_PARTICIPANT, NOT_SHOWN, WiseflowClient
 from resources.wiseflow.flow_matching import (
     COMMENT,
-    SYSTEM,
     FoundAnswer,
     ListedComment,
     choose_flow,
@@ -39,6 +40,8 @@ from resources.wiseflow.flow_matching import (
     same_source_code,
 )
 from resources.wiseflow.participant_list import ListedParticipant, ParticipantList
+from resources.wiseflow.places import SYSTEM, FlowPlace, ParticipantPlace, number
+from resources.wiseflow.poll_problems import named, not_followed
 from resources.wiseflow.records import (
     SUBMITTED,
     USUAL_NAMES,
@@ -52,7 +55,8 @@ from resources.wiseflow.records import (
     UnreadableParticipant,
 )
 from resources.wiseflow.shared_submission import check_asked_alone, sharers
-from resources.wiseflow.status import STATES, marker_of, status_of, unreadable_status
+from resources.wiseflow.source_code import source_code
+from resources.wiseflow.status import marker_of, state_of, status_of, unreadable_status
 
 OSLO: Final = ZoneInfo("Europe/Oslo")
 LAST_SECOND: Final = time(23, 59, 59)
@@ -85,7 +89,7 @@ class WiseflowExamSystem:
         self._ask_with_due_date = ask_with_due_date
         self._evidence_names = evidence_names
         self.client = client
-        self._places: ShortCache[str, ExamPlace] = ShortCache(lambda _: KEPT_SECONDS, KEPT_EXAMS)
+        self._places: ShortCache[str, FlowPlace] = ShortCache(lambda _: KEPT_SECONDS, KEPT_EXAMS)
         self._participants: ShortCache[int, ParticipantList] = ShortCache(
             lambda _: KEPT_SECONDS, KEPT_PARTICIPANTS, weigh=len
         )
@@ -93,38 +97,51 @@ class WiseflowExamSystem:
             lambda _: KEPT_SECONDS, KEPT_CHARACTERS, weigh=_characters
         )
 
+    @property
+    def shows_answers(self) -> bool:
+        """By `wiseflow.showJustification` of the institution."""
+        return self._access.show_justification
+
+    def name_of(self, candidate: CandidatePlace) -> str:
+        return ParticipantPlace.of(candidate).name
+
+    def exams_named(self, flow_ids: Sequence[str]) -> str:
+        return f"flow {named(flow_ids)}"
+
     def find_exam(self, exam: ExamKey, *, vurderingsordning: str | None = None, tid: str | None = None) -> ExamPlace:
         """The exam's flow, by the source code that the institution's template makes of the exam.
 
         Raises `PermanentError` `wiseflow.flow_missing`, `wiseflow.flow_ambiguous` or `fs.source_code_part_missing`.
         """
-        code = self._access.source_code.render(exam, vurderingsordning=vurderingsordning, tid=tid)
-        return self._places.get(code, lambda: self._look_exam_up(code)).value
+        code = source_code(self._access.source_code, exam, vurderingsordning=vurderingsordning, tid=tid)
+        return self._places.get(code, lambda: self._look_exam_up(code)).value.told()
 
     def find_candidate(self, place: ExamPlace, person: Person, *, anew: bool = False) -> CandidatePlace:
         """The person's participant. Kept lists in which it is not surely found are read again once; with `anew` none serves.
 
         Raises `PermanentError` `identity.contradiction`, `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
         """
-        began = clock.monotonic()
+        flow, began = FlowPlace.of(place), clock.monotonic()
         since = began if anew else -math.inf
-        lists = {flow_id: self._read_participants(flow_id, since=since) for flow_id in place.flow_ids}
+        lists = {flow_id: self._read_participants(flow_id, since=since) for flow_id in flow.flow_ids}
         try:
-            return match_candidate(place, _values(lists), person, self._evidence_names)
+            return match_candidate(flow, _values(lists), person, self._evidence_names).told()
         except PermanentError:
             stale = {flow_id: entry for flow_id, entry in lists.items() if entry.loaded_at < began}
             if not stale:
                 raise
         lists.update({flow_id: self._read_participants(flow_id, entry) for flow_id, entry in stale.items()})
-        return match_candidate(place, _values(lists), person, self._evidence_names)
+        return match_candidate(flow, _values(lists), person, self._evidence_names).told()
 
     def candidate(self, place: CandidatePlace) -> Candidate:
         """The participant as WISEflow has it now.
 
-        Raises `PermanentError` `wiseflow.participant_unknown`, and `TransientError` while the participant cannot be read.
+        Raises `CandidateGoneError` `wiseflow.participant_unknown`, and `TransientError` while the participant cannot be read.
         """
-        one = self._participant_now(place)
-        return Candidate(replace(place, submission_id=one.submission_id), one.evidence(self._evidence_names))
+        known = ParticipantPlace.of(place)
+        one = self._participant_now(known)
+        now = replace(known, submission_id=one.submission_id)
+        return Candidate(now.told(), one.evidence(self._evidence_names))
 
     def request_explanation(self, candidate: CandidatePlace, due: date | None) -> RequestedExplanation:
         """Ask the assessor; 201 and 200 are both success. The deadline is the end of the day `due` in Oslo.
@@ -132,11 +149,15 @@ class WiseflowExamSystem:
         Never shown in WISEflow from the start: the student must not read the answer before FS has it.
         """
         due_at = datetime.combine(due, LAST_SECOND, OSLO) if due is not None and self._ask_with_due_date else None
-        created = self.client.request_explanation(candidate.flow_id, candidate.participant_id, show=False, due=due_at)
-        return RequestedExplanation(created.explanation_request_id, created.created, created.show_justification)
+        place = ParticipantPlace.of(candidate)
+        created = self.client.request_explanation(place.flow_id, place.participant_id, show=False, due=due_at)
+        return RequestedExplanation(str(created.explanation_request_id), created.created, created.show_justification)
 
-    def explanations(self, flow_id: int) -> Sequence[ExplanationStatus]:
+    def explanations(self, flow_id: str) -> Sequence[ExplanationStatus]:
         """Every request on the flow. Comments are read once, and only if some answer may stand in one."""
+        return self._statuses(number(flow_id))
+
+    def _statuses(self, flow_id: int) -> Sequence[ExplanationStatus]:
         rows = self.client.explanations(flow_id)
         explanations = [row for row in rows if isinstance(row, Explanation)]
         in_comments = [one for one in explanations if one.state >= SUBMITTED and one.text is None]
@@ -146,19 +167,29 @@ class WiseflowExamSystem:
         statuses = [
             unreadable_status(flow_id, row)
             if isinstance(row, UnreadableExplanation)
-            else status_of(flow_id, row, comments, submissions.get(row.explanation_id))
+            else status_of(flow_id, row, comments, submissions.get(row.explanation_id), self._access.answer_state)
             for row in rows
         ]
         return [*statuses, *(unreadable_status(flow_id, one) for one in nameless)]
 
-    def explanation(self, flow_id: int, explanation_request_id: int) -> ExplanationStatus:
+    def explanation(self, flow_id: str, explanation_request_id: str) -> ExplanationStatus:
         """One request alone, whose marker knows of no comments."""
-        return status_of(flow_id, self.client.explanation(flow_id, explanation_request_id), (), None)
+        explanation = self.client.explanation(number(flow_id), number(explanation_request_id))
+        return status_of(number(flow_id), explanation, (), None, self._access.answer_state)
+
+    def not_followed(
+        self,
+        unknown: Sequence[ExplanationStatus],
+        nameless: Sequence[ExplanationStatus],
+        hidden: Sequence[ExplanationStatus],
+    ) -> PermanentError | None:
+        """`wiseflow.state_unknown`, `wiseflow.request_unreadable` or `wiseflow.comment_unreadable`."""
+        return not_followed(unknown, nameless, hidden)
 
     def answer(
         self,
-        flow_id: int,
-        explanation_request_id: int,
+        flow_id: str,
+        explanation_request_id: str,
         candidate: CandidatePlace,
         seen_at: datetime,
         marker: str | None = None,
@@ -168,18 +199,19 @@ class WiseflowExamSystem:
         WISEflow gives comments for a whole flow only, so those of a burst share a list. One that was read before serves if it
         shows the very answer that the poll saw, by its `marker`.
 
-        Raises `NotReadyError` `wiseflow.answer_withdrawn` when the answer was unlocked meanwhile, `TransientError`
-        `wiseflow.answer_empty` when there is no text, `PermanentError` `wiseflow.participant_mismatch` when the request
-        belongs to somebody else and `identity.group_text` when nobody can tell whose the comment is;
+        Raises `AnswerTakenBackError` `wiseflow.answer_withdrawn` when the answer was unlocked meanwhile, `TransientError`
+        `wiseflow.answer_empty` when there is no text, `AnotherCandidatesRequestError` `wiseflow.participant_mismatch` when the
+        request belongs to somebody else and `PermanentError` `identity.group_text` when nobody can tell whose the comment is;
         `TransientError` `wiseflow.participants_unreadable` while lists that cannot be read leave that open.
         """
-        explanation = self.client.explanation(flow_id, explanation_request_id)
-        self._check_answered(explanation, candidate)
+        flow, place = number(flow_id), ParticipantPlace.of(candidate)
+        explanation = self.client.explanation(flow, number(explanation_request_id))
+        self._check_answered(explanation, place)
         if explanation.text:
             found = find_answer(explanation, (), None, seen_at, datetime.now(UTC))
             listed: Sequence[ListedParticipant] = ()
         else:
-            found, listed = self._find_comment(flow_id, explanation, candidate, seen_at, marker)
+            found, listed = self._find_comment(flow, explanation, place, seen_at, marker)
         if found is None:
             raise TransientError(
                 "wiseflow.answer_empty",
@@ -189,18 +221,20 @@ class WiseflowExamSystem:
             )
         if found.source != COMMENT:
             return ExplanationAnswer(found.text, found.given_at, found.source)
-        self._check_shared(explanation, candidate, listed)
-        return ExplanationAnswer(found.text, found.given_at, found.source, _submission(candidate, listed))
+        self._check_shared(explanation, place, listed)
+        now = replace(place, submission_id=_submission(place, listed))
+        return ExplanationAnswer(found.text, found.given_at, found.source, now.told().submission_id)
 
-    def show_explanation(self, flow_id: int, explanation_request_id: int) -> None:
+    def show_explanation(self, flow_id: str, explanation_request_id: str) -> None:
         """Let the student see the answer in WISEflow, which sends an e-mail the first time.
 
         A refusal is none where somebody has shown it by hand. Raises `TransientError` `wiseflow.not_shown`.
         """
+        flow, request = number(flow_id), number(explanation_request_id)
         try:
-            shown = self.client.show_explanation(flow_id, explanation_request_id).show_justification
+            shown = self.client.show_explanation(flow, request).show_justification
         except PermanentError as error:
-            if error.code != NOT_SHOWN_CODE or not self._is_shown(flow_id, explanation_request_id):
+            if error.code != NOT_SHOWN_CODE or not self._is_shown(flow, request):
                 raise
             return
         if not shown:
@@ -222,17 +256,17 @@ class WiseflowExamSystem:
     def close(self) -> None:
         self.client.http.close()
 
-    def _look_exam_up(self, source_code: str) -> ExamPlace:
-        hits = self._hits(source_code)
+    def _look_exam_up(self, code: str) -> FlowPlace:
+        hits = self._hits(code)
         return choose_flow([*hits, *(self.client.flow(flow_id) for flow_id in main_flows_wanted(hits))])
 
-    def _hits(self, source_code: str) -> list[Flow]:
+    def _hits(self, code: str) -> list[Flow]:
         """The flows with exactly this code. A source names only its flow, so each is read for its variant and state."""
         if self._access.flow_search == "sis_flows":
-            flows = self.client.search_sis_flows(source_code)
-            return [flow for flow in flows if same_source_code(flow.source_code, source_code)]
-        sources = self.client.search_sources(source_code)
-        flow_ids = {source.flow_id for source in sources if same_source_code(source.code, source_code)}
+            flows = self.client.search_sis_flows(code)
+            return [flow for flow in flows if same_source_code(flow.source_code, code)]
+        sources = self.client.search_sources(code)
+        flow_ids = {source.flow_id for source in sources if same_source_code(source.code, code)}
         return [self.client.flow(flow_id) for flow_id in sorted(flow_ids)]
 
     def _read_participants(
@@ -250,7 +284,7 @@ class WiseflowExamSystem:
             return self._participants.get(flow_id, load, instead_of)
         return self._participants.get_since(flow_id, load, since)
 
-    def _participant_now(self, place: CandidatePlace) -> Participant:
+    def _participant_now(self, place: ParticipantPlace) -> Participant:
         """A fresh look at one participant; licences before 1.34 have only the list."""
         if self._access.participants_endpoint == "new":
             return self.client.participant(place.flow_id, place.participant_id)
@@ -260,7 +294,7 @@ class WiseflowExamSystem:
         if not isinstance(found, Participant):
             if any(isinstance(one, UnreadableParticipant) and _may_be(one, place) for one in everyone):
                 raise participant_unreadable(place)
-            raise PermanentError(
+            raise CandidateGoneError(
                 f"{SYSTEM.lower()}.{NO_PARTICIPANT.code}",
                 f"{NO_PARTICIPANT.cause} Flow {place.flow_id}, participant {place.participant_id}.",
                 NO_PARTICIPANT.next_action,
@@ -269,7 +303,7 @@ class WiseflowExamSystem:
         return found
 
     def _check_shared(
-        self, explanation: Explanation, candidate: CandidatePlace, listed: Sequence[ListedParticipant]
+        self, explanation: Explanation, candidate: ParticipantPlace, listed: Sequence[ListedParticipant]
     ) -> None:
         """A comment on a submission of several participants is nobody's when more than one of them asked."""
         if others := sharers(candidate, listed):
@@ -277,7 +311,7 @@ class WiseflowExamSystem:
             check_asked_alone(explanation, candidate, others, listed, rows)
 
     def _find_comment(
-        self, flow_id: int, explanation: Explanation, candidate: CandidatePlace, seen_at: datetime, marker: str | None
+        self, flow_id: int, explanation: Explanation, candidate: ParticipantPlace, seen_at: datetime, marker: str | None
     ) -> tuple[FoundAnswer | None, Sequence[ListedParticipant]]:
         """The answer among the flow's comments, and the participants by whom it was judged.
 
@@ -325,16 +359,16 @@ class WiseflowExamSystem:
             known = {one.participant_id: one.submission_id for one in entry.value}
         return {explanation_id: known.get(participant_id) for explanation_id, participant_id in wanted.items()}
 
-    def _check_answered(self, explanation: Explanation, candidate: CandidatePlace) -> None:
+    def _check_answered(self, explanation: Explanation, candidate: ParticipantPlace) -> None:
         if explanation.participant and explanation.participant.participant_id != candidate.participant_id:
-            raise PermanentError(
+            raise AnotherCandidatesRequestError(
                 "wiseflow.participant_mismatch",
                 f"Explanation request {explanation.explanation_id} belongs to another participant than the case's.",
                 "Compare request and participant in WISEflow; the answer is not handed on before they agree.",
                 system=SYSTEM,
             )
-        if explanation.state not in STATES or explanation.state < self._access.answer_state:
-            raise NotReadyError(
+        if state_of(explanation.state, self._access.answer_state) is not ExplanationState.READY:
+            raise AnswerTakenBackError(
                 "wiseflow.answer_withdrawn",
                 f"Explanation request {explanation.explanation_id} is in state {explanation.state} (again); "
                 f"an answer counts from state {self._access.answer_state}.",
@@ -343,15 +377,15 @@ class WiseflowExamSystem:
             )
 
 
-def _is(participant: ListedParticipant, candidate: CandidatePlace) -> bool:
+def _is(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
     return participant.participant_id == candidate.participant_id
 
 
-def _may_be(participant: ListedParticipant, candidate: CandidatePlace) -> bool:
+def _may_be(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
     return participant.participant_id in (None, candidate.participant_id)
 
 
-def _submission(candidate: CandidatePlace, listed: Sequence[ListedParticipant]) -> int | None:
+def _submission(candidate: ParticipantPlace, listed: Sequence[ListedParticipant]) -> int | None:
     """The candidate's submission as the list has it; as it was known before where the list has no such candidate."""
     known = (one.submission_id for one in listed if isinstance(one, Participant) and _is(one, candidate))
     return next(known, candidate.submission_id)

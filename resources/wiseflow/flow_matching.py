@@ -12,10 +12,10 @@ from typing import Final
 
 from casebridge.errors import PermanentError, TransientError
 from casebridge.exams.identity import Comparison, Person, compare, contradiction
-from casebridge.exams.models import CandidatePlace, ExamPlace
 from casebridge.exams.visible_text import says_something
 from casebridge.personal_data import Personal
 from resources.wiseflow.participant_list import ListedParticipant, ParticipantList
+from resources.wiseflow.places import SYSTEM, FlowPlace, ParticipantPlace
 from resources.wiseflow.records import (
     ACCEPTED,
     MARKED_STATES,
@@ -31,7 +31,6 @@ from resources.wiseflow.records import (
     UnreadableParticipant,
 )
 
-SYSTEM: Final = "WISEflow"
 COMMENT: Final = "submission-comment"
 SURE: Final = 2
 """So many pieces of evidence for one participant outweigh another that is contradictory."""
@@ -59,7 +58,7 @@ def main_flows_wanted(hits: Iterable[Flow]) -> tuple[int, ...]:
     return tuple(sorted(main for main in mains if main is not None and main not in flows))
 
 
-def choose_flow(flows: Sequence[Flow]) -> ExamPlace:
+def choose_flow(flows: Sequence[Flow]) -> FlowPlace:
     """The exam's flow among those that carry its source code, main flows included (contract 4.3 `[inferred]`).
 
     Re-examinations, remarkings and flows that are not activated are left out; a sub-flow stands for its main flow; a flow whose
@@ -76,7 +75,7 @@ def choose_flow(flows: Sequence[Flow]) -> ExamPlace:
         raise _flow_ambiguous(best)
     main = best[0]
     claimed = {flow_id for flow_id, owner in mains.items() if owner is main and flow_id != main.flow_id}
-    return ExamPlace(main.flow_id, tuple(sorted(claimed.union(main.combined_sub_flow_ids) - {main.flow_id})))
+    return FlowPlace(main.flow_id, tuple(sorted(claimed.union(main.combined_sub_flow_ids) - {main.flow_id})))
 
 
 def _may_hold_the_exam(flow: Flow) -> bool:
@@ -117,11 +116,11 @@ ListedComment = SubmissionComment | UnreadableComment
 
 
 def match_candidate(
-    place: ExamPlace,
+    place: FlowPlace,
     participants: Mapping[int, Sequence[ListedParticipant]],
     person: Person,
     names: EvidenceNames = USUAL_NAMES,
-) -> CandidatePlace:
+) -> ParticipantPlace:
     """The participant that is the person, over the exam's flow and its sub-flows (contract 4.3 `[inferred]`).
 
     Candidate number, user name and FS number are held against each participant by the rule of `identity`. Who agrees in most is
@@ -140,7 +139,7 @@ def match_candidate(
     most = max((len(one.comparison.agreeing) for one in same), default=0)
     if contradictory and most < SURE:
         one = contradictory[0]
-        raise contradiction(SYSTEM, one.flow_id, one.participant.participant_id, one.comparison)
+        raise contradiction(SYSTEM, one.place.name, one.comparison)
     if not same:
         raise _participant_missing(place, [one for listed in lists.values() for one in listed.unreadable])
     chosen = _only_person([one for one in same if len(one.comparison.agreeing) == most], place)
@@ -156,7 +155,7 @@ def match_candidate(
     return chosen.place
 
 
-def _is_the_same(chosen: "_Located", flow_id: int, one: UnreadableParticipant, place: ExamPlace) -> bool:
+def _is_the_same(chosen: "_Located", flow_id: int, one: UnreadableParticipant, place: FlowPlace) -> bool:
     """Whether the row is another one of the chosen participant, or of the same person on a sub-flow."""
     if flow_id == chosen.flow_id:
         return one.participant_id == chosen.participant.participant_id
@@ -189,7 +188,7 @@ def _participant_unreadable(rivals: Sequence[str]) -> PermanentError:
     )
 
 
-def participant_unreadable(candidate: CandidatePlace) -> TransientError:
+def participant_unreadable(candidate: ParticipantPlace) -> TransientError:
     """A participant that was found before, and perhaps is there still."""
     return TransientError(
         "wiseflow.participants_unreadable",
@@ -209,11 +208,11 @@ class _Located:
     comparison: Comparison
 
     @property
-    def place(self) -> CandidatePlace:
-        return CandidatePlace(self.flow_id, self.participant.participant_id, self.participant.submission_id)
+    def place(self) -> ParticipantPlace:
+        return ParticipantPlace(self.flow_id, self.participant.participant_id, self.participant.submission_id)
 
 
-def _only_person(matches: Sequence[_Located], place: ExamPlace) -> _Located:
+def _only_person(matches: Sequence[_Located], place: FlowPlace) -> _Located:
     """The one match, or the main flow's when the others are provably the same person on sub-flows."""
     persons = {one.participant.person for one in matches}
     on_main = [one for one in matches if one.flow_id == place.flow_id]
@@ -230,7 +229,7 @@ def _only_person(matches: Sequence[_Located], place: ExamPlace) -> _Located:
     )
 
 
-def _participant_missing(place: ExamPlace, unreadable: Sequence[ListedParticipant]) -> PermanentError:
+def _participant_missing(place: FlowPlace, unreadable: Sequence[ListedParticipant]) -> PermanentError:
     named = ", ".join(str(flow_id) for flow_id in place.flow_ids)
     if unreadable:
         rows = ", ".join(str(one.participant_id or "without an id") for one in unreadable[:NAMED])

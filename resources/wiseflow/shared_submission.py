@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from casebridge.errors import PermanentError, TransientError
-from casebridge.exams.models import CandidatePlace
-from resources.wiseflow.flow_matching import SYSTEM
 from resources.wiseflow.participant_list import ListedParticipant
+from resources.wiseflow.places import SYSTEM, ParticipantPlace
 from resources.wiseflow.records import Explanation, Participant, UnreadableExplanation, UnreadableParticipant
 
 NAMED: Final = 5
@@ -30,7 +29,7 @@ class Sharers:
         return bool(self.surely or self.perhaps)
 
 
-def sharers(candidate: CandidatePlace, everyone: Sequence[ListedParticipant]) -> Sharers:
+def sharers(candidate: ParticipantPlace, everyone: Sequence[ListedParticipant]) -> Sharers:
     """The other participants that have the candidate's submission or group.
 
     A row that cannot be read is excluded by what can be read of it, and by what can be read of the candidate: who has no group
@@ -55,7 +54,7 @@ def sharers(candidate: CandidatePlace, everyone: Sequence[ListedParticipant]) ->
 
 def check_asked_alone(
     explanation: Explanation,
-    candidate: CandidatePlace,
+    candidate: ParticipantPlace,
     others: Sharers,
     everyone: Sequence[ListedParticipant],
     rows: Sequence[Explanation | UnreadableExplanation],

@@ -1,7 +1,7 @@
 """How far an explanation request of WISEflow has come, as a poll sees it, and the marker by which a change is noticed."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from casebridge.exams.models import ExplanationState, ExplanationStatus
@@ -16,24 +16,45 @@ from resources.wiseflow.records import (
     UnreadableExplanation,
 )
 
-STATES: Final = {
-    0: ExplanationState.REQUESTED,
-    1: ExplanationState.ASSIGNED,
-    SUBMITTED: ExplanationState.SUBMITTED,
-    ACCEPTED: ExplanationState.ACCEPTED,
-}
+KNOWN_STATES: Final = frozenset({0, 1, SUBMITTED, ACCEPTED})
+"""Requested, assigned, submitted, accepted (contract 4.2)."""
 
 
-def unreadable_status(flow_id: int, row: UnreadableExplanation | UnreadableComment) -> ExplanationStatus:
+@dataclass(frozen=True)
+class WiseflowStatus(ExplanationStatus):
+    """With what only people who look at WISEflow are told."""
+
+    raw_state: int = -1
+    in_comments: bool = False
+    """Whether what cannot be read is a comment rather than the request's own row."""
+
+
+def state_of(raw_state: int, answer_state: int) -> ExplanationState:
+    """Accepted always goes to FS; submitted only where the institution has chosen so by `answer_state` (contract 6.1)."""
+    if raw_state not in KNOWN_STATES:
+        return ExplanationState.UNKNOWN
+    return ExplanationState.READY if raw_state >= answer_state else ExplanationState.AWAITED
+
+
+def unreadable_status(flow_id: int, row: UnreadableExplanation | UnreadableComment) -> WiseflowStatus:
     """What is known of a row that cannot be read."""
     request_id = row.explanation_id if isinstance(row, UnreadableExplanation) else None
-    is_comment = isinstance(row, UnreadableComment)
-    return ExplanationStatus(flow_id, request_id, ExplanationState.UNREADABLE, -1, row.identity, is_comment)
+    return WiseflowStatus(
+        str(flow_id),
+        None if request_id is None else str(request_id),
+        ExplanationState.UNREADABLE,
+        row.identity,
+        in_comments=isinstance(row, UnreadableComment),
+    )
 
 
 def status_of(
-    flow_id: int, explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None
-) -> ExplanationStatus:
+    flow_id: int,
+    explanation: Explanation,
+    comments: Iterable[ListedComment],
+    submission_id: int | None,
+    answer_state: int,
+) -> WiseflowStatus:
     """The status of one request, with the comments of its flow. Never raises: what a comment brings out is its own."""
     try:
         comment = _comment(explanation, comments, submission_id)
@@ -41,8 +62,14 @@ def status_of(
     except Exception:  # noqa: BLE001 what a comment brings out is of this answer alone
         unreadable = UnreadableExplanation.of({"explanationId": explanation.explanation_id, "state": explanation.state})
         return replace(unreadable_status(flow_id, unreadable), in_comments=True)
-    state, shown = STATES.get(explanation.state, ExplanationState.UNKNOWN), bool(explanation.text or comment)
-    return ExplanationStatus(flow_id, explanation.explanation_id, state, explanation.state, marker, shows_answer=shown)
+    return WiseflowStatus(
+        str(flow_id),
+        str(explanation.explanation_id),
+        state_of(explanation.state, answer_state),
+        marker,
+        needs_own_look=explanation.state in {SUBMITTED, ACCEPTED} and not (explanation.text or comment),
+        raw_state=explanation.state,
+    )
 
 
 def marker_of(explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None) -> str:

@@ -38,7 +38,7 @@ def moved(case: Case, day: date) -> CaseAdvance:
     request = ExplanationRequest.model_validate(
         {"examId": "x", "personlopenr": 1, "kandidatnr": 1, "datoKlageMottat": "2026-01-01"}
     )
-    return CaseAdvance.dispatched(case.id, request, CandidatePlace(1, 1, None), 1, day, at_midnight(day))
+    return CaseAdvance.dispatched(case.id, request, CandidatePlace("1", "1", None), "1", day, at_midnight(day))
 
 
 def tell_moved(bridge: Bridge, _institution: Institution, cases: Sequence[Case]) -> None:

@@ -55,7 +55,7 @@ def answered(world: SimulatedWorld, exams: WiseflowExamSystem, institution: Inst
 class Answered:
     """A case whose assessor has answered."""
 
-    def __init__(self, case: dict[str, Any], candidate: CandidatePlace, request_id: int) -> None:
+    def __init__(self, case: dict[str, Any], candidate: CandidatePlace, request_id: str) -> None:
         self.case = case
         self.candidate = candidate
         self.request_id = request_id

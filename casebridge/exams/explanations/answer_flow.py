@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from casebridge.errors import CaseError, NotReadyError, PermanentError, TransientError
+from casebridge.errors import CaseError, PermanentError, TransientError
 from casebridge.exams.exam_key import exam_name
 from casebridge.exams.explanations import answer_poller, prefetched_case
 from casebridge.exams.explanations.answer_steps import AnswerPayload, FetchedAnswer, Registered, Shown
@@ -21,16 +21,16 @@ from casebridge.exams.explanations.identity_check import IDENTITY, IdentityCheck
 from casebridge.exams.explanations.registered_identity import identity_of
 from casebridge.exams.explanations.request_flow import (
     FINISHED,
-    MOVED,
     REMOVED,
     SUPERSEDED,
     case_missing,
     check_correction_read,
+    has_moved,
     institution_of,
 )
 from casebridge.exams.explanations.request_intake import request_message
 from casebridge.exams.models import CandidatePlace, ExplanationAnswer, ExplanationRegistration
-from casebridge.exams.ports import Clients
+from casebridge.exams.ports import AnotherCandidatesRequestError, AnswerTakenBackError, Clients
 from casebridge.fingerprint import short_hash
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
@@ -49,8 +49,6 @@ UNANSWERED: Final = "not answered"
 """The outcome of a message for a request that the list did not show, and that is not answered when it is looked at alone."""
 LEFT: Final = frozenset({SUPERSEDED, UNANSWERED, REMOVED, FINISHED})
 """The outcomes without the answer: when it comes, or comes again, it must be a message of its own."""
-TAKEN_BACK: Final = "wiseflow.answer_withdrawn"
-MISMATCH: Final = "wiseflow.participant_mismatch"
 
 
 class AnswerFlow(Flow):
@@ -127,12 +125,12 @@ class AnswerFlow(Flow):
             return Last(Ended(outcome=SUPERSEDED))
         try:
             answer = self._answer(institution, message, case)
-        except NotReadyError as error:
-            if error.code != TAKEN_BACK or (outcome := self._need_not_wait(institution, message, case)) is None:
+        except AnswerTakenBackError:
+            if (outcome := self._need_not_wait(institution, message, case)) is None:
                 raise
             return Last(Ended(outcome=outcome))
-        except PermanentError as error:
-            if error.code != MISMATCH or not self._is_looked_for_anew(institution, message, case):
+        except AnotherCandidatesRequestError:
+            if not self._is_looked_for_anew(institution, message, case):
                 raise
             return Last(Ended(outcome=SUPERSEDED))
         # Before it is stored: a text that FS cannot take may be more than a document can hold.
@@ -229,7 +227,7 @@ class AnswerFlow(Flow):
                 system="FS",
             )
 
-    def _is_same(self, message: Message, case: Case, row: CurrentRow, submission_id: int | None = None) -> bool:
+    def _is_same(self, message: Message, case: Case, row: CurrentRow, submission_id: str | None = None) -> bool:
         """Whether the participant is the person of the row. Raises `PermanentError` where that is contradictory.
 
         It is another while a request message of the case is on its way: that asks about the right participant once this one is
@@ -240,10 +238,10 @@ class AnswerFlow(Flow):
         try:
             self._identities.check(institution, case, row, _candidate(case), submission_id)
         except PermanentError as error:
-            if error.code not in IDENTITY | MOVED or row.request.finished_in_fs:
+            if not (error.code in IDENTITY or has_moved(error)) or row.request.finished_in_fs:
                 raise  # of a row that is finished nobody is asked any more
             check_correction_read(self._cases, case, row)
-            anew = message.generation > 1 and error.code in MOVED
+            anew = message.generation > 1 and has_moved(error)
             if not self._is_asked_now(institution, case, row, anew=anew):
                 raise
             return False
@@ -293,8 +291,7 @@ class AnswerFlow(Flow):
         return Shown(shown=True)
 
     def _wants_to_show(self, message: Message) -> bool:
-        wiseflow = self._institution(message).wiseflow
-        return wiseflow is not None and wiseflow.show_justification
+        return self._clients.exam_system(self._institution(message)).shows_answers
 
     def _institution(self, message: Message) -> Institution:
         return institution_of(message, self._institutions)

@@ -20,6 +20,7 @@ from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, Permane
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.case_state import CaseState
 from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.external_id import external_id, in_order
 from casebridge.exams.models import ExplanationState, ExplanationStatus
 from casebridge.exams.ports import Clients
 from casebridge.fingerprint import short_hash
@@ -36,18 +37,16 @@ QUEUE: Final = "wiseflow-begrunnelse-svar"
 LEFT: Final = "case.flow_left"
 REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 FLOWS_AT_ONCE: Final = 6
-NAMED: Final = 5
 NAMED_CASES: Final = 20
 LOOKED_AT_ALONE: Final = 200
 """Answers of an institution that one reconciliation looks at one by one, where the lists do not show their texts."""
-ANSWERED: Final = (ExplanationState.SUBMITTED, ExplanationState.ACCEPTED)
 Seen = TypeVar("Seen")
-Request = tuple[int, int | None]
-"""Flow and id of an explanation request."""
-NEEDED: Final = {
-    "correlationId": str, "flowId": int, "explanationRequestId": int, "vurdId": str, "personlopenr": int, "kandidatnr": int,
-}  # fmt: skip
+Request = tuple[str, str | None]
+"""The exam's place and the id of an explanation request, both the exam system's own."""
+NEEDED: Final = ("correlationId", "flowId", "explanationRequestId", "vurdId", "personlopenr", "kandidatnr")
 """Of a case that waits for its answer."""
+KINDS: Final = {"correlationId": str, "vurdId": str, "personlopenr": int, "kandidatnr": int}
+"""Of those that are no ids of the exam system."""
 
 
 class AnswerPoller:
@@ -91,7 +90,7 @@ class AnswerPoller:
             self._watermarks.recovered(institution)
         return outcome
 
-    def look_at(self, institution: Institution, flow_id: int) -> PollOutcome:
+    def look_at(self, institution: Institution, flow_id: str) -> PollOutcome:
         """Answers on one flow, now, also changed ones: somebody told us that something happened there.
 
         Raises `CaseError`: whoever was told tries again.
@@ -111,7 +110,7 @@ class AnswerPoller:
 
     def _look_at(self, institution: Institution, cases: Sequence[Case], *, alone: bool) -> PollOutcome:
         """With `alone`, answers of which the lists show no text are looked at one by one."""
-        flow_ids = sorted({case.document["flowId"] for case in cases})
+        flow_ids = in_order({_flow_of(case) for case in cases})
         statuses, failures = self._statuses(institution, flow_ids)
         by_request = {(status.flow_id, status.explanation_request_id): status for status in statuses}
         if alone:
@@ -119,13 +118,13 @@ class AnswerPoller:
         answered, unknown, hidden, now = [], [], [], self._clock.now()
         # By case, not by request: two cases may claim one, and whose the answer is, is judged for each before FS gets it.
         for case in cases:
-            flow_id = case.document["flowId"]
-            status = by_request.get((flow_id, case.document["explanationRequestId"]))
+            flow_id = _flow_of(case)
+            status = by_request.get((flow_id, case.explanation_request_id))
             if status is not None and status.state is ExplanationState.UNKNOWN:
                 unknown.append(status)
             elif status is not None and status.state is ExplanationState.UNREADABLE and case.state in REGISTERED:
                 hidden.append(status)
-            elif status is not None and _is_ready(institution, status, case):
+            elif status is not None and _is_ready(status, case):
                 is_unreadable = status.state is ExplanationState.UNREADABLE
                 answered.append(answer_message(institution, case, status.marker, now if is_unreadable else None))
             elif status is None and case.state is CaseState.DISPATCHED and _is_lost(failures.get(flow_id)):
@@ -133,12 +132,10 @@ class AnswerPoller:
         correlation_ids = {message.key: message.correlation_id for message in answered}
         accepted = tuple(correlation_ids[key] for key in self._queue.accept(answered))
         if failed := {key: error for key, error in failures.items() if not _is_lost(error) and error.code != LEFT}:
-            raise _of_flows(failed)
-        if unknown:
-            raise _unknown_state(unknown)
+            raise self._of_flows(institution, failed)
         nameless = [status for status in statuses if status.explanation_request_id is None]
-        if nameless or hidden:
-            raise _not_seen(nameless, hidden)
+        if not_followed := self._clients.exam_system(institution).not_followed(unknown, nameless, hidden):
+            raise not_followed
         return PollOutcome(
             institution.key,
             seen=len(statuses),
@@ -152,12 +149,12 @@ class AnswerPoller:
         )
 
     def _statuses(
-        self, institution: Institution, flow_ids: list[int]
-    ) -> tuple[list[ExplanationStatus], dict[int, CaseError]]:
+        self, institution: Institution, flow_ids: list[str]
+    ) -> tuple[list[ExplanationStatus], dict[str, CaseError]]:
         """The requests of all flows, side by side, and what went wrong by flow. A flow that fails does not hide the others."""
         exam_system = self._clients.exam_system(institution)
         statuses: list[ExplanationStatus] = []
-        failures: dict[int, CaseError] = {}
+        failures: dict[str, CaseError] = {}
         limit = time_limit.current()
         # Whoever is left for want of time is not always the same.
         order = random.sample(flow_ids, len(flow_ids))
@@ -177,11 +174,11 @@ class AnswerPoller:
 
         A bounded number, others the next time. One that cannot be looked at is what the list says of it.
         """
-        of_cases = {(case.document["flowId"], case.explanation_request_id) for case in cases if case.registered_hash}
+        of_cases = {(_flow_of(case), case.explanation_request_id) for case in cases if case.registered_hash}
         silent = [
             (flow_id, number)
             for flow_id, number in sorted(of_cases & listed.keys(), key=str)
-            if number is not None and (status := listed[flow_id, number]).state in ANSWERED and not status.shows_answer
+            if number is not None and listed[flow_id, number].needs_own_look
         ]
         if not silent:
             return {}
@@ -192,6 +189,13 @@ class AnswerPoller:
             return {
                 one: result for one, result in zip(chosen, results, strict=True) if not isinstance(result, CaseError)
             }
+
+    def _of_flows(self, institution: Institution, failures: Mapping[str, CaseError]) -> CaseError:
+        """What went wrong first, with the exams that it went wrong for. What stops the whole institution goes first."""
+        error = next(
+            (one for one in failures.values() if isinstance(one, AuthBrokenError)), next(iter(failures.values()))
+        )
+        return error.of(self._clients.exam_system(institution).exams_named(in_order(failures)))
 
 
 def _seen(look: Callable[[], Seen], limit: TimeLimit | None) -> Seen | CaseError:
@@ -215,8 +219,19 @@ def _left() -> CaseError:
 
 def _to_be_polled(document: Document) -> Case:
     """Raises where the document lacks what an answer's message is made of."""
-    check_kinds(document, NEEDED)
+    check_needed(document)
     return Case.from_document(document)
+
+
+def check_needed(document: Document) -> None:
+    """Raises where one of the `NEEDED` fields is absent, or not what it must be."""
+    check_kinds(document, KINDS)
+    external_id(document.get("flowId"))
+    external_id(document.get("explanationRequestId"))
+
+
+def _flow_of(case: Case) -> str:
+    return external_id(case.document["flowId"])
 
 
 def _unreadable(names: Sequence[str]) -> PermanentError:
@@ -237,81 +252,11 @@ def _is_lost(failure: CaseError | None) -> bool:
     return failure is None or isinstance(failure, PermanentError)
 
 
-def _of_flows(failures: Mapping[int, CaseError]) -> CaseError:
-    """What went wrong first, with the flows that it went wrong for. What stops the whole institution goes before the rest."""
-    error = next((one for one in failures.values() if isinstance(one, AuthBrokenError)), next(iter(failures.values())))
-    return error.of(f"flow {_named(sorted(failures))}")
-
-
-def _named(ids: Sequence[object]) -> str:
-    more = f" and {len(ids) - NAMED} more" if ids[NAMED:] else ""
-    return ", ".join(map(str, ids[:NAMED])) + more
-
-
-def _is_ready(institution: Institution, status: ExplanationStatus, case: Case) -> bool:
-    """Accepted always goes to FS; submitted only where the institution has chosen so (contract 6.1).
-
-    A request whose row cannot be read may be ready: the case's own message looks at it alone, and is set aside if it cannot.
-    """
+def _is_ready(status: ExplanationStatus, case: Case) -> bool:
+    """A request that cannot be read may be ready: the case's own message looks at it alone, and is set aside if it cannot."""
     if status.state is ExplanationState.UNREADABLE:
         return case.state is CaseState.DISPATCHED
-    if status.state is ExplanationState.ACCEPTED:
-        return True
-    submitted_is_enough = institution.wiseflow is not None and institution.wiseflow.answer_state == 2
-    return status.state is ExplanationState.SUBMITTED and submitted_is_enough
-
-
-def _unknown_state(unknown: list[ExplanationStatus]) -> PermanentError:
-    named = ", ".join(f"{status.explanation_request_id} (state {status.raw_state})" for status in unknown[:5])
-    return PermanentError(
-        "wiseflow.state_unknown",
-        f"WISEflow reports a state that its documentation does not know: explanation request {named}.",
-        "Look at the request in WISEflow and ask the vendor; the case stays open and is looked at with every poll.",
-        system="WISEflow",
-    )
-
-
-def _not_seen(nameless: Sequence[ExplanationStatus], hidden: Sequence[ExplanationStatus]) -> PermanentError:
-    """What a flow lists and nobody can read: rows without a name, and answers that FS has and that may have been corrected."""
-    told = [_nameless(nameless, in_comments=False), _nameless(nameless, in_comments=True)]
-    told += [_hidden(hidden, in_comments=False), _hidden(hidden, in_comments=True)]
-    first, *rest = [error for error in told if error is not None]
-    cause = " ".join(error.cause for error in (first, *rest))
-    return PermanentError(first.code, cause, first.next_action, system=first.system)
-
-
-def _nameless(statuses: Sequence[ExplanationStatus], *, in_comments: bool) -> PermanentError | None:
-    flows = sorted({status.flow_id for status in statuses if status.in_comments is in_comments})
-    if not flows:
-        return None
-    what = "submission comments" if in_comments else "explanation requests"
-    which = "on what they are" if in_comments else "which they are"
-    cause = f"WISEflow lists {what} that cannot be read and do not say {which}, on flow {_named(flows)}."
-    return _unread(cause, in_comments=in_comments)
-
-
-def _hidden(statuses: Sequence[ExplanationStatus], *, in_comments: bool) -> PermanentError | None:
-    unread = {(one.flow_id, one.explanation_request_id or 0) for one in statuses if one.in_comments is in_comments}
-    found = [f"{request_id} on flow {flow_id}" for flow_id, request_id in sorted(unread)]
-    if not found:
-        return None
-    why = "a comment on the submission cannot be read" if in_comments else "its row cannot be read"
-    return _unread(
-        f"Of {len(found)} explanation requests that FS has the answer to, a correction would not be seen, because {why}: "
-        f"{_named(found)}.",
-        in_comments=in_comments,
-    )
-
-
-def _unread(cause: str, *, in_comments: bool) -> PermanentError:
-    code = "wiseflow.comment_unreadable" if in_comments else "wiseflow.request_unreadable"
-    listed = "submission comments" if in_comments else "explanation requests"
-    return PermanentError(
-        code,
-        cause,
-        f"Show the list of the flow's {listed} to the vendor; all others are carried, and the list is read with every poll.",
-        system="WISEflow",
-    )
+    return status.state is ExplanationState.READY
 
 
 def answer_message(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from casebridge.exams.external_id import ExternalId
 from casebridge.messaging.flow.payload import Payload
 from casebridge.messaging.flow.step import StepResult
 from casebridge.personal_data import Personal
@@ -16,8 +17,8 @@ class AnswerPayload(Payload):
     """Which explanation request of which case has an answer. Messages of earlier releases have no `version`."""
 
     case_id: str
-    flow_id: int
-    explanation_request_id: int
+    flow_id: ExternalId
+    explanation_request_id: ExternalId
     marker: str | None = None
     """Of the answer that a poll saw; none where the request is looked for by itself."""
     version: str | None = None
@@ -40,7 +41,7 @@ class FetchedAnswer(StepResult):
     text_hash: str
     given_at: datetime
     source: str | None = None
-    submission_id: int | None = None
+    submission_id: ExternalId | None = None
     text: Personal[str | None] = None
     outcome: str | None = None
     """Set where FS has the text already."""

@@ -7,6 +7,7 @@ from typing import Any
 from casebridge.cases import case
 from casebridge.clock import is_far_ahead
 from casebridge.exams.explanations.case_state import LIFECYCLE, CaseState
+from casebridge.exams.external_id import external_id, optional_external_id
 from casebridge.exams.models import CandidatePlace
 from casebridge.messaging.queue.message import is_count, moment_of
 
@@ -23,13 +24,15 @@ class Case(case.Case):
         if "flowId" not in self.document:
             return None
         return CandidatePlace(
-            self.document["flowId"], self.document["participantId"], self.document.get("submissionId")
+            external_id(self.document["flowId"]),
+            external_id(self.document["participantId"]),
+            optional_external_id(self.document.get("submissionId")),
         )
 
     @property
-    def explanation_request_id(self) -> int | None:
+    def explanation_request_id(self) -> str | None:
         """The exam system's request that carries the case now."""
-        return self.document.get("explanationRequestId")
+        return optional_external_id(self.document.get("explanationRequestId"))
 
     @property
     def version(self) -> str | None:

@@ -9,6 +9,7 @@ from casebridge.cases.case import NOT_SET_ASIDE
 from casebridge.clock import FAR_AHEAD
 from casebridge.exams.deadlines import at_midnight
 from casebridge.exams.explanations.case_state import CaseState
+from casebridge.exams.external_id import stored_id
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
 
 
@@ -22,16 +23,16 @@ class CaseAdvance(case_advance.CaseAdvance):
         case_id: str,
         request: ExplanationRequest,
         candidate: CandidatePlace,
-        explanation_request_id: int,
+        explanation_request_id: str,
         deadline: date,
         at: datetime,
     ) -> "CaseAdvance":
         """The exam system has the request. Also after a change in FS: place and deadline are set anew."""
         values = {
-            "flowId": candidate.flow_id,
-            "participantId": candidate.participant_id,
-            "submissionId": candidate.submission_id,
-            "explanationRequestId": explanation_request_id,
+            "flowId": stored_id(candidate.flow_id),
+            "participantId": stored_id(candidate.participant_id),
+            "submissionId": stored_id(candidate.submission_id) if candidate.submission_id is not None else None,
+            "explanationRequestId": stored_id(explanation_request_id),
             "kandidatnr": request.kandidatnr,
             "kommisjonsId": request.kommisjons_id,
             "deadline": at_midnight(deadline),

@@ -20,6 +20,7 @@ from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.case_fields import FIELDS, OWN_FIELDS
 from casebridge.exams.explanations.case_ids import case_id, former_ids
 from casebridge.exams.explanations.case_state import LIFECYCLE, OPEN, CaseState
+from casebridge.exams.external_id import both_forms
 from casebridge.exams.models import CandidatePlace, CaseType, ExplanationRequest
 from casebridge.institutions.former_institution import Owner
 from casebridge.institutions.institution import Institution
@@ -128,13 +129,15 @@ class Cases(CaseStore[Case]):
     # What pollers read
 
     def awaiting_answer(
-        self, institution: str, watched_since: datetime | None, flow_id: int | None = None
+        self, institution: str, watched_since: datetime | None, flow_id: str | None = None
     ) -> list[Document]:
         """The raw cases that the exam system has; with `watched_since` also those answered since, in case the answer changed.
 
         One that does not say when it was answered is among them. With `flow_id`, only those on that flow.
         """
-        where: Document = {"institution": institution, **({"flowId": flow_id} if flow_id is not None else {})}
+        where: Document = {"institution": institution}
+        if flow_id is not None:
+            where["flowId"] = {"$in": both_forms(flow_id)}
         documents = list(self._collection.find({**where, "state": CaseState.DISPATCHED.value}, FIELDS))
         if watched_since is not None:
             documents += self._collection.find(
@@ -151,8 +154,8 @@ class Cases(CaseStore[Case]):
         """The raw other cases of the institution that are asked, or answered, of the same participant of its exam system."""
         found = self._collection.find(
             {
-                "flowId": candidate.flow_id,
-                "participantId": candidate.participant_id,
+                "flowId": {"$in": both_forms(candidate.flow_id)},
+                "participantId": {"$in": both_forms(candidate.participant_id)},
                 "institution": {"$eq": case.institution},
                 "examSystem": {"$eq": case.document.get("examSystem")},
                 "_id": {"$ne": case.id},
@@ -162,9 +165,10 @@ class Cases(CaseStore[Case]):
         )
         return list(found)
 
-    def on_flows(self, institution: str, flow_ids: Iterable[int]) -> list[Case]:
+    def on_flows(self, institution: str, flow_ids: Iterable[str]) -> list[Case]:
         """Cases whose candidates sit on these flows of an institution, whatever their state."""
-        documents = self._collection.find({"flowId": {"$in": list(flow_ids)}, "institution": institution}, FIELDS)
+        where = {"flowId": {"$in": both_forms(*flow_ids)}, "institution": institution}
+        documents = self._collection.find(where, FIELDS)
         return readable(documents, Case.from_document)
 
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Case]:

@@ -9,6 +9,7 @@ from casebridge.exams.explanations import explanation_event_record
 from casebridge.exams.explanations.answer_poller import AnswerPoller
 from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.exams.explanations.request_flow import institution_of
+from casebridge.exams.external_id import ExternalId
 from casebridge.institutions.register import InstitutionRegister
 from casebridge.messaging.flow.flow import Flow
 from casebridge.messaging.flow.payload import Payload
@@ -20,7 +21,7 @@ from casebridge.sources.record_flow import kafka_fields
 class EventPayload(Payload):
     """The flow on which something happened."""
 
-    flow_id: int
+    flow_id: ExternalId
 
 
 class LookedForAnswer(StepResult):

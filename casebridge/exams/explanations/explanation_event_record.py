@@ -11,13 +11,13 @@ from pydantic import Field
 from casebridge.errors import CaseError
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.cases import Cases
+from casebridge.exams.external_id import external_id
 from casebridge.exams.fs_values import FsNumber
 from casebridge.fingerprint import short_hash
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
 from casebridge.messaging.queue.message import NewMessage
 from casebridge.personal_data import DomainModel
-from casebridge.readable_documents import check_kinds
 from casebridge.sources.record import Record
 from casebridge.sources.record_reader import Reading
 from casebridge.sources.record_values import failed, institution_of, read_value
@@ -48,7 +48,7 @@ class ExplanationEventRecords:
     def read(self, records: Sequence[Record]) -> list[Reading]:
         """Events on cases that are not ours (a student may ask in WISEflow as well) come to nothing."""
         told: list[tuple[Record, Institution, ExplanationEventRecord] | Reading] = []
-        flows: dict[str, set[int]] = {}
+        flows: dict[str, set[str]] = {}
         institutions: dict[str, Institution] = {}
         for record in records:
             if record.value is None:
@@ -62,7 +62,7 @@ class ExplanationEventRecords:
             else:
                 told.append((record, institution, event))
                 institutions[institution.tenant] = institution
-                flows.setdefault(institution.tenant, set()).add(event.flow_id)
+                flows.setdefault(institution.tenant, set()).add(str(event.flow_id))
         cases = {
             (tenant, *place): case
             for tenant, flow_ids in flows.items()
@@ -72,22 +72,21 @@ class ExplanationEventRecords:
         return [found if isinstance(found, Reading) else _reading(*found, cases) for found in told]
 
 
-def _place(case: Case) -> tuple[int, int] | None:
+def _place(case: Case) -> tuple[str, str] | None:
     """Flow and participant; `None` where the case does not say them: no event can be told to be of it."""
     try:
-        check_kinds(case.document, {"flowId": int, "participantId": int})
-    except TypeError:
+        return external_id(case.document.get("flowId")), external_id(case.document.get("participantId"))
+    except ValueError:
         return None
-    return case.document["flowId"], case.document["participantId"]
 
 
 def _reading(
     record: Record,
     institution: Institution,
     event: ExplanationEventRecord,
-    cases: dict[tuple[str, int, int], Case],
+    cases: dict[tuple[str, str, str], Case],
 ) -> Reading:
-    case = cases.get((institution.tenant, event.flow_id, event.participant_id))
+    case = cases.get((institution.tenant, str(event.flow_id), str(event.participant_id)))
     if case is None:
         return Reading(record)
     return Reading(record, _message(record, institution, event, case))

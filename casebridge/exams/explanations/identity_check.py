@@ -10,7 +10,7 @@ from casebridge.exams.explanations.current_row import CurrentRow, current_row
 from casebridge.exams.fs_rows import UnreadableRow
 from casebridge.exams.identity import Evidence, compare, contradiction
 from casebridge.exams.models import CandidatePlace, ExplanationRequest
-from casebridge.exams.ports import Clients
+from casebridge.exams.ports import Clients, ExamSystem
 from casebridge.institutions.institution import Institution
 from casebridge.readable_documents import check_kinds, name_of
 
@@ -34,7 +34,7 @@ class IdentityCheck:
         case: Case,
         row: CurrentRow,
         candidate: CandidatePlace,
-        submission_id: int | None = None,
+        submission_id: str | None = None,
     ) -> None:
         """`submission_id` is the submission whose comment is to be handed on, if it is one.
 
@@ -44,15 +44,15 @@ class IdentityCheck:
         now = exam_system.candidate(candidate)
         comparison = compare(row.request.person(institution.realm), now.evidence)
         if submission_id is not None and now.place.submission_id != submission_id:
-            raise _submission_changed(candidate)
+            raise _submission_changed(exam_system, candidate)
         if not comparison.is_same:
-            raise contradiction(exam_system.system, candidate.flow_id, candidate.participant_id, comparison)
+            raise contradiction(exam_system.system, exam_system.name_of(candidate), comparison)
         # A row that cannot be read is compared by what it says: it may be the right one, of whoever has the number.
         others: tuple[ExplanationRequest | UnreadableRow, ...] = (*row.others, *row.unreadable)
         for other in others:
             theirs = compare(other.person(institution.realm), now.evidence)
             if theirs.is_same and len(theirs.agreeing) >= len(comparison.agreeing):
-                raise _shared(candidate, self._case_of(other))
+                raise _shared(exam_system, candidate, self._case_of(other))
         if comparison.is_thin:
             self._check_alone(institution, case, candidate, now.evidence)
 
@@ -70,14 +70,15 @@ class IdentityCheck:
         one whose row does not fit the participant any more. One that does not say whose it is does: nobody can tell that it is
         not another person's.
         """
+        exam_system = self._clients.exam_system(institution)
         for rival in self._cases.on_participant(case, candidate):
             try:
                 check_kinds(rival, NEEDED)
             except TypeError:
-                raise _rival_unreadable(candidate, name_of(rival)) from None
+                raise _rival_unreadable(exam_system, candidate, name_of(rival)) from None
             is_another = rival["personlopenr"] != case.document["personlopenr"]
             if is_another and self._stands(institution, rival, evidence):
-                raise _shared(candidate, f"is {rival['correlationId']}")
+                raise _shared(exam_system, candidate, f"is {rival['correlationId']}")
 
     def _stands(self, institution: Institution, document: Document, evidence: Evidence) -> bool:
         try:
@@ -90,32 +91,32 @@ class IdentityCheck:
         return compare(row.request.person(institution.realm), evidence).is_same
 
 
-def _rival_unreadable(candidate: CandidatePlace, other_case: str) -> PermanentError:
+def _rival_unreadable(exam_system: ExamSystem, candidate: CandidatePlace, other_case: str) -> PermanentError:
     return PermanentError(
         "casebridge.case_unreadable",
-        f"Participant {candidate.participant_id} of flow {candidate.flow_id} in WISEflow is that of two cases, and the other one "
+        f"{exam_system.name_of(candidate)} is that of two cases, and the other one "
         f"in oai.begrunnelser (correlation id {other_case}) does not say whose it is.",
         f"Restore that document from the backup, or correct {', '.join(NEEDED)}; then replay this message.",
     )
 
 
-def _shared(candidate: CandidatePlace, other_case: str) -> PermanentError:
+def _shared(exam_system: ExamSystem, candidate: CandidatePlace, other_case: str) -> PermanentError:
     return PermanentError(
         "identity.shared_participant",
-        f"Participant {candidate.participant_id} of flow {candidate.flow_id} in WISEflow is that of two persons in FS; the "
+        f"{exam_system.name_of(candidate)} is that of two persons in FS; the "
         f"other case {other_case}. All that both systems have of the participant fits both.",
         "Find out in FS whose candidate number it is and correct the other row: the corrected one comes by itself. "
         "Then replay this message.",
-        system="WISEflow",
+        system=exam_system.system,
     )
 
 
-def _submission_changed(candidate: CandidatePlace) -> PermanentError:
+def _submission_changed(exam_system: ExamSystem, candidate: CandidatePlace) -> PermanentError:
     return PermanentError(
         "identity.submission_changed",
-        f"Participant {candidate.participant_id} of flow {candidate.flow_id} in WISEflow has another submission than the one "
+        f"{exam_system.name_of(candidate)} has another submission than the one "
         "whose comment was read: the comment may be somebody else's.",
-        "Read the comments in WISEflow, decide which text is the student's, and register it in FS by hand; then discard the "
-        "message.",
-        system="WISEflow",
+        f"Read the comments in {exam_system.system}, decide which text is the student's, and register it in FS by hand; then "
+        "discard the message.",
+        system=exam_system.system,
     )

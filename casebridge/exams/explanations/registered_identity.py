@@ -60,8 +60,8 @@ class RegisteredIdentities:
                     "case.changed_after_registration",
                     "FS says otherwise who the student is than when the explanation was registered: the text may be another "
                     "student's.",
-                    "Find the case with `casebridge where`, look at the exam in WISEflow and see whose the text is. If it is "
-                    "another student's, correct the text of both in FS by hand and have both told; if the row in FS is wrong, "
+                    "Find the case with `casebridge where`, look at the exam in the exam system and see whose the text is. If it "
+                    "is another student's, correct the text of both in FS by hand and have both told; if the row in FS is wrong, "
                     "have it corrected there.",
                     dict(sorted(words.items())),
                 )

@@ -42,7 +42,7 @@ class _Reopened:
         if document.get(SEEN) is not None:
             check_kinds(document, {SEEN: datetime})
         if document.get("explanationRequestId") is not None:
-            check_kinds(document, answer_poller.NEEDED)
+            answer_poller.check_needed(document)
         return cls(Case.from_document(document), document["registeredAt"], document.get(SEEN))
 
     @property

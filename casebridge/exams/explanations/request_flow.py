@@ -16,8 +16,9 @@ from casebridge.exams.explanations.current_row import CurrentRow, current_row
 from casebridge.exams.explanations.identity_check import IdentityCheck
 from casebridge.exams.explanations.moved_deadlines import MovedDeadlines
 from casebridge.exams.explanations.request_steps import FoundCandidate, FoundExam, Requested, RequestPayload
+from casebridge.exams.identity import CONTRADICTION
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
-from casebridge.exams.ports import Clients
+from casebridge.exams.ports import CandidateGoneError, Clients, ExamPartMissingError
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.register import InstitutionRegister
 from casebridge.messaging.flow.flow import Flow
@@ -28,9 +29,6 @@ from casebridge.tenant import normal_institution
 
 FINISHED: Final = "finished in FS by hand"
 REMOVED: Final = "removed in FS"
-PART_MISSING: Final = "fs.source_code_part_missing"
-MOVED: Final = frozenset({"identity.contradiction", "wiseflow.participant_unknown"})
-"""What a participant brings out who is another by now, or not there any more."""
 SUPERSEDED: Final = "superseded"
 """The outcome of a message that is not its case's newest: a later one carries what FS says now."""
 
@@ -110,9 +108,7 @@ class RequestFlow(Flow):
         institution = self._institution(message)
         try:
             place = self._find(institution, request)
-        except PermanentError as error:
-            if error.code != PART_MISSING:
-                raise
+        except ExamPartMissingError:
             # FS may send by now what it did not send then; it is not of the row's version.
             row = current_row(self._clients.student_registry(institution), request.vurd_id, request.personlopenr)
             if row is None:
@@ -160,7 +156,7 @@ class RequestFlow(Flow):
         try:
             self._identities.check(institution, case, row, candidate)
         except PermanentError as error:
-            if error.code not in MOVED:
+            if not has_moved(error):
                 raise
             place, person = FoundExam.of(message).place, row.request.person(institution.realm)
             now = self._clients.exam_system(institution).find_candidate(place, person, anew=True)
@@ -190,6 +186,11 @@ class RequestFlow(Flow):
 
     def _institution(self, message: Message) -> Institution:
         return institution_of(message, self._institutions)
+
+
+def has_moved(error: CaseError) -> bool:
+    """Whether it says that the candidate is another by now in the exam system, or not there any more."""
+    return isinstance(error, CandidateGoneError) or error.code == CONTRADICTION
 
 
 def institution_of(message: Message, institutions: InstitutionRegister) -> Institution:

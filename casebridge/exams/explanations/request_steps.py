@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from casebridge.errors import PermanentError
+from casebridge.exams.external_id import ExternalId
 from casebridge.exams.fs_rows import UnreadableRow, read_row, told_fields
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
 from casebridge.messaging.flow.payload import Payload
@@ -40,8 +41,8 @@ class FoundExam(StepResult):
 
     step = "find_exam"
 
-    flow_id: int
-    sub_flow_ids: list[int]
+    flow_id: ExternalId
+    sub_flow_ids: list[ExternalId]
 
     @property
     def place(self) -> ExamPlace:
@@ -53,9 +54,9 @@ class FoundCandidate(StepResult):
 
     step = "find_candidate"
 
-    flow_id: int
-    participant_id: int
-    submission_id: int | None
+    flow_id: ExternalId
+    participant_id: ExternalId
+    submission_id: ExternalId | None
 
     @classmethod
     def at(cls, place: CandidatePlace) -> Self:
@@ -71,10 +72,10 @@ class Requested(StepResult):
 
     step = "request_explanation"
 
-    flow_id: int | None = None
-    participant_id: int | None = None
-    submission_id: int | None = None
-    explanation_request_id: int
+    flow_id: ExternalId | None = None
+    participant_id: ExternalId | None = None
+    submission_id: ExternalId | None = None
+    explanation_request_id: ExternalId
     created: bool
     shown: bool = False
     deadline: str | None = None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from casebridge.clock import SystemClock
+from casebridge.clock import ServerClock
 from casebridge.database import Database
 from casebridge.exams.explanations.case_advance import CaseAdvance
 from casebridge.exams.explanations.cases import Cases
@@ -14,7 +14,7 @@ from tests.support.command_counts import counted
 
 GIVEN = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = GIVEN + timedelta(hours=1)
-PLACE = CandidatePlace(flow_id=7, participant_id=8, submission_id=9)
+PLACE = CandidatePlace(flow_id="7", participant_id="8", submission_id="9")
 REQUEST = ExplanationRequest.model_validate(
     {"examId": "INF100:2026V", "personlopenr": 1, "kandidatnr": 42, "datoKlageMottat": "2026-03-01"}
 )
@@ -22,7 +22,7 @@ REQUEST = ExplanationRequest.model_validate(
 
 @pytest.fixture
 def cases(database: Database) -> Cases:
-    return Cases(database, SystemClock(), deadline_days=14)
+    return Cases(database, ServerClock(database.server_time), deadline_days=14)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def keys(database: Database) -> list[str]:
 
 
 def dispatched(key: str) -> CaseAdvance:
-    return CaseAdvance.dispatched(key, REQUEST, PLACE, 1, date(2026, 3, 16), GIVEN)
+    return CaseAdvance.dispatched(key, REQUEST, PLACE, "1", date(2026, 3, 16), GIVEN)
 
 
 def registered(key: str, text: str = "a", given_at: datetime = GIVEN) -> CaseAdvance:
@@ -78,7 +78,7 @@ def test_a_case_that_has_moved_on_keeps_its_state_and_gets_its_new_place(
     cases: Cases, keys: list[str], database: Database
 ) -> None:
     cases.advance([dispatched(keys[0]), registered(keys[0])])
-    moved = CaseAdvance.dispatched(keys[0], REQUEST, CandidatePlace(70, 80, 90), 2, date(2026, 3, 20), LATER)
+    moved = CaseAdvance.dispatched(keys[0], REQUEST, CandidatePlace("70", "80", "90"), "2", date(2026, 3, 20), LATER)
     cases.advance([moved, dispatched(keys[1])])
     assert told(database, keys[0], "state", "flowId", "dispatchedAt") == ["registered", 70, GIVEN]
     assert told(database, keys[1], "state", "flowId") == ["dispatched", 7]

@@ -81,7 +81,7 @@ def test_the_moment_of_an_answer_is_wiseflows_and_stays(
     one = answered(world, exams, institution)
     first = exams.answer(one.candidate.flow_id, one.request_id, one.candidate, SEEN)
     second = exams.answer(one.candidate.flow_id, one.request_id, one.candidate, SEEN)
-    explanation = exams.client.explanation(one.candidate.flow_id, one.request_id)
+    explanation = exams.client.explanation(int(one.candidate.flow_id), int(one.request_id))
     assert first == second
     assert first.given_at == explanation.accept_date
 
@@ -99,7 +99,7 @@ def test_an_answer_that_was_unlocked_is_not_handed_on(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
 ) -> None:
     one = answered(world, exams, institution)
-    simulators.control.change_answer(one.request_id, "Ny tekst", after_s=600)
+    simulators.control.change_answer(int(one.request_id), "Ny tekst", after_s=600)
     with pytest.raises(NotReadyError) as caught:
         one.text(exams)
     assert caught.value.code == "wiseflow.answer_withdrawn"
@@ -124,9 +124,15 @@ def test_a_state_that_wiseflow_does_not_describe_is_no_answer(
     simulators.control.wait("dispatched", 1)
     for _ in range(1000):
         statuses = exams.explanations(candidate.flow_id)
-        if statuses[0].raw_state not in {0, 1}:
+        if statuses[0].state is not ExplanationState.AWAITED:
             break
-    assert [(one.state, one.raw_state) for one in statuses] == [(ExplanationState.UNKNOWN, 9)]
+    assert [one.state for one in statuses] == [ExplanationState.UNKNOWN]
+    told = exams.not_followed(statuses, (), ())
+    assert told is not None
+    assert (told.code, f"explanation request {requested.explanation_request_id} (state 9)" in told.cause) == (
+        "wiseflow.state_unknown",
+        True,
+    )
     with pytest.raises(NotReadyError):
         exams.answer(candidate.flow_id, requested.explanation_request_id, candidate, SEEN)
 
@@ -160,7 +166,7 @@ class TestMarker:
         one = answered(world, exams, institution)
         other = answered(world, exams, institution, examId=one.case["examId"])
         before, other_before = self.marker(exams, one), self.marker(exams, other)
-        simulators.control.change_answer(one.request_id, "En ny tekst", edit=edit)
+        simulators.control.change_answer(int(one.request_id), "En ny tekst", edit=edit)
         assert self.marker(exams, one) != before
         assert self.marker(exams, other) == other_before
         assert one.text(exams) == "En ny tekst"
@@ -193,7 +199,7 @@ class TestMarker:
         simulators.control.faults(
             {"kind": "status", "status": 403, "system": "wiseflow", "path": "submission-comments"}
         )
-        assert [status.state for status in exams.explanations(one.candidate.flow_id)] == [ExplanationState.ACCEPTED]
+        assert [status.state for status in exams.explanations(one.candidate.flow_id)] == [ExplanationState.READY]
         with pytest.raises(PermanentError) as caught:
             one.text(exams)
         assert caught.value.code == "wiseflow.comments_off"
@@ -258,7 +264,7 @@ class TestSharedComments:
         edit: bool,
     ) -> None:
         self.markers(exams, two[0])
-        simulators.control.change_answer(two[0].request_id, "En ny tekst", edit=edit)
+        simulators.control.change_answer(int(two[0].request_id), "En ny tekst", edit=edit)
         seen_elsewhere = self.markers(world.exam_system(institution), two[0])
         assert self.text(exams, two[0], seen_elsewhere) == "En ny tekst"
         assert self.text(exams, two[1], seen_elsewhere) == "Den andre"
@@ -267,7 +273,7 @@ class TestSharedComments:
         self, exams: WiseflowExamSystem, simulators: RunningSimulators, two: tuple[Answered, Answered]
     ) -> None:
         self.markers(exams, two[0])
-        simulators.control.change_answer(two[0].request_id, "En ny tekst", edit=True)
+        simulators.control.change_answer(int(two[0].request_id), "En ny tekst", edit=True)
         assert two[0].text(exams) == "En ny tekst"
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from casebridge.errors import PermanentError, TransientError
 from casebridge.exams.identity import Person
-from casebridge.exams.models import CandidatePlace, ExamPlace
 from resources.wiseflow.flow_matching import (
     choose_comment,
     choose_flow,
@@ -18,13 +17,14 @@ from resources.wiseflow.flow_matching import (
     match_candidate,
     same_source_code,
 )
+from resources.wiseflow.places import FlowPlace, ParticipantPlace
 from resources.wiseflow.records import Flow, Participant, SubmissionComment, UnreadableComment
 from tests.support.wiseflow_rows import ANSWERED, ASKED, comment, explanation, flow, iso, participant
 
 
 class TestChooseFlow:
     def test_the_only_flow_is_the_exam(self) -> None:
-        assert choose_flow([flow(1)]) == ExamPlace(1)
+        assert choose_flow([flow(1)]) == FlowPlace(1)
 
     def test_no_flow_is_an_error_that_waits_for_a_person(self) -> None:
         with pytest.raises(PermanentError) as caught:
@@ -33,7 +33,7 @@ class TestChooseFlow:
 
     @pytest.mark.parametrize("unfit", [flow(2, variant=1), flow(2, variant=2), flow(2, state=0)])
     def test_repeated_and_inactive_flows_are_left_out(self, unfit: Flow) -> None:
-        assert choose_flow([unfit, flow(1)]) == ExamPlace(1)
+        assert choose_flow([unfit, flow(1)]) == FlowPlace(1)
         with pytest.raises(PermanentError) as caught:
             choose_flow([unfit])
         assert caught.value.code == "wiseflow.flow_missing"
@@ -42,10 +42,10 @@ class TestChooseFlow:
     @pytest.mark.parametrize("ended", [3, 4, 5])
     @pytest.mark.parametrize("running", [1, 2])
     def test_a_flow_that_has_ended_goes_before_one_that_runs(self, ended: int, running: int) -> None:
-        assert choose_flow([flow(1, state=running), flow(2, state=ended)]) == ExamPlace(2)
+        assert choose_flow([flow(1, state=running), flow(2, state=ended)]) == FlowPlace(2)
 
     def test_a_running_flow_is_taken_when_there_is_no_other(self) -> None:
-        assert choose_flow([flow(1, state=2)]) == ExamPlace(1)
+        assert choose_flow([flow(1, state=2)]) == FlowPlace(1)
 
     def test_equally_good_flows_are_named_and_not_guessed(self) -> None:
         with pytest.raises(PermanentError) as caught:
@@ -55,10 +55,10 @@ class TestChooseFlow:
         assert "13" not in caught.value.cause
 
     def test_a_sub_flow_means_its_main_flow_with_all_sub_flows(self) -> None:
-        assert choose_flow([flow(2, main=1), flow(1, subs=(2, 3))]) == ExamPlace(1, (2, 3))
+        assert choose_flow([flow(2, main=1), flow(1, subs=(2, 3))]) == FlowPlace(1, (2, 3))
 
     def test_main_and_sub_flow_with_the_code_are_one_place(self) -> None:
-        assert choose_flow([flow(1, subs=(2, 3)), flow(3, main=1), flow(2, main=1)]) == ExamPlace(1, (2, 3))
+        assert choose_flow([flow(1, subs=(2, 3)), flow(3, main=1), flow(2, main=1)]) == FlowPlace(1, (2, 3))
 
     def test_a_sub_flow_whose_main_flow_is_a_remarking_does_not_count(self) -> None:
         with pytest.raises(PermanentError) as caught:
@@ -73,7 +73,7 @@ class TestChooseFlow:
         st.permutations([flow(1, subs=(2,)), flow(2, main=1), flow(3, variant=1), flow(4, state=0), flow(5, state=2)])
     )
     def test_the_order_of_the_hits_does_not_matter(self, flows: list[Flow]) -> None:
-        assert choose_flow(flows) == ExamPlace(1, (2,))
+        assert choose_flow(flows) == FlowPlace(1, (2,))
 
 
 class TestSourceCode:
@@ -95,41 +95,41 @@ PERSON_NUMBER = 481223
 
 
 def match(
-    place: ExamPlace,
+    place: FlowPlace,
     listed: dict[int, list[Participant]],
     kandidatnr: int = 1042,
     user_name: str | None = None,
-) -> CandidatePlace:
+) -> ParticipantPlace:
     return match_candidate(place, listed, Person(kandidatnr, PERSON_NUMBER, user_name, "uis.no"))
 
 
 class TestMatchCandidate:
-    place = ExamPlace(1, (2, 3))
+    place = FlowPlace(1, (2, 3))
 
     def test_number_and_name_that_belong_to_two_people_are_told_and_not_chosen_between(self) -> None:
         listed = {1: [participant(5, "1042", names=("other",)), participant(6, "1043", names=("kari.n",))]}
         with pytest.raises(PermanentError) as caught:
-            match(ExamPlace(1), listed, user_name="kari.n")
+            match(FlowPlace(1), listed, user_name="kari.n")
         assert caught.value.code == "identity.contradiction"
         assert not {"1042", "1043", "kari", "other"} & set(str(caught.value).split())
 
     def test_two_pieces_outweigh_another_participant_with_one(self) -> None:
         listed = {1: [participant(5, "1042", names=("kari.n",)), participant(6, "1042", names=("ola.s",))]}
-        found = match(ExamPlace(1), listed, user_name="kari.n")
+        found = match(FlowPlace(1), listed, user_name="kari.n")
         assert (found.participant_id, found.submission_id) == (5, 500)
 
     def test_fs_number_and_user_name_find_who_has_no_candidate_number(self) -> None:
         listed = {1: [participant(5, None, names=("kari.n",), number="481223"), participant(6, None, number="1")]}
-        assert match(ExamPlace(1), listed, user_name="kari.n").participant_id == 5
+        assert match(FlowPlace(1), listed, user_name="kari.n").participant_id == 5
 
     def test_a_number_within_a_number_is_no_match(self) -> None:
         with pytest.raises(PermanentError) as caught:
-            match(ExamPlace(1), {1: [participant(5, "10421"), participant(6, "11042")]})
+            match(FlowPlace(1), {1: [participant(5, "10421"), participant(6, "11042")]})
         assert caught.value.code == "wiseflow.participant_missing"
 
     @pytest.mark.parametrize("spelling", ["1042", " 1042 ", "01042", "\uff11\uff10\uff14\uff12"])
     def test_spellings_of_a_number_are_one(self, spelling: str) -> None:
-        assert match(ExamPlace(1), {1: [participant(5, spelling)]}).participant_id == 5
+        assert match(FlowPlace(1), {1: [participant(5, spelling)]}).participant_id == 5
 
     def test_a_sub_flow_may_hold_the_candidate(self) -> None:
         found = match(self.place, {1: [], 2: [participant(5, "1")], 3: [participant(6, "1042")]})
@@ -159,14 +159,14 @@ class TestMatchCandidate:
     @pytest.mark.parametrize("asked_as", ["kari.n", "kari.n@uis.no", "Kari.N"])
     def test_the_user_name_is_found_with_and_without_realm(self, listed_as: str, asked_as: str) -> None:
         listed = {1: [participant(5, None, names=(listed_as,)), participant(6, None, names=("ola.s",))]}
-        assert match(ExamPlace(1), listed, user_name=asked_as).participant_id == 5
+        assert match(FlowPlace(1), listed, user_name=asked_as).participant_id == 5
 
     def test_a_name_without_realm_is_the_institutions_own(self) -> None:
         listed = {1: [participant(5, None, names=("kari.n@annen.no",))]}
         with pytest.raises(PermanentError) as caught:
-            match(ExamPlace(1), listed, user_name="kari.n")
+            match(FlowPlace(1), listed, user_name="kari.n")
         assert caught.value.code == "wiseflow.participant_missing"
-        assert match(ExamPlace(1), listed, user_name="kari.n@annen.no").participant_id == 5
+        assert match(FlowPlace(1), listed, user_name="kari.n@annen.no").participant_id == 5
 
     def test_nobody_is_an_error_without_personal_data(self) -> None:
         with pytest.raises(PermanentError) as caught:
@@ -179,11 +179,11 @@ class TestMatchCandidate:
     def test_a_match_always_has_the_number_and_is_the_only_one(self, numbers: list[int], kandidatnr: int) -> None:
         listed = {1: [participant(100 + place, str(number)) for place, number in enumerate(numbers)]}
         if numbers.count(kandidatnr) == 1:
-            found = match(ExamPlace(1), listed, kandidatnr)
+            found = match(FlowPlace(1), listed, kandidatnr)
             assert numbers[found.participant_id - 100] == kandidatnr
             return
         with pytest.raises(PermanentError) as caught:
-            match(ExamPlace(1), listed, kandidatnr)
+            match(FlowPlace(1), listed, kandidatnr)
         kind = "missing" if kandidatnr not in numbers else "ambiguous"
         assert caught.value.code == f"wiseflow.participant_{kind}"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from casebridge.errors import CaseError
-from casebridge.exams.models import CandidatePlace
+from resources.wiseflow.places import ParticipantPlace
 from resources.wiseflow.records import Participant, UnreadableExplanation, UnreadableParticipant
 from resources.wiseflow.shared_submission import check_asked_alone, sharers
 from tests.support.wiseflow_rows import bad_row as row
@@ -17,9 +17,9 @@ GROUP_TEXT, UNREAD = "identity.group_text", "wiseflow.participants_unreadable"
 class TestSharers:
     """Who hands in together with a candidate, and who may."""
 
-    alone = CandidatePlace(1, 1, 500)
+    alone = ParticipantPlace(1, 1, 500)
 
-    def of(self, candidate: CandidatePlace, *rows: Any) -> tuple[set[int], set[int | None]]:
+    def of(self, candidate: ParticipantPlace, *rows: Any) -> tuple[set[int], set[int | None]]:
         everyone = [one if isinstance(one, Participant) else UnreadableParticipant.of(one) for one in rows]
         found = sharers(candidate, everyone)
         return set(found.surely), set(found.perhaps)
@@ -33,16 +33,16 @@ class TestSharers:
             participant(5, submission_id=None),
         ]
         assert self.of(self.alone, *everyone) == ({2}, set())
-        assert self.of(CandidatePlace(1, 3, 501), *everyone) == (set(), set())
-        assert self.of(CandidatePlace(1, 4, None), *everyone) == (set(), set()), (
+        assert self.of(ParticipantPlace(1, 3, 501), *everyone) == (set(), set())
+        assert self.of(ParticipantPlace(1, 4, None), *everyone) == (set(), set()), (
             "nothing was handed in, so nothing is shared"
         )
         grouped = [in_group(one, 7) if one.participant_id in (1, 3) else one for one in everyone]
-        assert self.of(CandidatePlace(1, 3, 501), *grouped) == ({1}, set())
+        assert self.of(ParticipantPlace(1, 3, 501), *grouped) == ({1}, set())
 
     def test_what_the_list_says_counts_beside_what_the_case_says(self) -> None:
         everyone = [participant(1, submission_id=500), participant(2, submission_id=500)]
-        assert self.of(CandidatePlace(1, 2, 501), *everyone) == ({1}, set())
+        assert self.of(ParticipantPlace(1, 2, 501), *everyone) == ({1}, set())
 
     @pytest.mark.parametrize("unset", [0, "", None, "0", " "])
     def test_those_without_a_group_are_not_one_group(self, unset: Any) -> None:
@@ -50,11 +50,11 @@ class TestSharers:
             Participant.model_validate({"participantId": one, "submissionId": 500 + one, "groupId": unset})
             for one in range(1, 4)
         ]
-        assert self.of(CandidatePlace(1, 1, 501), *everyone) == (set(), set())
+        assert self.of(ParticipantPlace(1, 1, 501), *everyone) == (set(), set())
 
     def test_those_without_a_submission_have_not_one_submission(self) -> None:
         everyone = [Participant.model_validate({"participantId": one, "submissionId": 0}) for one in range(1, 4)]
-        assert self.of(CandidatePlace(1, 1, None), *everyone) == (set(), set())
+        assert self.of(ParticipantPlace(1, 1, None), *everyone) == (set(), set())
 
     @pytest.mark.parametrize("bad", ["x", None, {}, {"participantId": 2}, row(submissionId=None, groupId=None)])
     def test_who_has_no_group_shares_nothing_with_a_row_that_cannot_be_read(self, bad: Any) -> None:
@@ -86,7 +86,7 @@ class TestSharers:
 class TestAskedAlone:
     """A comment is handed on only where it is sure that nobody of those who share the submission asked as well."""
 
-    candidate = CandidatePlace(1, 7, 500)
+    candidate = ParticipantPlace(1, 7, 500)
 
     def outcome(self, rows: list[Any], *others: Any, of: Any = None) -> str:
         own = of or in_group(participant(7, submission_id=500), "7")

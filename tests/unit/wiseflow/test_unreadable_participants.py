@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from casebridge.errors import PermanentError
 from casebridge.exams.identity import Person, compare
-from casebridge.exams.models import ExamPlace
 from resources.wiseflow.flow_matching import match_candidate
+from resources.wiseflow.places import FlowPlace
 from resources.wiseflow.records import USUAL_NAMES, Participant, UnreadableParticipant
 from tests.support.wiseflow_rows import bad_row as row
 from tests.support.wiseflow_rows import feide, participant
@@ -33,7 +33,7 @@ class TestUnreadableRival:
 
     def find(self, one: Participant, *rows: Any) -> int:
         listed = {1: [one, *(UnreadableParticipant.of(each) for each in rows)]}
-        return match_candidate(ExamPlace(1), listed, KARI).participant_id
+        return match_candidate(FlowPlace(1), listed, KARI).participant_id
 
     def test_the_better_match_does_not_pass_to_another_when_its_row_cannot_be_read(self) -> None:
         bad = row(uniqueExamId="1042", user=feide("kari.n@uis.no"))
@@ -45,7 +45,7 @@ class TestUnreadableRival:
         assert not {"1042", "kari"} & set(str(caught.value).replace(".", " ").split())
         mended = Participant.model_validate({**bad, "userId": 20})
         listed = {1: [self.thin, mended]}
-        assert match_candidate(ExamPlace(1), listed, KARI).participant_id == 2
+        assert match_candidate(FlowPlace(1), listed, KARI).participant_id == 2
 
     @pytest.mark.parametrize(
         "bad",
@@ -104,10 +104,10 @@ class TestUnreadableRival:
     def test_the_same_person_on_a_sub_flow_stops_nothing(self) -> None:
         bad = {"participantId": 8, "uniqueExamId": "1042", "userId": 10, "groupId": {}}
         listed = {1: [self.thin], 2: [UnreadableParticipant.of(bad)]}
-        assert match_candidate(ExamPlace(1, (2,)), listed, Person(1042, 1, None, "uis.no")).participant_id == 1
+        assert match_candidate(FlowPlace(1, (2,)), listed, Person(1042, 1, None, "uis.no")).participant_id == 1
         other = {1: [self.thin], 2: [UnreadableParticipant.of({**bad, "userId": 11})]}
         with pytest.raises(PermanentError):
-            match_candidate(ExamPlace(1, (2,)), other, Person(1042, 1, None, "uis.no"))
+            match_candidate(FlowPlace(1, (2,)), other, Person(1042, 1, None, "uis.no"))
 
     @given(
         field=st.sampled_from(["participantId", "uniqueExamId", "userId", "submissionId", "groupId", "user", ""]),
@@ -133,13 +133,13 @@ class TestUnreadableRival:
             )
         good = [Participant.model_validate(one) for one in rows]
         try:
-            right: int | None = match_candidate(ExamPlace(1), {1: good}, KARI).participant_id
+            right: int | None = match_candidate(FlowPlace(1), {1: good}, KARI).participant_id
         except PermanentError:
             right = None
         bad = {**rows[1], field: poison} if field else poison
         assume(not can_be_read(bad))
         try:
-            found = match_candidate(ExamPlace(1), {1: [good[0], UnreadableParticipant.of(bad)]}, KARI).participant_id
+            found = match_candidate(FlowPlace(1), {1: [good[0], UnreadableParticipant.of(bad)]}, KARI).participant_id
         except PermanentError:
             return
         # What excludes a row: a number that is another's. What outweighs it: two pieces that agree, where nothing is said in it.

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from casebridge.errors import PermanentError
 from casebridge.exams.identity import Person
-from casebridge.exams.models import ExamPlace
 from casebridge.personal_data import DomainModel
 from resources.wiseflow import client as wiseflow
 from resources.wiseflow import records
 from resources.wiseflow.client import CreatedExplanation
 from resources.wiseflow.flow_matching import choose_comment, find_answer, match_candidate
+from resources.wiseflow.places import FlowPlace
 from resources.wiseflow.records import (
     AssignedAssessor,
     Explanation,
@@ -119,7 +119,7 @@ class TestNothingInCommon:
             2: [Participant.model_validate({"participantId": 6, "uniqueExamId": "1042", "userId": 0})],
         }
         with pytest.raises(PermanentError) as caught:
-            match_candidate(ExamPlace(1, (2,)), listed, Person(1042, 1, None, "uis.no"))
+            match_candidate(FlowPlace(1, (2,)), listed, Person(1042, 1, None, "uis.no"))
         assert caught.value.code == "wiseflow.participant_ambiguous"
 
 

@@ -1,18 +1,15 @@
-"""How an institution's source codes in WISEflow are built from the key of a vurderingsenhet (contract 3.2 and 4.3).
+"""The template of an institution's source codes in WISEflow, as `configDB.orgs` has it (`wiseflow.sourceCode`).
 
-WISEflow's FS client builds them from `vurderingsordning` and `tid`, the key of FS has `vurdkombkode` and `vurdtidkode`: which of
-them an institution's flows bear is its own to say, by a template in `configDB.orgs` (`wiseflow.sourceCode`).
+A source code is built of the key of an exam in FS, and of what FS sends with the exam (contract 3.2 and 4.3). Which of them an
+institution's flows bear is its own to say. Here is only what makes a template valid; the code of an exam is built in
+`resources.wiseflow.source_code`.
 """
 
-import unicodedata
 from string import Formatter
 from typing import Any, Final, Self
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
-
-from casebridge.errors import PermanentError
-from casebridge.exams.exam_key import ExamKey
 
 KEY_COLUMNS: Final = ("institusjonsnr", "emnekode", "versjonskode", "vurdkombkode", "arstall", "vurdtidkode")
 SENT_WITH_THE_EXAM: Final = ("vurderingsordning", "tid")
@@ -38,24 +35,6 @@ class SourceCodeTemplate(str):
     @property
     def placeholders(self) -> frozenset[str]:
         return frozenset(name for _, name, _, _ in Formatter().parse(self) if name is not None)
-
-    def render(self, exam: ExamKey, *, vurderingsordning: str | None, tid: str | None) -> str:
-        """The source code of `exam`.
-
-        Raises `PermanentError` `fs.source_code_part_missing` when the template wants a field that FS did not send.
-        """
-        sent = {"vurderingsordning": vurderingsordning, "tid": tid}
-        missing = sorted(name for name in self.placeholders if name in sent and not (sent[name] or "").strip())
-        if missing:
-            raise PermanentError(
-                "fs.source_code_part_missing",
-                f"FS did not send {' and '.join(missing)}, of which the institution's source codes are built.",
-                "Have FS send it, or change wiseflow.sourceCode of the institution in configDB.orgs; then replay the message.",
-                system="FS",
-            )
-        columns = dict(zip(KEY_COLUMNS, exam.parts, strict=True))
-        parts = columns | {name: (value or "").strip() for name, value in sent.items()}
-        return unicodedata.normalize("NFC", self.format_map(parts))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -90,4 +69,4 @@ def _plain(spec: str | None, conversion: str | None) -> bool:
 DEFAULT_SOURCE_CODE: Final = SourceCodeTemplate(
     "{institusjonsnr}||{emnekode}||{versjonskode}||{vurdkombkode}||{arstall}||{vurdtidkode}"
 )
-"""The key of FS in its own order, as `ExamKey.source_code`."""
+"""The key of FS in its own order."""
