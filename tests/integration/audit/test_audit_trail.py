@@ -9,7 +9,7 @@ from casebridge.exams.explanations import answer_poller, request_reader
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from resources.wiring.bridge import Bridge
-from tests.soak.checks import balance
+from tests.soak.checks import count_all
 from tests.support.end_state import check_everything
 from tests.support.read_only_steps import LOOKS, LOOKS_BEFORE
 from tests.support.world import World
@@ -135,7 +135,7 @@ def test_a_look_that_finds_something_else_than_before_is_told_of_too(
         ("find_exam", True, "superseded"),
     ]
     assert told[-1]["time"] == looked_twice["steps"]["find_exam"]["at"]
-    assert [kind for kind, names in balance(world).why["audit_gaps"].items() if names] == []
+    assert [kind for kind, names in count_all(world).why["audit_gaps"].items() if names] == []
 
 
 @pytest.mark.parametrize("lacking", [("find_exam",), ("find_exam", 2), ("find_candidate",)])
@@ -144,7 +144,7 @@ def test_each_look_that_the_audit_lacks_is_a_gap(
 ) -> None:
     entry = ":".join(map(str, (looked_twice["correlationId"], looked_twice["_id"], *lacking)))
     assert world.database.audit_log.delete_one({"_id": entry}).deleted_count == 1
-    assert balance(world).why["audit_gaps"]["steps without entry"] == [entry]
+    assert count_all(world).why["audit_gaps"]["steps without entry"] == [entry]
 
 
 @pytest.mark.parametrize("invented", [("find_candidate", 2), ("find_exam", 3), ("find_exam", 1)])
@@ -156,7 +156,7 @@ def test_each_look_that_nobody_made_is_a_gap(
     assert real is not None
     entry = ":".join(map(str, (*place, *invented)))
     world.database.audit_log.insert_one({**real, "_id": entry, "step": invented[0]})
-    assert balance(world).why["audit_gaps"]["entries without step"] == [entry]
+    assert count_all(world).why["audit_gaps"]["entries without step"] == [entry]
 
 
 def test_the_books_know_each_step_that_only_looks(world: World) -> None:

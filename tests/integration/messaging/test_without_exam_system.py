@@ -2,12 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from casebridge.alerts.blacklist import Blacklist
 from casebridge.alerts.outbox import AlertOutbox
@@ -17,8 +18,10 @@ from casebridge.database import Database
 from casebridge.errors import AuthBrokenError, CaseError, PermanentError, TransientError
 from casebridge.exams.explanations.audit_columns import NO_COLUMNS
 from casebridge.institutions.pauses import Pauses
-from casebridge.messaging.flow.flow import Result, Step, StepResult
+from casebridge.messaging.flow.flow import Flow
+from casebridge.messaging.flow.payload import Payload
 from casebridge.messaging.flow.retry import RetryPolicy
+from casebridge.messaging.flow.step import Step, StepResult, Steps
 from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.listener.listener import Listener
 from casebridge.messaging.listener.settler import Settler
@@ -36,36 +39,36 @@ LEASE = timedelta(seconds=10)
 HOUR = timedelta(hours=1)
 
 
-class ArchiveFlow:
+class Stored(StepResult):
+    step = "store"
+
+
+class ArchiveId(Payload):
+    archive_id: str = Field(alias="archiveId")
+
+
+class ArchiveFlow(Flow):
     """One step, which raises what a message is to meet, once for each error."""
 
     queue = QUEUE
-    dropped_results: tuple[str, ...] = ()
+    payload = ArchiveId
 
     def __init__(self) -> None:
         self.errors: dict[str, list[CaseError]] = {}
         self.runs: Counter[str] = Counter()
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        return (Step("store", self._store),)
-
-    def prefetch(self, messages: Sequence[Message]) -> None: ...
+    def steps(self) -> Steps:
+        return (Step(Stored, self._store),)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         return {"archiveId": message.payload["archiveId"]}
 
-    def apply_to_cases(self, messages: Sequence[Message]) -> None: ...
-
-    def set_aside(self, message: Message, error: CaseError) -> None: ...
-
-    def on_lease_lost(self, message: Message) -> None: ...
-
-    def _store(self, message: Message, _results: Mapping[str, Result]) -> StepResult:
+    def _store(self, message: Message) -> Stored:
         self.runs[message.key] += 1
         if errors := self.errors.get(message.key):
             raise errors.pop(0)
-        return StepResult({"stored": True})
+        return Stored()
 
 
 class Slack:
