@@ -7,6 +7,10 @@ Nothing outside this folder knows of it. `CASEBRIDGE_CAPABILITIES=explanations,t
 - The flow looks the loan up and then writes a reminder into `libraryReminders`, once for each loan.
 - A receipt of each reminder is a pending effect. Its channel delivers it into `libraryReceipts`.
 
-The folder has a module for each layer: `loan` to `loan_source` are of the engine, `receipt_channel` is of the outside, `wiring` builds
-the capability, `loan_asset` and `orchestration` are Dagster's.
+The folder has a module for each layer:
+
+- of the engine: `loan`, `loan_flow`, `loan_source`;
+- of the outside: `receipt_channel`;
+- `wiring` builds the capability;
+- of Dagster: `loan_asset`, `orchestration`.
 """
