@@ -29,7 +29,7 @@ def consume() -> None:
         nonlocal taken
         taken += intake
 
-    with this_process(may_wait=True) as process:
+    with this_process(may_wait=True, is_scraped=True) as process:
         consumer = process.kafka.consumer(count)
         if consumer is None:
             notes.print("Kafka is off: set CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS (docs/kafka.md).")

@@ -36,7 +36,7 @@ def listen(
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    with this_process(workers, may_wait=True) as process:
+    with this_process(workers, may_wait=True, is_scraped=True) as process:
         listener = process.listener()
         report = DagsterReport(process, listener.outcome_counts)
         refused: list[StorageError] = []

@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 
 from casebridge.settings import Settings
 from command_line.output import log_to_standard_error
+from resources.wiring.observing import observing
 from resources.wiring.process import Process
 
 logger = logging.getLogger(__name__)
@@ -18,11 +19,12 @@ AWAY_SECONDS: Final = 1.0
 
 
 @contextmanager
-def this_process(workers: int | None = None, *, may_wait: bool = False) -> Iterator[Process]:
+def this_process(workers: int | None = None, *, may_wait: bool = False, is_scraped: bool = False) -> Iterator[Process]:
     """The process as the environment variables say, on a database that this release may work on.
 
     Raises pydantic's `ValidationError` for settings that cannot be used, and `StorageError` for a newer database. With `may_wait`
-    the command itself asks (`wait_for_storage`), because it starts without the database, too.
+    the command itself asks (`wait_for_storage`), because it starts without the database, too. A process that stays is
+    `is_scraped`: it has metrics, where they are switched on.
     """
     settings = Settings()
     if workers is not None:
@@ -30,9 +32,10 @@ def this_process(workers: int | None = None, *, may_wait: bool = False) -> Itera
     log_to_standard_error(settings.log_level)
     process = Process(settings)
     try:
-        if not may_wait:
-            process.storage.check()
-        yield process
+        with observing(settings.telemetry, process.stores, is_scraped=is_scraped):
+            if not may_wait:
+                process.storage.check()
+            yield process
     finally:
         process.close()
 

@@ -75,10 +75,15 @@ class Process:
         raise RuntimeError(f"this process has no {kind.__name__}: see CASEBRIDGE_CAPABILITIES")
 
     def listener(self, queues: Sequence[str] = ()) -> Listener:
-        """A listener of this process, on all its queues or on these. It may run until stopped, or until nothing is due."""
+        """A listener of this process, on all queues or on these. It may run until stopped, or until nothing is due.
+
+        Where CASEBRIDGE_CAPABILITIES chooses some, the messages of the others are left to the processes that have them. Else a
+        message of a queue that nobody declares is set aside, in sight.
+        """
+        limited = tuple(queues) or (tuple(self.queues) if self.settings.capabilities else ())
         listener = Listener(
             self.stores.queue,
-            LaneScheduler(self.stores.queue, self.stores.clock, tuple(queues) or tuple(self.queues)),
+            LaneScheduler(self.stores.queue, self.stores.clock, limited),
             self.worker,
             self.settler,
             self.relay,
