@@ -39,7 +39,7 @@ def test_a_replayed_message_behind_a_younger_one_in_work_holds_up_nobody(databas
     queue.accept([new_message("old", "the case")])
     (old,) = queue.claim("one", 1)
     failure = Failure(clock.now(), 1, "step", "permanent", "test.failed", "It failed.", "Look at it.")
-    queue.fail(old, MessageStatus.DEAD, None, failure, [], counts=True)
+    queue.fail(Outcome(old, MessageStatus.DEAD, "step", failure))
     clock.pass_time(1)
     queue.accept([new_message("young", "the case")])
     (young,) = queue.claim("one", 1)
