@@ -146,7 +146,8 @@ class Settler:
         for attempt in batch:
             dropped = attempt.flow.dropped_results if attempt.flow else ()
             outcome = Outcome(attempt.message, MessageStatus.PROCESSED, dropped_results=dropped)
-            outcomes.append(replace(outcome, effects=self._announced(outcome)))
+            effects = self._announced(outcome)
+            outcomes.append(replace(outcome, effects=effects) if effects else outcome)
         settled = self._queue.finish(outcomes, self._relay_after)
         for outcome in settled:
             if outcome.status is None:

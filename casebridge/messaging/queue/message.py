@@ -62,7 +62,7 @@ class NewMessage:
     correlation_id: str
     payload: Personal[dict[str, Any]] = field(repr=False)
     exam_system: str = field(default=tenant.NO_EXAM_SYSTEM, kw_only=True)
-    origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
+    origin: Personal[dict[str, Any]] | None = field(default=None, repr=False, kw_only=True)
     """Where it came from, if its sender is told when it is dead: a Kafka record's coordinates and value."""
 
     def document(self, now: datetime) -> dict[str, Any]:

@@ -53,7 +53,9 @@ class Settlements(QueueStorage):
         return [
             replace(outcome, status=None)
             if (key := outcome.message.key) in lost
-            else replace(outcome, pending_effects=None if key in known else outcome.pending(now, held_until))
+            else replace(outcome, pending_effects=pending)
+            if key not in known and (pending := outcome.pending(now, held_until))
+            else outcome
             for outcome in outcomes
         ]
 

@@ -41,7 +41,8 @@ TRANSITIONS: Final[Mapping[Action, Transition]] = MappingProxyType(
         Action.PUT_BACK: Transition((PROCESSING,), (FAILED,)),
         # A document that no claim can take, or that takes no failure.
         Action.SET_ASIDE: Transition((ENQUEUED, PROCESSING, FAILED), (DEAD,)),
-        Action.REPLAY: Transition((DEAD, DISCARDED), (ENQUEUED,)),
+        # A message that waits for its next attempt is replayed, too: at once, with all attempts.
+        Action.REPLAY: Transition((FAILED, DEAD, DISCARDED), (ENQUEUED,)),
         Action.DISCARD: Transition((DEAD,), (DISCARDED,)),
     }
 )

@@ -38,8 +38,6 @@ FOLDERS = ("casebridge", "resources", "sensors", "assets", "orchestration", "com
 THREADS = {
     "casebridge/messaging/listener/helper_threads.py: self.until_ended",
     "casebridge/rates/share_keeper.py: self._renew_until_closed",
-    "casebridge/messaging/listener/listener.py: self._until_ended",
-    "casebridge/rates/share_keeper.py: self._look_after",
     "casebridge/storage/processes.py: self._until_ended",
     "command_line/listen.py: look_after",
 }
