@@ -59,7 +59,7 @@ class EndingFlow(GreetingFlow):
 
 
 def claimed(payload: dict[str, Any]) -> Message:
-    new = NewMessage("a key", "greetings", "uis.no", "prod", "WISEFLOW", "a case", "an id", payload)
+    new = NewMessage("a key", "greetings", "uis.no", "prod", "a case", "an id", payload, exam_system="WISEFLOW")
     return Message.from_document(new.document(NOW))
 
 
