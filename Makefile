@@ -59,8 +59,8 @@ definitions: $(ENVIRONMENT)
 		$(BIN)/dg check defs --no-check-yaml
 
 .PHONY: bench
-bench: $(ENVIRONMENT) servers $(PEERS)/installed ## measure it beside its peers; ONLY=growth GROWTH=1000000 SYNC=10000 QUICK=1
-	@ONLY="$(ONLY)" GROWTH="$(GROWTH)" SYNC="$(SYNC)" QUICK="$(call chosen,$(QUICK))" $(BIN)/python -m bench
+bench: $(ENVIRONMENT) servers $(PEERS)/installed ## measure it beside its peers; ONLY=growth GROWTH=1000000 SYNC=10000 CASES=300 QUICK=1
+	@ONLY="$(ONLY)" GROWTH="$(GROWTH)" SYNC="$(SYNC)" CASES="$(CASES)" QUICK="$(call chosen,$(QUICK))" $(BIN)/python -m bench
 
 .PHONY: servers
 servers: $(ENVIRONMENT) ## get the further real servers and the browser that the tests can use, and say which there are

@@ -3,7 +3,7 @@
 Options come from the environment:
 
 - ONLY: part of a name in `MEASUREMENTS`
-- GROWTH, SYNC: sizes
+- GROWTH, SYNC, CASES: sizes
 - QUICK: the smallest sizes, which show only that everything still runs
 - OUTPUT: the file that is written, `bench.json` by default
 """
@@ -21,7 +21,7 @@ from typing import Final
 import psutil
 from rich.console import Console
 
-from bench import full_sync, growth, latency, queue_throughput, recovery, whole_cases, writes
+from bench import full_sync, growth, latency, queue_throughput, recovery, telemetry, whole_cases, writes
 from bench.context import BenchContext, Measurement, Sizes
 from bench.installation import MongoDBServer
 from bench.row import Row
@@ -35,6 +35,7 @@ MEASUREMENTS: Final[dict[str, Measurement]] = {
     "full_sync": full_sync.measure,
     "growth": growth.measure,
     "recovery": recovery.measure,
+    "telemetry": telemetry.measure,
     "writes": writes.measure,
 }
 notes: Final = Console(stderr=True)
@@ -58,6 +59,8 @@ def wanted(environment: Mapping[str, str]) -> Wanted:
     sizes = Sizes.quick() if environment.get("QUICK") else Sizes()
     if largest := _number(environment, "GROWTH"):
         sizes = dataclasses.replace(sizes, stored=tuple(sorted({*sizes.stored, largest})))
+    if cases := _number(environment, "CASES"):
+        sizes = dataclasses.replace(sizes, cases=cases)
     if requests := _number(environment, "SYNC"):
         sizes = dataclasses.replace(sizes, sync_requests=requests)
     return Wanted(names, sizes, Path(environment.get("OUTPUT") or "bench.json"))
@@ -77,7 +80,7 @@ def main() -> None:
     began = time.monotonic()
     with Children("casebridge-bench") as children:
         server = MongoDBServer(children)
-        context = BenchContext(server, children, asked.sizes, lambda words: _say(began, words))
+        context = BenchContext(server, children, asked.sizes, lambda text: _print_progress(began, text))
         rows: list[Row] = []
         for name in asked.names:
             rows += MEASUREMENTS[name](context)
@@ -87,5 +90,5 @@ def main() -> None:
     notes.print(f"Written: {asked.output}. How to read it: docs/benchmarks.md")
 
 
-def _say(began: float, words: str) -> None:
-    notes.print(f"{time.monotonic() - began:5.0f} s  {words}", highlight=False)
+def _print_progress(began: float, text: str) -> None:
+    notes.print(f"{time.monotonic() - began:5.0f} s  {text}", highlight=False)

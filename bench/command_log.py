@@ -53,7 +53,7 @@ class CommandLog(monitoring.CommandListener):
         with self._lock:
             self.counts[event.command_name] += 1
             if self._keep_writes and event.command_name in WRITES:
-                # Encoded at once: whoever sent it may change the documents afterwards.
+                # Encoded at once: the sender may change the documents afterwards.
                 self._under_way[event.request_id] = bson.encode(event.command)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:

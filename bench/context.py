@@ -53,7 +53,7 @@ class BenchContext:
     server: MongoDBServer
     children: Children
     sizes: Sizes
-    say: Callable[[str], None]
+    report_progress: Callable[[str], None]
     whole_cases_a_second: float | None = field(default=None)
 
 

@@ -25,7 +25,7 @@ GOAL: Final = Goal("ratio", "<=", 1.2)
 
 def measure(context: BenchContext) -> Iterator[Row]:
     requests, calls_at_once, server = context.sizes.sync_requests, context.sizes.sync_calls, context.server.name
-    context.say(f"full sync: {requests:,} requests, {calls_at_once} calls at once")
+    context.report_progress(f"full sync: {requests:,} requests, {calls_at_once} calls at once")
     with (
         simulators_process.running() as simulators,
         context.server.installation(http={"calls_per_process": calls_at_once}) as installation,

@@ -46,11 +46,11 @@ def measure(context: BenchContext) -> Iterator[Row]:
     with ExitStack() as open_installations:
         installations = {}
         for stored in sizes.stored:
-            context.say(f"growth: storing {stored:,} messages")
+            context.report_progress(f"growth: storing {stored:,} messages")
             installations[stored] = open_installations.enter_context(context.server.installation())
-            Store(installations[stored], context.say).fill(stored)
+            Store(installations[stored], context.report_progress).fill(stored)
         for turn in range(rounds):
-            context.say(f"growth, round {turn + 1} of {rounds}")
+            context.report_progress(f"growth, round {turn + 1} of {rounds}")
             for stored, installation in installations.items():
                 cost, bound = _cost(installation, sizes.growth_messages)
                 costs[stored].append(cost)
@@ -84,9 +84,9 @@ def _cost(installation: Installation, count: int) -> tuple[Cost, Shares]:
 class Store:
     """Fills an installation with finished messages."""
 
-    def __init__(self, installation: Installation, say: Callable[[str], None]) -> None:
+    def __init__(self, installation: Installation, report_progress: Callable[[str], None]) -> None:
         self._installation = installation
-        self._say = say
+        self._report_progress = report_progress
         self._database = installation.database
 
     def fill(self, count: int) -> None:
@@ -109,8 +109,8 @@ class Store:
             )
             database.cases.insert_many([one.case() for one in stored])
             if start and start % REPORT_EVERY == 0:
-                self._say(f"growth: {start:,} of {count:,} stored")
-        self._say("growth: building the indexes")
+                self._report_progress(f"growth: {start:,} of {count:,} stored")
+        self._report_progress("growth: building the indexes")
         database.ensure_indexes([(database.cases, INDEXES)])
 
     def _finish_one(self) -> None:

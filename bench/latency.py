@@ -74,7 +74,7 @@ def _simulation(context: BenchContext) -> Iterator[Simulation]:
 
 def _by_a_listener(context: BenchContext) -> Iterator[Row]:
     if context.whole_cases_a_second is None:
-        context.say("latency: measuring the rate of whole cases first")
+        context.report_progress("latency: measuring the rate of whole cases first")
         context.whole_cases_a_second = whole_cases.run_once(context, context.sizes.cases).rates().ours
     sizes, server, pace = context.sizes, context.server.name, context.whole_cases_a_second / 2
     prepared = sizes.idle_events + sizes.loaded_events
@@ -83,16 +83,16 @@ def _by_a_listener(context: BenchContext) -> Iterator[Row]:
         installation = simulation.installation
         with installation.process() as process:
             events = PreparedEvents(simulation.control, process)
-            context.say(f"latency: preparing {prepared} answers")
+            context.report_progress(f"latency: preparing {prepared} answers")
             answers = events.answers(prepared)
             requests = events.requests(sizes.loaded_events)
             idle, loaded = answers[: sizes.idle_events], answers[sizes.idle_events :]
             with _listener(installation) as commands:
-                context.say(f"latency: {len(idle)} events, one by one")
+                context.report_progress(f"latency: {len(idle)} events, one by one")
                 with _meter(installation, commands) as meter:
                     alone, bare = _one_by_one(events, process, idle)
                 yield from _rows("idle", alone, bare, str(meter.shares()), server)
-                context.say(f"latency: {len(loaded)} events, {pace:.1f} a second")
+                context.report_progress(f"latency: {len(loaded)} events, {pace:.1f} a second")
                 with _meter(installation, commands) as meter:
                     loaded_seconds = _at_a_pace(events, process, loaded, requests, pace)
             yield from _rows("at half the maximal rate", loaded_seconds, bare, str(meter.shares()), server)
@@ -166,14 +166,14 @@ def _by_dagster(context: BenchContext) -> Iterator[Row]:
     with _simulation(context) as simulation, Children("casebridge-bench-dagster") as children:
         simulation.populate(0, institutions=1)
         installation = simulation.installation
-        context.say("latency: starting Dagster")
+        context.report_progress("latency: starting Dagster")
         environment = {**installation.environment, "CASEBRIDGE_SENSOR_SECONDS": SENSOR_SECONDS}
         dagster = DagsterServers(
             children, ROOT / "dagster.yaml", "orchestration.definitions", "casebridge", environment
         )
         dagster.wait_until_ready()
         installation.servers |= {child.name: child.pid for child in dagster.processes}
-        context.say(f"latency: {wanted} events through Dagster")
+        context.report_progress(f"latency: {wanted} events through Dagster")
         with (
             installation.process() as process,
             ProcessorMeter(installation.servers, RUNS_AND_OTHERS, installation.ping_seconds) as meter,

@@ -107,7 +107,7 @@ class Shares:
         largest_first = sorted(self.cores.items(), key=lambda share: -share[1])
         shares = ", ".join(f"{name} {share:.0%}" for name, share in largest_first if share >= SMALLEST_SHARE_SHOWN)
         wait = "" if self.server is None else f"; {self.server}"
-        return f"{self.bound} ({shares or 'nobody'} of a core{wait})"
+        return f"{self.bound} ({shares or 'no process above 5%'} of a core{wait})"
 
     @property
     def bound(self) -> str:

@@ -20,6 +20,7 @@ from bench.processor_time import ProcessorMeter
 from casebridge.database import Database
 from casebridge.messaging.listener.listener import Listener
 from casebridge.settings import Settings
+from resources.wiring.observing import observing
 from resources.wiring.process import Process
 
 LOOK_EVERY_SECONDS: Final = 0.01
@@ -54,9 +55,11 @@ def meter_of(order: Mapping[str, Any]) -> ProcessorMeter:
 @contextmanager
 def bridge_of_this_process() -> Iterator[Process]:
     """The process as the environment variables say."""
-    process = Process(Settings())
+    settings = Settings()
+    process = Process(settings)
     try:
-        yield process
+        with observing(settings.telemetry, process.stores, is_scraped=True):
+            yield process
     finally:
         process.close()
 

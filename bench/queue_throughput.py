@@ -34,7 +34,7 @@ def measure(context: BenchContext) -> Iterator[Row]:
     theirs: dict[str, list[Run]] = {}
     with running_peers() as peers:
         for turn in range(context.sizes.rounds):
-            context.say(f"queue throughput, round {turn + 1} of {context.sizes.rounds}")
+            context.report_progress(f"queue throughput, round {turn + 1} of {context.sizes.rounds}")
             with context.server.installation() as installation:
                 ours.append(_our_run(installation, context.sizes.messages))
             for peer in peers.present:

@@ -36,7 +36,7 @@ def measure(context: BenchContext) -> Iterator[Row]:
     lease = context.sizes.lease_seconds
     pairs = []
     for turn in range(context.sizes.rounds):
-        context.say(f"recovery, round {turn + 1} of {context.sizes.rounds}")
+        context.report_progress(f"recovery, round {turn + 1} of {context.sizes.rounds}")
         with context.server.installation(queue={"lease_seconds": lease}) as installation:
             pairs.append(Pair(_seconds_until_taken_over(installation), lease + GRACE_SECONDS))
     yield row_of(

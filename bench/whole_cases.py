@@ -43,7 +43,7 @@ class Run:
 def measure(context: BenchContext) -> Iterator[Row]:
     cases, runs = context.sizes.cases, []
     for turn in range(context.sizes.rounds):
-        context.say(f"whole cases, round {turn + 1} of {context.sizes.rounds}")
+        context.report_progress(f"whole cases, round {turn + 1} of {context.sizes.rounds}")
         runs.append(run_once(context, cases))
     rates = [run.rates() for run in runs]
     bound_by, server = (

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from pymongo.collection import Collection
 from pymongo.database import Database as MongoDatabase
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.write_concern import WriteConcern
 
 from bench.command_log import CommandLog, Write
 from bench.index_entries import EntryCounts, Index, entry_counts
@@ -91,7 +92,8 @@ def replay(writes: Iterable[Write], source: Database, copy: Database) -> WriteCo
     indexes: dict[tuple[str, str], list[Index]] = {}
     counts = WriteCounts()
     for write in writes:
-        collection = by_name[write.database][write.collection]
+        # No repetition must survive a kill of the server, so it does not wait for the disk.
+        collection = by_name[write.database][write.collection].with_options(write_concern=WriteConcern(w=1, j=False))
         place = (write.database, write.collection)
         changes = list(_apply(write, collection))
         # After the write: it may have been the first to the collection, which then has the index on `_id`.
@@ -109,8 +111,7 @@ def _pairs(source: Database, copy: Database) -> Iterator[tuple["MongoDatabase[Do
 def _apply(write: Write, collection: "Collection[Document]") -> Iterator[Change]:
     match write.name:
         case "insert":
-            for document in write.command["documents"]:
-                yield from _insert(collection, document)
+            yield from _insert(collection, write.command["documents"], ordered=write.command.get("ordered", True))
         case "update":
             for statement in write.command["updates"]:
                 yield from _update(collection, statement)
@@ -121,12 +122,19 @@ def _apply(write: Write, collection: "Collection[Document]") -> Iterator[Change]
                 yield from ((one, None) for one in found)
 
 
-def _insert(collection: "Collection[Document]", document: Document) -> Iterator[Change]:
+def _insert(collection: "Collection[Document]", documents: list[Document], *, ordered: bool) -> Iterator[Change]:
+    """Documents that were refused when they were recorded are refused again."""
+    refused: set[int] = set()
     try:
-        collection.insert_one(document)
-    except DuplicateKeyError:
-        return  # as it was refused when it was recorded
-    yield None, document
+        collection.insert_many(documents, ordered=ordered)
+    except BulkWriteError as error:
+        problems = error.details["writeErrors"]
+        if any(problem["code"] != DUPLICATE_KEY for problem in problems):
+            raise
+        refused = {problem["index"] for problem in problems}
+        if ordered:  # it stopped at the first
+            refused = set(range(min(refused), len(documents)))
+    yield from ((None, document) for place, document in enumerate(documents) if place not in refused)
 
 
 def _update(collection: "Collection[Document]", statement: Mapping[str, Any]) -> Iterator[Change]:

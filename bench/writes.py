@@ -35,13 +35,13 @@ Counts = dict[str, dict[str, int]]
 
 def measure(context: BenchContext) -> Iterator[Row]:
     messages, cases, server = context.sizes.written_messages, context.sizes.written_cases, context.server.name
-    context.say(f"writes: {messages} messages")
+    context.report_progress(f"writes: {messages} messages")
     with context.server.installation() as installation:
         enqueue = _recorded(context, installation, QUEUE_PROGRAM, action="enqueue", count=messages, batch=BATCH)
         process = _recorded(context, installation, QUEUE_PROGRAM, action="work", count=messages)
     yield from rows("enqueue", "message", enqueue, messages, server)
     yield from rows("process", "message", process, messages, server)
-    context.say(f"writes: {cases} whole cases")
+    context.report_progress(f"writes: {cases} whole cases")
     with simulators_process.running() as simulators, context.server.installation() as installation:
         simulation = Simulation(installation, simulators)
         simulation.populate(cases)

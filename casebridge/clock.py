@@ -39,13 +39,6 @@ def to_milliseconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-class SystemClock:
-    """The host's own clock, for tools that hold no lease."""
-
-    def now(self) -> datetime:
-        return to_milliseconds(datetime.now(UTC))
-
-
 @dataclass(frozen=True)
 class _Reading:
     """What the server said, and when on the host's monotonic clock. Half of the way there and back may be its error."""

@@ -50,6 +50,8 @@ class Database:
         self.lanes: Collection[Document] = oai["lanes"]
         self.listeners: Collection[Document] = oai["listeners"]
         self.rate_shares: Collection[Document] = oai["rateShares"]
+        self.storage: Collection[Document] = oai["storage"]
+        self.processes: Collection[Document] = oai["processes"]
 
     def _open(self, name: str) -> MongoDatabase[Document]:
         return self._client.get_database(

@@ -261,6 +261,35 @@ class RetentionSettings(BaseModel):
         return self
 
 
+class TelemetrySettings(BaseModel):
+    """Metrics and traces (docs/observability.md). Without a port and an endpoint nothing of OpenTelemetry is loaded."""
+
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_535,
+        description="Port on which `listen` and `consume` answer Prometheus; each process on a host needs its own.",
+    )
+    metrics_address: str = Field(
+        "127.0.0.1", description="Address of that port: loopback, because nobody logs in there."
+    )
+    queue_read_seconds: float = Field(
+        15.0, ge=1, description="The queue's depths are read for a scrape, at most this often."
+    )
+    traces_endpoint: str | None = Field(
+        None, description="Where traces are sent, by OTLP over HTTP: `http://collector:4318/v1/traces`."
+    )
+    traces_ratio: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the cases that are traced; chosen by the case's id, alike in every process.",
+    )
+    propagate: bool = Field(
+        False, description="Send `traceparent` to FS, exam systems and LaaS with the calls of a case that is traced."
+    )
+
+
 class CapabilitySettings(BaseSettings):
     """Which capabilities there are: all that Dagster's definitions need of the settings."""
 
@@ -298,6 +327,7 @@ class Settings(CapabilitySettings):
     kafka: KafkaSettings = KafkaSettings()
     dagster: DagsterSettings = DagsterSettings()
     retention: RetentionSettings = RetentionSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @model_validator(mode="after")
     def _keys_outlast_the_sources(self) -> Self:

@@ -8,7 +8,7 @@ import typer
 
 from casebridge.sources.record_inbox import Intake
 from command_line.output import ExitCode, notes
-from command_line.process import this_process
+from command_line.process import this_process, wait_for_storage
 
 
 def consume() -> None:
@@ -29,13 +29,17 @@ def consume() -> None:
         nonlocal taken
         taken += intake
 
-    with this_process() as process:
+    with this_process(may_wait=True, is_scraped=True) as process:
         consumer = process.kafka.consumer(count)
         if consumer is None:
             notes.print("Kafka is off: set CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS (docs/kafka.md).")
             raise typer.Exit(ExitCode.MISUSED)
         notes.print(f"Consuming as a member of {process.settings.kafka.group}.")
-        consumer.run(stop)
+        wait_for_storage(process, stop)
+        with process.storage.processes.at_work("consumer"):
+            # Once more: a migration that began meanwhile did not see this process yet.
+            wait_for_storage(process, stop)
+            consumer.run(stop)
         notes.print(
             f"Stopped: {taken.accepted} accepted, {taken.unreadable} set aside, {taken.known} known, "
             f"{taken.nothing_to_do} without anything to do."

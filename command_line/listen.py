@@ -11,8 +11,9 @@ import typer
 from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.messaging.listener.listener import Listener
+from casebridge.storage.version import StorageError
 from command_line.output import notes
-from command_line.process import this_process
+from command_line.process import this_process, wait_for_storage
 from command_line.report import DagsterReport
 from resources.wiring.process import Process
 
@@ -35,25 +36,31 @@ def listen(
 
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
-    with this_process(workers) as process:
+    with this_process(workers, may_wait=True, is_scraped=True) as process:
         listener = process.listener()
         report = DagsterReport(process, listener.outcome_counts)
-
-        threading.Thread(
-            target=look_after, args=(process, listener, report, stop), name="announce", daemon=True
-        ).start()
+        refused: list[StorageError] = []
+        args = (process, listener, report, stop, ANNOUNCE_SECONDS, refused)
+        threading.Thread(target=look_after, args=args, name="announce", daemon=True).start()
         try:
             process.register_listener(listener)
         except Exception as error:  # noqa: BLE001 what it is, the listener itself tells
             notes.print(f"The database does not answer yet ({type(error).__name__}): listening all the same.")
         notes.print(f"Listening with {process.settings.queue.workers} workers as {listener.owner}.")
-        listener.run(stop)
-        report.send(is_last=True)
         try:
-            process.unregister_listener(listener)
-        except Exception:  # noqa: BLE001 the messages are given back by now
-            notes.print("The database is away: the listener's entry there ends by itself.")
+            # After it was registered: a migration either sees this listener, or this listener the migration.
+            wait_for_storage(process, stop)
+            listener.run(stop)
+            report.send(is_last=True)
+        finally:
+            stop.set()
+            try:
+                process.unregister_listener(listener)
+            except Exception:  # noqa: BLE001 the messages are given back by now
+                notes.print("The database is away: the listener's entry there ends by itself.")
         notes.print("Stopped: nothing is held.")
+        if refused:
+            raise refused[0]
 
 
 def look_after(
@@ -62,13 +69,25 @@ def look_after(
     report: DagsterReport,
     stop: threading.Event,
     seconds: float = ANNOUNCE_SECONDS,
+    refused: list[StorageError] | None = None,
 ) -> None:
-    """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it."""
-    works: tuple[Callable[[], None], ...] = (lambda: process.register_listener(listener), report.send_if_due)
+    """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it.
+
+    Sets `stop`, and adds to `refused`, when the database was migrated meanwhile: a frozen listener is not seen to be at work.
+    """
+    works: tuple[Callable[[], object], ...] = (
+        lambda: process.register_listener(listener),
+        process.storage.check,
+        report.send_if_due,
+    )
     while not stop.wait(seconds):
         for work in works:
             try:
                 work()
+            except StorageError as error:
+                if refused is not None:
+                    refused.append(error)
+                stop.set()
             except BaseException as error:  # noqa: BLE001 see above
                 if not is_away(error):  # of that the listener itself tells
                     log_defect(error)

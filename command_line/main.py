@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from pymongo.errors import PyMongoError
 from typer.core import TyperGroup
 
+from casebridge.storage.version import StorageError
 from command_line.output import ExitCode, notes, styled
 
 if TYPE_CHECKING:  # Typer has a click of its own, and no public name for it
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # Typer has a click of its own, and no public name for it
 
 PRODUCTION: Final = {
     name: f"command_line.{name}"
-    for name in ("listen", "consume", "sync", "status", "where", "prune", "prepare", "dead")
+    for name in ("listen", "consume", "sync", "status", "where", "prune", "prepare", "migrate", "dead")
 }
 DEVELOPMENT: Final = {"demo": "demo.command", "simulate": "demo.simulate"}
 """These import simulators and local servers, which need the development packages."""
@@ -101,6 +102,17 @@ def main() -> None:
             styled("[red]These settings cannot be used:[/] {told}. See docs/settings.md.", told=told), soft_wrap=True
         )
         sys.exit(ExitCode.MISUSED)
+    except StorageError as error:
+        notes.print(
+            styled(
+                "[red]{cause}[/] Next: {action} ({code})",
+                cause=error.cause,
+                action=error.next_action,
+                code=error.code,
+            ),
+            soft_wrap=True,
+        )
+        sys.exit(ExitCode.FAILED)
     except PyMongoError as error:
         notes.print(
             styled(

@@ -3,16 +3,30 @@
 from casebridge.messaging.queue.concurrent_claims import put_back
 from command_line.output import notes
 from command_line.process import this_process
+from resources.wiring.process import Process
 
 
 def prepare() -> None:
     """Create the indexes that are missing, and rename what earlier versions named otherwise. Safe to repeat and to break off."""
     with this_process() as process:
-        if returned := put_back(process.stores.database, process.stores.clock):
-            notes.print(
-                f"{returned} messages wait again: another one of their case was in work (casebridge.twice_at_work)."
-            )
-        process.ensure_indexes()
-        if renamed := process.operators.rekeying.run():
-            notes.print(f"{renamed} documents of earlier versions were brought under the names of this one.")
+        prepare_queue(process)
+        respell(process)
+        process.storage.start_empty()
         notes.print(f"The database is ready ({process.stores.database.server_name()}).")
+        if missing := process.storage.missing():
+            notes.print(f"{len(missing)} migrations are left for `casebridge migrate` (docs/operating.md, Upgrade).")
+
+
+def prepare_queue(process: Process) -> None:
+    """One message in work for each case, and the indexes. May be done beside processes that are at work."""
+    if returned := put_back(process.stores.database, process.stores.clock):
+        notes.print(
+            f"{returned} messages wait again: another one of their case was in work (casebridge.twice_at_work)."
+        )
+    process.ensure_indexes()
+
+
+def respell(process: Process) -> None:
+    """Names that an earlier version or another program spelled otherwise, whatever the storage version."""
+    if renamed := process.operators.rekeying.run():
+        notes.print(f"{renamed} documents of earlier versions were brought under the names of this one.")

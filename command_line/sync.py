@@ -22,6 +22,9 @@ def sync(
     reach_back_days: Annotated[
         float | None, typer.Option(help="Read FS this far back, whatever the watermark.")
     ] = None,
+    answers_first: Annotated[
+        bool, typer.Option("--answers-first", help="After a restore: look for answers before FS is read.")
+    ] = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait for what somebody else handles.")] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -33,8 +36,10 @@ def sync(
         raise typer.BadParameter(f"a number from 0 to {LONGEST_REACH_BACK_DAYS}", param_hint="--reach-back-days")
     if not 0 <= wait <= LONGEST_WAIT_SECONDS:
         raise typer.BadParameter(f"a number of seconds from 0 to {LONGEST_WAIT_SECONDS}", param_hint="--wait")
-    with this_process() as process:
+    with this_process() as process, process.storage.processes.at_work("sync"):
         chosen = _chosen(process, institution or [])
+        if answers_first:
+            _finish_what_is_answered(process, chosen)
         outcome = _synchronise(process, chosen, reach_back_days, wait)
     if as_json:
         print_json(outcome)
@@ -68,6 +73,15 @@ def _chosen(process: Process, keys: list[str]) -> list[Institution]:
             f"not active: {', '.join(unknown)}; active are {', '.join(names) or 'none'}", param_hint="--institution"
         )
     return [institution for found in chosen.values() for institution in found] if keys else active
+
+
+def _finish_what_is_answered(process: Process, chosen: list[Institution]) -> None:
+    """What an outside system has finished is brought up to date here, before the source of the cases is read."""
+    for source in (source for capability in process.capabilities for source in capability.sources):
+        if source.brings_outcomes:
+            report = process.synchronisation.poll(source, chosen, PollRange(also_finished=True))
+            handled = process.synchronisation.run_batch(source.queues)
+            notes.print(f"First: {report.accepted} new {source.name}, {handled.handled} messages handled.")
 
 
 def _synchronise(

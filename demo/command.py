@@ -69,7 +69,7 @@ def demo(
 
 
 def _end_on_signals() -> None:
-    """A polite end by signal leaves by the same road as Ctrl-C; for an impolite one there is the watchdog.
+    """A polite end by signal ends the demo as Ctrl-C does; for an impolite one there is the watchdog.
 
     SIGINT too: a shell that starts the demo in the background lets it be ignored.
     """

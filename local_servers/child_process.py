@@ -125,7 +125,7 @@ class Child:
 
 
 class Children:
-    """A context in which children run; leaving it, by whatever road, ends them and removes `folder`."""
+    """A context in which children run; leaving it, in whatever way, ends them and removes `folder`."""
 
     def __init__(self, name: str = "casebridge") -> None:
         self._name = name

@@ -26,13 +26,10 @@ class LaasClient:
 
     def __init__(self, settings: LaasSettings, http_settings: HttpSettings, http: HttpClient | None = None) -> None:
         self._index = settings.index
-        self._has_address = settings.url is not None
         self.http = http or HttpClient(SYSTEM, settings.url or "", http_settings)
 
     def index(self, document: dict[str, Any]) -> None:
         """`POST {base}/{index}/_doc`. A document may come twice after a crash: it carries its own id."""
-        if not self._has_address:
-            return
         self.http.send(
             HttpCall(
                 "POST",

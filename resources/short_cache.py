@@ -73,10 +73,6 @@ class ShortCache(Generic[Key, Value]):
             entry = self.get(key, load, instead_of=entry)
         return entry
 
-    def forget(self, key: Key) -> None:
-        with self._lock:
-            self._drop(key)
-
     def _load(self, key: Key, load: Callable[[], Value], pending: "Future[Entry[Value]]") -> None:
         started = self._monotonic()
         try:

@@ -15,6 +15,8 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from casebridge.errors import AuthBrokenError, CaseError, NotReadyError, RateLimitedError, TransientError
 from casebridge.settings import HttpSettings, SlackSettings
+from casebridge.telemetry import observer
+from casebridge.tenant import UNKNOWN
 from resources.http.rate_limit import WAIT_AFTER_429, RateLimit
 
 SYSTEM: Final = "Slack"
@@ -62,6 +64,15 @@ class SlackChannel:
                 system=SYSTEM,
             )
         self._rate_limit.pass_gate()
+        seen = observer().call(SYSTEM, UNKNOWN, "POST", "/chat.postMessage" if self._web else "/webhook")
+        try:
+            self._send(text)
+        except CaseError as error:
+            seen.ended(error.code)
+            raise
+        seen.ended(status=200)
+
+    def _send(self, text: str) -> None:
         try:
             self._post(shortened(text))
         except (OSError, HTTPException) as error:

@@ -1,4 +1,7 @@
-"""What all rings share: the embedded MongoDB server, fresh databases in it, and the simulated world around casebridge."""
+"""What all rings share: the embedded MongoDB server, fresh databases in it, and the simulated world around casebridge.
+
+What a server or a world needs is imported by its fixture, not above: the unit ring uses none of it, and would wait for it.
+"""
 
 import gc
 import os
@@ -6,19 +9,21 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
-from pydantic import SecretStr
 
-from casebridge.database import Database
-from casebridge.settings import MongoDBSettings, Settings
-from local_servers.child_process import Children
-from local_servers.mongodb import EmbeddedMongoDB
-from simulators import process as simulators_process
-from tests.support.indexes import ensure_all_indexes
-from tests.support.kafka_broker import BROKERS, Broker, Brokers
-from tests.support.processes import Processes
-from tests.support.world import World, settings_for_tests
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from casebridge.database import Database
+    from casebridge.settings import MongoDBSettings, Settings
+    from local_servers.child_process import Children
+    from simulators.process import RunningSimulators
+    from tests.support.kafka_broker import Broker, Brokers
+    from tests.support.processes import Processes
+    from tests.support.world import World
 
 RINGS = ("unit", "contract", "property", "integration", "crash", "end_to_end")
 SERVER = "server"
@@ -26,6 +31,12 @@ MOST_WORKERS = 4
 """Each has a database server and other servers of its own: some 700 MB."""
 servers_used: defaultdict[str, set[str]] = defaultdict(set)
 outcomes: Counter[tuple[str, str]] = Counter()
+
+# How long an example takes says how busy the machine is. What hangs is ended by pytest's own limit.
+hypothesis.settings.register_profile(
+    "casebridge", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("casebridge")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -69,17 +80,23 @@ def uses_server(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def children() -> Iterator[Children]:
+def children() -> Iterator["Children"]:
+    from local_servers.child_process import Children
+
     with Children("casebridge-tests") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def mongodb_uri(children: Children) -> SecretStr:
+def mongodb_uri(children: "Children") -> "SecretStr":
     """The MongoDB-protocol server of this run: `CASEBRIDGE_MONGODB_URI` if set, else the embedded one.
 
     A secret, because pytest prints the arguments of what fails.
     """
+    from pydantic import SecretStr
+
+    from local_servers.mongodb import EmbeddedMongoDB
+
     return SecretStr(os.environ.get("CASEBRIDGE_MONGODB_URI") or EmbeddedMongoDB(children).uri)
 
 
@@ -87,17 +104,21 @@ def mongodb_uri(children: Children) -> SecretStr:
 class CleanUp:
     """A connection that outlives the tests: one for each test would cost more than the dropping."""
 
-    database: Database
+    database: "Database"
     server: str
 
-    def drop(self, settings: MongoDBSettings) -> None:
+    def drop(self, settings: "MongoDBSettings") -> None:
+        client = self.database.messages.database.client
         for name in (settings.config_database, settings.oai_database):
-            self.database._client.drop_database(name)
+            client.drop_database(name)
 
 
 @pytest.fixture(scope="session")
-def clean_up(mongodb_uri: SecretStr) -> Iterator[CleanUp]:
+def clean_up(mongodb_uri: "SecretStr") -> Iterator[CleanUp]:
     """On the server of `mongodb_uri`; made anew with it."""
+    from casebridge.database import Database
+    from casebridge.settings import MongoDBSettings
+
     database = Database(MongoDBSettings(uri=mongodb_uri))
     yield CleanUp(database, database.server_name())
     database.close()
@@ -105,9 +126,11 @@ def clean_up(mongodb_uri: SecretStr) -> Iterator[CleanUp]:
 
 @pytest.fixture
 def mongodb_settings(
-    mongodb_uri: SecretStr, clean_up: CleanUp, uses_server: Callable[[str], None]
-) -> Iterator[MongoDBSettings]:
+    mongodb_uri: "SecretStr", clean_up: CleanUp, uses_server: Callable[[str], None]
+) -> Iterator["MongoDBSettings"]:
     """Two fresh databases of this test's own, dropped afterwards."""
+    from casebridge.settings import MongoDBSettings
+
     name = f"test_{uuid.uuid4().hex[:12]}"
     settings = MongoDBSettings(uri=mongodb_uri, config_database=f"{name}_config", oai_database=f"{name}_oai")
     yield settings
@@ -116,7 +139,10 @@ def mongodb_settings(
 
 
 @pytest.fixture
-def database(mongodb_settings: MongoDBSettings) -> Iterator[Database]:
+def database(mongodb_settings: "MongoDBSettings") -> Iterator["Database"]:
+    from casebridge.database import Database
+    from tests.support.indexes import ensure_all_indexes
+
     opened = Database(mongodb_settings)
     ensure_all_indexes(opened)
     yield opened
@@ -124,50 +150,60 @@ def database(mongodb_settings: MongoDBSettings) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def simulators() -> Iterator[simulators_process.RunningSimulators]:
+def simulators() -> Iterator["RunningSimulators"]:
     """The simulators of FS, WISEflow, LaaS and Slack: one process for the run; each test makes its own population."""
-    with simulators_process.running() as running:
-        yield running
+    from simulators.process import running
+
+    with running() as started:
+        yield started
 
 
 @pytest.fixture
-def settings_for(
-    mongodb_settings: MongoDBSettings, simulators: simulators_process.RunningSimulators
-) -> Callable[..., Settings]:
+def settings_for(mongodb_settings: "MongoDBSettings", simulators: "RunningSimulators") -> Callable[..., "Settings"]:
     """Settings for this test's databases and the simulators, with short waits; keyword arguments change sections."""
+    from tests.support.world import settings_for_tests
+
     return lambda **sections: settings_for_tests(mongodb_settings, simulators.addresses, **sections)
 
 
 @pytest.fixture
 def world(
-    database: Database,
-    settings_for: Callable[..., Settings],
-    simulators: simulators_process.RunningSimulators,
+    database: "Database",
+    settings_for: Callable[..., "Settings"],
+    simulators: "RunningSimulators",
     uses_server: Callable[[str], None],
-) -> Iterator[World]:
+) -> Iterator["World"]:
     """Casebridge in the simulated world; `world.populate(...)` first."""
+    from tests.support.world import World
+
     uses_server("simulators")
     with World(database, settings_for, simulators) as prepared:
         yield prepared
 
 
 @pytest.fixture
-def processes(children: Children, world: World) -> Iterator[Processes]:
+def processes(children: "Children", world: "World") -> Iterator["Processes"]:
     """casebridge's commands as processes of their own in this test's world; its listeners end with the test."""
+    from tests.support.processes import Processes
+
     started = Processes(children, world)
     yield started
     started.stop()
 
 
 @pytest.fixture(scope="session")
-def brokers(children: Children) -> Brokers:
+def brokers(children: "Children") -> "Brokers":
     """Kafka's brokers of this run, each started when it is first asked for."""
+    from tests.support.kafka_broker import Brokers
+
     return Brokers(children)
 
 
 @pytest.fixture
-def broker(request: pytest.FixtureRequest, brokers: Brokers, uses_server: Callable[[str], None]) -> Broker:
+def broker(request: pytest.FixtureRequest, brokers: "Brokers", uses_server: Callable[[str], None]) -> "Broker":
     """The broker that all tests share: the embedded one, or the one that a test is parametrised with."""
+    from tests.support.kafka_broker import BROKERS
+
     found = brokers.shared(getattr(request, "param", BROKERS[0]))
     uses_server(found.summary)
     return found
@@ -175,9 +211,11 @@ def broker(request: pytest.FixtureRequest, brokers: Brokers, uses_server: Callab
 
 @pytest.fixture
 def own_broker(
-    request: pytest.FixtureRequest, brokers: Brokers, uses_server: Callable[[str], None]
-) -> Iterator[Broker]:
+    request: pytest.FixtureRequest, brokers: "Brokers", uses_server: Callable[[str], None]
+) -> Iterator["Broker"]:
     """One that this test may kill."""
+    from tests.support.kafka_broker import BROKERS
+
     found = brokers.start(getattr(request, "param", BROKERS[0]))
     uses_server(f"{found.summary} killed")
     yield found

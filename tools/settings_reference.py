@@ -97,6 +97,8 @@ def _name_of(annotation: Any) -> str:
         return " or ".join(f"`{argument}`" for argument in arguments)
     if get_origin(annotation) is dict:
         return "JSON object"
+    if get_origin(annotation) is list:
+        return "JSON list"
     if get_origin(annotation) is tuple:
         return "names, with commas"
     return {str: "text", SecretStr: "text, secret", int: "whole number", float: "number", bool: "`true` or `false`"}[
@@ -111,9 +113,11 @@ def _default(field: FieldInfo) -> str:
         value = value.get_secret_value()
     if value is None:
         return "not set"
+    if value == ():
+        return "all"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, dict):
+    if isinstance(value, (dict, list)):
         return f"`{json.dumps(value)}`"
     return f"`{value}`"
 

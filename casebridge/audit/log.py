@@ -43,11 +43,6 @@ class AuditLog:
         entries = bounded(found, limit)[::-1]
         return entries, self._entries.count_documents(where)
 
-    def failures_since(self, since: datetime, limit: int = 100) -> list[Document]:
-        """What failed since, newest first."""
-        where = {"time": {"$gte": since}, "success": False}
-        return bounded(self._entries.find(where, READ, batch_size=AT_ONCE).sort("time", -1).limit(limit), limit)
-
     def counts_since(self, since: datetime) -> Iterator[dict[str, Any]]:
         """How many entries each submodule and step wrote since, by success and outcome: to be summed as they come.
 

@@ -10,7 +10,7 @@ again.
 from collections.abc import Sequence
 
 from casebridge.cases.operator_cases import OperatorCases
-from casebridge.messaging.queue.lanes import Lanes
+from casebridge.messaging.queue.lanes import Lanes, forget_old
 from casebridge.messaging.queue.stored_messages import StoredMessages
 
 
@@ -26,4 +26,4 @@ class Rekeying:
     def run(self) -> int:
         """Returns how many documents were changed or removed."""
         of_cases = (cases.respell_names() for cases in self._cases)
-        return self._lanes.forget_old() + self._messages.respell_names() + sum(of_cases)
+        return forget_old(self._lanes.collection) + self._messages.respell_names() + sum(of_cases)

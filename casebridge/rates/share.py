@@ -68,10 +68,15 @@ class Share:
 
     def parts(self) -> int:
         """What may be used now; 0 when the lease has run out."""
-        now = self._monotonic()
         with self._lock:
-            self._used_at = now
-            return self._parts if now < self._valid_until else 0
+            self._used_at = self._monotonic()
+        return self.parts_in_force
+
+    @property
+    def parts_in_force(self) -> int:
+        """As `parts`, for who only looks: it does not count as a use."""
+        with self._lock:
+            return self._parts if self._monotonic() < self._valid_until else 0
 
     def grow_beyond(self, parts: int) -> bool:
         """Whether the share is larger than `parts`, which were not enough.

@@ -25,6 +25,7 @@ from casebridge.errors import AuthBrokenError, CaseError, PermanentError, RateLi
 from casebridge.institutions.institution import Institution
 from casebridge.institutions.pauses import Pauses
 from casebridge.sources.credential_probes import CredentialProbes
+from casebridge.telemetry import observer
 from casebridge.tenant import UNKNOWN, tenant_key
 from casebridge.time_limit import TimeLimit
 
@@ -100,7 +101,11 @@ class Polling:
                 if (limit and limit.is_late) or (is_paused and not self._probes.goes_on(institution)):
                     return skipped
                 with time_limit.within(limit):
-                    return replace(poll(institution), exam_system=institution.exam_system)
+                    seen = observer().reading(submodule, institution.key)
+                    try:
+                        return replace(poll(institution), exam_system=institution.exam_system)
+                    finally:
+                        seen.ended()
             except (ConnectionFailure, WriteConcernError):
                 raise  # without the database nothing can be told, of no institution
             except BaseException as error:  # noqa: BLE001 what one institution's data brings out must not stop the others

@@ -19,6 +19,7 @@ from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import UNKNOWN, NewMessage
 from casebridge.sources.record import Record
 from casebridge.sources.record_reader import Reading, RecordReader
+from casebridge.telemetry import observer
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +59,15 @@ class RecordInbox:
 
     def accept(self, records: Sequence[Record]) -> Intake:
         """All of them are in the inbox when this returns. Raises `PyMongoError` when the database is away."""
+        seen = observer().reading(QUEUE, UNKNOWN)
         try:
             return self._accept(records)
         except BaseException as error:
             if is_away(error):
                 raise
             told = as_case_error(error)  # whatever one record brings out must not hold up the others
+        finally:
+            seen.ended()
         if len(records) > 1:
             return sum((self.accept([record]) for record in records), Intake())
         (record,) = records

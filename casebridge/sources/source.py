@@ -53,6 +53,9 @@ class Source:
     """The queues that carry what it finds, in the order in which a batch handles them."""
     handled_as: str
     """What handling them is called in reports: `sent`."""
+    brings_outcomes: bool = False
+    """It finds what became of cases that are open already. After a restore of the database it is polled first: what a case's own
+    source shows as finished would be taken for finished by somebody else."""
     awaited: Callable[[Sequence[str]], Awaited] | None = None
     """How far the cases with these correlation ids are. `None`: nobody waits for their outcome."""
     awaited_as: str = "outcome"

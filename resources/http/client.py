@@ -33,6 +33,8 @@ from casebridge.errors import (
     TransientError,
 )
 from casebridge.settings import HttpSettings
+from casebridge.telemetry import observer
+from casebridge.tenant import UNKNOWN
 from casebridge.time_limit import seconds_left
 from resources.http import causes as http_causes
 from resources.http.call_limit import CallLimit
@@ -164,8 +166,11 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         rate_limit: RateLimit | None = None,
         call_limits: Sequence[CallLimit] = (),
+        institution: str = UNKNOWN,
     ) -> None:
+        """`institution` is whose calls these are, for metrics and traces."""
         self._system = system
+        self._institution = institution
         self._base_url = base_url.rstrip("/")
         self._settings = settings
         self._headers = {"Accept": "application/json", "User-Agent": "casebridge", **(headers or {})}
@@ -206,12 +211,22 @@ class HttpClient:
         self._adapter.close()
 
     def _exchange(self, call: HttpCall) -> HttpAnswer:
+        seen = observer().call(self._system, self._institution, call.method, call.template)
         try:
             with deadline(seconds_left(self._settings.total_seconds)):
-                return self._read(call, self._session().request(**self._arguments(call)))
+                answer = self._read(
+                    call, self._session().request(**self._arguments(call), headers=seen.headers or None)
+                )
         except MAY_RAISE as error:
             self._count(call, "lost")
-            raise self._told(cause_of(error), call, type(error).__name__) from None
+            told = self._told(cause_of(error), call, type(error).__name__)
+            seen.ended(told.code)
+            raise told from None
+        except CaseError as error:  # what came is too large
+            seen.ended(error.code)
+            raise
+        seen.ended(status=answer.status)
+        return answer
 
     def _arguments(self, call: HttpCall) -> dict[str, Any]:
         settings = self._settings

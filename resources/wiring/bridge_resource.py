@@ -7,7 +7,7 @@ process, so that connections, tokens and caches live from tick to tick.
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr
 from casebridge.settings import Settings
 from resources.config_numbers import AtLeastOneOrNone
 from resources.wiring.bridge import Bridge as Process
+from resources.wiring.observing import observing
 
 
 class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
@@ -33,14 +34,24 @@ class BridgeResource(dg.ConfigurableResource["BridgeResource"]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["BridgeResource"]:
-        """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used."""
+        """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used.
+
+        Raises `StorageError` while the database is newer than this release. Each tick asks: a code server may live for months.
+        """
         if context.run is None:
             self._bridge = _kept.bridge()
+            self._bridge.storage.check()
             yield self
             return
-        self._bridge = Process(self._settings())
+        settings = self._settings()
+        self._bridge = Process(settings)
         try:
-            yield self
+            with (
+                observing(settings.telemetry, self._bridge.stores),
+                self._bridge.storage.processes.at_work("run"),
+            ):
+                self._bridge.storage.check()
+                yield self
         finally:
             self._bridge.close()
 
@@ -57,16 +68,19 @@ class _Kept:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bridge: Process | None = None
+        self._observing = ExitStack()
 
     def bridge(self) -> Process:
         """Built at the first tick; anew if the environment has changed since, which only tests do."""
         settings = Settings()
         with self._lock:
             if self._bridge is not None and self._bridge.settings != settings:
+                self._observing.close()
                 self._bridge.close()
                 self._bridge = None
             if self._bridge is None:
                 self._bridge = Process(settings)
+                self._observing.enter_context(observing(settings.telemetry, self._bridge.stores))
             return self._bridge
 
 

@@ -101,6 +101,7 @@ class InstitutionClients:
             institution.fs.base_url,
             self._settings.http,
             call_limits=self._limits_of_calls(institution, fs_digex.SYSTEM),
+            institution=institution.key,
         )
         return FsDigexClient(institution, self._secrets, self._settings.fs, self._settings.http, http)
 
@@ -120,6 +121,7 @@ class InstitutionClients:
             headers={"X-Client-Name": settings.client_name},
             rate_limit=self._rate_limit(access),
             call_limits=self._limits_of_calls(institution, wiseflow.SYSTEM),
+            institution=institution.key,
         )
         client = WiseflowClient(access, self._secrets, settings, http)
         names = EvidenceNames.of(settings.user_name_ids, settings.person_number_ids)

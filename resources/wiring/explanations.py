@@ -182,6 +182,6 @@ def _sources(cases: Cases, reader: RequestReader, poller: AnswerPoller) -> tuple
 
     awaited = partial(awaited_dispatch, cases)
     return (
-        Source("requests", "FS", read, request_reader.QUEUES, "sent", awaited),
-        Source("answers", "WISEflow", poll, (answer_poller.QUEUE,), "registered"),
+        Source("requests", "FS", read, request_reader.QUEUES, "sent", awaited=awaited),
+        Source("answers", "WISEflow", poll, (answer_poller.QUEUE,), "registered", brings_outcomes=True),
     )

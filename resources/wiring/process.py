@@ -22,6 +22,9 @@ from casebridge.operators import retention
 from casebridge.operators.synchronisation import Synchronisation
 from casebridge.secrets import Secrets
 from casebridge.settings import Settings
+from casebridge.storage.migrations import MIGRATIONS
+from casebridge.storage.processes import owner_of_version
+from casebridge.storage.storage import Storage
 from resources.wiring.capabilities import Builder, builders, chosen
 from resources.wiring.channels import Channels
 from resources.wiring.clients import InstitutionClients
@@ -49,6 +52,7 @@ class Process:
         self.settings = settings
         self.stores = Stores(settings, submodules, clock)
         self.clients = clients or InstitutionClients(settings, secrets or Secrets(), self.stores.rate_shares)
+        self.storage = Storage(self.stores.database, self.stores.clock, MIGRATIONS)
         self.platform = Platform.of(settings, self.stores, self.clients)
         built = [build(self.platform) for build in capabilities or builders(chosen(settings))]
         self.kafka = Kafka(settings.kafka, self.stores.queue, built)
@@ -71,10 +75,15 @@ class Process:
         raise RuntimeError(f"this process has no {kind.__name__}: see CASEBRIDGE_CAPABILITIES")
 
     def listener(self, queues: Sequence[str] = ()) -> Listener:
-        """A listener of this process, on all its queues or on these. It may run until stopped, or until nothing is due."""
-        return Listener(
+        """A listener of this process, on all queues or on these. It may run until stopped, or until nothing is due.
+
+        Where CASEBRIDGE_CAPABILITIES chooses some, the messages of the others are left to the processes that have them. Else a
+        message of a queue that nobody declares is set aside, in sight.
+        """
+        limited = tuple(queues) or (tuple(self.queues) if self.settings.capabilities else ())
+        listener = Listener(
             self.stores.queue,
-            LaneScheduler(self.stores.queue, self.stores.clock, tuple(queues) or tuple(self.queues)),
+            LaneScheduler(self.stores.queue, self.stores.clock, limited),
             self.worker,
             self.settler,
             self.relay,
@@ -82,6 +91,8 @@ class Process:
             self.settings.queue,
             self.platform.probes.run_due,
         )
+        listener.owner = owner_of_version(self.storage.version.supported)
+        return listener
 
     def ensure_indexes(self) -> None:
         """Create what is missing in the collections of the platform and of each capability."""
@@ -99,6 +110,7 @@ class Process:
                     "host": socket.gethostname(),
                     "pid": os.getpid(),
                     "environment": self.stores.served.env,
+                    **self.storage.entry(),
                 }
             },
             upsert=True,

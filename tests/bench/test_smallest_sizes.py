@@ -33,6 +33,7 @@ ROWS = {
     "full_sync": {f"full sync of 60 requests (SYNC=10000: whole): {what}" for what in ("time", "peak memory")},
     "growth": {"growth: time, 400 stored", "growth: processor time, 400 stored"},
     "recovery": {"recovery after SIGKILL"},
+    "telemetry": {f"{what}: our processor time" for what in ("metrics", "traces of 1 %", "traces of 100 %")},
     "writes": {
         f"writes, {subject}: {what}"
         for subject in ("enqueue", "process", "whole case")

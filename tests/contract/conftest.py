@@ -14,7 +14,7 @@ from local_servers.secured_kafka import SecuredKafka
 from local_servers.secured_mongodb import SecuredMongoDB
 from tests.support.certificates import CertificateFiles, make_certificate
 from tests.support.kafka_broker import kafka_settings
-from tests.support.kafka_inbox import Bench
+from tests.support.kafka_inbox import KafkaInbox
 from tests.support.mongodb_servers import EMBEDDED, NAMED_URI, SECURED, SERVERS
 from tests.support.required_servers import required_in_ci
 
@@ -73,5 +73,7 @@ def mongodb_settings(
 
 
 @pytest.fixture
-def bench_on(database: Database) -> Callable[..., Bench]:
-    return lambda broker, **more: Bench(database, KafkaSettings.model_validate(kafka_settings(broker.address, **more)))
+def bench_on(database: Database) -> Callable[..., KafkaInbox]:
+    return lambda broker, **more: KafkaInbox(
+        database, KafkaSettings.model_validate(kafka_settings(broker.address, **more))
+    )

@@ -29,37 +29,45 @@ from tests.support.manual_clock import ManualClock
 
 LEASE = timedelta(seconds=60)
 ENQUEUED, PROCESSING, PROCESSED, FAILED, DEAD, DISCARDED = MessageStatus
-Act = Callable[[MeldingQ, Message, MessageStatus], object]
 
 
-def claim(queue: MeldingQ, _message: Message, _to: MessageStatus) -> None:
+class KnownQueue(MeldingQ):
+    """A queue that says which database it is on."""
+
+    database: Database
+
+
+Act = Callable[[KnownQueue, Message, MessageStatus], object]
+
+
+def claim(queue: KnownQueue, _message: Message, _to: MessageStatus) -> None:
     queue.claim("a worker", 10)
 
 
-def release(queue: MeldingQ, message: Message, _to: MessageStatus) -> None:
+def release(queue: KnownQueue, message: Message, _to: MessageStatus) -> None:
     queue.release([message])
 
 
-def finish(queue: MeldingQ, message: Message, _to: MessageStatus) -> None:
+def finish(queue: KnownQueue, message: Message, _to: MessageStatus) -> None:
     queue.finish([Outcome(message, PROCESSED)], LEASE)
 
 
-def fail(queue: MeldingQ, message: Message, to: MessageStatus) -> None:
+def fail(queue: KnownQueue, message: Message, to: MessageStatus) -> None:
     failure = Failure(message.enqueued_at, 1, "step", "transient", "test.failed", "It failed.", "Look at it.")
     queue.fail(Outcome(message, to, "step", failure, due_at=None if to is DEAD else message.enqueued_at))
 
 
-def set_aside(queue: MeldingQ, message: Message, _to: MessageStatus) -> None:
-    queue._messages.update_one({"_id": message.key}, {"$unset": {"queue": ""}})
+def set_aside(queue: KnownQueue, message: Message, _to: MessageStatus) -> None:
+    queue.database.messages.update_one({"_id": message.key}, {"$unset": {"queue": ""}})
     queue.lanes.search()
 
 
-def replay(queue: MeldingQ, message: Message, _to: MessageStatus) -> None:
+def replay(queue: KnownQueue, message: Message, _to: MessageStatus) -> None:
     for status in TRANSITIONS[Action.REPLAY].sources:
         queue.replay([Chosen(message.key, 1)], from_status=status, reason="a try", asked_by="an operator")
 
 
-def discard(queue: MeldingQ, message: Message, _to: MessageStatus) -> None:
+def discard(queue: KnownQueue, message: Message, _to: MessageStatus) -> None:
     queue.discard([Chosen(message.key, 1)], reason="a try", asked_by="an operator")
 
 
@@ -72,12 +80,6 @@ ACTS: dict[Action, Act] = {
     Action.REPLAY: replay,
     Action.DISCARD: discard,
 }
-
-
-class KnownQueue(MeldingQ):
-    """A queue that says which database it is on."""
-
-    database: Database
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The books that must balance at the end: FS has each explanation once, the queue is empty, the audit tells every step.
+"""What must hold at the end: FS has each explanation once, the queue is empty, the audit tells every step.
 
 What FS and WISEflow saw is counted by the simulators; what we claim to have done is in the audit. Both are held against each
 other here, for every test that crashes, floods or starves casebridge.
@@ -11,8 +11,8 @@ from casebridge.exams.explanations import answer_poller, request_reader
 from tests.support.read_only_steps import Looks
 from tests.support.world import World
 
-REQUEST_ROAD = ("received", "find_exam", "find_candidate", "request_explanation")
-ANSWER_ROAD = ("received", "fetch_answer", "register_explanation")
+REQUEST_STEPS = ("received", "find_exam", "find_candidate", "request_explanation")
+ANSWER_STEPS = ("received", "fetch_answer", "register_explanation")
 SHOWN = "show_explanation"
 UNCHANGED = "unchanged"
 
@@ -35,8 +35,8 @@ def check_queue_is_empty(world: World) -> None:
     assert accepted <= {row["_id"] for row in world.database.processed_messages.find({}, {"_id": 1})}
 
 
-def check_roads(world: World) -> None:
-    """The audit tells the whole road of each case under one correlation id, each step of a message once.
+def check_case_histories(world: World) -> None:
+    """The audit tells the whole history of each case under one correlation id, each step of a message once.
 
     It also tells what attempts before the last had looked up.
     """
@@ -50,17 +50,17 @@ def check_roads(world: World) -> None:
             entries[entry["correlationId"]].append(entry)
     assert set(entries) >= {case["correlationId"] for case in cases}
     for case in cases:
-        _check_road(world, case, entries[case["correlationId"]])
+        _check_case_history(world, case, entries[case["correlationId"]])
 
 
-def _check_road(world: World, case: dict[str, Any], entries: list[dict[str, Any]]) -> None:
+def _check_case_history(world: World, case: dict[str, Any], entries: list[dict[str, Any]]) -> None:
     told: dict[str, Counter[str]] = {request_reader.QUEUE: Counter(), answer_poller.QUEUE: Counter()}
     for entry in entries:
         assert (entry["orgId"], entry["env"]) == (case["orgId"], case["env"])
         if entry["step"] != "replayed":
             told[entry["submodule"]][entry["step"]] += 1
-    assert told[request_reader.QUEUE] == Counter(REQUEST_ROAD), "the way there, once"
-    answered = Counter((*ANSWER_ROAD, SHOWN) if _is_shown(world, case) else ANSWER_ROAD)
+    assert told[request_reader.QUEUE] == Counter(REQUEST_STEPS), "the way there, once"
+    answered = Counter((*ANSWER_STEPS, SHOWN) if _is_shown(world, case) else ANSWER_STEPS)
     for _ in range(_unchanged_answers(entries)):
         answered += Counter(("received", "fetch_answer"))
     assert told[answer_poller.QUEUE] == answered, "the way back, once"
@@ -79,4 +79,4 @@ def _is_shown(world: World, case: dict[str, Any]) -> bool:
 def check_everything(world: World, requests: int) -> None:
     check_registrations(world, requests)
     check_queue_is_empty(world)
-    check_roads(world)
+    check_case_histories(world)

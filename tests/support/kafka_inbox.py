@@ -43,7 +43,7 @@ def message_from(record: Record) -> NewMessage:
     )
 
 
-class Bench:
+class KafkaInbox:
     """With a group and topics of its own. `address`: where the test itself looks, if we connect in another way."""
 
     def __init__(self, database: Database, settings: KafkaSettings, address: str | None = None) -> None:

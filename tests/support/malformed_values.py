@@ -15,8 +15,8 @@ WHOLE = "the whole row"
 SHARES = 4
 
 
-def odd_for(field: str, fields: Sequence[str]) -> tuple[Any, ...]:
-    """A fourth of the odd values for this one of the fields, another for the next: each value stands in every fourth."""
+def malformed_for(field: str, fields: Sequence[str]) -> tuple[Any, ...]:
+    """A fourth of the malformed values for this one of the fields, another for the next: each value stands in every fourth."""
     return ODD[fields.index(field) % SHARES :: SHARES]
 
 

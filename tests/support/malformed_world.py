@@ -1,4 +1,4 @@
-"""A world in which something odd is sent, and carried as far as it goes."""
+"""A world in which something malformed is sent, and carried as far as it goes."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.world import World
 
 PLAIN: dict[str, Any] = {"institutions": 2, "courses": 2, "requests": 4, "variety": False}
 OTHERS = 4
-"""Requests of `PLAIN`, in which nothing is odd."""
+"""Requests of `PLAIN`, in which nothing is malformed."""
 
 
 def settled(world: World) -> bool:

@@ -58,4 +58,4 @@ class RateProcess:
 
     @property
     def parts_in_force(self) -> int:
-        return self.share._parts if self._time.now < self.share._valid_until else 0
+        return self.share.parts_in_force

@@ -16,6 +16,7 @@ from casebridge.errors import CaseError, LeaseLostError
 from casebridge.messaging.flow.payload import NoPayload, Payload
 from casebridge.messaging.flow.step import Last, Step, Steps
 from casebridge.messaging.queue.message import Message, StepRecord
+from casebridge.telemetry import observer
 
 
 class Flow(ABC):
@@ -111,7 +112,7 @@ def _forget_old_looks(steps: Steps, message: Message) -> None:
 
 def _run(flow: Flow, step: Step[Any], message: Message, clock: Clock) -> StepRecord:
     crash_point("step_begun")
-    began = time.monotonic()
+    began, seen = time.monotonic(), observer().step(step.name)
     try:
         flow.payload.of(message)
         outcome = step.run(message)
@@ -120,7 +121,9 @@ def _run(flow: Flow, step: Step[Any], message: Message, clock: Clock) -> StepRec
         check_storable(f"What the step {step.name} came to", result)
     except BaseException as error:
         # Also SystemExit, or a library's panic: here it ends one step of one message, never a worker's thread.
+        seen.ended(error.code if isinstance(error, CaseError) else type(error).__name__)
         raise StepFailedError(step.name) from error
+    seen.ended()
     crash_point("effect_made")
     milliseconds = int((time.monotonic() - began) * 1000)
     return StepRecord(clock.now(), message.fence, milliseconds, result, last=is_last)

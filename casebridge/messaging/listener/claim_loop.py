@@ -16,6 +16,7 @@ from casebridge.messaging.listener.worker import Worker
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import Message
 from casebridge.settings import QueueSettings
+from casebridge.telemetry import observer
 
 logger = getLogger(__name__)
 
@@ -115,6 +116,7 @@ class ClaimLoop:
             log_away_or_defect(logger, error, ": claiming again soon")
             return [], intervals.AWAY_SECONDS
         self._held.hold(messages)
+        observer().claimed(messages)
         self._worker.prefetch(messages)
         return messages, min(self._scheduler.seconds_to_wait(passing_over), intervals.LOOK_AROUND_SECONDS)
 

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from casebridge.messaging.queue.outcome import Outcome
+from casebridge.telemetry import observer
 
 
 @dataclass
@@ -15,6 +16,7 @@ class OutcomeCounts:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, outcome: Outcome) -> None:
+        observer().outcome(outcome)
         status = outcome.status.value if outcome.status else "left"
         with self._lock:
             self.outcomes[outcome.message.queue, outcome.message.institution, status, outcome.code or ""] += 1

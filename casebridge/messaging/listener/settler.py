@@ -35,6 +35,7 @@ from casebridge.messaging.queue.malformed_documents import unwritable
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message, MessageStatus, PendingEffect, moment_of
 from casebridge.messaging.queue.outcome import Outcome
+from casebridge.telemetry import observer
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Settler:
 
     def settle(self, batch: Sequence[AttemptResult]) -> list[Outcome]:
         """Write down what became of these messages. Raises the driver's errors: then nothing of it may be known."""
+        seen = observer().settling([attempt.message for attempt in batch])
         done = [attempt for attempt in batch if attempt.error is None]
         failed = [
             (attempt, self._retry.decide(attempt.message, attempt.step, attempt.error, self._clock.now()))
@@ -81,7 +83,9 @@ class Settler:
         _apply_to_cases(batch)
         crash_point("concluded")
         finished = self._finish(done) if done else []
-        return [*finished, *(self._fail(attempt.flow, outcome) for attempt, outcome in failed)]
+        outcomes = [*finished, *(self._fail(attempt.flow, outcome) for attempt, outcome in failed)]
+        seen.ended()
+        return outcomes
 
     def settle_defective(self, attempt: AttemptResult, problem: BaseException) -> Outcome:
         """One message that could not be settled with its result: its attempt failed, and that is written with less.
@@ -236,6 +240,7 @@ def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = F
 
 
 def _lost(outcome: Outcome) -> Outcome:
+    observer().lease_lost(outcome.message)
     """The outcome of a message that another worker holds by now."""
     logger.warning("case %s: another worker has taken over", outcome.message.told_id)
     return replace(outcome, status=None, due_at=None)

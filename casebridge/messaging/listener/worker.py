@@ -17,6 +17,7 @@ from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message
 from casebridge.messaging.queue.outcome import FINISHED
 from casebridge.messaging.queue.unreadable import unreadable
+from casebridge.telemetry import observer
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +65,17 @@ class Worker:
 
         `None` says that the message is its new owner's by now.
         """
+        seen = observer().handling(message)
+        attempt = self._attempt(message)
+        seen.ended(attempt.error.code if attempt and attempt.error else None)
+        return attempt
+
+    def _attempt(self, message: Message) -> AttemptResult | None:
         flow = self._flows.get(message.queue)
         try:
             return self._handle(message, flow)
         except LeaseLostError:
+            observer().lease_lost(message)
             logger.warning("case %s: another worker has taken over", message.told_id)
         except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
             if not is_away(error):

@@ -25,6 +25,7 @@ from casebridge.errors import CaseError, PermanentError
 from casebridge.messaging.outbox.effect import EffectChannel
 from casebridge.messaging.outbox.pending_effects import Effect, PendingEffects, PendingEffectStore
 from casebridge.messaging.queue.message import UNKNOWN
+from casebridge.telemetry import observer
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ GROUP: Final = 100
 AT_ONCE: Final = 20
 """Messages whose effects are read at once: each may hold a record of Kafka."""
 ALERTS_AT_ONCE: Final = 5
+ALERT_MESSAGE: Final = "alert_message"
+"""What an observer hears of a folded alert that is sent; the effect `alert` only puts it into the outbox."""
 FAR_ONES_SECONDS: Final = 60.0
 """How often it is seen to that nothing is due so far ahead that it would never be delivered."""
 DEFECTS: Final = 3
@@ -133,16 +136,20 @@ class Relay:
         if time.monotonic() < self._away_until.get(kind, 0.0):
             return self._given_up(pending, effect)
         channel = self._channels.get(kind)
+        seen = observer().delivery(kind, pending.institution, pending.queue, pending.correlation_id)
         try:
             left = channel.deliver([effect]) if channel else {effect["id"]: "casebridge.no_channel"}
-        except PermanentError:
+        except PermanentError as error:
+            seen.ended(error.code)
             raise
         except CaseError as error:
             left = {effect["id"]: error.code}
         except BaseException as error:
+            seen.ended(type(error).__name__)
             if is_away(error):
                 raise
             return self._met_a_defect(effect, error)
+        seen.ended(left.get(effect["id"]))
         self._defects.pop(effect["id"], None)
         if not left:
             self._delivered.add(effect["id"])
@@ -212,7 +219,13 @@ class Relay:
             is_muted = muted_by(alert, rows, self._clock.now())
             try:
                 if not is_muted and self._alert_channel is not None:
-                    self._alert_channel.send(alert_text(alert))
+                    seen = observer().delivery(ALERT_MESSAGE, str(alert.get("institution")), UNKNOWN, None)
+                    try:
+                        self._alert_channel.send(alert_text(alert))
+                    except BaseException as error:
+                        seen.ended(error.code if isinstance(error, CaseError) else type(error).__name__)
+                        raise
+                    seen.ended()
                     sent = True
             except CaseError as error:
                 logger.warning("alert for %s not sent: %s", alert.get("institution"), error.code)

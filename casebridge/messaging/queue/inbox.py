@@ -9,6 +9,7 @@ from casebridge.database_faults import is_away
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import NewMessage, without_content
 from casebridge.messaging.queue.storage import QueueStorage
+from casebridge.telemetry import observer
 
 ACCEPTED_AT_ONCE: Final = 500
 """Messages of one write. Each such batch has a time of its own, which keeps scans of the oldest ones short."""
@@ -48,7 +49,9 @@ class Inbox(QueueStorage):
         )
         crash_point("keys_written")
         self.notify(Lane.of(document) for document in documents)
-        return [key for key in candidates if key not in refused]
+        new = [key for key in candidates if key not in refused]
+        observer().accepted([candidates[key] for key in new], now)
+        return new
 
     def _store(self, documents: list[Document]) -> set[str]:
         """Return the ids that were there.

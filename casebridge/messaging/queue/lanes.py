@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pymongo import UpdateOne
+from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import BulkWriteError
 
 from casebridge.clock import Clock
@@ -109,10 +110,6 @@ class Lanes:
         """Whether this process may take messages from the lane."""
         return self._served.serves(lane.institution)
 
-    def forget_old(self) -> int:
-        """Remove the lanes of earlier versions, which name no exam system: nobody notifies them any more. Returns how many."""
-        return self.collection.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
-
     def _groups(self) -> list[Document]:
         """Plain names: what is large or no text is cut here, which costs some servers a fifth of what it costs there."""
         names: Document = {name: f"${name}" for name in (*NAMES, "status")}
@@ -121,6 +118,11 @@ class Lanes:
             {name: _short(value) for name, value in group["_id"].items()}
             for group in self._messages.aggregate(pipeline)
         ]
+
+
+def forget_old(lanes: MongoCollection[Document]) -> int:
+    """Remove the lanes of earlier versions, which name no exam system: nobody notifies them any more. Returns how many."""
+    return lanes.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
 
 
 def _short(value: Any) -> Any:

@@ -4,7 +4,9 @@ Lanes, the served environment and every choice by institution compare names as t
 brought into the one spelling (`casebridge.tenant`) before it is claimed, and by `casebridge prepare`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from pymongo.collection import Collection
@@ -16,6 +18,8 @@ from casebridge.messaging.queue.message import is_name
 from casebridge.tenant import UNKNOWN, institution_name, normal_exam_system, normal_institution, normal_name
 
 NAMES: Final = ("orgId", "env", "examSystem", "institution")
+RESPELT_AT_ONCE: Final = 500
+"""Documents that one batch changes: some 10 MB at most, well within the time of one operation."""
 
 
 def misspelt(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,15 +61,47 @@ def says(value: object) -> bool:
     return is_name(value) and normal_name(value) != UNKNOWN
 
 
-def respell_all(collection: Collection[dict[str, Any]]) -> int:
-    """Bring the names of all documents of a collection into their one spelling; return how many were changed.
+@dataclass(frozen=True)
+class Respelling:
+    """How far it is, in documents. `total` is what was misspelt at the beginning."""
 
-    Reads the collection once, in groups of names. It may be run again, broken off, and run side by side with itself.
+    done: int
+    total: int
+    changed: int
+
+
+def respell_all(collection: Collection[dict[str, Any]]) -> int:
+    """Bring the names of all documents of a collection into their one spelling; return how many were changed."""
+    *_, last = respell_in_batches([collection])
+    return last.changed
+
+
+def respell_in_batches(collections: Iterable[Collection[dict[str, Any]]]) -> Iterator[Respelling]:
+    """Likewise, of several collections, telling after each batch how far it is.
+
+    Reads each collection once, in groups of names. It may be run again, broken off, and run side by side with itself.
     """
-    changed = 0
-    for group in list(collection.aggregate([{"$group": {"_id": {name: f"${name}" for name in NAMES}}}])):
+    groups = [(collection, *group) for collection in collections for group in _misspelt(collection)]
+    total, done, changed = sum(count for *_, count in groups), 0, 0
+    yield Respelling(done, total, changed)
+    for collection, found, right, _ in groups:
+        for keys in _batches(collection, found):
+            changed += respell(collection, {"_id": {"$in": keys}, **found}, right)
+            done += len(keys)
+            yield Respelling(done, max(done, total), changed)
+
+
+def _batches(collection: Collection[dict[str, Any]], found: dict[str, Any]) -> Iterator[list[Any]]:
+    with collection.find(found, {"_id": 1}, batch_size=RESPELT_AT_ONCE) as cursor:
+        while keys := [document["_id"] for document in islice(cursor, RESPELT_AT_ONCE)]:
+            yield keys
+
+
+def _misspelt(collection: Collection[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any], int]]:
+    """The names that stand in documents and are to be others: by what to find them, what to set, and how many they are."""
+    names = {name: f"${name}" for name in NAMES}
+    for group in list(collection.aggregate([{"$group": {"_id": names, "documents": {"$sum": 1}}}])):
         found: dict[str, Any] = group["_id"]
         # What lacks a name is not ours to name: whoever claims it sets it aside, in sight.
         if all(isinstance(found.get(name), str) for name in NAMES) and (right := misspelt(found)):
-            changed += respell(collection, found, right)
-    return changed
+            yield found, right, int(group["documents"])

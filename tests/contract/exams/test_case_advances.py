@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from casebridge.clock import SystemClock
+from casebridge.clock import ServerClock
 from casebridge.database import Database
 from casebridge.exams.explanations.case_advance import CaseAdvance
 from casebridge.exams.explanations.cases import Cases
@@ -22,7 +22,7 @@ REQUEST = ExplanationRequest.model_validate(
 
 @pytest.fixture
 def cases(database: Database) -> Cases:
-    return Cases(database, SystemClock(), deadline_days=14)
+    return Cases(database, ServerClock(database.server_time), deadline_days=14)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any, Final
 import bson
 import pytest
 
-from casebridge.clock import SystemClock
+from casebridge.clock import ServerClock
 from casebridge.database import Database
 from casebridge.exams.explanations.cases import Cases
 from tests.support.mongodb_servers import OF_EACH_KIND
@@ -37,7 +37,7 @@ def cases(database: Database) -> Cases:
         }  # fmt: skip
         room = FULL_BYTES - len(bson.encode({**case, "filler": ""})) if key == "full" else 0
         database.cases.insert_one({**case, "filler": "x" * room})
-    return Cases(database, SystemClock(), deadline_days=14)
+    return Cases(database, ServerClock(database.server_time), deadline_days=14)
 
 
 def test_one_that_takes_no_change_stops_no_other(cases: Cases, database: Database) -> None:

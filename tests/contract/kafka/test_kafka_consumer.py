@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import psutil
 import pytest
@@ -17,10 +18,10 @@ from casebridge.crash_points import CONSUMER_CRASH_POINTS
 from casebridge.sources.record import Record
 from casebridge.sources.record_inbox import RecordInbox
 from casebridge.sources.record_reader import Reading
-from resources.kafka.consumer import InboxConsumer
+from resources.kafka.connection import connected
 from tests.support.each_kafka import APACHE, EACH, EACH_OWN, KAFKA_MARKS
 from tests.support.kafka_broker import Broker
-from tests.support.kafka_inbox import Bench, EveryRecord, texts, words
+from tests.support.kafka_inbox import EveryRecord, KafkaInbox, texts, words
 from tests.support.waiting import wait_until
 
 pytestmark = KAFKA_MARKS
@@ -28,7 +29,9 @@ SEVERAL = 12
 
 
 @EACH
-def test_what_was_accepted_is_committed_and_does_not_come_again(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_what_was_accepted_is_committed_and_does_not_come_again(
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
+) -> None:
     bench = bench_on(broker)
     bench.make_topics()
     bench.requests.send(*words(SEVERAL))
@@ -48,25 +51,28 @@ def test_what_was_accepted_is_committed_and_does_not_come_again(broker: Broker, 
 @EACH
 @pytest.mark.parametrize("point", CONSUMER_CRASH_POINTS)
 def test_a_defect_around_the_commit_loses_and_repeats_nothing(
-    point: str, broker: Broker, bench_on: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+    point: str, broker: Broker, bench_on: Callable[..., KafkaInbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = bench_on(broker)
     bench.make_topics()
     bench.requests.send(*words(SEVERAL))
     monkeypatch.setattr(crash_points, "_armed", point)
     monkeypatch.setattr(crash_points, "_kind", "exception")
-    monkeypatch.setattr(crash_points, "_passes", itertools.count())
+    passes = itertools.count()
+    monkeypatch.setattr(crash_points, "_passes", passes)
 
     with bench.consuming():
         wait_until(lambda: bench.committed() == SEVERAL, "all offsets are committed at last")
-        wait_until(lambda: next(crash_points._passes) > 0, "the defect was met")
+        wait_until(lambda: next(passes) > 0, "the defect was met")
 
     assert bench.said() == texts(words(SEVERAL))
     assert bench.database.messages.count_documents({}) == SEVERAL
 
 
 @EACH
-def test_two_consumers_share_the_partitions_and_one_takes_over(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_two_consumers_share_the_partitions_and_one_takes_over(
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
+) -> None:
     bench = bench_on(broker, partitions=2)
     bench.make_topics()
     with ExitStack() as first, bench.consuming():
@@ -84,7 +90,7 @@ def test_two_consumers_share_the_partitions_and_one_takes_over(broker: Broker, b
 
 
 @EACH
-def test_an_unreadable_record_holds_up_nothing(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_an_unreadable_record_holds_up_nothing(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker, maximum_record_bytes=100)
     bench.make_topics()
     bench.requests.send(b"before", b"\xff\xfe not utf-8", b"x" * 101, None, b"after", key=b"k")
@@ -102,7 +108,7 @@ def test_an_unreadable_record_holds_up_nothing(broker: Broker, bench_on: Callabl
 
 
 @EACH_OWN
-def test_a_consumer_outlives_its_broker(own_broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_a_consumer_outlives_its_broker(own_broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(own_broker)
     bench.make_topics()
     bench.requests.send(*words(SEVERAL))
@@ -122,20 +128,19 @@ def test_a_consumer_outlives_its_broker(own_broker: Broker, bench_on: Callable[.
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[KafkaConsumer]:
     """What the consumers of a test open, in turn."""
     opened: list[KafkaConsumer] = []
-    really = InboxConsumer._open
 
-    def open_and_keep(consumer: InboxConsumer) -> KafkaConsumer:
-        opened.append(really(consumer))
+    def open_and_keep(client: Any, **options: Any) -> KafkaConsumer:
+        opened.append(connected(client, **options))
         return opened[-1]
 
-    monkeypatch.setattr(InboxConsumer, "_open", open_and_keep)
+    monkeypatch.setattr("resources.kafka.consumer.connected", open_and_keep)
     return opened
 
 
 @APACHE
 def test_a_member_sees_a_rebalance_to_its_end_that_outlasts_a_look(
     broker: Broker,
-    bench_on: Callable[..., Bench],
+    bench_on: Callable[..., KafkaInbox],
     caplog: pytest.LogCaptureFixture,
     opened: list[KafkaConsumer],
 ) -> None:
@@ -146,7 +151,9 @@ def test_a_member_sees_a_rebalance_to_its_end_that_outlasts_a_look(
     caplog.set_level("INFO", logger="resources.kafka")
     bench = bench_on(broker, partitions=2)
     bench.make_topics()
-    leader, other = (Bench(bench.database, bench.settings.model_copy(update={"make_topics": False})) for _ in range(2))
+    leader, other = (
+        KafkaInbox(bench.database, bench.settings.model_copy(update={"make_topics": False})) for _ in range(2)
+    )
     reader = SlowReader()
     other.inbox = RecordInbox(other.queue, {bench.requests.name: reader}, bench.settings.maximum_record_bytes)
     between_looks = PausingEvent()
@@ -161,7 +168,7 @@ def test_a_member_sees_a_rebalance_to_its_end_that_outlasts_a_look(
             bench.requests.delete()
             wait_until(lambda: "gave back" in caplog.text, "the leader has begun a rebalance", 40.0)
             bench.make_topics()
-            known = opened[0]._client.cluster.partitions_for_topic
+            known = opened[0]._client.cluster.partitions_for_topic  # noqa: SLF001 what it knows without asking
             wait_until(lambda: known(bench.requests.name), "the leader knows the new topic", 40.0)
             between_looks.pause = Pause()
             assert between_looks.pause.reached.wait(20)
@@ -210,7 +217,7 @@ class PausingEvent(threading.Event):
 
 
 def test_a_consumer_starts_before_its_broker_and_makes_the_topics(
-    own_broker: Broker, bench_on: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+    own_broker: Broker, bench_on: Callable[..., KafkaInbox], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="resources.kafka")
     bench = bench_on(own_broker)
@@ -224,7 +231,7 @@ def test_a_consumer_starts_before_its_broker_and_makes_the_topics(
 
 
 def test_a_long_outage_leaves_no_sockets_behind(
-    own_broker: Broker, bench_on: Callable[..., Bench], caplog: pytest.LogCaptureFixture
+    own_broker: Broker, bench_on: Callable[..., KafkaInbox], caplog: pytest.LogCaptureFixture
 ) -> None:
     """kafka-python tries again each second, and leaves each socket to the garbage collector."""
     caplog.set_level("INFO", logger="resources.kafka")

@@ -21,7 +21,7 @@ from resources.kafka.producer import KafkaChannel
 from resources.kafka.topics import topic_names, topics_of
 from tests.support.certificates import CertificateFiles, make_certificate
 from tests.support.kafka_broker import kafka_settings
-from tests.support.kafka_inbox import Bench, message_of, texts, words
+from tests.support.kafka_inbox import KafkaInbox, message_of, texts, words
 from tests.support.waiting import wait_until
 
 OTHER_PASSWORD: Final = "Tolv-Troll-Trommer"
@@ -101,7 +101,7 @@ def nothing_given_away(caplog: pytest.LogCaptureFixture, secured_kafka: SecuredK
         assert not found
 
 
-def owed_to(bench: Bench) -> dict[str, Any]:
+def effect_of(bench: KafkaInbox) -> dict[str, Any]:
     return Publication(bench.answers.name, b"case", b"said").effect_of(message_of(b"said")).document()
 
 
@@ -115,7 +115,7 @@ def test_records_go_in_and_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     settings = ways(protocol, mechanism)
-    bench = Bench(database, settings, secured_kafka.address)
+    bench = KafkaInbox(database, settings, secured_kafka.address)
     channel = KafkaChannel(settings)
     with nothing_given_away(caplog, secured_kafka):
         bench.make_topics()
@@ -126,7 +126,7 @@ def test_records_go_in_and_out(
         assert bench.said() == texts(words(3))
         assert bench.lag() == 0
         try:
-            assert channel.deliver([owed_to(bench)]) == {}
+            assert channel.deliver([effect_of(bench)]) == {}
         finally:
             channel.close()
         assert [record.value for record in bench.answers.read(1)] == [b"said"]
@@ -142,11 +142,11 @@ def test_a_refusal_is_told_by_its_code(
 ) -> None:
     """By whoever looks how things stand, by what is to be published, and by the consumer, which goes on asking."""
     settings = refused[kind]
-    bench = Bench(database, settings, secured_kafka.address)
+    bench = KafkaInbox(database, settings, secured_kafka.address)
     channel = KafkaChannel(settings)
     with nothing_given_away(caplog, secured_kafka), ThreadPoolExecutor() as pool, bench.consuming():
         standing = pool.submit(LagReader(settings, bench.inbox.topics).read)
-        delivery = pool.submit(channel.deliver, [owed_to(bench)])
+        delivery = pool.submit(channel.deliver, [effect_of(bench)])
         assert standing.result().away in REFUSALS[kind]
         (code,) = delivery.result().values()
         assert code in REFUSALS[kind]
@@ -167,10 +167,10 @@ def test_it_goes_on_once_the_login_is_right(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     right = ways("SASL_SSL", "PLAIN")
-    bench = Bench(database, right, secured_kafka.address)
+    bench = KafkaInbox(database, right, secured_kafka.address)
     bench.make_topics()
     bench.requests.send(*words(2))
-    with Bench(database, ways("SASL_SSL", "PLAIN", password=OTHER_PASSWORD, **names_of(right))).consuming():
+    with KafkaInbox(database, ways("SASL_SSL", "PLAIN", password=OTHER_PASSWORD, **names_of(right))).consuming():
         wait_until(lambda: "Kafka is away (" in caplog.text, "it is refused", 40.0)
     assert bench.said() == []
     with bench.consuming():
@@ -184,14 +184,14 @@ def test_the_rights_that_are_asked_for_are_enough(
     """Those of docs/kafka.md."""
     settings = ways("SASL_SSL", "SCRAM-SHA-512", user=STRANGER, make_topics=make_topics)
     if not make_topics:
-        Bench(database, ways("SASL_SSL", "PLAIN", **names_of(settings))).make_topics()
+        KafkaInbox(database, ways("SASL_SSL", "PLAIN", **names_of(settings))).make_topics()
     grant(secured_kafka, ResourceType.GROUP, settings.group, ACLOperation.READ)
     consumed = {settings.explanation_requests_topic, settings.wiseflow_events_topic}
     for topic in topic_names(settings):
         grant(secured_kafka, ResourceType.TOPIC, topic, ACLOperation.READ if topic in consumed else ACLOperation.WRITE)
         if make_topics:
             grant(secured_kafka, ResourceType.TOPIC, topic, ACLOperation.CREATE)
-    bench = Bench(database, settings, secured_kafka.address)
+    bench = KafkaInbox(database, settings, secured_kafka.address)
     channel = KafkaChannel(settings)
     with bench.consuming():
         wait_until(lambda: bench.requests.name in ids_of(settings), "the topics are there", 40.0)
@@ -199,7 +199,7 @@ def test_the_rights_that_are_asked_for_are_enough(
         wait_until(lambda: bench.said() == texts(words(3)), "all is accepted")
     assert LagReader(settings, bench.inbox.topics).read().unread == 0
     try:
-        assert channel.deliver([owed_to(bench)]) == {}
+        assert channel.deliver([effect_of(bench)]) == {}
     finally:
         channel.close()
 

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 from resources.kafka.lag import LagReader
 from tests.support.each_kafka import EACH, KAFKA_MARKS
 from tests.support.kafka_broker import Broker
-from tests.support.kafka_inbox import Bench, words
+from tests.support.kafka_inbox import KafkaInbox, words
 from tests.support.waiting import wait_until
 
 pytestmark = KAFKA_MARKS
 
 
 @EACH
-def test_the_lag_is_exact_and_grows_old(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_the_lag_is_exact_and_grows_old(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker, partitions=2)
     bench.make_topics()
     reader = LagReader(bench.settings, bench.inbox.topics)
@@ -35,7 +35,7 @@ def test_the_lag_is_exact_and_grows_old(broker: Broker, bench_on: Callable[..., 
     assert found[0].oldest_unread is None
 
 
-def test_the_lag_of_a_broker_that_is_away_says_so(own_broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_the_lag_of_a_broker_that_is_away_says_so(own_broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(own_broker)
     assert LagReader(bench.settings, bench.inbox.topics).read().away == "kafka.topics_missing"
     own_broker.child.kill()

@@ -11,7 +11,7 @@ from resources.kafka.lag import LagReader
 from resources.kafka.producer import KafkaChannel
 from tests.support.each_kafka import EACH, KAFKA_MARKS
 from tests.support.kafka_broker import Broker
-from tests.support.kafka_inbox import Bench, message_of
+from tests.support.kafka_inbox import KafkaInbox, message_of
 from tests.support.waiting import wait_until
 
 pytestmark = KAFKA_MARKS
@@ -29,7 +29,7 @@ class _BadName(str):
 FIRST_AND_LAST = (-(2**62), -1, 0, 253_402_300_800_000, 2**62)
 
 
-def send_odd(bench: Bench) -> int:
+def send_odd(bench: KafkaInbox) -> int:
     """Whatever a broker takes from any producer (some refuse a time that is far away); how many records that are."""
     producer = KafkaProducer(bootstrap_servers=bench.settings.bootstrap_servers, max_block_ms=10_000)
     headers: list[list[tuple[str, bytes | None]]] = [
@@ -54,7 +54,7 @@ def send_odd(bench: Bench) -> int:
 
 @EACH
 def test_no_header_and_no_timestamp_of_a_record_stops_its_partition(
-    broker: Broker, bench_on: Callable[..., Bench]
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
     bench = bench_on(broker, partitions=1)
     bench.make_topics()
@@ -70,7 +70,9 @@ def test_no_header_and_no_timestamp_of_a_record_stops_its_partition(
 
 
 @EACH
-def test_a_topic_that_no_broker_takes_is_the_records_own_fault(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_a_topic_that_no_broker_takes_is_the_records_own_fault(
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
+) -> None:
     bench = bench_on(broker)
     bench.make_topics()
     channel = KafkaChannel(bench.settings)

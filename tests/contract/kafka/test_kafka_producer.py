@@ -15,7 +15,7 @@ from casebridge.sources.record import Record
 from resources.kafka.producer import KafkaChannel
 from tests.support.each_kafka import EACH, EACH_OWN, KAFKA_MARKS
 from tests.support.kafka_broker import Broker, Topic, headers_of
-from tests.support.kafka_inbox import Bench, message_from, message_of, words
+from tests.support.kafka_inbox import KafkaInbox, message_from, message_of, words
 from tests.support.waiting import wait_until
 
 pytestmark = KAFKA_MARKS
@@ -25,7 +25,7 @@ FAILED_AT = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 
 @EACH
 def test_a_publication_arrives_with_key_value_and_headers_in_order(
-    broker: Broker, bench_on: Callable[..., Bench]
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
     bench = bench_on(broker)
     owed = [
@@ -45,7 +45,7 @@ def test_a_publication_arrives_with_key_value_and_headers_in_order(
 
 @EACH_OWN
 def test_what_a_broker_that_is_away_does_not_take_stays_owed(
-    own_broker: Broker, bench_on: Callable[..., Bench]
+    own_broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
     bench = bench_on(own_broker, request_seconds=2.0)
     channel = KafkaChannel(bench.settings)
@@ -65,7 +65,7 @@ def test_what_a_broker_that_is_away_does_not_take_stays_owed(
     channel.close()
 
 
-def dead_message(bench: Bench, value: bytes) -> tuple[Message, Outcome]:
+def dead_message(bench: KafkaInbox, value: bytes) -> tuple[Message, Outcome]:
     """A message that came by Kafka and has just been given up."""
     record = Record(bench.requests.name, "id", 0, 42, FAILED_AT, b"case", value, (("why", b"because"),))
     document = {**message_from(record).document(FAILED_AT), "origin": record.origin(), "generation": 2}
@@ -78,7 +78,7 @@ def dead_message(bench: Bench, value: bytes) -> tuple[Message, Outcome]:
 
 
 @EACH
-def test_a_dead_letter_bears_the_record_and_its_road(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_a_dead_letter_bears_the_record_and_its_road(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker)
     message, outcome = dead_message(bench, b'{"a": "\xc3\xb8"}')
     channel = KafkaChannel(bench.settings)
@@ -108,7 +108,7 @@ def test_a_dead_letter_bears_the_record_and_its_road(broker: Broker, bench_on: C
 
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)
 def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
-    broker: Broker, bench_on: Callable[..., Bench]
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
     """Apache Kafka takes a mebibyte; the embedded broker knows no limit."""
     bench = bench_on(broker)
@@ -129,7 +129,7 @@ def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
 
 @EACH
 def test_one_that_the_client_will_not_send_is_named_and_holds_up_no_other(
-    broker: Broker, bench_on: Callable[..., Bench]
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
     """A header without a value is sent as an empty one; a header that is none at all is the record's own fault."""
     bench = bench_on(broker)

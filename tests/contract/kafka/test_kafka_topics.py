@@ -9,20 +9,20 @@ from casebridge.sources.dead_record import dead_letter_topic
 from resources.kafka.topics import topic_names, topics_of
 from tests.support.each_kafka import APACHE, EACH, KAFKA_MARKS
 from tests.support.kafka_broker import Broker
-from tests.support.kafka_inbox import Bench, texts, words
+from tests.support.kafka_inbox import KafkaInbox, texts, words
 from tests.support.waiting import wait_until
 
 pytestmark = KAFKA_MARKS
 SEVERAL = 12
 
 
-def ids_of(bench: Bench) -> dict[str, str]:
+def ids_of(bench: KafkaInbox) -> dict[str, str]:
     with topics_of(bench.settings) as topics:
         return dict(topics.ensure())
 
 
 @EACH
-def test_topics_are_made_each_with_its_dead_letters(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_topics_are_made_each_with_its_dead_letters(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker, partitions=2)
 
     bench.make_topics()
@@ -41,7 +41,7 @@ def test_topics_are_made_each_with_its_dead_letters(broker: Broker, bench_on: Ca
 
 
 @EACH
-def test_topics_that_are_there_stay_as_they_are(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_topics_that_are_there_stay_as_they_are(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker)
     admin = KafkaAdminClient(bootstrap_servers=broker.address)
     try:
@@ -55,7 +55,7 @@ def test_topics_that_are_there_stay_as_they_are(broker: Broker, bench_on: Callab
 
 
 @EACH
-def test_two_makers_at_once_do_not_disturb_each_other(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_two_makers_at_once_do_not_disturb_each_other(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker)
     begin = threading.Barrier(4)
     ids: list[dict[str, str]] = []
@@ -77,7 +77,9 @@ def test_two_makers_at_once_do_not_disturb_each_other(broker: Broker, bench_on: 
 
 
 @EACH
-def test_a_topic_that_was_made_anew_is_read_from_its_beginning(broker: Broker, bench_on: Callable[..., Bench]) -> None:
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
+) -> None:
     """Its first records stand at offsets that were read and committed in the one of the same name before it."""
     bench = bench_on(broker)
     bench.make_topics()
@@ -97,7 +99,7 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(broker: Broker, b
 
 @APACHE
 def test_a_place_that_was_committed_in_another_topic_of_the_name_is_not_ours(
-    broker: Broker, bench_on: Callable[..., Bench]
+    broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
     """Nobody consumed while it was made anew: only what was committed tells one topic from the other. Tansu keeps no notes."""
     bench = bench_on(broker)

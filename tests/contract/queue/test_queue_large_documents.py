@@ -15,7 +15,7 @@ from tests.contract.queue.test_queue_malformed_documents import (
     LONG_PAST,
     empty,
     is_in_sight,
-    odd_document,
+    malformed_document,
     of_contract_11,
     settle,
 )
@@ -68,7 +68,7 @@ def test_a_large_text_stops_nobody_and_is_not_repeated(
     field: str, shape: str, queue: QueueCalls, database: Database
 ) -> None:
     whose = {"orgId": "uis.no", "env": "test", "examSystem": "WISEFLOW"}
-    document = odd_document({}) if shape == "ours" else of_contract_11(1, **whose)
+    document = malformed_document({}) if shape == "ours" else of_contract_11(1, **whose)
     database.messages.insert_one({**document, field: LARGE})
 
     see_to_neighbour(queue)
@@ -102,7 +102,7 @@ def test_it_stops_nobody_where_several_fields_hold_it(queue: QueueCalls, databas
 
 def test_keys_that_together_are_larger_than_a_question(queue: QueueCalls, database: Database) -> None:
     for number in range(2):
-        database.messages.insert_one(odd_document({"_id": f"odd {number}", "orderingKey": f"{number}{HUGE}"}))
+        database.messages.insert_one(malformed_document({"_id": f"odd {number}", "orderingKey": f"{number}{HUGE}"}))
     see_to_neighbour(queue)
     found = list(database.messages.find())
     assert [document["status"] for document in found] == ["dead"] * 2
@@ -111,13 +111,15 @@ def test_keys_that_together_are_larger_than_a_question(queue: QueueCalls, databa
 
 def test_messages_of_one_case_with_a_long_key_stay_in_order(queue: QueueCalls, database: Database) -> None:
     for number in range(2):
-        database.messages.insert_one(odd_document({"_id": f"odd {number}", "orderingKey": "x" * (LONGEST_KEY + 1)}))
+        database.messages.insert_one(
+            malformed_document({"_id": f"odd {number}", "orderingKey": "x" * (LONGEST_KEY + 1)})
+        )
     assert len(queue.claim()) == 1
 
 
 def test_one_that_has_no_room_for_its_error_is_dead_and_told_of(queue: QueueCalls, database: Database) -> None:
     """One such document: many are more than a small server stores in the time that a call has."""
-    filled(odd_document({"status": "weird", "effects": None, "errors": None}), database)
+    filled(malformed_document({"status": "weird", "effects": None, "errors": None}), database)
     assert see_to_neighbour(queue) == {}
     found = database.messages.find_one({"_id": "odd"}, {"filler": 0})
     assert found is not None

@@ -53,7 +53,7 @@ FIELDS: Final = (
 )  # fmt: skip
 
 
-def odd_document(changed: dict[str, Any]) -> dict[str, Any]:
+def malformed_document(changed: dict[str, Any]) -> dict[str, Any]:
     document = {**new_message("odd").document(LONG_PAST), **changed}
     return {name: value for name, value in document.items() if value is not ABSENT}
 
@@ -82,7 +82,7 @@ def settle(queue: QueueCalls, message: Message) -> None:
 def test_whatever_stands_in_a_field_nobody_else_is_held_up(changed: dict[str, Any], database: Database) -> None:
     empty(database)
     queue = QueueCalls(database)
-    document = odd_document(changed)
+    document = malformed_document(changed)
     was_at_rest = document.get("status") in ("processed", "dead", "discarded")
     database.messages.insert_one(document)
     queue.accept(new_message("neighbour"))
@@ -109,7 +109,7 @@ def test_whatever_stands_in_a_field_nobody_else_is_held_up(changed: dict[str, An
 )
 def test_an_id_that_is_no_text_or_too_long_is_set_aside(key: object, database: Database) -> None:
     queue = QueueCalls(database)
-    database.messages.insert_one({**odd_document({}), "_id": key})
+    database.messages.insert_one({**malformed_document({}), "_id": key})
     queue.accept(new_message("neighbour"))
     assert list(queue.claim()) == ["neighbour"]
     found = database.messages.find_one({"_id": {"$eq": key}})
@@ -170,7 +170,7 @@ def test_one_that_does_not_say_whose_it_is_is_set_aside(lacking: str, database: 
 
 def test_a_count_that_is_none_is_mended(database: Database) -> None:
     queue = QueueCalls(database)
-    database.messages.insert_one(odd_document({"attempts": None, "fence": "x", "takenOver": []}))
+    database.messages.insert_one(malformed_document({"attempts": None, "fence": "x", "takenOver": []}))
     message = queue.claim_one("odd")
     assert (message.attempts, message.fence) == (1, 1)
     assert queue.finish(message)

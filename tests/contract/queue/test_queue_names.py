@@ -13,7 +13,7 @@ from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.served_environment import ServedEnvironment
-from tests.contract.queue.test_queue_malformed_documents import empty, odd_document, of_contract_11, settle
+from tests.contract.queue.test_queue_malformed_documents import empty, malformed_document, of_contract_11, settle
 from tests.support.mongodb_servers import OF_EACH_KIND
 from tests.support.queue_calls import HOLD, LEASE, QUEUE, QueueCalls
 
@@ -45,7 +45,7 @@ def names(database: Database, key: str) -> dict[str, Any]:
 def test_a_name_is_found_in_whatever_spelling(
     spelling: dict[str, str], status: str, lacks: tuple[str, ...], queue: QueueCalls, database: Database
 ) -> None:
-    document = odd_document({**RIGHT, **spelling, "status": status})
+    document = malformed_document({**RIGHT, **spelling, "status": status})
     for name in lacks:
         document.pop(name)
     database.messages.insert_one(document)
@@ -66,7 +66,9 @@ def test_a_name_is_found_in_whatever_spelling(
 def test_what_is_owed_is_delivered_in_whatever_spelling(env: object, queue: QueueCalls, database: Database) -> None:
     """An alert of a message that died before its names were seen to, or cannot say its environment."""
     effect = {"id": "alert", "kind": "alert", "body": {}}
-    document = odd_document({"env": env, "status": "dead", "effects": [effect], "effectsDueAt": queue.clock.now()})
+    document = malformed_document(
+        {"env": env, "status": "dead", "effects": [effect], "effectsDueAt": queue.clock.now()}
+    )
     for collection in (database.messages, database.processed_messages):
         collection.insert_one(document)
     assert len(PendingEffectStore(database, queue.clock, PROD).claim(10, HOLD)) == 2
@@ -102,7 +104,7 @@ def test_one_of_an_earlier_release_takes_its_institution_from_its_corrected_part
     queue: QueueCalls, database: Database
 ) -> None:
     """Set aside by a release that stored an institution with `unknown` in it; found in that lane, it is not claimed there."""
-    database.messages.insert_one(odd_document({**RIGHT, "institution": "unknown/prod"}))
+    database.messages.insert_one(malformed_document({**RIGHT, "institution": "unknown/prod"}))
     scans = [LaneScan(Lane("unknown/prod", QUEUE, "WISEFLOW"))]
     served = MeldingQ(database, queue.clock, LEASE)
     assert served.claim("worker", 10, scans) == []
@@ -136,7 +138,7 @@ COUNTS: Final = (
 def test_a_message_with_any_count_is_worked_on_once(
     name: str, count: object, queue: QueueCalls, database: Database
 ) -> None:
-    database.messages.insert_one(odd_document({name: count}))
+    database.messages.insert_one(malformed_document({name: count}))
     message = queue.claim_one("odd")
     queue.record_step(message, "a step")
     settle(queue, message)
@@ -151,7 +153,7 @@ def test_whatever_its_generation_is_it_is_replayed_and_discarded(
     generation: object, queue: QueueCalls, database: Database
 ) -> None:
     dead = {"status": "dead", "dueAt": None}
-    database.messages.insert_one(odd_document({**dead, "generation": generation}))
+    database.messages.insert_one(malformed_document({**dead, "generation": generation}))
     assert queue.replay_as("odd", generation, MessageStatus.DEAD) == 1
     assert queue.replay_as("odd", generation, MessageStatus.DEAD) == 0
     found = queue.document("odd")
@@ -163,7 +165,7 @@ def test_whatever_its_generation_is_it_is_replayed_and_discarded(
 
 
 def test_steps_that_are_null_are_none(queue: QueueCalls, database: Database) -> None:
-    database.messages.insert_one(odd_document({"steps": None}))
+    database.messages.insert_one(malformed_document({"steps": None}))
     message = queue.claim_one("odd")
     queue.record_step(message, "first")
     queue.record_step(message, "second")
@@ -175,6 +177,6 @@ def test_steps_that_are_null_are_none(queue: QueueCalls, database: Database) -> 
 
 
 def test_steps_that_are_null_take_a_failure(queue: QueueCalls, database: Database) -> None:
-    database.messages.insert_one(odd_document({"steps": None}))
+    database.messages.insert_one(malformed_document({"steps": None}))
     queue.fail(queue.claim_one("odd"), MessageStatus.DEAD)
     assert queue.document("odd")["steps"] == {}

@@ -28,10 +28,6 @@ def test_a_document_is_registered_in_the_index(laas: RunningSimulators) -> None:
     assert laas.control.laas_documents() == [{"index": "casebridge", "document": {"id": "1", "success": True}}]
 
 
-def test_without_an_address_nothing_is_sent() -> None:
-    LaasClient(LaasSettings(), HttpSettings()).index({"id": "1"})
-
-
 @pytest.mark.parametrize(
     ("rule", "kind", "code"),
     [

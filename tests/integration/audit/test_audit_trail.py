@@ -1,4 +1,4 @@
-"""The audit tells the whole road of a case, from FS's request to FS's answer, with the fields of contract 2.2, once."""
+"""The audit tells the whole history of a case, from FS's request to FS's answer, with the fields of contract 2.2, once."""
 
 from typing import Any
 
@@ -98,7 +98,7 @@ def test_nothing_changes_or_removes_an_entry(world: World, carried: Bridge) -> N
 
     assert world.audit() == before
     assert {name for name in vars(AuditLog) if not name.startswith("_")} == {
-        "add", "of_case", "failures_since", "counts_since",
+        "add", "of_case", "counts_since",
     }  # fmt: skip
 
 

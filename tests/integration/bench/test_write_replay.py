@@ -86,6 +86,7 @@ def test_upserts_and_refused_inserts_are_counted_as_the_server_did_them(
             oai["lanes"].update_one({"_id": {"queue": "q"}}, {"$set": {"wokenAt": moment}}, upsert=True)
         oai["kafkaMessages"].insert_one({"_id": "a"})
         oai.command("insert", "kafkaMessages", documents=[{"_id": "a"}, {"_id": "b"}], ordered=False)
+        oai.command("insert", "kafkaMessages", documents=[{"_id": "a"}, {"_id": "c"}], ordered=True)
     assert recorded.counts.documents == {"lanes update": 2, "kafkaMessages insert": 2}
     assert recorded.counts.replayed == recorded.counts.documents
     # the second update of the lane changes its document and no key

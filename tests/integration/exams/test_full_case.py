@@ -8,6 +8,7 @@ import pytest
 from pymongo.errors import ConnectionFailure, OperationFailure
 
 from casebridge.exams.deadlines import at_midnight
+from casebridge.exams.explanations.passed_deadlines import PassedDeadlines
 from casebridge.institutions.former_institution import Owner
 from resources.wiring.bridge import Bridge
 from tests.support.added_cases import add
@@ -52,15 +53,15 @@ def test_deadlines_that_cannot_be_told_fail_no_poll(
     where: str, poison: Exception, world: World, bridge: Bridge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     institution, other = bridge.institutions.active()
-    tell, told = bridge.reader._deadlines.tell, []
+    tell, told = PassedDeadlines.tell, []
 
-    def raising(owner: Owner) -> int:
+    def raising(deadlines: PassedDeadlines, owner: Owner) -> int:
         if owner.key == institution.key:
             raise poison
         told.append(owner.key)
-        return tell(owner)
+        return tell(deadlines, owner)
 
-    monkeypatch.setattr(bridge.reader._deadlines, "tell", raising)
+    monkeypatch.setattr(PassedDeadlines, "tell", raising)
     if where == "paused":
         for one in (institution, other):
             world.control.credentials(one.org_id, "fs", valid=False)
@@ -73,9 +74,9 @@ def test_deadlines_that_cannot_be_told_fail_no_poll(
 
 
 def test_a_database_that_is_away_is_no_matter_of_one_case(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
-    def raising(_owner: Owner) -> int:
+    def raising(_deadlines: PassedDeadlines, _owner: Owner) -> int:
         raise ConnectionFailure
 
-    monkeypatch.setattr(bridge.reader._deadlines, "tell", raising)
+    monkeypatch.setattr(PassedDeadlines, "tell", raising)
     with pytest.raises(ConnectionFailure):
         bridge.reader.read_new(bridge.institutions.active())

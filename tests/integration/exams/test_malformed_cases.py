@@ -47,7 +47,7 @@ def institution(bridge: Bridge) -> Institution:
 
 
 @pytest.mark.parametrize("in_fs", ["reopened", "removed"])
-def test_odd_cases_do_not_stop_the_institution(in_fs: str, world: World, bridge: Bridge) -> None:
+def test_malformed_cases_do_not_stop_the_institution(in_fs: str, world: World, bridge: Bridge) -> None:
     asked, neighbour = [add(world) for _ in EXAMPLES], add(world)
     world.carry(bridge)
     odd = [ours(world, one) for one in asked]

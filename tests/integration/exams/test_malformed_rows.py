@@ -193,7 +193,7 @@ PAGE: Final = ("version", "claims", "writer")
 
 
 @pytest.mark.parametrize("field", PAGE)
-def test_no_page_of_a_rate_whatever_it_holds_stops_a_call(field: str, bridge: Bridge, world: World) -> None:
+def test_no_claim_set_of_a_rate_whatever_it_holds_stops_a_call(field: str, bridge: Bridge, world: World) -> None:
     world.send(bridge)
     page = bridge.database.rate_shares.find_one({})
     assert page is not None

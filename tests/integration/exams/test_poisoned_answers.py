@@ -16,7 +16,7 @@ from casebridge.sources.watermarks import ANSWERS, Watermarks
 from resources.wiring.bridge import Bridge
 from resources.wiseflow.records import EXPLANATION_FIELDS
 from tests.support.failures import check_nothing_is_lost, dead_messages, told_failures
-from tests.support.malformed_values import DEEP, DIGITS, WHOLE, as_sent, odd_for, poisoned, registered
+from tests.support.malformed_values import DEEP, DIGITS, WHOLE, as_sent, malformed_for, poisoned, registered
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
 
@@ -85,7 +85,7 @@ def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(fiel
     if field.startswith("justification"):
         world.control.modes(justification="justification")
     poisons: Poisons = {}
-    values = odd_for(field, FIELDS)
+    values = malformed_for(field, FIELDS)
     with poisoning(world, field, poisons, alone=True):
         org_id = install(world)
         bad, good = feed(world, org_id, poisons, values)
@@ -122,10 +122,10 @@ def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(fiel
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_what_only_the_list_misstates_is_carried_by_a_look_at_it_alone(field: str, world: World) -> None:
+def test_what_only_the_list_misstates_is_carried_by_a_read_of_it_alone(field: str, world: World) -> None:
     poisons: Poisons = {}
     with poisoning(world, field, poisons, alone=False):
-        bad, good = feed(world, install(world), poisons, odd_for(field, FIELDS))
+        bad, good = feed(world, install(world), poisons, malformed_for(field, FIELDS))
         bridge = world.bridge()
         world.send(bridge)
         world.control.wait("answered", len(bad) + len(good))

@@ -14,7 +14,7 @@ import pytest
 from resources.wiring.bridge import Bridge
 from resources.wiseflow.records import Participant, SubmissionComment
 from tests.support.failures import check_nothing_is_lost, dead_messages, told_failures
-from tests.support.malformed_values import WHOLE, as_sent, odd_for, poisoned, registered
+from tests.support.malformed_values import WHOLE, as_sent, malformed_for, poisoned, registered
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
 
@@ -65,7 +65,7 @@ def submissions_of(world: World, cases: list[dict[str, Any]]) -> list[int]:
 @pytest.mark.parametrize("field", PERSON_FIELDS)
 def test_a_misstated_participant_hides_no_other(field: str, world: World) -> None:
     poisons: dict[int, Any] = {}
-    values = odd_for(field, PERSON_FIELDS)
+    values = malformed_for(field, PERSON_FIELDS)
     with poisoning(world, PARTICIPANTS, field, "participantId", poisons):
         bad, good = requests(world, len(values))
         poisons.update(zip((one["participantId"] for one in bad), values, strict=True))
@@ -95,7 +95,9 @@ def test_whoever_cannot_be_found_is_told_that_a_participant_cannot_be_read(world
 def test_a_misstated_comment_hides_no_other(field: str, world: World) -> None:
     poisons: dict[int, Any] = {}
     # In place of the text a text stands for itself.
-    values = [value for value in odd_for(field, COMMENT_FIELDS) if not (field == "content" and isinstance(value, str))]
+    values = [
+        value for value in malformed_for(field, COMMENT_FIELDS) if not (field == "content" and isinstance(value, str))
+    ]
     with poisoning(world, COMMENTS, field, "containerId", poisons):
         bad, good = requests(world, len(values))
         bridge = world.bridge()
@@ -131,7 +133,7 @@ def test_a_comment_that_does_not_say_whose_it_is_is_told_with_its_flow(world: Wo
 def test_a_participant_misstated_after_dispatch_keeps_no_answer_of_another_back(field: str, world: World) -> None:
     """Nobody on these flows has a group: a comment is surely its participant's, whatever other rows say."""
     poisons: dict[int, Any] = {}
-    values = odd_for(field, PERSON_FIELDS)
+    values = malformed_for(field, PERSON_FIELDS)
     with poisoning(world, PARTICIPANTS, field, "participantId", poisons):
         bad, good = requests(world, len(values))
         bridge = world.bridge()

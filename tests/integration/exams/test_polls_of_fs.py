@@ -1,18 +1,19 @@
 """What one item brings out stops no other, in each loop of a poll; what FS settles without us is seen; and people hear of it."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from casebridge import time_limit
 from casebridge.exams.explanations.case import Case
 from casebridge.exams.explanations.exam_intake import ExamIntake, ExamRows
 from casebridge.exams.explanations.rows_gone import RowsGone
 from casebridge.institutions.institution import Institution
 from casebridge.messaging.queue.message import NewMessage
-from casebridge.sources.polling import PollOutcome
+from casebridge.sources.polling import Polling, PollOutcome
 from casebridge.sources.watermarks import ANSWERS, Watermarks
 from casebridge.time_limit import TimeLimit
 from resources.wiring.bridge import Bridge
@@ -91,7 +92,8 @@ def test_one_exam_of_a_list_and_one_institution_of_a_poll_stop_no_other(
             raise poison
         return PollOutcome(_institution.key)
 
-    outcomes = bridge.reader._polling.each([institution, other], "a test", broken, lambda _one, _error: 1)
+    polling = Polling(bridge.audit, bridge.alerts, bridge.pauses, bridge.probes, bridge.clock)
+    outcomes = polling.each([institution, other], "a test", broken, lambda _one, _error: 1)
     assert [outcome.error is None for outcome in outcomes] == [False, True]
 
 
@@ -201,12 +203,24 @@ def test_a_passed_deadline_is_told_once_a_case(world: World) -> None:
     assert "dueAt" in alert, "the second one came after the first was told, and is told an hour later"
 
 
-def test_what_is_not_read_in_time_becomes_messages_and_the_watermark_passes(world: World) -> None:
+@dataclass(frozen=True)
+class LateAtOnce(TimeLimit):
+    """It is late as soon as one institution's poll has begun."""
+
+    asked: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def is_late(self) -> bool:
+        return next(self.asked) > 0
+
+
+def test_what_is_not_read_in_time_becomes_messages_and_the_watermark_passes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bridge, institution = installed(world)
     now = TimeLimit.of(1000.0)
-    late = TimeLimit(now.begin_until - 1000.0, now.end)
-    with time_limit.within(late):
-        outcome = bridge.reader._read(institution, datetime(2020, 1, 1, tzinfo=UTC), None, None)
+    monkeypatch.setattr(TimeLimit, "of", lambda _seconds: LateAtOnce(now.begin_until, now.end))
+    (outcome,) = bridge.reader.read_new([institution], budget_seconds=1000.0)
 
     assert outcome.counts["exams_left"] == outcome.counts["exams"] > 0
     assert bridge.watermarks.get(institution).since is not None

@@ -1,4 +1,4 @@
-"""Odd and harmless spellings in what comes from outside: names, numbers, keys and documents, each on the whole road."""
+"""Unusual and harmless spellings in what comes from outside: names, numbers, keys and documents, each from source to answer."""
 
 from dataclasses import replace
 from typing import Any
@@ -101,7 +101,7 @@ ODD_CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("missing", [True, False], ids=["missing", "odd"])
 @pytest.mark.parametrize("values", ODD_CASES.values(), ids=ODD_CASES)
-def test_an_odd_case_stops_no_other(values: dict[str, Any], missing: bool, world: World, bridge: Bridge) -> None:
+def test_a_malformed_case_stops_no_other(values: dict[str, Any], missing: bool, world: World, bridge: Bridge) -> None:
     world.control.assessors(paused=True)
     good = world.control.add_request(org(world))
     world.send(bridge)

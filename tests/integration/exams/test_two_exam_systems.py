@@ -15,6 +15,7 @@ from casebridge.errors import AuthBrokenError, TransientError
 from casebridge.exams.fs_rows import read_row
 from casebridge.exams.models import ExplanationRequest
 from casebridge.fingerprint import short_hash
+from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import MessageStatus, NewMessage
 from tests.integration.conftest import Operator, metadata_of
@@ -344,20 +345,22 @@ def test_a_watermark_under_another_spelling_is_read_on(world: World) -> None:
 # Lanes of earlier versions
 
 
-def test_a_ring_of_an_earlier_version_wakes_all_exam_systems(world: World) -> None:
+def test_a_notification_of_an_earlier_version_is_for_all_exam_systems(world: World) -> None:
     org_id = populate(world)
     bridge = world.bridge()
-    listener = bridge.listener()
-    turns = listener._scheduler
-    assert turns.take("one", 10, ()) == []
+    scheduler = LaneScheduler(bridge.queue, bridge.clock)
+    assert scheduler.take("one", 10, ()) == []
     for key, system in (("a", "WISEFLOW"), ("b", "INSPERA")):
         message = NewMessage(key, QUEUE, org_id, "test", key, key, {}, exam_system=system)
         world.database.messages.insert_one(message.document(bridge.clock.now()))
-    assert turns.take("one", 10, ()) == [], "nobody rang"
+    assert scheduler.take("one", 10, ()) == [], "nobody was notified"
 
-    turns.notify([Lane.of({"institution": f"{org_id}/test", "queue": QUEUE})])
+    scheduler.notify([Lane.of({"institution": f"{org_id}/test", "queue": QUEUE})])
 
-    assert {message.exam_system for _ in range(3) for message in turns.take("one", 10, ())} == {"WISEFLOW", "INSPERA"}
+    assert {message.exam_system for _ in range(3) for message in scheduler.take("one", 10, ())} == {
+        "WISEFLOW",
+        "INSPERA",
+    }
 
 
 def test_a_message_that_names_no_exam_system_is_of_the_only_one(world: World) -> None:

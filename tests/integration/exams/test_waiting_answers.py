@@ -226,7 +226,7 @@ def test_a_text_that_the_list_does_not_show_is_looked_at_alone(
     assert (codes(bridge), world.control.summary()["stale_text"]) == ({}, 0)
 
 
-def test_a_list_that_shows_the_answers_costs_no_look_at_one_alone(world: World, bridge: Bridge) -> None:
+def test_a_list_that_shows_the_answers_costs_no_read_of_one_alone(world: World, bridge: Bridge) -> None:
     before = len(world.control.requests_log("wiseflow", limit=2000))
     bridge.synchronisation.poll_answers(bridge.institutions.active(), also_answered=True)
     paths = [call["path"] for call in world.control.requests_log("wiseflow", limit=2000)[before:]]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,10 +17,13 @@ from casebridge.exams.models import ExplanationAnswer, ExplanationRegistration, 
 from casebridge.messaging.queue.lanes import Lane
 from casebridge.messaging.queue.message import UNFINISHED
 from casebridge.personal_data import personal_fields
+from local_servers.child_process import free_port
 from resources.wiseflow.records import Explanation, Participant, SubmissionComment
 from tests.support.dagster_run import DagsterRuns
+from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.personal_values import MARK, PersonalValues
 from tests.support.processes import Ended, Processes
+from tests.support.scraped import scrape
 from tests.support.waiting import wait_until
 from tests.support.world import World
 
@@ -71,8 +75,22 @@ def persons(world: World) -> World:
 
 
 @pytest.fixture
-def observed(persons: World, processes: Processes) -> Observed:
+def collector() -> Iterator[OtlpReceiver]:
+    with OtlpReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def observed(persons: World, processes: Processes, collector: OtlpReceiver) -> Observed:
     world, commands = persons, dict[str, Ended]()
+    port = free_port()
+    telemetry = {
+        "metrics_port": port,
+        "queue_read_seconds": 1,
+        "traces_endpoint": collector.endpoint,
+        "traces_ratio": 1,
+    }
+    world.configure(log_level="DEBUG", telemetry=telemetry)
     org_id = world.control.cases()[0]["orgId"]
     listener = processes.listener()
     world.control.credentials(org_id, "fs", valid=False)
@@ -88,10 +106,13 @@ def observed(persons: World, processes: Processes) -> Observed:
     wait_until_settled(world)
     commands |= ask_everything(world, processes)
     wait_until_settled(world)
+    metrics = scrape(port).text
     listener.stop()
 
     shown = {f"casebridge {name}": ended.output + ended.notes for name, ended in commands.items()}
     shown["the listener's log"] = listener.log.read_text()
+    shown["metrics"] = metrics
+    shown["traces"] = as_text(collector.spans) + b"".join(collector.bodies).decode(errors="replace")
     shown["Slack"] = as_text(world.control.slack_messages())
     shown["LaaS"] = as_text(world.control.laas_documents())
     shown["alerts"] = as_text(list(world.database.alerts.find()))
@@ -111,7 +132,7 @@ def plant_a_defect(world: World) -> None:
     broken = {**message, "_id": "broken", "orderingKey": "broken", "steps": {}, "status": "enqueued", "attempts": 0}
     broken |= {"payload": {**message["payload"], "caseId": "odd case"}, "dueAt": message["enqueuedAt"]}
     world.database.messages.insert_one(broken)
-    world.bridge().queue.wake([Lane.of(broken)])
+    world.bridge().queue.notify([Lane.of(broken)])
 
 
 def ask_everything(world: World, processes: Processes) -> dict[str, Ended]:

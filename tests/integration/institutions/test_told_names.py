@@ -18,7 +18,7 @@ from casebridge.messaging.queue.message import LONG_AGO
 from casebridge.sources.record_inbox import QUEUE as RECORDS
 from command_line.main import application
 from resources.wiring.bridge import Bridge
-from resources.wiring.bridge_resource import BridgeResource
+from tests.support.given_bridge import resource_with
 from tests.support.world import World
 
 CANARY = "Kari Hemmelig 01019012345"
@@ -99,8 +99,7 @@ def surfaces(
         ("where", "c-1", "--json"),
     )  # fmt: skip
     shown = {" ".join(words): runner.invoke(application, words).output for words in commands}
-    resource = BridgeResource()
-    resource._bridge = bridge
+    resource = resource_with(bridge)
     for check in (nothing_lost, oldest_pending, dead_letters, deadline_overdue):
         shown[check.check_spec.name if hasattr(check, "check_spec") else str(check)] = str(check(resource))
     return {

@@ -235,7 +235,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "LOOK_AROUND_SECONDS", LOOK_AROUND_SECONDS)
 
 
-class House:
+class ListenerParts:
     """A listener with all that it works with, on the real queue."""
 
     def __init__(self, database: Database, boundary: str) -> None:
@@ -296,27 +296,27 @@ def _message(key: str) -> NewMessage:
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_whatever_is_raised_there(boundary: str, database: Database) -> None:
-    house = House(database, boundary)
+    parts = ListenerParts(database, boundary)
     bad = [f"bad{number}" for number in range(len(ERRORS))]
     good = [f"good{number}" for number in range(NEIGHBOURS)]
-    house.accept(*bad, *good)
+    parts.accept(*bad, *good)
 
-    with house.running() as listener:
+    with parts.running() as listener:
         wait_until(
-            lambda: set(house.standing().values()) <= {"processed", "dead"}, "each message is settled", seconds=90.0
+            lambda: set(parts.standing().values()) <= {"processed", "dead"}, "each message is settled", seconds=90.0
         )
-        house.accept("good-later")
-        wait_until(lambda: house.standing()["good-later"] == "processed", "the listener goes on")
+        parts.accept("good-later")
+        wait_until(lambda: parts.standing()["good-later"] == "processed", "the listener goes on")
         wait_until(
-            lambda: {*good, "good-later"} <= house.channel.delivered, "what neighbours owe is delivered", seconds=90.0
+            lambda: {*good, "good-later"} <= parts.channel.delivered, "what neighbours owe is delivered", seconds=90.0
         )
         wait_until(lambda: not _owing(database), "nobody owes anything", seconds=90.0)
         assert listener.is_alive()
 
-    standing = house.standing()
+    standing = parts.standing()
     assert {standing[key] for key in good} == {"processed"}
     # A look for all at once ends with the first error: then the steps look for themselves.
-    assert house.trap.met if boundary == "look_up" else set(house.trap.met) == set(bad), "each error was met"
+    assert parts.trap.met if boundary == "look_up" else set(parts.trap.met) == set(bad), "each error was met"
     for row in database.messages.find({"status": "dead"}):
         assert row["errors"][-1]["code"]
     assert database.messages.count_documents({"status": "dead"}) == 0 or database.alerts.count_documents({}) > 0
@@ -332,22 +332,22 @@ def _owing(database: Database) -> int:
 
 def test_an_effect_that_breaks_its_channel_is_set_aside_in_sight(database: Database) -> None:
     """Told, and kept in the message; an effect of a channel that is merely away is delivered when it is back."""
-    house = House(database, "channel")
+    parts = ListenerParts(database, "channel")
     bad = [f"bad{number}" for number in range(len(ERRORS))]
-    house.accept(*bad, "good")
-    with house.running():
-        wait_until(lambda: set(house.standing().values()) == {"processed"}, "all are processed")
+    parts.accept(*bad, "good")
+    with parts.running():
+        wait_until(lambda: set(parts.standing().values()) == {"processed"}, "all are processed")
         wait_until(lambda: not _owing(database), "nobody owes anything", seconds=90.0)
 
     kept = {row["_id"] for row in database.processed_messages.find({"undelivered.kind": EFFECT})}
     away = {
         key for key, error in zip(bad, ERRORS, strict=True) if is_away(error) or says_that_it_is_away("channel", error)
     }
-    assert "good" in house.channel.delivered
-    assert away <= house.channel.delivered
-    assert kept & house.channel.delivered == set()
+    assert "good" in parts.channel.delivered
+    assert away <= parts.channel.delivered
+    assert kept & parts.channel.delivered == set()
     assert len(kept) > len(ERRORS) // 3
-    assert kept | house.channel.delivered == {*bad, "good"}
+    assert kept | parts.channel.delivered == {*bad, "good"}
     told = database.alerts.distinct("correlationIds", {"step": "deliver_effect"})
     assert set(told) == kept
 
@@ -356,7 +356,7 @@ Send = Callable[[str], None]
 
 
 def test_an_alert_that_breaks_its_channel_holds_up_no_other(database: Database) -> None:
-    house = House(database, "none")
+    parts = ListenerParts(database, "none")
     alerts = AlertOutbox(database, ServerClock(database.server_time), timedelta(hours=1))
     from casebridge.alerts.alert import Alert  # noqa: PLC0415
 
@@ -373,8 +373,8 @@ def test_an_alert_that_breaks_its_channel_holds_up_no_other(database: Database) 
                 raise error
         sent.append(text)
 
-    house.slack.send = send  # type: ignore[method-assign]  # no server can raise these
-    with house.running() as listener:
+    parts.slack.send = send  # type: ignore[method-assign]  # no server can raise these
+    with parts.running() as listener:
         wait_until(lambda: len(sent) == len(ERRORS) + 1, "each alert is sent in the end", seconds=90.0)
         assert listener.is_alive()
     assert len(broken) == len(ERRORS)

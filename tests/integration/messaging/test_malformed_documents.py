@@ -17,7 +17,7 @@ from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from command_line.main import application
 from resources.wiring.bridge import Bridge
-from resources.wiring.bridge_resource import BridgeResource
+from tests.support.given_bridge import resource_with
 from tests.support.world import World
 
 AT = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
@@ -65,7 +65,7 @@ def with_case(document: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("document", MESSAGES, ids=str)
-def test_a_message_that_is_poor_or_odd_ends_no_read(document: dict[str, Any], bridge: Bridge) -> None:
+def test_a_message_that_is_poor_or_malformed_ends_no_read(document: dict[str, Any], bridge: Bridge) -> None:
     bridge.database.messages.insert_one(with_case(document, 1))
 
     read_everything(bridge)
@@ -94,7 +94,7 @@ def test_all_of_them_are_found_replayed_and_discarded(bridge: Bridge) -> None:
     ],
     ids=str,
 )
-def test_a_case_that_is_poor_or_odd_ends_no_status(case: dict[str, Any], bridge: Bridge) -> None:
+def test_a_case_that_is_poor_or_malformed_ends_no_status(case: dict[str, Any], bridge: Bridge) -> None:
     bridge.database.cases.insert_one({"_id": "poor", **case})
 
     bridge.status.read().plain()
@@ -161,7 +161,6 @@ def test_the_commands_and_the_checks_show_them(bridge: Bridge, world: World, mon
         result = runner.invoke(application, words)
         assert result.exit_code in codes, (words, result.output, result.exception)
 
-    resource = BridgeResource()
-    resource._bridge = bridge
+    resource = resource_with(bridge)
     for check in (nothing_lost, oldest_pending, dead_letters, deadline_overdue):
         assert isinstance(check(resource), dg.AssetCheckResult)

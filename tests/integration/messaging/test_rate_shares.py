@@ -133,7 +133,7 @@ def test_without_the_database_a_share_holds_until_its_lease_ends_and_then_nothin
     assert process.call(LIMIT) == LIMIT, "it is back"
 
 
-def test_a_budget_smaller_than_the_crowd_is_kept_all_the_same(
+def test_a_budget_smaller_than_the_number_of_processes_is_kept_all_the_same(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
     crowd = [new_process([(2, 1.0)]) for _ in range(4)]
@@ -200,7 +200,7 @@ def test_shares_are_renewed_in_the_background_and_given_up_at_the_end(database: 
     assert claims_of(database, "a credential") == []
 
 
-def test_a_lease_runs_from_the_look_not_from_the_write(
+def test_a_lease_runs_from_the_read_not_from_the_write(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
     """Whoever is frozen between the two must not believe the share to be its own for longer than the others do."""

@@ -9,7 +9,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,16 @@ import pytest
 from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
 
+from casebridge.institutions.pauses import Pauses
 from casebridge.messaging.listener import intervals
-from casebridge.messaging.listener.helper_threads import HelperThreads
-from casebridge.messaging.listener.lane_watcher import LaneWatcher
+from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.listener.listener import Listener
+from casebridge.messaging.listener.settle_loop import SettleLoop
+from casebridge.messaging.outbox.relay import Relay
+from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.rates.share_keeper import ShareKeeper
+from casebridge.rates.share_store import ShareStore
+from casebridge.sources.credential_probes import CredentialProbes
 from command_line.listen import look_after
 from command_line.report import DagsterReport
 from resources.wiring.bridge import Bridge
@@ -33,6 +37,9 @@ FOLDERS = ("casebridge", "resources", "sensors", "assets", "orchestration", "com
 THREADS = {
     "casebridge/messaging/listener/helper_threads.py: self.until_ended",
     "casebridge/rates/share_keeper.py: self._renew_until_closed",
+    "casebridge/messaging/listener/listener.py: self._until_ended",
+    "casebridge/rates/share_keeper.py: self._look_after",
+    "casebridge/storage/processes.py: self._until_ended",
     "command_line/listen.py: look_after",
 }
 """What runs in a thread of its own, and has a test below. The demo's are not in production."""
@@ -94,30 +101,43 @@ def running(listener: Listener) -> Iterator[threading.Thread]:
         yield thread
     finally:
         stop.set()
-        listener._claims.wake()
         thread.join()
 
 
-def helpers_of(bridge: Bridge) -> list[str]:
-    return list(bridge.listener().helper_work(patient=True))
-
-
-PLACES: dict[str, tuple[str, str]] = {
-    "claim": ("_scheduler", "take"),
-    "pauses": ("_claims._pauses", "paused"),
-    "settle": ("_settling", "_next_batch"),
-    "deliver": ("_relay", "deliver_left_behind"),
-    "leases": ("_queue", "keep"),
-    "alerts": ("_relay", "send_alerts"),
-    "credentials": ("", "_retry_paused_credentials"),
-    "lanes": ("_queue", "lanes.collection"),
+PLACES: dict[str, tuple[type, str]] = {
+    "claim": (LaneScheduler, "take"),
+    "pauses": (Pauses, "paused"),
+    "settle": (SettleLoop, "_next_batch"),
+    "deliver": (Relay, "deliver_left_behind"),
+    "leases": (MeldingQ, "keep"),
+    "alerts": (Relay, "send_alerts"),
+    "credentials": (CredentialProbes, "run_due"),
+    "lanes": (LaneScheduler, "scan_all"),
 }
-"""What each helper of a listener, and the claiming itself, calls first: part of the listener, and its function."""
+"""What the claiming itself, and each helper of a listener by the name of its thread, calls first."""
+
+
+def set_trap(monkeypatch: pytest.MonkeyPatch, place: str) -> Trap:
+    owner, name = PLACES[place]
+    trap = Trap(getattr(owner, name))
+
+    def method(*arguments: Any, **named: Any) -> Any:
+        return trap(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, method)
+    return trap
 
 
 def test_each_helper_of_a_listener_is_tried(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0)
-    assert set(helpers_of(world.bridge())) == set(PLACES) - {"claim", "pauses"}
+    before = set(threading.enumerate())
+    with running(world.bridge().listener()) as thread:
+        wait_until(lambda: any(one.name == "lanes" for one in set(threading.enumerate()) - before), "all are begun")
+        helpers = {
+            one.name for one in set(threading.enumerate()) - before if one.daemon and not one.name.startswith("pymongo")
+        }
+        assert thread.is_alive()
+    assert helpers == set(PLACES) - {"claim", "pauses"}
 
 
 @pytest.mark.parametrize("place", sorted(set(PLACES) - {"lanes"}))
@@ -127,14 +147,10 @@ def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.Mo
     monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
     monkeypatch.setattr(intervals, "LOOK_AROUND_SECONDS", 0.01)
     bridge = world.bridge()
-    listener = bridge.listener()
-    part, name = PLACES[place]
-    owner = attrgetter(part)(listener) if part else listener
     bridge.synchronisation.read_requests(bridge.institutions.active())
-    trap = Trap(getattr(owner, name))
-    monkeypatch.setattr(owner, name, trap)
+    trap = set_trap(monkeypatch, place)
 
-    with running(listener) as thread:
+    with running(bridge.listener()) as thread:
         assert trap.passed.wait(30.0), "it is tried again"
         wait_until(lambda: world.control.summary()["dispatched"] == 2, "messages are handled all the same")
         assert thread.is_alive()
@@ -142,37 +158,28 @@ def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.Mo
 
 
 def test_lanes_are_watched_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its loop ends with a defect and is begun anew by its thread; what it waits for is heard by looking."""
+    """Its loop ends with a defect and is begun anew by its thread; what it waits for is found by scanning."""
     monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
-    bridge = world.bridge()
-    missed = Trap(lambda: None)
-    watcher = LaneWatcher(bridge.queue.lanes, lambda _lanes: None, missed, 0.05)
-    helpers = HelperThreads()
-    thread = threading.Thread(
-        target=helpers.until_ended, args=("lanes", lambda: watcher.run(helpers.ended)), daemon=True
-    )
-    thread.start()
-    try:
+    missed = set_trap(monkeypatch, "lanes")
+    with running(world.bridge().listener()) as thread:
         assert missed.passed.wait(30.0)
         assert thread.is_alive()
-    finally:
-        helpers.ended.set()
-        thread.join()
+    assert missed.met == len(ERRORS)
 
 
 def test_shares_are_renewed_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the background, and in the call that asks for one: no call fails for it."""
-    world.configure(rates={"lease_seconds": 0.5})
-    keeper: ShareKeeper = world.bridge().keeper
-    book = keeper._store
-    trap = Trap(book.read)
-    monkeypatch.setattr(book, "read", trap)
+    store = ShareStore(world.database)
+    read = store.read
+    trap = Trap(read)
+    monkeypatch.setattr(store, "read", trap)
+    keeper = ShareKeeper(store, 0.5)
     share = keeper.share("a credential")
     try:
         while not trap.passed.is_set():
             share.grow_beyond(0)
-        again = Trap(trap._through)
-        monkeypatch.setattr(book, "read", again)
+        again = Trap(read)
+        monkeypatch.setattr(store, "read", again)
         wait_until(lambda: share.grow_beyond(0) is not None and again.passed.is_set(), "it is renewed")
         assert again.met == len(ERRORS)
     finally:
@@ -187,7 +194,7 @@ def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: py
     report = DagsterReport(bridge, listener.outcome_counts)
     trap = Trap(bridge.register_listener if place == "announce" else report.send_if_due)
     if place == "announce":
-        monkeypatch.setattr(bridge, "announce", trap)
+        monkeypatch.setattr(bridge, "register_listener", trap)
     else:
         monkeypatch.setattr(report, "send_if_due", trap)
     stop = threading.Event()
@@ -200,6 +207,18 @@ def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: py
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_process_at_work_tells_of_itself_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("casebridge.storage.processes.HEARTBEAT_SECONDS", 0.01)
+    processes = world.bridge().storage.processes
+    with processes.at_work("run"):
+        trap = Trap(processes.tell)
+        monkeypatch.setattr(processes, "tell", trap)
+        assert trap.passed.wait(30.0)
+        assert trap.met == len(ERRORS)
+        assert world.database.processes.count_documents({"kind": "run"}) == 1
+    assert world.database.processes.count_documents({}) == 0
 
 
 def test_one_trial_of_credentials_that_breaks_keeps_no_other_from_its_own(

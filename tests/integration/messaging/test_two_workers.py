@@ -1,16 +1,18 @@
 """Two workers want the same message at the same moment: one gets it, and the other finds something else to do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from pymongo.collection import Collection
 
 from casebridge.clock import Clock, ServerClock
-from casebridge.database import Database
+from casebridge.database import Database, Document
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message, NewMessage
+from casebridge.settings import MongoDBSettings
 from tests.support.end_state import check_everything
 from tests.support.world import World
 
@@ -27,6 +29,21 @@ def clock(database: Database) -> Clock:
 @pytest.fixture
 def new_queue(database: Database, clock: Clock) -> Callable[[], MeldingQ]:
     return lambda: MeldingQ(database, clock, LEASE)
+
+
+@pytest.fixture
+def overtaken_queue(
+    mongodb_settings: MongoDBSettings, database: Database, clock: Clock
+) -> Iterator[Callable[[Callable[[], object]], MeldingQ]]:
+    """A queue whose claim comes too late: something happens between its look and its write."""
+    own = Database(mongodb_settings)
+
+    def queue(happening: Callable[[], object]) -> MeldingQ:
+        own.messages = cast("Collection[Document]", Overtaken(database.messages, happening))
+        return MeldingQ(own, clock, LEASE)
+
+    yield queue
+    own.close()
 
 
 class Overtaken:
@@ -50,13 +67,15 @@ def new_message(number: int, case: str) -> NewMessage:
     )
 
 
-def test_what_another_claims_between_look_and_claim_stays_the_others(
-    database: Database, new_queue: Callable[[], MeldingQ]
+def test_what_another_claims_between_read_and_claim_stays_the_others(
+    database: Database,
+    new_queue: Callable[[], MeldingQ],
+    overtaken_queue: Callable[[Callable[[], object]], MeldingQ],
 ) -> None:
-    slow, fast = new_queue(), new_queue()
-    slow.accept([new_message(number, f"case{number}") for number in range(3)])
+    fast = new_queue()
+    fast.accept([new_message(number, f"case{number}") for number in range(3)])
     taken: list[Message] = []
-    slow._messages = Overtaken(database.messages, lambda: taken.extend(fast.claim("fast", 2)))
+    slow = overtaken_queue(lambda: taken.extend(fast.claim("fast", 2)))
 
     left = slow.claim("slow", 3)
 
@@ -67,11 +86,14 @@ def test_what_another_claims_between_look_and_claim_stays_the_others(
 
 
 def test_two_messages_of_a_case_are_never_in_work_together(
-    database: Database, clock: Clock, new_queue: Callable[[], MeldingQ]
+    database: Database,
+    clock: Clock,
+    new_queue: Callable[[], MeldingQ],
+    overtaken_queue: Callable[[Callable[[], object]], MeldingQ],
 ) -> None:
     """The other worker saw the case when only its second message was there: the index refuses what the look did not see."""
-    slow, fast = new_queue(), new_queue()
-    slow.accept([new_message(2, "case")])
+    fast = new_queue()
+    fast.accept([new_message(2, "case")])
     earlier = new_message(1, "case").document(clock.now() - LEASE)
     taken: list[Message] = []
 
@@ -79,13 +101,11 @@ def test_two_messages_of_a_case_are_never_in_work_together(
         database.messages.insert_one(earlier)
         taken.extend(fast.claim("fast", 1))
 
-    slow._messages = Overtaken(database.messages, the_first_comes_and_is_claimed)
-
-    assert slow.claim("slow", 1) == []
+    assert overtaken_queue(the_first_comes_and_is_claimed).claim("slow", 1) == []
     assert [message.key for message in taken] == ["message1"]
 
 
-def test_a_crowd_of_workers_shares_the_queue(database: Database, new_queue: Callable[[], MeldingQ]) -> None:
+def test_many_workers_share_the_queue(database: Database, new_queue: Callable[[], MeldingQ]) -> None:
     new_queue().accept([new_message(number, f"case{number}") for number in range(MESSAGES)])
 
     def claim_until_nothing_is_left(name: str) -> list[str]:

@@ -74,7 +74,6 @@ READS: dict[str, Callable[[Bridge], object]] = {
     "CaseHistoryReader.of": lambda bridge: bridge.histories.of(bridge.cases.by_exam_and_candidate("exam", 1)),
     "CompletenessCheck.account": lambda bridge: bridge.completeness.account(),
     "AuditLog.of_case": lambda bridge: bridge.audit.of_case("c-1"),
-    "AuditLog.failures_since": lambda bridge: bridge.audit.failures_since(LONG_AGO),
     "AuditLog.counts_since": lambda bridge: sum(1 for _ in bridge.audit.counts_since(LONG_AGO)),
     "near deadlines": lambda bridge: near_deadlines(bridge.all_cases, bridge.clock, 2, 20),
     "Cases.by_ids": lambda bridge: bridge.cases.by_ids([f"k-{number}" for number in range(CASES)]),
@@ -218,7 +217,9 @@ def _is_many(returned: Any) -> bool:
     ) or (getattr(returned, "__name__", "") in {"Listing", "Status", "Account", "ActionReport"})
 
 
-def test_a_road_of_many_steps_shows_the_last_and_says_so(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_case_history_of_many_steps_shows_the_last_and_says_so(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     bridge = world.bridge()
     began = bridge.clock.now() - timedelta(days=1)
     bridge.database.audit_log.insert_many(

@@ -141,7 +141,7 @@ def test_only_what_is_dead_can_be_discarded(letters: DeadLetters) -> None:
         letters.discard(DeadLetterFilter(MessageStatus.FAILED), FOR_REAL)
 
 
-def test_a_case_that_was_marked_before_a_crash_is_put_right_by_the_next_word(world: World, mixed: Bridge) -> None:
+def test_a_case_that_was_marked_before_a_crash_is_put_right_by_the_next_discard(world: World, mixed: Bridge) -> None:
     """The case is marked first: until the message follows, it stays in the list and accounts for the case."""
     world.database.cases.update_many({}, {"$set": {"openedAt": T0}})
     message = letter_of(mixed, MISSING)

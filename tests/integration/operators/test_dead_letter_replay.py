@@ -103,7 +103,9 @@ def test_a_case_s_messages_keep_their_order(world: World, letters: DeadLetters) 
     assert [message.key for message in queue.claim("a worker", 10)] == ["key-00001"]
 
 
-def test_another_s_word_after_a_crash_is_audited_too(mixed: Bridge, world: World, processes: Processes) -> None:
+def test_another_operators_replay_after_a_crash_is_audited_too(
+    mixed: Bridge, world: World, processes: Processes
+) -> None:
     asked = ("dead", "replay", "--code", MISSING, "--for-real", "--reason", REASON, "--asked-by")
     processes.run(*asked, "kari", crash=Crash("audit_written"))
 

@@ -15,9 +15,11 @@ from bson import json_util
 
 from casebridge.exams.models import ExplanationRegistration
 from casebridge.institutions.institution import Institution
+from casebridge.messaging.listener.lane_scheduler import LaneScheduler
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
+from casebridge.storage.migrations import MIGRATIONS
 from resources.wiring.bridge import Bridge
 from simulators.explanation_texts import compose
 from tests.fixtures import world_of_5aec059 as old_world
@@ -48,11 +50,11 @@ class Old:
         return [case for case in self.documents["begrunnelser"] if wanted.items() <= case.items()]
 
     def upgrade(self) -> Bridge:
-        """As docs/operating.md says: `casebridge prepare`, here twice."""
+        """As docs/operating.md says: `casebridge migrate`, here twice."""
         bridge = self.world.bridge()
-        for _ in range(2):
-            bridge.ensure_indexes()
-            bridge.rekeying.run()
+        bridge.database.ensure_indexes()
+        assert bridge.storage.migrate(lambda _migration, _progress: None) == MIGRATIONS
+        assert bridge.storage.migrate(lambda _migration, _progress: None) == ()
         return bridge
 
 
@@ -194,10 +196,10 @@ def test_dead_messages_can_be_replayed(world: World) -> None:
     check_no_mistakes(world, registered=12)
 
 
-@pytest.mark.parametrize("prepared", [True, False], ids=["after prepare", "without prepare"])
-def test_a_pause_holds_until_it_is_lifted(prepared: bool, world: World) -> None:
+@pytest.mark.parametrize("migrated", [True, False], ids=["after migrate", "without migrate"])
+def test_a_pause_holds_until_it_is_lifted(migrated: bool, world: World) -> None:
     old = load(world, padded=None)
-    bridge = old.upgrade() if prepared else world.bridge()
+    bridge = old.upgrade() if migrated else world.bridge()
     name = f"{old.refused}/test"
     assert bridge.pauses.paused() == {name}
     assert not any(message.institution == name for message in claimed(bridge))
@@ -218,8 +220,7 @@ def test_a_pause_holds_until_it_is_lifted(prepared: bool, world: World) -> None:
 
 def claimed(bridge: Bridge) -> list[Any]:
     """What a listener's next claim takes while it passes over what is paused; given back."""
-    listener = bridge.listener()
-    messages = listener._scheduler.take("a test", 100, bridge.pauses.paused())
+    messages = LaneScheduler(bridge.queue, bridge.clock).take("a test", 100, bridge.pauses.paused())
     bridge.queue.release(messages)
     return messages
 

@@ -110,7 +110,7 @@ def test_the_status_command_says_by_its_exit_code_whether_a_person_is_needed(
 # Where
 
 
-def test_a_road_tells_every_step_in_order(world: World, mixed: Bridge) -> None:
+def test_a_case_history_tells_every_step_in_order(world: World, mixed: Bridge) -> None:
     (case, *_) = world.database.cases.find({"state": "registered"})
 
     history = mixed.histories.by_correlation_id(case["correlationId"])
@@ -132,7 +132,7 @@ def test_a_road_tells_every_step_in_order(world: World, mixed: Bridge) -> None:
     assert times == sorted(times)
 
 
-def test_a_road_that_ends_early_says_why_and_what_to_do(world: World, mixed: Bridge) -> None:
+def test_a_case_history_that_ends_early_says_why_and_what_to_do(world: World, mixed: Bridge) -> None:
     case = case_set_aside(world, "wiseflow.participant_missing")
 
     (history,) = mixed.histories.of(mixed.cases.by_exam_and_candidate(case["vurdId"], case["kandidatnr"]))

@@ -3,22 +3,24 @@
 import getpass
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from assets.explanations.ledger import read_ledger
 from casebridge.alerts.alert import Alert
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.audit.log import AuditLog
-from casebridge.database import Database
+from casebridge.database import Database, Document
 from casebridge.exams.explanations.cases import Cases
 from casebridge.exams.explanations.request_reader import Window
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.operators.retention import PruneReport, Removal, Retention
-from casebridge.settings import RetentionSettings
+from casebridge.settings import MongoDBSettings, RetentionSettings
 from resources.wiring.bridge import Bridge
 from tests.support.manual_clock import ManualClock
 from tests.support.processes import Processes
@@ -314,14 +316,17 @@ class PrunedInBetween:
 
 
 @pytest.mark.parametrize("fold", [timedelta(hours=1), timedelta(0)])
-def test_an_alert_is_owed_even_if_its_cause_is_pruned_at_that_moment(fold: timedelta, database: Database) -> None:
+def test_an_alert_is_owed_even_if_its_cause_is_pruned_at_that_moment(
+    fold: timedelta, database: Database, mongodb_settings: MongoDBSettings
+) -> None:
     outbox = AlertOutbox(database, clock_in(0), fold)
     outbox.enqueue(ALERT)
     (claimed,) = outbox.claim(1, timedelta(seconds=1))
     outbox.settle(claimed, "sent")
-    outbox._alerts = between = PrunedInBetween(database)  # type: ignore[assignment]  # the only way to that moment
-
-    outbox.enqueue(ALERT)
+    between = PrunedInBetween(database)
+    with closing(Database(mongodb_settings)) as own:
+        own.alerts = cast("Collection[Document]", between)
+        AlertOutbox(own, clock_in(0), fold).enqueue(ALERT)
 
     (alert,) = database.alerts.find()
     assert (between.pruned, alert["state"], alert["correlationIds"]) == (1, "owed", ["the case"])

@@ -14,7 +14,13 @@ from orchestration.build import build_defs
 from orchestration.job_tags import MAX_RUNTIME, ONE_AT_A_TIME, PRIORITY
 
 ROOT = Path(__file__).parents[3]
-ROAD = {"explanation_requests", "dispatched_requests", "explanation_answers", "registered_explanations", "audit_log"}
+CASE_ASSETS = {
+    "explanation_requests",
+    "dispatched_requests",
+    "explanation_answers",
+    "registered_explanations",
+    "audit_log",
+}
 OUTSIDE = {"fs_requests", "fs_explanations", "wiseflow_explanations", "slack_alerts", "laas_outcomes"} | {
     "kafka_records",
     "kafka_answers",
@@ -65,7 +71,7 @@ def test_importing_and_building_needs_no_settings(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_assets_are_these(specs: dict[str, dg.AssetSpec]) -> None:
-    assert set(specs) == ROAD | OUTSIDE | {"request_ledger", "kafka_inbox"}
+    assert set(specs) == CASE_ASSETS | OUTSIDE | {"request_ledger", "kafka_inbox"}
 
 
 def test_every_asset_is_grouped_owned_described_tagged_and_has_a_kind(specs: dict[str, dg.AssetSpec]) -> None:
@@ -77,7 +83,7 @@ def test_every_asset_is_grouped_owned_described_tagged_and_has_a_kind(specs: dic
         assert "casebridge/side" in spec.tags, name
 
 
-def test_the_lineage_is_the_road_from_fs_to_fs(specs: dict[str, dg.AssetSpec]) -> None:
+def test_the_lineage_is_the_way_of_a_case_from_fs_to_fs(specs: dict[str, dg.AssetSpec]) -> None:
     road = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in specs.items()}
 
     assert road == {
@@ -90,7 +96,7 @@ def test_the_lineage_is_the_road_from_fs_to_fs(specs: dict[str, dg.AssetSpec]) -
         "fs_explanations": {"registered_explanations"},
         "slack_alerts": {"dispatched_requests", "registered_explanations"},
         "laas_outcomes": {"dispatched_requests", "registered_explanations"},
-        "audit_log": ROAD - {"audit_log"},
+        "audit_log": CASE_ASSETS - {"audit_log"},
         "request_ledger": {"fs_requests"},
         "kafka_records": set(),
         "kafka_inbox": {"kafka_records"},
@@ -98,8 +104,8 @@ def test_the_lineage_is_the_road_from_fs_to_fs(specs: dict[str, dg.AssetSpec]) -
     }
 
 
-def test_every_asset_of_the_road_tells_when_nothing_reconciles_it(specs: dict[str, dg.AssetSpec]) -> None:
-    assert {name for name, spec in specs.items() if spec.freshness_policy} == ROAD
+def test_every_asset_of_a_case_tells_when_nothing_reconciles_it(specs: dict[str, dg.AssetSpec]) -> None:
+    assert {name for name, spec in specs.items() if spec.freshness_policy} == CASE_ASSETS
 
 
 def test_the_checks_are_these(defs: dg.Definitions) -> None:

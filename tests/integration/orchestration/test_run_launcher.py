@@ -1,10 +1,12 @@
 """Where Dagster's runs are carried out, chosen by the environment alone."""
 
+import importlib
 import shutil
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.launcher import DefaultRunLauncher
 from dagster_celery.launcher import CeleryRunLauncher
 
@@ -67,3 +69,9 @@ def test_anything_else_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv(RUN_LAUNCHER, "nomad")
     with pytest.raises(ValueError, match=RUN_LAUNCHER):
         LauncherFromEnvironment.from_config_value(None, {})
+
+
+def test_the_launcher_that_the_chart_names_exists() -> None:
+    values = yaml.safe_load((ROOT / "deploy" / "values-celery.yaml").read_text())
+    named = values["runLauncher"]["config"]["customRunLauncher"]
+    assert getattr(importlib.import_module(named["module"]), named["class"]) is LauncherFromEnvironment

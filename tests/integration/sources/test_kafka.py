@@ -29,7 +29,7 @@ REQUESTS = 6
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
-class Road:
+class KafkaWorld:
     """A world whose FS also sends by Kafka, and the topics at both ends."""
 
     def __init__(self, world: World, address: str) -> None:
@@ -68,19 +68,19 @@ class Road:
 
 
 @pytest.fixture
-def road(broker: Broker, world: World) -> Callable[..., Road]:
-    def build(*, kafka: dict[str, Any] | None = None, **order: Any) -> Road:
+def kafka_world(broker: Broker, world: World) -> Callable[..., KafkaWorld]:
+    def build(*, kafka: dict[str, Any] | None = None, **order: Any) -> KafkaWorld:
         world.configure(kafka=kafka_settings(broker.address, **(kafka or {})))
         world.populate(**{"institutions": 2, "courses": 2, "requests": REQUESTS, "variety": False, **order})
-        return Road(world, broker.address)
+        return KafkaWorld(world, broker.address)
 
     return build
 
 
 def test_a_request_travels_from_kafka_to_fs_and_its_outcome_back_to_kafka(
-    road: Callable[..., Road], processes: Processes, world: World
+    kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
-    way = road()
+    way = kafka_world()
     way.requests.send(*request_values(world, way.bridge))
     consumer, listener = processes.consumer(), processes.listener()
     world.control.wait("answered", REQUESTS)
@@ -117,10 +117,10 @@ def check_answers(world: World, records: list[Any]) -> None:
         assert values.found_in(record.value.decode()) == {}
 
 
-def test_a_request_that_comes_by_both_roads_is_one_case_and_one_message(
-    road: Callable[..., Road], processes: Processes, world: World
+def test_a_request_that_comes_by_fs_and_by_kafka_is_one_case_and_one_message(
+    kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
-    way = road()
+    way = kafka_world()
     values = request_values(world, way.bridge)
     way.requests.send(*values[: REQUESTS // 2])
     processes.consumer()
@@ -136,10 +136,10 @@ def test_a_request_that_comes_by_both_roads_is_one_case_and_one_message(
 
 
 def test_a_record_neither_closes_nor_reopens_a_case(
-    road: Callable[..., Road], processes: Processes, world: World
+    kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
     """It may be years old: that a request is finished, or open again, is for FS itself to say."""
-    way = road(institutions=1, courses=1, requests=2)
+    way = kafka_world(institutions=1, courses=1, requests=2)
     values = [json.loads(value) for value in request_values(world, way.bridge)]
     finished = {**values[0], "begrunnelse": {**values[0]["begrunnelse"], "datoVedtakFormidlet": "2026-01-15"}}
     processes.consumer()
@@ -186,9 +186,9 @@ def as_record(value: dict[str, Any], **changes: Any) -> bytes:
 
 
 def test_poison_is_dead_in_sight_told_and_holds_up_nobody(
-    road: Callable[..., Road], world: World, processes: Processes
+    kafka_world: Callable[..., KafkaWorld], world: World, processes: Processes
 ) -> None:
-    way = road(kafka={"maximum_record_bytes": LARGEST})
+    way = kafka_world(kafka={"maximum_record_bytes": LARGEST})
     good = request_values(world, way.bridge)
     poison = [make(json.loads(good[0])) for make, _ in POISON.values()]
     consumer = processes.consumer()
@@ -213,10 +213,10 @@ def test_poison_is_dead_in_sight_told_and_holds_up_nobody(
 
 
 def test_poison_is_carried_on_by_a_replay_once_its_cause_is_gone(
-    road: Callable[..., Road], processes: Processes, world: World
+    kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
     """An institution is activated after its first request came; a replay before that is told again."""
-    way = road(institutions=1, courses=1, requests=1)
+    way = kafka_world(institutions=1, courses=1, requests=1)
     (value,) = request_values(world, way.bridge)
     world.database.environments.update_one({}, {"$set": {"begrunnelse": False}})
     processes.consumer()
@@ -246,9 +246,9 @@ def replay(bridge: Bridge, code: str) -> int:
 
 
 def test_an_event_brings_the_answer_at_once_and_never_a_second_registration(
-    road: Callable[..., Road], processes: Processes, world: World
+    kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
-    way = road(institutions=1, courses=1, requests=2)
+    way = kafka_world(institutions=1, courses=1, requests=2)
     way.read_fs()
     way.handle()
     world.control.wait("answered", 2)
@@ -279,7 +279,7 @@ def test_the_status_tells_what_is_unread_and_that_kafka_is_away(
 ) -> None:
     world.configure(kafka=kafka_settings(own_broker.address))
     world.populate(institutions=1, courses=1, requests=2, variety=False)
-    way = Road(world, own_broker.address)
+    way = KafkaWorld(world, own_broker.address)
     way.requests.send(b"one", b"two", b"three")
 
     told = processes.run("status", "--json").json()["kafka"]

@@ -46,7 +46,7 @@ def test_an_alert_of_an_earlier_version_has_no_such_fields() -> None:
     assert "About" not in alert_text(body)
 
 
-def test_an_alert_that_alone_lists_its_cases_names_each_with_its_word() -> None:
+def test_an_alert_that_alone_lists_its_cases_names_each_with_its_note() -> None:
     alert = replace(ALERT, cases={"case-1": "now 2031-01-15", "case-2": "", "case-3": "", "case-4": ""})
 
     text = alert_text(
@@ -57,7 +57,7 @@ def test_an_alert_that_alone_lists_its_cases_names_each_with_its_word() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, 7, "x", [], {"case-1": {"a": 1}}, {"case-1": 7}])
-def test_a_word_that_is_none_hides_no_case(odd: object) -> None:
+def test_a_note_that_is_none_hides_no_case(odd: object) -> None:
     text = alert_text({**ALERT.body(), "listsCases": True, "correlationIds": ["case-1", 7, None], "notes": odd})
 
     assert "case-1" in text

@@ -4,7 +4,6 @@ There is no container engine in the tests. So this checks what a renamed command
 """
 
 import copy
-import importlib
 import re
 import tomllib
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ import pytest
 import yaml
 
 from local_servers.caddy import VERSION as CADDY_VERSION
-from orchestration import run_launcher
 from tests.support.commands import all_commands
 
 ROOT = Path(__file__).parents[3]
@@ -175,11 +173,6 @@ def test_the_location_has_the_name_by_which_cursors_are_kept() -> None:
     assert code_server[code_server.index("--location-name") + 1] == name
     assert on_kubernetes["name"] == name
     assert on_kubernetes["dagsterApiGrpcArgs"] == ["--python-module", in_repository["python_module"]["module_name"]]
-
-
-def test_the_launcher_that_the_chart_names_exists() -> None:
-    named = VALUES["values-celery.yaml"]["runLauncher"]["config"]["customRunLauncher"]
-    assert getattr(importlib.import_module(named["module"]), named["class"]) is run_launcher.LauncherFromEnvironment
 
 
 KUBERNETES_VERSION = "1.32"

@@ -1,7 +1,9 @@
 """The cache that many threads share: one load per key, bounded in time and weight."""
 
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
@@ -103,10 +105,24 @@ def test_a_value_that_alone_is_too_heavy_is_still_kept() -> None:
     assert cache.get("a", lambda: "again").value == "x" * 50
 
 
+@dataclass(eq=False)
+class Value:
+    """It is gone as soon as the cache holds it no more."""
+
+    weight: int
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=40))
 def test_the_weight_stays_bounded(asked: list[tuple[int, int]]) -> None:
-    cache: ShortCache[int, str] = ShortCache(lambda _: 10.0, 6, weigh=len)
+    cache: ShortCache[int, Value] = ShortCache(lambda _: 10.0, 6, weigh=lambda value: value.weight)
+    loaded: list[weakref.ref[Value]] = []
+
+    def load(weight: int) -> Value:
+        value = Value(weight)
+        loaded.append(weakref.ref(value))
+        return value
+
     for key, weight in asked:
-        cache.get(key, partial(str.ljust, "", weight))
-        assert cache._weight == sum(len(entry.value) for entry in cache._entries.values())
-        assert cache._weight <= 6 or len(cache._entries) == 1
+        cache.get(key, partial(load, weight))
+        kept = [value.weight for value in (reference() for reference in loaded) if value is not None]
+        assert sum(kept) <= 6 or len(kept) == 1

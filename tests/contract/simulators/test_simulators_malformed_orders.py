@@ -217,14 +217,14 @@ def right_orders(one: Applications) -> Iterator[tuple[str, dict[str, Any], list[
     yield "/rates", {}, list(rate_limit.Rates.__slots__)
 
 
-def odd_orders(one: Applications) -> Iterator[Order]:
+def malformed_orders(one: Applications) -> Iterator[Order]:
     for path, right, fields in right_orders(one):
         for name in [*fields, "unknown"]:
             for odd in ODD:
                 yield path, right | {name: odd}, name
 
 
-def odd_rules(_one: Applications) -> Iterator[Order]:
+def malformed_rules(_one: Applications) -> Iterator[Order]:
     """A dropped connection is what such a rule asks for, and no failure; it is looked at in ``test_simulators_faults``."""
     for place, kind in enumerate(sorted(faults.KINDS - {"drop"})):
         for name in faults.FIELDS:
@@ -282,7 +282,7 @@ async def guarded(calling: Coroutine[Any, Any, Any], failed: list[str], where: s
 
 @pytest.mark.parametrize(
     ("orders", "calls"),
-    [(odd_orders, Applications.each_kind_of_call), (odd_rules, Applications.a_few_calls)],
+    [(malformed_orders, Applications.each_kind_of_call), (malformed_rules, Applications.a_few_calls)],
     ids=["orders", "rules"],
 )
 def test_no_order_makes_a_call_fail(orders: Orders, calls: Calls) -> None:

@@ -1,4 +1,4 @@
-"""Whose turn it is: no institution starves, no ring is needed for ever, and a ring is heard by other processes."""
+"""Which lane is next: no institution waits for ever, a lost notification costs little, and other processes hear one."""
 
 import threading
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ def turns_of(database: Database, queue: MeldingQ, monotonic: ManualMonotonic, *q
     return LaneScheduler(queue, ServerClock(database.server_time), queues, monotonic=monotonic)
 
 
-def test_a_crowd_starves_nobody(database: Database, queue: MeldingQ) -> None:
+def test_many_messages_of_one_institution_keep_nobody_waiting(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("crowd.no", 400))
     queue.accept(messages("small.no", 3))
 
@@ -59,7 +59,7 @@ def test_a_crowd_starves_nobody(database: Database, queue: MeldingQ) -> None:
     assert counts == {"crowd.no": 16, "small.no": 3}
 
 
-def test_the_way_back_is_not_held_up_by_a_crowd_on_the_way_there(database: Database, queue: MeldingQ) -> None:
+def test_answers_are_not_held_up_by_many_requests(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("crowd.no", 400))
     queue.accept(messages("crowd.no", 2, "wiseflow-begrunnelse-svar"))
 
@@ -94,8 +94,8 @@ def test_only_the_queues_that_were_asked_for(database: Database, queue: MeldingQ
     assert scheduler.take("one", 10, ()) == []
 
 
-def test_a_lane_that_nobody_rang_is_found(database: Database, queue: MeldingQ) -> None:
-    """A ring that was lost, or a message of a version that rings no bell, costs half a minute and no message."""
+def test_a_lane_that_nobody_notified_is_found(database: Database, queue: MeldingQ) -> None:
+    """A notification that was lost, or a message of a version that sends none, costs half a minute and no message."""
     monotonic = ManualMonotonic()
     scheduler = turns_of(database, queue, monotonic)
     assert scheduler.take("one", 10, ()) == []
@@ -108,7 +108,7 @@ def test_a_lane_that_nobody_rang_is_found(database: Database, queue: MeldingQ) -
     assert [message.key for message in scheduler.take("one", 10, ())] == [unrung.key]
 
 
-def test_lanes_without_an_exam_system_have_nothing_searched_for_at_each_look(
+def test_lanes_without_an_exam_system_have_nothing_searched_for_at_each_scan(
     database: Database, queue: MeldingQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a dead message of nobody, which stays for months, nor more live ones than one claim takes."""
@@ -146,7 +146,7 @@ def test_what_falls_due_later_is_looked_for_then(database: Database, queue: Meld
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["change stream", "reading again and again"])
-def test_a_ring_is_heard_in_another_process(
+def test_a_notification_is_heard_in_another_process(
     streams: bool, database: Database, queue: MeldingQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not streams:

@@ -1,0 +1,172 @@
+"""The metrics of one process. Names follow OpenTelemetry's conventions for messaging and HTTP where these have one.
+
+What concerns the whole queue (depth, oldest, owed) is the same in every process that is scraped: take the highest, not the sum.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from casebridge.defect import log_away_or_defect
+from casebridge.messaging.queue.message import MessageStatus
+from casebridge.operators.backlog import BacklogReader, Waiting
+from resources.telemetry.counts import MOST_SERIES, Counts
+from resources.telemetry.labels import Labels
+from resources.telemetry.log import logger
+from resources.telemetry.observations import Told
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""Bounds of the buckets that the conventions advise."""
+LEFT: Final = "left"
+PROCESS: Final[Labels] = (("messaging.system", "casebridge"), ("messaging.operation.name", "process"))
+"""What the conventions require of its metric."""
+
+
+class Metrics:
+    """All instruments."""
+
+    def __init__(self, meter: Meter, backlog: BacklogReader, read_seconds: float) -> None:
+        def count(name: str, description: str, unit: str = "{message}") -> Counts:
+            return Counts(meter, name, unit, description)
+
+        self.sent = count("messaging.client.sent.messages", "Messages that this process put into the inbox.")
+        self.consumed = count("messaging.client.consumed.messages", "Messages that this process claimed.")
+        self._process_duration = meter.create_histogram(
+            "messaging.process.duration",
+            "s",
+            "Time that a worker took for one message's steps, by how they ended.",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
+        self._outcomes: Mapping[str, Counts] = {
+            MessageStatus.PROCESSED.value: count("casebridge.messages.processed", "Messages that were finished."),
+            MessageStatus.FAILED.value: count(
+                "casebridge.messages.failed", "Attempts that failed; the message is tried again."
+            ),
+            MessageStatus.DEAD.value: count("casebridge.messages.dead", "Messages that were set aside, for a person."),
+            LEFT: count(
+                "casebridge.messages.left", "Claims that ended without an outcome: lease lost, or database away."
+            ),
+        }
+        self.lease_losses = count(
+            "casebridge.lease.losses", "Messages that another worker took over while this process had them.", "{lease}"
+        )
+        self.deliveries = count(
+            "casebridge.deliveries", "Deliveries of what messages owe to the outside, by how they ended.", "{delivery}"
+        )
+        self._request_duration = meter.create_histogram(
+            "http.client.request.duration",
+            "s",
+            "Time of one call to an outside system, its answer read to the end.",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
+        _QueueGauges(meter, backlog, read_seconds)
+        self._attributes: dict[tuple[Labels, str | None, int | None], dict[str, str | int]] = {}
+
+    def settled(self, status: MessageStatus | None, labels: Labels) -> None:
+        """Count an outcome."""
+        self._outcomes[LEFT if status is None else status.value].add(labels)
+
+    def handled(self, labels: Labels) -> Told:
+        """Who hears how long a worker took for a message."""
+
+        def told(seconds: float, code: str | None, _status: int | None) -> None:
+            self._process_duration.record(seconds, self._of((*labels, *PROCESS), code))
+
+        return told
+
+    def called(self, system: str, institution: str, method: str) -> Told:
+        """Who hears how long a call took."""
+        labels = ("institution", institution), ("system", system), ("http.request.method", method)
+
+        def told(seconds: float, code: str | None, status: int | None) -> None:
+            self._request_duration.record(seconds, self._of(labels, code, status))
+
+        return told
+
+    def delivered(self, labels: Labels) -> Told:
+        """Who hears how a delivery ended."""
+
+        def told(_seconds: float, code: str | None, _status: int | None) -> None:
+            self.deliveries.add((*labels, ("code", code)) if code else labels)
+
+        return told
+
+    def _of(self, labels: Labels, code: str | None, status: int | None = None) -> dict[str, str | int]:
+        """Made once for each series: that is half of what recording a duration costs us."""
+        key = labels, code, status
+        attributes = self._attributes.get(key)
+        if attributes is None:
+            attributes = {**dict(labels), **({} if code is None else {"code": code})}
+            if status is not None:
+                attributes["http.response.status_code"] = status
+            if len(self._attributes) < MOST_SERIES:
+                self._attributes[key] = attributes
+        return attributes
+
+
+class _QueueGauges:
+    """What stands in the database, read when somebody scrapes and the last reading is old enough."""
+
+    def __init__(self, meter: Meter, backlog: BacklogReader, read_seconds: float) -> None:
+        self._backlog = backlog
+        self._read_seconds = read_seconds
+        self._read_at = float("-inf")
+        self._found: dict[tuple[str, str, str], Waiting] = {}
+        self._is_up = False
+        for name, unit, description, value in (
+            ("casebridge.queue.depth", "{message}", "Messages that wait or are in work.", lambda each: each.pending),
+            (
+                "casebridge.queue.dead",
+                "{message}",
+                "Messages that are set aside, for a person.",
+                lambda each: each.dead,
+            ),
+            (
+                "casebridge.queue.oldest_pending",
+                "s",
+                "Age of the oldest message that waits or is in work.",
+                lambda each: each.oldest_pending_seconds,
+            ),
+            (
+                "casebridge.deliveries.owed",
+                "{message}",
+                "Messages that owe something to the outside which was not delivered yet.",
+                lambda each: each.owed,
+            ),
+        ):
+            meter.create_observable_gauge(name, [self._reader(value)], unit, description)
+        meter.create_observable_gauge(
+            "casebridge.database.up", [self._up], "", "1 if the last reading of the queue for these metrics succeeded."
+        )
+
+    def _reader(self, value: Callable[[Waiting], float]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def read(_options: CallbackOptions) -> Iterable[Observation]:
+            self._refresh()
+            if not self._is_up:
+                return []
+            return [Observation(value(waiting), dict(_labels(lane))) for lane, waiting in self._found.items()]
+
+        return read
+
+    def _up(self, _options: CallbackOptions) -> Iterable[Observation]:
+        self._refresh()
+        return [Observation(int(self._is_up))]
+
+    def _refresh(self) -> None:
+        """One collection reads all gauges in turn, in one thread. Lanes that are empty by now stay, as zeros."""
+        if time.monotonic() - self._read_at < self._read_seconds:
+            return
+        try:
+            found = self._backlog.read()
+            self._is_up = True
+            self._found = {**dict.fromkeys(self._found, Waiting()), **found}
+        except Exception as error:  # noqa: BLE001 a scrape tells the other metrics all the same
+            self._is_up = False
+            log_away_or_defect(logger, error, ": the queue's depths are not told")
+        self._read_at = time.monotonic()
+
+
+def _labels(lane: tuple[str, str, str]) -> Labels:
+    return tuple(zip(("institution", "queue", "system"), lane, strict=True))

@@ -1,0 +1,1 @@
+"""Tests of telemetry, in the ring `contract`."""

@@ -1,0 +1,61 @@
+"""What an outside system hears of a trace: nothing, unless it is switched on."""
+
+from datetime import UTC, datetime
+
+import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from casebridge.messaging.queue.message import Message, NewMessage
+from casebridge.settings import HttpSettings, Settings
+from casebridge.telemetry import observed_by, observer
+from casebridge.told_names import AllNames
+from resources.http.client import HttpCall, HttpClient
+from resources.telemetry.labels import ToldLabels
+from resources.telemetry.open_telemetry import OpenTelemetryObserver
+from resources.telemetry.traces import Traces
+from tests.support.scripted_server import ScriptedServer, answer
+
+CORRELATION_ID = "019ac0ab123470a2934567812345ffff"
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+def head_of_a_call(*, propagate: bool, ratio: float = 1.0) -> tuple[str, InMemorySpanExporter]:
+    """What a server is sent with a call that a worker makes for a message."""
+    exporter = InMemorySpanExporter()
+    traces = Traces(SimpleSpanProcessor(exporter), Resource.create(), ratio)
+    seeing = OpenTelemetryObserver(ToldLabels(AllNames()), None, traces, propagate=propagate)
+    new = NewMessage("key", "queue", "uis.no", "prod", "WISEFLOW", "case", CORRELATION_ID, {})
+    with ScriptedServer(answer("200 OK", b"{}")) as server, observed_by(seeing):
+        client = HttpClient("FS", server.address, HttpSettings())
+        handled = observer().handling(Message.from_document(new.document(NOW)))
+        client.send(HttpCall("GET", "/exams"))
+        handled.ended()
+        client.send(HttpCall("GET", "/exams"))  # of no message
+        client.close()
+        traces.shutdown()
+        first, last = (head.lower() for head in server.requests)
+        assert "traceparent" not in last
+        return first, exporter
+
+
+def test_nothing_is_propagated_by_default() -> None:
+    assert Settings().telemetry.propagate is False
+    head, exporter = head_of_a_call(propagate=False)
+    assert [span.name for span in exporter.get_finished_spans()] == ["GET /exams", "process queue"]
+    for name in ("traceparent", "tracestate", "baggage", "b3", CORRELATION_ID):
+        assert name not in head
+
+
+def test_what_is_switched_on_is_the_call_s_own_span() -> None:
+    head, exporter = head_of_a_call(propagate=True)
+    call, _ = exporter.get_finished_spans()
+    assert f"traceparent: 00-{CORRELATION_ID}-{call.context.span_id:016x}-01" in head
+
+
+@pytest.mark.parametrize("propagate", [False, True])
+def test_a_case_that_is_not_among_the_sample_is_not_told_of(propagate: bool) -> None:
+    head, exporter = head_of_a_call(propagate=propagate, ratio=0.0)
+    assert not exporter.get_finished_spans()
+    assert "traceparent" not in head

@@ -1,0 +1,167 @@
+"""A database restored from a backup of an hour ago, while FS and WISEflow are an hour ahead: docs/operating.md, Restore.
+
+In that hour every kind of step was done: requests that were asked for, answered, registered, shown, corrected and withdrawn, of
+cases that the backup has and of others that it does not have.
+"""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from casebridge.database import Database, Document
+from resources.wiring.bridge import Bridge
+from tests.support.processes import Processes
+from tests.support.world import World
+
+MISTAKES = (
+    "registered_twice", "registered_out_of_order", "registered_too_early", "wrong_text", "stale_text",
+    "dispatched_to_wrong_participant",
+)  # fmt: skip
+Backup = dict[str, list[Document]]
+
+
+def back_up(database: Database) -> Backup:
+    oai = database.cases.database
+    return {name: list(oai[name].find()) for name in oai.list_collection_names()}
+
+
+def restore(database: Database, backup: Backup) -> None:
+    oai = database.cases.database
+    for name in oai.list_collection_names():
+        oai[name].delete_many({})
+        if backup.get(name):
+            oai[name].insert_many(backup[name])
+
+
+def reconcile(world: World, bridge: Bridge) -> None:
+    """As the schedule of 120 minutes does, until nothing new comes."""
+    world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
+    for _ in range(4):
+        if not world.synchronise(bridge, also_answered=True):
+            return
+
+
+@pytest.fixture
+def plain_and_showing(world: World) -> tuple[str, str]:
+    population = world.populate(institutions=2, courses=3, requests=0, variety=False)
+    plain, showing = (one["orgId"] for one in population["institutions"])
+    world.database.orgs.update_one({"orgId": showing}, {"$set": {"wiseflow.showJustification": True}})
+    return plain, showing
+
+
+@pytest.mark.parametrize("as_documented", [True, False], ids=["as documented", "listeners start at once"])
+def test_nothing_is_lost_and_nothing_is_done_twice(
+    as_documented: bool, world: World, plain_and_showing: tuple[str, str], processes: Processes
+) -> None:
+    bridge = world.bridge()
+
+    def ask(count: int) -> list[dict[str, Any]]:
+        return [world.control.add_request(org_id) for org_id in plain_and_showing for _ in range(count)]
+
+    # Before the backup: finished ones, some that wait for the assessor, some that wait in the inbox.
+    ask(2)
+    world.carry(bridge)
+    world.control.assessors(paused=True)
+    ask(2)
+    world.send(bridge)
+    ask(2)
+    bridge.synchronisation.read_requests(bridge.institutions.active())
+    backup = back_up(world.database)
+
+    # The hour after it: all of those are carried on, and more come. Some are answered, some asked for, some not seen yet.
+    world.send(bridge)
+    world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
+    ask(2)
+    world.carry(bridge)
+    world.control.assessors(paused=True)
+    ask(2)
+    world.send(bridge)
+    ask(1)
+    before = world.control.summary()
+    assert (before["requests"], before["dispatched"], before["registered"]) == (22, 20, 16)
+
+    restore(world.database, backup)
+    restored = world.bridge()
+    if as_documented:
+        ended = processes.run("sync", "--answers-first", "--reach-back-days", "14", "--wait", "0")
+        assert "Before FS was read: " in ended.notes
+    reconcile(world, restored)
+
+    after = world.control.summary()
+    assert {name: after[name] for name in MISTAKES} == dict.fromkeys(MISTAKES, 0)
+    assert after["outstanding"] == 0, "each student has an answer"
+    assert after["dispatched"] == 22, "one request for each, though WISEflow had 20 of them already"
+    assert after["registrations"] == after["registered"] == 22, "one explanation for each, though FS had 16 already"
+    assert after["emails"] == after["shown"] == 11, "each answer was shown once"
+    assert world.database.messages.count_documents({}) == 0, "nothing waits, and nothing is set aside"
+    # Of 4 that were asked for, answered and registered in that hour, FS lists nothing open: there is no case of them.
+    states = Counter(case["state"] for case in world.database.cases.find())
+    assert states == (
+        {"registered": 7, "shown": 7, "withdrawn": 4}
+        if as_documented
+        else {"registered": 5, "shown": 5, "withdrawn": 8}
+    )
+    assert restored.completeness.account().unaccounted == ()
+
+
+def test_what_was_owed_is_sent_at_least_once(world: World, plain_and_showing: tuple[str, str]) -> None:
+    """An alert that was sent after the backup is owed again: twice is better than never."""
+    plain, _ = plain_and_showing
+    world.control.add_request(plain, oddity="no_candidate")
+    bridge = world.bridge()
+    world.send(bridge)
+    backup = back_up(world.database)
+    bridge.relay.send_alerts()
+    sent = len(world.control.slack_messages())
+
+    restore(world.database, backup)
+    world.bridge().relay.send_alerts()
+
+    assert len(world.control.slack_messages()) >= sent >= 1
+    assert world.database.alerts.count_documents({"state": "owed"}) == 0
+
+
+def test_a_request_that_was_withdrawn_meanwhile_stays_withdrawn(
+    world: World, plain_and_showing: tuple[str, str]
+) -> None:
+    plain, _ = plain_and_showing
+    bridge = world.bridge()
+    world.control.assessors(paused=True)
+    added = world.control.add_request(plain)
+    world.send(bridge)
+    backup = back_up(world.database)
+    world.control.withdraw(added["caseId"])
+    world.send(bridge)
+
+    restore(world.database, backup)
+    reconcile(world, world.bridge())
+
+    (case,) = world.database.cases.find()
+    assert case["state"] == "withdrawn"
+    assert world.control.summary()["registrations"] == 0
+
+
+def test_an_answer_that_was_corrected_meanwhile_is_registered_once(
+    world: World, plain_and_showing: tuple[str, str]
+) -> None:
+    """The backup has the first answer as registered; FS has the second one by then."""
+    plain, _ = plain_and_showing
+    bridge = world.bridge()
+    world.control.add_request(plain)
+    world.carry(bridge)
+    backup = back_up(world.database)
+    (registered,) = world.database.cases.find()
+    world.control.change_answer(registered["explanationRequestId"])
+    world.synchronise(bridge, also_answered=True)
+    before = world.control.summary()
+    assert before["registrations"] == 2
+
+    restore(world.database, backup)
+    reconcile(world, world.bridge())
+
+    after = world.control.summary()
+    assert {name: after[name] for name in MISTAKES} == dict.fromkeys(MISTAKES, 0)
+    assert after["registrations"] == 2, "FS shows the second text already"
+    (case,) = world.database.cases.find()
+    assert case["state"] == "registered"

@@ -1,0 +1,20 @@
+"""The asset `book_loans`: overdue loans, read and reminded of."""
+
+import dagster as dg
+from resources.wiring.process_resource import ProcessResource
+
+from assets.batch_metadata import batch_metadata
+from assets.institutions import chosen_institutions
+from assets.ownership import FRESHNESS, OWNERS
+from assets.status_metadata import status_metadata
+from casebridge.sources.source import EVERYTHING_NEW
+
+
+@dg.asset(group_name="library", owners=OWNERS, kinds={"mongodb"}, freshness_policy=FRESHNESS)
+def book_loans(process: ProcessResource) -> dg.MaterializeResult[None]:
+    """Loans whose borrowers have a reminder. Materialising reads the library, and handles what is due."""
+    wired = process.get()
+    (source,) = next(one for one in wired.capabilities if one.name == "loans").sources
+    wired.synchronisation.poll(source, chosen_institutions(wired, ()), EVERYTHING_NEW)
+    batch = wired.synchronisation.run_batch(source.queues)
+    return dg.MaterializeResult(metadata={**batch_metadata(batch), **status_metadata(wired)})

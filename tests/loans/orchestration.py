@@ -1,0 +1,8 @@
+"""What Dagster needs of the capability."""
+
+from orchestration.capability import DagsterParts, Synchronised
+from tests.loans.loan_asset import book_loans
+
+
+def parts() -> DagsterParts:
+    return DagsterParts(assets=(book_loans,), synchronised=(Synchronised(book_loans),))

@@ -1,0 +1,22 @@
+"""Delivers receipts to the library's system."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pymongo.collection import Collection
+
+from casebridge.database import Document
+
+
+class ReceiptChannel:
+    """A receipt has the id of its effect: delivered twice, it is there once."""
+
+    may_be_given_up = False
+
+    def __init__(self, receipts: Collection[Document]) -> None:
+        self._receipts = receipts
+
+    def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+        for effect in effects:
+            self._receipts.replace_one({"_id": effect["id"]}, dict(effect["body"]), upsert=True)
+        return {}

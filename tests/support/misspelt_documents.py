@@ -1,0 +1,21 @@
+"""Cases and messages under names as releases before storage versions wrote them: what migration 1 has to do."""
+
+from typing import Any
+
+from casebridge.database import Database
+
+MISSPELT: dict[str, Any] = {"orgId": "UiS.no", "env": "Test ", "examSystem": "WISEFLOW", "institution": "UiS.no/Test "}
+RIGHT: dict[str, Any] = {"orgId": "uis.no", "env": "test", "examSystem": "WISEFLOW", "institution": "uis.no/test"}
+
+
+def insert_misspelt(database: Database, cases: int, processed: int = 1) -> int:
+    """Returns how many documents there are to change."""
+    database.cases.insert_many(
+        [{"_id": f"c-{number}", "correlationId": f"c-{number}", **MISSPELT} for number in range(cases)]
+    )
+    database.processed_messages.insert_many([{"_id": f"m-{number}", **MISSPELT} for number in range(processed)])
+    return cases + processed
+
+
+def count(database: Database, names: dict[str, Any]) -> int:
+    return sum(each.count_documents(names) for each in (database.cases, database.processed_messages))

@@ -1,0 +1,91 @@
+"""How many series there can be, which names they hold, and which cases are traced."""
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.metrics import CallbackOptions, Meter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from casebridge.clock import SystemClock
+from casebridge.correlation_id import new_correlation_id
+from casebridge.telemetry import NOBODY, NOTHING, observed_by, observer
+from casebridge.told_names import ConfiguredNames, ToldNames
+from resources.telemetry.counts import MOST_SERIES, OVERFLOW, Counts
+from resources.telemetry.labels import ToldLabels
+from resources.telemetry.open_telemetry import OpenTelemetryObserver
+from resources.telemetry.traces import Traces
+
+CASES = 4000
+
+
+@pytest.fixture
+def meter() -> Iterator[Meter]:
+    provider = MeterProvider(shutdown_on_exit=False)
+    yield provider.get_meter("test")
+    provider.shutdown()
+
+
+def counted(counts: Counts) -> dict[tuple[tuple[str, object], ...], float]:
+    return {tuple((each.attributes or {}).items()): each.value for each in counts._read(CallbackOptions())}
+
+
+def test_a_counter_has_a_bounded_number_of_series_and_loses_no_count(meter: Meter) -> None:
+    counts = Counts(meter, "some.count", "{message}", "Some.")
+    for number in range(MOST_SERIES + 10):
+        counts.add((("code", f"code_{number}"),), 2)
+    counts.add((("code", "code_0"),))
+
+    found = counted(counts)
+
+    assert len(found) == MOST_SERIES + 1
+    assert found[OVERFLOW] == 20
+    assert found[(("code", "code_0"),)] == 3
+
+
+def test_only_configured_names_are_labels_and_one_that_is_configured_later_is_one_then() -> None:
+    configured = ConfiguredNames(frozenset({"uis.no/prod"}), frozenset({"uis.no"}), frozenset({"prod"}))
+    labels = ToldLabels(ToldNames(lambda: configured, frozenset({"wiseflow-begrunnelse"}), frozenset()))
+
+    assert dict(labels.of("Kari Nordmann/prod", "HEMMELIG", "HEMMELIG")) == {
+        "institution": "unknown/prod", "queue": "unknown", "system": "unknown",
+    }  # fmt: skip
+    configured = ConfiguredNames(frozenset({"uis.no/prod", "uib.no/prod"}), exam_systems=frozenset({"WISEFLOW"}))
+    assert dict(labels.of("uib.no/prod", "wiseflow-begrunnelse", "WISEFLOW")) == {
+        "institution": "uib.no/prod", "queue": "wiseflow-begrunnelse", "system": "WISEFLOW",
+    }  # fmt: skip
+
+
+def test_with_the_database_away_a_name_is_unknown_and_nothing_is_raised() -> None:
+    def away() -> ConfiguredNames:
+        raise ConnectionError
+
+    labels = ToldLabels(ToldNames(away, frozenset(), frozenset()))
+    assert set(dict(labels.of("uis.no/prod", "queue", "WISEFLOW")).values()) == {"unknown"}
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.01, 0.25, 1.0])
+def test_the_sample_has_the_size_that_is_asked_for(ratio: float) -> None:
+    traces = Traces(SimpleSpanProcessor(InMemorySpanExporter()), Resource.create(), ratio)
+    now = SystemClock().now()
+    chosen = sum(traces.trace_id(new_correlation_id(now)) is not None for _ in range(CASES))
+    # Ten standard deviations: it is the same for whoever has the id, and random over ids.
+    assert chosen == pytest.approx(ratio * CASES, abs=10 * (ratio * (1 - ratio) * CASES) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    "name", [None, "", "unknown", "70000001", "case-1", "01010112345", "Kari Nordmann", "0" * 32, "f" * 31, "F" * 32]
+)
+def test_what_another_program_calls_a_case_is_no_trace(name: str | None) -> None:
+    assert Traces(SimpleSpanProcessor(InMemorySpanExporter()), Resource.create(), 1.0).trace_id(name) is None
+
+
+def test_nothing_observed_is_disturbed_by_a_defect_of_the_observer() -> None:
+    broken = OpenTelemetryObserver(None, None, None)  # type: ignore[arg-type]  # what breaks it
+    with observed_by(broken):
+        assert observer().handling(None) is NOTHING  # type: ignore[arg-type]
+        observer().lease_lost(None)  # type: ignore[arg-type]
+        observer().accepted([None], SystemClock().now())  # type: ignore[list-item]
+    assert observer() is NOBODY
