@@ -1,0 +1,1 @@
+"""Tests of capabilities as such: what the platform does for each of them."""
