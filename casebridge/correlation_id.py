@@ -26,7 +26,7 @@ def new_correlation_id(moment: datetime) -> str:
     return f"{(milliseconds << 80 | secrets.randbits(80)) & NEITHER | VERSION | VARIANT:032x}"
 
 
-def told_id(value: object) -> str:
+def safe_id(value: object) -> str:
     """The id as people are told of it: in Slack, the log index, logs, reports. `unknown` for what may hold anything.
 
     A stored message of another program has the id that its sender chose. It is repeated if it is a UUID, or a short token of

@@ -1,5 +1,6 @@
 """What the demo says at the end: one object for scripts, one table for people, from the same figures."""
 
+from collections import Counter
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -73,6 +74,12 @@ def as_table(summary: dict[str, Any], picture: Picture) -> RenderableType:
     ]
     if reasons:
         parts.append(table("Set aside, and what to do", ("reason", "requests", "next action"), reasons))
+    # What each capability counts and shows, as its declaration says.
+    cases: Counter[str] = Counter()
+    for institution in picture.ours.institutions:
+        cases.update(institution.cases)
+    parts.append(table("Cases of all capabilities", ("state", "cases"), cases.items()))
+    parts += [table(one.title, one.columns, one.rows) for one in picture.ours.tables]
     return Group(*parts)
 
 

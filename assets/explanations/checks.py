@@ -16,7 +16,7 @@ from casebridge.database import Document
 from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
 from casebridge.operators.near_deadlines import near_deadlines
 from casebridge.operators.stored_fields import text, time
-from casebridge.told_names import ToldNames
+from casebridge.safe_names import SafeNames
 from resources.wiring.process_resource import ProcessResource
 
 HOW_TO_RECOVER: Final = dg.MetadataValue.md(RECOVERY)
@@ -116,7 +116,7 @@ def deadline_overdue(process: ProcessResource) -> dg.AssetCheckResult:
     )
 
 
-def _deadline_table(cases: Sequence[Document], names: ToldNames) -> dg.TableMetadataValue:
+def _deadline_table(cases: Sequence[Document], names: SafeNames) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
             dg.TableRecord(

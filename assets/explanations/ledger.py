@@ -52,7 +52,7 @@ class Ledger:
 def draw_up(outcomes: Sequence[PollOutcome], states: Mapping[str, str]) -> Ledger:
     """The account of one reading of FS, for all exam systems of an institution.
 
-    `states` are those of the cases of its rows, by correlation id (`standing_of`).
+    `states` are those of the cases of its rows, by correlation id (`states_of`).
     """
     carried = [states.get(key) for outcome in outcomes for key in outcome.open_cases]
     finished = [states.get(key) for outcome in outcomes for key in outcome.finished_cases]
@@ -83,4 +83,4 @@ def read_ledger(
     explanations = process.capability(Explanations)
     outcomes = explanations.reader.read_window(institutions, window)
     keys = [key for outcome in outcomes for key in (*outcome.open_cases, *outcome.finished_cases)]
-    return outcomes, draw_up(outcomes, explanations.cases.standing_of(keys))
+    return outcomes, draw_up(outcomes, explanations.cases.states_of(keys))

@@ -16,9 +16,9 @@ from casebridge.alerts.reported_cases import FIELDS, ReportedCases
 from casebridge.clock import Clock
 from casebridge.database import Database, Document
 from casebridge.expiring import ExpiringDocuments
+from casebridge.safe_names import ALL_NAMES, SafeNames
 from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.settings import LONGEST_FOLD_MINUTES
-from casebridge.told_names import ALL_NAMES, ToldNames
 
 AHEAD: Final = timedelta(days=2)
 """Longer than any wait that Slack is granted; a later time was set by no release."""
@@ -43,7 +43,7 @@ class AlertOutbox:
         clock: Clock,
         fold: timedelta,
         served: ServedEnvironment = EVERY_ENVIRONMENT,
-        names: ToldNames = ALL_NAMES,
+        names: SafeNames = ALL_NAMES,
     ) -> None:
         """Only alerts of the environment that is `served` are claimed; one that names none (Dagster's own) is any process's.
 

@@ -181,7 +181,7 @@ class CaseStore(Generic[Kind]):
         """All cases ever opened."""
         return self._collection.count_documents({})
 
-    def standing_of(self, correlation_ids: Iterable[str]) -> dict[str, str]:
+    def states_of(self, correlation_ids: Iterable[str]) -> dict[str, str]:
         """Each case's state by its correlation id; `set_aside` for the open ones that wait for a person."""
         fields = {"correlationId": 1, "state": 1, "setAside": 1}
         rows = (

@@ -65,7 +65,7 @@ def read_row(row: Any) -> ExplanationRequest | UnreadableRow:
     return request
 
 
-def told_fields(fields: str) -> str:
+def safe_fields(fields: str) -> str:
     """`fields` of a stored row, without what is no field of ours: that may be anything."""
     told = [field for field in fields.split(", ") if field in FIELDS or SOMETHING.fullmatch(field)]
     return ", ".join(told) or "a field (the message does not say which)"

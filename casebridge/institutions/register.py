@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from casebridge.database import Database, Document
 from casebridge.institutions.institution import Institution
+from casebridge.safe_names import ConfiguredNames
 from casebridge.served_environment import ServedEnvironment
 from casebridge.tenant import (
     UNKNOWN,
@@ -19,7 +20,6 @@ from casebridge.tenant import (
     normal_name,
     tenant_key,
 )
-from casebridge.told_names import ConfiguredNames
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from casebridge.clock import Clock
 from casebridge.database import Database, Document
 from casebridge.messaging.queue.message import UNFINISHED, MessageStatus
 from casebridge.operators import stored_fields
-from casebridge.told_names import ALL_NAMES, ToldNames
+from casebridge.safe_names import ALL_NAMES, SafeNames
 
 MOST_GROUPS: Final = 2000
 """Rows of one reply; more would be a fault of its own."""
@@ -34,7 +34,7 @@ class Waiting:
 class BacklogReader:
     """Three queries, whatever the number of institutions."""
 
-    def __init__(self, database: Database, clock: Clock, names: ToldNames = ALL_NAMES) -> None:
+    def __init__(self, database: Database, clock: Clock, names: SafeNames = ALL_NAMES) -> None:
         self._messages = database.messages
         self._processed = database.processed_messages
         self._clock = clock

@@ -14,8 +14,8 @@ from casebridge.messaging.queue.message import LONG_AGO, MessageStatus
 from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators import stored_fields
 from casebridge.operators.dead_letter import LOOK_AT_IT, Instruction, discarded_of
+from casebridge.safe_names import ALL_NAMES, SafeNames
 from casebridge.tenant import institution_name
-from casebridge.told_names import ALL_NAMES, ToldNames
 
 MOST_MESSAGES: Final = 100
 MORE_MESSAGES: Final = "more messages of this case are not shown: too many, or too large; they are in oai.meldingQ"
@@ -66,7 +66,7 @@ class CaseHistoryReader:
     """Reads histories of cases of all capabilities, from the case, its live messages and the audit. No personal data."""
 
     def __init__(
-        self, cases: Sequence[OperatorCases], messages: StoredMessages, audit: AuditLog, names: ToldNames = ALL_NAMES
+        self, cases: Sequence[OperatorCases], messages: StoredMessages, audit: AuditLog, names: SafeNames = ALL_NAMES
     ) -> None:
         """`cases` are those of each capability; `names` says which names of institutions and queues may be shown."""
         self._names = names
@@ -145,7 +145,7 @@ def _discarded(case: Case | None, messages: list[Document]) -> Instruction | Non
     return next(filter(None, map(discarded_of, messages)), None)
 
 
-def _waiting(message: Document, names: ToldNames) -> str:
+def _waiting(message: Document, names: SafeNames) -> str:
     due = stored_fields.time(message, "dueAt")
     when = f", due {due:%Y-%m-%d %H:%M:%S} UTC" if due else ""
     attempts = stored_fields.number(message, "attempts")

@@ -27,8 +27,8 @@ from casebridge.messaging.queue.message_filter import LAST
 from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators import stored_fields
 from casebridge.operators.dead_letter import CHOOSABLE, DeadLetter, DeadLetterFilter, LetterStory, RequestError
+from casebridge.safe_names import ALL_NAMES, SafeNames
 from casebridge.tenant import normal_institution
-from casebridge.told_names import ALL_NAMES, ToldNames
 
 BATCH: Final = 500
 NAMED: Final = 20
@@ -130,7 +130,7 @@ class DeadLetters:
         *,
         queues: Sequence[str] = (),
         institutions: Callable[[], Collection[str]] = tuple,
-        names: ToldNames = ALL_NAMES,
+        names: SafeNames = ALL_NAMES,
     ) -> None:
         """`cases` are those of each capability, `queues` the names of all their queues.
 

@@ -18,8 +18,8 @@ from casebridge.messaging.queue.message import UNFINISHED, MessageStatus
 from casebridge.messaging.queue.message_filter import LAST_ERROR
 from casebridge.operators import stored_fields
 from casebridge.operators.dead_letter import LOOK_AT_IT
+from casebridge.safe_names import ALL_NAMES, SafeNames
 from casebridge.served_environment import ServedEnvironment
-from casebridge.told_names import ALL_NAMES, ToldNames
 
 MOST_GROUPS: Final = 2000
 """Institutions times codes that are read; more would be a fault of its own."""
@@ -137,7 +137,7 @@ class StatusReader:
         alerts: AlertOutbox,
         clock: Clock,
         problems: Callable[[], Mapping[str, str]] = dict,
-        names: ToldNames = ALL_NAMES,
+        names: SafeNames = ALL_NAMES,
     ) -> None:
         """`problems` tells what is amiss with the configuration (`InstitutionRegister.problems`), `names` whom may be named."""
         self._names = names
@@ -263,7 +263,7 @@ class StatusReader:
         return sorted(groups.values(), key=lambda group: (group.status, -group.messages, group.code))
 
 
-def _told(group: dict[str, Any], names: ToldNames) -> dict[str, Any]:
+def _told(group: dict[str, Any], names: SafeNames) -> dict[str, Any]:
     key = stored_fields.mapping(group, "_id")
     queue = names.submodule(key.get("queue"))
     return {**group, "_id": {**key, "queue": queue, "institution": names.institution(key.get("institution"))}}

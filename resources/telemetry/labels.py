@@ -7,7 +7,7 @@ from typing import Final
 
 from casebridge.defect import log_defect
 from casebridge.messaging.queue.message import UNKNOWN
-from casebridge.told_names import ToldNames
+from casebridge.safe_names import SafeNames
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -15,10 +15,10 @@ MOST_NAMES: Final = 5000
 """Names that are remembered; more are asked for each time."""
 
 
-class ToldLabels:
+class SafeLabels:
     """Builds labels. Never raises: with the database away, a name that was not seen before is `unknown`. Thread-safe."""
 
-    def __init__(self, names: ToldNames) -> None:
+    def __init__(self, names: SafeNames) -> None:
         self._names = names
         self._known: dict[tuple[str, str, str], Labels] = {}
 

@@ -13,7 +13,7 @@ from casebridge.defect import log_defect
 from casebridge.messaging.queue.message import Message, NewMessage
 from casebridge.messaging.queue.outcome import Outcome
 from casebridge.telemetry import NOTHING, Observation, Observer
-from resources.telemetry.labels import Labels, ToldLabels
+from resources.telemetry.labels import Labels, SafeLabels
 from resources.telemetry.metrics import Metrics
 from resources.telemetry.observations import Call, Several, Source, Timed
 from resources.telemetry.traces import Traces, end, is_first
@@ -41,7 +41,7 @@ class OpenTelemetryObserver(Observer):
     """Thread-safe."""
 
     def __init__(
-        self, labels: ToldLabels, metrics: Metrics | None, traces: Traces | None, *, propagate: bool = False
+        self, labels: SafeLabels, metrics: Metrics | None, traces: Traces | None, *, propagate: bool = False
     ) -> None:
         """`propagate`: calls to the outside carry the trace that they belong to."""
         self._labels = labels

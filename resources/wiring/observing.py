@@ -17,7 +17,7 @@ def observing(settings: TelemetrySettings, stores: Stores, *, is_scraped: bool =
         yield
         return
     # OpenTelemetry takes half a second to import, and 20 MB: only where it is wanted.
-    from resources.telemetry.labels import ToldLabels  # noqa: PLC0415
+    from resources.telemetry.labels import SafeLabels  # noqa: PLC0415
     from resources.telemetry.open_telemetry import OpenTelemetryObserver  # noqa: PLC0415
 
     with ExitStack() as running:
@@ -32,6 +32,6 @@ def observing(settings: TelemetrySettings, stores: Stores, *, is_scraped: bool =
             from resources.telemetry.exporter import running_traces  # noqa: PLC0415
 
             traces = running.enter_context(running_traces(settings))
-        observer = OpenTelemetryObserver(ToldLabels(stores.names), metrics, traces, propagate=settings.propagate)
+        observer = OpenTelemetryObserver(SafeLabels(stores.names), metrics, traces, propagate=settings.propagate)
         running.enter_context(observed_by(observer))
         yield

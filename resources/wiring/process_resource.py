@@ -30,7 +30,7 @@ class ProcessResource(dg.ConfigurableResource["ProcessResource"]):
     )
     _process: Process | None = PrivateAttr(None)
     _is_checked: bool = PrivateAttr(False)
-    _has_told: bool = PrivateAttr(False)
+    _is_announced: bool = PrivateAttr(False)
     _at_work: ExitStack | None = PrivateAttr(None)
 
     def get(self) -> Process:
@@ -50,16 +50,16 @@ class ProcessResource(dg.ConfigurableResource["ProcessResource"]):
 
     def _check(self, process: Process) -> None:
         """A run tells that it is at work before it looks: a migration sees the run, or the run sees the migration."""
-        if self._at_work is not None and not self._has_told:
+        if self._at_work is not None and not self._is_announced:
             self._at_work.enter_context(process.storage.processes.at_work("run"))
-            self._has_told = True
+            self._is_announced = True
         process.storage.check()
         self._is_checked = True
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["ProcessResource"]:
         """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used."""
-        self._is_checked = self._has_told = False
+        self._is_checked = self._is_announced = False
         if context.run is None:
             self._at_work = None
             self._process = _kept.process()

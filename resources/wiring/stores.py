@@ -14,9 +14,9 @@ from casebridge.messaging.outbox.pending_effects import PendingEffectStore
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.rates.share_store import ShareStore
+from casebridge.safe_names import SafeNames
 from casebridge.served_environment import ServedEnvironment
 from casebridge.settings import KafkaSettings, Settings
-from casebridge.told_names import ToldNames
 from resources.wiring.clients import EXAM_SYSTEMS
 
 
@@ -29,7 +29,7 @@ class Stores:
         self.clock = clock or ServerClock(self.database.server_time)
         self.served = ServedEnvironment.of(settings.environment)
         self.institutions = InstitutionRegister(self.database, self.served, EXAM_SYSTEMS)
-        self.names = ToldNames(self.institutions.names, submodules, _topics(settings.kafka))
+        self.names = SafeNames(self.institutions.names, submodules, _topics(settings.kafka))
         self.audit = AuditLog(self.database)
         self.alerts = AlertOutbox(
             self.database, self.clock, timedelta(minutes=settings.slack.fold_minutes), self.served, self.names

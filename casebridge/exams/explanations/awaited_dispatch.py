@@ -10,7 +10,7 @@ from casebridge.sources.source import Awaited
 
 def awaited_dispatch(cases: Cases, correlation_ids: Sequence[str]) -> Awaited:
     """Counts these cases by what became of them. A case that the exam system has counts as dispatched, answered or not."""
-    states = Counter(cases.standing_of(correlation_ids).values())
+    states = Counter(cases.states_of(correlation_ids).values())
     waiting, withdrawn = states.pop(CaseState.REQUESTED, 0), states.pop(CaseState.WITHDRAWN, 0)
     set_aside = states.pop("set_aside", 0)
     return Awaited(sum(states.values()), set_aside, waiting, withdrawn)

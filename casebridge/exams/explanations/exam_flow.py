@@ -27,7 +27,7 @@ class ExamPayload(Payload):
     fault: Any = None
 
     @property
-    def told_fault(self) -> str:
+    def safe_fault(self) -> str:
         """What our own reader wrote down; what else stands there may be anything."""
         is_ours = isinstance(self.fault, str) and self.fault in LINE_FAULTS
         return self.fault if is_ours else "the message does not say why"
@@ -67,7 +67,7 @@ class ExamFlow(Flow):
         if payload.vurd_id is None:
             raise PermanentError(
                 "fs.line_unreadable",
-                f"FS's list of changes holds a line that cannot be read: {payload.told_fault}.",
+                f"FS's list of changes holds a line that cannot be read: {payload.safe_fault}.",
                 "Show the line (it is in the message in oai.meldingQ) to the FS team; a corrected one comes by itself. Then "
                 "discard the message.",
                 system="FS",

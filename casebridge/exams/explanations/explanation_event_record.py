@@ -100,7 +100,7 @@ def _message(record: Record, institution: Institution, event: ExplanationEventRe
             institution.exam_system,
             event.flow_id,
             event.explanation_request_id,
-            *_told_apart(record, event),
+            *_is_told_apart(record, event),
         ),
         queue=QUEUE,
         org_id=institution.org_id,
@@ -112,7 +112,7 @@ def _message(record: Record, institution: Institution, event: ExplanationEventRe
     )
 
 
-def _told_apart(record: Record, event: ExplanationEventRecord) -> tuple[object, ...]:
+def _is_told_apart(record: Record, event: ExplanationEventRecord) -> tuple[object, ...]:
     """What makes an event: its sequence number, the same in every re-delivery whatever time stands on it (contract 4.7)."""
     if event.sequence_number is not None:
         return ("sequence", event.sequence_number)

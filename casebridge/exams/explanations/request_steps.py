@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from casebridge.errors import PermanentError
 from casebridge.exams.external_id import ExternalId
-from casebridge.exams.fs_rows import UnreadableRow, read_row, told_fields
+from casebridge.exams.fs_rows import UnreadableRow, read_row, safe_fields
 from casebridge.exams.models import CandidatePlace, ExamPlace, ExplanationRequest
 from casebridge.messaging.flow.payload import Payload
 from casebridge.messaging.flow.step import StepResult
@@ -28,7 +28,7 @@ class RequestPayload(Payload):
     def read(cls, stored: Mapping[str, Any]) -> Self:
         """Raises `PermanentError` `fs.row_unreadable` for a row that FS sent in a form that nobody can read."""
         if "unreadable" in stored:
-            raise _unreadable(told_fields(str(stored.get("fields", UNKNOWN))))
+            raise _unreadable(safe_fields(str(stored.get("fields", UNKNOWN))))
         said = _StoredRequest.read(stored)
         request = read_row(said.request)
         if isinstance(request, UnreadableRow):

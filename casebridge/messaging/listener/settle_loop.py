@@ -105,7 +105,7 @@ class SettleLoop:
                 if is_away(worse):
                     return self._keep(batch, worse)
                 log_defect(worse)
-                logger.warning("case %s: not settled, left to its lease", batch[0].message.told_id)
+                logger.warning("case %s: not settled, left to its lease", batch[0].message.safe_id)
                 outcomes = [Outcome(batch[0].message, None)]
         self._refused = None
         self._on_settled([attempt.message for attempt in batch], outcomes)

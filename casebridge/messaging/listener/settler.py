@@ -185,7 +185,7 @@ class Settler:
             return _lost(outcome)
         crash_point("settled")
         status = outcome.status.value if outcome.status else ""
-        logger.info("case %s: %s failed with %s, now %s", outcome.message.told_id, outcome.step, outcome.code, status)
+        logger.info("case %s: %s failed with %s, now %s", outcome.message.safe_id, outcome.step, outcome.code, status)
         return outcome
 
     def _pause_institution(self, message: Message, step: str, error: AuthBrokenError) -> None:
@@ -243,5 +243,5 @@ def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = F
 def _lost(outcome: Outcome) -> Outcome:
     observer().lease_lost(outcome.message)
     """The outcome of a message that another worker holds by now."""
-    logger.warning("case %s: another worker has taken over", outcome.message.told_id)
+    logger.warning("case %s: another worker has taken over", outcome.message.safe_id)
     return replace(outcome, status=None, due_at=None)

@@ -76,12 +76,12 @@ class Worker:
             return self._handle(message, flow)
         except LeaseLostError:
             observer().lease_lost(message)
-            logger.warning("case %s: another worker has taken over", message.told_id)
+            logger.warning("case %s: another worker has taken over", message.safe_id)
         except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
             if not is_away(error):
                 return AttemptResult(message, flow, as_case_error(error), "handle")
             # What was written down stays in the message; the next claim goes on there.
-            logger.warning("case %s: the database is away (%s)", message.told_id, type(error).__name__)
+            logger.warning("case %s: the database is away (%s)", message.safe_id, type(error).__name__)
             return AttemptResult(message, flow, given_back=True)
         return None
 

@@ -7,7 +7,7 @@ from casebridge.alerts.alert import Alert
 from casebridge.alerts.channel import LogIndex
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.errors import CaseError
-from casebridge.told_names import ALL_NAMES, ToldNames
+from casebridge.safe_names import ALL_NAMES, SafeNames
 
 ALERT: Final = "alert"
 LOG_INDEX: Final = "log_index"
@@ -34,7 +34,7 @@ class LogIndexEffects:
 
     may_be_given_up = True
 
-    def __init__(self, log_index: LogIndex | None, names: ToldNames = ALL_NAMES) -> None:
+    def __init__(self, log_index: LogIndex | None, names: SafeNames = ALL_NAMES) -> None:
         """`names` says which names of institutions and queues may leave."""
         self._log_index = log_index
         self._names = names

@@ -16,7 +16,7 @@ from casebridge.alerts.blacklist import Blacklist, muted_by
 from casebridge.alerts.channel import AlertChannel, alert_text
 from casebridge.alerts.outbox import AlertOutbox
 from casebridge.clock import Clock
-from casebridge.correlation_id import told_id
+from casebridge.correlation_id import safe_id
 from casebridge.crash_points import crash_point
 from casebridge.database import Document
 from casebridge.database_faults import is_away
@@ -156,7 +156,7 @@ class Relay:
             return True
         # What did not answer may have arrived all the same: nothing else is put at that risk for a while.
         self._away_until[kind] = time.monotonic() + self._retry.total_seconds()
-        logger.info("case %s: %s not delivered: %s", told_id(pending.correlation_id), kind, left[effect["id"]])
+        logger.info("case %s: %s not delivered: %s", safe_id(pending.correlation_id), kind, left[effect["id"]])
         return self._given_up(pending, effect)
 
     def _met_a_defect(self, effect: Effect, error: BaseException) -> bool:
@@ -174,7 +174,7 @@ class Relay:
 
     def _alert_undeliverable(self, pending: PendingEffects, effect: Effect, error: PermanentError) -> None:
         """Log and alert, before it is removed."""
-        logger.warning("case %s: %s is set aside: %s", told_id(pending.correlation_id), effect["kind"], error.code)
+        logger.warning("case %s: %s is set aside: %s", safe_id(pending.correlation_id), effect["kind"], error.code)
         self._alerts.enqueue(
             Alert.of(
                 error,

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeGuard
 
 from casebridge import tenant
-from casebridge.correlation_id import told_id
+from casebridge.correlation_id import safe_id
 from casebridge.database_faults import is_too_large
 from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
@@ -210,9 +210,9 @@ class Message:
         return tenant.tenant_key(self.institution, self.exam_system)
 
     @property
-    def told_id(self) -> str:
+    def safe_id(self) -> str:
         """Its correlation id as it may stand in a log."""
-        return told_id(self.correlation_id)
+        return safe_id(self.correlation_id)
 
     @property
     def not_stored(self) -> str | None:

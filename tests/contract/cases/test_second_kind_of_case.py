@@ -118,7 +118,7 @@ def test_cases_are_found_counted_and_listed(requests: DocumentRequests) -> None:
     assert not requests.knows_case("another")
     assert (requests.knows_institution("uis.no/test"), requests.knows_institution("uis.no/prod")) == (True, False)
     assert {document["_id"] for document in requests.open_of("uis.no/test")} == {"a", "b"}
-    assert requests.standing_of([first.correlation_id, second.correlation_id, third.correlation_id]) == {
+    assert requests.states_of([first.correlation_id, second.correlation_id, third.correlation_id]) == {
         first.correlation_id: "received",
         second.correlation_id: "set_aside",
         third.correlation_id: "refused",

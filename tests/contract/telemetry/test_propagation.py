@@ -8,11 +8,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from casebridge.messaging.queue.message import Message, NewMessage
+from casebridge.safe_names import AllNames
 from casebridge.settings import HttpSettings, Settings
 from casebridge.telemetry import observed_by, observer
-from casebridge.told_names import AllNames
 from resources.http.client import HttpCall, HttpClient
-from resources.telemetry.labels import ToldLabels
+from resources.telemetry.labels import SafeLabels
 from resources.telemetry.open_telemetry import OpenTelemetryObserver
 from resources.telemetry.traces import Traces
 from tests.support.scripted_server import ScriptedServer, answer
@@ -25,7 +25,7 @@ def head_of_a_call(*, propagate: bool, ratio: float = 1.0) -> tuple[str, InMemor
     """What a server is sent with a call that a worker makes for a message."""
     exporter = InMemorySpanExporter()
     traces = Traces(SimpleSpanProcessor(exporter), Resource.create(), ratio)
-    seeing = OpenTelemetryObserver(ToldLabels(AllNames()), None, traces, propagate=propagate)
+    seeing = OpenTelemetryObserver(SafeLabels(AllNames()), None, traces, propagate=propagate)
     new = NewMessage("key", "queue", "uis.no", "prod", "case", CORRELATION_ID, {}, exam_system="WISEFLOW")
     with ScriptedServer(answer("200 OK", b"{}")) as server, observed_by(seeing):
         client = HttpClient("FS", server.address, HttpSettings())

@@ -55,7 +55,7 @@ def test_an_ordering_key_that_is_no_text_ends_no_look(key: Any, process: Process
     process.stores.database.messages.insert_one(message(process, "odd", orderingKey=stored))
     assert case["_id"] in process.stores.queue.at_work([case["_id"]])
     process.operators.completeness.account()
-    process.capability(Explanations).cases.standing_of([case["correlationId"]])
+    process.capability(Explanations).cases.states_of([case["correlationId"]])
     carry(world, process)
     assert process.stores.database.messages.count_documents({"_id": {"$ne": "odd"}}) == 0, "the others are through"
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from casebridge.alerts.blacklist import AFTER_THE_LAST, MOST_ROWS, Blacklist
-from casebridge.correlation_id import new_correlation_id, told_id
+from casebridge.correlation_id import new_correlation_id, safe_id
 from casebridge.exams.explanations import answer_poller, request_intake
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.dead_letter import DeadLetterFilter
@@ -167,7 +167,7 @@ TOKENS: Final = (
 def test_a_correlation_id_that_may_be_anything_is_told_nowhere(
     told: str, process: Process, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert told_id(told) == "unknown"
+    assert safe_id(told) == "unknown"
     process.stores.database.messages.insert_many(
         [
             message(process, "by a claim", correlationId=told),
@@ -190,7 +190,7 @@ def test_a_correlation_id_that_may_be_anything_is_told_nowhere(
 
 @pytest.mark.parametrize("told", TOKENS, ids=("short", "Camel", "another GUID", "ours"))
 def test_a_token_is_told_as_it_is(told: str) -> None:
-    assert told_id(told) == told
+    assert safe_id(told) == told
 
 
 def test_a_message_that_takes_no_failure_is_dead_and_told_of(process: Process, world: World) -> None:

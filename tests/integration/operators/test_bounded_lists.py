@@ -103,7 +103,7 @@ READS: dict[str, Callable[[Process], object]] = {
     "Cases.exams_to_compare": lambda process: process.capability(Explanations).cases.exams_to_compare(
         _institution(process), LONG_AGO
     ),
-    "Cases.standing_of": lambda process: process.capability(Explanations).cases.standing_of(
+    "Cases.standing_of": lambda process: process.capability(Explanations).cases.states_of(
         [f"c-{number}" for number in range(CASES)]
     ),
     "Cases.due_by": lambda process: process.capability(Explanations).cases.due_by(process.stores.clock.now(), 20),

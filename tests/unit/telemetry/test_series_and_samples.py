@@ -11,10 +11,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from casebridge.correlation_id import new_correlation_id
+from casebridge.safe_names import ConfiguredNames, SafeNames
 from casebridge.telemetry import NOBODY, NOTHING, observed_by, observer
-from casebridge.told_names import ConfiguredNames, ToldNames
 from resources.telemetry.counts import MOST_SERIES, OVERFLOW, Counts
-from resources.telemetry.labels import ToldLabels
+from resources.telemetry.labels import SafeLabels
 from resources.telemetry.open_telemetry import OpenTelemetryObserver
 from resources.telemetry.traces import Traces
 
@@ -48,7 +48,7 @@ def test_a_counter_has_a_bounded_number_of_series_and_loses_no_count() -> None:
 
 def test_only_configured_names_are_labels_and_one_that_is_configured_later_is_one_then() -> None:
     configured = ConfiguredNames(frozenset({"uis.no/prod"}), frozenset({"uis.no"}), frozenset({"prod"}))
-    labels = ToldLabels(ToldNames(lambda: configured, frozenset({"wiseflow-begrunnelse"}), frozenset()))
+    labels = SafeLabels(SafeNames(lambda: configured, frozenset({"wiseflow-begrunnelse"}), frozenset()))
 
     assert dict(labels.of("Kari Nordmann/prod", "HEMMELIG", "HEMMELIG")) == {
         "institution": "unknown/prod", "queue": "unknown", "system": "unknown",
@@ -63,7 +63,7 @@ def test_with_the_database_away_a_name_is_unknown_and_nothing_is_raised() -> Non
     def away() -> ConfiguredNames:
         raise ConnectionError
 
-    labels = ToldLabels(ToldNames(away, frozenset(), frozenset()))
+    labels = SafeLabels(SafeNames(away, frozenset(), frozenset()))
     assert set(dict(labels.of("uis.no/prod", "queue", "WISEFLOW")).values()) == {"unknown"}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from casebridge.alerts.alert import Alert
-from casebridge.correlation_id import told_id
+from casebridge.correlation_id import safe_id
 from casebridge.tenant import (
     NO_EXAM_SYSTEM,
     UNKNOWN,
@@ -35,7 +35,7 @@ class ConfiguredNames:
     exam_systems: frozenset[str] = frozenset()
 
 
-class ToldNames:
+class SafeNames:
     """Each method gives back the name as it is, or `unknown`. Thread-safe as far as `configured` is."""
 
     def __init__(
@@ -77,7 +77,7 @@ class ToldNames:
 
     def correlation_id(self, name: object) -> str:
         """Of a case or message; that of a foreign message is what its sender chose."""
-        return told_id(name)
+        return safe_id(name)
 
     def of_alert(self, alert: Alert) -> Alert:
         """The alert as it may be told."""
@@ -113,7 +113,7 @@ class ToldNames:
         return [self.correlation_id(value) for value in values] if isinstance(values, list) else []
 
 
-class AllNames(ToldNames):
+class AllNames(SafeNames):
     """For what is used without a configuration: every text is a name."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from assets.status_metadata import status_metadata
 from casebridge.alerts.alert import Alert
 from casebridge.exams.exam_key import ExamKey, exam_name
 from casebridge.exams.explanations import answer_poller, exam_message, request_intake
-from casebridge.exams.fs_rows import told_fields
+from casebridge.exams.fs_rows import safe_fields
 from casebridge.messaging.queue.message import LONG_AGO
 from casebridge.sources.record_inbox import QUEUE as RECORDS
 from command_line.main import application
@@ -208,7 +208,7 @@ def test_an_exam_is_named_by_codes_only(key: ExamKey, told: str) -> None:
 
 
 def test_fields_of_ours_are_named_and_no_others() -> None:
-    assert told_fields("examId, kandidatnr") == "examId, kandidatnr"
-    assert told_fields("something (ValueError)") == "something (ValueError)"
-    assert told_fields(f"kandidatnr, {CANARY}") == "kandidatnr"
-    assert CANARY not in told_fields(CANARY)
+    assert safe_fields("examId, kandidatnr") == "examId, kandidatnr"
+    assert safe_fields("something (ValueError)") == "something (ValueError)"
+    assert safe_fields(f"kandidatnr, {CANARY}") == "kandidatnr"
+    assert CANARY not in safe_fields(CANARY)
