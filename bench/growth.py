@@ -19,7 +19,7 @@ from bench.row import Goal, Pair, Row, row_of
 from casebridge.correlation_id import new_correlation_id
 from casebridge.database import Document
 from casebridge.exams.explanations.case_indexes import INDEXES
-from casebridge.messaging.listener import audit_entries
+from casebridge.messaging import audit_entries
 
 PROGRAM: Final = "bench.no_op_queue"
 BATCH: Final = 100

@@ -13,6 +13,7 @@ from casebridge.messaging.flow.payload import Payload
 from casebridge.messaging.flow.step import Step, StepResult, Steps
 from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message
+from casebridge.messaging.queue.unreadable import unreadable
 from casebridge.sources import record_inbox
 from casebridge.sources.record import Record
 from casebridge.sources.record_inbox import RecordInbox, too_large
@@ -53,7 +54,10 @@ class RecordFlow(Flow):
         return kafka_fields(message)
 
     def _read_record(self, message: Message) -> RecordRead:
-        record = Record.from_origin(message.origin or {})
+        try:
+            record = Record.from_origin(message.origin or {})
+        except (KeyError, TypeError, ValueError):
+            raise unreadable(["origin"]) from None
         if RecordPayload.of(message).too_large:
             raise too_large(record.place, self._maximum_bytes)
         reading = self._inbox.read(record)
@@ -70,7 +74,7 @@ def kafka_fields(message: Message) -> dict[str, Any]:
     """The audit's fields of a message that came by Kafka (contract 2.2: `kafkaOffset`); none for any other."""
     if not message.origin:
         return {}
-    return {name: message.origin[field] for name, field in _FIELDS.items()}
+    return {name: message.origin.get(field) for name, field in _FIELDS.items()}
 
 
 _FIELDS = {"kafkaTopic": "topic", "kafkaPartition": "partition", "kafkaOffset": "offset"}

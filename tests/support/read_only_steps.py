@@ -7,7 +7,7 @@ stand before the step at which it failed, and no others. The place of an entry i
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from casebridge.messaging.listener.audit_entries import entry_id
+from casebridge.messaging.audit_entries import entry_id
 
 READ_ONLY_STEPS_BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
     "find_candidate": ("find_exam",),

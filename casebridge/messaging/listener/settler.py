@@ -25,9 +25,9 @@ from casebridge.database_faults import is_away
 from casebridge.defect import as_case_error, log_defect
 from casebridge.errors import AuthBrokenError, CaseError, LeaseLostError, RateLimitedError
 from casebridge.institutions.pauses import Pauses
+from casebridge.messaging import audit_entries
 from casebridge.messaging.flow.flow import Flow
 from casebridge.messaging.flow.retry import RetryPolicy
-from casebridge.messaging.listener import audit_entries
 from casebridge.messaging.listener.worker import AttemptResult
 from casebridge.messaging.outbox.channels import ALERT
 from casebridge.messaging.outbox.effect import Announcer

@@ -21,7 +21,7 @@ from casebridge.database_faults import is_away
 from casebridge.defect import log_defect
 from casebridge.errors import PermanentError
 from casebridge.fingerprint import short_hash
-from casebridge.messaging.listener import audit_entries
+from casebridge.messaging import audit_entries
 from casebridge.messaging.outbox.channels import ALERT
 from casebridge.messaging.queue.message import (
     LONG_AGO,
