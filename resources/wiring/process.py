@@ -82,7 +82,7 @@ class Process:
         message of a queue that nobody declares is set aside, in sight.
         """
         limited = tuple(queues) or (tuple(self.queues) if self.settings.capabilities else ())
-        listener = Listener(
+        return Listener(
             self.stores.queue,
             LaneScheduler(self.stores.queue, self.stores.clock, limited),
             self.worker,
@@ -91,9 +91,8 @@ class Process:
             self.stores.pauses,
             self.settings.queue,
             self.platform.probes.run_due,
+            owner_of_version(self.storage.version.supported),
         )
-        listener.owner = owner_of_version(self.storage.version.supported)
-        return listener
 
     def ensure_indexes(self) -> None:
         """Create what is missing in the collections of the platform and of each capability."""

@@ -2,7 +2,6 @@
 
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from logging import getLogger
@@ -26,6 +25,7 @@ class ClaimLoop:
 
     def __init__(
         self,
+        owner: str,
         scheduler: LaneScheduler,
         worker: Worker,
         pauses: Pauses,
@@ -34,7 +34,7 @@ class ClaimLoop:
         raise_if_refused: Callable[[], None],
     ) -> None:
         """`raise_if_refused` raises what the database says if it has taken no settlement for longer than a lease."""
-        self.owner = uuid.uuid4().hex
+        self._owner = owner
         self._scheduler = scheduler
         self._worker = worker
         self._pauses = pauses
@@ -109,7 +109,7 @@ class ClaimLoop:
             return [], intervals.LOOK_AROUND_SECONDS
         try:
             passing_over = self._read_paused() | self._held.busy_tenants()
-            messages = self._scheduler.take(self.owner, room, passing_over)
+            messages = self._scheduler.take(self._owner, room, passing_over)
         except BaseException as error:  # a document that nobody expects must not end the process, nor the others' work
             if not patient:
                 raise

@@ -16,6 +16,7 @@ import logging
 import math
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
@@ -54,7 +55,10 @@ class Listener:
         pauses: Pauses,
         settings: QueueSettings,
         retry_paused_credentials: Callable[[], None],
+        owner: str | None = None,
     ) -> None:
+        """`owner` is the name under which messages are claimed and their leases renewed; a random one without it."""
+        self.owner = owner or uuid.uuid4().hex
         self.outcome_counts = OutcomeCounts()
         self._queue = queue
         self._scheduler = scheduler
@@ -66,8 +70,9 @@ class Listener:
         self._helpers = HelperThreads()
         self._settling = SettleLoop(queue, settler, settings, self._settled, self._helpers.ended)
         self._deliveries = DeliveryLoop(relay, self._helpers.ended)
-        self._claims = ClaimLoop(scheduler, worker, pauses, self._held, settings, self._settling.raise_if_refused)
-        self.owner = self._claims.owner
+        self._claims = ClaimLoop(
+            self.owner, scheduler, worker, pauses, self._held, settings, self._settling.raise_if_refused
+        )
 
     def run(self, stop: threading.Event, *, until_idle: bool = False, limit: int | None = None) -> OutcomeCounts:
         """Work until `stop` is set; with `until_idle`, also end when nothing is due and nothing in work.

@@ -241,7 +241,7 @@ def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = F
 
 
 def _lost(outcome: Outcome) -> Outcome:
-    observer().lease_lost(outcome.message)
     """The outcome of a message that another worker holds by now."""
+    observer().lease_lost(outcome.message)
     logger.warning("case %s: another worker has taken over", outcome.message.safe_id)
     return replace(outcome, status=None, due_at=None)
