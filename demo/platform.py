@@ -20,7 +20,7 @@ from local_servers.mongodb import EmbeddedMongoDB
 from resources.wiring.process import Process
 from simulators.process import ControlClient, RunningSimulators, running
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[1]
 LOCATION: Final = "casebridge"
 
 

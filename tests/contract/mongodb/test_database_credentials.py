@@ -140,7 +140,7 @@ def test_a_listener_that_is_refused_waits_and_gives_nothing_away(
     wrong_addresses: dict[str, str], secured_mongodb: SecuredMongoDB, children: Children
 ) -> None:
     listener = children.start("listener-refused", [COMMAND, "listen"], environment(wrong_addresses["wrong password"]))
-    listener.wait_until(lambda: "claiming again soon" in listener.log.read_text(), START_SECONDS)
+    listener.wait_until(lambda: "the database does not answer yet" in listener.log.read_text(), START_SECONDS)
     assert listener.stop() == 0
     check_secret(listener.log.read_text(), secured_mongodb)
 
