@@ -13,6 +13,7 @@ from casebridge.defect import log_defect
 from casebridge.messaging.queue.message import Message, NewMessage
 from casebridge.messaging.queue.outcome import Outcome
 from casebridge.telemetry import NOTHING, Observation, Observer
+from casebridge.tenant import institution_name
 from resources.telemetry.labels import Labels, SafeLabels
 from resources.telemetry.metrics import Metrics
 from resources.telemetry.observations import Call, Several, Source, Timed
@@ -67,7 +68,7 @@ class OpenTelemetryObserver(Observer):
     @harmless
     def _accepted(self, messages: Sequence[NewMessage], now: datetime) -> Observation:
         for message in messages:
-            labels = self._labels.of(f"{message.org_id}/{message.env}", message.queue, message.exam_system)
+            labels = self._labels.of(institution_name(message.org_id, message.env), message.queue, message.exam_system)
             if self._metrics is not None:
                 self._metrics.sent.add(labels)
             if self._traces is not None and (trace_id := self._traces.trace_id(message.correlation_id)):

@@ -6,6 +6,7 @@ from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from casebridge.defect import log_defect
 from resources.telemetry.log import logger
 
 AGAIN_SECONDS: Final = 5.0
@@ -42,7 +43,12 @@ class ScrapeServer:
 
     def _open_until_done(self) -> None:
         while not self._stop.wait(self._again_seconds):
-            if self._opened():
+            try:
+                is_open = self._opened()
+            except BaseException as error:  # noqa: BLE001 no defect may leave the process without its metrics
+                log_defect(error)
+                continue
+            if is_open:
                 logger.warning("metrics: port %d is open now", self._port)
                 return
 

@@ -90,7 +90,7 @@ def test_a_listener_starts_before_its_database(own_server: EmbeddedMongoDB, worl
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     kill(own_server)
     listener = processes.listener()
-    wait_until(lambda: "claiming again soon" in listener.log.read_text(), "the outage is felt")
+    wait_until(lambda: "the database does not answer yet" in listener.log.read_text(), "the outage is felt")
 
     own_server.restart()
     process = world.process()

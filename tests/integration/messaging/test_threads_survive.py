@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from bson.errors import InvalidDocument
+from prometheus_client import CollectorRegistry
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
 
 from casebridge.institutions.pauses import Pauses
@@ -28,6 +29,8 @@ from casebridge.rates.share_store import ShareStore
 from casebridge.sources.credential_probes import CredentialProbes
 from command_line.listen import look_after
 from command_line.report import DagsterReport
+from local_servers.child_process import free_port
+from resources.telemetry import scrape
 from resources.wiring.process import Process
 from tests.support.explanation_rounds import read_requests
 from tests.support.waiting import wait_until
@@ -40,6 +43,7 @@ THREADS = {
     "casebridge/rates/share_keeper.py: self._renew_until_closed",
     "casebridge/storage/processes.py: self._until_ended",
     "command_line/listen.py: look_after",
+    "resources/telemetry/scrape.py: self._open_until_done",
 }
 """What runs in a thread of its own, and has a test below. The demo's are not in production."""
 
@@ -206,6 +210,24 @@ def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: py
     finally:
         stop.set()
         thread.join()
+
+
+def test_the_port_of_metrics_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    trap = Trap(scrape.start_http_server)
+
+    def opened(*arguments: Any, **named: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            raise OSError("in use")
+        return trap(*arguments, **named)
+
+    monkeypatch.setattr(scrape, "start_http_server", opened)
+    server = scrape.ScrapeServer("127.0.0.1", free_port(), CollectorRegistry(), again_seconds=0.01)
+    server.start()
+    try:
+        assert trap.passed.wait(30.0)
+        assert trap.met == len(ERRORS)
+    finally:
+        server.stop()
 
 
 def test_a_process_at_work_tells_of_itself_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

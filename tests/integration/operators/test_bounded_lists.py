@@ -103,7 +103,7 @@ READS: dict[str, Callable[[Process], object]] = {
     "Cases.exams_to_compare": lambda process: process.capability(Explanations).cases.exams_to_compare(
         _institution(process), LONG_AGO
     ),
-    "Cases.standing_of": lambda process: process.capability(Explanations).cases.states_of(
+    "Cases.states_of": lambda process: process.capability(Explanations).cases.states_of(
         [f"c-{number}" for number in range(CASES)]
     ),
     "Cases.due_by": lambda process: process.capability(Explanations).cases.due_by(process.stores.clock.now(), 20),
@@ -146,6 +146,8 @@ NO_LISTS: Final = {
     "Lanes.read": "one small document a lane, which holds nothing but names and a time",
     "MeldingQ.accept": "as many as are given",
     "MeldingQ.claim": "at most as many as it is asked for, to be worked at",
+    "MeldingQ.finish": "as many as are given",
+    "MeldingQ.without_resurrected": "as many as are given",
     "Pauses.all": "one small document an institution",
     "Pauses.paused": "one small document an institution",
     "Pauses.take_due_probes": "one small document an institution",

@@ -86,7 +86,7 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
     restored = world.process()
     if as_documented:
         ended = processes.run("sync", "--answers-first", "--reach-back-days", "14", "--wait", "0")
-        assert "Before FS was read: " in ended.notes
+        assert "First: " in ended.notes
     reconcile(world, restored)
 
     after = world.control.summary()
