@@ -93,7 +93,8 @@ def test_what_waits_and_what_failed_is_told_by_code(world: World, processes: Pro
     def told() -> Scraped | None:
         scraped = scrape(port)
         is_over = scraped.total("casebridge_queue_depth") == 0
-        return scraped if is_over and scraped.total("casebridge_deliveries_owed") else None
+        is_tried = scraped.total("casebridge_deliveries_total", code="laas.http_500") > 0
+        return scraped if is_over and is_tried and scraped.total("casebridge_deliveries_owed") else None
 
     scraped = wait_until(told, "all is handled, and something is owed")
     assert scraped is not None
