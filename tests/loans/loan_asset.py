@@ -1,13 +1,13 @@
 """The asset `book_loans`: overdue loans, read and reminded of."""
 
 import dagster as dg
-from resources.wiring.process_resource import ProcessResource
 
 from assets.batch_metadata import batch_metadata
 from assets.institutions import chosen_institutions
 from assets.ownership import FRESHNESS, OWNERS
 from assets.status_metadata import status_metadata
 from casebridge.sources.source import EVERYTHING_NEW
+from resources.wiring.process_resource import ProcessResource
 
 
 @dg.asset(group_name="library", owners=OWNERS, kinds={"mongodb"}, freshness_policy=FRESHNESS)
