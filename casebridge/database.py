@@ -1,8 +1,8 @@
 """The MongoDB databases: names of collections, how they are opened, and their indexes.
 
 Names come from the source system (design §5), so that an existing installation can be taken over. Only what MongoDB,
-DocumentDB and the embedded server all do is used: no transaction, no change stream, no retryable write. Reading and writing
-documents belongs to the module of each noun.
+DocumentDB and the embedded server all do is relied on: no transaction, no retryable write. A change stream is used where there is
+one (`messaging.listener.lane_watcher`), and never needed. Reading and writing documents belongs to the module of each noun.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`casebridge where`: the road of one case, step by step."""
+"""`casebridge where`: the history of one case, step by step."""
 
 import re
 from datetime import datetime
@@ -25,7 +25,7 @@ def where(
     before: Annotated[
         str | None, typer.Option(help="Only steps before this: 36h, 7d, 2026-01-08T09:00 (UTC). With a correlation id.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of roads.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list of case histories.")] = False,
 ) -> None:
     """Show where a case is, what happened to it and what to do next.
 

@@ -1,4 +1,4 @@
-"""The systems outside, as external assets: Dagster never materialises them, but the lineage shows the whole road."""
+"""The systems outside, as external assets: Dagster never materialises them, but the lineage shows the whole way of a case."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Explanations registered in FS: the end of the road."""
+"""Explanations registered in FS: the last step of a case."""
 
 import dagster as dg
 from pydantic import Field

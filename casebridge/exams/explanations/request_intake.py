@@ -1,6 +1,6 @@
 """What every road that brings explanation requests has in common: the case first, then the message that carries it.
 
-The key of a message is the same whatever the road, so a request that comes from FS and by Kafka is one case and one message.
+The key of a message does not depend on the source, so a request that comes from FS and by Kafka is one case and one message.
 """
 
 from collections.abc import Sequence

@@ -42,7 +42,7 @@ class LaneWatcher:
         self._notify = notify
         self._missed = missed
         self._longest_pause = longest_pause
-        self._notifyd: dict[Lane, object] = {}
+        self._notified_at: dict[Lane, object] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set; a database that is away is waited for."""
@@ -90,8 +90,8 @@ class LaneWatcher:
         notified = []
         for document in documents:
             for lane in _lane(document["_id"]):
-                if self._notifyd.get(lane) != document.get("wokenAt"):
-                    self._notifyd[lane] = document.get("wokenAt")
+                if self._notified_at.get(lane) != document.get("wokenAt"):
+                    self._notified_at[lane] = document.get("wokenAt")
                     notified.append(lane)
         return notified
 
