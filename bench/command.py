@@ -60,7 +60,7 @@ def wanted(environment: Mapping[str, str]) -> Wanted:
     if largest := _number(environment, "GROWTH"):
         sizes = dataclasses.replace(sizes, stored=tuple(sorted({*sizes.stored, largest})))
     if cases := _number(environment, "CASES"):
-        sizes = dataclasses.replace(sizes, cases=cases)
+        sizes = dataclasses.replace(sizes, cases=cases, observed_cases=cases)
     if requests := _number(environment, "SYNC"):
         sizes = dataclasses.replace(sizes, sync_requests=requests)
     return Wanted(names, sizes, Path(environment.get("OUTPUT") or "bench.json"))

@@ -1,16 +1,12 @@
-"""Rows: what metrics and traces cost of our processor time, in whole cases: the same cases with and without, in turns.
+"""Rows: what metrics and traces cost of our processor time, in whole cases, on and off in turns (`bench.telemetry_turns`).
 
-A scraper asks as Prometheus would. Processor time, not wall time: that is what a busy machine leaves
-comparable.
+Processor time, not wall time: that is what a busy machine leaves comparable.
 """
 
-import contextlib
 import http.server
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.context import BenchContext
@@ -20,83 +16,37 @@ from bench.simulation import Simulation
 from local_servers.child_process import free_port
 from simulators import process as simulators_process
 
-PROGRAM: Final = "bench.carrier"
-PEER: Final = "the same cases without metrics and traces"
+PROGRAM: Final = "bench.telemetry_turns"
+PEER: Final = "the same without metrics and traces, in turns"
 MOST_COST: Final = 1.03
-SCRAPE_SECONDS: Final = 15.0
-
-
-@dataclass(frozen=True)
-class Carried:
-    """Milliseconds of our processor time a case, and everybody's share."""
-
-    milliseconds: float
-    shares: Shares
 
 
 def measure(context: BenchContext) -> Iterator[Row]:
-    cases = context.sizes.cases
     with _collector() as endpoint:
         kinds: dict[str, tuple[dict[str, Any], Goal | None]] = {
             "metrics": ({"metrics_port": free_port()}, Goal("ratio", "<=", MOST_COST)),
             "traces of 1 %": ({"traces_endpoint": endpoint}, None),
             "traces of 100 %": ({"traces_endpoint": endpoint, "traces_ratio": 1.0}, None),
         }
-        pairs: dict[str, list[Pair]] = {name: [] for name in kinds}
-        shares: dict[str, list[Shares]] = {name: [] for name in kinds}
-        for turn in range(context.sizes.rounds):
-            context.report_progress(f"metrics and traces, round {turn + 1} of {context.sizes.rounds}")
-            # Off between each two, so that what slows the machine down for a while troubles both.
-            for name, (settings, _) in kinds.items():
-                # The other way round in the next one: whatever is only slow to begin with troubles both.
-                in_turn = ({}, settings) if turn % 2 == 0 else (settings, {})
-                took = [_carried(context, cases, each) for each in in_turn]
-                off, on = took if turn % 2 == 0 else reversed(took)
-                pairs[name].append(Pair(on.milliseconds, off.milliseconds))
-                shares[name].append(on.shares)
-    for name, (_, goal) in kinds.items():
-        bound_by = str(Shares.median(shares[name]))
-        yield row_of(f"{name}: our processor time", "ms/case", pairs[name], PEER, bound_by, context.server.name, goal)
+        for name, (settings, goal) in kinds.items():
+            runs = []
+            for round_ in range(context.sizes.rounds):
+                context.report_progress(f"{name}, round {round_ + 1} of {context.sizes.rounds}")
+                runs.append(_carried(context, settings, first_on=round_ % 2 == 0))
+            pairs = [Pair(run["on"], run["off"]) for run in runs]
+            bound_by = str(Shares.median([Shares.from_json(run["shares"]) for run in runs]))
+            yield row_of(f"{name}: our processor time", "ms/message", pairs, PEER, bound_by, context.server.name, goal)
 
 
-def _carried(context: BenchContext, cases: int, telemetry: dict[str, Any]) -> Carried:
-    """With these settings, or with none."""
+def _carried(context: BenchContext, telemetry: dict[str, Any], *, first_on: bool) -> dict[str, Any]:
+    """One round: its part of the cases, with these settings switched on and off."""
+    cases = -(-context.sizes.observed_cases // context.sizes.rounds)
     with simulators_process.running() as simulators, context.server.installation() as installation:
         simulation = Simulation(installation, simulators)
         simulation.populate(cases)
-        if telemetry:
-            installation.configure("telemetry", **telemetry)
-        with _scraped(telemetry.get("metrics_port")):
-            carried = installation.run(PROGRAM, cases=cases, record=False)
+        carried: dict[str, Any] = installation.run(PROGRAM, cases=cases, telemetry=telemetry, first_on=first_on)
         simulation.check_all_registered(cases)
-    return Carried(1000 * carried["processor_seconds"] / cases, Shares.from_json(carried["shares"]))
-
-
-@contextmanager
-def _scraped(port: int | None) -> Iterator[None]:
-    """Somebody scrapes, as soon as there is something to be scraped, until the end."""
-    ended = threading.Event()
-
-    # Compressed, as Prometheus asks for it: that costs us something, too.
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept-Encoding": "gzip"})
-
-    def scrape() -> None:
-        while not ended.wait(SCRAPE_SECONDS):
-            with (
-                contextlib.suppress(OSError),
-                urllib.request.urlopen(request) as answer,  # noqa: S310
-            ):
-                answer.read()
-
-    scraper = threading.Thread(target=scrape)
-    if port:
-        scraper.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        if port:
-            scraper.join()
+    return carried
 
 
 class _TakesAll(http.server.BaseHTTPRequestHandler):
