@@ -111,12 +111,13 @@ class Turns:
     def _take(self, *, on: bool) -> None:
         """One turn. The last one is not counted: it has no equal on the other side."""
         began, processor_began, done_before = time.monotonic(), time.process_time(), self._done()
-        while (done := self._done() - done_before) < TURN:
+        while self._done() - done_before < TURN:
             if self._ended.wait(LOOK_EVERY_SECONDS):
                 return
         if on:
             self._on.end_turn(time.monotonic() - began)
-        self.messages[on] += done
+        # Also the messages that were handled while the turn was ended.
+        self.messages[on] += self._done() - done_before
         self.seconds[on] += time.process_time() - processor_began
 
     def _done(self) -> int:
