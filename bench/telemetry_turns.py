@@ -26,13 +26,14 @@ from resources.telemetry.open_telemetry import OpenTelemetryObserver
 from resources.telemetry.prometheus import running_metrics
 from resources.telemetry.sdk_resource import sdk_resource
 from resources.telemetry.traces import Traces
+from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 
 TURN: Final = 50
 """Messages of one turn: some two seconds."""
 SCRAPE_SECONDS: Final = 15.0
 """Prometheus's usual time between two scrapes, here of the time that metrics are on."""
-LOOK_EVERY_SECONDS: Final = 0.02
+CHECK_EVERY_SECONDS: Final = 0.02
 
 
 class Observed:
@@ -100,25 +101,26 @@ class Turns:
         return 1000 * self.seconds[on] / max(1, self.messages[on])
 
     def _run(self) -> None:
+        self._take_turn()  # not counted: tokens and caches are still missing
         turn = 0
         while not self._ended.is_set():
             # On, off, off, on: whatever grows or shrinks steadily troubles both sides alike.
             on = (turn % 4 in (0, 3)) is self._first_on
             with observed_by(self._on.observer if on else NOBODY):
-                self._take(on=on)
+                messages, seconds = self._take_turn(self._on if on else None)
+            if not self._ended.is_set():  # the last turn is not counted: it may be short
+                self.messages[on] += messages
+                self.seconds[on] += seconds
             turn += 1
 
-    def _take(self, *, on: bool) -> None:
-        """One turn. The last one is not counted: it has no equal on the other side."""
+    def _take_turn(self, on: Observed | None = None) -> tuple[int, float]:
+        """Its messages, those included that are handled while it is ended, and its processor seconds."""
         began, processor_began, done_before = time.monotonic(), time.process_time(), self._done()
-        while self._done() - done_before < TURN:
-            if self._ended.wait(LOOK_EVERY_SECONDS):
-                return
+        while self._done() - done_before < TURN and not self._ended.wait(CHECK_EVERY_SECONDS):
+            pass
         if on:
-            self._on.end_turn(time.monotonic() - began)
-        # Also the messages that were handled while the turn was ended.
-        self.messages[on] += self._done() - done_before
-        self.seconds[on] += time.process_time() - processor_began
+            on.end_turn(time.monotonic() - began)
+        return self._done() - done_before, time.process_time() - processor_began
 
     def _done(self) -> int:
         return sum(dict(self._listener.outcome_counts.outcomes).values())
@@ -127,7 +129,8 @@ class Turns:
 def carry(order: dict[str, Any]) -> dict[str, Any]:
     """Both sides' milliseconds of processor time a message."""
     with open_database() as database, bridge_of_this_process() as process:
-        process.stores.clock.now()  # connects
+        # Before the turns: reading all requests belongs to neither side.
+        process.synchronisation.poll(process.capability(Explanations).requests, process.stores.institutions.active())
         with (
             observed(TelemetrySettings(**order["telemetry"]), process) as on,
             running_listener(process) as listener,
