@@ -10,6 +10,7 @@ may ask for more, which costs something itself and is measured in a run of its o
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from bench.program import (
 from bench.write_replay import WriteRecording
 from casebridge.database import Database
 from casebridge.exams.explanations import answer_poller, request_reader
+from casebridge.institutions.institution import Institution
 from casebridge.messaging.listener.listener import Listener
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.secrets import Secrets
@@ -45,19 +47,23 @@ ANSWERS_SECONDS: Final = 2.0
 KILOBYTES: Final = 1024
 
 
-def carry_cases(process: Process, listener: Listener, cases: int, database: Database) -> None:
-    """Return when the last answer is registered, settled, delivered to LaaS and moved out of the queue."""
-    institutions = process.stores.institutions.active()
-    process.synchronisation.poll(process.capability(Explanations).requests, institutions)
-    _wait_for(listener, request_reader.QUEUE, cases)
+def carry_cases(process: Process, listener: Listener, database: Database, institutions: Sequence[Institution]) -> int:
+    """Carry all cases that these institutions have, and say how many these were.
+
+    Returns when the last answer is registered, settled, delivered to LaaS and moved out of the queue.
+    """
+    sent, registered = (_processed(listener, queue) for queue in (request_reader.QUEUE, answer_poller.QUEUE))
+    cases = process.synchronisation.poll(process.capability(Explanations).requests, institutions).accepted
+    _wait_for(listener, request_reader.QUEUE, sent + cases)
     answers = 0
     while answers < cases:
         found = process.synchronisation.poll(process.capability(Explanations).answers, institutions).accepted
         answers += found
-        _wait_for(listener, answer_poller.QUEUE, answers)
+        _wait_for(listener, answer_poller.QUEUE, registered + answers)
         if not found:
             time.sleep(ANSWERS_SECONDS)
     wait_until_empty(database)
+    return cases
 
 
 def _wait_for(listener: Listener, queue: str, processed: int) -> None:
@@ -90,7 +96,7 @@ def carry(order: dict[str, Any], calls: CallLog, database: Database) -> dict[str
             running_listener(process) as listener,
             meter,
         ):
-            carry_cases(process, listener, order["cases"], database)
+            carry_cases(process, listener, database, process.stores.institutions.active())
         memory = {"memory_at_rest": at_rest, "memory": memory_megabytes()}
         return {**_figures(meter), **memory, "written": recorded.counts.as_json()}
 

@@ -15,8 +15,8 @@ class Sizes:
     rounds: int = 3
     messages: int = 2000
     cases: int = 300
-    observed_cases: int = 1500
-    """Carried for each row of what metrics and traces cost, in all rounds together."""
+    observed_cases: int = 1600
+    """Carried for each row of what metrics and traces cost."""
     idle_events: int = 60
     loaded_events: int = 240
     dagster_events: int = 5
@@ -35,7 +35,7 @@ class Sizes:
             rounds=1,
             messages=40,
             cases=12,
-            observed_cases=120,
+            observed_cases=12,
             idle_events=2,
             loaded_events=2,
             dagster_events=1,

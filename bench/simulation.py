@@ -24,13 +24,19 @@ class Simulation:
             "slack", token=SLACK_TOKEN, api_url=simulators.addresses["slack_api"], seconds_between=0.0
         )
 
-    def populate(self, requests: int, *, institutions: int = 12, courses: int | None = None) -> dict[str, Any]:
-        """The same institutions and requests each time, all of them valid: every request ends registered."""
+    def populate(
+        self, requests: int, *, institutions: int = 12, courses: int | None = None, variety: bool = True
+    ) -> dict[str, Any]:
+        """The same institutions and requests each time, all of them valid: every request ends registered.
+
+        `variety`: the institutions are connected in different ways.
+        """
         population = self.control.population(
             institutions=institutions,
             courses=courses or max(institutions, requests // 10),
             requests=requests,
             oddities=False,
+            variety=variety,
             hold=False,
             seed=SEED,
         )

@@ -1,15 +1,14 @@
-"""The program that carries cases while metrics or traces go on and off in turns, and compares the processor time of the two.
+"""The program that carries cases with metrics or traces on and off in turns, and compares the processor time of the two.
 
-One process carries all cases, so both sides have the same queue, the same memory and the same minute of the machine. After each
-`TURN` messages the observer changes: on, off, off, on, and so forth. An order has `cases`, `telemetry` (the settings of what is
-on) and `first_on`.
+One process carries all cases, so both sides have the same memory and the same minute of the machine. A turn is one institution.
+An order has `telemetry`, the settings of what is on.
 """
 
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -17,6 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from bench.carrier import carry_cases
 from bench.program import bridge_of_this_process, meter_of, open_database, read_order, report, running_listener
+from casebridge.database import Database
 from casebridge.messaging.listener.listener import Listener
 from casebridge.operators.backlog import BacklogReader
 from casebridge.settings import TelemetrySettings
@@ -26,14 +26,10 @@ from resources.telemetry.open_telemetry import OpenTelemetryObserver
 from resources.telemetry.prometheus import running_metrics
 from resources.telemetry.sdk_resource import sdk_resource
 from resources.telemetry.traces import Traces
-from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 
-TURN: Final = 50
-"""Messages of one turn: some two seconds."""
 SCRAPE_SECONDS: Final = 15.0
 """Prometheus's usual time between two scrapes, here of the time that metrics are on."""
-CHECK_EVERY_SECONDS: Final = 0.02
 
 
 class Observed:
@@ -76,73 +72,51 @@ def observed(settings: TelemetrySettings, process: Process) -> Iterator[Observed
         yield Observed(OpenTelemetryObserver(SafeLabels(stores.names), metrics, traces), settings, spans)
 
 
-class Turns:
-    """Changes the observer while the listener works, and adds up each side's messages and processor seconds."""
+@dataclass
+class Side:
+    """What the turns of one side, on or off, come to."""
 
-    def __init__(self, listener: Listener, on: Observed, *, first_on: bool) -> None:
-        self._listener = listener
-        self._on = on
-        self._first_on = first_on
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="turns")
-        self.messages = {True: 0, False: 0}
-        self.seconds = {True: 0.0, False: 0.0}
+    cases: int = 0
+    seconds: float = 0.0
 
-    def __enter__(self) -> "Turns":
-        self._thread.start()
-        return self
+    @property
+    def milliseconds(self) -> float:
+        """Of processor time a case."""
+        return 1000 * self.seconds / self.cases
 
-    def __exit__(self, *_error: object) -> None:
-        self._ended.set()
-        self._thread.join()
 
-    def milliseconds(self, *, on: bool) -> float:
-        """Of processor time a message."""
-        return 1000 * self.seconds[on] / max(1, self.messages[on])
+def take_turns(process: Process, listener: Listener, on: Observed, database: Database) -> tuple[Side, Side]:
+    """One institution after the other, each from its first request to its last answer.
 
-    def _run(self) -> None:
-        self._take_turn()  # not counted: tokens and caches are still missing
-        turn = 0
-        while not self._ended.is_set():
-            # On, off, off, on: whatever grows or shrinks steadily troubles both sides alike.
-            on = (turn % 4 in (0, 3)) is self._first_on
-            with observed_by(self._on.observer if on else NOBODY):
-                messages, seconds = self._take_turn(self._on if on else None)
-            if not self._ended.is_set():  # the last turn is not counted: it may be short
-                self.messages[on] += messages
-                self.seconds[on] += seconds
-            turn += 1
-
-    def _take_turn(self, on: Observed | None = None) -> tuple[int, float]:
-        """Its messages, those included that are handled while it is ended, and its processor seconds."""
-        began, processor_began, done_before = time.monotonic(), time.process_time(), self._done()
-        while self._done() - done_before < TURN and not self._ended.wait(CHECK_EVERY_SECONDS):
-            pass
-        if on:
-            on.end_turn(time.monotonic() - began)
-        return self._done() - done_before, time.process_time() - processor_began
-
-    def _done(self) -> int:
-        return sum(dict(self._listener.outcome_counts.outcomes).values())
+    The queue is empty between two turns, so a turn pays for all of its own work and for nothing else.
+    """
+    first, *others = process.stores.institutions.active()
+    carry_cases(process, listener, database, [first])  # not counted: what is only read once is read here
+    sides = {True: Side(), False: Side()}
+    for turn, institution in enumerate(others):
+        # On, off, off, on: whatever grows or shrinks steadily troubles both sides alike.
+        is_on = turn % 4 in (0, 3)
+        began, processor_began = time.monotonic(), time.process_time()
+        with observed_by(on.observer if is_on else NOBODY):
+            cases = carry_cases(process, listener, database, [institution])
+            if is_on:
+                on.end_turn(time.monotonic() - began)
+        sides[is_on].cases += cases
+        sides[is_on].seconds += time.process_time() - processor_began
+    return sides[True], sides[False]
 
 
 def carry(order: dict[str, Any]) -> dict[str, Any]:
-    """Both sides' milliseconds of processor time a message."""
+    """Both sides' milliseconds of processor time a case."""
     with open_database() as database, bridge_of_this_process() as process:
-        # Before the turns: reading all requests belongs to neither side.
-        process.synchronisation.poll(process.capability(Explanations).requests, process.stores.institutions.active())
+        process.stores.clock.now()  # connects
         with (
-            observed(TelemetrySettings(**order["telemetry"]), process) as on,
+            observed(TelemetrySettings(**order["telemetry"]), process) as observed_side,
             running_listener(process) as listener,
             meter_of(order) as meter,
-            Turns(listener, on, first_on=order["first_on"]) as turns,
         ):
-            carry_cases(process, listener, order["cases"], database)
-    return {
-        "on": turns.milliseconds(on=True),
-        "off": turns.milliseconds(on=False),
-        "shares": meter.shares().as_json(),
-    }
+            on, off = take_turns(process, listener, observed_side, database)
+    return {"on": on.milliseconds, "off": off.milliseconds, "shares": meter.shares().as_json()}
 
 
 if __name__ == "__main__":
