@@ -1,6 +1,6 @@
 """Alerts about students whose number or user name in FS has changed since their text was registered.
 
-The text may be another student's. Nothing is registered anew: a person must decide whose the text is. Each case is named once
+The text may be another student's. Nothing is registered again: a person must decide whose the text is. Each case is named once
 for each change.
 """
 
