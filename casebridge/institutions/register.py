@@ -83,7 +83,7 @@ class InstitutionRegister:
         return found
 
     def is_configured(self, org_id: str, env: str) -> bool:
-        """Whether the configuration has the institution with active explanations, in any environment."""
+        """Whether the configuration has the institution with active explanations, even if its environment is not served."""
         self.active()
         return institution_name(org_id, env) in self._known
 

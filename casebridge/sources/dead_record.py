@@ -33,7 +33,7 @@ def announce_dead_record(message: Message, outcome: Outcome) -> Sequence[Pending
     added |= {WITHHELD.format(part=part): LEFT_IN_KAFKA for part in left_out}
     kept = [header for header in record.headers if not header[0].lower().startswith(OURS)]
     headers = (*kept, *added.items())
-    # A record without key and value cannot be published, and without a value it would be taken for a tombstone.
+    # A record without key and value cannot be published. A record whose value was left out must not look like a tombstone.
     is_empty = bool(left_out) or (record.key is None and record.value is None)
     value = b"" if is_empty else record.value
     return (Publication(dead_letter_topic(record.topic), record.key, value, headers).effect_of(message),)

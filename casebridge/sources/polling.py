@@ -58,7 +58,7 @@ class PollOutcome:
     counts: dict[str, int] = field(default_factory=dict)
     error: CaseError | None = None
     skipped: bool = False
-    """Not polled this time, because the institution is paused or the time was over."""
+    """Not polled, or not to the end, because the institution is paused or the time was over."""
     exam_system: str = UNKNOWN
     open_cases: tuple[str, ...] = field(default=(), repr=False)
     """Correlation ids of cases whose rows are open in FS, each once."""

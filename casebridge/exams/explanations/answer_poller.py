@@ -162,7 +162,7 @@ class AnswerPoller:
         statuses: list[ExplanationStatus] = []
         failures: dict[str, CaseError] = {}
         limit = time_limit.current()
-        # The order is random, so that it is not always the same flows that the time does not suffice for.
+        # The order is random. If the time is too short, other flows are left out each time.
         order = random.sample(flow_ids, len(flow_ids))
         with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="flow") as pool:
             results = pool.map(lambda flow_id: _guarded(lambda: exam_system.explanations(flow_id), limit), order)

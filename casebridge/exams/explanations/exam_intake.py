@@ -52,7 +52,7 @@ FIRST_SYSTEM: Final = "WISEFLOW"
 REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 
 Person = tuple[str, int]
-Unfit = tuple[ExplanationRequest, str]
+FailedRequest = tuple[ExplanationRequest, str]
 """A request that could not be handled because of a defect, and the type of the defect."""
 Reopened = Callable[[Institution, Sequence[Case]], Sequence[NewMessage]]
 CompareGone = Callable[[Institution, Sequence[Case], Sequence[Case]], None]
@@ -154,9 +154,9 @@ class ExamIntake:
             for row in opened
             if _person(row) in known and _was_registered(known[_person(row)], began)
         ]
-        messages, carried, unfit = self._open(institution, opened)
+        messages, with_message, failed = self._open(institution, opened)
         messages += self._with_free_keys([self._unreadable(institution, row) for row in unreadable_rows])
-        left = [self._unfit(institution, row, by_itself=by_itself) for row in unfit]
+        left = [self._message_of_failed(institution, row, by_itself=by_itself) for row in failed]
         messages += self._with_free_keys(left) if by_itself else left
         self._compare_gone(institution, gone, [case for person, case in known.items() if person in chosen])
         self._registered_identities.compare(
@@ -175,12 +175,12 @@ class ExamIntake:
             accepted=accepted,
             open=len(opened),
             finished=len(wanted) - len(opened),
-            unreadable=len(unreadable_rows) + len(unfit),
+            unreadable=len(unreadable_rows) + len(failed),
             merged=sum(max(0, sum(not row.finished_in_fs for row in group) - 1) for group in people.values()),
             removed=len(removed),
             gone=len(gone),
             reopened=len(again),
-            open_cases=tuple(sorted(carried)),
+            open_cases=tuple(sorted(with_message)),
             finished_cases=tuple(sorted(case.correlation_id for case in finished)),
         )
 
@@ -253,7 +253,7 @@ class ExamIntake:
 
     def _open(
         self, institution: Institution, requests: Sequence[ExplanationRequest]
-    ) -> tuple[list[NewMessage], set[str], list[Unfit]]:
+    ) -> tuple[list[NewMessage], set[str], list[FailedRequest]]:
         """The messages of open requests, the correlation ids of their cases, and the requests that failed.
 
         All requests are tried at once. If that fails, each is tried by itself.
@@ -270,7 +270,7 @@ class ExamIntake:
                 parts = [self._open(institution, [request]) for request in requests]
                 return (
                     [message for part in parts for message in part[0]],
-                    {carried for part in parts for carried in part[1]},
+                    {with_message for part in parts for with_message in part[1]},
                     [row for part in parts for row in part[2]],
                 )
             return [], set(), [(requests[0], type(error).__name__)]
@@ -289,8 +289,8 @@ class ExamIntake:
             request_message(institution, request, cases) for request, case in of_request.items() if case.id in sound
         ]
 
-    def _unfit(self, institution: Institution, unfit: Unfit, *, by_itself: bool) -> NewMessage:
-        request, why = unfit
+    def _message_of_failed(self, institution: Institution, failed: FailedRequest, *, by_itself: bool) -> NewMessage:
+        request, why = failed
         if by_itself:
             row = request.model_dump(mode="json", by_alias=True)
             return self._unreadable(institution, unreadable(row, f"something ({why})"))

@@ -73,8 +73,8 @@ class ExplanationRequestRecords:
         readings = {}
         for position, request in found:
             case = cases.get(case_id(institution, request))
-            carried = case is not None and not request.finished_in_fs and "withdrawnAt" not in case.document
-            message = request_message(institution, request, cases) if carried else None
+            needs_message = case is not None and not request.finished_in_fs and "withdrawnAt" not in case.document
+            message = request_message(institution, request, cases) if needs_message else None
             readings[position] = Reading(records[position], message)
         return readings
 

@@ -19,7 +19,7 @@ from casebridge.institutions.institution import Institution
 from casebridge.messaging.queue.message import is_text
 
 ALERTED: Final = "identityTold"
-"""The field of a case that holds the identity which the last alert was about."""
+"""The field of a case with the identity that the last alert was about."""
 Identity = Mapping[str, str]
 """Fingerprints by the piece of identity that they are of; a piece that FS does not have is absent."""
 
