@@ -1,4 +1,4 @@
-"""What every kind of case has in common: key, number, institution, states with allowed transitions, marks and links.
+"""What every kind of case has in common: key, correlation id, institution, states with allowed transitions, marks and links.
 
-This room belongs to the platform and knows no capability. A capability adds its own fields, states and collection.
+This package belongs to the platform and imports no capability. A capability adds its own fields, states and collection.
 """

@@ -13,14 +13,14 @@ from casebridge.readable_documents import check_kinds
 ALWAYS: Final = {"_id": str, "correlationId": str, "institution": str}
 """Fields of every case, and the type of each."""
 DISCARDED: Final = "discarded"
-"""The value of `setAside` once an operator has said that the case is settled without us."""
+"""The value of `setAside` after an operator has declared that the case is resolved without casebridge."""
 NOT_SET_ASIDE: Final[dict[str, Any]] = {"setAside": None}
-"""What a step that succeeds writes: it clears both marks."""
+"""The fields that a successful step writes. They clear both marks: set aside and discarded."""
 BASE_FIELDS: Final = (
     "correlationId", "orgId", "env", "institution", "state", "openedAt", "deadline", "setAside", "setAsideAt", "discardedAt",
     "discardedBy", "discardReason", "links",
 )  # fmt: skip
-"""Fields that every kind of case may have; the state of a case is reached at `<state>At`."""
+"""Fields that every kind of case may have. The field `<state>At` has the time at which the case reached a state."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +41,34 @@ class Case:
     lifecycle: ClassVar[Lifecycle]
 
     id: str
-    """The key: made of what makes the case unique, so that the same case is never opened twice. Never leaves MongoDB."""
+    """The key. It is built from what makes the case unique, so the same case is never opened twice. It never leaves MongoDB."""
     correlation_id: str
-    """The number by which people, the audit, messages and alerts name the case. Random; tells nothing about a person."""
+    """The id by which people, the audit, messages and alerts name the case. It says nothing about a person."""
     institution: str
     state: str
     document: Personal[Document] = field(repr=False)
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
-        """Raises where a field that every reader relies on is absent or of another type, or the state is unknown."""
+        """Raises if one of the fields of every case is absent or has the wrong type, or if the state is unknown."""
         check_kinds(document, ALWAYS)
         state = cls.lifecycle.state(document["state"])
         return cls(document["_id"], document["correlationId"], document["institution"], state, document)
 
     @property
     def set_aside(self) -> str | None:
-        """The code for which a person must look at the case, if one must."""
+        """The error code for which a person must look at the case, or `None`."""
         code = self.document.get("setAside")
         return None if code == DISCARDED else code
 
     @property
     def is_discarded(self) -> bool:
-        """Whether an operator has said that the case is settled without us."""
+        """Whether an operator has declared that the case is resolved without casebridge."""
         return bool(self.document.get("setAside") == DISCARDED)
 
     @property
     def deadline(self) -> datetime | None:
-        """The day by which the case must be answered, as its midnight. `None`: the kind of case has no deadline."""
+        """The last day for the answer, as midnight of that day. `None` if the kind of case has no deadline."""
         return moment_of(self.document, "deadline")
 
     @property

@@ -1,4 +1,4 @@
-"""Alerts that name cases, each case once: what comes to light when our cases are compared with the systems outside."""
+"""Alerts that name cases, each case once. They report what the comparison of our cases with other systems found."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,7 +7,7 @@ from casebridge.alerts.alert import Alert
 
 
 class CaseOwner(Protocol):
-    """The institution that the cases belong to, as far as an alert names it."""
+    """The institution that the cases belong to, with the fields that an alert needs."""
 
     @property
     def key(self) -> str: ...
@@ -22,9 +22,10 @@ class CaseOwner(Protocol):
 def case_alert(
     institution: CaseOwner, submodule: str, code: str, cause: str, next_action: str, cases: Mapping[str, str]
 ) -> Alert:
-    """`cases` are correlation ids, the most urgent first, each with a note or an empty text.
+    """One alert for all these cases of an institution.
 
-    One alert for the institution. Nothing else lists these cases, so each is named, in the next message if not in the first.
+    `cases` has correlation ids, the most urgent first, each with a note or an empty text. The cases are listed nowhere else. So
+    each is named, in a further message if they do not fit into the first.
     """
     return Alert(
         institution=institution.key,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """A table of states. Raises `ValueError` if a part of it names a state that the table lacks."""
+    """A table of states. Raises `ValueError` if a part of it names a state that is not in the table."""
 
     initial: str
     """The state of a case that has just been opened."""
@@ -35,6 +35,6 @@ class Lifecycle:
         raise ValueError("not a state of this kind of case")
 
     def before(self, state: str) -> tuple[str, ...]:
-        """The states from which a case may come to `state`, as they are stored. Raises `ValueError` if there is no such state."""
+        """The states from which a case may move to `state`, as they are stored. Raises `ValueError` if there is no such state."""
         after = self.state(state)
         return tuple(str(one) for one, followers in self.transitions.items() if after in followers)

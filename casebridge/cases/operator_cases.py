@@ -1,4 +1,4 @@
-"""What operators need from the cases of each capability. `CaseStore` has it; operators are handed one store per capability."""
+"""What the operators' commands need from the cases of each capability. `CaseStore` implements it, one for each capability."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ from casebridge.served_environment import ServedEnvironment
 
 
 class OperatorCases(Protocol):
-    """The cases of one capability. `CaseStore` documents each method. Keys that belong to another capability are passed over."""
+    """The cases of one capability. `CaseStore` documents each method. Keys of another capability's cases are ignored."""
 
     # Find
 
@@ -23,7 +23,7 @@ class OperatorCases(Protocol):
 
     def counts(self) -> Iterable[Mapping[str, Any]]: ...
 
-    # Dead letters: what a case becomes when its messages are discarded, or brought back
+    # Dead letters: changes of a case when its messages are discarded, or set aside again
 
     def discard(self, keys: Iterable[str], *, by: str, reason: str) -> None: ...
 

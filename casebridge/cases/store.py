@@ -1,6 +1,6 @@
-"""The cases of one kind, in a collection of their own: what every kind of case is read and written by.
+"""Reads and writes the cases of one kind, which have a collection of their own.
 
-The queue says what is being done; the case says how far it has come. Every write sets absolute values and moves a case only
+The queue has the work to be done; the case says how far it has come. Every write sets absolute values and moves a case only
 along the transitions that its lifecycle allows. So a repeated or late write changes nothing.
 """
 
@@ -38,7 +38,7 @@ class CaseStore(Generic[Kind]):
     def __init__(
         self, collection: Collection[Document], clock: Clock, kind: type[Kind], fields: Iterable[str] = ()
     ) -> None:
-        """`fields` are those of this kind alone. What else stands in a document is not read where several cases are."""
+        """`fields` are the fields that only this kind has. Reads of several cases leave other fields out."""
         self._collection = collection
         self._clock = clock
         self._kind = kind
@@ -46,13 +46,13 @@ class CaseStore(Generic[Kind]):
         self._open_states = [str(state) for state in kind.lifecycle.open]
 
     def ensure_indexes(self) -> None:
-        """Create the indexes that are missing. Slow on some servers: call it at set-up."""
+        """Create the indexes that are missing. It is slow on some servers, so call it at set-up only."""
         create_missing(self._collection, CASE_INDEXES)
 
     # Write
 
     def new_document(self, key: str, org_id: str, env: str, fields: Mapping[str, Any]) -> Document:
-        """A case that is not stored yet, in its first state and with a random number; `fields` are those of its kind."""
+        """The document of a new case, in the first state and with a new correlation id. `fields` are those of its kind."""
         now = self._clock.now()
         return {
             "_id": key,
@@ -68,14 +68,14 @@ class CaseStore(Generic[Kind]):
         }
 
     def insert_new(self, documents: Sequence[Document]) -> list[Kind]:
-        """The stored cases of these documents. A case that is there already stays as it is. One insert and one find."""
+        """Insert these documents and return the stored cases. Existing cases do not change. It takes one insert and one find."""
         if not documents:
             return []
         insert_absent(self._collection, list(documents))
         return self.by_ids([document["_id"] for document in documents])
 
     def advance(self, advances: Sequence[CaseAdvance]) -> None:
-        """Move cases forward, with one command for all; one more where some had moved on before."""
+        """Move cases forward, with one command for all. If some cannot move, a second command sets the values of all."""
         if not advances:
             return
         lifecycle = self._kind.lifecycle
@@ -85,9 +85,9 @@ class CaseStore(Generic[Kind]):
             self._collection.bulk_write(notes)
 
     def move(self, keys: Iterable[object], to: str) -> None:
-        """Move these cases to the state `to`, where the transition is allowed. The moment is kept in `<state>At`.
+        """Move these cases to the state `to`, if the transition is allowed. The time is stored in `<state>At`.
 
-        A key that is no text, as a foreign message may have it, is no case's.
+        Keys that are not text are ignored. Messages that casebridge did not write may have such keys.
         """
         self._write_each(
             [key for key in keys if is_text(key)],
@@ -96,10 +96,10 @@ class CaseStore(Generic[Kind]):
         )
 
     def set_aside(self, key: object, code: str) -> None:
-        """A person must look at the case: its message is dead. Cleared by the next success.
+        """Mark the case: its message is dead, and a person must look at it. The next successful step clears the mark.
 
-        A case that is no longer open stays as it is: a message of its past that dies again says nothing about it. A `key` that
-        is no text, as a foreign message may have it, is no case's.
+        A case that is not open does not change: an old message that dies again says nothing about it. A `key` that is not text is
+        ignored. Messages that casebridge did not write may have such keys.
         """
         if not is_text(key):
             return
@@ -109,7 +109,7 @@ class CaseStore(Generic[Kind]):
         )
 
     def discard(self, keys: Iterable[str], *, by: str, reason: str) -> None:
-        """An operator has discarded what set these cases aside. Cleared by the next success, if the source asks again."""
+        """Mark cases as discarded by an operator. The next successful step clears the mark, if the source asks again."""
         self._collection.update_many(
             {"_id": {"$in": list(keys)}, "state": {"$in": self._open_states}, "setAside": {"$ne": None}},
             {
@@ -123,26 +123,26 @@ class CaseStore(Generic[Kind]):
         )
 
     def bring_back(self, keys: Iterable[str], code: str) -> None:
-        """Discarded cases are set aside again, for the code for which they were set aside before."""
+        """Set discarded cases aside again. `code` is the error code for which they were set aside before."""
         self._collection.update_many(
             {"_id": {"$in": list(keys)}, "setAside": DISCARDED},
             {"$set": {"setAside": code}, "$unset": {"discardedAt": "", "discardedBy": "", "discardReason": ""}},
         )
 
     def link(self, key: str, link: Link) -> None:
-        """Refer to another case. A link that is there already is not added again."""
+        """Add a link to another case. A link that the case already has is not added again."""
         self._collection.update_one({"_id": {"$eq": key}}, {"$addToSet": {"links": link.document()}})
 
     def mark_now(self, keys: Iterable[str], field: str) -> None:
-        """Write this moment into a field of these cases, such as when an alert has named them."""
+        """Write the present time into a field of these cases, for example when an alert has named them."""
         self._write_each(keys, {}, {"$set": {field: self._clock.now()}})
 
     def clear_mark(self, keys: Iterable[str], field: str) -> None:
-        """Remove the field from these cases: what it stood for is over, and counts as new if it happens again."""
+        """Remove the field from these cases. If the same thing happens again, it counts as new."""
         self._write_each(keys, {}, {"$unset": {field: ""}})
 
     def respell_names(self) -> int:
-        """Bring names of institutions into their one spelling; return how many cases were changed (`operators.rekeying`)."""
+        """Write the names of institutions in their normal spelling. Return how many cases changed (`operators.rekeying`)."""
         return respell_all(self._collection)
 
     # Read
@@ -152,7 +152,7 @@ class CaseStore(Generic[Kind]):
         return readable(self._collection.find(known, self._fields), self._kind.from_document)
 
     def get(self, key: str) -> Kind | None:
-        """`None` also for a key that is no text: as a query it might find anybody's case."""
+        """The case, or `None`. A key that is not text gives `None`: as a query it might find any case."""
         document = self._collection.find_one({"_id": {"$eq": key}}) if is_text(key) else None
         return self._kind.from_document(document) if document else None
 
@@ -167,22 +167,22 @@ class CaseStore(Generic[Kind]):
         return self._collection.find_one({"institution": {"$eq": institution}}, {"_id": 1}) is not None
 
     def open_of(self, institution: str, fields: Iterable[str] = ()) -> Iterator[Document]:
-        """The raw open cases of an institution, to be taken as they come, with `fields` beside their names and mark."""
+        """Iterate over the raw open cases of an institution. They have `fields`, ids, names and the mark `setAside`."""
         shown = dict.fromkeys(("correlationId", "institution", "orgId", "setAside", *fields), 1)
-        for state in self._open_states:  # not by `$in`: some servers then read every case
+        for state in self._open_states:  # no `$in`, because some servers then read every case
             yield from self._collection.find({"institution": institution, "state": state}, shown)
 
     def counts(self) -> Iterable[Document]:
-        """How many cases each institution has in each state, and set aside for which code: to be summed as they come."""
+        """Iterate over the numbers of cases for each institution, state and code of `setAside`."""
         names = {"institution": "$institution", "state": "$state", "setAside": "$setAside"}
         return self._collection.aggregate([{"$group": {"_id": names, "cases": {"$sum": 1}}}], batchSize=AT_ONCE)
 
     def count(self) -> int:
-        """All cases ever opened."""
+        """The number of all cases that were ever opened."""
         return self._collection.count_documents({})
 
     def states_of(self, correlation_ids: Iterable[str]) -> dict[str, str]:
-        """Each case's state by its correlation id; `set_aside` for the open ones that wait for a person."""
+        """The state of each case, by correlation id. For open cases that wait for a person it is `set_aside`."""
         fields = {"correlationId": 1, "state": 1, "setAside": 1}
         rows = (
             row
@@ -200,11 +200,11 @@ class CaseStore(Generic[Kind]):
     # Read for reports and checks
 
     def count_due_by(self, moment: datetime) -> int:
-        """Open cases whose deadline is then or earlier; not the discarded ones."""
+        """The number of open cases whose deadline is at `moment` or earlier, without the discarded ones."""
         return self._collection.count_documents(self._due_by(moment))
 
     def due_by(self, moment: datetime, limit: int) -> BoundedRows[Document]:
-        """The same cases with `DEADLINE_FIELDS`, the most urgent first."""
+        """The cases that `count_due_by` counts, with `DEADLINE_FIELDS`, the most urgent first."""
         found = self._collection.find(self._due_by(moment), DEADLINE_FIELDS, batch_size=AT_ONCE)
         return bounded(found.sort("deadline", 1).limit(limit), limit)
 
@@ -216,7 +216,7 @@ class CaseStore(Generic[Kind]):
         }
 
     def needing_message(self, opened_before: datetime) -> Iterator[list[str]]:
-        """The keys of the cases that a message must carry, in parts: neither a query nor this process holds them all."""
+        """Iterate over the keys of the cases that need a message, in parts, so that they are never all in memory."""
         for state in self._kind.lifecycle.needs_message:
             selection = {"state": str(state), "openedAt": {"$lt": opened_before}, "setAside": {"$ne": DISCARDED}}
             found = iter(self._collection.find(selection, {"_id": 1}, batch_size=CHECKED_AT_ONCE))
@@ -224,12 +224,12 @@ class CaseStore(Generic[Kind]):
                 yield [key for key in part if isinstance(key, str)]
 
     def still_needing_message(self, keys: Iterable[str]) -> dict[str, str]:
-        """Those of these cases that a message must carry still: key and correlation id."""
+        """Those of these cases that still need a message, as correlation ids by key."""
         needing = self._kind.lifecycle.needs_message
         return {case.id: case.correlation_id for case in self.by_ids(keys) if case.state in needing}
 
     def keeping(self, correlation_ids: Iterable[str], served: ServedEnvironment) -> set[str]:
-        """Those of these cases whose received keys must stay: they are open, or another environment's processes decide.
+        """Those of these cases whose received keys must not be pruned: open cases, and cases of other environments.
 
         The state is compared here and not by the query: with a second condition some servers no longer use the index.
         """
@@ -243,10 +243,13 @@ class CaseStore(Generic[Kind]):
             and (document.get("state") in self._open_states or not served.serves(document.get("institution")))
         }
 
-    # Write many, each for itself
+    # Write many cases; an error with one does not stop the others
 
     def _write_each(self, keys: Iterable[str], where: Document, change: Document) -> None:
-        """With one command; each by itself where one of them takes no change, as a full document does: it stops no other."""
+        """Make the same change in all these cases with one command.
+
+        If one of them cannot take the change, for example because its document is full, each is changed by itself.
+        """
         keys = list(keys)
         try:
             self._collection.update_many({"_id": {"$in": keys}, **where}, change)
@@ -257,7 +260,7 @@ class CaseStore(Generic[Kind]):
             self._write_apart([UpdateOne({"_id": {"$eq": key}, **where}, change) for key in keys])
 
     def _write_apart(self, changes: list[UpdateOne]) -> None:
-        """With one command, each for itself: what one document refuses stops no other."""
+        """Make all changes with one command. An error with one document does not stop the others."""
         try:
             self._collection.bulk_write(changes, ordered=False)
         except BulkWriteError as error:

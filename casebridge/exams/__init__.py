@@ -1,4 +1,5 @@
-"""Grade explanations (begrunnelser): what FS and the exam systems call things, and the flows between them, step by step.
+"""The shared vocabulary of exams: keys, FS's rows, identity, deadlines, and the interfaces of FS and the exam systems.
 
-Appeals will stand beside them. How a message is kept and retried is in `messaging`; how a system is called, in `resources`.
+`explanations` has the cases of grade explanations (begrunnelser) and their flows. Appeals will get a package of their own.
+`messaging` stores and retries messages, and `resources` calls the outside systems.
 """

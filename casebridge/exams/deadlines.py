@@ -1,4 +1,4 @@
-"""When a grade must have been explained: the law's two weeks, counted as Norwegian deadlines are.
+"""The deadline for an explanation: the law gives two weeks, counted as deadlines are counted in Norway.
 
 The lengths are settings (`AnswerSettings`), because the Act was replaced in 2024 and institutions differ (contract 7).
 """
@@ -11,23 +11,23 @@ import holidays
 from holidays import HolidayBase
 
 LAST_YEAR: Final = 9000
-"""Registries write 9999-12-31 for "never": nothing is counted from such a day."""
+"""Registries write 9999-12-31 for "never". No deadline is counted from such a day."""
 
 
 def answer_deadline(asked_on: date, fs_deadline: date | None, days: int) -> date:
-    """FS's own `frist` where it gives one; else `days` after the request, moved to the next working day.
+    """FS's own `frist` if there is one, else `days` after the request.
 
-    A deadline that ends on a Saturday, Sunday or public holiday ends on the next working day (contract 7, "Counting").
+    A counted deadline that ends on a Saturday, Sunday or public holiday ends on the next working day (contract 7, "Counting").
     """
     if fs_deadline is not None:
         return fs_deadline
     if asked_on.year >= LAST_YEAR:
-        return asked_on  # no day of a case; whoever reads FS sees to it
+        return asked_on  # no case has such a day: the readers of FS refuse it
     return next_working_day(asked_on + timedelta(days=days))
 
 
 def at_midnight(day: date) -> datetime:
-    """A date as MongoDB can store it: midnight UTC."""
+    """A date in the form that MongoDB can store: midnight UTC."""
     return datetime.combine(day, time(), UTC)
 
 

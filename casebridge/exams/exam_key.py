@@ -1,6 +1,6 @@
-"""The key of a vurderingsenhet in FS, and the code that travels for it: `vurdId`.
+"""The key of a vurderingsenhet in FS, and its encoded form `vurdId`.
 
-Only the key and its codecs belong here; by what an exam system knows the exam is its adapter's business.
+This module has only the key and its encoding. How an exam system identifies the exam is in the adapter of that system.
 """
 
 import base64
@@ -16,11 +16,11 @@ from casebridge.errors import PermanentError
 
 SEPARATOR: Final = "||"
 KEPT_EXAMS: Final = 2048
-"""Decoded keys that are kept in memory: each row of an exam repeats the same one."""
+"""How many decoded keys are cached: all rows of an exam have the same key."""
 STANDARD_ALPHABET: Final = str.maketrans("+/", "-_")
 URL_ALPHABET: Final = str.maketrans("-_", "+/")
 COURSE_CODE: Final = re.compile(r"(?=[^0-9]*[0-9])(?!.*[0-9]{6})[\w.:/-]{2,15}")
-"""Letters with a number, such as DAT200 or MED-3100: neither a name nor an identity number looks so."""
+"""Letters with a number, such as DAT200 or MED-3100. Names and identity numbers do not have this form."""
 SHORT_CODE: Final = re.compile(r"\w{1,3}")
 TERM_CODE: Final = re.compile(r"[A-ZÆØÅa-zæøå]{0,4}[0-9]{0,4}")
 YEARS: Final = (1900, 2200)
@@ -50,15 +50,15 @@ class ExamKey:
 
     @property
     def vurd_id(self) -> str:
-        """The encoded key as it stands in URLs and messages: base64url without padding (contract 3.2 `[inferred]`)."""
+        """The encoded key for URLs and messages: base64url without padding (contract 3.2 `[inferred]`)."""
         return _encoded(SEPARATOR.join(self.parts).encode())
 
     @classmethod
     @lru_cache(maxsize=KEPT_EXAMS)
     def from_vurd_id(cls, vurd_id: str) -> "ExamKey":
-        """Decode a `vurdId` in any spelling; the parts are in Unicode's composed form, without white space around them.
+        """Decode a `vurdId` in any spelling. The parts are in Unicode's composed form, without white space around them.
 
-        Raises `PermanentError` `fs.vurd_id_unreadable` when it is not one.
+        Raises `PermanentError` `fs.vurd_id_unreadable` if it cannot be decoded.
         """
         try:
             parts = [unicodedata.normalize("NFC", part.strip()) for part in _decoded(vurd_id).split(SEPARATOR)]
@@ -74,9 +74,9 @@ class ExamKey:
 
 
 def exam_name(vurd_id: str) -> str:
-    """An exam as people know it, if its id says codes.
+    """The name of an exam for people, built from the codes in its id.
 
-    An id that cannot be decoded, or says words or long numbers, may hold anything: it is not repeated.
+    An id that cannot be decoded, or that contains words or long numbers, may contain personal data, so it is not shown.
     """
     try:
         key = ExamKey.from_vurd_id(vurd_id)
@@ -91,9 +91,9 @@ def exam_name(vurd_id: str) -> str:
 
 @lru_cache(maxsize=KEPT_EXAMS)
 def plain_vurd_id(vurd_id: str) -> str:
-    """A `vurdId` as it is sent to FS: base64url without padding, whatever spelling it came in (contract 3.2 `[inferred]`).
+    """A `vurdId` in the form that is sent to FS: base64url without padding (contract 3.2 `[inferred]`).
 
-    What it says is kept byte for byte, because FS knows its exams by that. One that cannot be decoded stays as it is.
+    The decoded bytes do not change, because FS identifies its exams by them. An id that cannot be decoded is returned unchanged.
     """
     try:
         return _encoded(_decoded(vurd_id).encode())
@@ -102,7 +102,7 @@ def plain_vurd_id(vurd_id: str) -> str:
 
 
 def spellings(vurd_id: str) -> frozenset[str]:
-    """The spellings of a `vurdId` under which documents of earlier versions may stand: either alphabet, padded or not."""
+    """All spellings of a `vurdId` that documents of earlier versions may have: in both alphabets, padded or not."""
     try:
         names = {plain_vurd_id(vurd_id), ExamKey.from_vurd_id(vurd_id).vurd_id}
     except PermanentError:
@@ -118,8 +118,8 @@ def _encoded(text: bytes) -> str:
 def _decoded(vurd_id: str) -> str:
     """Raises `binascii.Error`, `UnicodeError` or `ValueError`."""
     unquoted = vurd_id
-    while (once_more := unquote(unquoted)) != unquoted:  # quoted again by each that handed it on
+    while (once_more := unquote(unquoted)) != unquoted:  # each system on the way may have quoted it again
         unquoted = once_more
-    drawn = (letter for letter in unquoted if not letter.isspace() and unicodedata.category(letter) != "Cf")
-    name = "".join(drawn).translate(STANDARD_ALPHABET).rstrip("=")
+    visible = (letter for letter in unquoted if not letter.isspace() and unicodedata.category(letter) != "Cf")
+    name = "".join(visible).translate(STANDARD_ALPHABET).rstrip("=")
     return base64.b64decode(name + "=" * (-len(name) % 4), altchars=b"-_", validate=True).decode()

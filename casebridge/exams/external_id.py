@@ -1,8 +1,8 @@
-"""Ids of outside systems. The engine takes them for opaque texts; this is the one place that converts them.
+"""Ids of outside systems. For the engine they are opaque texts. Only this module converts them.
 
-WISEflow's ids are numbers, and stored and published documents hold them as such: a case's `flowId`, a message's
-`explanationRequestId`, a step's `participantId`. Another exam system may have texts. Both forms are found when documents are
-read or queried, and what is a number stays one when it is written.
+WISEflow's ids are numbers, and stored and published documents have them as numbers: a case's `flowId`, a message's
+`explanationRequestId`, a step's `participantId`. Another exam system may have texts. Reads and queries accept both forms. A
+write stores a number as a number.
 """
 
 import re
@@ -13,10 +13,10 @@ from bson import Int64
 from pydantic import BeforeValidator, PlainSerializer
 
 SHAPE: Final = re.compile(r"[A-Za-z0-9._:-]{1,100}", re.ASCII)
-"""Ids are told to operators: what may be a name or a sentence is none."""
+"""Ids are shown to operators, so a text that may be a name or a sentence is not accepted as an id."""
 WHOLE_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 LARGEST: Final = 2**63
-"""Whole numbers of MongoDB are smaller."""
+"""MongoDB's whole numbers are smaller than this."""
 
 Stored = int | str
 
@@ -31,24 +31,24 @@ def external_id(stored: Any) -> str:
 
 
 def optional_external_id(stored: Any) -> str | None:
-    """Likewise; `None` where there is none."""
+    """Like `external_id`, but `None` stays `None`."""
     return None if stored is None else external_id(stored)
 
 
 def stored_id(name: str) -> Stored:
-    """The id as it is stored and published: what is a whole number is one."""
+    """The id in the form that is stored and published: a number if it is a whole number, else the text."""
     if WHOLE_NUMBER.fullmatch(name) and -LARGEST <= (number := int(name)) < LARGEST:
         return number
     return name
 
 
 def both_forms(*names: str) -> list[Stored]:
-    """The forms under which documents may hold these ids, for a query by `$in`."""
+    """All forms that these ids may have in documents, for a query with `$in`."""
     return [form for name in names for form in dict.fromkeys((stored_id(name), name))]
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Numbers by their value, then texts."""
+    """The ids in order: numbers by their value, then texts."""
     return sorted(names, key=_place)
 
 
@@ -58,4 +58,4 @@ def _place(name: str) -> tuple[bool, int, str]:
 
 
 ExternalId = Annotated[str, BeforeValidator(external_id), PlainSerializer(stored_id, return_type=int | str)]
-"""An id in a payload or a step's result: a text for us, and stored as it always was."""
+"""An id in a payload or a step's result. In code it is a text, and it is stored as `stored_id` says."""

@@ -1,7 +1,7 @@
-"""FS's rows, each read alone: what one row brings out makes that row unreadable and touches no other.
+"""Reads FS's rows, each by itself: an error in one row makes that row unreadable and does not affect the others.
 
-Here is also the choice where FS has several rows of one person on one exam (two commissions, say): the exam system and a
-registration in FS know one case a person and exam.
+If FS has several rows of one person on one exam, for example of two commissions, this module also chooses one of them. The exam
+system, and a registration in FS, know only one case for each person and exam.
 """
 
 import json
@@ -26,67 +26,68 @@ FIELDS: Final = frozenset(
 )
 SOMETHING: Final = re.compile(r"something \([A-Za-z]{1,60}\)")
 KEPT_CHARACTERS: Final = 400
-"""Of a value, and of a whole row so many more, are kept of what cannot be read: enough for a person to find it in FS."""
+"""How many characters of a value in an unreadable row are kept. This is enough for a person to find the row in FS."""
 KEPT_IN_ALL: Final = 20_000
+"""How many characters of a whole unreadable row are kept."""
 
 
 @dataclass(frozen=True)
 class UnreadableRow:
-    """A row that is no request. `fields` names what is misstated, never a value."""
+    """A row that cannot be read as a request. `fields` names the faulty fields and has no values."""
 
     raw: Personal[str] = field(repr=False)
-    """The row as text, clipped: whatever FS sends, the message that carries it fits."""
+    """The row as clipped text, so that it always fits into a message."""
     identity: Personal[str] = field(repr=False)
-    """The same for the same row, and for no other: the whole row as text where it can be had."""
+    """The text that identifies the row: the whole row as text, or the clipped text if that is not possible."""
     fields: str
     personlopenr: Personal[int | None] = field(default=None, repr=False)
-    """Whose it is, as far as the row says so."""
+    """The person of the row, if the row says it."""
     kandidatnr: Personal[int | None] = field(default=None, repr=False)
     brukernavn: Personal[str | None] = field(default=None, repr=False)
 
     def person(self, realm: str) -> Person:
-        """Whom the row may be about: what it does not say agrees with nobody and contradicts nobody."""
+        """The person of the row, with the fields that it has. Missing fields neither agree nor contradict."""
         return Person(self.kandidatnr, self.personlopenr, self.brukernavn, realm)
 
 
 def read_row(row: Any) -> ExplanationRequest | UnreadableRow:
-    """The request in a row. Never raises: any failure is the row's own."""
+    """The request in a row. Never raises: a row that fails in any way is returned as unreadable."""
     try:
         request = ExplanationRequest.model_validate(row)
         _ = request.exam, request.version
     except ValidationError as error:
-        # The field of ours. Below it a sender chooses the names.
+        # Only the outermost name is one of our fields. Names inside the field come from the sender.
         fields = sorted({str(problem["loc"][0]) for problem in error.errors(include_input=False) if problem["loc"]})
         return unreadable(row, ", ".join(fields) or "the whole row")
     except CaseError:
         return unreadable(row, "examId")
-    except Exception as error:  # noqa: BLE001 whatever it is, it is this row's and stops no other
+    except Exception as error:  # noqa: BLE001 an error in one row must not stop the others
         return unreadable(row, f"something ({type(error).__name__})")
     return request
 
 
 def safe_fields(fields: str) -> str:
-    """`fields` of a stored row, without what is no field of ours: that may be anything."""
-    told = [field for field in fields.split(", ") if field in FIELDS or SOMETHING.fullmatch(field)]
-    return ", ".join(told) or "a field (the message does not say which)"
+    """The `fields` of a stored row, but only names of our own fields. Anything else may come from outside."""
+    known = [field for field in fields.split(", ") if field in FIELDS or SOMETHING.fullmatch(field)]
+    return ", ".join(known) or "a field (the message does not say which)"
 
 
 def unreadable(row: Any, fields: str) -> UnreadableRow:
-    """A row that nobody can carry, with what is the matter with it."""
-    said = row if isinstance(row, dict) else {}
-    name = said.get("brukernavn")
+    """The unreadable row, with the names of its faulty fields."""
+    content = row if isinstance(row, dict) else {}
+    name = content.get("brukernavn")
     return UnreadableRow(
         clipped(row),
         _identity(row),
         fields,
-        fs_number(said.get("personlopenr")),
-        fs_number(said.get("kandidatnr")),
+        fs_number(content.get("personlopenr")),
+        fs_number(content.get("kandidatnr")),
         name if isinstance(name, str) else None,
     )
 
 
 def canonical(vurd_id: str) -> str:
-    """The one spelling of an exam's id; what cannot be decoded stands for itself."""
+    """The normal spelling of an exam's id. An id that cannot be decoded is returned unchanged."""
     try:
         return ExamKey.from_vurd_id(vurd_id).vurd_id
     except CaseError:
@@ -94,7 +95,7 @@ def canonical(vurd_id: str) -> str:
 
 
 def fs_number(value: Any) -> int | None:
-    """A number of FS's as a row that can be read has it; one that no row could have stands for itself."""
+    """A number from FS. An integer out of range is returned unchanged; anything else that is no number gives `None`."""
     try:
         return NUMBER.validate_python(value)
     except ValidationError:
@@ -102,15 +103,15 @@ def fs_number(value: Any) -> int | None:
 
 
 def chosen_row(rows: Sequence[ExplanationRequest]) -> ExplanationRequest:
-    """The row that counts among all rows of one person on one exam, in whatever order FS sends them.
+    """The row that counts among all rows of one person on one exam. The order of the rows does not matter.
 
-    One open row wins over finished ones; of several, the one that was asked for last. Raises `ValueError` without rows.
+    An open row comes before finished ones. Of several, the row with the latest request counts. Raises `ValueError` without rows.
     """
     return max(rows, key=lambda row: (not row.finished_in_fs, *_age(row)))
 
 
 def by_person(requests: Iterable[ExplanationRequest]) -> list[list[ExplanationRequest]]:
-    """The rows of each person on each exam together; a row that comes twice counts once."""
+    """The rows, grouped by person and exam. A row that comes twice is there once."""
     groups: dict[tuple[str, int], list[ExplanationRequest]] = {}
     for request in requests:
         group = groups.setdefault((canonical(request.vurd_id), request.personlopenr), [])
@@ -120,7 +121,7 @@ def by_person(requests: Iterable[ExplanationRequest]) -> list[list[ExplanationRe
 
 
 def clipped(value: Any) -> str:
-    """A value of FS's as text of a bounded length, with characters that every database takes."""
+    """A value from FS as text of bounded length, with characters that every database can store."""
     if isinstance(value, dict):
         kept = {_short(name)[:100]: _clip(each) for name, each in list(value.items())[:KEPT_FIELDS]}
         if len(value) > KEPT_FIELDS:
@@ -132,7 +133,7 @@ def clipped(value: Any) -> str:
 
 
 def _clip(value: Any) -> Any:
-    """A plain value as it is, as long as it is short; anything else as its beginning."""
+    """A short plain value unchanged, or the beginning of any other value as text."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int) and abs(value) < 2**64:
@@ -150,7 +151,7 @@ def _short(value: Any) -> str:
 
 def _identity(row: Any) -> str:
     try:
-        # Without clipping: a message is known by this since the first version.
+        # This is not clipped, because the keys of messages have been built from it since the first version.
         return json.dumps(row, sort_keys=True)
     except (ValueError, TypeError, RecursionError):
         return clipped(row)

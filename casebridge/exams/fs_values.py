@@ -1,7 +1,7 @@
-"""The values of FS's rows as types: each harmless spelling of a value is taken, and nothing that cannot be true.
+"""The types of the values in FS's rows. They accept every harmless spelling of a value, and no value that cannot be true.
 
 FS writes `kommisjonsId` as text or number and dates in ISO or Norwegian form, with or without a time
-(contract 2.2 leaves it open).
+(contract 2.2 leaves this open).
 """
 
 import re
@@ -15,13 +15,13 @@ from pydantic import BeforeValidator, Field
 OSLO: Final = ZoneInfo("Europe/Oslo")
 FIRST_DAY: Final = date(2000, 1, 1)
 LAST_DAY: Final = date(2099, 12, 31)
-"""A day before the first or after the last stands for "none" or "never" in some registry, and is no day of a case."""
+"""Some registries use days outside these two for "none" or "never". No case has such a day."""
 
 NORWEGIAN: Final = re.compile(
     r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?[T ]+(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?)?", re.ASCII
 )
 ZONED_DAY: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:Z|[+-]\d{2}:\d{2})", re.ASCII)
-"""A day as XML writes it, with a zone and without a time: it is that day, wherever."""
+"""A day as XML writes it, with a zone and without a time. The zone is ignored."""
 LONGEST_TEXT: Final = 256
 DIGITS: Final = re.compile(r"\d{1,30}", re.ASCII)
 CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -31,7 +31,7 @@ def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("a truth value is no number")  # noqa: TRY004 see _read_day
     if isinstance(value, str):
-        bare = unicodedata.normalize("NFKC", value).strip()  # digits in full width, as a keyboard may write them
+        bare = unicodedata.normalize("NFKC", value).strip()  # some keyboards write full-width digits
         if not DIGITS.fullmatch(bare):
             raise ValueError("not a number")
         return int(bare)
@@ -63,7 +63,7 @@ def _read_day(value: Any) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
     if not isinstance(value, str):
-        raise ValueError("not a date")  # noqa: TRY004 pydantic reports a ValueError as a field that is misstated
+        raise ValueError("not a date")  # noqa: TRY004 pydantic reports the field of a ValueError
     text = value.strip()
     if norwegian := NORWEGIAN.fullmatch(text):
         day, month, year = map(int, norwegian.groups()[:3])
@@ -72,16 +72,16 @@ def _read_day(value: Any) -> date:
         return date.fromisoformat(day_alone[1])
     moment = datetime.fromisoformat(text)
     try:
-        # A day in Norway: 22:40 UTC on the last of June is the first of July there.
+        # The day in Norway: 22:40 UTC on 30 June is 1 July there.
         return (moment.astimezone(OSLO) if moment.tzinfo else moment).date()
     except OverflowError:
         raise ValueError("not a day that a case can have") from None
 
 
 def moment(value: Any) -> datetime:
-    """When something happened: ISO 8601 or the Norwegian form, in Oslo's time unless it has a zone, or the seconds of Unix time.
+    """Read a time: ISO 8601, the Norwegian form, or seconds of Unix time. A text without a zone is Oslo's time.
 
-    Raises `ValueError` for whatever is none, also where a calendar has no such day.
+    Raises `ValueError` for anything else, and for days that do not exist.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
@@ -103,19 +103,19 @@ def moment(value: Any) -> datetime:
 
 
 FsNumber = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**63)]
-"""A number of FS's, no larger than MongoDB can keep."""
+"""A number from FS, no larger than MongoDB can store."""
 FsText = Annotated[str, BeforeValidator(_text), Field(max_length=LONGEST_TEXT)]
-"""A name or code of FS's; a number is taken for its digits."""
+"""A name or code from FS. A number becomes the text of its digits."""
 FsKey = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=1024)]
 """The encoded key of an exam."""
 FsDate = Annotated[date, BeforeValidator(_day)]
 """A day in Norway."""
 OptionalFsDate = Annotated[date | None, BeforeValidator(_day_or_none)]
-"""A day in Norway, or none; FS may also write an empty text."""
+"""A day in Norway, or `None`. FS may also write an empty text for none."""
 
 
 def _of_exam(value: Any) -> str | None:
-    """A text of the exam, or the one in an object such as `tid: {reel: …}`. What is neither is as good as not sent."""
+    """The text, also if it is in an object such as `tid: {reel: …}`. `None` for any other value, as if FS had not sent it."""
     try:
         text = _text(value.get("reel") if isinstance(value, dict) else value)
     except ValueError:

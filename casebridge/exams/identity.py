@@ -1,7 +1,7 @@
-"""Whether a person in FS and a participant of an exam system are the same: one rule, for every exam system.
+"""Decides whether a person in FS and a participant of an exam system are the same, by one rule for every exam system.
 
-A text that reaches the wrong student cannot be taken back. So a number alone decides nothing when there is more to compare: each
-piece of evidence that both sides have is compared, and one that contradicts stops the case for a person.
+A text that reaches the wrong student cannot be taken back. So every piece of evidence that both sides have is compared, and not
+one number alone. If one piece contradicts, the case stops and a person must look at it.
 """
 
 import re
@@ -17,9 +17,9 @@ from casebridge.personal_data import Personal
 
 @dataclass(frozen=True)
 class Person:
-    """What FS says of the student who asked. `realm` is the institution's own, for a user name that has none.
+    """The student who asked, by FS's row. `realm` is that of the institution, for a user name without one.
 
-    A number is `None` only where FS's row cannot be read as a whole: it neither agrees nor contradicts then.
+    A number is `None` only if the row is unreadable. It then neither agrees nor contradicts.
     """
 
     kandidatnr: Personal[int | None] = field(repr=False)
@@ -30,7 +30,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the exam system says of a participant; what it does not say is absent, and neither agrees nor contradicts."""
+    """What the exam system says about a participant. A missing piece neither agrees nor contradicts."""
 
     candidate_number: Personal[str | None] = field(default=None, repr=False)
     user_names: Personal[frozenset[str]] = field(default=frozenset(), repr=False)
@@ -39,13 +39,13 @@ class Evidence:
 
 CONTRADICTION: Final = "identity.contradiction"
 WHOLE_NUMBER: Final = re.compile(r"0*(\d{1,19})(?:\.0+)?")
-"""Leading zeros do not count, nor a fraction of nothing."""
+"""A whole number. Leading zeros and a fraction of zero are ignored."""
 FEIDE: Final = "feide:"
-"""Feide's own lists of a user's names put this before `user@realm`."""
+"""Feide's own lists of user names put this before `user@realm`."""
 
 
 class Piece(StrEnum):
-    """What is compared. The names may be shown; the values never are."""
+    """The pieces of evidence that are compared. Their names may be shown, their values never."""
 
     CANDIDATE_NUMBER = "candidate number"
     USER_NAME = "user name"
@@ -61,28 +61,28 @@ class Comparison:
 
     @property
     def is_same(self) -> bool:
-        """Nothing contradicts, and at least one piece agrees: two where two exist, the only one where there is one."""
+        """Whether all pieces that both sides have agree, and there is at least one."""
         return bool(self.agreeing) and not self.contradicting
 
     @property
     def is_contradictory(self) -> bool:
-        """Something speaks for the participant and something against."""
+        """Whether some pieces agree and others contradict."""
         return bool(self.agreeing) and bool(self.contradicting)
 
     @property
     def is_thin(self) -> bool:
-        """A single piece: another person may bear it by mistake, and nothing here would show it."""
+        """Whether only one piece agrees. Another person may have that value by mistake, and no other piece would show it."""
         return self.is_same and len(self.agreeing) == 1
 
     @property
     def told(self) -> str:
-        """Which pieces say what, in words for an operator."""
+        """The result of each piece, in words for an operator."""
         agreeing, contradicting = (", ".join(sorted(pieces)) for pieces in (self.agreeing, self.contradicting))
         return f"agreeing: {agreeing or 'nothing'}; contradicting: {contradicting or 'nothing'}"
 
 
 def compare(person: Person, evidence: Evidence) -> Comparison:
-    """Hold each piece that both sides have against the other."""
+    """Compare each piece of evidence that both sides have."""
     found: dict[Piece, bool] = {}
     if person.kandidatnr is not None and evidence.candidate_number and evidence.candidate_number.strip():
         found[Piece.CANDIDATE_NUMBER] = _number(evidence.candidate_number) == str(person.kandidatnr)
@@ -100,9 +100,9 @@ def compare(person: Person, evidence: Evidence) -> Comparison:
 
 
 def contradiction(system: str, who: str, comparison: Comparison) -> PermanentError:
-    """The evidence says two things of one participant: nobody is asked and nothing is handed on.
+    """The error for evidence that contradicts itself: no assessor is asked, and no answer is registered.
 
-    `who` are the participant's ids in the exam system's words (`ExamSystem.name_of`).
+    `who` names the participant by its ids in the exam system (`ExamSystem.name_of`).
     """
     return PermanentError(
         CONTRADICTION,
@@ -116,11 +116,11 @@ def contradiction(system: str, who: str, comparison: Comparison) -> PermanentErr
 
 
 Mark = tuple[Piece, str]
-"""A piece of evidence in its one spelling; a user name without its realm."""
+"""A piece of evidence and its value in the normal spelling. A user name has no realm here."""
 
 
 def marks(evidence: Evidence) -> set[Mark]:
-    """What a participant is found by: whoever agrees with a person in any piece has a mark of `marks_of` it."""
+    """The marks by which a participant is found. If it agrees with a person in any piece, both have a mark in common."""
     found = {(Piece.PERSON_NUMBER, _number(number)) for number in evidence.person_numbers}
     found.update((Piece.USER_NAME, user) for user, _ in _user_names(evidence.user_names, ""))
     if evidence.candidate_number:
@@ -129,7 +129,7 @@ def marks(evidence: Evidence) -> set[Mark]:
 
 
 def marks_of(person: Person) -> set[Mark]:
-    """Likewise, of a person."""
+    """The marks of a person, to find the participants with one of them (`marks`)."""
     found = {(Piece.USER_NAME, user) for user, _ in _user_names({person.user_name or ""}, "")}
     if person.kandidatnr is not None:
         found.add((Piece.CANDIDATE_NUMBER, str(person.kandidatnr)))
@@ -139,12 +139,12 @@ def marks_of(person: Person) -> set[Mark]:
 
 
 def user_name_of(name: str, realm: str) -> str | None:
-    """A user name in its one spelling, with its realm; `realm` is for one that has none. `None` for what names nobody."""
+    """A user name with its realm, in the normal spelling. `realm` is used if it has none. `None` if there is no user name."""
     return next(("@".join(parts) for parts in _user_names({name}, realm)), None)
 
 
 def _number(text: str) -> str:
-    """Without white space and leading zeros, as FS counts; anything else stays what it is."""
+    """A number without white space and leading zeros, as in FS. Any other text keeps its characters."""
     bare = _bare(text)
     if bare.isascii() and (whole := WHOLE_NUMBER.fullmatch(bare)):
         return whole[1]
@@ -152,19 +152,19 @@ def _number(text: str) -> str:
 
 
 def _user_names(names: Iterable[str], realm: str) -> set[tuple[str, str]]:
-    """User and realm of each; a name without realm is the institution's own (contract 3.2 leaves it open)."""
+    """User and realm of each name. A name without a realm gets the institution's realm (contract 3.2 leaves this open)."""
     split = (_bare(name).casefold().removeprefix(FEIDE).partition("@") for name in names)
     return {(user.strip(), _realm(of) or _realm(realm)) for user, _, of in split if user.strip()}
 
 
 def _realm(text: str) -> str:
-    """A domain, with or without the dot of the root."""
+    """A domain without the final dot."""
     return _bare(text).casefold().rstrip(".")
 
 
 def _bare(text: str) -> str:
-    """In Unicode's compatible form, without white space around it and without characters that are not drawn."""
+    """The text in Unicode's compatible form (NFKC), without white space around it and without invisible characters."""
     if text.isascii():
-        return text.strip()  # its own compatible form; a list of participants is held against each request
+        return text.strip()  # NFKC does not change ASCII; for long lists of participants this saves time
     normal = unicodedata.normalize("NFKC", text)
     return "".join(letter for letter in normal if unicodedata.category(letter) != "Cf").strip()

@@ -1,6 +1,6 @@
-"""The things that a grade explanation is about, in the words of FS and the exam systems.
+"""The values that grade explanations consist of, with the names that FS and the exam systems use.
 
-Plain values only: no behaviour that reads or writes anything.
+These are plain values. They read and write nothing.
 """
 
 from dataclasses import dataclass, field
@@ -18,13 +18,13 @@ from casebridge.personal_data import DomainModel, Personal
 
 
 class CaseType(StrEnum):
-    """Case types of FS (contract 3.4). Only explanations are carried so far."""
+    """Case types of FS (contract 3.4). Only explanations are supported so far."""
 
     EXPLANATION = "BEGRUNN"
 
 
 class ExplanationRequest(DomainModel):
-    """A student's request for an explanation, as FS holds it (contract 2.2 and 3.3; FS's own field names as aliases)."""
+    """A student's request for an explanation, as in FS (contract 2.2 and 3.3). The aliases are FS's field names."""
 
     vurd_id: Annotated[FsKey, AfterValidator(plain_vurd_id)] = Field(alias="examId")
     personlopenr: Personal[FsNumber]
@@ -36,14 +36,14 @@ class ExplanationRequest(DomainModel):
     frist: OptionalFsDate = None
     vurderingsordning: ExamText = None
     tid: ExamText = None
-    """Of the exam, where FS sends them: some exam systems know the exam by them."""
+    """This and `vurderingsordning` belong to the exam. FS may send them, and some exam systems identify the exam by them."""
 
     @property
     def exam(self) -> ExamKey:
         return ExamKey.from_vurd_id(self.vurd_id)
 
     def person(self, realm: str) -> Person:
-        """The student who asked; `realm` is that of the institution's user names."""
+        """The student who asked. `realm` is the realm of the institution's user names."""
         return Person(self.kandidatnr, self.personlopenr, self.brukernavn, realm)
 
     @property
@@ -52,7 +52,7 @@ class ExplanationRequest(DomainModel):
 
     @property
     def version(self) -> str:
-        """Changes when the student's side of the request changes; our own registration in FS does not change it."""
+        """A fingerprint of the student's side of the request. Our own registration in FS does not change it."""
         return short_hash(
             self.kandidatnr, self.brukernavn, self.kommisjons_id, self.dato_klage_mottatt.isoformat(), self.frist
         )
@@ -60,13 +60,13 @@ class ExplanationRequest(DomainModel):
 
 @dataclass(frozen=True)
 class ChangedExam:
-    """One line of FS's answer to "what changed since": an exam, and its requests where FS already sent them whole."""
+    """One line of FS's list of changes: an exam, and its request rows if the list has them."""
 
     vurd_id: str
     changed_at: datetime | None
-    """`None` where FS does not say when; the exam is read, and the watermark does not move for it."""
+    """`None` if FS does not say when. The exam is read all the same, but does not move the watermark."""
     rows: Personal[tuple[dict[str, Any], ...] | None] = field(default=None, repr=False)
-    """The raw request rows if the list held them; `None` means that they must be fetched per exam."""
+    """The raw request rows if the list has them. `None` means that they must be fetched for the exam."""
 
 
 LINE_NOT_AN_OBJECT: Final = "the line is not an object"
@@ -77,7 +77,7 @@ LINE_FAULTS: Final = frozenset({LINE_NOT_AN_OBJECT, LINE_WITHOUT_EXAM, LINE_WITH
 
 @dataclass(frozen=True)
 class UnreadableLine:
-    """One line of that answer that names no exam, or no time; `fault` says what is the matter and quotes nothing."""
+    """One line of FS's list of changes without an exam or a time. `fault` says what is wrong and quotes nothing."""
 
     line: Personal[Any] = field(repr=False)
     fault: str
@@ -85,7 +85,7 @@ class UnreadableLine:
 
 @dataclass(frozen=True)
 class ExamChanges:
-    """FS's answer to "what changed since": the oldest change first, and the lines that cannot be read."""
+    """FS's list of changes, the oldest first, and the lines of it that cannot be read."""
 
     exams: tuple[ChangedExam, ...]
     unreadable: tuple[UnreadableLine, ...] = ()
@@ -93,9 +93,9 @@ class ExamChanges:
 
 @dataclass(frozen=True)
 class ExamPlace:
-    """Where an exam takes place in the exam system: in WISEflow its flow, and the sub-flows of a combined flow.
+    """The place of an exam in the exam system: in WISEflow its flow, and the sub-flows of a combined flow.
 
-    The ids here and below are the exam system's own; to the engine they are opaque texts (`external_id`).
+    All ids here and below are ids of the exam system. For the engine they are opaque texts (`external_id`).
     """
 
     flow_id: str
@@ -104,7 +104,7 @@ class ExamPlace:
 
 @dataclass(frozen=True)
 class CandidatePlace:
-    """A candidate in the exam system: participant and submission are ids of the exam system, not of the person."""
+    """The place of a candidate in the exam system: the ids of flow, participant and submission. They are no ids of the person."""
 
     flow_id: str
     participant_id: str
@@ -113,7 +113,7 @@ class CandidatePlace:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A participant as the exam system has it now: where, and the evidence of who it is."""
+    """A participant as the exam system has it now: its place, and the evidence of who it is."""
 
     place: CandidatePlace
     evidence: Personal[Evidence] = field(repr=False)
@@ -121,7 +121,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class RequestedExplanation:
-    """The exam system's receipt. `created` is false when the request was there already: both are success."""
+    """The exam system's confirmation of a request. `created` is false if the request existed already. Both are success."""
 
     explanation_request_id: str
     created: bool
@@ -129,48 +129,48 @@ class RequestedExplanation:
 
 
 class ExplanationState(StrEnum):
-    """How far an explanation has come. What an exam system's own states mean is decided by its adapter."""
+    """How far an explanation has come. The adapter of each exam system translates that system's states."""
 
     AWAITED = "awaited"
-    """The assessor has not answered yet, or not so far that the institution wants to hand the answer on."""
+    """The assessor has not answered yet, or the answer is not in the state that the institution requires."""
     READY = "ready"
-    """The answer is to be handed on."""
+    """The answer can be registered."""
     UNKNOWN = "unknown"
-    """The exam system reports something that its documentation does not know."""
+    """The exam system reports a state that its documentation does not have."""
     UNREADABLE = "unreadable"
-    """What is listed cannot be read: how far it has come is seen by a look at the request alone."""
+    """The list's entry cannot be read. The state is found by reading the request by itself."""
 
 
 @dataclass(frozen=True)
 class ExplanationStatus:
     """One explanation request, as a poll sees it.
 
-    `marker` changes whenever the answer may have changed. It carries no personal data.
+    `marker` changes whenever the answer may have changed. It has no personal data.
     """
 
     flow_id: str
     explanation_request_id: str | None
-    """`None` for what is listed, cannot be read, and does not say of which request it is."""
+    """`None` if the list's entry cannot be read and does not say which request it is."""
     state: ExplanationState
     marker: str
     needs_own_look: bool = False
-    """The list does not show the answer: a change of it shows only in a look at the request alone."""
+    """The list does not show the answer. A change of it is found only by reading the request by itself."""
 
 
 @dataclass(frozen=True)
 class ExplanationAnswer:
-    """The assessor's text and the moment from which the student could have it. Which one that is, the adapter decides."""
+    """The assessor's text, and the time from which the student could have it. The adapter decides which time that is."""
 
     text: Personal[str] = field(repr=False)
     given_at: datetime
     source: str
     submission_id: str | None = None
-    """The submission whose comment it is, if it is one."""
+    """The id of the submission whose comment is the answer, if the answer is a comment."""
 
 
 @dataclass(frozen=True)
 class ExplanationRegistration:
-    """What FS is told: contract 3.3. `communicated_on` starts the appeal's clock, so it comes from the exam system."""
+    """A registration in FS (contract 3.3). The time for an appeal starts on `communicated_on`, so the exam system dates it."""
 
     vurd_id: str
     personlopenr: Personal[int] = field(repr=False)

@@ -1,6 +1,6 @@
-"""What the flows need of the outside world. `resources` implements these; a second exam system is one more adapter.
+"""The interfaces of the outside systems that the flows use. `resources` implements them, with one adapter for each exam system.
 
-Every method may raise the errors of `casebridge.errors` and nothing else for what the other end does.
+For failures of the other system, the methods raise the errors of `casebridge.errors` and no others.
 """
 
 from collections.abc import Sequence
@@ -24,18 +24,18 @@ from casebridge.institutions.institution import Institution
 
 
 class StudentRegistry(Protocol):
-    """FS, seen by one institution (contract 3)."""
+    """FS, as one institution uses it (contract 3)."""
 
     def changed_exams(self, since: datetime) -> ExamChanges:
-        """What was created or changed since, `since` included."""
+        """The exams that were created or changed at `since` or later."""
         ...
 
     def explanation_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
-        """The raw rows of one exam, each with its `examId`; parsing is the caller's, so that no row is lost."""
+        """The raw rows of one exam, each with its `examId`. The caller parses them, so that no row is lost."""
         ...
 
     def fresh_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
-        """The same as they are now. Callers that ask at one time share a look, which began after each of them had asked."""
+        """The raw rows as they are now. Callers at the same time share one read, which starts after all of them have asked."""
         ...
 
     def check_text(self, text: str) -> None:
@@ -45,21 +45,21 @@ class StudentRegistry(Protocol):
     def register_explanation(self, registration: ExplanationRegistration) -> None:
         """Register an explanation. The same registration twice has one effect at FS.
 
-        Raises `TransientError` `fs.row_still_open` when FS says yes and shows the request as open all the same.
+        Raises `TransientError` `fs.row_still_open` if FS accepts it and still shows the request as open.
         """
         ...
 
     def check_credentials(self) -> None:
-        """Raise `AuthBrokenError` while the credentials are refused; any other error says nothing about them."""
+        """Raise `AuthBrokenError` if the credentials are refused. Any other error says nothing about them."""
         ...
 
 
 class ExamPartMissingError(PermanentError):
-    """FS did not send something of the exam that the exam system knows it by. It may send it by now."""
+    """FS did not send a field of the exam that the exam system needs to find it. FS may send it by now."""
 
 
 class CandidateGoneError(PermanentError):
-    """The exam system does not have the candidate any more: it may be found anew, as another one."""
+    """The exam system no longer has this candidate. A new search may find the person as another candidate."""
 
 
 class AnotherCandidatesRequestError(PermanentError):
@@ -67,62 +67,62 @@ class AnotherCandidatesRequestError(PermanentError):
 
 
 class AnswerTakenBackError(NotReadyError):
-    """The answer that a poll saw is not to be handed on any more: the assessor works on it again."""
+    """The answer that a poll saw must not be registered, because the assessor is working on it again."""
 
 
 class ExamSystem(Protocol):
-    """The exam system, seen by one institution: WISEflow today (contract 4), Inspera next (contract 5).
+    """The exam system, as one institution uses it: WISEflow today (contract 4), Inspera next (contract 5).
 
-    All ids are opaque texts. What only one exam system has (its states, its lists, where it keeps an answer) is decided here. An
-    adapter delivers the evidence of who a candidate is; whether it is enough is judged by `casebridge.exams.identity` alone.
+    All ids are opaque texts. An adapter handles what only its exam system has: its states, its lists, and where an answer is. It
+    delivers the evidence of who a candidate is. Only `casebridge.exams.identity` decides whether the evidence is enough.
     """
 
     @property
     def system(self) -> str:
-        """Its name, as people say it."""
+        """The name of the exam system, for people."""
         ...
 
     @property
     def shows_answers(self) -> bool:
-        """Whether the institution wants students to see answers in the exam system once FS has them."""
+        """Whether the institution wants students to see answers in the exam system when FS has them."""
         ...
 
     def name_of(self, candidate: CandidatePlace) -> str:
-        """The candidate's ids in the exam system's own words; begins a sentence."""
+        """The candidate's ids with the exam system's terms, as the beginning of a sentence."""
         ...
 
     def exams_named(self, flow_ids: Sequence[str]) -> str:
-        """The exams' ids in the exam system's own words; the first few of many."""
+        """The exams' ids with the exam system's terms. If there are many, only the first ones."""
         ...
 
     def find_exam(self, exam: ExamKey, *, vurderingsordning: str | None = None, tid: str | None = None) -> ExamPlace:
-        """The further two are what FS says of the exam beside its key, where it says so.
+        """The place of an exam. The other two parameters are what FS says about the exam besides its key, if anything.
 
-        Raises `PermanentError` when there is none, or more than one that is equally good.
+        Raises `PermanentError` if no exam fits, or if several fit equally well.
         """
         ...
 
     def find_candidate(self, place: ExamPlace, person: Person, *, anew: bool = False) -> CandidatePlace:
-        """With `anew`, by what is read now.
+        """The place of a person's candidate on the exam. With `anew`, no cached list is used.
 
-        Raises `PermanentError` when the person is not there, or when the evidence of who it is contradicts itself.
+        Raises `PermanentError` if the person is not there, or if the evidence contradicts itself.
         """
         ...
 
     def candidate(self, place: CandidatePlace) -> Candidate:
-        """The candidate as it is now: a fresh look. Raises `CandidateGoneError` when it is not there any more."""
+        """The candidate, read now. Raises `CandidateGoneError` if it is no longer there."""
         ...
 
     def request_explanation(self, candidate: CandidatePlace, due: date | None) -> RequestedExplanation:
-        """Ask the assessor. Asking twice gives the same request back."""
+        """Ask the assessor. Asking twice returns the same request."""
         ...
 
     def explanations(self, flow_id: str) -> Sequence[ExplanationStatus]:
-        """Every explanation request on the exam."""
+        """All explanation requests of the exam."""
         ...
 
     def explanation(self, flow_id: str, explanation_request_id: str) -> ExplanationStatus:
-        """One explanation request, looked at alone: it may show a text that the list does not."""
+        """One explanation request, read by itself. This may show a text that the list does not show."""
         ...
 
     def answer(
@@ -135,9 +135,9 @@ class ExamSystem(Protocol):
     ) -> ExplanationAnswer:
         """The answer's text, never empty: an answer without a text is a `TransientError` (contract 4.8).
 
-        `marker` is the one under which a poll saw the answer, at `seen_at`: that version or a later one is given. Without it:
-        as it is now. Raises `AnswerTakenBackError`, `AnotherCandidatesRequestError`, and `PermanentError`
-        `identity.group_text` where nobody can tell whose the text is.
+        `marker` is that of the answer which a poll saw at `seen_at`. The result is that version or a later one. Without
+        `marker` it is the version of now. Raises `AnswerTakenBackError` and `AnotherCandidatesRequestError`, and `PermanentError`
+        `identity.group_text` if it is not clear whose text it is.
         """
         ...
 
@@ -147,10 +147,11 @@ class ExamSystem(Protocol):
         nameless: Sequence[ExplanationStatus],
         hidden: Sequence[ExplanationStatus],
     ) -> PermanentError | None:
-        """What people are told of listed requests that no poll can follow; `None` where there are none.
+        """The error to report for listed requests that a poll cannot follow. `None` if there are none.
 
-        `unknown` are in a state that nobody knows, `nameless` do not say which they are, and `hidden` are those that FS has the
-        answer to: a correction of it would not be seen.
+        - `unknown` are requests in an unknown state.
+        - `nameless` are requests without a readable id.
+        - `hidden` are unreadable requests whose answers FS has. A correction of these answers would not be noticed.
         """
         ...
 
@@ -159,12 +160,12 @@ class ExamSystem(Protocol):
         ...
 
     def check_credentials(self) -> None:
-        """Raise `AuthBrokenError` while the credentials are refused."""
+        """Raise `AuthBrokenError` if the credentials are refused."""
         ...
 
 
 class Clients(Protocol):
-    """Where the flows get the two ends for an institution. Clients are kept: one per institution and system."""
+    """Gives the flows the clients of an institution. There is one client for each institution and system, and it is kept."""
 
     def student_registry(self, institution: Institution) -> StudentRegistry: ...
 

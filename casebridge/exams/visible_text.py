@@ -1,15 +1,17 @@
-"""Whether a text says something: decided on what a reader can see, not on what is stored.
+"""Decides whether a text has at least one character that a reader can see. A text without one counts as empty.
 
-Pure. White space, controls, zero-width and direction characters, soft hyphens, marks without a letter and letters that are
-drawn as a blank show nothing, so a text of only these is empty.
+These are not visible: white space, controls, zero-width and direction characters, soft hyphens, marks without a letter, and
+letters that are drawn as a blank.
 """
 
 import unicodedata
 from typing import Final
 
 SHOWN_CATEGORIES: Final = frozenset("LNPS")
-"""First letters of the general categories that are drawn: letters, numbers, punctuation, symbols. Not drawn, or not alone:
-marks (M), separators (Z), controls, format characters, surrogates, private and unassigned characters (C)."""
+"""First letters of Unicode's general categories that are visible: letters, numbers, punctuation, symbols.
+
+Not visible, or not alone: marks (M), separators (Z), and controls, format characters, surrogates, private and unassigned
+characters (C)."""
 
 BLANK: Final = frozenset(
     "\u115f\u1160\u3164\uffa0"  # fillers of Hangul
@@ -18,7 +20,7 @@ BLANK: Final = frozenset(
     "\U00013441\U00013442"  # blanks among the hieroglyphs
     "\U0001d159"  # a note head that is not drawn
 )
-"""Letters and symbols by their category that are drawn as nothing, or that stand for something that is not there."""
+"""Characters that are letters or symbols by their category, but are drawn as a blank or stand for a missing character."""
 
 
 def says_something(text: str) -> bool:

@@ -1,1 +1,1 @@
-"""Institutions: which there are, and which are paused."""
+"""Institutions: their register in the configuration, and their pauses."""

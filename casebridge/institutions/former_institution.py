@@ -1,4 +1,4 @@
-"""Whose a case is, where the institution may be carried no more."""
+"""The institution of a case, which may no longer be active."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,12 +9,12 @@ from casebridge.messaging.queue.message import is_text
 from casebridge.tenant import UNKNOWN
 
 INACTIVE_TOLD: Final = "inactiveToldAt"
-"""When people were told that the case's institution is carried no more, in the case."""
+"""The field of a case with the time of the alert that its institution is no longer active."""
 
 
 @dataclass(frozen=True)
 class FormerInstitution:
-    """An institution on one exam system, by the names that its cases have for it."""
+    """An institution on one exam system, with the names that are stored in its cases."""
 
     key: str
     org_id: str
@@ -22,7 +22,7 @@ class FormerInstitution:
 
     @classmethod
     def of(cls, document: Document) -> "FormerInstitution":
-        """Of a case that says at least its institution."""
+        """The institution of a case document, which must have at least `institution`."""
         names = (document["institution"], document.get("orgId"), document.get("examSystem"))
         return cls(*(name if is_text(name) else UNKNOWN for name in names))
 

@@ -1,6 +1,6 @@
 """An institution as the configuration database describes it: `configDB.orgs` joined with `oai.KlageBegrunnelseEnvs`.
 
-The documents' shapes are contract 11 `[inferred]`; reading them is in `institution_register`.
+Contract 11 describes the documents `[inferred]`. `institutions.register` reads them.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class FsAccess(DomainModel):
 
 
 class WiseflowAccess(DomainModel):
-    """How to reach WISEflow for one licence, and the choices that an institution makes there."""
+    """How to reach WISEflow for one licence, and the institution's settings for it."""
 
     base_url: str = Field(alias="baseUrl")
     license_id: int | None = Field(None, alias="licenseId")
@@ -40,7 +40,7 @@ class WiseflowAccess(DomainModel):
     answer_state: Literal[2, 3] = Field(3, alias="answerState")
     """The WISEflow state from which an answer goes to FS: 3 accepted (default), 2 submitted (contract 6.1)."""
     show_justification: bool = Field(False, alias="showJustification")
-    """Whether the student may see the answer in WISEflow once FS has it; WISEflow then sends an e-mail."""
+    """Whether the student may see the answer in WISEflow when FS has it. WISEflow then sends an e-mail."""
     participants_endpoint: Literal["new", "old"] = Field("new", alias="participantsEndpoint")
     flow_search: Literal["sources", "sis_flows"] = Field("sources", alias="flowSearch")
     source_code: SourceCodeTemplate = Field(DEFAULT_SOURCE_CODE, alias="sourceCode")
@@ -48,7 +48,7 @@ class WiseflowAccess(DomainModel):
 
 
 class Institution(DomainModel):
-    """One institution in one environment on one exam system: the unit that is polled, paused and served in turn."""
+    """One institution in one environment on one exam system. Each is polled and paused by itself, and has its own lanes."""
 
     org_id: Name = Field(alias="orgId")
     name: str = Field(alias="navn")
@@ -59,24 +59,24 @@ class Institution(DomainModel):
     fs: FsAccess = Field(alias="digex")
     wiseflow: WiseflowAccess | None = None
     written: tuple[str, str, str] | None = None
-    """Organisation, environment and exam system as the configuration spells them: earlier versions took them so for keys."""
+    """Organisation, environment and exam system as the configuration spells them. Earlier versions used these in keys."""
 
     @property
     def realm(self) -> str:
-        """The realm of user names that FS writes without one: the institution's domain, which is its `orgId` (contract 11)."""
+        """The realm for user names without one in FS: the institution's domain, which is its `orgId` (contract 11)."""
         return self.org_id
 
     @property
     def key(self) -> str:
-        """The name by which operators know it and Dagster partitions it, the same for all its exam systems: `uis.no/prod`."""
+        """The name for operators and for Dagster's partitions, `uis.no/prod`. It is the same for all its exam systems."""
         return institution_name(self.org_id, self.env)
 
     @property
     def tenant(self) -> str:
-        """The key of what it has for itself on this exam system: pause, lanes, clients, turn. `uis.no/prod/WISEFLOW`."""
+        """The key of what is separate for each exam system, such as pause, lanes and clients: `uis.no/prod/WISEFLOW`."""
         return tenant_key(self.key, self.exam_system)
 
     def has(self, document: Mapping[str, Any]) -> bool:
-        """Whether a document of the institution (a case, a message) is of this exam system."""
-        told = document.get("examSystem")
-        return isinstance(told, str) and normal_exam_system(told) == self.exam_system
+        """Whether a document of the institution (a case, a message) belongs to this exam system."""
+        stored = document.get("examSystem")
+        return isinstance(stored, str) and normal_exam_system(stored) == self.exam_system

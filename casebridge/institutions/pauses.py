@@ -1,12 +1,12 @@
-"""Tenants whose credentials are refused: their messages are passed over until the credentials work again.
+"""Pauses of tenants whose credentials are refused. Their messages are not claimed until the credentials work again.
 
-`oai.pauses` has one document for each, by the tenant's key. A probe of the credentials lifts a pause, not a person.
+`oai.pauses` has one document for each pause, with the tenant's key. A probe of the credentials ends a pause; people need not.
 
-- A pause of an exam system holds back the messages of the institution on that system.
-- A pause without an exam system (`tenant.NO_EXAM_SYSTEM`) holds back those of capabilities that have none. There are no
-  credentials to probe for it alone: when its probe is due it is lifted, and the next message is the probe.
-- A pause of an earlier version names only the institution, `uis.no/prod`. It holds all of them back, until its probe says which
-  exam system it is about.
+- A pause of an exam system blocks the messages of the institution on that system.
+- A pause without an exam system (`tenant.NO_EXAM_SYSTEM`) blocks messages of capabilities that have no exam system. It has no
+  credentials of its own to probe: when its probe is due, the pause ends, and the next message is the probe.
+- A pause of an earlier version names only the institution, `uis.no/prod`. It blocks all messages of the institution, until its
+  probe finds out which exam system it is about.
 """
 
 from collections.abc import Iterable
@@ -24,12 +24,12 @@ from casebridge.tenant import normal_institution, tenant_key
 
 UNKNOWN_CAUSE: Final = "casebridge.pause_unreadable"
 MOST_DOUBLINGS: Final = 30
-"""Of the wait between probes: every cap is reached long before."""
+"""The limit for the doublings of the wait between probes. Every cap of the settings is reached long before."""
 
 
 @dataclass(frozen=True)
 class Pause:
-    """One tenant that waits for its credentials. `exam_system` is `None` in a pause of an earlier version: all of them."""
+    """One pause. In a pause of an earlier version `exam_system` is `None`, which means all exam systems."""
 
     key: Any
     institution: str
@@ -42,7 +42,7 @@ class Pause:
 
     @classmethod
     def of(cls, row: Document, probes: int) -> "Pause":
-        """Never fails: a row that somebody has changed by hand must hold no other tenant back."""
+        """Never raises: a row that somebody changed by hand must not block other tenants."""
         exam_system = row.get("examSystem")
         system, code, cause = (
             value if isinstance(value := row.get(name), str) else otherwise
@@ -61,12 +61,12 @@ class Pause:
 
     @property
     def who(self) -> str:
-        """The key of whose messages it holds back: a tenant, or an institution as a whole."""
+        """The key of the tenant whose messages the pause blocks, or the name of the institution if it blocks all of them."""
         return self.institution if self.exam_system is None else tenant_key(self.institution, self.exam_system)
 
 
 class Pauses:
-    """Thread-safe; the set of paused institutions is small and read before each claim."""
+    """Reads and writes `oai.pauses`. Thread-safe. The collection is small and is read before each claim."""
 
     def __init__(
         self,
@@ -75,16 +75,16 @@ class Pauses:
         settings: QueueSettings,
         served: ServedEnvironment = EVERY_ENVIRONMENT,
     ) -> None:
-        """Only pauses of the environment that is `served` are taken for a probe."""
+        """Only pauses of the environment that is `served` are probed."""
         self._pauses = database.pauses
         self._clock = clock
         self._settings = settings
         self._served = served
 
     def pause(self, institution: str, exam_system: str, error: AuthBrokenError) -> bool:
-        """Pause an institution on one exam system; `False` if it was paused already."""
+        """Pause an institution on one exam system. Return `False` if it was paused already."""
         now = self._clock.now()
-        there = insert_absent(
+        existing = insert_absent(
             self._pauses,
             [
                 {
@@ -100,19 +100,19 @@ class Pauses:
                 }
             ],
         )
-        return not there
+        return not existing
 
     def paused(self) -> frozenset[str]:
-        """Tenant keys, and names of institutions that are paused as a whole: pass both over."""
+        """The keys of paused tenants, and the names of institutions that are paused as a whole."""
         return frozenset(pause.who for pause in self.all())
 
     def all(self) -> list[Pause]:
         return [Pause.of(row, _probes(row)) for row in self._pauses.find().sort("_id", 1)]
 
     def take_due_probes(self, institution: str | None = None, exam_system: str | None = None) -> list[Pause]:
-        """The pauses (that hold one institution's exam system back, or all) whose credentials are to be probed now.
+        """The pauses whose credentials must be probed now: all, or those that block one institution's exam system.
 
-        Each is handed to one caller only; those of an environment that is not served to none.
+        Only one caller gets each due pause. Pauses of an environment that is not served are left out.
         """
         now = self._clock.now()
         wanted = (
@@ -138,7 +138,10 @@ class Pauses:
         return due
 
     def _is_due(self, row: Document, now: datetime) -> bool:
-        """A time that is none, or later than any release sets, counts as now: that pause would never be lifted."""
+        """Whether the probe is due. It is also due if the stored time is missing, or later than any release sets it.
+
+        Otherwise such a pause would never end.
+        """
         try_at = moment_of(row, "tryAt")
         longest = timedelta(seconds=max(self._settings.probe_seconds, self._settings.probe_cap_seconds))
         return try_at is None or try_at <= now or try_at > now + 2 * longest
@@ -147,7 +150,7 @@ class Pauses:
         self._pauses.delete_one({"_id": {"$eq": pause.key}})
 
     def narrow(self, pause: Pause, exam_systems: Iterable[str]) -> None:
-        """A pause of the whole institution turns out to be about these exam systems only. Right when applied twice."""
+        """Replace a pause of the whole institution by pauses of these exam systems. Calling it twice is harmless."""
         row = self._pauses.find_one({"_id": {"$eq": pause.key}})
         if row is not None:
             narrowed = [

@@ -27,10 +27,10 @@ PARTS: Final = ("orgId", "env", "examSystem")
 
 
 class InstitutionRegister:
-    """Active institutions with active explanations, each exam system of one apart. Read again every `fresh_seconds`.
+    """The active institutions with active explanations, one entry for each exam system. Read again every `fresh_seconds`.
 
-    Every row is read for itself: one that cannot be used is told of (`problems`) and stops no other. Of several rows for one
-    exam system of an institution the first by `_id` that can be read counts.
+    A row that cannot be used is reported (`problems`) and does not stop the others. If there are several rows for an institution
+    and exam system, the first readable one by `_id` counts.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class InstitutionRegister:
         exam_systems: frozenset[str],
         fresh_seconds: float = 15.0,
     ) -> None:
-        """`exam_systems` are those that can be carried: requests of any other are set aside, each in sight."""
+        """`exam_systems` are the supported exam systems. Requests of any other are set aside, so that people see them."""
         self._exam_systems = exam_systems
         self._orgs = database.orgs
         self._environments = database.environments
@@ -54,16 +54,16 @@ class InstitutionRegister:
         self._names = ConfiguredNames()
 
     def active(self) -> list[Institution]:
-        """The institutions to carry cases for, in order of their keys, once for each exam system."""
+        """The active institutions in order of their keys, one entry for each exam system."""
         with self._lock:
             if time.monotonic() - self._read_at > self._fresh_seconds:
                 self._read()
             return [self._institutions[tenant] for tenant in sorted(self._institutions)]
 
     def get(self, institution: str, exam_system: str) -> Institution | None:
-        """The institution of a message, read anew if it is not known.
+        """The institution of a message, or `None`. If it is not known, the configuration is read again.
 
-        A message that does not say on which exam system it is belongs to the only one that there is.
+        If the message does not name its exam system, the result is the institution's only entry, if it has exactly one.
         """
         found = self._find(self.active(), institution, exam_system)
         if found is None:
@@ -73,7 +73,7 @@ class InstitutionRegister:
         return found
 
     def named(self, institution: str) -> list[Institution]:
-        """The active institutions of this name, `uis.no/prod`: one for each exam system."""
+        """The active entries of the institution with this name, `uis.no/prod`: one for each exam system."""
         name = normal_institution(institution)
         found = [one for one in self.active() if one.key == name]
         if not found:
@@ -83,22 +83,22 @@ class InstitutionRegister:
         return found
 
     def is_configured(self, org_id: str, env: str) -> bool:
-        """Whether the configuration knows the institution, whoever serves its environment."""
+        """Whether the configuration has the institution with active explanations, even if its environment is not served."""
         self.active()
         return institution_name(org_id, env) in self._known
 
     def configured(self) -> list[str]:
-        """The names of all institutions in the configuration as it stands now, active or not, whoever serves them."""
+        """The names of all institutions in the present configuration, active or not, in all environments."""
         rows = self._environments.find({}, {"orgId": 1, "env": 1})
         return sorted({institution_name(row.get("orgId"), row.get("env")) for row in rows})
 
     def names(self) -> ConfiguredNames:
-        """All names that the configuration has, whoever serves them and whether they are active: those that may be repeated."""
+        """All names in the configuration, active or not, in all environments. Only these names may be shown."""
         self.active()
         return self._names
 
     def problems(self) -> Mapping[str, str]:
-        """Rows of the configuration that are not carried, or not as they stand, and why. Names and fields, never values."""
+        """The rows of the configuration that are not used, or not fully, with the reasons. Never has values of fields."""
         self.active()
         return self._problems
 
@@ -110,7 +110,7 @@ class InstitutionRegister:
         return next((one for one in institutions if one.tenant == tenant), None)
 
     def _read(self) -> None:
-        told, self._problems, institutions = self._problems, {}, {}
+        earlier, self._problems, institutions = self._problems, {}, {}
         orgs = self._active_orgs()
         self._names = self._configured_names()
         known: set[str] = set()
@@ -129,7 +129,7 @@ class InstitutionRegister:
                     self._problems[tenant] = "no exam system that this version can carry: its requests are set aside"
         self._institutions, self._known, self._read_at = institutions, frozenset(known), time.monotonic()
         for key, problem in self._problems.items():
-            if told.get(key) != problem:
+            if earlier.get(key) != problem:
                 logger.warning("configuration of %s: %s", key, problem)
 
     def _configured_names(self) -> ConfiguredNames:
@@ -156,14 +156,14 @@ class InstitutionRegister:
         return orgs
 
     def _name_parts(self, row: Document, fields: tuple[str, ...]) -> tuple[str, ...] | None:
-        """The fields that name a row; `None`, and in sight, where one is no name."""
-        if amiss := [field for field in fields if not isinstance(row.get(field), str) or not row[field].strip()]:
-            self._problems[f"the row with _id {row['_id']}"] = f"lacks or misstates {', '.join(amiss)}"
+        """The fields that name a row. If one of them is no name, `None`, and the row is added to the problems."""
+        if wrong := [field for field in fields if not isinstance(row.get(field), str) or not row[field].strip()]:
+            self._problems[f"the row with _id {row['_id']}"] = f"lacks or misstates {', '.join(wrong)}"
             return None
         return tuple(row[field] for field in fields)
 
     def _institution(self, tenant: str, org: Document, environment: Document) -> Institution | None:
-        # What an environment says of its own (addresses of a test system, say) goes before what the institution says.
+        # Values of the environment, such as addresses of a test system, replace those of the institution.
         try:
             return Institution.model_validate({**org, **environment})
         except ValidationError as error:
@@ -173,5 +173,5 @@ class InstitutionRegister:
 
 
 def _in_order(rows: Iterable[Document]) -> list[Document]:
-    """In an order that does not depend on how the server stores them."""
+    """The rows in an order that does not depend on the server."""
     return sorted(rows, key=lambda row: str(row["_id"]))

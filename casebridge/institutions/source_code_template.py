@@ -1,8 +1,8 @@
 """The template of an institution's source codes in WISEflow, as `configDB.orgs` has it (`wiseflow.sourceCode`).
 
-A source code is built of the key of an exam in FS, and of what FS sends with the exam (contract 3.2 and 4.3). Which of them an
-institution's flows bear is its own to say. Here is only what makes a template valid; the code of an exam is built in
-`resources.wiseflow.source_code`.
+A source code is built from the key of an exam in FS and from fields that FS sends with the exam (contract 3.2 and 4.3). Each
+institution decides which of them its flows have. This module only validates templates. `resources.wiseflow.source_code` builds
+the code of an exam.
 """
 
 from string import Formatter
@@ -13,17 +13,17 @@ from pydantic_core import CoreSchema, core_schema
 
 KEY_COLUMNS: Final = ("institusjonsnr", "emnekode", "versjonskode", "vurdkombkode", "arstall", "vurdtidkode")
 SENT_WITH_THE_EXAM: Final = ("vurderingsordning", "tid")
-"""Fields that are not of the key: FS sends them with the exam or the row, where the institution has it so."""
+"""Fields outside the key. FS sends them with the exam or the row, if the institution has set it up so."""
 PLACEHOLDERS: Final = frozenset(KEY_COLUMNS + SENT_WITH_THE_EXAM)
 YEARS: Final = frozenset({"arstall", "tid"})
 WILDCARD: Final = "*"
 
 
 class SourceCodeTemplate(str):
-    """A template such as `{institusjonsnr}||{emnekode}||{tid}`. Validated where it is made: `ValueError` says what is wrong.
+    """A template such as `{institusjonsnr}||{emnekode}||{tid}`. It is validated when it is created. Raises `ValueError`.
 
-    It must name the course and the year, so that two exams never have one code, and may hold no `*`, which stands for any part
-    in WISEflow's search.
+    It must name the course and the year, so that two exams never have the same code. It must not contain `*`, which matches any
+    part in WISEflow's search.
     """
 
     __slots__ = ()
@@ -43,7 +43,7 @@ class SourceCodeTemplate(str):
 
 def _check(template: str) -> None:
     names = {
-        name for _, name, spec, conversion in _parsed(template) if name is not None and not _plain(spec, conversion)
+        name for _, name, spec, conversion in _parsed(template) if name is not None and not _is_plain(spec, conversion)
     }
     if names:
         raise ValueError("a placeholder is a name in braces and nothing else")
@@ -58,15 +58,15 @@ def _check(template: str) -> None:
 
 
 def _parsed(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
-    """Raises `ValueError` where braces do not match."""
+    """Raises `ValueError` if braces do not match."""
     return list(Formatter().parse(template))
 
 
-def _plain(spec: str | None, conversion: str | None) -> bool:
+def _is_plain(spec: str | None, conversion: str | None) -> bool:
     return not spec and not conversion
 
 
 DEFAULT_SOURCE_CODE: Final = SourceCodeTemplate(
     "{institusjonsnr}||{emnekode}||{versjonskode}||{vurdkombkode}||{arstall}||{vurdtidkode}"
 )
-"""The key of FS in its own order."""
+"""The parts of FS's key, in FS's order."""

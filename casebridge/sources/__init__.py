@@ -1,1 +1,1 @@
-"""How work is read: polls with their watermarks, and records of Kafka."""
+"""How new work is read: polls with their watermarks, records of Kafka, and probes of credentials."""

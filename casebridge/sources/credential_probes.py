@@ -1,6 +1,6 @@
-"""Tries the credentials of paused institutions when that is due, and lets those whose credentials work go on.
+"""Probes the credentials of paused institutions when that is due. If they work, the pause ends.
 
-Whoever comes first does it: a listener, a batch, a poll. When a trial is due is the business of `institutions.pauses`.
+A listener, a batch or a poll does this, whichever comes first. `institutions.pauses` decides when a probe is due.
 """
 
 import logging
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class CredentialProbes:
-    """Safe to run at any time, side by side with itself: a due trial is handed to one caller only."""
+    """Several may run at once: only one caller gets a due probe."""
 
     def __init__(self, pauses: Pauses, institutions: InstitutionRegister, clients: Clients) -> None:
         self._pauses = pauses
@@ -26,41 +26,43 @@ class CredentialProbes:
         self._clients = clients
 
     def run_due(self) -> None:
-        """Try every paused institution whose trial is due."""
+        """Probe the credentials of every pause whose probe is due."""
         for pause in self._pauses.take_due_probes():
             try:
-                self._try(pause)
+                self._probe(pause)
             except BaseException as error:
                 if is_away(error):
                     raise
                 log_defect(error)
 
     def goes_on(self, institution: Institution) -> bool:
-        """Whether a paused institution goes on from now: its trial is due, and its credentials work."""
+        """Whether a paused institution is no longer paused, after a probe if one is due."""
         for pause in self._pauses.take_due_probes(institution.key, institution.exam_system):
-            self._try(pause)
+            self._probe(pause)
         paused = self._pauses.paused()
         return institution.key not in paused and institution.tenant not in paused
 
-    def _try(self, pause: Pause) -> None:
-        held_back = self._held_back(pause)
-        refused = [institution.exam_system for institution in held_back if self._is_refused(institution, pause)]
+    def _probe(self, pause: Pause) -> None:
+        paused_institutions = self._paused_institutions(pause)
+        refused = [
+            institution.exam_system for institution in paused_institutions if self._is_refused(institution, pause)
+        ]
         if not refused:
             self._pauses.lift(pause)
-            # Of an institution that is carried no more nothing is to be tried: its messages are set aside, in sight.
-            told = "its credentials work again" if held_back else "it is not carried any more"
-            logger.info("%s goes on: %s", pause.who, told)
+            # An institution that is no longer active has no credentials to probe. Its messages are set aside, so people see them.
+            reason = "its credentials work again" if paused_institutions else "it is not carried any more"
+            logger.info("%s goes on: %s", pause.who, reason)
         elif pause.exam_system is None:
             self._pauses.narrow(pause, refused)
 
-    def _held_back(self, pause: Pause) -> Sequence[Institution]:
+    def _paused_institutions(self, pause: Pause) -> Sequence[Institution]:
         if pause.exam_system is None:
             return self._institutions.named(pause.institution)
         institution = self._institutions.get(pause.institution, pause.exam_system)
         return [] if institution is None else [institution]
 
     def _is_refused(self, institution: Institution, pause: Pause) -> bool:
-        """Whether the pause is to stay: the credentials are refused, or the trial says nothing about them."""
+        """Whether the pause must stay: the credentials are refused, or the probe failed for another reason."""
         try:
             self._clients.student_registry(institution).check_credentials()
             self._clients.exam_system(institution).check_credentials()
@@ -70,8 +72,8 @@ class CredentialProbes:
         except BaseException as error:
             if is_away(error):
                 raise
-            told = as_case_error(error)
-            logger.info("%s: the trial of its credentials says nothing: %s", institution.tenant, told.code)
-            # Without a known exam system no credentials can be refused: its messages say so themselves.
-            return not (isinstance(told, PermanentError) and told.code == "exam_system.not_configured")
+            reason = as_case_error(error)
+            logger.info("%s: the trial of its credentials says nothing: %s", institution.tenant, reason.code)
+            # Without a configured exam system no credentials can be refused. The messages report the missing configuration.
+            return not (isinstance(reason, PermanentError) and reason.code == "exam_system.not_configured")
         return False

@@ -1,7 +1,7 @@
-"""A message that came by Kafka is dead: its record goes to the topic's dead letters, with what went wrong in the headers.
+"""Publishes the record of a dead message from Kafka to the topic's dead letters, with the error in the headers.
 
-The message stays dead in the inbox, where it is replayed from; the dead letter tells those who watch the topics. Headers are
-named as Spring Kafka names them, and are all text, so that any viewer shows them.
+The message stays dead in the inbox, and is replayed from there. The dead letter is for those who watch the topics. The headers
+have the names that Spring Kafka uses. All of them are text, so that any viewer can show them.
 """
 
 from collections.abc import Sequence
@@ -29,11 +29,11 @@ def announce_dead_record(message: Message, outcome: Outcome) -> Sequence[Pending
         return ()
     record = Record.from_origin(message.origin)
     left_out = [part for part in message.payload.get("withheld", ()) if part in PARTS]
-    told = {name: value.encode() for name, value in _headers(record, message, outcome.failure).items()}
-    told |= {WITHHELD.format(part=part): LEFT_IN_KAFKA for part in left_out}
+    added = {name: value.encode() for name, value in _headers(record, message, outcome.failure).items()}
+    added |= {WITHHELD.format(part=part): LEFT_IN_KAFKA for part in left_out}
     kept = [header for header in record.headers if not header[0].lower().startswith(OURS)]
-    headers = (*kept, *told.items())
-    # A record with neither key nor value cannot be published, and one whose value was left out is no tombstone.
+    headers = (*kept, *added.items())
+    # A record without key and value cannot be published. A record whose value was left out must not look like a tombstone.
     is_empty = bool(left_out) or (record.key is None and record.value is None)
     value = b"" if is_empty else record.value
     return (Publication(dead_letter_topic(record.topic), record.key, value, headers).effect_of(message),)
@@ -57,7 +57,7 @@ def _headers(record: Record, message: Message, failure: Failure) -> dict[str, st
 
 
 def _class_of(category: str) -> str:
-    """The error's class as its module names it."""
+    """The full name of the error's class."""
     classes = {kind.category.value: kind for kind in CaseError.__subclasses__()}
     kind = classes[category]
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,6 +1,9 @@
-"""What all pollers share: institutions side by side, one's failure alone, every failure audited and told.
+"""What all polls share.
 
-Which source is read and what it yields is the business of `request_reader` and `answer_poller`.
+- Institutions are polled in parallel, and a failure of one does not stop the others.
+- Every failure is audited, and people are alerted of it if that is needed.
+
+What is polled and what comes of it is in `request_reader` and `answer_poller`.
 """
 
 import logging
@@ -33,21 +36,21 @@ logger = logging.getLogger(__name__)
 
 INSTITUTIONS_AT_ONCE: Final = 6
 TOLERATED_FAILURES: Final = 2
-"""A source that fails twice in a row is no news; the third time people hear of it."""
+"""How many failures in a row cause no alert, if they may pass by themselves."""
 
 
 AGAIN: Final = "The poll is made again by itself, and nothing is passed over."
 CLAUSES: Final = re.compile(r"[;.] |, then |, and | and (?=replay)")
 OF_MESSAGES: Final = re.compile(r"\b(messages?|replay(ed)?|poll)\b")
-"""What is to be done with a message does not apply where there is none."""
+"""Clauses of a next action that are about messages. A poll has no message, so they are left out."""
 
 
 @dataclass(frozen=True)
 class PollOutcome:
-    """What one poll of one institution found. Counts only; ids of what was accepted."""
+    """What one poll of one institution found: counts, and the ids of accepted cases."""
 
     institution: str
-    """Its name, `uis.no/prod`: each of its exam systems is polled for itself, and has an outcome of its own."""
+    """Its name, `uis.no/prod`. Each of its exam systems is polled by itself and has its own outcome."""
     seen: int = 0
     accepted: tuple[str, ...] = ()
     """Correlation ids of the cases that got a new message."""
@@ -55,11 +58,12 @@ class PollOutcome:
     counts: dict[str, int] = field(default_factory=dict)
     error: CaseError | None = None
     skipped: bool = False
-    """Paused, or out of time: looked at next time."""
+    """Not polled, or not to the end, because the institution is paused or the time was over."""
     exam_system: str = UNKNOWN
     open_cases: tuple[str, ...] = field(default=(), repr=False)
-    """Correlation ids of the cases of the rows that are open in FS, each once; and of those that are finished there."""
+    """Correlation ids of cases whose rows are open in FS, each once."""
     finished_cases: tuple[str, ...] = field(default=(), repr=False)
+    """Correlation ids of cases whose rows are finished in FS, each once."""
 
     @property
     def tenant(self) -> str:
@@ -86,15 +90,16 @@ class Polling:
         failed: Callable[[Institution, CaseError], int],
         budget_seconds: float | None = None,
     ) -> list[PollOutcome]:
-        """Poll every institution that is not paused, or no longer. `failed` returns how many times in a row it has failed now.
+        """Poll every institution that is not paused, and each paused one whose credentials work again.
 
-        With `budget_seconds` all is over by then: institutions that did not get their turn in time, or were cut off in it, are
-        `skipped`; callers rotate the order.
+        `failed` stores a failure and returns how many times in a row the institution has failed now. With `budget_seconds` all
+        polls end after that time. Institutions that were not polled by then, or not to the end, are `skipped`. Callers should
+        rotate the order.
         """
         limit = None if budget_seconds is None else TimeLimit.of(budget_seconds)
         paused = self._pauses.paused()
 
-        def one(institution: Institution) -> PollOutcome:
+        def poll_one(institution: Institution) -> PollOutcome:
             skipped = PollOutcome(institution.key, skipped=True, exam_system=institution.exam_system)
             is_paused = institution.tenant in paused or institution.key in paused
             try:
@@ -107,23 +112,23 @@ class Polling:
                     finally:
                         seen.ended()
             except (ConnectionFailure, WriteConcernError):
-                raise  # without the database nothing can be told, of no institution
-            except BaseException as error:  # noqa: BLE001 what one institution's data brings out must not stop the others
+                raise  # without the database no failure can be reported
+            except BaseException as error:  # noqa: BLE001 an error with one institution must not stop the others
                 if limit and limit.is_over and isinstance(error, TransientError):
-                    return skipped  # cut off by our own clock
-                told = _in_a_poll(as_case_error(error))
+                    return skipped  # our own time limit interrupted it
+                case_error = _for_a_poll(as_case_error(error))
                 try:
-                    self._tell(institution, submodule, told, failed)
+                    self._report(institution, submodule, case_error, failed)
                 except BaseException as worse:
                     if is_away(worse):
                         raise
-                    log_defect(worse)  # of this institution's own rows; the outcome tells of the failure all the same
-                return PollOutcome(institution.key, error=told, exam_system=institution.exam_system)
+                    log_defect(worse)  # the outcome has the first error in any case
+                return PollOutcome(institution.key, error=case_error, exam_system=institution.exam_system)
 
         with ThreadPoolExecutor(INSTITUTIONS_AT_ONCE, thread_name_prefix="poll") as pool:
-            return list(pool.map(one, institutions))
+            return list(pool.map(poll_one, institutions))
 
-    def _tell(
+    def _report(
         self,
         institution: Institution,
         submodule: str,
@@ -147,8 +152,8 @@ class Polling:
             self._alerts.enqueue(_alert(institution, submodule, error))
 
 
-def _in_a_poll(error: CaseError) -> CaseError:
-    """The error as it is told of a poll: there is no message to replay, and the poll is made again by itself."""
+def _for_a_poll(error: CaseError) -> CaseError:
+    """The error with a next action that fits a poll: there is no message to replay, and the next poll comes by itself."""
     if isinstance(error, AuthBrokenError):
         return error
     if error.code == "casebridge.defect":

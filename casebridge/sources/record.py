@@ -1,4 +1,4 @@
-"""A record of Kafka, as the engine knows it: what it holds, where it stood. Fetching and publishing are in `resources.kafka`."""
+"""A record of Kafka with its place in its topic, as the engine uses it. `resources.kafka` fetches and publishes records."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -9,12 +9,12 @@ from casebridge.fingerprint import short_hash
 from casebridge.personal_data import Personal
 
 KEPT_BYTES: Final = 16 * 1024
-"""Of key and headers of a record that is larger than we take."""
+"""How many bytes of key and headers are kept of a record that is too large."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """`topic_id` tells a topic from one of the same name that was there before it; brokers of old have none."""
+    """One record. `topic_id` differs from that of an earlier topic with the same name. Old brokers send none."""
 
     topic: str
     topic_id: str | None
@@ -27,25 +27,26 @@ class Record:
 
     @property
     def place(self) -> str:
-        """The name by which an operator finds it: `begrunnelse-forespoersel|0|42`."""
+        """The place at which an operator finds the record: `begrunnelse-forespoersel|0|42`."""
         return f"{self.topic}|{self.partition}|{self.offset}"
 
     @property
     def fingerprint(self) -> str:
-        """The same for ever for the same record, however often it is delivered; another's at its place in a topic made anew."""
+        """The same for each delivery of the same record. A record at the same place in a recreated topic has another one."""
         value = hashlib.sha256(self.value or b"").hexdigest()
         return short_hash(self.topic, self.partition, self.offset, self.timestamp.isoformat(), value)
 
     @property
     def size(self) -> int:
-        """Bytes of what its sender chose."""
+        """The number of bytes that the sender chose: key, value and headers."""
         named = sum(len(name) + len(value or b"") for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + named
 
     def without_value(self) -> tuple["Record", tuple[str, ...]]:
-        """Its place, with its key and those of its headers that are small; and which parts were left out.
+        """The record without its value, and the names of the parts that were left out.
 
-        For one that is larger than we take: a reader of its dead letter knows by the key whose it is.
+        This is for records that are too large. The key and the headers stay if they are small: the key says to a reader of the
+        dead letter whose record it is.
         """
         left_out = ["value"] if self.value else []
         key, room = self.key, KEPT_BYTES
@@ -64,7 +65,7 @@ class Record:
         return replace(self, key=key, value=None, headers=tuple(headers)), tuple(left_out)
 
     def origin(self) -> dict[str, Any]:
-        """The record as a message keeps it."""
+        """The record as it is stored in its message."""
         return {
             "topic": self.topic,
             "topicId": self.topic_id,

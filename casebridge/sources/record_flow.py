@@ -1,6 +1,6 @@
-"""The flow of records that could not be read: its one step reads the record again.
+"""The flow of records that could not be read. Its only step reads the record again.
 
-As long as it cannot be read the message is dead, in sight and alerted; once something was corrected, a replay carries it on.
+While the record cannot be read, the message is dead and people are alerted. When the cause is corrected, a replay continues.
 """
 
 from dataclasses import replace
@@ -20,14 +20,14 @@ from casebridge.sources.record_inbox import RecordInbox, too_large
 
 
 class RecordPayload(Payload):
-    """The record itself is the origin of its message."""
+    """The payload of such a message. The record itself is the origin of the message."""
 
     too_large: Annotated[bool, BeforeValidator(bool)] = False
-    """Only its place was kept."""
+    """The record was too large, so its value was not kept."""
 
 
 class RecordRead(StepResult):
-    """What the record came to, and under which correlation id its message goes on, if it has one."""
+    """The outcome of the record, and the correlation id of the message that it became, if there is one."""
 
     step = "read_record"
 
@@ -65,13 +65,13 @@ class RecordFlow(Flow):
             raise reading.error
         if reading.message is None:
             return RecordRead(outcome="nothing to do")
-        # Under the correlation id of the case from now on; this message ends here and says where it goes on.
+        # The new message has the correlation id of its case. This message ends and names that id.
         self._queue.accept([replace(reading.message, origin=message.origin)])
         return RecordRead(outcome="accepted", carried_on_as=reading.message.correlation_id)
 
 
 def kafka_fields(message: Message) -> dict[str, Any]:
-    """The audit's fields of a message that came by Kafka (contract 2.2: `kafkaOffset`); none for any other."""
+    """The audit fields of a message that came from Kafka (contract 2.2: `kafkaOffset`). Other messages have none."""
     if not message.origin:
         return {}
     return {name: message.origin.get(field) for name, field in _FIELDS.items()}

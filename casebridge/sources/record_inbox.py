@@ -1,7 +1,7 @@
-"""Puts Kafka's records into the inbox: one `accept` a batch, and every record ends as something that a person can see.
+"""Puts Kafka's records into the inbox, with one `accept` for each batch.
 
-A record that cannot be read becomes a message too, of the queue `kafka-record` (`record_flow`): it never blocks its partition.
-Fetching records and committing their offsets is in `resources.kafka`.
+A record that cannot be read becomes a message of the queue `kafka-record` (`record_flow`). So people see it, and it does not
+block its partition. `resources.kafka` fetches the records and commits their offsets.
 """
 
 import logging
@@ -28,7 +28,10 @@ QUEUE: Final = "kafka-record"
 
 @dataclass(frozen=True)
 class Intake:
-    """What a batch came to, in records. `known`: were in the inbox before, or say the same as another in the batch."""
+    """How many records of a batch came to which result.
+
+    `known` are those that were in the inbox before, or that say the same as another record of the batch.
+    """
 
     accepted: int = 0
     known: int = 0
@@ -45,10 +48,10 @@ class Intake:
 
 
 class RecordInbox:
-    """The source that Kafka is; safe to use with records that were accepted before. Thread-safe."""
+    """Accepts records of Kafka. Records that were accepted before change nothing. Thread-safe."""
 
     def __init__(self, queue: MeldingQ, readers: Mapping[str, RecordReader], maximum_bytes: int) -> None:
-        """`readers` by topic: whoever subscribes, subscribes to these."""
+        """`readers` has the record reader of each topic. The consumer subscribes to these topics."""
         self._queue = queue
         self._readers = readers
         self._maximum_bytes = maximum_bytes
@@ -58,23 +61,23 @@ class RecordInbox:
         return tuple(sorted(self._readers))
 
     def accept(self, records: Sequence[Record]) -> Intake:
-        """All of them are in the inbox when this returns. Raises `PyMongoError` when the database is away."""
-        seen = observer().reading(QUEUE, UNKNOWN)
+        """Put all records into the inbox before returning. Raises `PyMongoError` if the database cannot be reached."""
+        observation = observer().reading(QUEUE, UNKNOWN)
         try:
             return self._accept(records)
         except BaseException as error:
             if is_away(error):
                 raise
-            told = as_case_error(error)  # whatever one record brings out must not hold up the others
+            told = as_case_error(error)  # an error in one record must not stop the others
         finally:
-            seen.ended()
+            observation.ended()
         if len(records) > 1:
             return sum((self.accept([record]) for record in records), Intake())
         (record,) = records
         return self._set_aside([Reading(record, error=told)])
 
     def read(self, record: Record) -> Reading:
-        """What a record says today: a correction since (an institution activated, a new version) may have made it readable."""
+        """Read a record again. It may be readable now, after a new release or because its institution was activated."""
         reader = self._readers.get(record.topic)
         if reader is None:
             error = PermanentError(
@@ -102,15 +105,15 @@ class RecordInbox:
         return replace(intake, nothing_to_do=len(records) - len(unreadable) - len(messages))
 
     def _set_aside(self, unreadable: Sequence[Reading], messages: Sequence[NewMessage] = ()) -> Intake:
-        """Accept what could be read together with what could not."""
+        """Accept the messages of readable records, together with the messages of unreadable records."""
         poison = [_poison_message(reading) for reading in unreadable]
         for reading in unreadable:
             code = reading.error.code if reading.error else UNKNOWN
             logger.warning("record %s cannot be carried (%s): it is set aside", reading.record.place, code)
         accepted = set(self._queue.accept([*messages, *poison]))
-        told_poison = len(accepted & {message.key for message in poison})
-        told = len(accepted) - told_poison
-        return Intake(told, len(messages) + len(poison) - len(accepted), told_poison)
+        accepted_poison = len(accepted & {message.key for message in poison})
+        told = len(accepted) - accepted_poison
+        return Intake(told, len(messages) + len(poison) - len(accepted), accepted_poison)
 
 
 def too_large(place: str, maximum_bytes: int) -> PermanentError:

@@ -1,4 +1,4 @@
-"""What a topic's records mean is a reader's business: one a topic, in the domain. Here is only what every reader promises."""
+"""The interface of record readers. Each capability has one reader for each topic, which says what the records mean."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from casebridge.sources.record import Record
 
 @dataclass(frozen=True)
 class Reading:
-    """What one record came to: a message, an error, or neither, when there is nothing to be done.
+    """The result of reading one record: a message, an error, or neither if there is nothing to do.
 
-    `org_id` and `env` say whose it is, as far as could be read, for a record that came to an error.
+    For an error, `org_id` and `env` say whose the record is, if that could be read.
     """
 
     record: Record
@@ -24,8 +24,8 @@ class Reading:
 
 
 class RecordReader(Protocol):
-    """Reads the records of one topic. Asks nobody but our own database, so that a batch is never held up."""
+    """Reads the records of one topic. It uses only our own database and no other system, so a batch never waits."""
 
     def read(self, records: Sequence[Record]) -> Sequence[Reading]:
-        """One reading a record, in their order. Raises only what the database's driver raises, or a defect."""
+        """One reading for each record, in their order. Raises only errors of the database's driver, or a defect."""
         ...

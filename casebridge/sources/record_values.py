@@ -1,4 +1,4 @@
-"""What the readers of Kafka's records share: a value read into a model, its institution found, and what to say if not."""
+"""What the record readers share: they read a value into a model, find its institution, and build the errors."""
 
 from typing import Final, TypeVar
 
@@ -15,13 +15,13 @@ from casebridge.sources.record_reader import Reading
 from casebridge.tenant import institution_name, normal_name
 
 BOM: Final = b"\xef\xbb\xbf"
-"""The byte order mark that some senders put before their JSON; RFC 8259 lets a reader pass over it."""
+"""The byte order mark that some senders put before their JSON. RFC 8259 allows a reader to ignore it."""
 
 Value = TypeVar("Value", bound=DomainModel)
 
 
 class Claim(DomainModel):
-    """Whose a record says it is, in either spelling of the contract (2.2)."""
+    """The institution that a record names, in either spelling of the contract (2.2)."""
 
     org_id: str | None = Field(None, alias="orgId")
     org: str | None = None
@@ -36,12 +36,12 @@ class Claim(DomainModel):
 
 
 def content(record: Record) -> bytes:
-    """The value without a byte order mark; nothing for a tombstone, which has no value."""
+    """The value without a byte order mark. Empty for a tombstone, which has no value."""
     return (record.value or b"").removeprefix(BOM)
 
 
 def read_value(model: type[Value], record: Record) -> Value:
-    """Raises `PermanentError` `kafka.record_unreadable`, which names fields and never quotes a value."""
+    """The value as a model. Raises `PermanentError` `kafka.record_unreadable`, which names fields but never quotes a value."""
     try:
         return model.model_validate_json(content(record))
     except ValidationError as error:
@@ -49,7 +49,7 @@ def read_value(model: type[Value], record: Record) -> Value:
 
 
 def unreadable(record: Record, error: ValidationError, below: str = "") -> PermanentError:
-    """What is wrong with a record; `below` is the field that held what was validated."""
+    """The error of an unreadable record. `below` is the field that was validated, if it was not the whole value."""
     named = ", ".join(sorted({".".join(filter(None, (below, _field(problem)))) for problem in error.errors()} - {""}))
     cause = f"it lacks or misstates: {named}" if named else "its value is not a JSON object"
     return PermanentError(
@@ -61,7 +61,7 @@ def unreadable(record: Record, error: ValidationError, below: str = "") -> Perma
 
 
 def vurd_id_unreadable(record: Record) -> PermanentError:
-    """The `vurdId` of a record cannot be decoded: its sender's fault, not FS's."""
+    """The error for a `vurdId` that cannot be decoded. The sender must correct it, not FS."""
     return PermanentError(
         "kafka.record_unreadable",
         f"The record {record.place} cannot be read: it lacks or misstates: vurdId.",
@@ -71,14 +71,14 @@ def vurd_id_unreadable(record: Record) -> PermanentError:
 
 
 def _field(problem: ErrorDetails) -> str:
-    """The name of a field of ours. Below it a sender chooses the names, and may have chosen a student's."""
+    """The outermost field name, which is one of ours. Names inside the field come from the sender and may be personal data."""
     return next((name for name in problem["loc"] if isinstance(name, str)), "")
 
 
 def institution_of(
     record: Record, org_id: str, env: str, exam_system: str, register: InstitutionRegister
 ) -> Institution:
-    """Raises `PermanentError` when the institution is not carried, or not on that exam system."""
+    """The institution of a record. Raises `PermanentError` if it is not active on that exam system."""
     institution = register.get(institution_name(org_id, env), exam_system)
     if institution is None:
         raise PermanentError(
@@ -91,9 +91,9 @@ def institution_of(
 
 
 def failed(record: Record, error: CaseError, register: InstitutionRegister) -> Reading:
-    """The reading of a record that came to an error: whose it is, where the configuration knows that institution.
+    """The reading of a record that cannot be handled. It names the institution if the configuration has it.
 
-    One of an environment that this process does not serve is left in the inbox to whoever serves it, and read there.
+    A record of an environment that this process does not serve goes into the inbox, too. A process that serves it reads it there.
     """
     claim = Claim.of(record)
     org_id, env = claim.org_id or claim.org or "", claim.env or ""

@@ -1,4 +1,4 @@
-"""A source: where cases come from by polling, and which queues carry what it finds.
+"""A source: an outside system that is polled for cases, and the queues of the messages that the poll makes.
 
 A capability declares its sources (`casebridge.capability`). `casebridge sync` polls each in turn and then handles its queues.
 """
@@ -14,48 +14,48 @@ from casebridge.sources.polling import PollOutcome
 
 @dataclass(frozen=True)
 class PollRange:
-    """How much one poll looks at."""
+    """How much one poll reads."""
 
     reach_back: timedelta | None = None
-    """How far behind its watermark the source is read; `None` is the ordinary overlap."""
+    """How far before its watermark the source is read. `None` means the usual overlap."""
     also_finished: bool = False
-    """Look again at what is finished, for changes."""
+    """Also read finished cases again, to find changes."""
     budget_seconds: float | None = None
-    """The poll is over by then. Institutions without a turn are `skipped`."""
+    """The poll ends after this time. Institutions that were not polled by then are `skipped`."""
 
 
 EVERYTHING_NEW: Final = PollRange()
-"""What changed since the last poll, for as long as that takes."""
+"""Everything that changed since the last poll, without a limit of time."""
 
 
 @dataclass(frozen=True)
 class Awaited:
-    """What became of the cases that were waited for. `waiting` did not get there in time."""
+    """How many of the awaited cases came to which state. Those in `waiting` were too late."""
 
     dispatched: int
-    """The other end has the case, or had it and has answered."""
+    """The other system has the case, or has answered it."""
     set_aside: int
     waiting: int
     withdrawn: int
-    """Removed or settled at the source meanwhile."""
+    """Removed or finished at the source in the meantime."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One source of a capability. It only feeds the inbox: it may be polled at any time, side by side with itself."""
+    """One source of a capability. A poll only puts messages into the inbox, so several may run at once."""
 
     name: str
-    """What it finds, as reports name it: `requests`."""
+    """The name of what the source finds, for reports: `requests`."""
     system: str
-    """The system that is polled, as people say it: `FS`."""
+    """The name of the system that is polled, for people: `FS`."""
     poll: Callable[[Sequence[Institution], PollRange], list[PollOutcome]]
     queues: tuple[str, ...]
-    """The queues that carry what it finds, in the order in which a batch handles them."""
+    """The queues of the messages that the poll makes, in the order in which a batch handles them."""
     handled_as: str
-    """What handling them is called in reports: `sent`."""
+    """The word for a handled message in reports: `sent`."""
     brings_outcomes: bool = False
-    """It finds what became of cases that are open already. After a restore of the database it is polled first: what a case's own
-    source shows as finished would be taken for finished by somebody else."""
+    """The source finds the outcomes of open cases. After a restore of the database it is polled first. Otherwise cases that
+    their own source shows as finished would be taken for cases that somebody else finished."""
     awaited: Callable[[Sequence[str]], Awaited] | None = None
-    """How far the cases with these correlation ids are. `None`: nobody waits for their outcome."""
+    """Says how far the cases with these correlation ids are. `None` if nothing waits for their outcome."""
     awaited_as: str = "outcome"

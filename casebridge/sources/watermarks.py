@@ -1,7 +1,7 @@
-"""How far each institution's FS was read: `oai.LastAudit` (contract 11).
+"""Up to which time the FS of each institution was read: `oai.LastAudit` (contract 11).
 
-The mark is the newest change that FS itself reported, and never later than now, so no wrong clock can skip a change. It is a hint
-for the next read, not a promise: what keeps a request from coming twice is its key in the inbox.
+The mark is the newest change that FS itself reported. It is never later than now, so a wrong clock cannot cause a change to be
+skipped. It only says where the next read starts: the keys in the inbox make sure that a request is not accepted twice.
 """
 
 from dataclasses import dataclass
@@ -18,22 +18,22 @@ from casebridge.tenant import institution_name
 
 MODULE: Final = "begrunnelse"
 ANSWERS: Final = "begrunnelse-svar"
-"""The module of the polls for answers, which have no mark: only their failures in a row are kept."""
+"""The module of the polls for answers. They have no mark: only their failures in a row are stored."""
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD: Final = timedelta(days=1)
-"""Further ahead of now no release sets a mark, whatever clocks do: it was set by hand, and would hide every change."""
+"""No release sets a mark further in the future. Such a mark was set by hand, and it would hide every change."""
 
 
 @dataclass(frozen=True)
 class Watermark:
-    """`since` is the newest change seen; `failures` counts the failed reads in a row."""
+    """`since` is the newest change that was read. `failures` counts the failed reads in a row."""
 
     since: datetime | None
     failures: int
 
 
 class Watermarks:
-    """Reads and writes `oai.LastAudit`, the rows of one module: what is polled, such as FS's requests."""
+    """Reads and writes the rows of one module in `oai.LastAudit`. A module is what is polled, such as FS's requests."""
 
     def __init__(self, database: Database, clock: Clock, module: str = MODULE) -> None:
         self._watermarks = database.watermarks
@@ -45,14 +45,14 @@ class Watermarks:
         return Watermark(self._mark(row), _failures(row))
 
     def _mark(self, row: Document) -> datetime | None:
-        """`None` also for what can be no mark: then FS is read from the first day on."""
+        """The mark of a row. `None` if there is none or it is not a valid time: then FS is read from the first day on."""
         mark = moment_of(row, "siden")
         return mark if mark is not None and EARLIEST <= mark <= self._clock.now() + AHEAD else None
 
     def read_well(self, institution: Institution, newest: datetime | None) -> None:
-        """The read came to its end; `newest` is the newest change in it. The mark never moves back, nor ahead of now.
+        """Store that a read succeeded. `newest` is the newest change in it.
 
-        A change that FS dates in the future would hide every later one.
+        The mark never moves back, and never into the future: a change that FS dates in the future would hide every later one.
         """
         self._ensure(institution)
         now = self._clock.now()
@@ -77,12 +77,12 @@ class Watermarks:
         crash_point("watermark_written")
 
     def read_badly(self, institution: Institution, error: CaseError) -> int:
-        """The read failed; the mark stays. Returns how many reads in a row have failed now."""
+        """Store that a read failed. The mark does not move. Return how many reads in a row have failed now."""
         self._ensure(institution)
         row = self._watermarks.find_one({"_id": self._key(institution)}, {"failures": 1}) or {}
         if not is_count(row.get("failures")):
             self._watermarks.update_one({"_id": self._key(institution)}, {"$set": {"failures": 0}})
-        # Added to, not set: another process may fail at the same time.
+        # The number is incremented and not set, because another process may fail at the same time.
         self._watermarks.update_one(
             {"_id": self._key(institution)},
             {
@@ -93,17 +93,17 @@ class Watermarks:
         return self.get(institution).failures
 
     def tenants(self) -> set[tuple[str, str]]:
-        """Institution and exam system of whatever was ever read, carried today or not."""
+        """Institution and exam system of everything that was ever read, active today or not."""
         rows = self._watermarks.find({}, {"orgId": 1, "env": 1, "examSystem": 1})
         return {(institution_name(row.get("orgId"), row.get("env")), str(row.get("examSystem"))) for row in rows}
 
     def recovered(self, institution: Institution) -> None:
-        """A poll without a mark came to its end: failures are no longer in a row. Writes only where there were any."""
+        """Store that a poll without a mark succeeded: the failures are no longer in a row. Writes only if there were any."""
         if self.get(institution).failures:
             self.read_well(institution, None)
 
     def _of_earlier_versions(self, institution: Institution) -> Document:
-        """They took the names as the configuration spelled them."""
+        """The row of an earlier version, which used the names as the configuration spelled them. Empty if there is none."""
         if institution.written is None:
             return {}
         return self._watermarks.find_one({"_id": "|".join((*institution.written, self._module))}) or {}
@@ -132,7 +132,7 @@ class Watermarks:
 
 
 def row_key(institution: Institution, module: str) -> str:
-    """The name of one module's row of an institution on one exam system."""
+    """The key of the row of one module, for an institution on one exam system."""
     return f"{institution.org_id}|{institution.env}|{institution.exam_system}|{module}"
 
 

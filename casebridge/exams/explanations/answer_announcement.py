@@ -1,6 +1,7 @@
-"""What became of a case, told on Kafka's topic of answers once FS has the explanation. Never its text, which is FS's to show.
+"""Writes a record to Kafka's topic of answers when FS has the explanation. The record never has the text: only FS shows that.
 
-The key names exam and person (contract 11), so that a reader finds the request again and a case's records keep their order.
+The key of the record names exam and person (contract 11). So a reader can find the request, and the records of a case stay in
+order.
 """
 
 import json
@@ -16,7 +17,7 @@ from casebridge.messaging.queue.outcome import Outcome
 
 
 def answer_announcer(topic: str) -> Announcer:
-    """Announces registrations to `topic`. An answer that was found unchanged was announced before."""
+    """Announces registrations to `topic`. An unchanged answer is not announced again."""
 
     def announce(message: Message, outcome: Outcome) -> Sequence[PendingEffect]:
         if message.queue != answer_poller.QUEUE or outcome.status is not MessageStatus.PROCESSED:

@@ -1,4 +1,4 @@
-"""The way back: the assessor's answer becomes a registration in FS, and is then shown where the institution wants that."""
+"""The flow of answers: it registers the assessor's answer in FS and then shows it, if the institution wants that."""
 
 import hashlib
 import logging
@@ -44,11 +44,11 @@ logger = logging.getLogger(__name__)
 OSLO = ZoneInfo("Europe/Oslo")
 REGISTERED: Final = "registered"
 UNCHANGED: Final = "unchanged"
-"""The outcome of a message whose text FS has by another message."""
+"""The outcome of a message whose text FS already has from another message."""
 UNANSWERED: Final = "not answered"
-"""The outcome of a message for a request that the list did not show, and that is not answered when it is looked at alone."""
+"""The outcome of a message whose request the list did not show, and that has no answer when it is read by itself."""
 LEFT: Final = frozenset({SUPERSEDED, UNANSWERED, REMOVED, FINISHED})
-"""The outcomes without the answer: when it comes, or comes again, it must be a message of its own."""
+"""The outcomes without the answer. If the answer comes later, it must get a new message."""
 
 
 class AnswerFlow(Flow):
@@ -56,7 +56,7 @@ class AnswerFlow(Flow):
 
     queue = answer_poller.QUEUE
     payload = AnswerPayload
-    # The text stays where it belongs, in the exam system and in FS; the fingerprint is enough to see a change.
+    # The text belongs in the exam system and in FS only. The fingerprint is enough to see a change.
     dropped_results = ("fetch_answer.result.text",)
 
     def __init__(
@@ -67,7 +67,7 @@ class AnswerFlow(Flow):
         accept: Callable[[Sequence[NewMessage]], object],
         asked: Callable[[str], frozenset[MessageStatus]],
     ) -> None:
-        """`accept` puts messages into the inbox; `asked` tells the statuses of the request messages of a case."""
+        """`accept` puts messages into the inbox. `asked` returns the statuses of the request messages of a case."""
         self._institutions = institutions
         self._clients = clients
         self._cases = cases
@@ -77,8 +77,8 @@ class AnswerFlow(Flow):
 
     @property
     def steps(self) -> Steps:
-        # The answer is written down before it is registered: after a crash the same text is registered again, and not a newer
-        # one while nobody can tell any more what FS had got before.
+        # The answer is stored before it is registered, so after a crash the same text is registered again. Otherwise a newer
+        # text might be registered, and nobody would know which text FS got before.
         return (
             Step(FetchedAnswer, self._fetch_answer),
             Step(Registered, self._register_explanation),
@@ -108,9 +108,9 @@ class AnswerFlow(Flow):
         self._cases.set_aside(message.payload.get("caseId"), error.code)
 
     def on_lease_lost(self, message: Message) -> None:
-        """FS knows no fence: a registration that was on its way for too long may have taken a newer one's place.
+        """Register the newest answer again, by a new message, if an older one may have replaced it.
 
-        Then the newest answer is fetched and registered anew, by a message of its own.
+        FS does not know our fences: a registration that took too long may have overwritten a newer one.
         """
         case = self._cases.get(AnswerPayload.of(message).case_id)
         if case is not None and case.document.get("registeredBy") not in (None, message.key):
@@ -121,19 +121,19 @@ class AnswerFlow(Flow):
 
     def _fetch_answer(self, message: Message) -> FetchedAnswer | Last:
         institution, case = self._institution(message), self._case(message)
-        if not _carries(message, case):
+        if not _has_request_of(message, case):
             return Last(Ended(outcome=SUPERSEDED))
         try:
             answer = self._answer(institution, message, case)
         except AnswerTakenBackError:
-            if (outcome := self._need_not_wait(institution, message, case)) is None:
+            if (outcome := self._outcome_without_answer(institution, message, case)) is None:
                 raise
             return Last(Ended(outcome=outcome))
         except AnotherCandidatesRequestError:
-            if not self._is_looked_for_anew(institution, message, case):
+            if not self._is_searched_again(institution, message, case):
                 raise
             return Last(Ended(outcome=SUPERSEDED))
-        # Before it is stored: a text that FS cannot take may be more than a document can hold.
+        # The check comes before the text is stored: a text that FS cannot take may also be too large for a document.
         self._clients.student_registry(institution).check_text(answer.text)
         found = FetchedAnswer(
             text_hash=fingerprint(answer.text),
@@ -155,11 +155,11 @@ class AnswerFlow(Flow):
             None if payload.repairs else payload.marker,
         )
 
-    def _need_not_wait(self, institution: Institution, message: Message, case: Case) -> str | None:
-        """The outcome, where an answer that was taken back need not be waited for; `None` while it must.
+    def _outcome_without_answer(self, institution: Institution, message: Message, case: Case) -> str | None:
+        """The outcome of a message whose answer was taken back, or `None` if the message must wait for the answer.
 
-        A message that waits holds back the case's corrections and its withdrawal: the assessor who was asked by mistake may never
-        submit again. Looked at only here, so that no other answer costs a call more.
+        A waiting message blocks corrections and the withdrawal of its case, and an assessor who was asked by mistake may never
+        submit again. Only such a message makes this check, so other answers cost no further call.
         """
         if not self._asked(case.id).isdisjoint(UNFINISHED):
             return SUPERSEDED
@@ -170,16 +170,16 @@ class AnswerFlow(Flow):
                 self._clients.student_registry(institution), case.document["vurdId"], case.document["personlopenr"]
             )
         except TransientError:
-            return None  # it is waited for, and FS asked again the next time
+            return None  # wait; the next attempt asks FS again
         if row is None:
             return REMOVED
         return FINISHED if row.request.finished_in_fs and case.state.value in OPEN else None
 
     def _register_explanation(self, message: Message) -> Registered | Last:
-        """FS gets the text only after both ends were looked at again: whose it is may have been corrected meanwhile."""
+        """Read both FS and the exam system again, then register: the student or the participant may have been corrected."""
         institution, case, answer = self._institution(message), self._case(message), FetchedAnswer.of(message)
-        if not _carries(message, case):
-            return Last(Ended(outcome=SUPERSEDED))  # a replay begins here, maybe after a correction
+        if not _has_request_of(message, case):
+            return Last(Ended(outcome=SUPERSEDED))  # a replay starts here, maybe after a correction
         if case.has_newer_answer(message.enqueued_at, answer.given_at, message.started_at):
             return Last(Ended(outcome="overtaken"))
         registry = self._clients.student_registry(institution)
@@ -200,7 +200,7 @@ class AnswerFlow(Flow):
                 personlopenr=row.request.personlopenr,
                 kandidatnr=row.request.kandidatnr,
                 kommisjons_id=row.request.kommisjons_id,
-                # The appeal's three weeks begin here: the day the answer was given, not the day we got round to it.
+                # The three weeks for an appeal start on this day: the day of the answer, not the day of the registration.
                 communicated_on=answer.given_at.astimezone(OSLO).date(),
                 text=answer.text,
             )
@@ -214,7 +214,10 @@ class AnswerFlow(Flow):
         return registered if self._wants_to_show(message) else Last(registered)
 
     def _check_kept(self, institution: Institution, case: Case) -> None:
-        """FS said yes once before and shows the request as open: this time it is looked whether it was kept."""
+        """Read the row again after a repeated registration.
+
+        Raises `PermanentError` `fs.not_kept` if FS accepted the explanation and still shows the request as open.
+        """
         registry = self._clients.student_registry(institution)
         row = current_row(registry, case.document["vurdId"], case.document["personlopenr"])
         if row is not None and not row.request.finished_in_fs:
@@ -228,27 +231,30 @@ class AnswerFlow(Flow):
             )
 
     def _is_same(self, message: Message, case: Case, row: CurrentRow, submission_id: str | None = None) -> bool:
-        """Whether the participant is the person of the row. Raises `PermanentError` where that is contradictory.
+        """Whether the participant is the person of the row.
 
-        It is another while a request message of the case is on its way: that asks about the right participant once this one is
-        done, and the next poll brings the answer. Raises `NotReadyError` while a correction of the row was not read yet. A
-        replay makes such a message itself: what was corrected in the exam system shows in no row.
+        `False` means that the participant is another one, and that a request message of the case is on its way. That message
+        finds the right participant when this one has ended, and a later poll finds the answer. A replay creates the request
+        message itself, because a correction in the exam system changes no row in FS.
+
+        Raises `PermanentError` if the identities contradict each other and there is no such message. Raises `NotReadyError`
+        if no poll has read a correction of the row yet.
         """
         institution = self._institution(message)
         try:
             self._identities.check(institution, case, row, _candidate(case), submission_id)
         except PermanentError as error:
             if not (error.code in IDENTITY or has_moved(error)) or row.request.finished_in_fs:
-                raise  # of a row that is finished nobody is asked any more
+                raise  # for a finished row no new request is made
             check_correction_read(self._cases, case, row)
             anew = message.generation > 1 and has_moved(error)
-            if not self._is_asked_now(institution, case, row, anew=anew):
+            if not self._is_requested_again(institution, case, row, anew=anew):
                 raise
             return False
         return True
 
-    def _is_looked_for_anew(self, institution: Institution, message: Message, case: Case) -> bool:
-        """Whether a replay has the participant looked for anew: the request in the exam system is another participant's."""
+    def _is_searched_again(self, institution: Institution, message: Message, case: Case) -> bool:
+        """Whether this message, as a replay, starts a new search because the request belongs to another participant."""
         if message.generation == 1:
             return False
         document = case.document
@@ -256,13 +262,14 @@ class AnswerFlow(Flow):
         if row is None or row.request.finished_in_fs:
             return False
         check_correction_read(self._cases, case, row)
-        return self._is_asked_now(institution, case, row, anew=True)
+        return self._is_requested_again(institution, case, row, anew=True)
 
-    def _is_asked_now(self, institution: Institution, case: Case, row: CurrentRow, *, anew: bool) -> bool:
-        """Whether a request message of the case is on its way; see to it that the row as it is has one, `anew` a further one.
+    def _is_requested_again(self, institution: Institution, case: Case, row: CurrentRow, *, anew: bool) -> bool:
+        """Whether a request message of the case is on its way, after creating one for the current row if there was none.
 
-        Without `anew` it is the message that whoever read a correction may be about to write. While one is dead, that is the one
-        to replay: a further one would end like it.
+        With `anew`, the created message has a new revision. Without it, the message is the same one that the reader of a
+        correction may be about to write. If a request message is dead, no other is created: it would end in the same way, so the
+        dead one must be replayed.
         """
         statuses = self._asked(case.id)
         if not statuses.isdisjoint(UNFINISHED):
@@ -281,10 +288,10 @@ class AnswerFlow(Flow):
         if not self._wants_to_show(message):
             return Shown(outcome="the institution does not show answers")
         if message.steps[Registered.step].fence != message.fence:
-            # An earlier attempt registered it, which may be days ago.
+            # An earlier attempt registered the answer, maybe days ago.
             document = case.document
             row = current_row(self._clients.student_registry(institution), document["vurdId"], document["personlopenr"])
-            if row is None or not _carries(message, case) or not self._is_same(message, case, row):
+            if row is None or not _has_request_of(message, case) or not self._is_same(message, case, row):
                 return Shown(outcome=SUPERSEDED)
         payload = AnswerPayload.of(message)
         self._clients.exam_system(institution).show_explanation(payload.flow_id, payload.explanation_request_id)
@@ -304,17 +311,17 @@ class AnswerFlow(Flow):
 
 
 def fingerprint(text: str) -> str:
-    """By which a text is known again, without being kept."""
+    """The SHA-256 of a text. It shows whether two texts are the same without storing them."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
-def _carries(message: Message, case: Case) -> bool:
-    """Whether the message's explanation request is still the case's: after a correction it may be another participant's."""
+def _has_request_of(message: Message, case: Case) -> bool:
+    """Whether the case still has the message's explanation request. After a correction it may have another one."""
     return case.explanation_request_id in (None, AnswerPayload.of(message).explanation_request_id)
 
 
 def _outcome(message: Message) -> str | None:
-    """What the message came to, of the steps that decide it."""
+    """The outcome of the message, from the first step that has one."""
     steps = (message.steps.get(name) for name in (FetchedAnswer.step, Registered.step))
     return next((done.result["outcome"] for done in steps if done and done.result.get("outcome")), None)
 
@@ -322,7 +329,7 @@ def _outcome(message: Message) -> str | None:
 def _advances(message: Message) -> Iterator[CaseAdvance]:
     case_id = message.payload.get("caseId")
     if not is_text(case_id):
-        return  # a foreign message: it has no case that could have come further
+        return  # casebridge did not write this message, and it has no case
     registration = Registered.found_in(message)
     if registration and registration.outcome == REGISTERED and FetchedAnswer.step in message.steps:
         found = FetchedAnswer.of(message)

@@ -1,7 +1,7 @@
-"""Looks for answers in the exam system and puts them into the inbox: the source of the way back.
+"""The source of answers: it polls the exam system and puts the answers that it finds into the inbox.
 
-One call per flow tells of all its requests. An answer is accepted once for each `marker`, which changes when the answer may have
-changed; whether the text really did is decided by its fingerprint when it is fetched.
+One call for each flow lists all explanation requests of the flow. An answer is accepted once for each `marker`. The marker
+changes when the answer may have changed. The fetch of the answer decides by a fingerprint whether the text did change.
 """
 
 import random
@@ -39,18 +39,18 @@ REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 FLOWS_AT_ONCE: Final = 6
 NAMED_CASES: Final = 20
 LOOKED_AT_ALONE: Final = 200
-"""Answers of an institution that one reconciliation looks at one by one, where the lists do not show their texts."""
+"""How many answers of an institution one reconciliation reads one by one, because the lists do not show their texts."""
 Seen = TypeVar("Seen")
 Request = tuple[str, str | None]
-"""The exam's place and the id of an explanation request, both the exam system's own."""
+"""The id of a flow and the id of an explanation request on it, both from the exam system."""
 NEEDED: Final = ("correlationId", "flowId", "explanationRequestId", "vurdId", "personlopenr", "kandidatnr")
-"""Of a case that waits for its answer."""
+"""The fields that a case needs while it waits for its answer."""
 KINDS: Final = {"correlationId": str, "vurdId": str, "personlopenr": int, "kandidatnr": int}
-"""Of those that are no ids of the exam system."""
+"""The types of the needed fields. Ids of the exam system are checked separately."""
 
 
 class AnswerPoller:
-    """The source that the exam system is. Only feeds the inbox; safe to run side by side with itself."""
+    """Polls the exam system. It only puts messages into the inbox, so several may run at once."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class AnswerPoller:
     def poll(
         self, institutions: Sequence[Institution], *, also_answered: bool = False, budget_seconds: float | None = None
     ) -> list[PollOutcome]:
-        """Answers to open cases; with `also_answered`, changes of answers that FS has already (the reconciliation)."""
+        """Look for answers to open cases. With `also_answered` (the reconciliation), also for changes of answers that FS has."""
         return self._polling.each(
             institutions,
             SUBMODULE,
@@ -85,38 +85,44 @@ class AnswerPoller:
     def _poll(self, institution: Institution, *, also_answered: bool) -> PollOutcome:
         watched_since = self._clock.now() - self._watch if also_answered else None
         found = self._cases.awaiting_answer(institution.key, watched_since)
-        outcome = self._look(institution, found, alone=also_answered)
+        outcome = self._poll_documents(institution, found, one_by_one=also_answered)
         if found:
             self._watermarks.recovered(institution)
         return outcome
 
     def look_at(self, institution: Institution, flow_id: str) -> PollOutcome:
-        """Answers on one flow, now, also changed ones: somebody told us that something happened there.
+        """Look for new and changed answers on one flow at once, because an event named the flow.
 
-        Raises `CaseError`: whoever was told tries again.
+        Raises `CaseError`. The caller tries again.
         """
         watched_since = self._clock.now() - self._watch
-        return self._look(institution, self._cases.awaiting_answer(institution.key, watched_since, flow_id))
+        return self._poll_documents(institution, self._cases.awaiting_answer(institution.key, watched_since, flow_id))
 
-    def _look(self, institution: Institution, found: Sequence[Document], *, alone: bool = False) -> PollOutcome:
-        """Raises `CaseError` after all that could be looked at was: what cannot be read must be seen, and hides no other."""
+    def _poll_documents(
+        self, institution: Institution, found: Sequence[Document], *, one_by_one: bool = False
+    ) -> PollOutcome:
+        """Poll for these case documents.
+
+        Raises `CaseError` if some cannot be read, but only after the others were polled.
+        """
         documents = [document for document in found if institution.has(document)]
-        amiss: list[Document] = []
-        cases = readable(documents, _to_be_polled, amiss)
-        outcome = self._look_at(institution, cases, alone=alone) if cases else PollOutcome(institution.key)
-        if amiss:
-            raise _unreadable([name_of(document) for document in amiss])
+        unreadable_documents: list[Document] = []
+        cases = readable(documents, _to_be_polled, unreadable_documents)
+        outcome = self._poll_cases(institution, cases, one_by_one=one_by_one) if cases else PollOutcome(institution.key)
+        if unreadable_documents:
+            raise _unreadable([name_of(document) for document in unreadable_documents])
         return outcome
 
-    def _look_at(self, institution: Institution, cases: Sequence[Case], *, alone: bool) -> PollOutcome:
-        """With `alone`, answers of which the lists show no text are looked at one by one."""
+    def _poll_cases(self, institution: Institution, cases: Sequence[Case], *, one_by_one: bool) -> PollOutcome:
+        """Poll for these cases. With `one_by_one`, also read answers one by one if the lists do not show their texts."""
         flow_ids = in_order({_flow_of(case) for case in cases})
         statuses, failures = self._statuses(institution, flow_ids)
         by_request = {(status.flow_id, status.explanation_request_id): status for status in statuses}
-        if alone:
-            by_request |= self._looked_at_alone(institution, cases, by_request)
+        if one_by_one:
+            by_request |= self._read_one_by_one(institution, cases, by_request)
         answered, unknown, hidden, now = [], [], [], self._clock.now()
-        # By case, not by request: two cases may claim one, and whose the answer is, is judged for each before FS gets it.
+        # This loops over cases, not requests: two cases may have the same request. Before FS gets the answer, the flow checks
+        # for each case whose answer it is.
         for case in cases:
             flow_id = _flow_of(case)
             status = by_request.get((flow_id, case.explanation_request_id))
@@ -127,12 +133,12 @@ class AnswerPoller:
             elif status is not None and _is_ready(status, case):
                 is_unreadable = status.state is ExplanationState.UNREADABLE
                 answered.append(answer_message(institution, case, status.marker, now if is_unreadable else None))
-            elif status is None and case.state is CaseState.DISPATCHED and _is_lost(failures.get(flow_id)):
+            elif status is None and case.state is CaseState.DISPATCHED and _is_gone(failures.get(flow_id)):
                 answered.append(answer_message(institution, case, None, now))
         correlation_ids = {message.key: message.correlation_id for message in answered}
         accepted = tuple(correlation_ids[key] for key in self._queue.accept(answered))
-        if failed := {key: error for key, error in failures.items() if not _is_lost(error) and error.code != LEFT}:
-            raise self._of_flows(institution, failed)
+        if failed := {key: error for key, error in failures.items() if not _is_gone(error) and error.code != LEFT}:
+            raise self._error_of_flows(institution, failed)
         nameless = [status for status in statuses if status.explanation_request_id is None]
         if not_followed := self._clients.exam_system(institution).not_followed(unknown, nameless, hidden):
             raise not_followed
@@ -151,15 +157,15 @@ class AnswerPoller:
     def _statuses(
         self, institution: Institution, flow_ids: list[str]
     ) -> tuple[list[ExplanationStatus], dict[str, CaseError]]:
-        """The requests of all flows, side by side, and what went wrong by flow. A flow that fails does not hide the others."""
+        """Read the requests of all flows in parallel. The second value has the errors by flow id; they stop no other flow."""
         exam_system = self._clients.exam_system(institution)
         statuses: list[ExplanationStatus] = []
         failures: dict[str, CaseError] = {}
         limit = time_limit.current()
-        # Whoever is left for want of time is not always the same.
+        # The order is random. If the time is too short, other flows are left out each time.
         order = random.sample(flow_ids, len(flow_ids))
         with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="flow") as pool:
-            results = pool.map(lambda flow_id: _seen(lambda: exam_system.explanations(flow_id), limit), order)
+            results = pool.map(lambda flow_id: _guarded(lambda: exam_system.explanations(flow_id), limit), order)
             for flow_id, result in zip(order, results, strict=True):
                 if isinstance(result, CaseError):
                     failures[flow_id] = result
@@ -167,64 +173,65 @@ class AnswerPoller:
                     statuses.extend(result)
         return statuses, failures
 
-    def _looked_at_alone(
+    def _read_one_by_one(
         self, institution: Institution, cases: Sequence[Case], listed: Mapping[Request, ExplanationStatus]
     ) -> dict[Request, ExplanationStatus]:
-        """Answers that FS has and whose text no list shows: what changed in them shows only where each is looked at alone.
+        """Read answers one by one that FS has and whose texts the lists do not show. Only this shows that they changed.
 
-        A bounded number, others the next time. One that cannot be looked at is what the list says of it.
+        The number for each call is bounded; the answers are chosen at random. An answer that cannot be read is not in the
+        result, so what the list says of it stays.
         """
-        of_cases = {(_flow_of(case), case.explanation_request_id) for case in cases if case.registered_hash}
-        silent = [
+        registered = {(_flow_of(case), case.explanation_request_id) for case in cases if case.registered_hash}
+        without_text = [
             (flow_id, number)
-            for flow_id, number in sorted(of_cases & listed.keys(), key=str)
+            for flow_id, number in sorted(registered & listed.keys(), key=str)
             if number is not None and listed[flow_id, number].needs_own_look
         ]
-        if not silent:
+        if not without_text:
             return {}
         exam_system, limit = self._clients.exam_system(institution), time_limit.current()
-        chosen = random.sample(silent, min(len(silent), LOOKED_AT_ALONE))
+        chosen = random.sample(without_text, min(len(without_text), LOOKED_AT_ALONE))
         with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="request") as pool:
-            results = pool.map(lambda one: _seen(lambda: exam_system.explanation(*one), limit), chosen)
+            results = pool.map(lambda one: _guarded(lambda: exam_system.explanation(*one), limit), chosen)
             return {
                 one: result for one, result in zip(chosen, results, strict=True) if not isinstance(result, CaseError)
             }
 
-    def _of_flows(self, institution: Institution, failures: Mapping[str, CaseError]) -> CaseError:
-        """What went wrong first, with the exams that it went wrong for. What stops the whole institution goes first."""
+    def _error_of_flows(self, institution: Institution, failures: Mapping[str, CaseError]) -> CaseError:
+        """The first of the errors, with the names of the failed exams. Refused credentials come before all other errors."""
         error = next(
             (one for one in failures.values() if isinstance(one, AuthBrokenError)), next(iter(failures.values()))
         )
         return error.of(self._clients.exam_system(institution).exams_named(in_order(failures)))
 
 
-def _seen(look: Callable[[], Seen], limit: TimeLimit | None) -> Seen | CaseError:
-    """What one look brings. Whatever goes wrong is an error of that look, and stops none of the others."""
+def _guarded(read: Callable[[], Seen], limit: TimeLimit | None) -> Seen | CaseError:
+    """Call `read`. An error of any kind is returned, so that it does not stop the other reads."""
     if limit is not None and limit.is_late:
-        return _left()
+        return _no_time()
     try:
         with time_limit.within(limit):
-            return look()
+            return read()
     except PyMongoError:
         raise
     except BaseException as error:  # noqa: BLE001 see above
-        told = as_case_error(error)
-        return _left() if limit is not None and limit.is_over else told
+        case_error = as_case_error(error)
+        return _no_time() if limit is not None and limit.is_over else case_error
 
 
-def _left() -> CaseError:
-    """A flow that was not looked at for want of time: the next poll does."""
+def _no_time() -> CaseError:
+    """The error of a flow that was not read because the time was over. The next poll reads it."""
     return NotReadyError(LEFT, "The time of the poll was over.", "Wait: the next poll looks there.")
 
 
 def _to_be_polled(document: Document) -> Case:
-    """Raises where the document lacks what an answer's message is made of."""
+    """Raises if a field is missing that the message of an answer needs."""
     check_needed(document)
     return Case.from_document(document)
 
 
 def check_needed(document: Document) -> None:
-    """Raises where one of the `NEEDED` fields is absent, or not what it must be."""
+    """Raises if one of the `NEEDED` fields is absent or has the wrong type."""
     check_kinds(document, KINDS)
     external_id(document.get("flowId"))
     external_id(document.get("explanationRequestId"))
@@ -244,16 +251,20 @@ def _unreadable(names: Sequence[str]) -> PermanentError:
     )
 
 
-def _is_lost(failure: CaseError | None) -> bool:
-    """Whether a request that is not listed is gone, rather than out of sight: its flow was read, or is refused for good.
+def _is_gone(failure: CaseError | None) -> bool:
+    """Whether a request that is not listed counts as gone: its flow was read, or is refused for good.
 
-    The case's own message then looks for it alone, and is set aside with the case's name if it is gone.
+    A message of the case then reads the request by itself. If the request is gone, the message is set aside with the case's name.
     """
     return failure is None or isinstance(failure, PermanentError)
 
 
 def _is_ready(status: ExplanationStatus, case: Case) -> bool:
-    """A request that cannot be read may be ready: the case's own message looks at it alone, and is set aside if it cannot."""
+    """Whether the request may have an answer.
+
+    A request that cannot be read in the list may have one. A message of the case then reads it by itself, and is set aside if
+    that fails, too.
+    """
     if status.state is ExplanationState.UNREADABLE:
         return case.state is CaseState.DISPATCHED
     return status.state is ExplanationState.READY
@@ -262,10 +273,10 @@ def _is_ready(status: ExplanationStatus, case: Case) -> bool:
 def answer_message(
     institution: Institution, case: Case, marker: str | None, looked_for_at: datetime | None = None
 ) -> NewMessage:
-    """The message of an answer. Without `marker` it looks for the explanation request itself, which is not listed any more.
+    """The message of an answer. Without `marker`, the request is no longer listed, and the message looks for the request itself.
 
-    `looked_for_at`: the list did not show how far the request has come; the message looks at it alone, and ends if it is not
-    answered. Then it is looked for once an hour.
+    `looked_for_at` is given if the list did not show the state of the request. The message then reads the request by itself. If
+    there is no answer, the message ends, and a poll makes a new one at most once an hour.
     """
     document = case.document
     version = _version(case, marker, looked_for_at)
@@ -292,16 +303,17 @@ def answer_message(
 
 
 def registered_version(case: Case) -> str | None:
-    """The version of the answer that FS has. An earlier release used the version as the key of its message."""
+    """The version of the answer that FS has. An earlier release used the version as the message key (`registeredBy`)."""
     version: str | None = case.document.get("registeredVersion") or case.document.get("registeredBy")
     return version
 
 
 def changes_of(case: Case) -> list[object]:
-    """What makes an answer that was seen before one to be looked at again.
+    """The parts of an answer's version that make a known answer new, so that it gets another message.
 
-    After a correction in FS the assessor may have been asked anew for the same request. When the row was gone from FS and came
-    back, whoever carried the answer then found nothing to register it for. A message may have ended without its answer.
+    - The row was corrected in FS: the assessor may have been asked again with the same request.
+    - The row was gone from FS and came back: an earlier message found no row to register the answer for.
+    - A message ended without its answer.
     """
     document = case.document
     changes: list[object] = [case.revision] if case.revision else []
@@ -311,13 +323,16 @@ def changes_of(case: Case) -> list[object]:
 def _version(case: Case, marker: str | None, looked_for_at: datetime | None) -> str:
     changes = changes_of(case)
     if looked_for_at and case.document.get("answerLeftAt"):
-        # The list may go on not to show it: that is no news at every poll.
+        # The list may not show it for a long time. Not every poll may make a new message, only one an hour.
         changes[-1] = f"{looked_for_at:%Y-%m-%dT%H}"
     return short_hash(QUEUE, case.id, case.document["explanationRequestId"], marker or "not listed", *changes)
 
 
 def _key(case: Case, version: str) -> str:
-    """The version, and where FS has another one also by which message: an answer may be changed back to what it was."""
+    """The key of the message of this version. An answer may be changed back to an earlier version.
+
+    So if FS has another version, the key also names the message that registered that one.
+    """
     registered_by = case.document.get("registeredBy")
     if registered_by is None:
         return version

@@ -1,4 +1,4 @@
-"""What an answer's message says, and what each step of its flow comes to, as they are stored."""
+"""The payload of an answer's message and the results of the steps of its flow, as they are stored."""
 
 from datetime import datetime
 from typing import Annotated
@@ -20,21 +20,21 @@ class AnswerPayload(Payload):
     flow_id: ExternalId
     explanation_request_id: ExternalId
     marker: str | None = None
-    """Of the answer that a poll saw; none where the request is looked for by itself."""
+    """The marker of the answer that a poll saw. `None` if the message looks for the request itself."""
     version: str | None = None
     looked_for: Flag = False
     repairs: Flag = False
-    """FS may have an older answer: the newest is registered, whatever we know."""
+    """FS may have an older answer. The newest is registered, even if our case says that FS has it."""
     reopened: Flag = False
 
     @property
     def is_looked_for(self) -> bool:
-        """Whether the list did not show the request, or not how far it has come. Earlier messages tell it by their marker."""
+        """Whether the list did not show the request or its state. In messages of earlier releases only the marker says so."""
         return self.looked_for or (self.marker is None and not self.repairs)
 
 
 class FetchedAnswer(StepResult):
-    """The answer. Its text is dropped when the message is done."""
+    """The answer. Its text is removed when the message is finished."""
 
     step = "fetch_answer"
 
@@ -44,11 +44,11 @@ class FetchedAnswer(StepResult):
     submission_id: ExternalId | None = None
     text: Personal[str | None] = None
     outcome: str | None = None
-    """Set where FS has the text already."""
+    """Set if FS has the text already."""
 
 
 class Registered(StepResult):
-    """What became of the registration, and fingerprints of who the student was then."""
+    """The outcome of the registration, and fingerprints of the student's identity at that time."""
 
     step = "register_explanation"
 
@@ -57,7 +57,7 @@ class Registered(StepResult):
 
 
 class Shown(StepResult):
-    """Whether the student was let see the answer; if not, `outcome` says why."""
+    """Whether the answer was shown to the student. If not, `outcome` says why."""
 
     step = "show_explanation"
 

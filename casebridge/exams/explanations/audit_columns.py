@@ -1,4 +1,4 @@
-"""The columns of the log overview that only entries about exams have (contract 2.2), each empty until a flow knows it."""
+"""The columns of the log overview that only entries about exams have (contract 2.2), each empty until a flow fills it."""
 
 from typing import Any, Final
 
@@ -13,4 +13,4 @@ NO_COLUMNS: Final[dict[str, Any]] = {
     "vurdId": None,
 }
 PERSONAL_COLUMNS: Final = frozenset({"kandidatnr", "personlopenr", "userCandidateId"})
-"""Those that may say who a student is."""
+"""The columns that may say who a student is."""

@@ -1,4 +1,4 @@
-"""How far the requests that a synchronisation waits for have come."""
+"""Counts how far the requests have come that a synchronisation waits for."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from casebridge.sources.source import Awaited
 
 
 def awaited_dispatch(cases: Cases, correlation_ids: Sequence[str]) -> Awaited:
-    """Counts these cases by what became of them. A case that the exam system has counts as dispatched, answered or not."""
+    """Count these cases by their states. Every case that the exam system has counts as dispatched, answered or not."""
     states = Counter(cases.states_of(correlation_ids).values())
     waiting, withdrawn = states.pop(CaseState.REQUESTED, 0), states.pop(CaseState.WITHDRAWN, 0)
     set_aside = states.pop("set_aside", 0)

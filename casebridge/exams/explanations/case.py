@@ -14,7 +14,7 @@ from casebridge.messaging.queue.message import is_count, moment_of
 
 @dataclass(frozen=True)
 class Case(case.Case):
-    """What the flows of explanations need to know of a case."""
+    """A case, as the flows of explanations need it."""
 
     lifecycle = LIFECYCLE
     state: CaseState
@@ -31,22 +31,22 @@ class Case(case.Case):
 
     @property
     def explanation_request_id(self) -> str | None:
-        """The exam system's request that carries the case now."""
+        """The id of the case's current request in the exam system."""
         return optional_external_id(self.document.get("explanationRequestId"))
 
     @property
     def version(self) -> str | None:
-        """The version of FS's row that was accepted last; `None` in a case of an earlier release."""
+        """The version of FS's row that was accepted last. `None` in a case of an earlier release."""
         return self.document.get("version")
 
     @property
     def revision(self) -> int:
-        """How often the row had changed by then."""
+        """How often the row had changed when that version was accepted."""
         revision: Any = self.document.get("revision")
         return int(revision) if is_count(revision) else 0
 
     def has_seen(self, version: str) -> bool:
-        """Whether the row had this version before, as far as is kept."""
+        """Whether the row had this version before. Only the last versions are stored."""
         return version in self.document.get("versions", ())
 
     @property
@@ -54,14 +54,18 @@ class Case(case.Case):
         return self.document.get("registeredHash")
 
     def is_registered_by_another(self, message_key: str, text_hash: str) -> bool:
-        """Whether FS has this very text already, and not because the same message came this far before its worker died."""
+        """Whether FS has this text already from another message.
+
+        A registration by the same message, before its worker died, does not count.
+        """
         return text_hash == self.registered_hash and self.document.get("registeredBy") != message_key
 
     def has_newer_answer(self, seen_at: datetime, given_at: datetime, now: datetime) -> bool:
-        """Whether FS has an answer that we saw later: an older one, replayed or delayed, must not take its place.
+        """Whether FS has an answer that we saw later. A replayed or delayed older answer must not replace it.
 
-        By our own order, not by WISEflow's dates: an answer that is unlocked and submitted anew may bear an earlier one. A case
-        of an earlier release knows only those. A time far ahead of now is none: no answer would ever be newer.
+        The order is that in which we saw the answers, not that of WISEflow's dates: an answer that is unlocked and submitted
+        again may have an earlier date. A case of an earlier release has only the dates. A stored time that lies far in the future
+        is ignored: otherwise no answer would ever be newer.
         """
         seen, given = (self._moment(name, now) for name in ("answerSeenAt", "answerGivenAt"))
         return seen > seen_at if seen else given is not None and given > given_at

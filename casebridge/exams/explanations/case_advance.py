@@ -1,4 +1,4 @@
-"""The steps forward of an explanation case: what is written when the exam system has the request, FS the answer, and so on."""
+"""The changes of state of an explanation case: which fields are written when it is dispatched, registered or shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from casebridge.exams.models import CandidatePlace, ExplanationRequest
 
 @dataclass(frozen=True)
 class CaseAdvance(case_advance.CaseAdvance):
-    """One step forward of one explanation case."""
+    """One change of state of one explanation case."""
 
     @classmethod
     def dispatched(
@@ -27,7 +27,7 @@ class CaseAdvance(case_advance.CaseAdvance):
         deadline: date,
         at: datetime,
     ) -> "CaseAdvance":
-        """The exam system has the request. Also after a change in FS: place and deadline are set anew."""
+        """The exam system has the request. After a change in FS this comes again, with the new place and deadline."""
         values = {
             "flowId": stored_id(candidate.flow_id),
             "participantId": stored_id(candidate.participant_id),
@@ -52,11 +52,12 @@ class CaseAdvance(case_advance.CaseAdvance):
         version: str | None = None,
         registered_for: Mapping[str, str] | None = None,
     ) -> "CaseAdvance":
-        """FS has the answer with this fingerprint, which we saw at `seen_at`, as this `version` of it (`answer_poller`).
+        """FS has the answer with this fingerprint. We saw the answer at `seen_at`, as this `version` (`answer_poller`).
 
-        `registered_for` is who the student was in FS then (`registered_identity`); what earlier releases wrote does not say it.
+        `registered_for` is the student's identity in FS at that time (`registered_identity`). Results of earlier releases do not
+        have it.
 
-        A write that comes later than that of an answer that was seen after it changes nothing.
+        The write changes nothing if the case already has an answer that was seen later.
         """
         values = {
             "registeredHash": text_hash,
@@ -68,7 +69,8 @@ class CaseAdvance(case_advance.CaseAdvance):
             "registeredAt": at,
             **NOT_SET_ASIDE,
         }
-        # Not by `$or`: some servers then read every case. A time far ahead is none: no answer would ever be newer.
+        # No `$or`, because some servers then read every case. A stored time far in the future is ignored: otherwise no answer
+        # would ever be newer.
         not_newer = {"answerSeenAt": {"$not": {"$gt": seen_at, "$lte": at + FAR_AHEAD}}}
         return cls(case_id, CaseState.REGISTERED, values=values, only_if=not_newer)
 
@@ -79,5 +81,5 @@ class CaseAdvance(case_advance.CaseAdvance):
 
     @classmethod
     def answer_left(cls, case_id: str, at: datetime) -> "CaseAdvance":
-        """A message of the answer has ended without it. Whatever is seen of it from now on is news."""
+        """A message has ended without its answer. If a poll sees the answer from now on, it makes a new message."""
         return cls(case_id, values={"answerLeftAt": at})

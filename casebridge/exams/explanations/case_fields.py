@@ -1,4 +1,4 @@
-"""The fields of an explanation that are read where several cases are: nothing else in a document is brought over."""
+"""The fields of an explanation case that are read when several cases are read at once. Other fields are left out."""
 
 from typing import Final
 
@@ -15,6 +15,6 @@ STANDING: Final = (
     "registeredFor", "identityTold",
 )  # fmt: skip
 OWN_FIELDS: Final = (*NAMES, *PLACE, *TIMES, *STANDING)
-"""Beside those of every kind of case."""
+"""The fields that only explanation cases have."""
 FIELDS: Final = dict.fromkeys((*BASE_FIELDS, *OWN_FIELDS), 1)
-"""The driver's projection for every read of several cases."""
+"""The projection of every query for several cases."""

@@ -1,4 +1,4 @@
-"""The indexes of `oai.begrunnelser`: every query that runs per message has one."""
+"""The indexes of `oai.begrunnelser`. Every query that runs for each message has one."""
 
 from typing import Final
 

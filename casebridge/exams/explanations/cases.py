@@ -1,6 +1,6 @@
 """The explanation cases: one document in `oai.begrunnelser` for each student's request on one exam, from FS request to FS answer.
 
-What every kind of case is read and written by is in `cases.store`; here is what only explanations have (contract 6.1).
+`cases.store` has what all kinds of cases have in common. This module has what only explanations have (contract 6.1).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from casebridge.messaging.queue.message import is_text, moment_of
 from casebridge.readable_documents import readable
 
 KEPT_VERSIONS: Final = 20
-"""Versions of a row that a case remembers: a record of Kafka that comes again must not pass for a change."""
+"""How many versions of its row a case remembers. So a record of Kafka that comes again is not taken for a change."""
 PROGRESS: Final = (
     CaseState.REQUESTED,
     CaseState.WITHDRAWN,
@@ -41,18 +41,18 @@ MOST_OF_A_CANDIDATE: Final = 50
 
 
 class Cases(CaseStore[Case]):
-    """Reads and writes `oai.begrunnelser`. `deadline_days` count from the request where FS names no date."""
+    """Reads and writes `oai.begrunnelser`. If FS gives no deadline, it is `deadline_days` after the request."""
 
     def __init__(self, database: Database, clock: Clock, deadline_days: int) -> None:
         super().__init__(database.cases, clock, Case, OWN_FIELDS)
         self._deadline_days = deadline_days
 
-    # What the flows write
+    # Writes of the flows
 
     def open(self, institution: Institution, requests: Sequence[ExplanationRequest]) -> dict[str, Case]:
-        """Open a case for each request that has none. One insert and one find for all of them.
+        """Open a case for each request that has none. This takes one insert and one find for all requests.
 
-        The cases by `case_id`; the id in a case of an earlier version may be another.
+        The result has the cases by `case_id`. A case of an earlier version may have another id in its document.
         """
         wanted = {case_id(institution, request): request for request in requests}
         existing = self._existing(institution, wanted)
@@ -60,7 +60,7 @@ class Cases(CaseStore[Case]):
         return existing | {case.id: case for case in self.insert_new(absent)}
 
     def _existing(self, institution: Institution, wanted: Mapping[str, ExplanationRequest]) -> dict[str, Case]:
-        """The stored cases, under today's id or a former one; of two, the one that has come further."""
+        """The stored cases, found by their current or a former id. If there are two, the one that has come further."""
         keys = {former: key for key, request in wanted.items() for former in former_ids(institution, request)}
         keys |= {key: key for key in wanted}
         found: dict[str, Case] = {}
@@ -70,32 +70,34 @@ class Cases(CaseStore[Case]):
         return found
 
     def revise(self, case: Case, request: ExplanationRequest) -> Case:
-        """The case with the request's version. A version that differs from the last makes a new revision, also one seen before.
+        """Set the version of the case to that of the request. Return the case.
 
-        A case of an earlier release does not say its version: it takes the request's for its last, unless what it does say is
-        otherwise. Of several processes that see the same change one makes the revision, and the others find it.
+        - A version that differs from the last one makes a new revision, even if the case had it before.
+        - A case of an earlier release has no version. It takes the version of the request without a new revision, unless it was
+          opened or sent on for another candidate or commission.
+        - If several processes see the same change, one makes the revision and the others find it.
         """
-        for _ in range(20):  # as often another process may be faster
+        for _ in range(20):  # each time another process may be faster
             if case.version == request.version:
                 return case
-            seen = {name: case.document.get(name) for name in ("version", "revision", "versions")}
-            versions = seen["versions"] if isinstance(seen["versions"], list) else []
+            stored = {name: case.document.get(name) for name in ("version", "revision", "versions")}
+            versions = stored["versions"] if isinstance(stored["versions"], list) else []
             revision = case.revision + (1 if case.version or _differs(case, request) else 0)
             kept = [*versions, request.version][-KEPT_VERSIONS:]
             self._collection.update_one(
-                {"_id": case.id, **{name: {"$eq": value} for name, value in seen.items()}},
+                {"_id": case.id, **{name: {"$eq": value} for name, value in stored.items()}},
                 {"$set": {"version": request.version, "revision": revision, "versions": kept}},
             )
             (case,) = self.by_ids([case.id])
         raise ValueError("a case cannot be revised")
 
     def renew(self, case: Case) -> Case:
-        """The case with one more revision of the version that it has, for a message of its own."""
+        """Add a revision without a new version, so that the case gets a new message. Return the case."""
         self._collection.update_one(
             {"_id": case.id, "version": case.version, "revision": {"$eq": case.document.get("revision")}},
             {"$set": {"revision": case.revision + 1}},
         )
-        (renewed,) = self.by_ids([case.id])  # where another was faster, its revision is as good
+        (renewed,) = self.by_ids([case.id])  # if another process was faster, its revision is as good
         return renewed
 
     def _document(self, key: str, institution: Institution, request: ExplanationRequest) -> Document:
@@ -116,24 +118,25 @@ class Cases(CaseStore[Case]):
         return self.new_document(key, institution.org_id, institution.env, fields)
 
     def withdraw(self, keys: Iterable[object]) -> None:
-        """FS finished these by hand; those that we had answered stay as they are."""
+        """Withdraw cases that were finished in FS by hand. Cases that we have answered do not change."""
         self.move(keys, CaseState.WITHDRAWN)
 
     def reopen(self, key: str) -> None:
-        """FS took back that the case is finished: it is asked for anew."""
+        """Reopen a withdrawn case, because its row in FS is open again."""
         self._collection.update_one(
             {"_id": {"$eq": key}, "state": {"$in": list(LIFECYCLE.before(CaseState.REQUESTED))}},
             {"$set": {"state": CaseState.REQUESTED.value, "reopenedAt": self._clock.now()}},
         )
 
-    # What pollers read
+    # Reads of the polls
 
     def awaiting_answer(
         self, institution: str, watched_since: datetime | None, flow_id: str | None = None
     ) -> list[Document]:
-        """The raw cases that the exam system has; with `watched_since` also those answered since, in case the answer changed.
+        """The raw cases that wait for their answer.
 
-        One that does not say when it was answered is among them. With `flow_id`, only those on that flow.
+        With `watched_since`, also those that were answered since then, because their answers may have changed, and those without
+        the time of their answer. With `flow_id`, only cases on that flow.
         """
         where: Document = {"institution": institution}
         if flow_id is not None:
@@ -151,7 +154,7 @@ class Cases(CaseStore[Case]):
         return documents
 
     def on_participant(self, case: Case, candidate: CandidatePlace) -> list[Document]:
-        """The raw other cases of the institution that are asked, or answered, of the same participant of its exam system."""
+        """The raw other cases of the institution and exam system with the same participant, without the withdrawn ones."""
         found = self._collection.find(
             {
                 "flowId": {"$in": both_forms(candidate.flow_id)},
@@ -166,29 +169,29 @@ class Cases(CaseStore[Case]):
         return list(found)
 
     def on_flows(self, institution: str, flow_ids: Iterable[str]) -> list[Case]:
-        """Cases whose candidates sit on these flows of an institution, whatever their state."""
+        """The cases of an institution whose candidates are on these flows, in any state."""
         where = {"flowId": {"$in": both_forms(*flow_ids)}, "institution": institution}
         documents = self._collection.find(where, FIELDS)
         return readable(documents, Case.from_document)
 
     def by_exam_and_candidate(self, vurd_id: str, kandidatnr: int) -> list[Case]:
-        """The exam in any spelling; usually one case, at most `MOST_OF_A_CANDIDATE`."""
+        """The cases of a candidate number on an exam, in any spelling. At most `MOST_OF_A_CANDIDATE`, usually one."""
         where = {"vurdId": {"$in": sorted(spellings(vurd_id))}, "kandidatnr": kandidatnr}
         return readable(self._collection.find(where, FIELDS).limit(MOST_OF_A_CANDIDATE), Case.from_document)
 
-    # What a read of FS is compared with
+    # Reads for the comparison with FS
 
     def documents_on_exams(self, institution: Institution, vurd_ids: Iterable[str]) -> list[Document]:
-        """The raw cases of an institution and exam system on these exams, in whatever spelling the exam's id was stored."""
+        """The raw cases of an institution and exam system on these exams, in any spelling of the exams' ids."""
         names = {spelling for vurd_id in vurd_ids for spelling in spellings(vurd_id)}
         if not names:
             return []
-        # By the index alone, what is left is chosen here: with a further field some servers read every case.
+        # The query has the indexed field only, and the rest is selected here: with another field some servers read every case.
         found = self._collection.find({"vurdId": {"$in": sorted(names)}}, FIELDS)
         return [document for document in found if _is_of(document, institution)]
 
     def exams_to_compare(self, institution: Institution, settled_since: datetime) -> set[str]:
-        """The exams of cases that are open, or were registered or withdrawn since, or do not say when."""
+        """The exams of cases that are open, or were registered or withdrawn since then, or do not say when."""
         where = {"institution": institution.key, "examSystem": institution.exam_system}
         registered = {"$in": [CaseState.REGISTERED.value, CaseState.SHOWN.value]}
         selections: list[Document] = [
@@ -202,7 +205,7 @@ class Cases(CaseStore[Case]):
         return {vurd_id for vurd_id in found if is_text(vurd_id)}
 
     def past_deadline(self, institution: Owner, today: date, limit: int) -> list[Document]:
-        """Open cases whose legal deadline is over and that no alert has named yet; not the discarded ones."""
+        """The open cases whose legal deadline is over and that no alert has named yet, without the discarded ones."""
         fields = dict.fromkeys(
             ("correlationId", "deadline", "deadlineToldAt", "setAside", "institution", "examSystem"), 1
         )
@@ -218,22 +221,22 @@ class Cases(CaseStore[Case]):
         return list(islice(overdue, limit))
 
     def note_identities(self, identities: Mapping[str, str]) -> None:
-        """An alert has said that FS has another identity for these students: by case, the identity (`registered_identity`)."""
+        """Store for each case the identity in FS that an alert has reported (`registered_identity`)."""
         self._write_apart(
             [UpdateOne({"_id": {"$eq": key}}, {"$set": {"identityTold": one}}) for key, one in identities.items()]
         )
 
 
 def _differs(case: Case, request: ExplanationRequest) -> bool:
-    """Whether a case that does not say its version was opened, or sent on, for another candidate or commission."""
+    """Whether a case without a version was opened, or sent on, for another candidate or commission."""
     known = case.document.get("kandidatnr"), case.document.get("kommisjonsId")
     return known != (request.kandidatnr, request.kommisjons_id)
 
 
 def _is_news(document: Document, now: datetime) -> bool:
-    """Whether no alert has named the case since its deadline was over. A deadline that FS has moved since is named anew.
+    """Whether no alert has named the case since its deadline passed.
 
-    A time of the alert that lies far ahead is not believed.
+    If FS moves the deadline after an alert, the case is named again. A time of the alert that lies far in the future is ignored.
     """
     alerted, deadline = moment_of(document, "deadlineToldAt"), moment_of(document, "deadline")
     return deadline is not None and (alerted is None or alerted < deadline or is_far_ahead(alerted, now))

@@ -1,4 +1,4 @@
-"""A student's row in FS as it is now: looked at before anything is done that cannot be taken back."""
+"""A student's row in FS as it is now. It is read before each action that cannot be undone."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from casebridge.personal_data import Personal
 
 @dataclass(frozen=True)
 class CurrentRow:
-    """The request, the text that FS shows for it, as far as it shows one, and the other persons' rows of the exam.
+    """The request, its text if FS shows one, and the rows of other persons on the exam.
 
     `unreadable` are the rows of the exam that cannot be read and may be another person's.
     """
@@ -25,9 +25,9 @@ class CurrentRow:
 
 
 def current_row(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> CurrentRow | None:
-    """The person's row on the exam, by the same choice as when it was read; `None` when FS has none any more.
+    """The person's row on the exam, or `None` if FS has none any more. Of several rows, the choice is the same as in a poll.
 
-    Raises `NotReadyError` `fs.row_unreadable_now` while a row that may be the person's cannot be read: it is not gone.
+    Raises `NotReadyError` `fs.row_unreadable_now` if FS has an unreadable row that may be the person's.
     """
     raws = registry.fresh_rows(plain_vurd_id(vurd_id))
     rows = [(read_row(raw), raw) for raw in raws]

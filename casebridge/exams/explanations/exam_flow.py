@@ -1,4 +1,4 @@
-"""The flow of exams that a poll could not read: its one step reads the exam, and accepts its rows as a poll does."""
+"""The flow of exams that a poll could not read. Its only step reads the exam and accepts its rows, as a poll does."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,20 +21,20 @@ from casebridge.sources.polling import PollOutcome
 
 
 class ExamPayload(Payload):
-    """An exam that a poll could not read; or, without `vurd_id`, a line of FS's list that nobody can read."""
+    """An exam that a poll could not read. Without `vurd_id`, an unreadable line of FS's list."""
 
     vurd_id: str | None = None
     fault: Any = None
 
     @property
     def safe_fault(self) -> str:
-        """What our own reader wrote down; what else stands there may be anything."""
+        """The fault, if it is one of our own texts. Anything else may come from outside and is not shown."""
         is_ours = isinstance(self.fault, str) and self.fault in LINE_FAULTS
         return self.fault if is_ours else "the message does not say why"
 
 
 class ExamRead(StepResult):
-    """What the poll of the one exam counted, as `PollOutcome` has it."""
+    """The counts of the exam's read, as in `PollOutcome`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -75,7 +75,7 @@ class ExamFlow(Flow):
         try:
             outcome = self._read(institution_of(message, self._institutions), payload.vurd_id)
         except AuthBrokenError:
-            raise  # of the whole institution
+            raise  # it concerns the whole institution, not this exam
         except CaseError as error:
             raise error.of(exam_name(payload.vurd_id)) from None
         return ExamRead.model_validate({"seen": outcome.seen, "accepted": len(outcome.accepted), **outcome.counts})

@@ -1,6 +1,7 @@
-"""Takes the rows of exams into the inbox, and compares them with our cases: what is open, finished, removed or open again in FS.
+"""Puts the open rows of exams into the inbox, and compares all rows with our cases.
 
-The source of the rows does not matter: a poll's whole read, or one exam by itself.
+The comparison finds cases that are finished, removed or open again in FS. The rows come from a poll, or from the read of one
+exam by itself.
 """
 
 import logging
@@ -40,23 +41,26 @@ logger = logging.getLogger(__name__)
 
 SUBMODULE: Final = "klage-beg-dispatcher"
 COMPARED_BY: Final = {"vurdId": str, "personlopenr": int}
-"""Of each case: whose row it is compared with."""
+"""The fields of a case that say which row it is compared with, and their types."""
 TIMES: Final = ("openedAt", "reopenedAt", "registeredAt", "openAgainAt")
-"""Of each case: what is compared with the time of the look. Far ahead of that, it would hide for ever what FS does."""
+"""The times of a case that are compared with the time of the read.
+
+If one lay far in the future, changes in FS would never be noticed.
+"""
 FIRST_SYSTEM: Final = "WISEFLOW"
-"""Keys of its rows do not name the exam system: earlier releases named none."""
+"""The message keys of this system's rows do not contain the exam system, as in earlier releases."""
 REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 
 Person = tuple[str, int]
-Unfit = tuple[ExplanationRequest, str]
-"""A request that a defect kept from being carried, and the defect's type."""
+FailedRequest = tuple[ExplanationRequest, str]
+"""A request that could not be handled because of a defect, and the type of the defect."""
 Reopened = Callable[[Institution, Sequence[Case]], Sequence[NewMessage]]
 CompareGone = Callable[[Institution, Sequence[Case], Sequence[Case]], None]
 
 
 @dataclass(frozen=True)
 class Window:
-    """Which requests of a read are wanted: those asked for in [start, end). For backfills of one month."""
+    """Limits a read to requests of the days [start, end). Used for backfills of one month."""
 
     start: date
     end: date
@@ -67,7 +71,7 @@ class Window:
 
 @dataclass(frozen=True)
 class ExamRows:
-    """Raw rows of one exam; `whole` if FS was asked for all of them."""
+    """Raw rows of one exam. `whole` says that these are all rows that FS has."""
 
     vurd_id: str
     rows: Sequence[Any] = field(repr=False)
@@ -76,7 +80,7 @@ class ExamRows:
 
 @dataclass
 class Taken:
-    """What became of the rows, in counts; `open_cases` and `finished_cases` are correlation ids of the cases of those rows."""
+    """How many rows came to which result. `open_cases` and `finished_cases` are the correlation ids of the rows' cases."""
 
     accepted: list[str] = field(default_factory=list)
     open: int = 0
@@ -91,7 +95,7 @@ class Taken:
 
 
 class ExamIntake:
-    """Only feeds the inbox and withdraws cases that FS has settled; safe to run side by side with itself."""
+    """Puts messages into the inbox and withdraws cases that are finished in FS. Several may run at once."""
 
     def __init__(
         self,
@@ -103,7 +107,10 @@ class ExamIntake:
         compare_gone: CompareGone,
         alerts: AlertOutbox,
     ) -> None:
-        """`reopened` gives the messages for cases that are registered with us, and open again in FS."""
+        """`reopened` returns messages for cases that we registered and that are open again in FS.
+
+        `compare_gone` gets the registered cases that have no row, and then the cases that have one.
+        """
         self._queue = queue
         self._cases = cases
         self._audit = audit
@@ -122,14 +129,14 @@ class ExamIntake:
         *,
         by_itself: bool = False,
     ) -> Taken:
-        """Accept what is open, withdraw what FS has settled. `began` is from before the rows were read.
+        """Accept open requests and withdraw cases that are finished or removed in FS. `began` is a time before the read.
 
-        A row that a defect kept from being carried has its exam read again by a message, which is retried; where that is what
-        reads now (`by_itself`), the row is set aside.
+        If a row meets a defect, a message reads its exam again, with retries. If that message is the caller (`by_itself`), the
+        row is set aside.
         """
         read = [(exam.vurd_id, read_row(row)) for exam in exams for row in exam.rows]
         misstated = [(vurd_id, row) for vurd_id, row in read if isinstance(row, UnreadableRow)]
-        bad = [row for _, row in misstated]
+        unreadable_rows = [row for _, row in misstated]
         readable = (row for _, row in read if not isinstance(row, UnreadableRow))
         people = {_person(group[0]): group for group in by_person(readable)}
         chosen = {person: chosen_row(group) for person, group in people.items()}
@@ -147,10 +154,10 @@ class ExamIntake:
             for row in opened
             if _person(row) in known and _was_registered(known[_person(row)], began)
         ]
-        messages, carried, unfit = self._open(institution, opened)
-        messages += self._anew([self._unreadable(institution, row) for row in bad])
-        left = [self._unfit(institution, row, by_itself=by_itself) for row in unfit]
-        messages += self._anew(left) if by_itself else left
+        messages, with_message, failed = self._open(institution, opened)
+        messages += self._with_free_keys([self._unreadable(institution, row) for row in unreadable_rows])
+        left = [self._message_of_failed(institution, row, by_itself=by_itself) for row in failed]
+        messages += self._with_free_keys(left) if by_itself else left
         self._compare_gone(institution, gone, [case for person, case in known.items() if person in chosen])
         self._registered_identities.compare(
             institution,
@@ -168,17 +175,17 @@ class ExamIntake:
             accepted=accepted,
             open=len(opened),
             finished=len(wanted) - len(opened),
-            unreadable=len(bad) + len(unfit),
+            unreadable=len(unreadable_rows) + len(failed),
             merged=sum(max(0, sum(not row.finished_in_fs for row in group) - 1) for group in people.values()),
             removed=len(removed),
             gone=len(gone),
             reopened=len(again),
-            open_cases=tuple(sorted(carried)),
+            open_cases=tuple(sorted(with_message)),
             finished_cases=tuple(sorted(case.correlation_id for case in finished)),
         )
 
     def is_open_here(self, institution: Institution, rows: Iterable[Any], vurd_id: str) -> bool:
-        """Whether one of these finished rows is of a case that is open with us: its exam must be read whole before a judgment."""
+        """Whether one of these finished rows belongs to a case that is open here. Then the whole exam must be read first."""
         read = [row for row in map(read_row, rows) if not isinstance(row, UnreadableRow)]
         finished = {_person(row) for row in read if row.finished_in_fs}
         if not finished:
@@ -187,14 +194,14 @@ class ExamIntake:
         return any(person in known and known[person].state in OPEN for person in finished)
 
     def _known(self, institution: Institution, exams: Sequence[ExamRows]) -> dict[Person, Case]:
-        """Our cases on these exams. A document that cannot be read is passed over, and people are told."""
+        """Our cases on these exams. Documents that cannot be read are skipped, and an alert names them."""
         documents = self._cases.documents_on_exams(institution, {exam.vurd_id for exam in exams})
         if active_again := [document["_id"] for document in documents if document.get(INACTIVE_TOLD)]:
             self._cases.clear_mark(active_again, INACTIVE_TOLD)
-        return dict(self._unreadable_cases.pass_over(institution, documents, self._of_person))
+        return dict(self._unreadable_cases.pass_over(institution, documents, self._comparable))
 
-    def _of_person(self, document: Document) -> tuple[Person, Case]:
-        """Raises where the document lacks what a case is compared with FS by: whose it is, and when it came so far."""
+    def _comparable(self, document: Document) -> tuple[Person, Case]:
+        """Raises if a field that the comparison with FS needs is missing, or if one of the times lies far in the future."""
         check_kinds(document, COMPARED_BY)
         case = Case.from_document(document)
         if case.state in REGISTERED:
@@ -213,10 +220,10 @@ class ExamIntake:
         known: dict[Person, Case],
         began: datetime,
     ) -> list[Case]:
-        """Our cases on exams that were read whole, without a row there.
+        """Our cases that have no row on an exam that was read whole.
 
-        `misstated` are rows with the exam that they came with. Not who has one there; nobody there while one does not say whose
-        it is.
+        `misstated` are the unreadable rows with their exams. A person with an unreadable row has a row. If an unreadable row does
+        not say whose it is, no case of its exam counts as being without a row.
         """
         unread = {(canonical(vurd_id), row.personlopenr) for vurd_id, row in misstated}
         whole = {canonical(exam.vurd_id) for exam in exams if exam.whole} - {
@@ -232,9 +239,9 @@ class ExamIntake:
         ]
 
     def _withdraw(self, institution: Institution, cases: Sequence[Case], why: str) -> None:
-        """Audit first, then the case. What a message of the case is at work on is left to it: the next look decides."""
+        """Write the audit entries, then withdraw the cases. Cases whose message is being handled are left to a later read."""
         busy = self._queue.at_work([case.id for case in cases]) if cases else set()
-        # Read again after that: a message writes what it means for its case before it is done.
+        # The cases are read again now, because a message changes its case before it is finished.
         cases = [case for case in self._cases.by_ids({case.id for case in cases} - busy) if case.state in OPEN]
         if not cases:
             return
@@ -246,10 +253,10 @@ class ExamIntake:
 
     def _open(
         self, institution: Institution, requests: Sequence[ExplanationRequest]
-    ) -> tuple[list[NewMessage], set[str], list[Unfit]]:
-        """Messages of open requests, their cases' correlation ids, and the rows that could not be carried.
+    ) -> tuple[list[NewMessage], set[str], list[FailedRequest]]:
+        """The messages of open requests, the correlation ids of their cases, and the requests that failed.
 
-        All at once; each by itself when something in one of them stops that.
+        All requests are tried at once. If that fails, each is tried by itself.
         """
         if not requests:
             return [], set(), []
@@ -258,22 +265,22 @@ class ExamIntake:
         except Exception as error:
             if is_away(error):
                 raise
-            log_defect(error)  # whose it is, is found by taking each alone
+            log_defect(error)  # trying each by itself shows which one it was
             if len(requests) > 1:
                 parts = [self._open(institution, [request]) for request in requests]
                 return (
                     [message for part in parts for message in part[0]],
-                    {carried for part in parts for carried in part[1]},
+                    {with_message for part in parts for with_message in part[1]},
                     [row for part in parts for row in part[2]],
                 )
             return [], set(), [(requests[0], type(error).__name__)]
         return messages, {message.correlation_id for message in messages}, []
 
     def _messages(self, institution: Institution, requests: Sequence[ExplanationRequest]) -> list[NewMessage]:
-        """Cases first, then messages. Not of a case that cannot be compared with its row: nobody would see what FS does."""
+        """Open the cases, then make the messages. A case that cannot be compared with FS gets none: changes go unnoticed."""
         cases = open_cases(self._cases, institution, requests)
         documents = [case.document for case in cases.values()]
-        sound = {case.id for _, case in self._unreadable_cases.pass_over(institution, documents, self._of_person)}
+        sound = {case.id for _, case in self._unreadable_cases.pass_over(institution, documents, self._comparable)}
         for case in cases.values():
             if case.state is CaseState.WITHDRAWN and case.id in sound:
                 self._cases.reopen(case.id)
@@ -282,8 +289,8 @@ class ExamIntake:
             request_message(institution, request, cases) for request, case in of_request.items() if case.id in sound
         ]
 
-    def _unfit(self, institution: Institution, unfit: Unfit, *, by_itself: bool) -> NewMessage:
-        request, why = unfit
+    def _message_of_failed(self, institution: Institution, failed: FailedRequest, *, by_itself: bool) -> NewMessage:
+        request, why = failed
         if by_itself:
             row = request.model_dump(mode="json", by_alias=True)
             return self._unreadable(institution, unreadable(row, f"something ({why})"))
@@ -302,20 +309,23 @@ class ExamIntake:
             payload={"caseId": None, "unreadable": row.raw, "fields": row.fields},
         )
 
-    def _anew(self, messages: Sequence[NewMessage]) -> list[NewMessage]:
-        """Messages of rows that cannot be read. One that is settled was right, or gone, in between: it has a further key."""
-        told: list[NewMessage] = []
+    def _with_free_keys(self, messages: Sequence[NewMessage]) -> list[NewMessage]:
+        """The messages of unreadable rows, with keys that are not settled yet.
+
+        If a message with the key is settled, the row was corrected or gone in between. The new message then gets another key.
+        """
+        renewed: list[NewMessage] = []
         keys, left, times = {message.key: message.key for message in messages}, list(messages), 0
         while left:
             settled = self._queue.settled(keys.values())
-            told += [replace(message, key=keys[message.key]) for message in left if keys[message.key] not in settled]
+            renewed += [replace(message, key=keys[message.key]) for message in left if keys[message.key] not in settled]
             left, times = [message for message in left if keys[message.key] in settled], times + 1
             keys = {message.key: short_hash(message.key, times) for message in left}
-        return told
+        return renewed
 
 
 def row_key(institution: Institution, identity: str) -> str:
-    """The key of a row that cannot be read."""
+    """The message key of an unreadable row."""
     system = institution.exam_system
     return short_hash(request_intake.QUEUE, institution.key, *([] if system == FIRST_SYSTEM else [system]), identity)
 

@@ -1,6 +1,6 @@
-"""Messages of the queue of exams: an exam that a poll could not read, and a line of FS's list that nobody can read.
+"""The messages of the queue of exams: for an exam that a poll could not read, and for an unreadable line of FS's list.
 
-So one exam that FS refuses, or has no time for, does not hold up the others: it waits, is retried and set aside like any message.
+So a failed exam does not stop the others. Its message waits, is retried and is set aside like any other message.
 """
 
 from datetime import datetime
@@ -17,14 +17,14 @@ QUEUE: Final = "fs-begrunnelse"
 
 
 def exam_message(institution: Institution, vurd_id: str, changed_at: datetime | None, now: datetime) -> NewMessage:
-    """To be read by itself: once for each change that FS tells of, and once a day for one that FS does not date."""
+    """The message that reads one exam by itself. There is one for each change; without a date from FS, one for each day."""
     of_exam = short_hash(QUEUE, institution.key, institution.exam_system, canonical(vurd_id))
     change = changed_at.isoformat() if changed_at else now.date().isoformat()
     return _message(institution, short_hash(of_exam, change), of_exam, {"vurdId": vurd_id}, now)
 
 
 def line_message(institution: Institution, line: UnreadableLine, now: datetime) -> NewMessage:
-    """A line of the list that cannot be read: once for the same line."""
+    """The message for an unreadable line of the list. The same line has only one."""
     row = unreadable(line.line, line.fault)
     key = short_hash(QUEUE, institution.key, institution.exam_system, row.identity)
     return _message(institution, key, key, {"unreadable": clipped(line.line), "fault": line.fault}, now)

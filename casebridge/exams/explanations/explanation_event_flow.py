@@ -1,6 +1,6 @@
-"""The flow of WISEflow's events: look at the flow that the event names, at once, as the next poll would have done.
+"""The flow of WISEflow's events: it polls the flow that the event names at once, instead of with the next poll.
 
-What is found becomes the same message under the same key, so poll and event never make two registrations.
+An answer gets the same message key from a poll and from an event, so it is never registered twice.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ class LookedForAnswer(StepResult):
 
 
 class ExplanationEventFlow(Flow):
-    """`look_for_answer`. An event changes no case; the answer that it led to will."""
+    """`look_for_answer`. An event itself changes no case. The message of the answer that is found does."""
 
     queue = explanation_event_record.QUEUE
     payload = EventPayload

@@ -1,6 +1,6 @@
-"""Reads WISEflow's events on explanations that come by Kafka (contract 2.2 "WISEflow answer", 4.7).
+"""Reads WISEflow's events about explanations from Kafka (contract 2.2 "WISEflow answer", 4.7).
 
-An event says only that something happened, not what: it makes `explanation_event_flow` look at that flow now.
+An event says that something happened on a flow, but not what. It makes `explanation_event_flow` poll that flow at once.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ QUEUE: Final = "wiseflow-webhook"
 
 
 class ExplanationEventRecord(DomainModel):
-    """The value of a record: the payload of `grade.justification`, its envelope, and what Sikt adds."""
+    """The value of a record: the payload of `grade.justification`, its envelope, and the fields that Sikt adds."""
 
     flow_id: FsNumber = Field(alias="flowId")
     explanation_request_id: FsNumber = Field(alias="explanationRequestId")
@@ -39,28 +39,28 @@ class ExplanationEventRecord(DomainModel):
 
 
 class ExplanationEventRecords:
-    """The reader of that topic."""
+    """The record reader of the topic of events."""
 
     def __init__(self, institutions: InstitutionRegister, cases: Cases) -> None:
         self._institutions = institutions
         self._cases = cases
 
     def read(self, records: Sequence[Record]) -> list[Reading]:
-        """Events on cases that are not ours (a student may ask in WISEflow as well) come to nothing."""
-        told: list[tuple[Record, Institution, ExplanationEventRecord] | Reading] = []
+        """One reading for each record. Events of cases that we do not have give no message: students may also ask in WISEflow."""
+        events: list[tuple[Record, Institution, ExplanationEventRecord] | Reading] = []
         flows: dict[str, set[str]] = {}
         institutions: dict[str, Institution] = {}
         for record in records:
             if record.value is None:
-                told.append(Reading(record))  # a tombstone tells of no event
+                events.append(Reading(record))  # a tombstone is no event
                 continue
             try:
                 event = read_value(ExplanationEventRecord, record)
                 institution = institution_of(record, event.org, event.env, event.exam_system, self._institutions)
             except CaseError as error:
-                told.append(failed(record, error, self._institutions))
+                events.append(failed(record, error, self._institutions))
             else:
-                told.append((record, institution, event))
+                events.append((record, institution, event))
                 institutions[institution.tenant] = institution
                 flows.setdefault(institution.tenant, set()).add(str(event.flow_id))
         cases = {
@@ -69,11 +69,11 @@ class ExplanationEventRecords:
             for case in self._cases.on_flows(institutions[tenant].key, flow_ids)
             if institutions[tenant].has(case.document) and (place := _place(case)) is not None
         }
-        return [found if isinstance(found, Reading) else _reading(*found, cases) for found in told]
+        return [found if isinstance(found, Reading) else _reading(*found, cases) for found in events]
 
 
 def _place(case: Case) -> tuple[str, str] | None:
-    """Flow and participant; `None` where the case does not say them: no event can be told to be of it."""
+    """Flow and participant of the case. `None` if the case does not have them: then no event can belong to it."""
     try:
         return external_id(case.document.get("flowId")), external_id(case.document.get("participantId"))
     except ValueError:
@@ -100,7 +100,7 @@ def _message(record: Record, institution: Institution, event: ExplanationEventRe
             institution.exam_system,
             event.flow_id,
             event.explanation_request_id,
-            *_is_told_apart(record, event),
+            *_identity(record, event),
         ),
         queue=QUEUE,
         org_id=institution.org_id,
@@ -112,8 +112,11 @@ def _message(record: Record, institution: Institution, event: ExplanationEventRe
     )
 
 
-def _is_told_apart(record: Record, event: ExplanationEventRecord) -> tuple[object, ...]:
-    """What makes an event: its sequence number, the same in every re-delivery whatever time stands on it (contract 4.7)."""
+def _identity(record: Record, event: ExplanationEventRecord) -> tuple[object, ...]:
+    """The values that identify an event.
+
+    When an event is sent again, it has the same sequence number, but maybe another time (contract 4.7).
+    """
     if event.sequence_number is not None:
         return ("sequence", event.sequence_number)
     if event.timestamp is not None:

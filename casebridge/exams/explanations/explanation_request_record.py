@@ -1,7 +1,7 @@
-"""Reads explanation requests that come by Kafka (contract 2.2): the other road from FS, beside `request_reader`.
+"""Reads explanation requests from Kafka (contract 2.2). This is the second source of requests, after `request_reader`.
 
-A record tells what was once, and may come again years later. So it opens cases and never closes or reopens one: that a
-request is finished, or open again, is read from FS itself.
+A record is an earlier state, and it may come again years later. So a record can open a case, but never close or reopen one. Only
+FS itself says that a request is finished or open again.
 """
 
 from collections import defaultdict
@@ -38,20 +38,20 @@ class ExplanationRequestRecord(DomainModel):
 
 
 class ExplanationRequestRecords:
-    """The reader of that topic."""
+    """The record reader of the topic of requests."""
 
     def __init__(self, institutions: InstitutionRegister, cases: Cases) -> None:
         self._institutions = institutions
         self._cases = cases
 
     def read(self, records: Sequence[Record]) -> list[Reading]:
-        """Opens the cases of all open requests, an institution at a time."""
+        """One reading for each record. Opens the cases of all open requests, one institution after the other."""
         readings: dict[int, Reading] = {}
         found: dict[str, list[tuple[int, ExplanationRequest]]] = defaultdict(list)
         institutions: dict[str, Institution] = {}
         for position, record in enumerate(records):
             if record.value is None:
-                # A tombstone lets a compacted topic forget what it held. Nothing is asked for, and a record closes no case.
+                # A tombstone removes a key from a compacted topic. It is no request, and a record never closes a case.
                 readings[position] = Reading(record)
                 continue
             try:
@@ -73,16 +73,16 @@ class ExplanationRequestRecords:
         readings = {}
         for position, request in found:
             case = cases.get(case_id(institution, request))
-            carried = case is not None and not request.finished_in_fs and "withdrawnAt" not in case.document
-            message = request_message(institution, request, cases) if carried else None
+            needs_message = case is not None and not request.finished_in_fs and "withdrawnAt" not in case.document
+            message = request_message(institution, request, cases) if needs_message else None
             readings[position] = Reading(records[position], message)
         return readings
 
     def _request(self, record: Record) -> tuple[Institution, ExplanationRequest]:
-        told = read_value(ExplanationRequestRecord, record)
-        institution = institution_of(record, told.org_id, told.env, told.exam_system, self._institutions)
+        content = read_value(ExplanationRequestRecord, record)
+        institution = institution_of(record, content.org_id, content.env, content.exam_system, self._institutions)
         try:
-            request = told.request()
+            request = content.request()
         except ValidationError as error:
             raise unreadable(record, error, "begrunnelse") from None
         try:

@@ -1,4 +1,4 @@
-"""The last look before what cannot be taken back: whether the participant is the person who asked, and nobody else's."""
+"""The last check before an action that cannot be undone: the participant is the person who asked, and nobody else."""
 
 from typing import Final
 
@@ -18,11 +18,11 @@ IDENTITY: Final = frozenset({"identity.contradiction", "identity.shared_particip
 """The codes of this check."""
 UNKNOWN_EXAM: Final = "fs.exam_unknown"
 NEEDED: Final = {"correlationId": str, "vurdId": str, "personlopenr": int, "kandidatnr": int}
-"""Of another case with the same participant: whose it is."""
+"""The fields of another case with the same participant that say who its student is, and their types."""
 
 
 class IdentityCheck:
-    """Holds FS's row, as it is now, against the participant as it is now. Stateless but for its collaborators."""
+    """Compares FS's row with the participant in the exam system, both as they are now. It has no state of its own."""
 
     def __init__(self, clients: Clients, cases: Cases) -> None:
         self._clients = clients
@@ -36,7 +36,7 @@ class IdentityCheck:
         candidate: CandidatePlace,
         submission_id: str | None = None,
     ) -> None:
-        """`submission_id` is the submission whose comment is to be handed on, if it is one.
+        """`submission_id` is the submission whose comment is the answer, if the answer is a comment.
 
         Raises `PermanentError` `identity.contradiction`, `identity.shared_participant` or `identity.submission_changed`.
         """
@@ -47,14 +47,14 @@ class IdentityCheck:
             raise _submission_changed(exam_system, candidate)
         if not comparison.is_same:
             raise contradiction(exam_system.system, exam_system.name_of(candidate), comparison)
-        # A row that cannot be read is compared by what it says: it may be the right one, of whoever has the number.
+        # A row that cannot be read is compared by the fields that it has: the participant may belong to that row.
         others: tuple[ExplanationRequest | UnreadableRow, ...] = (*row.others, *row.unreadable)
         for other in others:
             theirs = compare(other.person(institution.realm), now.evidence)
             if theirs.is_same and len(theirs.agreeing) >= len(comparison.agreeing):
                 raise _shared(exam_system, candidate, self._case_of(other))
         if comparison.is_thin:
-            self._check_alone(institution, case, candidate, now.evidence)
+            self._check_other_exams(institution, case, candidate, now.evidence)
 
     def _case_of(self, other: ExplanationRequest | UnreadableRow) -> str:
         if isinstance(other, UnreadableRow):
@@ -63,12 +63,17 @@ class IdentityCheck:
         theirs = (one.correlation_id for one in found if one.document["personlopenr"] == other.personlopenr)
         return f"is {next(theirs, 'not opened yet')}"
 
-    def _check_alone(self, institution: Institution, case: Case, candidate: CandidatePlace, evidence: Evidence) -> None:
-        """With a single piece of evidence, no person of another exam may have the participant: one of the two is mistaken.
+    def _check_other_exams(
+        self, institution: Institution, case: Case, candidate: CandidatePlace, evidence: Evidence
+    ) -> None:
+        """Check the cases of other exams. With a single piece of evidence, no other person's case may have the participant.
 
-        A case whose row is gone from FS, or has another number there, does not count: that change is on its way to us. Nor does
-        one whose row does not fit the participant any more. One that does not say whose it is does: nobody can tell that it is
-        not another person's.
+        One of two such cases must be wrong. These do not count:
+
+        - A case whose row is gone from FS, or has another candidate number there. A poll will read that change.
+        - A case whose row no longer fits the participant.
+
+        A case that does not say who its student is counts: it may be another person's.
         """
         exam_system = self._clients.exam_system(institution)
         for rival in self._cases.on_participant(case, candidate):
@@ -77,14 +82,14 @@ class IdentityCheck:
             except TypeError:
                 raise _rival_unreadable(exam_system, candidate, name_of(rival)) from None
             is_another = rival["personlopenr"] != case.document["personlopenr"]
-            if is_another and self._stands(institution, rival, evidence):
+            if is_another and self._still_fits(institution, rival, evidence):
                 raise _shared(exam_system, candidate, f"is {rival['correlationId']}")
 
-    def _stands(self, institution: Institution, document: Document, evidence: Evidence) -> bool:
+    def _still_fits(self, institution: Institution, document: Document, evidence: Evidence) -> bool:
         try:
             row = current_row(self._clients.student_registry(institution), document["vurdId"], document["personlopenr"])
         except PermanentError as error:
-            # An exam that FS does not let us see, or sends in a form that cannot be taken, is there all the same.
+            # If FS refuses the exam or sends it in a form that cannot be read, the exam still exists.
             return error.code != UNKNOWN_EXAM
         if row is None or row.request.kandidatnr != document["kandidatnr"]:
             return False

@@ -1,8 +1,8 @@
 """Alerts about open cases whose institution is no longer active: nobody asks FS or the exam system about them.
 
-Where a message of the case waits, the message is set aside, and people see it. A case that waits for its assessor has no
-message. Each case is named once, and anew if its institution was active in between. A legal deadline that passes is handled as
-that of any other case.
+If a message of the case waits, that message is set aside, and people see it. But a case that waits for its assessor has no
+message. Each case is named once, and again if its institution was active in between. A legal deadline that passes is handled
+like that of any other case.
 """
 
 from typing import Final
@@ -48,7 +48,7 @@ class InactiveInstitutions:
         self._clock = clock
 
     def alert(self) -> int:
-        """For the environment that is served; return how many cases were named."""
+        """Send the alerts for the environment that is served. Return how many cases they name."""
         owners: dict[FormerInstitution, list[Document]] = {}
         news = 0
         documents = (document for name in self._perhaps_inactive() for document in self._cases.open_of(name, SHOWN))
@@ -76,7 +76,7 @@ class InactiveInstitutions:
         return sorted(names)
 
     def _is_inactive(self, owner: FormerInstitution) -> bool:
-        """By the configuration as it is now: one that was activated a moment ago is not."""
+        """Whether the institution is inactive by the configuration as it is now, not by what was read earlier."""
         return self._institutions.get(owner.key, owner.exam_system) is None
 
     def _alert(self, owner: FormerInstitution, cases: list[Document]) -> None:

@@ -15,7 +15,7 @@ SUBMODULE: Final = "deadlines"
 
 
 class MovedDeadlines:
-    """Call it before the cases are advanced: it compares with the deadline that they still have. Right when applied twice."""
+    """Call it before the cases are advanced: it compares with the deadline that they still have. Calling it twice is harmless."""
 
     def __init__(self, cases: Cases, alerts: AlertOutbox) -> None:
         self._cases = cases
@@ -46,7 +46,7 @@ def _note(deadline: datetime) -> str:
 
 
 def _alert(institution: str, org_id: str, exam_system: str, named: Mapping[str, str]) -> Alert:
-    """One alert for the institution, whatever the days: so the latest deadline of a case is also named last."""
+    """One alert for all new deadlines of the institution. So the latest deadline of a case is also named last."""
     return Alert(
         institution=institution,
         org_id=org_id,

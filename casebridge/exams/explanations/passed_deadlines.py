@@ -1,4 +1,4 @@
-"""Alerts about cases whose legal deadline is over without an answer: once each, whoever finds it first.
+"""Alerts about cases whose legal deadline is over without an answer. Each case is named once.
 
 Every poll of requests checks for them, for its own institution and with one query for each open state.
 """

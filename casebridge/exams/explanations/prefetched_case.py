@@ -1,7 +1,7 @@
-"""The case of a message that is being handled: read once for all messages of a claim, instead of once for each.
+"""Reads the cases of all messages of a claim with one query, instead of one query for each message.
 
-It is still true when the steps run. Messages of the same case change what the flows read of it, and one of those is claimed at a
-time. Only a withdrawal may come in between, as it may a moment after any read.
+The case is still up to date when the steps run. Only messages of the same case change the fields that the flows read, and only
+one of these is claimed at a time. A withdrawal may come in between, but that can happen after any read.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def read(messages: Sequence[Message], cases: Cases) -> None:
 
 
 def of(message: Message, case_id: str, cases: Cases) -> Case | None:
-    """The case as it was when the message was claimed; looked up if it was not read then. `None`: there is none."""
+    """The case as it was when the message was claimed. If it was not prefetched, it is read now. `None` if there is none."""
     case: Case | None = message.prefetched.get(CASE)
     if case is None and (case := cases.get(case_id)):
         message.prefetched[CASE] = case

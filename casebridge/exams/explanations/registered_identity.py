@@ -1,6 +1,6 @@
 """Alerts about students whose number or user name in FS has changed since their text was registered.
 
-The text may be another student's. Nothing is registered anew: a person must decide whose the text is. Each case is named once
+The text may be another student's. Nothing is registered again: a person must decide whose the text is. Each case is named once
 for each change.
 """
 
@@ -19,7 +19,7 @@ from casebridge.institutions.institution import Institution
 from casebridge.messaging.queue.message import is_text
 
 ALERTED: Final = "identityTold"
-"""The field of a case that holds the identity which the last alert was about."""
+"""The field of a case with the identity that the last alert was about."""
 Identity = Mapping[str, str]
 """Fingerprints by the piece of identity that they are of; a piece that FS does not have is absent."""
 

@@ -1,8 +1,8 @@
-"""Requests that FS shows as open although we registered their answers: registered anew, once for each registration.
+"""Requests that FS shows as open although we registered their answers. They are registered again, once for each registration.
 
-FS may have said yes and not kept it, or an officer has opened the request again. Either way the answer that is there is what FS
-lacks. If FS shows the request as open after that, too, the message is set aside and people are told. They are told also when a
-request is open once more later on: FS may lose each registration, or somebody may open it on purpose.
+FS may have lost the registration, or an officer may have opened the request again. In both cases FS needs the answer that we
+have. If FS still shows the request as open after that, the message is set aside and people are alerted. People are also alerted
+if the request is open once more later: FS may lose each registration, or somebody may open the request on purpose.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ from casebridge.messaging.queue.message import NewMessage
 from casebridge.readable_documents import check_kinds
 
 SEEN: Final = "openAgainAt"
-"""When the case was last seen open again, in the case."""
+"""The field of a case with the time when it was last seen open again."""
 
 
 @dataclass(frozen=True)
 class _Reopened:
-    """A case of which all that is needed here could be read."""
+    """A registered case with the fields that are needed here."""
 
     case: Case
     registered_at: datetime
@@ -37,7 +37,7 @@ class _Reopened:
 
     @classmethod
     def from_document(cls, document: Document) -> "_Reopened":
-        """Raises where something is absent, or not what it must be."""
+        """Raises if a field is absent or has the wrong type."""
         check_kinds(document, {"registeredAt": datetime})
         if document.get(SEEN) is not None:
             check_kinds(document, {SEEN: datetime})
@@ -57,7 +57,7 @@ class _Reopened:
 
 
 class Reopenings:
-    """Safe side by side with itself: at worst people are told twice."""
+    """Several may run at once: at worst people are alerted twice."""
 
     def __init__(self, cases: Cases, alerts: AlertOutbox) -> None:
         self._cases = cases
@@ -65,9 +65,9 @@ class Reopenings:
         self._unreadable_cases = UnreadableCases(alerts, SUBMODULE)
 
     def take(self, institution: Institution, cases: Sequence[Case]) -> list[NewMessage]:
-        """A message for each case that has an explanation request to fetch the answer from.
+        """One message for each case that has an explanation request, from which the answer is fetched.
 
-        A case that cannot be read is passed over, and people are told.
+        Cases that cannot be read are skipped, and an alert names them.
         """
         documents = [case.document for case in cases]
         found = self._unreadable_cases.pass_over(institution, documents, _Reopened.from_document)
@@ -88,7 +88,7 @@ class Reopenings:
 
 
 def _registration(reopened: _Reopened) -> str:
-    """Tells each registration that FS does not show any more from the one before."""
+    """A note that differs for each registration that FS does not show any more."""
     return f"registered {reopened.registered_at:%Y-%m-%d %H:%M:%S}"
 
 
@@ -97,6 +97,6 @@ def _message(institution: Institution, reopened: _Reopened) -> NewMessage:
     message = answer_poller.answer_message(institution, case, None)
     changes = answer_poller.changes_of(case)
     key = short_hash(answer_poller.QUEUE, case.id, "reopened", reopened.registered_at.isoformat(), *changes)
-    # It registers what FS had, as far as anybody has seen.
+    # The message registers the version that FS had, as far as we know.
     version = answer_poller.registered_version(case)
     return replace(message, key=key, payload={**message.payload, "version": version, "repairs": True, "reopened": True})

@@ -1,4 +1,4 @@
-"""The way there: a request from FS becomes a request to the assessor in the exam system, step by step."""
+"""The flow of requests: it carries a request from FS to the assessor in the exam system."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -30,7 +30,7 @@ from casebridge.tenant import normal_institution
 FINISHED: Final = "finished in FS by hand"
 REMOVED: Final = "removed in FS"
 SUPERSEDED: Final = "superseded"
-"""The outcome of a message that is not its case's newest: a later one carries what FS says now."""
+"""The outcome of a message that is not the newest of its case. A later message has what FS says now."""
 
 
 class RequestFlow(Flow):
@@ -103,16 +103,16 @@ class RequestFlow(Flow):
 
     def _find_exam(self, message: Message) -> FoundExam | Last:
         request = RequestPayload.of(message).request
-        if outcome := self._overtaken(message, request):
+        if outcome := self._outcome_if_not_newest(message, request):
             return Last(Ended(outcome=outcome))
         institution = self._institution(message)
         try:
             place = self._find(institution, request)
         except ExamPartMissingError:
-            # FS may send by now what it did not send then; it is not of the row's version.
+            # FS may send the missing part by now. It does not belong to the version of the row, so no new message comes for it.
             row = current_row(self._clients.student_registry(institution), request.vurd_id, request.personlopenr)
             if row is None:
-                return Last(Ended(outcome=REMOVED))  # the read that sees it withdraws the case
+                return Last(Ended(outcome=REMOVED))  # the poll that sees it withdraws the case
             place = self._find(institution, row.request)
         return FoundExam(flow_id=place.flow_id, sub_flow_ids=list(place.sub_flow_ids))
 
@@ -123,13 +123,15 @@ class RequestFlow(Flow):
 
     def _find_candidate(self, message: Message) -> FoundCandidate | Last:
         institution, request = self._institution(message), RequestPayload.of(message).request
-        if outcome := self._overtaken(message, request):  # a replay begins here, maybe long after the exam was found
+        if outcome := self._outcome_if_not_newest(
+            message, request
+        ):  # a replay starts here, maybe long after the exam was found
             return Last(Ended(outcome=outcome))
         place, person = FoundExam.of(message).place, request.person(institution.realm)
         return FoundCandidate.at(self._clients.exam_system(institution).find_candidate(place, person))
 
     def _request_explanation(self, message: Message) -> Requested | Last:
-        """Nobody is asked before both ends were looked at again: a correction may have come since the message did."""
+        """Read both FS and the exam system again, then ask: either may have been corrected since the message was made."""
         institution, request = self._institution(message), RequestPayload.of(message).request
         row = current_row(self._clients.student_registry(institution), request.vurd_id, request.personlopenr)
         if row is None or row.request.finished_in_fs:
@@ -151,7 +153,10 @@ class RequestFlow(Flow):
         )
 
     def _checked(self, institution: Institution, message: Message, row: CurrentRow) -> CandidatePlace:
-        """The participant, as both ends are now. Where a kept list led to another one, it is looked for in a fresh list, once."""
+        """The participant, checked against FS and the exam system as they are now.
+
+        If a cached list led to a wrong participant, a fresh list is searched once.
+        """
         case, candidate = self._case(message), FoundCandidate.of(message).place
         try:
             self._identities.check(institution, case, row, candidate)
@@ -166,8 +171,8 @@ class RequestFlow(Flow):
             return now
         return candidate
 
-    def _overtaken(self, message: Message, request: ExplanationRequest) -> str | None:
-        """Why the message is not its case's newest, as far as we know without asking FS."""
+    def _outcome_if_not_newest(self, message: Message, request: ExplanationRequest) -> str | None:
+        """The outcome of the message if it is not the newest of its case, as far as we know without asking FS; else `None`."""
         case = prefetched_case.of(message, RequestPayload.of(message).case_id, self._cases)
         if request.finished_in_fs or (case is not None and case.state is CaseState.WITHDRAWN):
             return FINISHED
@@ -189,15 +194,15 @@ class RequestFlow(Flow):
 
 
 def has_moved(error: CaseError) -> bool:
-    """Whether it says that the candidate is another by now in the exam system, or not there any more."""
+    """Whether the error says that the participant is now another person in the exam system, or no longer there."""
     return isinstance(error, CandidateGoneError) or error.code == CONTRADICTION
 
 
 def institution_of(message: Message, institutions: InstitutionRegister) -> Institution:
-    """The institution that a message belongs to. Raises `PermanentError` when it is no longer carried."""
+    """The institution that a message belongs to. Raises `PermanentError` if it is not active."""
     institution = institutions.get(message.institution, message.exam_system)
     if institution is None:
-        # A name that is configured nowhere came from outside, and may be anything.
+        # A name that is not configured came from outside and may be anything, so it is not shown.
         is_named = normal_institution(message.institution) in institutions.names().institutions
         raise PermanentError(
             "institution.inactive",
@@ -209,7 +214,7 @@ def institution_of(message: Message, institutions: InstitutionRegister) -> Insti
 
 
 def case_missing(what: str) -> PermanentError:
-    """The case of a message is gone."""
+    """The error for a message whose case is gone."""
     return PermanentError(
         "casebridge.case_missing",
         f"The case of this {what} is not in oai.begrunnelser.",
@@ -227,10 +232,10 @@ def _was_requested(message: Message) -> bool:
 
 
 def check_correction_read(cases: Cases, case: Case, row: CurrentRow) -> None:
-    """FS's row was changed since the case's message was made: whether that change was read, and has a message of its own.
+    """Check that a poll has read the current version of FS's row, so that the change has a message of its own.
 
-    Not before that is a message superseded: the row may be changed back, and then nothing new would ever come. Raises
-    `NotReadyError` `case.correction_unread`.
+    Only then may an older message end as superseded. If the row is changed back before a poll reads it, no new message will come.
+    Raises `NotReadyError` `case.correction_unread` if no poll has read the version yet.
     """
     version = row.request.version
     if case.version != version and ((now := cases.get(case.id)) is None or now.version != version):

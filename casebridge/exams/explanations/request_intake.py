@@ -1,6 +1,6 @@
-"""What every road that brings explanation requests has in common: the case first, then the message that carries it.
+"""Creates case and message of an explanation request, for each source of requests: first the case, then the message.
 
-The key of a message does not depend on the source, so a request that comes from FS and by Kafka is one case and one message.
+The key of a message does not depend on the source, so a request that comes from FS and from Kafka is one case and one message.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,12 @@ QUEUE: Final = "wiseflow-begrunnelse"
 def open_cases(
     cases: Cases, institution: Institution, requests: Sequence[ExplanationRequest], *, from_record: bool = False
 ) -> dict[str, Case]:
-    """Cases first: a message without its case could not be told of. By case id, each with the version of its request.
+    """Open a case for each request that has none. Return the cases by case id, each with the version of its request.
 
-    FS tells what is, so that each change there is a revision. A record of Kafka (`from_record`) tells what was once, and may come
-    again: it is a change only if the case never had that version.
+    The cases come before the messages: nothing could be reported about a message without a case.
+
+    A row in FS is the present state, so each change of it is a new revision. A record of Kafka (`from_record`) is an earlier
+    state and may come again. It makes a new revision only if the case never had its version.
     """
     opened = cases.open(institution, requests)
     for request in requests:
@@ -37,10 +39,10 @@ def open_cases(
 
 
 def request_message(institution: Institution, request: ExplanationRequest, cases: dict[str, Case]) -> NewMessage:
-    """The message for a request, with its case among `cases`.
+    """The message of a request. Its case must be among `cases`.
 
-    A row that changes from one version to another and back has three revisions, and so three messages. The first revision has the
-    key of earlier releases.
+    A row that changes to another version and back has three revisions and so three messages. The key of the first revision is
+    the same as in earlier releases.
     """
     case = cases[case_id(institution, request)]
     reopened = case.document.get("withdrawnAt")

@@ -1,8 +1,12 @@
-"""Reads explanation requests from FS into the inbox: the flow's first end.
+"""The source of requests: it reads explanation requests from FS into the inbox.
 
-List what changed since the watermark, fetch each exam once, accept each new or changed request once. Every row that FS sends ends
-as a message, also one that cannot be read: it dies with a clear error, in sight, instead of being skipped. So does a line of the
-list, and an exam that FS refuses: what is one exam's trouble holds up no other, and the watermark passes.
+1. List the exams that changed since the watermark.
+2. Fetch each exam once.
+3. Accept each new or changed request once.
+
+A row that cannot be read is not skipped. It becomes a message that dies with a clear error, so that people see it. The same is
+true of an unreadable line of the list, and of an exam that FS refuses. A problem with one exam does not stop the others, and the
+watermark moves on.
 """
 
 import random
@@ -40,24 +44,24 @@ __all__ = ["QUEUE", "QUEUES", "SUBMODULE", "RequestReader", "Window"]
 
 QUEUE: Final = request_intake.QUEUE
 QUEUES: Final = (exam_message.QUEUE, QUEUE)
-"""What a batch of requests handles: exams by themselves, and what they bring."""
+"""The queues that a batch of requests handles: single exams, and the requests that are found in them."""
 EXAMS_AT_ONCE: Final = 6
 MANY_EXAMS: Final = 5
-"""Fewer exams that are refused may each be gone; more of them, with none that is read, are no accident."""
+"""If FS refuses at least this many exams and none can be read, the whole read fails. Fewer may be single problems."""
 EXAMS_COMPARED: Final = 1000
-"""Exams of an institution that one reconciliation reads beside those that changed."""
+"""How many exams of an institution one reconciliation reads in addition to those that changed."""
 
 
 @dataclass
 class _Read:
-    """What could be read of a list's exams, and what is left: an exam that could not be, and what it met (`None`: no time)."""
+    """The exams that were read, and those that were not, each with its error (`None` if the time was over)."""
 
     exams: list[ExamRows] = field(default_factory=list)
     left: list[tuple[ChangedExam, CaseError | None]] = field(default_factory=list)
 
 
 class RequestReader:
-    """The source that FS is. Only feeds the inbox; safe to run at any time, side by side with itself."""
+    """Polls FS for requests. Several may run at once."""
 
     def __init__(
         self,
@@ -90,9 +94,10 @@ class RequestReader:
         reach_back: timedelta | None = None,
         budget_seconds: float | None = None,
     ) -> list[PollOutcome]:
-        """What changed since each institution's watermark, with overlap; `reach_back` for a reconciliation.
+        """Read what changed since each institution's watermark, and some time before it (the overlap).
 
-        A reconciliation also reads the exams of our cases that are open, or were settled within the reach back.
+        A reconciliation gives `reach_back` as the overlap. It also reads the exams of our cases that are open, or were registered
+        or withdrawn in that time.
         """
         overlap = reach_back or timedelta(seconds=self._settings.overlap_seconds)
 
@@ -100,27 +105,27 @@ class RequestReader:
             return self._read(institution, self._since(institution) - overlap, None, reach_back)
 
         outcomes = self._polling.each(institutions, SUBMODULE, read, self._watermarks.read_badly, budget_seconds)
-        self._tell_of_the_others(institutions, {outcome.tenant for outcome in outcomes if outcome.skipped})
+        self._alert_for_unread(institutions, {outcome.tenant for outcome in outcomes if outcome.skipped})
         return outcomes
 
-    def _tell_of_the_others(self, institutions: Sequence[Institution], skipped: set[str]) -> None:
-        """A deadline does not wait: also of institutions that are paused, or had no turn, or are carried no more."""
+    def _alert_for_unread(self, institutions: Sequence[Institution], skipped: set[str]) -> None:
+        """Send alerts about deadlines of institutions that were not read: skipped ones and inactive ones."""
         for institution in institutions:
             if institution.tenant in skipped:
                 _guarded(partial(self._deadlines.alert, institution))
         _guarded(self._inactive.alert)
 
     def read_window(self, institutions: Sequence[Institution], window: Window) -> list[PollOutcome]:
-        """Everything asked for in a window, whatever the watermark: a backfill. The watermark stays.
+        """Read all requests of a window, independent of the watermark (a backfill). The watermark does not change.
 
-        Days are Norway's: the month begins at midnight there.
+        The days of the window are days in Norway's time zone.
         """
         since = datetime.combine(window.start, datetime.min.time(), OSLO)
         read: Callable[[Institution], PollOutcome] = lambda institution: self._read(institution, since, window, None)  # noqa: E731
         return self._polling.each(institutions, SUBMODULE, read, self._watermarks.read_badly)
 
     def read_exam(self, institution: Institution, vurd_id: str) -> PollOutcome:
-        """One exam by itself. Raises what FS answers."""
+        """Read one exam by itself. Raises the error of FS."""
         began = self._clock.now()
         rows = self._clients.student_registry(institution).explanation_rows(vurd_id)
         exam = ExamRows(vurd_id, rows, whole=True)
@@ -138,10 +143,10 @@ class RequestReader:
         registry = self._clients.student_registry(institution)
         changes = registry.changed_exams(since)
         read = self._exams(institution, registry, changes.exams)
-        failure = _of_the_whole(read)
+        failure = _error_of_whole_read(read)
         compared = self._compared(institution, registry, changes, reach_back) if reach_back and not failure else _Read()
-        failure = failure or (None if read.exams else _all_refused(compared))
-        messages = self._left(institution, changes, [] if failure else read.left)
+        failure = failure or (None if read.exams else _error_if_all_refused(compared))
+        messages = self._messages_of_unread(institution, changes, [] if failure else read.left)
         if failure is None:
             refused = [exam for exam, error in compared.left if isinstance(error, PermanentError)]
             messages += [self._exam(institution, exam) for exam in refused]
@@ -154,17 +159,17 @@ class RequestReader:
         }
         outcome = self._outcome(institution, [*read.exams, *compared.exams], began, window, counts)
         if failure is not None:
-            # What was read is kept; the watermark stays, so the exams that failed are read again.
+            # The requests that were read are accepted. The watermark does not move, so the failed exams are read again.
             raise failure
         if window is None:
             moments = [exam.changed_at for exam in changes.exams if exam.changed_at]
             self._watermarks.read_well(institution, max(moments, default=None))
         new = set(accepted)
-        told = tuple(message.correlation_id for message in messages if message.key in new)
-        return PollOutcome(**{**vars(outcome), "accepted": (*outcome.accepted, *told)})
+        of_exams = tuple(message.correlation_id for message in messages if message.key in new)
+        return PollOutcome(**{**vars(outcome), "accepted": (*outcome.accepted, *of_exams)})
 
     def _exams(self, institution: Institution, registry: StudentRegistry, changed: Sequence[ChangedExam]) -> _Read:
-        """All rows of the changed exams, each exam fetched once, side by side."""
+        """Read the rows of the changed exams in parallel, each exam at most once."""
         read = _Read()
         to_fetch: list[ChangedExam] = []
         for exam in changed:
@@ -185,7 +190,7 @@ class RequestReader:
                     return ExamRows(exam.vurd_id, registry.explanation_rows(exam.vurd_id), whole=True)
             except PyMongoError:
                 raise
-            except BaseException as error:  # noqa: BLE001 whatever one exam brings out stops no other
+            except BaseException as error:  # noqa: BLE001 an error in one exam must not stop the others
                 return None if limit is not None and limit.is_over else as_case_error(error)
 
         if exams:
@@ -200,15 +205,15 @@ class RequestReader:
     def _compared(
         self, institution: Institution, registry: StudentRegistry, changes: ExamChanges, reach_back: timedelta
     ) -> _Read:
-        """The exams of our cases that FS did not name as changed: what was removed or reopened there shows in no list."""
+        """Read exams of our cases that FS did not list as changed: a removed or reopened row may be in no list."""
         seen = {canonical(exam.vurd_id) for exam in changes.exams}
         ours = self._cases.exams_to_compare(institution, self._clock.now() - reach_back)
         others = sorted({canonical(vurd_id) for vurd_id in ours} - seen)
         if len(others) > EXAMS_COMPARED:
-            others = random.sample(others, EXAMS_COMPARED)  # the rest have their turn in a later one
+            others = random.sample(others, EXAMS_COMPARED)  # later reconciliations read the others
         return self._fetch(registry, [ChangedExam(vurd_id, None) for vurd_id in others], _Read())
 
-    def _left(
+    def _messages_of_unread(
         self, institution: Institution, changes: ExamChanges, left: Sequence[tuple[ChangedExam, CaseError | None]]
     ) -> list[NewMessage]:
         now = self._clock.now()
@@ -246,10 +251,10 @@ class RequestReader:
         )
 
 
-def _guarded(tell: Callable[[], int]) -> int:
-    """What `tell` says. What documents of some cases bring out keeps nothing else from being read or told; 0 then."""
+def _guarded(alert_people: Callable[[], int]) -> int:
+    """The result of `alert`, or 0 after a defect. A defect in some case documents must not stop the rest of the poll."""
     try:
-        return tell()
+        return alert_people()
     except Exception as error:
         if is_away(error):
             raise
@@ -257,10 +262,10 @@ def _guarded(tell: Callable[[], int]) -> int:
         return 0
 
 
-def _of_the_whole(read: _Read) -> CaseError | None:
-    """The failure that is FS's and no single exam's: refused credentials, or not one exam that could be read.
+def _error_of_whole_read(read: _Read) -> CaseError | None:
+    """The error that concerns the whole read: refused credentials, or no exam could be read. `None` if there is none.
 
-    An exam that FS refuses for good is its own trouble, even if it is the only one.
+    An exam that FS refuses for good is a problem of that exam only, even if it is the only exam.
     """
     errors: list[Any] = [error for _, error in read.left if error is not None]
     refused = next((error for error in errors if isinstance(error, AuthBrokenError)), None)
@@ -269,13 +274,13 @@ def _of_the_whole(read: _Read) -> CaseError | None:
     if refused is not None or (passing and not fetched and len(passing) == len(read.left)):
         failure: CaseError = refused or passing[0]
         return failure
-    return _all_refused(read)
+    return _error_if_all_refused(read)
 
 
-def _all_refused(read: _Read) -> CaseError | None:
-    """Many exams, each of them refused and for one reason: then it is the way to FS that is wrong, and not so many exams.
+def _error_if_all_refused(read: _Read) -> CaseError | None:
+    """The error for many exams that FS refuses all for the same reason: then the access to FS is wrong, not each exam.
 
-    As soon as one can be read, those that are refused are each their own trouble.
+    If at least one exam can be read, each refused exam is a problem of that exam only, and the result is `None`.
     """
     errors = [error for _, error in read.left if isinstance(error, PermanentError)]
     if read.exams or len(errors) < MANY_EXAMS or len(errors) < len(read.left) or len({one.code for one in errors}) > 1:

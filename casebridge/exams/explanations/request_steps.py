@@ -1,4 +1,4 @@
-"""What a request's message says, and what each step of its flow comes to, as they are stored."""
+"""The payload of a request's message and the results of the steps of its flow, as they are stored."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -26,14 +26,14 @@ class RequestPayload(Payload):
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Self:
-        """Raises `PermanentError` `fs.row_unreadable` for a row that FS sent in a form that nobody can read."""
+        """Raises `PermanentError` `fs.row_unreadable` for a row that FS sent in an unreadable form."""
         if "unreadable" in stored:
             raise _unreadable(safe_fields(str(stored.get("fields", UNKNOWN))))
-        said = _StoredRequest.read(stored)
-        request = read_row(said.request)
+        stored_request = _StoredRequest.read(stored)
+        request = read_row(stored_request.request)
         if isinstance(request, UnreadableRow):
             raise _unreadable(request.fields)
-        return cls(case_id=said.case_id, request=request)
+        return cls(case_id=stored_request.case_id, request=request)
 
 
 class FoundExam(StepResult):
@@ -68,7 +68,7 @@ class FoundCandidate(StepResult):
 
 
 class Requested(StepResult):
-    """The exam system's receipt. Earlier releases wrote down neither place nor deadline with it."""
+    """The explanation request as the exam system confirmed it. Earlier releases stored neither place nor deadline here."""
 
     step = "request_explanation"
 
@@ -79,7 +79,7 @@ class Requested(StepResult):
     created: bool
     shown: bool = False
     deadline: str | None = None
-    """A day, as ISO 8601 writes it."""
+    """A day in ISO 8601 format."""
 
     @property
     def place(self) -> CandidatePlace | None:

@@ -1,4 +1,4 @@
-"""Alerts about cases whose answer FS has taken and whose row is no longer there: once each, and anew if it happens again.
+"""Alerts about registered cases whose row is gone from FS: once for each case, and again if it happens again.
 
 Every read of a whole exam checks for them. A row that comes back is open or finished, and is handled like any other row.
 """

@@ -1,4 +1,4 @@
-"""Case documents that cannot be compared with FS: each is passed over by itself, and an alert names them."""
+"""Skips case documents that cannot be compared with FS, and sends an alert that names them."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -25,7 +25,7 @@ class UnreadableCases:
     def pass_over(
         self, institution: Institution, documents: Iterable[Document], read: Callable[[Document], Read]
     ) -> list[Read]:
-        """What `read` makes of each document, without those that it raises for: an alert names these."""
+        """The results of `read` for each document. Documents for which it raises are skipped, and an alert names them."""
         unreadable: list[Document] = []
         found = readable(documents, read, unreadable)
         if unreadable:
@@ -33,7 +33,7 @@ class UnreadableCases:
         return found
 
     def _alert(self, institution: Institution, documents: Iterable[Document]) -> None:
-        """One alert for all, repeated until they are mended: until then nobody sees what FS does with these cases."""
+        """Send one alert for all documents. It is repeated until they are repaired: until then changes in FS go unnoticed."""
         named = [key for document in documents if is_text(key := document.get("correlationId")) and key]
         self._alerts.enqueue(
             Alert.of(
