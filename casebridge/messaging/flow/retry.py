@@ -1,4 +1,4 @@
-"""What becomes of a message that failed: the one place where retries are decided (design §3: one retry owner)."""
+"""Decides what becomes of a message that failed. Retries are decided nowhere else (design §3: one retry owner)."""
 
 import random
 from collections.abc import Callable
@@ -14,7 +14,10 @@ JITTER = 0.2
 
 
 class RetryPolicy:
-    """At most `maximum_attempts`, waits that grow fourfold up to a cap, ±20 % so that a crowd does not come back at once."""
+    """At most `maximum_attempts`. The waits grow fourfold up to a cap.
+
+    Each wait varies by ±20 %, so that many messages that failed together do not return together.
+    """
 
     def __init__(self, settings: QueueSettings, draw: Callable[[], float] = random.random) -> None:
         self._settings = settings
@@ -66,6 +69,6 @@ class RetryPolicy:
 
 
 def _given_up(error: TransientError, attempts: int) -> TransientError:
-    """The same failure, which nobody tries again by itself from now on: that changes what is to be done."""
+    """The same failure with a next action for a person, because the message is no longer tried again by itself."""
     next_action = f"{error.next_action} The message has had its {attempts} attempts: replay it when the cause is gone."
     return TransientError(error.code, error.cause, next_action, system=error.system)
