@@ -51,7 +51,7 @@ class DailyCount:
     name: str
     """The name of the number in reports, such as `today_registered`."""
     outcomes: frozenset[str | None] = frozenset({None})
-    """The outcomes that are counted: those with which the step did its act. Otherwise there was nothing to do any more."""
+    """The outcomes that are counted: those with which the step did its act. With another one there was nothing left to do."""
 
 
 @dataclass(frozen=True)

@@ -44,14 +44,14 @@ def to_milliseconds(moment: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class _Reading:
-    """The server's time, and when it was read on the host's monotonic clock. `way` is the duration of the read.
+    """The server's time, and when it was read on the host's monotonic clock. `duration` is how long the read took.
 
-    The error is at most half of `way`.
+    The error is at most half of `duration`.
     """
 
     server_time: datetime
     at: float
-    way: float = 0.0
+    duration: float = 0.0
 
     @property
     def age(self) -> float:
@@ -88,13 +88,13 @@ class ServerClock:
         """The quickest of a few readings: a delayed answer gives a late time, and each lease would be late by as much."""
         best = self._read()
         for _ in range(READINGS - 1):
-            if best.way <= QUICK_SECONDS:
+            if best.duration <= QUICK_SECONDS:
                 break
-            best = min(best, self._read(), key=lambda reading: reading.way)
+            best = min(best, self._read(), key=lambda reading: reading.duration)
         return best
 
     def _read(self) -> _Reading:
-        asked = time.monotonic()
-        said = self._read_server_time()
-        way = time.monotonic() - asked
-        return _Reading(said if said.tzinfo else said.replace(tzinfo=UTC), asked + way / 2, way)
+        began = time.monotonic()
+        answer = self._read_server_time()
+        duration = time.monotonic() - began
+        return _Reading(answer if answer.tzinfo else answer.replace(tzinfo=UTC), began + duration / 2, duration)

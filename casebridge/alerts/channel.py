@@ -30,16 +30,16 @@ def alert_text(alert: Document) -> str:
         _short(alert.get(name)) for name in ("institution", "submodule", "step", "code")
     )
     cases, named = _cases(alert)
-    on = _short(alert.get("examSystem", UNKNOWN))
-    system = "" if on in (UNKNOWN, NO_EXAM_SYSTEM) else f" on {on}"
+    exam_system = _short(alert.get("examSystem", UNKNOWN))
+    system = "" if exam_system in (UNKNOWN, NO_EXAM_SYSTEM) else f" on {exam_system}"
     lines = [
         f"*{institution}*{system} · {submodule} · {step}: {code}",
         str(alert.get("cause", "The alert does not say why.")),
         f"Next: {alert.get('nextAction', 'look at `casebridge status`')}",
     ]
     if alert.get("setAside"):
-        whose = "" if UNKNOWN in institution.split("/") else f" --institution {institution}"
-        letters = f"--code {code}{whose}"
+        option = "" if UNKNOWN in institution.split("/") else f" --institution {institution}"
+        letters = f"--code {code}{option}"
         lines.append(f"Then: `casebridge dead replay {letters}` (a dry run first), or `casebridge dead discard`")
     if isinstance(about := alert.get("about"), str):
         lines.append(f"About: {about[:LONGEST_NAME]}")

@@ -54,13 +54,13 @@ class ReportedCases:
     def addition(self, alert: Alert) -> Document | None:
         """The update that adds the alert's cases. `None` if all of them were named or will be, or if too many wait."""
         changed = {case: note for case, note in _notes(alert).items() if note != self._notes.get(case)}
-        news = [case for case in alert.named if case not in self._cases or case in changed]
-        if not news or len(self._waiting) >= (MOST_COUNTED if alert.cases is None else MOST_LISTED):
+        new_cases = [case for case in alert.named if case not in self._cases or case in changed]
+        if not new_cases or len(self._waiting) >= (MOST_COUNTED if alert.cases is None else MOST_LISTED):
             return None
         return {
             "$set": {f"notes.{case}": note for case, note in changed.items()},
-            "$addToSet": {"correlationIds": {"$each": news}},
-            "$pull": {"toldIds": {"$in": news}},
+            "$addToSet": {"correlationIds": {"$each": new_cases}},
+            "$pull": {"toldIds": {"$in": new_cases}},
         }
 
     def to_send(self) -> Document:

@@ -55,10 +55,10 @@ class CompletenessCheck:
         count = 0
         for store in self._cases:
             for keys in store.needing_message(self._clock.now() - self._settling):
-                numbers = store.still_needing_message(self._without_message(keys))
-                without = self._without_message(list(numbers))
+                correlation_ids = store.still_needing_message(self._without_message(keys))
+                without = self._without_message(list(correlation_ids))
                 count += len(without)
-                lost += [numbers[key] for key in without[: NAMED - len(lost)]]
+                lost += [correlation_ids[key] for key in without[: NAMED - len(lost)]]
         return Account(sum(store.count() for store in self._cases), count, tuple(sorted(lost)))
 
     def _without_message(self, keys: Sequence[str]) -> list[str]:

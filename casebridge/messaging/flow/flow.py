@@ -54,7 +54,7 @@ class Flow(ABC):
         Called for every outcome, before the outcome is stored in the messages.
         """
 
-    def set_aside(self, message: Message, error: CaseError) -> None:  # noqa: B027 likewise
+    def set_aside(self, message: Message, error: CaseError) -> None:  # noqa: B027 for flows whose messages have cases
         """The message is about to be dead: mark its case. Idempotent."""
 
     def on_lease_lost(self, message: Message) -> None:  # noqa: B027 most steps need no repair

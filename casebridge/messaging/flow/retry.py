@@ -54,7 +54,7 @@ class RetryPolicy:
                 wait = error.retry_after or timedelta(seconds=self._settings.retry_base_seconds)
                 return MessageStatus.ENQUEUED, now + wait + self._jittered(wait) * JITTER, False
             case ErrorCategory.AUTH_BROKEN:
-                # The institution is paused: its messages are passed over, and due at once when the pause is lifted.
+                # The institution is paused. Claims leave its messages out; they are due at once when the pause ends.
                 return MessageStatus.ENQUEUED, now, False
 
     def backoff(self, attempts: int, at_least: timedelta | None = None) -> timedelta:

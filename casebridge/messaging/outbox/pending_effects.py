@@ -139,14 +139,14 @@ class PendingEffectStore:
 
     def _set_malformed_aside(self, collection: Collection[Document], row: Document) -> None:
         """Set effects aside that have no form of ours. They cannot be delivered, and must not block the others."""
-        was = row.get("effects")
+        stored = row.get("effects")
         malformed = [effect for effect in _listed(row) if not is_effect(effect)]
         if not isinstance(row.get("effects"), list):
             malformed = [row.get("effects")]
         logger.warning("%d effects of a message cannot be read, and are set aside", len(malformed))
         row["effects"] = [effect for effect in _listed(row) if is_effect(effect)]
         collection.update_one(
-            {"_id": row["_id"], "effects": {"$eq": was}},  # nobody has added to it meanwhile
+            {"_id": row["_id"], "effects": {"$eq": stored}},  # nobody has added to it meanwhile
             {"$set": {"effects": row["effects"], "undelivered": malformed, "undeliveredAt": self._clock.now()}},
         )
 
@@ -171,7 +171,7 @@ class PendingEffectStore:
         `still_pending` are the ids of those that were not. They are tried again at `retry_at`. `undeliverable` are effects that
         no channel can ever take. They are moved to the message's `undelivered`.
         """
-        gone = [effect["id"] for effect in pending.effects if effect["id"] not in still_pending]
+        removed = [effect["id"] for effect in pending.effects if effect["id"] not in still_pending]
         aside: Document = {}
         marked: Document = {}
         if undeliverable:
@@ -180,7 +180,7 @@ class PendingEffectStore:
         collection = self._processed if pending.processed else self._messages
         change: Document
         if still_pending:
-            change = {"$pull": {"effects": {"id": {"$in": gone}}}, "$set": {"effectsDueAt": retry_at, **marked}}
+            change = {"$pull": {"effects": {"id": {"$in": removed}}}, "$set": {"effectsDueAt": retry_at, **marked}}
             collection.update_one({"_id": pending.key}, {**change, **aside})
         elif pending.processed:
             # Nobody adds effects to a processed message.
@@ -188,7 +188,7 @@ class PendingEffectStore:
             collection.update_one({"_id": pending.key}, {**change, **aside})
         else:
             # A live message may have a new effect by now. Its time is removed only if it has none.
-            change = {"$pull": {"effects": {"id": {"$in": gone}}}, **({"$set": marked} if marked else {})}
+            change = {"$pull": {"effects": {"id": {"$in": removed}}}, **({"$set": marked} if marked else {})}
             collection.update_one({"_id": pending.key}, {**change, **aside})
             without_effects = {"_id": pending.key, "effects": {"$size": 0}}
             collection.update_one(without_effects, {"$unset": {"effectsDueAt": "", "relay": ""}})

@@ -76,15 +76,17 @@ class Claims(QueueStorage):
         scan.found(found, wanted)
         return found
 
-    def _take(self, owner: str, free: list[Document], now: datetime) -> list[Message]:
-        if not free:
+    def _take(self, owner: str, unblocked: list[Document], now: datetime) -> list[Message]:
+        if not unblocked:
             return []
         token = uuid.uuid4().hex
-        keys = [document["_id"] for document in free]
-        # By what was found, not by a later state: the messages in work, whose workers were lost, and their owners.
-        lost = {each["_id"]: each.get("owner") for each in free if each["status"] == MessageStatus.PROCESSING.value}
-        of_others = [key for key, whose in lost.items() if whose != owner]
-        ours = [key for key, whose in lost.items() if whose == owner]
+        keys = [document["_id"] for document in unblocked]
+        # The messages that were in work when they were found, with their owners. Their workers were lost.
+        in_work = {
+            each["_id"]: each.get("owner") for each in unblocked if each["status"] == MessageStatus.PROCESSING.value
+        }
+        of_others = [key for key, owned_by in in_work.items() if owned_by != owner]
+        ours = [key for key, owned_by in in_work.items() if owned_by == owner]
         claim = {
             "status": target(Action.CLAIM),
             "owner": owner,
@@ -95,7 +97,7 @@ class Claims(QueueStorage):
         # Each may be applied twice: the second application finds `dueAt` in the future.
         for some, change in (
             (
-                [key for key in keys if key not in lost],
+                [key for key in keys if key not in in_work],
                 {"$inc": {"fence": 1, "attempts": 1}, "$unset": {"takenOver": "", "alone": ""}},
             ),
             (of_others, {"$inc": {"fence": 1, "takenOver": 1}}),
@@ -109,7 +111,7 @@ class Claims(QueueStorage):
             crash_point("claimed")
         messages = [Message.from_document(document) for document in claimed]
         for message in messages:
-            message.taken_over = message.key in lost
+            message.taken_over = message.key in in_work
             message.isolated = message.stored.get("takenOver", 0) >= ISOLATED_FROM
         return messages
 
@@ -164,13 +166,13 @@ class Claims(QueueStorage):
             current = first.get(case)
             if current is None or _precedence(document) < _precedence(current):
                 first[case] = document
-        free: list[Document] = []
+        unblocked: list[Document] = []
         blocked: list[Document] = []
         for document in due:
             head = first.get(document["orderingKey"], document)
-            (free if head["_id"] == document["_id"] else blocked).append(document)
+            (unblocked if head["_id"] == document["_id"] else blocked).append(document)
         self._put_behind(blocked, first, now)
-        return free
+        return unblocked
 
     def _put_behind(self, blocked: list[Document], first: Mapping[str, Document], now: datetime) -> None:
         """Make blocked messages due later, so that claims do not find them again and again.

@@ -67,7 +67,7 @@ class Interventions(QueueStorage):
         note = {"at": now, "by": asked_by, "reason": reason}
         replayed = 0
         for group in _groups(chosen):
-            anew: Document = {
+            restart: Document = {
                 "$set": {
                     "status": target(Action.REPLAY),
                     "attempts": 0,
@@ -78,11 +78,11 @@ class Interventions(QueueStorage):
             }
             changes = [
                 # May be applied twice: the first application changes the generation, so the filter matches no more.
-                {**anew, "$push": {"replays": {"$each": [note], "$slice": -KEPT_REPLAYS}}},
+                {**restart, "$push": {"replays": {"$each": [note], "$slice": -KEPT_REPLAYS}}},
                 # If the stored `replays` is not a list: it is replaced by a new one.
-                {**anew, "$set": {**anew["$set"], "replays": [note]}},
+                {**restart, "$set": {**restart["$set"], "replays": [note]}},
                 # If the document has no room for a note: the audit has it.
-                anew,
+                restart,
             ]
             replayed += self._change_chosen({**selection, "generation": group.stored}, group.keys, changes)
         return replayed

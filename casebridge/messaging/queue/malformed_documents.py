@@ -165,19 +165,19 @@ class MalformedDocuments:
             ]
         ):
             count += 1
-            seen: Document = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
+            selection: Document = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
             if moment_of(document, "dueAt") is not None and document["due"] == FAR:
                 # The worker that holds the message may have corrected it meanwhile.
-                seen["dueAt"] = {"$gt": now + FAR_AHEAD}
+                selection["dueAt"] = {"$gt": now + FAR_AHEAD}
             try:
-                self._adopt(document, seen)
+                self._adopt(document, selection)
             except Exception as error:  # noqa: BLE001 the other messages must not wait for this one
-                self._stop(seen, error, document)
+                self._stop(selection, error, document)
         return count
 
-    def _adopt(self, document: Document, seen: Document) -> None:
+    def _adopt(self, document: Document, selection: Document) -> None:
         if wanting := _wanting(document):
-            self.set_aside(seen, wanting)
+            self.set_aside(selection, wanting)
             return
         change = _repairs(document)
         if document["due"] != DATE:
@@ -185,7 +185,7 @@ class MalformedDocuments:
         if not change:
             return
         logger.warning("a message is adopted, with %s", ", ".join(sorted(change)))
-        self._messages.update_one(seen, {"$set": change})
+        self._messages.update_one(selection, {"$set": change})
 
     def respell(self, groups: Iterable[Mapping[str, Any]]) -> int:
         """Bring the names in messages of any status into their one spelling. Returns how many messages were changed.
@@ -217,15 +217,15 @@ class MalformedDocuments:
             return max(now, min(begun, now) + OTHERS_LEASE)
         return now
 
-    def set_aside(self, seen: Document, fields: Sequence[str]) -> None:
-        """Make a message dead, with an error and an alert, as if it had failed at its first step. `seen` selects it."""
+    def set_aside(self, selection: Document, fields: Sequence[str]) -> None:
+        """Make a message dead, with an error and an alert, as if it had failed at its first step. `selection` finds it."""
         try:
-            self._set_aside(seen, fields)
+            self._set_aside(selection, fields)
         except Exception as error:  # noqa: BLE001 if the document does not take the error, an alert is sent without it
-            self._stop(seen, error)
+            self._stop(selection, error)
 
-    def _set_aside(self, seen: Document, fields: Sequence[str]) -> None:
-        stored = self._messages.find_one(seen, dict.fromkeys((*NAMED, "effects"), 1))
+    def _set_aside(self, selection: Document, fields: Sequence[str]) -> None:
+        stored = self._messages.find_one(selection, dict.fromkeys((*NAMED, "effects"), 1))
         if stored is None:
             return
         error, now = unreadable(fields), self._clock.now()
@@ -239,7 +239,7 @@ class MalformedDocuments:
         logger.warning("a message is set aside (%s): %s", error.code, error.cause)
         self._audit.add([audit_entries.failed(Outcome(named, MessageStatus.DEAD, STEP, failure), None)])
         self._messages.update_one(
-            seen,
+            selection,
             {
                 "$set": {
                     # With names for what the document lacked, so that later readers need no assumptions.
@@ -253,7 +253,7 @@ class MalformedDocuments:
             },
         )
 
-    def _stop(self, seen: Document, error: BaseException, known: Document | None = None) -> None:
+    def _stop(self, selection: Document, error: BaseException, known: Document | None = None) -> None:
         """Make a message dead by the smallest possible write, because its document takes no more, and enqueue an alert.
 
         `known` are the fields that were read. Raises `error` while the database is away.
@@ -265,7 +265,7 @@ class MalformedDocuments:
             # The alert comes first: a dead message without one would stay unnoticed.
             named = Message.from_document({"_id": UNKNOWN, **_names_in(known or {})})
             self._alerts.enqueue(_alert(named, unwritable(), set_aside=False))
-            self._messages.update_one(seen, SMALLEST_DEATH)
+            self._messages.update_one(selection, SMALLEST_DEATH)
         except Exception as problem:
             if is_away(problem):
                 raise
