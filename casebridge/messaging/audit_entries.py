@@ -70,7 +70,7 @@ def failed(outcome: Outcome, flow: Flow | None) -> AuditEntry:
 
 
 def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
-    """The fields that the flow adds to the entries of its message. None if it cannot read the message: its entries have no more.
+    """The fields that the flow adds to the entries of a message. Empty if the flow cannot read the message.
 
     Raises the driver's errors while the database is away.
     """

@@ -50,7 +50,7 @@ class HelperThreads:
 
 
 def attempt(work: Callable[[], object]) -> bool:
-    """Do the work; whether it succeeded. Work that was left is done the next time, or by another process."""
+    """Do the work. Returns whether it succeeded. Work that was left is done the next time, or by another process."""
     try:
         work()
     except BaseException as error:  # noqa: BLE001 no defect may end a helper thread

@@ -89,7 +89,7 @@ class SettleLoop:
         return batch
 
     def _settle(self, batch: list[AttemptResult]) -> bool:
-        """Settle the batch; `False` if the database is away. Then the batch waits here, as long as its leases last."""
+        """Settle the batch. Returns `False` if the database is away. Then the batch waits here, as long as its leases last."""
         try:
             outcomes = self._settler.settle(batch)
         except BaseException as error:  # noqa: BLE001 one message's defect must not stop the others, or end this thread
