@@ -65,7 +65,7 @@ class Share:
         self._revisions_read: dict[str, tuple[str, float]] = {}
 
     def measure_by(self, parts_in_use: Callable[[], int]) -> None:
-        """`parts_in_use` returns the parts that were used within the vendor's windows. `draft` calls it after lowering the share."""
+        """`parts_in_use` returns the parts used within the vendor's windows. It is called after the share was lowered."""
         self._parts_in_use = parts_in_use
 
     def parts(self) -> int:

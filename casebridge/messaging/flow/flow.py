@@ -20,7 +20,7 @@ from casebridge.telemetry import observer
 
 
 class Flow(ABC):
-    """The way of a queue's messages. A flow states its queue, its payload and its steps. The other methods have defaults."""
+    """The steps of one queue's messages. A flow states its queue, its payload and its steps. Everything else has a default."""
 
     payload: type[Payload] = NoPayload
     """The model of its payloads. A message whose payload cannot be read fails at the step that it has reached."""
@@ -58,7 +58,7 @@ class Flow(ABC):
         """The message is about to be dead: mark its case. Idempotent."""
 
     def on_lease_lost(self, message: Message) -> None:  # noqa: B027 most steps need no repair
-        """The lease was lost while a step changed something outside: make sure that a newer change is not overwritten."""
+        """The lease was lost while a step changed something outside: make sure that the newest change prevails."""
 
 
 class StepFailedError(Exception):
@@ -72,8 +72,8 @@ class StepFailedError(Exception):
 def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapping[str, StepRecord]], None]) -> None:
     """Run the steps that are not done yet. Their results are in `message.steps`, also when a later step fails.
 
-    - Results are handed to `record` after each step that changes something outside, before the next step begins.
-    - The caller stores the results after that, together with the outcome.
+    - After each step that changes something outside, the results are passed to `record` before the next step begins.
+    - The caller stores the results after the last of these calls, together with the outcome.
 
     Raises `StepFailedError` if a step fails, and `LeaseLostError` if the lease has run out before a step.
     """
