@@ -1,5 +1,5 @@
-"""The engine of casebridge: plain Python that knows no Dagster and no HTTP.
+"""The engine of casebridge: plain Python without Dagster and without HTTP.
 
-Here belongs what would stay true if every outside system were replaced: cases, the queue, the steps of a flow, the audit.
-Clients of outside systems are in `resources`, the operators' face in `assets`, `sensors` and `orchestration`.
+It has the parts that would stay the same if every outside system were replaced: cases, the queue, the steps of a flow, the audit.
+The clients of outside systems are in `resources`. The operators' view is in `assets`, `sensors` and `orchestration`.
 """

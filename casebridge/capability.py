@@ -1,7 +1,7 @@
-"""What a capability declares. The platform loops over the declarations; no other list of queues, flows or channels exists.
+"""The type of a capability's declaration. The platform loops over the declarations. No other list of queues or flows exists.
 
-Only the type is here. A capability builds its declaration in `resources/wiring/`, which also makes the list of all
-(`resources.wiring.capabilities`). What Dagster needs of a capability is declared beside it (`orchestration.capability`).
+A capability builds its declaration in `resources/wiring/`. The list of all capabilities is made there, too
+(`resources.wiring.capabilities`). What Dagster needs of a capability is declared in `orchestration.capability`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,11 +21,11 @@ from casebridge.storage.migration import Migration
 
 @dataclass(frozen=True)
 class Queue:
-    """One queue of a capability: who handles its messages, and what a batch of it is reported as."""
+    """One queue of a capability: the flow of its messages, and the Dagster asset that its batches are reported to."""
 
     flow: Flow
     reported_as: str | None = None
-    """Key of the Dagster asset whose latest report tells what was handled; `None`: only the batch itself tells."""
+    """Key of the Dagster asset that gets a report of what was handled. `None`: only the batch's own run shows it."""
 
     @property
     def name(self) -> str:
@@ -38,7 +38,7 @@ class CaseKind:
 
     cases: OperatorCases
     columns: Mapping[str, str]
-    """The column that a state is counted in. Several states may share one."""
+    """The column in which each state is counted. Several states may share one."""
     open_states: frozenset[str]
     """Only an open case is counted as set aside or discarded."""
 
@@ -49,14 +49,14 @@ class DailyCount:
 
     step: str
     name: str
-    """Of the number in reports: `today_registered`."""
+    """The name of the number in reports, such as `today_registered`."""
     outcomes: frozenset[str | None] = frozenset({None})
-    """Outcomes with which the step did its act. With another one there was nothing to do any more."""
+    """The outcomes that are counted: those with which the step did its act. With another one there was nothing left to do."""
 
 
 @dataclass(frozen=True)
 class OperatorTable:
-    """A table of a capability's own, shown by `casebridge status`, by reports to Dagster and by the demo."""
+    """A table of a capability. `casebridge status`, reports to Dagster and the demo show it."""
 
     name: str
     title: str
@@ -67,7 +67,7 @@ class OperatorTable:
 
 @dataclass(frozen=True)
 class IndexedCollection:
-    """A collection of a capability's own. `casebridge prepare` creates the indexes."""
+    """A collection of a capability. `casebridge prepare` creates the indexes."""
 
     collection: Collection[Document]
     indexes: Sequence[IndexModel]
@@ -75,7 +75,7 @@ class IndexedCollection:
 
 @dataclass(frozen=True, kw_only=True)
 class Capability:
-    """One vertical slice. Every field may be left empty."""
+    """One kind of case from end to end. Every field but the name may be empty."""
 
     name: str
     queues: Sequence[Queue] = ()
@@ -83,17 +83,17 @@ class Capability:
     sources: Sequence[Source] = ()
     """In the order in which a synchronisation polls them."""
     record_readers: Mapping[str, RecordReader] = field(default_factory=dict)
-    """Who reads the records of a Kafka topic."""
+    """Record readers by Kafka topic: what the records mean."""
     announcers: Sequence[Announcer] = ()
-    """Who says what a settled message owes to the outside."""
+    """They decide which effects the outcome of a message has."""
     channels: Mapping[str, EffectChannel] = field(default_factory=dict)
-    """Who delivers pending effects, by their kind."""
+    """Channels by kind of effect: how pending effects are delivered."""
     case_kinds: Sequence[CaseKind] = ()
     daily_counts: Sequence[DailyCount] = ()
     tables: Sequence[OperatorTable] = ()
     collections: Sequence[IndexedCollection] = ()
     migrations: Sequence[Migration] = ()
-    """Steps that bring its stored documents into a later form. A number is given once, also among capabilities."""
+    """Steps that bring its stored documents into a later form. Each number is used once, also among capabilities."""
     submodules: frozenset[str] = frozenset()
     """Names beside its queues under which it writes audit entries and alerts."""
 
@@ -108,7 +108,7 @@ def all_cases(capabilities: Iterable[Capability]) -> tuple[OperatorCases, ...]:
 
 
 def all_queues(capabilities: Iterable[Capability]) -> dict[str, Queue]:
-    """Every declared queue, by name. Raises `ValueError` for one that two capabilities declare."""
+    """Every declared queue, by name. Raises `ValueError` if two capabilities declare the same queue."""
     found: dict[str, Queue] = {}
     for capability in capabilities:
         for queue in capability.queues:

@@ -1,7 +1,7 @@
 """The time that all workers share: the database server's, not the host's.
 
-A lease is a promise between hosts; a host whose clock is an hour wrong would break it. So the time of leases and due dates
-is the host's monotonic clock, set by the server's `localTime` (`hello` command: MongoDB, DocumentDB, the embedded server).
+Leases hold between hosts, so a host whose clock is an hour wrong would break them. Leases and due times therefore use the host's
+monotonic clock, set by the server's `localTime` (`hello` command: MongoDB, DocumentDB, the embedded server).
 """
 
 import threading
@@ -13,39 +13,45 @@ from typing import Final, Protocol
 
 QUICK_SECONDS: Final = 0.1
 FAR_AHEAD: Final = timedelta(days=2)
-"""Further ahead of now nothing of ours is due, nor was it done: no wait is longer than a day (`settings.LONGEST_WAIT_SECONDS`,
-and what another system asks for is cut to that), and a time of the past is that of one server. A stored time beyond that comes
-from a hand or another program: whoever waited for it, or believed it, would do so for ever.
+"""No release of casebridge stores a time that is further ahead of now than this.
+
+- No wait is longer than a day: `settings.LONGEST_WAIT_SECONDS`. Longer waits that other systems ask for are cut to that.
+- Times of the past all come from one server.
+
+So a time further ahead was stored by a person or another program. Nothing may wait for it: that might last for ever.
 """
 READINGS: Final = 5
-"""One that took longer than `QUICK_SECONDS` is made again, up to so many in all: the network stalled, or this process."""
+"""The most readings of the server's time in a row. One that took longer than `QUICK_SECONDS` was delayed, and is repeated."""
 
 
 def is_far_ahead(moment: datetime, now: datetime) -> bool:
-    """Whether no release of ours would have stored `moment` as a time that something is due, or was done."""
+    """Whether `moment` is so far ahead that no release of casebridge stores it, as a due time or as a time of the past."""
     return moment > now + FAR_AHEAD
 
 
 class Clock(Protocol):
-    """What everything here asks for the time."""
+    """The source of the current time for all of the engine."""
 
     def now(self) -> datetime:
-        """The current time, with zone UTC, to the millisecond: what MongoDB can store."""
+        """The current time in UTC, to the millisecond, which is what MongoDB can store."""
         ...
 
 
 def to_milliseconds(moment: datetime) -> datetime:
-    """`moment` cut to whole milliseconds, so that it compares equal to what comes back from MongoDB."""
+    """`moment` cut to whole milliseconds, so that it equals the value that MongoDB returns."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """What the server said, and when on the host's monotonic clock. Half of the way there and back may be its error."""
+    """The server's time, and when it was read on the host's monotonic clock. `duration` is how long the read took.
+
+    The error is at most half of `duration`.
+    """
 
     server_time: datetime
     at: float
-    way: float = 0.0
+    duration: float = 0.0
 
     @property
     def age(self) -> float:
@@ -56,9 +62,9 @@ class _Reading:
 
 
 class ServerClock:
-    """The database server's clock, read again every `resync`; in between it runs on the host's monotonic clock.
+    """The database server's clock. It is read again every `resync`; in between it runs on the host's monotonic clock.
 
-    If the server cannot be asked, the last reading runs on: the monotonic clock drifts far less than a lease is long.
+    While the server cannot be read, the last reading is used: the monotonic clock drifts much less than a lease is long.
     """
 
     def __init__(self, read_server_time: Callable[[], datetime], resync: timedelta = timedelta(minutes=5)) -> None:
@@ -74,21 +80,21 @@ class ServerClock:
             elif self._reading.age > self._resync_seconds:
                 try:
                     self._reading = self._best_reading()
-                except Exception:  # noqa: BLE001 the driver's errors are many; the last reading serves
+                except Exception:  # noqa: BLE001 the driver has many errors; the last reading is used
                     self._reading = _Reading(self._reading.now(), time.monotonic())
             return to_milliseconds(self._reading.now())
 
     def _best_reading(self) -> _Reading:
-        """The quickest of a few: an answer that was held up on its way is late, and with it each lease that it is used for."""
+        """The quickest of a few readings: a delayed answer gives a late time, and each lease would be late by as much."""
         best = self._read()
         for _ in range(READINGS - 1):
-            if best.way <= QUICK_SECONDS:
+            if best.duration <= QUICK_SECONDS:
                 break
-            best = min(best, self._read(), key=lambda reading: reading.way)
+            best = min(best, self._read(), key=lambda reading: reading.duration)
         return best
 
     def _read(self) -> _Reading:
-        asked = time.monotonic()
-        said = self._read_server_time()
-        way = time.monotonic() - asked
-        return _Reading(said if said.tzinfo else said.replace(tzinfo=UTC), asked + way / 2, way)
+        began = time.monotonic()
+        answer = self._read_server_time()
+        duration = time.monotonic() - began
+        return _Reading(answer if answer.tzinfo else answer.replace(tzinfo=UTC), began + duration / 2, duration)

@@ -1,8 +1,12 @@
-"""Named places where a process may die, so that tests can kill it exactly there.
+"""Named places in the code where tests can kill the process.
 
-A place costs one comparison in production. It is armed only by `CASEBRIDGE_CRASH_POINT` (a name below), together with
-`CASEBRIDGE_CRASH_KIND` (`kill` for SIGKILL, `exception`) and `CASEBRIDGE_CRASH_AFTER` (how often it is passed first).
-The idea is that of the Dagster daemon's own tests.
+In production a place costs one comparison. Three variables arm it:
+
+- `CASEBRIDGE_CRASH_POINT`: a name below.
+- `CASEBRIDGE_CRASH_KIND`: `kill` (SIGKILL) or `exception`.
+- `CASEBRIDGE_CRASH_AFTER`: how often the place is passed first.
+
+The idea comes from the tests of the Dagster daemon.
 """
 
 import itertools
@@ -12,28 +16,28 @@ from typing import Final
 
 CRASH_POINTS: Final = (
     "cases_written",  # FS was read and the cases exist; no message yet
-    "messages_written",  # the messages exist; the keys that keep them from coming twice do not
-    "keys_written",  # accepted; the watermark still stands where it stood
+    "messages_written",  # the messages exist; the keys that prevent duplicates do not
+    "keys_written",  # accepted; the watermark is not written yet
     "watermark_written",
-    "claimed",  # the lease is ours; nothing was done
+    "claimed",  # we have the lease; nothing was done
     "step_begun",
-    "effect_made",  # the outside system did it; we have not written that down
+    "effect_made",  # the outside system was changed; we have not stored that
     "step_recorded",
-    "audit_written",  # the audit tells of an outcome that the message does not show yet
-    "concluded",  # the cases say what was done; the messages do not
-    "settled",  # the outcome is written; a processed message stands in both collections
+    "audit_written",  # the audit has an outcome that the message does not have yet
+    "concluded",  # the cases are written; the messages are not
+    "settled",  # the outcome is written; a processed message is in both collections
     "message_removed",
-    "effect_delivered",  # LaaS or the alert has it; the message still owes it
+    "effect_delivered",  # LaaS or the alert outbox has it; it is still pending in the message
 )
 CONSUMER_CRASH_POINTS: Final = (
     "records_accepted",  # Kafka's records are in the inbox; their offsets are not committed
     "offsets_committed",
 )
-"""What only a process passes that consumes from Kafka, besides those above that every source passes."""
+"""Further places of a process that consumes from Kafka."""
 PRODUCER_CRASH_POINTS: Final = (
-    "record_published",  # Kafka has the record; the message still owes it
+    "record_published",  # Kafka has the record; it is still pending in the message
 )
-"""What only a process passes that owes Kafka something."""
+"""Further places of a process that publishes to Kafka."""
 
 _armed: Final = os.environ.get("CASEBRIDGE_CRASH_POINT")
 _kind: Final = os.environ.get("CASEBRIDGE_CRASH_KIND", "kill")
@@ -41,11 +45,11 @@ _passes: Final = itertools.count(-int(os.environ.get("CASEBRIDGE_CRASH_AFTER", "
 
 
 class SimulatedCrashError(Exception):
-    """Stands for any defect at the armed place."""
+    """Raised at the armed place, as an example of a defect."""
 
 
 def crash_point(name: str) -> None:
-    """Die here if `name` is armed."""
+    """Kill the process, or raise `SimulatedCrashError`, if `name` is armed."""
     if _armed is None or _armed != name or next(_passes) != 0:
         return
     if _kind == "kill":

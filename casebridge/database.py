@@ -1,8 +1,9 @@
-"""The MongoDB databases: names of collections, how they are opened, and their indexes.
+"""The MongoDB databases: the names of collections, how they are opened, and their indexes.
 
-Names come from the source system (design §5), so that an existing installation can be taken over. Only what MongoDB,
-DocumentDB and the embedded server all do is relied on: no transaction, no retryable write. A change stream is used where there is
-one (`messaging.listener.lane_watcher`), and never needed. Reading and writing documents belongs to the module of each noun.
+- Names come from the source system (design §5), so that an existing installation can be taken over.
+- Only features that MongoDB, DocumentDB and the embedded server all have are used: no transactions, no retryable writes. Change
+  streams are optional (`messaging.listener.lane_watcher`).
+- Other modules read and write the documents.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,19 +25,19 @@ from casebridge.settings import MongoDBSettings
 Document = dict[str, Any]
 DUPLICATE_KEY: Final = 11000
 INDEX_SECONDS: Final = 3600.0
-"""An index over what years have left takes minutes, longer than any other operation may."""
+"""The limit for creating indexes. With the documents of years this takes minutes, longer than any other operation may."""
 RETIRED_INDEXES: Final = frozenset({"dueAt_1", "status_1_institution_1", "institution_1_queue_1_dueAt_1"})
-"""Of the live queue: each costs something with every claim. Dropped when what takes their place is there."""
+"""Old indexes of the live queue. Each costs time with every claim. They are dropped after their replacements are created."""
 
 CASE_INDEXES: Final = (
     IndexModel([("correlationId", ASCENDING)], unique=True),
     IndexModel([("institution", ASCENDING), ("state", ASCENDING), ("deadline", ASCENDING)]),
 )
-"""What every kind of case is looked up by."""
+"""The indexes of every kind of case."""
 
 
 class Database:
-    """One connection pool and the collections in it. Thread-safe; made once a process."""
+    """One connection pool, and the collections. Thread-safe. Make one for each process."""
 
     def __init__(self, settings: MongoDBSettings) -> None:
         self._client = _client(settings)
@@ -62,7 +63,7 @@ class Database:
     def _open(self, name: str) -> MongoDatabase[Document]:
         return self._client.get_database(
             name,
-            # One document with a date that Python has no name for, or with half a character, must not end a look at many.
+            # A date that Python cannot represent, or an incomplete character, in one document must not end a read of many.
             codec_options=CodecOptions(
                 document_class=cast("type[Document]", dict),
                 tz_aware=True,
@@ -75,22 +76,22 @@ class Database:
         )
 
     def collection(self, name: str) -> Collection[Document]:
-        """A further collection of `oai`: a capability's own."""
+        """A further collection of `oai`, for a capability."""
         return self._oai[name]
 
     def server_time(self) -> datetime:
-        """The server's own clock: the one that leases are measured by."""
+        """The time of the server's clock, which leases use."""
         return server_moment(self._client.admin.command("hello").get("localTime"))
 
     def server_name(self) -> str:
-        """Which server answers, for summaries: its product and version as far as it tells."""
+        """The product and version of the server for summaries, as far as it says."""
         build = self._client.admin.command("buildInfo")
         if embedded := build.get("secantusVersion"):
             return f"SecantusDB {embedded}"
         return f"MongoDB protocol {build.get('version', '?')}"
 
     def ensure_indexes(self, of_capabilities: Iterable[tuple[Collection[Document], Sequence[IndexModel]]] = ()) -> None:
-        """Create what is missing, drop what earlier versions needed. Slow on some servers: call it at set-up, not per run."""
+        """Create missing indexes, and drop those of earlier versions. Slow on some servers: call it at set-up only."""
         for collection, indexes in (*self._indexes(), *of_capabilities):
             create_missing(collection, indexes)
         for name in self.messages.index_information().keys() & RETIRED_INDEXES:
@@ -101,7 +102,7 @@ class Database:
             (
                 self.messages,
                 [
-                    # Few, because a claim moves a message in each index that it touches; nothing here is kept for reports.
+                    # Few, because a claim changes a message in each of these indexes. None is there only for reports.
                     IndexModel(
                         [
                             ("institution", ASCENDING),
@@ -113,14 +114,14 @@ class Database:
                     IndexModel([("effectsDueAt", ASCENDING)], sparse=True),
                     IndexModel([("correlationId", ASCENDING)]),
                     IndexModel([("orderingKey", ASCENDING), ("enqueuedAt", ASCENDING)]),
-                    # At most one message of a case is in work, whatever the workers believe. The status may not be part of
-                    # the key: the embedded server would then use this index for every search by status.
+                    # Ensures that at most one message of a case is in work. The status may not be part of the key: the
+                    # embedded server would then use this index for every query by status.
                     IndexModel(
                         [("orderingKey", ASCENDING)],
                         unique=True,
                         partialFilterExpression={"status": "processing"},
                     ),
-                    # What operators look for among dead messages; no other message pays for these.
+                    # For operators' queries of dead messages. Other messages have no cost from these.
                     IndexModel([("enqueuedAt", ASCENDING)], partialFilterExpression={"status": "dead"}),
                     IndexModel([("errors.code", ASCENDING)], partialFilterExpression={"status": "dead"}),
                 ],
@@ -147,15 +148,15 @@ class Database:
 
 
 def _client(settings: MongoDBSettings) -> MongoClient[Document]:
-    """Raises `ConfigurationError` for an address that cannot be used, without quoting what may be a piece of a password."""
+    """The driver's client. Raises `ConfigurationError` if the address cannot be used, without quoting it or its password."""
     address = settings.uri.get_secret_value()
     try:
-        # Left to itself the driver would quote a misspelt option and go on without it, even without TLS.
+        # Without this check the driver would log a misspelt option and ignore it, and so perhaps connect without TLS.
         split_options(address.partition("?")[2] or "tls=false", warn=False)
         return MongoClient(
             address,
-            # A state change must be right when applied twice, so the driver's own retries gain nothing; DocumentDB
-            # advertises retryable writes that it does not deduplicate.
+            # Every change of state may be applied twice, so the driver's own retries gain nothing. DocumentDB advertises
+            # retryable writes, but does not deduplicate them.
             retryWrites=False,
             serverSelectionTimeoutMS=int(settings.server_selection_seconds * 1000),
             connectTimeoutMS=int(settings.server_selection_seconds * 1000),
@@ -170,11 +171,11 @@ def _client(settings: MongoDBSettings) -> MongoClient[Document]:
 
 
 def create_missing(collection: Collection[Document], indexes: Sequence[IndexModel]) -> None:
-    """Create those of these indexes that the collection lacks."""
+    """Create the indexes that the collection lacks."""
     present = {_index_key(index["key"]) for index in collection.list_indexes()}
     missing = [index for index in indexes if _index_key(index.document["key"]) not in present]
     if missing:
-        # Around nothing else: a server that is away would be waited for as long.
+        # Only around this call: elsewhere this limit would also be the wait for a server that is away.
         with pymongo.timeout(INDEX_SECONDS):
             collection.create_indexes(missing)
 
@@ -184,7 +185,10 @@ def _index_key(key: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
 
 
 def server_moment(local_time: object) -> datetime:
-    """A date on MongoDB and the embedded server; a 64-bit number of milliseconds since 1970 on DocumentDB."""
+    """The time that a server's `localTime` means. Raises `ConfigurationError` if it has another type.
+
+    MongoDB and the embedded server send a date, DocumentDB a 64-bit number of milliseconds since 1970.
+    """
     if isinstance(local_time, datetime):
         return local_time if local_time.tzinfo else local_time.replace(tzinfo=UTC)
     if isinstance(local_time, int | float) and not isinstance(local_time, bool):
@@ -193,10 +197,10 @@ def server_moment(local_time: object) -> datetime:
 
 
 def insert_absent(collection: Collection[Document], documents: list[Document]) -> set[str]:
-    """Insert what is not there; return the ids that were. On return all of it will outlive the server's primary.
+    """Insert the documents that are absent. Returns the ids that existed. On return all are durable, also if the primary fails.
 
-    Any other refusal is raised as the driver's `OperationFailure` or `WriteConcernError`, without documents. Some may be
-    there by then: do it again.
+    Raises the driver's `OperationFailure` or `WriteConcernError` for any other refusal, without documents. Some documents may
+    be inserted then: the call may be repeated.
     """
     if not documents:
         return set()
@@ -208,16 +212,16 @@ def insert_absent(collection: Collection[Document], documents: list[Document]) -
         if any(problem.get("code") != DUPLICATE_KEY for problem in problems):
             _refuse(collection, [problem for problem in problems if problem.get("code") != DUPLICATE_KEY])
         if details.get("writeConcernErrors"):
-            # The primary has it, and nobody knows yet whether it will last.
+            # The primary has the documents, but they may not be durable yet.
             codes = sorted({problem.get("code", 0) for problem in details["writeConcernErrors"]})
             raise WriteConcernError(f"An insert into {collection.name} is not durable yet: codes {codes}") from None
-        there = (documents[problem["index"]]["_id"] for problem in problems)
-        return {key for key in there if isinstance(key, str)}  # only texts are keys of ours
+        existing = (documents[problem["index"]]["_id"] for problem in problems)
+        return {key for key in existing if isinstance(key, str)}  # our own keys are texts
     return set()
 
 
 def identity_of(key: object) -> bytes:
-    """An `_id` as a member of a set, whatever it is: a document is none by itself."""
+    """An `_id` of any type in a form that can be a member of a set. A document cannot be one."""
     return bson.encode({"_id": key})
 
 

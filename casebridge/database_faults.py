@@ -1,8 +1,10 @@
-"""What an error of the database means: whose fault it is. The one place where the driver's many errors are told apart.
+"""Classifies the errors of the database. Only this module distinguishes the driver's many errors.
 
-Three kinds. The server is away, or takes no write now (no primary, disk full, rights revoked, no majority): nobody's
-fault, the same write works later. A document is what no server takes (too large, a value that has no BSON): its own
-fault, whenever it is tried. All else is a defect like any other.
+There are three kinds:
+
+- The database is away or takes no writes now: no primary, disk full, rights revoked, no majority. The same write works later.
+- No server takes the document: it is too large, or has a value that BSON does not have. The write never works.
+- Everything else is a defect.
 """
 
 from typing import Final
@@ -14,16 +16,16 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, P
 from casebridge.errors import PermanentError
 
 TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420})
-"""BSONObjectTooLarge, and what an update says whose result would be."""
+"""BSONObjectTooLarge, and the codes for an update whose result would be too large."""
 DATA_CODES: Final = TOO_LARGE_CODES | frozenset(
     {
-        2,  # BadValue: $push to what is no array
+        2,  # BadValue: $push to a value that is not an array
         9,  # FailedToParse
         14,  # TypeMismatch: $inc of null
         15,  # Overflow
         16,  # InvalidLength
         22,  # InvalidBSON
-        28,  # PathNotViable: a field below what is no document
+        28,  # PathNotViable: a field below a value that is not a document
         40,  # ConflictingUpdateOperators
         52,  # DollarPrefixedFieldName
         53,  # InvalidIdField
@@ -32,33 +34,33 @@ DATA_CODES: Final = TOO_LARGE_CODES | frozenset(
         57,  # DottedFieldName
         66,  # ImmutableField
         121,  # DocumentValidationFailure
-        165,  # ViewDepthLimitExceeded, as of documents too deep on some servers
-        11000,  # DuplicateKey, where none was expected
+        165,  # ViewDepthLimitExceeded: on some servers for documents that are too deep
+        11000,  # DuplicateKey, where it was not expected
         17280,  # KeyTooLong
         28684,  # a sort of parallel arrays
     }
 )
-"""What a server says of the one document or change that it was given; any other refusal is of the moment."""
+"""Codes that a single document or change causes. Any other refusal is temporary."""
 LARGEST_BYTES: Final = 8 * 1024 * 1024
-"""Of the results of one step. MongoDB takes 16 MB for a message with all its steps, its record of Kafka and its effects."""
+"""The most bytes for the result of a step. MongoDB takes 16 MB for a message with its steps, Kafka record and effects."""
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the same call may work later as it is: the database is away or refuses for a while, whoever asks."""
+    """Whether the same call may work later: the database is away, or refuses every such call for a while."""
     if not isinstance(error, PyMongoError):
         return False
     return not (isinstance(error, OperationFailure) and codes_of(error) & DATA_CODES)
 
 
 def is_too_large(error: BaseException) -> bool:
-    """Whether a document was refused for its size."""
+    """Whether a document was refused because of its size."""
     if isinstance(error, DocumentTooLarge):
         return True
     return isinstance(error, OperationFailure) and bool(codes_of(error) & TOO_LARGE_CODES)
 
 
 def codes_of(error: OperationFailure) -> set[int]:
-    """All codes that a server gave: a bulk write has one for each of its documents."""
+    """All error codes of the server. A bulk write has one for each document that was refused."""
     if isinstance(error, BulkWriteError):
         details = error.details or {}
         problems = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
@@ -67,7 +69,7 @@ def codes_of(error: OperationFailure) -> set[int]:
 
 
 def too_large(what: str) -> PermanentError:
-    """`what` names a thing without personal data: a step, a message."""
+    """The error of a document that is too large. `what` names it without personal data: a step, a message."""
     return PermanentError(
         "casebridge.document_too_large",
         f"{what} is larger than the database takes (16 MB a document).",
@@ -76,7 +78,7 @@ def too_large(what: str) -> PermanentError:
 
 
 def not_storable(what: str, error: BaseException) -> PermanentError:
-    """A value that has no form in the database: half a character, a number of more than 64 bits."""
+    """The error of a value that the database cannot store, such as an incomplete character or a number over 64 bits."""
     return PermanentError(
         "casebridge.document_refused",
         f"{what} holds a value that the database cannot store ({type(error).__name__}).",
@@ -85,7 +87,7 @@ def not_storable(what: str, error: BaseException) -> PermanentError:
 
 
 def check_storable(what: str, values: object) -> None:
-    """See before a write that `values` can be stored. Raises `PermanentError`; costs some microseconds."""
+    """Check before a write that `values` can be stored. Raises `PermanentError` if not. Costs some microseconds."""
     try:
         size = len(bson.encode({"values": values}))
     except (BSONError, ValueError, OverflowError, RecursionError, TypeError) as error:

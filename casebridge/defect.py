@@ -1,6 +1,6 @@
-"""What a defect of ours looks like from outside: an error like any other, told by its type and place, never by its text.
+"""Defects of casebridge: how they are logged, and how they become errors of a case.
 
-The text of an exception may quote a value, and the value may be personal data; so nothing here repeats it.
+Only the type and the place are shown. The text of an exception may quote a value, and the value may be personal data.
 """
 
 import logging
@@ -12,9 +12,9 @@ logger = logging.getLogger(__name__)
 
 
 def as_case_error(error: BaseException) -> CaseError:
-    """`error` itself if it is one of ours to handle; else a defect, logged and retried like an outage: a release may mend it.
+    """`error` itself if it is a `CaseError`. Else it is logged as a defect, and retried like an outage: a release may correct it.
 
-    Also of what is no `Exception`: a library's panic or `SystemExit` in a step is a failure of that step, like any other.
+    A `BaseException` such as a library's panic or `SystemExit` counts, too: it is a failure of the step that raised it.
     """
     if isinstance(error, CaseError):
         return error
@@ -29,9 +29,9 @@ def as_case_error(error: BaseException) -> CaseError:
 
 
 def log_away_or_defect(who: logging.Logger, error: BaseException, then: str = "") -> None:
-    """For a loop that goes on whatever happens: the database is away, which is no defect, or there is a defect.
+    """Log an error for a loop that continues after every error: either the database is away, or it is a defect.
 
-    `then` says what is done about it.
+    `who` is the logger for the first. `then` is added to its line, and says what happens next.
     """
     if is_away(error):
         who.warning("the database is away (%s)%s", type(error).__name__, then)
@@ -40,6 +40,6 @@ def log_away_or_defect(who: logging.Logger, error: BaseException, then: str = ""
 
 
 def log_defect(error: BaseException) -> None:
-    """The type and the place of a defect."""
+    """Log the type and the place of a defect."""
     withheld = RuntimeError(f"{type(error).__name__} (text withheld)").with_traceback(error.__traceback__)
     logger.error("a defect: %s", type(error).__name__, exc_info=withheld)

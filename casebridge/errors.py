@@ -1,9 +1,9 @@
-"""What can go wrong with a case, in the five classes that decide what happens next.
+"""The errors of a case, in five categories. The category decides what happens next.
 
-Here belongs the vocabulary of failure. The decision what to do with a failed message is in `messaging.flow.retry`; errors of
-programming are ordinary Python exceptions and do not belong here.
+`messaging.flow.retry` decides what becomes of a failed message. Programming errors are ordinary Python exceptions, and are not
+here.
 
-Every message is written for an operator and holds no personal data: ids, systems, statuses and settings only.
+Every text is written for an operator and contains no personal data: ids, systems, statuses and settings only.
 """
 
 from datetime import timedelta
@@ -11,14 +11,14 @@ from enum import StrEnum
 
 
 class ErrorCategory(StrEnum):
-    """The class of an error: who retries, and what it costs (design §3)."""
+    """The category of an error: whether it is retried, and whether that costs an attempt (design §3)."""
 
     PERMANENT = "permanent"
     """Trying again cannot help: the message is set aside for a person at once."""
     TRANSIENT = "transient"
-    """The other end is unwell: try again later; costs an attempt."""
+    """The other end has a problem: try again later; costs an attempt."""
     NOT_READY = "not_ready"
-    """What we need does not exist yet: look again later; costs no attempt."""
+    """What we need does not exist yet: try again later; costs no attempt."""
     RATE_LIMITED = "rate_limited"
     """The other end asked us to slow down: wait as long as it says; costs no attempt."""
     AUTH_BROKEN = "auth_broken"
@@ -28,9 +28,10 @@ class ErrorCategory(StrEnum):
 class CaseError(Exception):
     """A failure that an operator can act on.
 
-    `code` is stable and names the cause for folding, filtering and documentation (`docs/operating.md` has one entry per
-    code). `cause` and `next_action` are sentences without personal data. `system` is the outside system at fault, if any.
-    `retry_after` is what the other end asked for.
+    - `code` is stable, and names the cause for folding, filtering and documentation (`docs/operating.md` has a row for each).
+    - `cause` and `next_action` are sentences without personal data.
+    - `system` is the outside system at fault, if any.
+    - `retry_after` is the wait that the other end asked for, if any.
     """
 
     category: ErrorCategory
@@ -52,12 +53,12 @@ class CaseError(Exception):
         self.retry_after = retry_after
 
     def of(self, subject: str) -> "CaseError":
-        """The same error, whose cause says what it befell: an exam or a flow, never a person."""
+        """The same error with the subject in its cause: an exam or a flow, never a person."""
         cause = f"Of {subject}: {self.cause}"
         return type(self)(self.code, cause, self.next_action, system=self.system, retry_after=self.retry_after)
 
     def doing(self, next_action: str) -> "CaseError":
-        """The same error where something else is to be done."""
+        """The same error with another next action."""
         return type(self)(self.code, self.cause, next_action, system=self.system, retry_after=self.retry_after)
 
 
@@ -74,13 +75,13 @@ class TransientError(CaseError):
 
 
 class NotReadyError(CaseError):
-    """Looked at again later, at no cost."""
+    """Tried again later, at no cost."""
 
     category = ErrorCategory.NOT_READY
 
 
 class RateLimitedError(CaseError):
-    """Waits as long as the other end asked."""
+    """Tried again after the wait that the other end asked for, at no cost."""
 
     category = ErrorCategory.RATE_LIMITED
 
@@ -92,4 +93,4 @@ class AuthBrokenError(CaseError):
 
 
 class LeaseLostError(Exception):
-    """Another worker has taken over the message: stop touching it. Not a failure of the case."""
+    """Another worker has taken over the message, so this one must stop. Not a failure of the case."""

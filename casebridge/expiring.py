@@ -1,4 +1,4 @@
-"""Documents that may be removed once they are old enough: each room says which of its own, retention says how old."""
+"""Documents that may be removed when they are old enough. Each package declares its own; retention decides how old."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ from pymongo.collection import Collection
 from casebridge.database import Document, identity_of
 
 NAMES: Final = dict.fromkeys(("correlationId", "institution", "orgId", "env"), 1)
-"""The fields that are read of a document before it is removed."""
+"""The fields of a document that are read before it is removed."""
 
 
 def nothing(_documents: list[Document]) -> set[bytes]:
-    """Of these documents, none is needed any more."""
+    """The default for `needed`: none of these documents is needed any more."""
     return set()
 
 
@@ -30,11 +30,13 @@ class ExpiringDocuments:
         needed: Callable[[list[Document]], set[bytes]] = nothing,
         still: Document | None = None,
     ) -> None:
-        """`name` is what reports call them, `dated_by` the field that says how old a document is.
+        """Declare documents that expire.
 
-        `needed` names those of a batch that must stay (`database.identity_of`). `still` must hold at the moment of removal, too.
-        What was finished, received or audited stays so, and needs no such condition: with one some servers would leave the
-        index of ids.
+        - `name`: their name in reports.
+        - `dated_by`: the field with the time from which a document's age is counted.
+        - `needed`: returns those of a batch that must stay (`database.identity_of`).
+        - `still`: a condition that must also be true at the moment of removal. Leave it out where it cannot change, as for
+          finished, received or audited documents: with a condition, some servers do not use the index on `_id`.
         """
         self.name = name
         self._collection = collection
@@ -44,17 +46,17 @@ class ExpiringDocuments:
 
     @contextmanager
     def older_than(self, before: datetime, size: int) -> Iterator[Iterator[list[Document]]]:
-        """Batches of documents from before that moment, with the fields `NAMES`."""
+        """Batches of at most `size` documents that are older than `before`, with the fields `NAMES`."""
         selection = {self._dated_by: {"$lt": before}, **self._still}
         with self._collection.find(selection, NAMES).batch_size(size) as documents:
             yield _in_batches(documents, size)
 
     def needed(self, batch: list[Document]) -> set[bytes]:
-        """Those that something still needs."""
+        """The identities of the documents that must stay."""
         return self._needed(batch)
 
     def remove(self, documents: list[Document]) -> int:
-        """Return how many were removed."""
+        """Remove these documents. Returns how many were removed."""
         ids = [document["_id"] for document in documents]
         return self._collection.delete_many({"_id": {"$in": ids}, **self._still}).deleted_count
 

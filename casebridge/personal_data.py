@@ -1,7 +1,7 @@
-"""Marks the model fields that hold personal data, so that tests and exports can find them.
+"""Marks for model fields with personal data, so that tests and exports can find them.
 
-Only the mark belongs here. The rule (design §7): a marked value lives in MongoDB, FS, the exam system and the archive,
-and nowhere else: not in logs, Slack, LaaS, Dagster metadata or an error message.
+The rule (design §7): a marked value may be in MongoDB, FS, the exam system and the archive. It may not be in logs, Slack, LaaS,
+Dagster metadata or error messages.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,9 +22,9 @@ Personal = Annotated[T, PersonalData()]
 
 
 class DomainModel(BaseModel):
-    """A value from or for an outside system: immutable, tolerant of unknown fields, silent about values in its errors.
+    """A value from or for an outside system. It is immutable, and ignores unknown fields.
 
-    What is marked does not show when a value is printed either.
+    Its errors contain no values. Marked fields are left out when it is printed.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)

@@ -1,4 +1,4 @@
-"""Reads many documents, each by itself: one that cannot be read is named in the log, and hides no other."""
+"""Reads many documents, each by itself. One that cannot be read is logged, and does not hide the others."""
 
 import logging
 import re
@@ -20,15 +20,15 @@ Read = TypeVar("Read")
 def readable(
     documents: Iterable[Document], read: Callable[[Document], Read], unreadable: list[Document] | None = None
 ) -> list[Read]:
-    """What `read` makes of each document, without those that it raises for. Only reading the documents may raise.
+    """The values that `read` returns for the documents. Documents for which it raises are left out.
 
-    Those are added to `unreadable`, for an alert about them.
+    These are logged, and added to `unreadable`, so that the caller can send an alert. An error of `documents` itself is raised.
     """
     found = []
     for document in documents:
         try:
             found.append(read(document))
-        except Exception as error:  # noqa: BLE001 whatever stands in one document, it must not hide the others
+        except Exception as error:  # noqa: BLE001 no value in one document may hide the others
             logger.error("casebridge.case_unreadable: case %s cannot be read", name_of(document))  # noqa: TRY400
             log_defect(error)
             if unreadable is not None:
@@ -37,10 +37,10 @@ def readable(
 
 
 def check_kinds(document: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
-    """Raises `TypeError`, with the name of the field, where one is absent or of another type than `kinds` says.
+    """Raises `TypeError` with the name of the field if a field is absent, or has another type than `kinds` says.
 
-    Exactly of that kind: `True` is a whole number to Python, and what the driver makes of JavaScript is a text. A time may be of
-    a class of its own, as where a program has replaced the standard one.
+    The type must match exactly, because in Python `True` is also an `int`, and the driver's class for JavaScript is also a
+    `str`. Only a time may be of a subclass, because a program may replace the standard class.
     """
     for name, kind in kinds.items():
         value = document.get(name)
@@ -51,6 +51,9 @@ def check_kinds(document: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
 
 
 def name_of(document: Mapping[str, Any]) -> str:
-    """Its correlation id, if that is one of ours: anything else may hold anything, and `_id` could be guessed back."""
+    """The correlation id of a document if it is one of ours, else `unknown`.
+
+    Another program's id may contain anything. The value behind an `_id` could be found by guessing, so it is not used.
+    """
     key = document.get("correlationId")
     return key if isinstance(key, str) and OUR_ID.fullmatch(key) else "unknown"

@@ -1,7 +1,7 @@
-"""Which names are repeated to people: those that are configured, or our own. What came from outside may hold anything.
+"""Decides which names may be shown to people: those of the configuration, and our own.
 
-Stored messages and records of Kafka say whose they are in texts that their senders chose. Such a text may be a student's, so it
-stays in the database; alerts, the log index, reports and commands say `unknown` in its place.
+The senders of stored messages and Kafka records choose the names in them. Such a text may be a student's name. So it stays in the
+database. Alerts, the log index, reports and commands show `unknown` instead.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,13 +21,13 @@ from casebridge.tenant import (
 )
 
 RUN_FAILED: Final = "dagster.run_failed"
-"""The one alert that is about no institution: its names are those of Dagster's jobs."""
+"""The code of the only alert without an institution. Its names are those of Dagster's jobs."""
 Found = TypeVar("Found", bound=Mapping[str, Any])
 
 
 @dataclass(frozen=True)
 class ConfiguredNames:
-    """What stands in the configuration, active or not, in the one spelling of each kind (`casebridge.tenant`)."""
+    """The names in the configuration, active or not, in the one spelling of each kind (`casebridge.tenant`)."""
 
     institutions: frozenset[str] = frozenset()
     org_ids: frozenset[str] = frozenset()
@@ -36,18 +36,21 @@ class ConfiguredNames:
 
 
 class SafeNames:
-    """Each method gives back the name as it is, or `unknown`. Thread-safe as far as `configured` is."""
+    """Each method returns the name unchanged, or `unknown`. Thread-safe if `configured` is."""
 
     def __init__(
         self, configured: Callable[[], ConfiguredNames], submodules: AbstractSet[str], topics: frozenset[str]
     ) -> None:
-        """`submodules` are the queues and pollers of this version, `topics` those of its settings."""
+        """`submodules` are the queues and polls of this version. `topics` are those of the settings."""
         self._configured = configured
         self._submodules = submodules
         self._topics = topics
 
     def institution(self, name: object) -> str:
-        """Of one that is not configured, such as `unknown/prod`, the parts that are: whose alerts they are depends on it."""
+        """The institution, or a tenant's key. If it is not configured, the parts that are, as in `unknown/prod`.
+
+        The environment is kept, because it decides which processes send its alerts.
+        """
         if not isinstance(name, str) or "/" not in name:
             return UNKNOWN
         if normal_institution(name) in self._configured().institutions:
@@ -76,11 +79,11 @@ class SafeNames:
         return _known(name, self._topics)
 
     def correlation_id(self, name: object) -> str:
-        """Of a case or message; that of a foreign message is what its sender chose."""
+        """The correlation id of a case or a message. A sender may have chosen that of a message."""
         return safe_id(name)
 
     def of_alert(self, alert: Alert) -> Alert:
-        """The alert as it may be told."""
+        """The alert with the names that may be shown."""
         if alert.code == RUN_FAILED:
             return alert
         return replace(
@@ -92,11 +95,11 @@ class SafeNames:
             correlation_id=None if alert.correlation_id is None else self.correlation_id(alert.correlation_id),
             cases=None
             if alert.cases is None
-            else {self.correlation_id(case): word for case, word in alert.cases.items()},
+            else {self.correlation_id(case): note for case, note in alert.cases.items()},
         )
 
     def of_document(self, document: Found) -> dict[str, Any]:
-        """A stored alert, or an entry of the log index, as it may be told; an earlier version may have written it."""
+        """A stored alert or an entry of the log index, perhaps of an earlier version, with the names that may be shown."""
         if document.get("code") == RUN_FAILED:
             return dict(document)
         fields: dict[str, Callable[[object], Any]] = {
@@ -114,7 +117,7 @@ class SafeNames:
 
 
 class AllNames(SafeNames):
-    """For what is used without a configuration: every text is a name."""
+    """Shows every text as a name. For parts that are used without a configuration."""
 
     def __init__(self) -> None:
         super().__init__(ConfiguredNames, frozenset(), frozenset())

@@ -1,8 +1,11 @@
 """Credentials, from environment variables only.
 
-`configDB.orgs` holds a `credentialRef`, never a secret; the reference names the variables that hold it. For the reference
-`uis-fs` they are `CASEBRIDGE_SECRET_UIS_FS_USERNAME` and `…_PASSWORD`; OAuth2 uses `…_CLIENT_ID` and `…_CLIENT_SECRET`,
-a static key `…_API_KEY`.
+`configDB.orgs` has a `credentialRef`, never a secret. The reference is part of the variables' names. For the reference `uis-fs`
+they are:
+
+- `CASEBRIDGE_SECRET_UIS_FS_USERNAME` and `…_PASSWORD`;
+- for OAuth2 `…_CLIENT_ID` and `…_CLIENT_SECRET`;
+- for a static key `…_API_KEY`.
 """
 
 import os
@@ -13,7 +16,7 @@ from casebridge.errors import AuthBrokenError
 
 
 class Secrets:
-    """Looks credentials up by reference. Values are never kept, printed or put into an error."""
+    """Reads credentials by reference. Values are never stored, printed or put into an error."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment

@@ -1,6 +1,6 @@
-"""Which environment a process serves (`CASEBRIDGE_ENVIRONMENT`): what belongs to another one is left alone.
+"""The environment that a process serves (`CASEBRIDGE_ENVIRONMENT`). Documents of other environments are left alone.
 
-Several environments may share a database. Claims, trials of credentials and deliveries of each process are those of its own one.
+Several environments may share a database. Each process claims, probes credentials and delivers only for its own environment.
 """
 
 import re
@@ -14,25 +14,25 @@ from casebridge.tenant import UNKNOWN, environment_of, normal_name
 
 @dataclass(frozen=True)
 class ServedEnvironment:
-    """One environment, or with `None` all of them. What names no environment is anybody's."""
+    """One environment, or with `None` all of them. Documents without an environment belong to every process."""
 
     env: str | None = None
 
     @classmethod
     def of(cls, setting: str | None) -> "ServedEnvironment":
-        """As the setting says; empty means all."""
+        """The environment of the setting. Empty means all."""
         return cls(normal_name(setting or "") or None)
 
     def serves(self, institution: object) -> bool:
-        """Whether what belongs to this institution (`uis.no/prod`) may be touched: claimed, tried, delivered, told."""
+        """Whether the documents of this institution (`uis.no/prod`) may be handled by this process."""
         env = environment_of(institution)
         return self.env is None or env is None or env == self.env
 
     def selection(self) -> dict[str, Any]:
-        """The same for a query of documents that have their environment in `env`.
+        """The same as a filter for documents that have their environment in `env`.
 
-        All that does not name another one, in whatever spelling; what is no text names none. Not by `$or`: some servers then
-        pass over the index and read every document.
+        It matches all documents that do not name another environment, in any spelling. A value that is not a text names none.
+        `$or` is not used: with it some servers do not use the index, and read every document.
         """
         if self.env is None:
             return {}

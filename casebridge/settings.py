@@ -1,7 +1,7 @@
 """Every setting of casebridge, typed, read once from environment variables `CASEBRIDGE_…`.
 
-Here belongs what an operator may choose for a whole installation. What differs between institutions is in
-`configDB.orgs` (`institutions.institution`); credentials are in `secrets`. `docs/settings.md` is generated from this module.
+These are the choices for a whole installation. Choices for one institution are in `configDB.orgs` (`institutions.institution`),
+and credentials are in `secrets`. `docs/settings.md` is generated from this module.
 """
 
 from datetime import timedelta
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator, model_validat
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LONGEST_WAIT_SECONDS: Final = 86_400
-"""A day. A stored time much further ahead than our waits reach is taken for none (`clock.FAR_AHEAD`)."""
+"""A day. Stored times that are much further ahead are not believed (`clock.FAR_AHEAD`)."""
 
 LONGEST_FOLD_MINUTES: Final = 366 * 1440
 """A year."""
@@ -331,7 +331,7 @@ class Settings(CapabilitySettings):
 
     @model_validator(mode="after")
     def _keys_outlast_the_sources(self) -> Self:
-        """A key that is forgotten while its source still lists the message would let it in as new."""
+        """Received keys must be kept for longer than sources are read back. Else a listed message would be accepted again."""
         records = self.kafka.retention_days if self.kafka.bootstrap_servers else 0.0
         reach = max(self.fs.reconcile_overlap_days, self.fs.first_read_days, self.answers.watch_days, records)
         kept = self.retention.received_key_days

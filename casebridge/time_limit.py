@@ -1,6 +1,6 @@
-"""Until when the work of this thread may begin something new, and when it must be over: the time of a bounded round.
+"""The time limit of a bounded round: until when a thread may begin something new, and when its work must end.
 
-Thread-local, so that a call to the outside deep inside is cut off in time without every layer handing the limit on.
+The limit is thread-local. So a call to an outside system ends in time, although the layers between do not pass the limit on.
 """
 
 import threading
@@ -11,29 +11,29 @@ from dataclasses import dataclass
 from typing import Final
 
 BEGIN_SHARE: Final = 0.6
-"""Of a round's time: what is begun later has too little time to end."""
+"""The share of a round's time in which something new may begin. Later there would be too little time to finish."""
 TOLERANCE_SECONDS: Final = 0.1
-"""A wait that ends with the limit may end a little early by the clock."""
+"""A wait until the limit may end this much too early by the clock."""
 
 _here = threading.local()
 
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """Moments on the monotonic clock."""
+    """The two limits of a round, as times on the monotonic clock."""
 
     begin_until: float
     end: float
 
     @classmethod
     def of(cls, seconds: float) -> "TimeLimit":
-        """A round of so many seconds from now."""
+        """The limit of a round of `seconds` from now."""
         now = time.monotonic()
         return cls(now + seconds * BEGIN_SHARE, now + seconds)
 
     @property
     def is_late(self) -> bool:
-        """Whether nothing new is begun any more."""
+        """Whether nothing new may begin."""
         return time.monotonic() >= self.begin_until
 
     @property
@@ -43,7 +43,7 @@ class TimeLimit:
 
 @contextmanager
 def within(limit: TimeLimit | None) -> Generator[None]:
-    """Bind the work of this thread by `limit`."""
+    """Set the limit for the work of this thread within the block."""
     before = current()
     _here.limit = limit
     try:
@@ -53,12 +53,15 @@ def within(limit: TimeLimit | None) -> Generator[None]:
 
 
 def current() -> TimeLimit | None:
-    """The limit of this thread; to be handed to threads that it starts."""
+    """The limit of this thread. Pass it on to threads that it starts."""
     limit: TimeLimit | None = getattr(_here, "limit", None)
     return limit
 
 
 def seconds_left(most: float) -> float:
-    """What a call may take that would take `most` at most; never less than a moment, so that it fails as a call does."""
+    """The seconds that a call may take: `most`, or what is left of the limit.
+
+    Never less than 0.01, so that the call ends with its own timeout error.
+    """
     limit = current()
     return most if limit is None else min(most, max(0.01, limit.end - time.monotonic()))

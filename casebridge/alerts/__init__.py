@@ -1,1 +1,1 @@
-"""Alerts: people learn that something failed, once for each cause. The channel itself (Slack) is in `resources`."""
+"""Alerts tell people that something failed, once for each cause. The client of Slack is in `resources`."""

@@ -11,10 +11,10 @@ from casebridge.tenant import UNKNOWN, tenant_key
 
 @dataclass(frozen=True)
 class Alert:
-    """Alerts with the same institution, exam system, submodule and code are one alert that names several cases.
+    """Alerts with the same institution, exam system, submodule and code are folded into one that names several cases.
 
-    With `whole_institution` the submodule does not matter: refused credentials are one cause, whichever part meets them first.
-    Cases that were set aside and failures that are still tried again are two alerts: the first asks a person to act.
+    - With `whole_institution` the submodule does not count: refused credentials are one cause, whichever part meets them first.
+    - Cases that were set aside and failures that are tried again make separate alerts: the first asks a person to act.
     """
 
     institution: str
@@ -28,15 +28,17 @@ class Alert:
     whole_institution: bool = False
     set_aside: bool = False
     exam_system: str = UNKNOWN
-    """Of what is on one exam system of the institution; `unknown` for what concerns them all, or none."""
+    """The exam system that the alert concerns. `unknown` if it concerns all of the institution's, or none."""
     about: str | None = None
-    """What makes this alert another one than an alert with the same code: those are sent by themselves, not folded.
+    """The subject of the alert. Alerts with the same code and different subjects are not folded.
 
-    People read it: cases by their correlation ids, flows, exams by their codes; never personal data.
+    People read it: correlation ids of cases, flows, codes of exams; never personal data.
     """
     cases: Mapping[str, str] | None = None
-    """Cases that are listed nowhere but in this alert, the most urgent first, each with a note or none: messages name
-    every one, and again when its note changes. `None` where `correlation_id` is one of many that can be listed elsewhere.
+    """Cases that only this alert lists, the most urgent first, each with a note or an empty text.
+
+    The messages name every one of them, and name it again when its note changes. `None` if the cases can also be listed
+    elsewhere; then `correlation_id` is one of them.
     """
 
     @classmethod

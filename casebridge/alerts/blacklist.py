@@ -1,7 +1,7 @@
-"""Which alerts are known noise and muted: `configDB.slack-blacklists` (contract 11 and 12).
+"""Decides which alerts are known noise and muted: `configDB.slack-blacklists` (contract 11 and 12).
 
-For developers and testers of an installation: muting an alert changes nothing for the case, and the audit keeps it. People write
-these rows by hand: one that cannot be used mutes nothing, says so once in the log, and stands in the way of no alert.
+This is for developers and testers of an installation. Muting an alert changes nothing for the case, and the audit log keeps it.
+People write the rows by hand. A row that cannot be used mutes nothing and is logged once; alerts are sent all the same.
 """
 
 import logging
@@ -19,53 +19,53 @@ logger = logging.getLogger(__name__)
 
 MOST_ROWS: Final = 1000
 FIELDS: Final = dict.fromkeys(("orgId", "submodule", "pattern", "expires"), 1)
-"""Not the reason, which people write as long as they like."""
+"""The fields that are read. `reason` is left out, because people may write any length there."""
 TOO_LARGE: Final = "it is larger than a row may be"
 AFTER_THE_LAST: Final = "all after those"
 LONGEST_PATTERN: Final = 300
 LONGEST_TEXT: Final = 500
-"""Characters of code and cause that a pattern sees."""
+"""Characters of code and cause that a pattern is matched against."""
 NESTED: Final = re.compile(r"[*+?}]\)*[*+{]|\)[*+{]|\\[1-9]|\(\?P=|\(\?\(")
-"""A repeated group, a repetition of a repetition, or a look back at a group: Python may need for ever on such a pattern."""
+"""A repeated group, a repetition of a repetition, or a reference to a group: Python may never finish on such a pattern."""
 REPETITION: Final = re.compile(r"(?<![\\(])(?:[*+?]|\{)[?+]?")
 VERBOSE_PART: Final = re.compile(r"\(\?[a-zA-Z]*x")
 MOST_ALTERNATIVES: Final = 8
-"""Of groups, in all: each may double the time, so that so many cost about as much as one repetition more."""
+"""In all groups together. Each may double the time, so eight cost about as much as one more repetition."""
 MOST_REPETITIONS: Final = 2
-"""Each multiplies the time by the length of the text; two on 500 characters are a fraction of a second at worst."""
+"""Each multiplies the time by the length of the text. Two take a fraction of a second at worst on 500 characters."""
 AROUND: Final = re.compile(r"^\^?\.\*|(?<!\\)\.\*\$?$")
-"""A match may stand anywhere in the text without this."""
+"""A `.*` at the start or the end of a pattern. It is not counted: a match may be anywhere in the text anyway."""
 
 
 class UnusableRowError(ValueError):
-    """A row that mutes nothing; the text says why and quotes none of its values."""
+    """A row cannot be used, so it mutes nothing. The text says why and quotes none of the row's values."""
 
 
 class Blacklist:
-    """Rows `{orgId, submodule, pattern, reason, expires}`; an absent field matches anything, an expired row nothing."""
+    """Rows `{orgId, submodule, pattern, reason, expires}`. An absent field matches anything; an expired row matches nothing."""
 
     def __init__(self, database: Database) -> None:
         self._rows = database.slack_blacklists
         self._lock = threading.Lock()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def rows(self) -> list[Document]:
-        """Those that can be used; of the others each is logged once."""
+        """The rows that can be used. Each of the others is logged once."""
         usable = []
         rows = self._read()
         for row in rows.oversized:
-            self._tell(row, UnusableRowError(TOO_LARGE))
+            self._log_once(row, UnusableRowError(TOO_LARGE))
         for row in rows:
             try:
                 _check(row)
             except UnusableRowError as error:
-                self._tell(row, error)
+                self._log_once(row, error)
             else:
                 usable.append(row)
         return usable
 
     def unusable(self) -> dict[str, str]:
-        """The rows that mute nothing, by `_id`, and why: for `status`."""
+        """The rows that cannot be used, by `_id`, each with the reason: for `casebridge status`."""
         rows = self._read()
         found = {str(row["_id"])[:LONGEST_TEXT]: TOO_LARGE for row in rows.oversized}
         if rows.is_cut:
@@ -78,20 +78,20 @@ class Blacklist:
         return found
 
     def _read(self) -> BoundedRows[Document]:
-        # One more than are taken: then it shows that there are more.
+        # One row more than the limit is read, to see whether there are more.
         return bounded(self._rows.find({}, FIELDS, batch_size=AT_ONCE).limit(MOST_ROWS + 1), MOST_ROWS)
 
-    def _tell(self, row: Document, error: UnusableRowError) -> None:
+    def _log_once(self, row: Document, error: UnusableRowError) -> None:
         key = f"{row['_id']}: {error}"
         with self._lock:
-            if key in self._told:
+            if key in self._logged:
                 return
-            self._told.add(key)
+            self._logged.add(key)
         logger.warning("the row %s of slack-blacklists mutes nothing: %s", row["_id"], error)
 
 
 def muted_by(alert: Document, rows: list[Document], now: datetime) -> Document | None:
-    """The row that mutes the alert, if any. A row that cannot be used mutes nothing: better noise than silence."""
+    """The row that mutes the alert, if any. A row that cannot be used mutes nothing: noise is better than silence."""
     return next((row for row in rows if _matches(alert, row, now)), None)
 
 
@@ -147,13 +147,16 @@ def _pattern(row: Document) -> re.Pattern[str]:
     except (re.error, OverflowError, RecursionError, ValueError):
         raise UnusableRowError("pattern is no regular expression") from None
     if compiled.flags & re.VERBOSE or VERBOSE_PART.search(value):
-        # There a blank may stand between a group and its repetition, where `_bound` does not see that they belong together.
+        # With this flag a blank may separate a group from its repetition. `_bound` would not see that they belong together.
         raise UnusableRowError("pattern has the flag x, which is not taken")
     return compiled
 
 
 def _bound(pattern: str) -> None:
-    """Refuse what may take for ever on some text: Python's expressions cannot be broken off."""
+    """Refuse a pattern that may never finish on some text: matching cannot be interrupted in Python.
+
+    Raises `UnusableRowError`.
+    """
     if len(pattern) > LONGEST_PATTERN:
         raise UnusableRowError(f"pattern is longer than {LONGEST_PATTERN} characters")
     in_groups = pattern.count("|") if "(" in pattern else 0

@@ -1,4 +1,4 @@
-"""Where alerts and index entries go: the ports of the relay, and the text of an alert."""
+"""The ports by which the relay sends alerts and index entries, and the text of an alert."""
 
 from typing import Any, Final, Protocol
 
@@ -25,21 +25,21 @@ class LogIndex(Protocol):
 
 
 def alert_text(alert: Document) -> str:
-    """Which cases, which step, why, and what to do next: what a person needs at three in the morning."""
+    """The text of a stored alert: the cases, the step, the cause and the next action."""
     institution, submodule, step, code = (
         _short(alert.get(name)) for name in ("institution", "submodule", "step", "code")
     )
     cases, named = _cases(alert)
-    on = _short(alert.get("examSystem", UNKNOWN))
-    system = "" if on in (UNKNOWN, NO_EXAM_SYSTEM) else f" on {on}"
+    exam_system = _short(alert.get("examSystem", UNKNOWN))
+    system = "" if exam_system in (UNKNOWN, NO_EXAM_SYSTEM) else f" on {exam_system}"
     lines = [
         f"*{institution}*{system} · {submodule} · {step}: {code}",
         str(alert.get("cause", "The alert does not say why.")),
         f"Next: {alert.get('nextAction', 'look at `casebridge status`')}",
     ]
     if alert.get("setAside"):
-        whose = "" if UNKNOWN in institution.split("/") else f" --institution {institution}"
-        letters = f"--code {code}{whose}"
+        option = "" if UNKNOWN in institution.split("/") else f" --institution {institution}"
+        letters = f"--code {code}{option}"
         lines.append(f"Then: `casebridge dead replay {letters}` (a dry run first), or `casebridge dead discard`")
     if isinstance(about := alert.get("about"), str):
         lines.append(f"About: {about[:LONGEST_NAME]}")
@@ -49,7 +49,10 @@ def alert_text(alert: Document) -> str:
 
 
 def _cases(alert: Document) -> tuple[list[str], str]:
-    """The cases, and how the text names them: all of them, with the note on each, where nothing else lists them."""
+    """The cases, and the text that names them.
+
+    The text names all of them, each with its note, if only this alert lists them. Else it names three, and counts the others.
+    """
     stored = alert.get("correlationIds")
     cases = [_short(case) for case in stored] if isinstance(stored, list) else []
     if not alert.get("listsCases"):
@@ -62,5 +65,5 @@ def _cases(alert: Document) -> tuple[list[str], str]:
 
 
 def _short(value: object) -> str:
-    """A name of ours, of a bounded length: what is next to it must be seen, too."""
+    """One of our own names. Its length is bounded, so that the text beside it stays visible."""
     return value[:LONGEST_NAME] if isinstance(value, str) else "unknown"

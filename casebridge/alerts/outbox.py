@@ -1,7 +1,7 @@
-"""Alerts that wait to be sent, folded by cause, in `oai.alerts`: one document a cause, so that a crowd of failures is one alert.
+"""Alerts that wait to be sent, in `oai.alerts`. There is one document for each cause, so that many failures make one alert.
 
-The relay sends them (`messaging.outbox.relay`). Which are muted is decided in `blacklist`, which cases an alert names in
-`reported_cases`.
+The relay sends them (`messaging.outbox.relay`). `blacklist` decides which are muted, and `reported_cases` which cases an alert
+names.
 """
 
 import uuid
@@ -21,20 +21,23 @@ from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 from casebridge.settings import LONGEST_FOLD_MINUTES
 
 AHEAD: Final = timedelta(days=2)
-"""Longer than any wait that Slack is granted; a later time was set by no release."""
+"""Longer than any wait that Slack may ask for. No release sets a later time."""
 LATEST: Final = timedelta(minutes=LONGEST_FOLD_MINUTES) + AHEAD
-"""None is due later: not with any process's `fold`. By its own, each of two processes would undo what the other set."""
+"""No alert is due later than this, whatever a process has as its `fold`.
+
+A bound from the process's own `fold` would not do: two processes with different values would undo each other's times.
+"""
 STATES: Final = ("owed", "sent", "muted")
 SETTLED: Final = STATES[1:]
 TRIES: Final = 20
-"""So often another process may have changed the document since it was read."""
+"""How often an update is tried when other processes change the document between the read and the write."""
 
 
 class AlertOutbox:
-    """Folding: for `fold` after a cause was sent, cases are only added to it. Then it is sent again, with the cases added.
+    """Folding: for the time `fold` after a cause was sent, cases are only added to it. Then it is sent again, with those cases.
 
-    So a cause is sent once in `fold` at most, and each case that is added is named by a message. A document with `dueAt` is to be
-    sent. `state` says what became of it last: `owed` (never sent since it was opened), `sent` or `muted`.
+    So a cause is sent at most once in `fold`, and a message names each case that is added. A document that has `dueAt` is to be
+    sent. Its `state` says what happened last: `owed` (not sent since it was opened), `sent` or `muted`.
     """
 
     def __init__(
@@ -45,9 +48,9 @@ class AlertOutbox:
         served: ServedEnvironment = EVERY_ENVIRONMENT,
         names: SafeNames = ALL_NAMES,
     ) -> None:
-        """Only alerts of the environment that is `served` are claimed; one that names none (Dagster's own) is any process's.
+        """Only alerts of the environment `served` are claimed, and those that name none, such as Dagster's own.
 
-        `names` says which names of institutions and submodules may stand in an alert.
+        `names` says which names of institutions and submodules an alert may show.
         """
         self._names = names
         self._served = served
@@ -56,7 +59,7 @@ class AlertOutbox:
         self._fold = fold
 
     def enqueue(self, alert: Alert) -> None:
-        """The alert will be sent, alone or folded into one of the same cause. Right when applied twice."""
+        """Store the alert, so that it is sent alone or folded into one of the same cause. May be repeated."""
         alert = self._names.of_alert(alert)
         now = self._clock.now()
         opened = _opened(alert, now)
@@ -68,11 +71,11 @@ class AlertOutbox:
                     return
             else:
                 return
-        # Opened anew, whatever the others write: better sent twice than not at all.
+        # Overwrite what others wrote: an alert that is sent twice is better than one that is not sent.
         self._alerts.update_one({"_id": alert.fingerprint}, {"$set": opened}, upsert=True)
 
     def _fold_in(self, alert: Alert, opened: Document, now: datetime) -> bool:
-        """`False` if the document was pruned or changed since it was read."""
+        """Add the alert to the document of its cause. `False` if the document was pruned or changed since it was read."""
         found = self._alerts.find_one({"_id": alert.fingerprint}, {**FIELDS, "openedAt": 1, "dueAt": 1, "state": 1})
         if found is None:
             return False
@@ -93,16 +96,19 @@ class AlertOutbox:
         return self._alerts.update_one(where, change).matched_count > 0
 
     def make_far_ones_due(self) -> None:
-        """Alerts that are due later than any release sets would never be sent: they are due now."""
+        """Make alerts due now that are due later than any release sets: they would never be sent."""
         now = self._clock.now()
         self._alerts.update_many({"dueAt": {"$gt": now + LATEST}}, {"$set": {"dueAt": now}})
 
     def claim(self, limit: int, hold: timedelta) -> list[Document]:
-        """Served alerts that are due, held from other relays for `hold`; `correlationIds` are the cases to be named now."""
+        """Claim at most `limit` alerts that are due and served. Other relays do not get them for the time `hold`.
+
+        Their `correlationIds` are the cases to be named now.
+        """
         now = self._clock.now()
         token = uuid.uuid4().hex
         due = self._alerts.find({"dueAt": {"$lte": now}}, {"institution": 1})
-        # Picked out here: an alert has no field of its environment, and there are few, one a cause.
+        # Filtered here, not by the query: an alert has no field for its environment. There are few: one for each cause.
         ours = (document["_id"] for document in due if self._served.serves(document.get("institution")))
         keys = list(islice(ours, limit))
         if not keys:
@@ -112,12 +118,12 @@ class AlertOutbox:
                 {"_id": {"$in": keys}, "dueAt": {"$lte": now}}, {"$set": {"dueAt": now + hold, "relay": token}}
             )
         except OperationFailure:
-            return []  # a conflict with another relay: the next round sees what is left
+            return []  # a conflict with another relay: the next round takes what is left
         held = self._alerts.find({"_id": {"$in": keys}, "relay": token})
         return [self._names.of_document(to_send) for alert in held if (to_send := self._to_send(alert)) is not None]
 
     def _to_send(self, alert: Document) -> Document | None:
-        """`None` if all of it was sent, and it is due only because another process wrote at the same time."""
+        """The document to send. `None` if all its cases were sent, and it is due only because of a concurrent write."""
         to_send = ReportedCases(alert).to_send()
         if alert.get("state") in STATES[1:] and not to_send["correlationIds"]:
             self.settle(to_send, alert["state"])
@@ -125,13 +131,16 @@ class AlertOutbox:
         return to_send
 
     def settle(self, document: Document, state: str) -> None:
-        """`sent` or `muted`, with the cases that it names. What is left, or was added meanwhile, is due after `fold`."""
+        """Store that the document was `sent` or `muted`, with the cases that it named.
+
+        Cases that are left, or were added meanwhile, are due after `fold`.
+        """
         for _ in range(TRIES):
             held = {"_id": document["_id"], "relay": document["relay"]}
             now = self._clock.now()
             found = self._alerts.find_one(held, {**FIELDS, "addedBy": 1})
             if found is None:
-                return  # another relay has it by now
+                return  # another relay has claimed it
             rest, is_more = ReportedCases(found).after(document)
             change: Document = {"$set": {**rest, "state": state, "settledAt": now, "openedAt": now}}
             change["$unset"] = {"relay": ""} if is_more else {"relay": "", "dueAt": ""}
@@ -147,22 +156,22 @@ class AlertOutbox:
         )
 
     def pending(self) -> int:
-        """How many alerts should have been sent by now; what waits for the end of its `fold` is not among them."""
+        """The number of alerts that should have been sent by now, without those that wait for the end of their `fold`."""
         return self._alerts.count_documents({"$or": [{"state": "owed"}, {"dueAt": {"$lte": self._clock.now()}}]})
 
 
 def _body(alert: Alert) -> Document:
-    """What a document says of an alert; its cases are in fields of their own."""
+    """The fields of an alert in its document. The cases are in other fields."""
     return {name: value for name, value in alert.body().items() if name != "cases"}
 
 
 def _opened(alert: Alert, now: datetime) -> Document:
-    """A cause that is new, or was not sent for long. All its cases are to be named."""
+    """The document of a cause that is new, or was sent longer than `fold` ago. All its cases are to be named."""
     return {**_body(alert), **ReportedCases.of(alert), "openedAt": now, "lastAt": now, "state": "owed", "dueAt": now}
 
 
 def _is_usable(found: Document, now: datetime) -> bool:
-    """Whether a release of ours has written it. Any other would never be sent, or never again."""
+    """Whether the document has a form that a release of casebridge writes. Another one would never be sent, or never again."""
     opened, due = found.get("openedAt"), found.get("dueAt")
     return (
         isinstance(opened, datetime)
@@ -174,6 +183,6 @@ def _is_usable(found: Document, now: datetime) -> bool:
 
 
 def expiring(database: Database) -> ExpiringDocuments:
-    """Alerts that were sent or muted. One that is owed again by the moment of its removal stays."""
+    """Alerts that were sent or muted. One that became `owed` again before its removal stays."""
     still = {"state": {"$in": list(SETTLED)}}
     return ExpiringDocuments("alerts", database.alerts, "settledAt", still=still)

@@ -1,8 +1,10 @@
-"""Which cases of a folded alert a message has named, and which are to be named: the fields of one document of `oai.alerts`.
+"""Which cases of a folded alert a message has named, and which are to be named.
 
-- `correlationIds` are the cases.
-- `toldIds` are those that the last message named.
-- `notes` has a note on a case.
+They are fields of one document of `oai.alerts`:
+
+- `correlationIds`: the cases.
+- `toldIds`: the cases that the last message named.
+- `notes`: a note for some cases.
 
 A case is to be named if the last message did not name it, or if its note has changed since.
 """
@@ -15,18 +17,18 @@ from casebridge.alerts.alert import Alert
 from casebridge.database import Document
 
 MOST_COUNTED: Final = 50
-"""Cases that wait to be named in an alert whose cases are listed elsewhere, too."""
+"""The most cases that wait to be named in an alert whose cases are also listed elsewhere."""
 MOST_LISTED: Final = 10_000
-"""The same of an alert that is the only place to find them: a bound for the document, beyond what an institution has."""
+"""The same for an alert that is the only list of its cases. It bounds the document, and no institution has so many."""
 LONGEST_LIST: Final = 2000
-"""Characters of the cases that one message lists, some fifty; the others come with the next one. Slack takes 4,000 in all."""
+"""Characters of the cases that one message lists: some fifty. The next message has the others. Slack takes 4,000 in all."""
 NOTED: Final = re.compile(r"[0-9A-Za-z_-]{1,100}")
-"""What can be the name of a field."""
+"""A correlation id that can be the name of a field."""
 FIELDS: Final = dict.fromkeys(("correlationIds", "toldIds", "notes"), 1)
 
 
 class ReportedCases:
-    """A view of one document as it was read."""
+    """The cases of one document, as it was read."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -37,12 +39,12 @@ class ReportedCases:
 
     @staticmethod
     def of(alert: Alert) -> Document:
-        """The fields of a cause that is opened."""
+        """The fields for a cause that is opened."""
         return {"correlationIds": list(alert.named), "toldIds": [], "notes": _notes(alert)}
 
     @staticmethod
     def is_readable(document: Document) -> bool:
-        """Whether the fields can be added to; an earlier release wrote the first only."""
+        """Whether cases can be added to the fields. An earlier release wrote `correlationIds` only."""
         return (
             isinstance(document.get("correlationIds"), list)
             and isinstance(document.get("toldIds", []), list)
@@ -50,21 +52,21 @@ class ReportedCases:
         )
 
     def addition(self, alert: Alert) -> Document | None:
-        """The update that adds the alert's cases; `None` if all of them were named, or will be."""
+        """The update that adds the alert's cases. `None` if all of them were named or will be, or if too many wait."""
         changed = {case: note for case, note in _notes(alert).items() if note != self._notes.get(case)}
-        news = [case for case in alert.named if case not in self._cases or case in changed]
-        if not news or len(self._waiting) >= (MOST_COUNTED if alert.cases is None else MOST_LISTED):
+        new_cases = [case for case in alert.named if case not in self._cases or case in changed]
+        if not new_cases or len(self._waiting) >= (MOST_COUNTED if alert.cases is None else MOST_LISTED):
             return None
         return {
             "$set": {f"notes.{case}": note for case, note in changed.items()},
-            "$addToSet": {"correlationIds": {"$each": news}},
-            "$pull": {"toldIds": {"$in": news}},
+            "$addToSet": {"correlationIds": {"$each": new_cases}},
+            "$pull": {"toldIds": {"$in": new_cases}},
         }
 
     def to_send(self) -> Document:
-        """The document with the cases to be named now as its `correlationIds`, and the number of `furtherCases`.
+        """The document to send: its `correlationIds` are the cases to be named now, `furtherCases` the number of the others.
 
-        `namedNow` has them as they are stored, also where the message may not name them.
+        `namedNow` has the same cases in their stored form, because a message may not show every id.
         """
         waiting = self._waiting
         if self._document.get("listsCases"):
@@ -75,12 +77,14 @@ class ReportedCases:
         return {**self._document, "correlationIds": named, "namedNow": named, "furtherCases": len(waiting) - len(named)}
 
     def after(self, sent: Document) -> tuple[Document, bool]:
-        """The fields once the document `sent` was sent, and whether cases are left to be named.
+        """The fields to store after the document `sent` was sent, and whether cases are left to be named.
 
-        A case whose note has changed since is left.
+        A case whose note has changed meanwhile is left.
         """
-        then = ReportedCases(sent)
-        named = [case for case in _list(sent.get("namedNow")) if self._note(case) == then._note(case)] or self._named
+        at_sending = ReportedCases(sent)
+        named = [
+            case for case in _list(sent.get("namedNow")) if self._note(case) == at_sending._note(case)
+        ] or self._named
         left = [case for case in self._waiting if case not in named]
         kept = [*named, *left]
         notes = {case: self._note(case) for case in kept if self._note(case) is not None}

@@ -1,1 +1,1 @@
-"""The audit: what was done for each case, by which step, with what outcome. Append only; kept in `oai.auditLog`."""
+"""The audit log: what was done for each case, by which step, with what result. Append only, in `oai.auditLog`."""

@@ -1,7 +1,7 @@
-"""One entry of the audit log: what was done for a case, at which step, with what outcome.
+"""One entry of the audit log: what was done for a case, at which step, with what result.
 
-`fields` are those of the capability, such as an exam's number: the flow says which (`Flow.audit_fields`). They may hold personal
-data, which may stand in MongoDB. What leaves for LaaS is not an entry but an outcome (`messaging.outbox.outcome_index`).
+`fields` are those of the capability, such as an exam's number (`Flow.audit_fields`). They may contain personal data, which may be
+stored in MongoDB. LaaS does not get entries, but outcomes (`messaging.outbox.outcome_index`).
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from casebridge.tenant import NO_EXAM_SYSTEM
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """`id` is derived from what the entry is about, so that writing it twice leaves one entry."""
+    """`id` is derived from the subject of the entry, so writing it twice leaves one entry."""
 
     id: str
     time: datetime

@@ -1,5 +1,5 @@
-"""MeldingQ: one durable inbox, one document a message, one owner of its retries.
+"""MeldingQ: one durable inbox with one document for each message. It alone decides about retries.
 
-A message says that something is to be done for a case; a flow says how, step by step. What the steps do belongs to `exams`
-(and later `cases` and `archive`); this package knows no exam, no institution's rules and no outside system.
+A message says that something is to be done for a case. A flow says how, step by step. The steps themselves belong to the
+capabilities. This package knows no exam, no institution's rules and no outside system.
 """

@@ -1,6 +1,6 @@
-"""The audit entries of a message: that it came, each step that is done, each attempt that failed.
+"""The audit entries of a message: one for its arrival, one for each step that is done, and one for each attempt that failed.
 
-Only their content is here. When they are written is the settler's decision.
+Only their content is here. The settler decides when they are written.
 """
 
 from datetime import datetime
@@ -14,18 +14,20 @@ from casebridge.messaging.queue.message import Message
 from casebridge.messaging.queue.outcome import Outcome
 
 WITHHELD: Final = frozenset({"text", "registeredFor"})
-"""Results that the audit must not keep: the text of an answer, and fingerprints of who the student is."""
+"""Results that the audit must not keep: the text of an answer, and fingerprints that identify the student."""
 
 FIRST_CLAIM: Final = 1
 """The fence of a message that was claimed once."""
 
 
 def done(message: Message, flow: Flow) -> list[AuditEntry]:
-    """An entry for every step that is done, also those of earlier attempts whose worker died before it could write them.
+    """An entry for the arrival and for every step that is done.
 
-    - A step that changes something outside is done once in a message's life, whatever attempts and replays come after. So its
-      name makes its entry unique.
-    - A read-only step is done anew by each attempt, and may find something else. So each run has an entry.
+    Steps of earlier attempts are included: their worker may have died before it wrote the entries.
+
+    - A step that changes something outside is done once for a message, however many attempts and replays follow. So its name
+      makes its entry unique.
+    - A read-only step is repeated by each attempt, and may find something else. So each run has an entry.
     """
     fields = fields_of(flow, message)
     read_only = {step.name for step in flow.steps if step.read_only}
@@ -47,7 +49,10 @@ def done(message: Message, flow: Flow) -> list[AuditEntry]:
 
 
 def failed(outcome: Outcome, flow: Flow | None) -> AuditEntry:
-    """The entry of one failed attempt. The fence keeps attempts apart that cost nothing and so bear the same number."""
+    """The entry of one failed attempt. Attempts that are not charged have the same number; the fence tells them apart.
+
+    Raises `ValueError` if the outcome has no failure.
+    """
     message, failure = outcome.message, outcome.failure
     if failure is None:
         raise ValueError("only a failed attempt has a failure")
@@ -65,7 +70,10 @@ def failed(outcome: Outcome, flow: Flow | None) -> AuditEntry:
 
 
 def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
-    """The fields that the flow knows of its message; none of a message that it cannot read: that is audited, too."""
+    """The fields that the flow adds to the entries of a message. Empty if the flow cannot read the message.
+
+    Raises the driver's errors while the database is away.
+    """
     if flow is None:
         return {}
     try:
@@ -78,15 +86,15 @@ def fields_of(flow: Flow | None, message: Message) -> dict[str, Any]:
 
 
 def read_only_run(name: str, fence: int) -> tuple[object, ...]:
-    """What sets the entry of one run of a read-only step apart from the next: the claim in which it ran, from the second on.
+    """The part of an entry's id that tells the runs of a read-only step apart: the fence of the claim, from the second claim on.
 
-    The first one bears the bare name, as all did in earlier versions: theirs are not written once more.
+    The first run has the name alone, as every run had in earlier versions. So their entries are not written again.
     """
     return (name, fence) if fence > FIRST_CLAIM else (name,)
 
 
 def entry_id(correlation_id: str, key: str, *place: object) -> str:
-    """Derived from what the entry is about. It begins with the correlation id: entries of one time then lie together."""
+    """The id of an entry, derived from its subject. It begins with the correlation id: so entries of one time are neighbours."""
     return ":".join((correlation_id, key, *map(str, place)))
 
 

@@ -1,5 +1,5 @@
 """The answers to operators' questions: the status, the history of a case, dead letters, deadlines, retention.
 
-Each answer is put together from the rooms that own the collections. The command line and Dagster show the same answers; neither
-computes its own. No answer holds personal data.
+Each answer uses the packages that own the collections. The command line and Dagster show the same answers; neither computes its
+own. No answer contains personal data.
 """

@@ -1,4 +1,4 @@
-"""What waits, by institution and queue: read often, for metrics, so each read is bounded in rows and in time."""
+"""The numbers of waiting messages by institution and queue. Metrics read them often, so a read is bounded in rows and time."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from casebridge.operators import stored_fields
 from casebridge.safe_names import ALL_NAMES, SafeNames
 
 MOST_GROUPS: Final = 2000
-"""Rows of one reply; more would be a fault of its own."""
+"""Rows of one reply. More rows would be a fault."""
 MOST_OWED: Final = 10_000
-"""So many messages that owe something are counted in each collection; that it is more needs no number."""
+"""At most so many messages with pending effects are counted in each collection. Beyond that the exact number does not matter."""
 READ_SECONDS: Final = 3.0
-"""A database that takes longer than this for a read is asked again the next time."""
+"""A read that takes longer is given up; the next one tries again."""
 
 
 @dataclass
 class Waiting:
-    """One lane's messages: those to be handled, those that wait for a person, and those that owe something to the outside."""
+    """The messages of one lane: those to be handled, those that wait for a person, and those with pending effects (`owed`)."""
 
     pending: int = 0
     dead: int = 0
@@ -32,7 +32,7 @@ class Waiting:
 
 
 class BacklogReader:
-    """Three queries, whatever the number of institutions."""
+    """Reads the backlog in three queries, however many institutions there are."""
 
     def __init__(self, database: Database, clock: Clock, names: SafeNames = ALL_NAMES) -> None:
         self._messages = database.messages
@@ -41,7 +41,10 @@ class BacklogReader:
         self._names = names
 
     def read(self) -> dict[tuple[str, str, str], Waiting]:
-        """By institution, queue and exam system, as they may be told. Raises the driver's errors, soon."""
+        """The backlog by institution, queue and exam system, with the names that may be shown.
+
+        Raises the driver's errors, after `READ_SECONDS` at the latest.
+        """
         found: dict[tuple[str, str, str], Waiting] = defaultdict(Waiting)
         with pymongo.timeout(READ_SECONDS):
             now = self._clock.now()
@@ -67,7 +70,7 @@ class BacklogReader:
         return list(self._messages.aggregate(pipeline))
 
     def _owing(self) -> list[Document]:
-        """Found by the sparse index on the time at which it is due, whenever that is."""
+        """Messages with pending effects, due or not. The query uses the sparse index on `effectsDueAt`."""
         pipeline: list[Document] = [
             {"$match": {"effectsDueAt": {"$exists": True}}},
             {"$limit": MOST_OWED},

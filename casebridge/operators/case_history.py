@@ -25,7 +25,7 @@ LONGEST_DETAIL: Final = 200
 
 @dataclass(frozen=True)
 class Milestone:
-    """One entry of the audit, as an operator reads it."""
+    """One entry of the audit, as it is shown to operators."""
 
     time: datetime
     submodule: str
@@ -37,7 +37,7 @@ class Milestone:
 
 @dataclass(frozen=True)
 class CaseHistory:
-    """How far a case has come, what happened, and what is to be done, if anything."""
+    """The state of a case, what has happened, and what is to be done, if anything."""
 
     correlation_id: str
     institution: str
@@ -50,12 +50,12 @@ class CaseHistory:
     waiting: list[str]
     next_action: str | None
     milestones_found: int = 0
-    """How many steps there are; of more than are shown, the newest are."""
+    """How many steps there are. If not all are shown, `milestones` has the newest."""
     links: tuple[Link, ...] = ()
     """Other cases that this one refers to."""
 
     def plain(self) -> dict[str, Any]:
-        """For JSON. `links` is there only for a case that has any."""
+        """The fields for JSON. `links` is included only if the case has any."""
         plain = asdict(self)
         if not self.links:
             del plain["links"]
@@ -63,24 +63,27 @@ class CaseHistory:
 
 
 class CaseHistoryReader:
-    """Reads histories of cases of all capabilities, from the case, its live messages and the audit. No personal data."""
+    """Builds the histories of cases of all capabilities, from the case, its live messages and the audit. No personal data."""
 
     def __init__(
         self, cases: Sequence[OperatorCases], messages: StoredMessages, audit: AuditLog, names: SafeNames = ALL_NAMES
     ) -> None:
-        """`cases` are those of each capability; `names` says which names of institutions and queues may be shown."""
+        """`cases` has the cases of each capability. `names` says which names of institutions and queues may be shown."""
         self._names = names
         self._messages = messages
         self._cases = cases
         self._audit = audit
 
     def by_correlation_id(self, correlation_id: str, before: datetime | None = None) -> CaseHistory | None:
-        """With `before`, only steps before that: for a history whose older steps are not shown."""
+        """The history of a case; `None` if nothing is known of it. With `before`, only steps before that time are shown.
+
+        Use `before` to see the older steps of a history that does not show all.
+        """
         found = (cases.by_correlation_id(correlation_id) for cases in self._cases)
         return self._history(correlation_id, next(filter(None, found), None), before)
 
     def of(self, cases: Iterable[Case]) -> list[CaseHistory]:
-        """The histories of cases that a capability has found by what it alone knows, such as exam and candidate."""
+        """The histories of cases that a capability has found by its own fields, such as exam and candidate."""
         return [history for case in cases if (history := self._history(case.correlation_id, case))]
 
     def _history(self, correlation_id: str, case: Case | None, before: datetime | None = None) -> CaseHistory | None:
@@ -139,7 +142,7 @@ def _set_aside(case: Case | None) -> str | None:
 
 
 def _discarded(case: Case | None, messages: list[Document]) -> Instruction | None:
-    """By whom the case was discarded; or its message, where what nobody could read has no case."""
+    """Who discarded the case, when and why. Without a case, the same of its messages: an unreadable message has no case."""
     if case:
         return discarded_of(case.document) if case.is_discarded else None
     return next(filter(None, map(discarded_of, messages)), None)

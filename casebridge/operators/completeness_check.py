@@ -1,12 +1,12 @@
-"""Cases that nothing drives any more: the proof that nothing is lost.
+"""Finds cases that nothing carries any more. It proves that nothing is lost.
 
-A case is accounted for in each of these cases:
+A case is not lost if one of these is true:
 
-- it is no longer open;
-- a live message carries it;
-- it waits for its answer, and a poll looks for that (an open state outside `Lifecycle.needs_message`);
-- it is set aside, and its dead message is there to be replayed;
-- an operator has discarded it.
+- It is no longer open.
+- A live message carries it.
+- It waits for its answer, and a poll looks for the answer (an open state outside `Lifecycle.needs_message`).
+- It is set aside, and its dead message can be replayed.
+- An operator has discarded it.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ from casebridge.messaging.queue.stored_messages import StoredMessages
 from casebridge.operators import stored_fields
 
 NAMED: Final = 50
-"""Lost cases that are named; all are counted."""
-# A discarded message stays for a while in which it can be brought back; after that its case's mark stands for it.
+"""At most so many lost cases are named. All are counted."""
+# A discarded message stays for a while, and can be replayed. After that, the mark in its case is left.
 PRESENT: Final = (*UNFINISHED, MessageStatus.DEAD, MessageStatus.DISCARDED)
 
 
 @dataclass(frozen=True)
 class Account:
-    """All cases ever opened, and those that nothing drives: `lost` counts all, `unaccounted` names the first of them."""
+    """`cases` is the number of all cases ever opened, `lost` the number of lost ones. `unaccounted` names the first of these."""
 
     cases: int
     lost: int
@@ -36,15 +36,15 @@ class Account:
 
 
 class CompletenessCheck:
-    """Looks twice, because a case and its message move on between two reads: only what is amiss both times is lost.
+    """Reads the cases twice, because a case and its message may change between two reads. A case is lost if both reads say so.
 
-    Cases younger than `settling` are left out: a source writes the case first and its message right after.
+    Cases younger than `settling` are left out: a source writes the case first, and its message right after.
     """
 
     def __init__(
         self, cases: Sequence[OperatorCases], messages: StoredMessages, clock: Clock, settling: timedelta
     ) -> None:
-        """`cases` are those of each capability."""
+        """`cases` has the cases of each capability."""
         self._cases = cases
         self._messages = messages
         self._clock = clock
@@ -55,10 +55,10 @@ class CompletenessCheck:
         count = 0
         for store in self._cases:
             for keys in store.needing_message(self._clock.now() - self._settling):
-                numbers = store.still_needing_message(self._without_message(keys))
-                without = self._without_message(list(numbers))
+                correlation_ids = store.still_needing_message(self._without_message(keys))
+                without = self._without_message(list(correlation_ids))
                 count += len(without)
-                lost += [numbers[key] for key in without[: NAMED - len(lost)]]
+                lost += [correlation_ids[key] for key in without[: NAMED - len(lost)]]
         return Account(sum(store.count() for store in self._cases), count, tuple(sorted(lost)))
 
     def _without_message(self, keys: Sequence[str]) -> list[str]:

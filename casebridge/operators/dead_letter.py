@@ -1,8 +1,8 @@
 """One dead letter as an operator sees it, and the filter by which letters are chosen.
 
-A dead letter is a message that waits for a person, however it came. Messages that will be tried again by themselves and
-discarded ones are shown in the same way. What is shown holds no payload, no result of a step and no key: a message's
-key is a fingerprint of a person's data. Reading and acting is in `dead_letters`.
+A dead letter is a message that waits for a person, whatever its source. Failed messages that will be tried again, and discarded
+ones, are shown in the same way. No payload, no result of a step and no key is shown: a message's key is a fingerprint of a
+person's data. `dead_letters` reads the letters and acts on them.
 """
 
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ LOOK_AT_IT: Final = "Look at the document in oai.meldingQ: it says neither why i
 
 
 class RequestError(ValueError):
-    """A request that cannot be carried out as it was typed. The text is a sentence for the operator, without a full stop."""
+    """A request cannot be carried out as it was typed. The text is a sentence for the operator, without a full stop."""
 
     def __init__(self, sentence: str, option: str | None = None) -> None:
-        """`option` is the one that is missing or wrong, where it is one."""
+        """`option` is the option that is missing or wrong, if it is a single one."""
         super().__init__(sentence)
         self.option = option
 
 
 @dataclass(frozen=True)
 class DeadLetterFilter(MessageFilter):
-    """Which letters. Raises `RequestError` where nothing could be chosen."""
+    """Selects letters. Raises `RequestError` if it could select none."""
 
     status: MessageStatus = field(default=MessageStatus.DEAD)
 
@@ -47,7 +47,7 @@ class DeadLetterFilter(MessageFilter):
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One letter in a list: whose it is, where it stands, why, and what to do."""
+    """One letter in a list: its institution and case, its state, the cause and the next action."""
 
     correlation_id: str
     institution: str
@@ -66,7 +66,7 @@ class DeadLetter:
 
     @classmethod
     def from_document(cls, document: Document) -> "DeadLetter":
-        """Never fails for a missing field: an operator must see what no release can read."""
+        """Never raises, also if fields are missing: an operator must see messages that no release can read."""
         last = stored_fields.mapping(document, LAST) or next(reversed(stored_fields.mappings(document, "errors")), {})
         return cls(
             correlation_id=stored_fields.text(document, "correlationId"),
@@ -101,7 +101,7 @@ class LetterError:
 
 @dataclass(frozen=True)
 class LetterStep:
-    """One step that is done, and will not be done again."""
+    """One finished step. It is not repeated."""
 
     name: str
     at: datetime | None
@@ -110,7 +110,7 @@ class LetterStep:
 
 @dataclass(frozen=True)
 class Instruction:
-    """What an operator had done to a letter: who, when and why."""
+    """An operator's action on a letter: who, when and why."""
 
     at: datetime
     by: str
@@ -134,7 +134,7 @@ class LetterStory:
 
     @classmethod
     def from_document(cls, document: Document) -> "LetterStory":
-        """`steps` are as `message_filter.STEPS` reads them."""
+        """`document` has its steps in the form of `message_filter.STEPS`."""
         steps = [
             LetterStep(
                 stored_fields.text(step, "name"),
@@ -154,7 +154,7 @@ class LetterStory:
 
     @property
     def instructions(self) -> list[tuple[str, Instruction]]:
-        """What operators had done to the letter, each with its name, in order."""
+        """The operators' actions on the letter in order, each with its name."""
         replayed = [("replayed", instruction) for instruction in self.replayed]
         return [*replayed, ("discarded", self.discarded)] if self.discarded else replayed
 
@@ -163,13 +163,13 @@ class LetterStory:
 
 
 def origin_of(document: Document) -> dict[str, str | int]:
-    """Where the message stood before it came here, if it came by Kafka: coordinates, never its value."""
+    """The coordinates of the Kafka record that the message came from, never its value. Empty if it did not come by Kafka."""
     origin = stored_fields.mapping(document, "origin")
     return {name: origin[name] for name in COORDINATES if isinstance(origin.get(name), str | int)}
 
 
 def discarded_of(document: Document) -> Instruction | None:
-    """By whom a message or a case was discarded, if it is."""
+    """Who discarded a message or a case, when and why; `None` if it is not discarded."""
     if "discardedAt" not in document:
         return None
     return _instruction(document, "discardedAt", "discardedBy", "discardReason")
@@ -193,7 +193,7 @@ def _error(error: Mapping[str, Any]) -> LetterError:
 
 
 def _replays(document: Document) -> list[Instruction]:
-    """The last replays, oldest first. The first release kept only the last one, in fields of its own."""
+    """The last replays, oldest first. The first release kept only one, in separate fields."""
     replays = [_instruction(replay, "at", "by", "reason") for replay in stored_fields.mappings(document, "replays")]
     if "replayedAt" in document:
         return [_instruction(document, "replayedAt", "replayedBy", "replayReason"), *replays]

@@ -1,7 +1,7 @@
-"""What the command `casebridge dead` and Dagster's jobs on dead letters share: requests as typed, and the sentences of answers.
+"""The parts that `casebridge dead` and Dagster's jobs on dead letters share: requests as typed, and the sentences of answers.
 
-Each front end has its own form: options and tables there, configuration and metadata here. What a request means, what is wrong
-with it and what is to be done next is said in this module.
+Each front end has its own form: the command has options and tables, Dagster has configuration and metadata. This module decides
+what a request means, what is wrong with it, and what to do next.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ HELP: Final = {
     "reason": "Why; kept in the audit. Needed unless it is a dry run. No personal data.",
     "asked_by": "Who asks; kept in the audit.",
 }
-"""The options of both front ends."""
+"""The help texts for the options of both front ends."""
 NO_LETTERS: Final = (
     "The case has no dead, failed or discarded message. Its whole history: `casebridge where CORRELATION_ID`."
 )
@@ -35,7 +35,7 @@ Row = tuple[datetime | str | int | None, ...]
 
 @dataclass(frozen=True)
 class LetterRequest:
-    """Which letters, as an operator typed it. An absent or empty text means any."""
+    """A selection of letters as an operator typed it. `None` or an empty text means any."""
 
     status: str = MessageStatus.DEAD.value
     institution: str | None = None
@@ -46,7 +46,7 @@ class LetterRequest:
     before: str | None = None
 
     def filter(self, now: datetime) -> DeadLetterFilter:
-        """Raises `RequestError`."""
+        """The filter that the request means. Raises `RequestError` if a time, the status or the range cannot be used."""
         try:
             since, before = (moment(text, now) if text else None for text in (self.since, self.before))
         except ValueError as error:
@@ -62,13 +62,13 @@ class LetterRequest:
 
 @dataclass(frozen=True)
 class Form:
-    """How a front end calls its options in a sentence."""
+    """The names of a front end's options in sentences."""
 
     for_real: str
-    """What turns a dry run into an action."""
+    """The option that turns a dry run into an action."""
     limit: str
     bring_back: str
-    """What replays discarded messages."""
+    """The option or command that replays discarded messages."""
 
 
 def summary(report: ActionReport) -> str:
@@ -78,7 +78,7 @@ def summary(report: ActionReport) -> str:
 
 
 def next_step(report: ActionReport, form: Form) -> str:
-    """What the operator does next, or need not do."""
+    """A sentence about what happens next, or what the operator does next."""
     if report.dry_run:
         step = f"Nothing was changed. {form.for_real}: {report.chosen} messages will be {report.action}."
     elif report.action == REPLAYED:
@@ -98,15 +98,15 @@ def commands_for(letter: DeadLetter) -> str:
 
 
 def origin_text(story: LetterStory) -> str:
-    """Where the message stood in Kafka; empty if it did not come that way."""
+    """The place of the message's record in Kafka; empty if it did not come by Kafka."""
     return ", ".join(f"{name} {value}" for name, value in story.origin.items())
 
 
 def step_rows(story: LetterStory) -> list[Row]:
-    """The steps that are done, in the order of `STEP_COLUMNS`."""
+    """The finished steps, with the columns `STEP_COLUMNS`."""
     return [(step.at, step.name, step.milliseconds) for step in story.steps_done]
 
 
 def error_rows(story: LetterStory) -> list[Row]:
-    """Every failed attempt, in the order of `ERROR_COLUMNS`."""
+    """The failed attempts, with the columns `ERROR_COLUMNS`."""
     return [(error.at, error.attempt, error.step, error.category, error.code, error.cause) for error in story.errors]

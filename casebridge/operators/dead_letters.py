@@ -1,8 +1,9 @@
 """The dead letters of all capabilities: find, show, replay, discard.
 
-An action is a dry run unless its order says otherwise. It is audited, with who asked and why, before it takes effect, and may be
-broken off and repeated at any moment: what was done is not done again. Messages are read and changed in batches, and chosen in
-the database.
+- An action is a dry run unless its order says otherwise.
+- It is audited before it takes effect, with who asked and why.
+- It may be ended at any point and repeated: what was done is not done again.
+- The database selects the messages. They are read and changed in batches.
 """
 
 import re
@@ -42,7 +43,7 @@ REPLAYED: Final = "replayed"
 DISCARDED: Final = "discarded"
 
 Progress = Callable[[int, int], None]
-"""Called after each batch with how many letters are through, and of how many."""
+"""Called after each batch with the number of letters that are done, and the number of all."""
 
 
 def _silent(_done: int, _of: int) -> None:
@@ -59,7 +60,7 @@ class Order:
     asked_by: str = ""
 
     def __post_init__(self) -> None:
-        """Raises `RequestError`."""
+        """Raises `RequestError` if the reason or the person is missing and it is no dry run."""
         if self.dry_run:
             return
         if not self.reason.strip():
@@ -70,7 +71,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Listing:
-    """The oldest letters, and how many there are of each code in all."""
+    """The oldest letters, and the number of all letters for each code."""
 
     found: int
     by_code: dict[str, int]
@@ -82,9 +83,11 @@ class Listing:
 
 @dataclass(frozen=True)
 class ActionReport:
-    """What an action came to. `chosen` are at most the order's limit of those `found`; `by_code` counts all found.
+    """The result of an action, in numbers of letters.
 
-    Of the chosen, `changed` were changed: none in a dry run, and not those that somebody else was faster with.
+    - `found`: all that match. `by_code` counts these by code.
+    - `chosen`: those within the order's limit.
+    - `changed`: those that were changed. A dry run changes none. Letters that somebody else changed first are not counted.
     """
 
     action: str
@@ -101,14 +104,14 @@ class ActionReport:
 
 @dataclass(frozen=True)
 class Stories:
-    """The stories of a case's letters, and how many letters are left out: too large to be shown, or more than are shown."""
+    """The stories of a case's letters. `left_out` counts the letters that are not shown: they are too large or too many."""
 
     stories: list[LetterStory]
     left_out: int = 0
 
     @property
     def note(self) -> str | None:
-        """A sentence about those that are left out; `None` where there are none."""
+        """A sentence about the letters that are left out; `None` if there are none."""
         if not self.left_out:
             return None
         return (
@@ -118,7 +121,7 @@ class Stories:
 
 
 class DeadLetters:
-    """What operators do with letters. The change of a message's state itself is `MeldingQ`'s."""
+    """The operators' actions on letters. `MeldingQ` changes the status of the messages."""
 
     def __init__(
         self,
@@ -132,9 +135,9 @@ class DeadLetters:
         institutions: Callable[[], Collection[str]] = tuple,
         names: SafeNames = ALL_NAMES,
     ) -> None:
-        """`cases` are those of each capability, `queues` the names of all their queues.
+        """`cases` has the cases of each capability, and `queues` the names of all their queues.
 
-        `institutions` are those that the configuration has, as in `uis.no/prod`; `names` says what may be repeated to people.
+        `institutions` returns those of the configuration, as in `uis.no/prod`. `names` says which names may be shown to people.
         """
         self._messages = messages
         self._queue = queue
@@ -146,10 +149,13 @@ class DeadLetters:
         self._names = names
 
     def find(self, wanted: DeadLetterFilter, limit: int) -> Listing:
-        """Oldest first, at most `limit`. Two round trips, however many there are."""
+        """The oldest letters, at most `limit`. Needs two queries, however many letters there are.
+
+        Raises `RequestError` if the filter has an unknown name.
+        """
         self._require_known(wanted)
         by_code = self._by_code(wanted)
-        # One more than there can be: with the last row the server says that it was the last.
+        # The batch size is larger than the limit: so the server says with the last row that there are no more.
         rows = self._messages.rows(wanted, limit, batch_size=limit + 1)
         return Listing(sum(by_code.values()), by_code, [self._named(DeadLetter.from_document(row)) for row in rows])
 
@@ -158,7 +164,7 @@ class DeadLetters:
         found, count = self._messages.stories(correlation_id, queue, CHOOSABLE, SHOWN_AT_ONCE)
         stories = [LetterStory.from_document(document) for document in found]
         shown = [replace(story, letter=self._named(story.letter), origin=self._origin(story)) for story in stories]
-        # In the same way as the list counts them, so that the two never say different things.
+        # Counted as the list counts them, so that the two always agree.
         return Stories(shown, max(0, count - len(shown)))
 
     def _named(self, letter: DeadLetter) -> DeadLetter:
@@ -175,32 +181,36 @@ class DeadLetters:
         return {**({"topic": self._names.topic(story.origin["topic"])} if "topic" in story.origin else {}), **numbers}
 
     def replay(self, wanted: DeadLetterFilter, order: Order, progress: Progress = _silent) -> ActionReport:
-        """Begin letters anew, oldest first, with all their attempts; the steps that are done are not done again.
+        """Start letters again, oldest first, with all their attempts. Finished steps are not repeated.
 
-        A discarded one can be brought back so for `interventions.BROUGHT_BACK_WITHIN`.
+        A discarded letter can be replayed for the time `interventions.BROUGHT_BACK_WITHIN`. Raises `RequestError` if the filter
+        has an unknown name.
         """
 
-        def begin_anew(batch: list[Document]) -> int:
+        def replay_batch(batch: list[Document]) -> int:
             if wanted.status is MessageStatus.DISCARDED:
                 self._bring_cases_back(batch)
             return self._queue.replay(
                 _chosen(batch), from_status=wanted.status, reason=order.reason, asked_by=order.asked_by
             )
 
-        return self._act(REPLAYED, wanted, order, begin_anew, progress)
+        return self._act(REPLAYED, wanted, order, replay_batch, progress)
 
     def discard(self, wanted: DeadLetterFilter, order: Order, progress: Progress = _silent) -> ActionReport:
-        """Declare dead letters settled without us, oldest first: nobody tries them again, and nobody is reminded of them."""
+        """Discard dead letters, oldest first: they are resolved without casebridge. There are no further attempts or reminders.
+
+        Raises `RequestError` if the filter has another status or an unknown name.
+        """
         if wanted.status is not MessageStatus.DEAD:
             raise RequestError("only dead messages can be discarded; the others go on by themselves or are discarded")
 
-        def give_up(batch: list[Document]) -> int:
+        def discard_batch(batch: list[Document]) -> int:
             keys = self._left_without_message(batch)
             for cases in self._cases:
                 cases.discard(keys, by=order.asked_by, reason=order.reason)
             return self._queue.discard(_chosen(batch), reason=order.reason, asked_by=order.asked_by)
 
-        report = self._act(DISCARDED, wanted, order, give_up, progress)
+        report = self._act(DISCARDED, wanted, order, discard_batch, progress)
         if not order.dry_run:
             self._queue.move_discarded(BATCH)
         return report
@@ -231,7 +241,10 @@ class DeadLetters:
         return ActionReport(action, found, chosen, changed, order.dry_run, by_code, named)
 
     def _require_known(self, wanted: DeadLetterFilter) -> None:
-        """Raises `RequestError`. An institution that is carried no more stays known as long as it has messages or cases."""
+        """Raises `RequestError` if the filter has an unknown name.
+
+        An institution that left the configuration stays known as long as it has messages or cases.
+        """
         if wanted.institution and not self._knows_institution(wanted.institution):
             there = ", ".join(sorted(self._institutions())[:MOST_NAMED]) or "none"
             raise RequestError(
@@ -263,13 +276,13 @@ class DeadLetters:
     def _by_code(self, wanted: DeadLetterFilter) -> dict[str, int]:
         counts: Counter[str] = Counter()
         for row in self._messages.counts(wanted):
-            # Some servers leave a field out of `_id` that a document has not.
+            # On some servers `_id` is absent if the documents lack the field.
             code = stored_fields.text(row, "_id")
             counts[code if code in counts or len(counts) < MOST_CODES else OTHER_CODES] += row["messages"]
         return dict(counts.most_common())
 
     def _left_without_message(self, batch: list[Document]) -> list[str]:
-        """The cases that nothing drives any more once these letters are gone: those are discarded with them."""
+        """The cases that no message carries once these letters are discarded. They are discarded, too."""
         keys = {identity_of(row["_id"]) for row in batch}
         cases = {_case(row) for row in batch}
         siblings = self._messages.carrying(cases, (*UNFINISHED, MessageStatus.DEAD))
@@ -285,7 +298,7 @@ class DeadLetters:
                 store.bring_back(cases, code)
 
     def _entry(self, row: Document, action: str, order: Order) -> AuditEntry:
-        """Repeated for the same person and reason it is the same entry; for another it is another."""
+        """The audit entry of an action on one letter. Repeated for the same person and reason, it is the same entry."""
         order_hash = short_hash(order.asked_by, order.reason)
         return AuditEntry(
             id=f"{name_of_key(row['_id'])}:{_generation(row)}:{action}:{order_hash}",
@@ -302,7 +315,7 @@ class DeadLetters:
 
 
 def _batches(rows: Iterable[Document]) -> Iterator[tuple[int, list[Document]]]:
-    """Batches of rows, each with how many rows there are up to its end."""
+    """Batches of rows, each with the number of rows up to its end."""
     remaining = iter(rows)
     done = 0
     while batch := list(islice(remaining, BATCH)):
@@ -311,7 +324,7 @@ def _batches(rows: Iterable[Document]) -> Iterator[tuple[int, list[Document]]]:
 
 
 def _quoted(text: str) -> str:
-    """What an operator typed, cut where it is longer than any name."""
+    """A text that an operator typed, in quotes, and cut if it is longer than any name."""
     return repr(text[:100])
 
 

@@ -1,4 +1,4 @@
-"""A moment as an operator types it: a date, a date with a time, or how long ago."""
+"""Times as an operator types them: a date, a date with a time, or an age."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,10 @@ UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 def moment(text: str, now: datetime) -> datetime:
-    """`30m`, `36h` and `7d` are that long before `now`; `2026-01-08` and `2026-01-08T09:14` are UTC unless they say otherwise.
+    """The time that the text means.
+
+    - `30m`, `36h` and `7d` are that long before `now`.
+    - `2026-01-08` and `2026-01-08T09:14` are UTC, unless the text has a time zone.
 
     Raises `ValueError` with a sentence for the operator.
     """

@@ -1,4 +1,4 @@
-"""Open cases whose legal deadline is past or near: all of them counted, the most urgent named."""
+"""Open cases whose legal deadline is past or near. All are counted, and the most urgent are named."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ONE_DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class NearDeadlines:
-    """`past` and `near` count all; `most_urgent` are the first of both, as `OperatorCases.due_by` reads them."""
+    """`past` and `near` count all cases. `most_urgent` has the first of both, in the form of `OperatorCases.due_by`."""
 
     past: int
     near: int
@@ -25,9 +25,12 @@ class NearDeadlines:
 
 
 def near_deadlines(cases: Sequence[OperatorCases], clock: Clock, days: int, named: int) -> NearDeadlines:
-    """`near` is at most `days` away; the discarded cases are left out. At most `named` cases of each capability are read."""
+    """The cases whose deadline is past or at most `days` away, without discarded cases.
+
+    At most `named` cases of each capability are read.
+    """
     now = clock.now()
-    # A deadline is a date, kept as its midnight: it is past when that day is over.
+    # A deadline is a date, stored as midnight at its beginning. It is past when that day is over.
     past = sum(store.count_due_by(now - ONE_DAY) for store in cases)
     until = now + timedelta(days=days)
     found = sum(store.count_due_by(until) for store in cases)

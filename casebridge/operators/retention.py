@@ -1,7 +1,11 @@
-"""What is kept for how long: removes what has been finished for longer than the settings say, in small batches.
+"""Retention: removes documents that have been finished for longer than the settings say, in small batches.
 
-Messages that are not processed and cases are never removed. Pruned here and not by TTL indexes of the server: those have no dry
-run, count nothing for the audit, do not know that a key must outlive its message, and hide their period in each index.
+Cases, and messages that are not processed, are never removed. TTL indexes of the server are not used:
+
+- They have no dry run.
+- They count nothing for the audit.
+- They do not know that a key must outlive its message.
+- Their period is hidden in each index.
 """
 
 import threading
@@ -30,7 +34,7 @@ SUBMODULE: Final = "casebridge-retention"
 
 @dataclass(frozen=True)
 class Removal:
-    """One collection: what is older than `before`; of that, what was `spared` because something still needs it."""
+    """The counts of one collection. `found` are older than `before`; `spared` of them stay, because something needs them."""
 
     what: str
     before: datetime
@@ -41,7 +45,7 @@ class Removal:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was found and removed; with a dry run nothing is. `stopped`: asked to end before all was done."""
+    """What was found and removed. A dry run removes nothing. `stopped`: it was asked to end before all was done."""
 
     dry_run: bool
     stopped: bool
@@ -61,14 +65,14 @@ class PruneReport:
 
 @dataclass(frozen=True)
 class _Rule:
-    """Documents from before this moment may go."""
+    """The documents of one kind that are older than `before` may be removed."""
 
     documents: ExpiringDocuments
     before: datetime
 
 
 class Retention:
-    """Safe to run at any time, several at once, and again after it was killed: each pass finds what is left."""
+    """May run at any time, several times at once, and again after it was killed: each run finds what is left."""
 
     def __init__(
         self,
@@ -80,12 +84,12 @@ class Retention:
         move_discarded: Callable[[int], int],
         served: ServedEnvironment = EVERY_ENVIRONMENT,
     ) -> None:
-        """What belongs to an environment that is not `served` stays: its own processes know how long it is wanted.
+        """Make the retention.
 
-        `cases` are those of each capability: the received keys of an open case stay. `database` is handed on to the rooms that
-        own what expires.
-
-        `move_discarded` moves so many discarded messages, which nobody can bring back any more, out of the live queue.
+        - `served`: documents of other environments stay, because their own processes know how long to keep them.
+        - `cases`: the cases of each capability. The received keys of an open case stay.
+        - `database`: passed on to the packages that own the documents.
+        - `move_discarded`: moves that many discarded messages, which can no longer be replayed, out of the live queue.
         """
         self._database = database
         self._cases = cases
@@ -103,9 +107,9 @@ class Retention:
         stop: threading.Event | None = None,
         progress: Callable[[Removal], None] = lambda _: None,
     ) -> PruneReport:
-        """Remove what is past its time. `stop` ends it between two batches; `progress` hears of each batch.
+        """Remove what is past its time. `stop` ends it between two batches. `progress` is called after each batch.
 
-        The audit gets an entry before the first removal and, with the counts, one after the last.
+        The audit gets one entry before the first removal, and one with the counts after the last.
         """
         stop = stop or threading.Event()
         now = self._clock.now()
@@ -127,7 +131,7 @@ class Retention:
         return report
 
     def _rules(self, now: datetime) -> list[_Rule]:
-        """Messages before keys: a key must never go while its message is there."""
+        """The rules in order. Messages come before keys: a key must never be removed while its message is stored."""
         database, settings = self._database, self._settings
         kept = [
             (expiring.processed_messages(database), settings.processed_message_days),
@@ -143,7 +147,10 @@ class Retention:
         return set().union(*(cases.keeping(names, self._served) for cases in self._cases))
 
     def _of_others(self, documents: list[Document]) -> set[bytes]:
-        """What names an environment that this process does not serve; an audit entry names it in two fields."""
+        """The documents of environments that this process does not serve.
+
+        An audit entry has no institution: its organisation and environment are two fields.
+        """
         return identities(
             [
                 document

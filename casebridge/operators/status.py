@@ -1,4 +1,4 @@
-"""How things stand: the queue, each institution, what failed and what to do about it."""
+"""The status: the queue, each institution, what failed, and what to do about it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +22,12 @@ from casebridge.safe_names import ALL_NAMES, SafeNames
 from casebridge.served_environment import ServedEnvironment
 
 MOST_GROUPS: Final = 2000
-"""Institutions times codes that are read; more would be a fault of its own."""
+"""The most pairs of institution and code that are read. More would be a fault."""
 NAMED: Final = 5
 UNDELIVERED: Final[dict[str, Any]] = {"undeliveredAt": {"$lte": datetime(9000, 1, 1, tzinfo=UTC)}}
-"""By a time and not by the field itself, which may be too large for an index."""
+"""Finds messages by the time, because the field `undelivered` itself may be too large for an index."""
 SAMPLES: Final = ("$min", "$max", "$first", "$last")
-"""Four ways to name a case of a group; all servers have them, and none reads the others'."""
+"""Four operators that each pick a case of a group as an example. All servers have them."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class QueueDepth:
 
 @dataclass
 class InstitutionStatus:
-    """One institution: its cases by state, its messages in the queue, and why it is paused, if it is."""
+    """One institution: its cases by state, its messages in the queue, and the cause of its pause, if any."""
 
     institution: str
     cases: dict[str, int] = field(default_factory=dict)
-    """By the columns that the capabilities declare (`capability.CaseKind`); each of them is there."""
+    """The number of cases in each column that the capabilities declare (`capability.CaseKind`). No column is missing."""
     set_aside: int = 0
     discarded: int = 0
     waiting: int = 0
@@ -54,14 +54,14 @@ class InstitutionStatus:
     paused: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """For JSON: each column of cases is a field of its own."""
+        """The fields for JSON: each column of cases is a separate field."""
         values = asdict(self)
         return {"institution": values.pop("institution"), **values.pop("cases"), **values}
 
 
 @dataclass
 class FailureGroup:
-    """Messages that failed for the same reason. `status` is `failed` (will be tried again) or `dead` (waits for you)."""
+    """Messages that failed for the same reason. `status` is `failed` (will be tried again) or `dead` (waits for a person)."""
 
     code: str
     status: str
@@ -74,7 +74,7 @@ class FailureGroup:
 
 @dataclass(frozen=True)
 class TableStatus:
-    """A table of a capability's own, as it was read."""
+    """A table that a capability declares, as it was read."""
 
     name: str
     title: str
@@ -84,7 +84,7 @@ class TableStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All of it, at one moment."""
+    """The whole status at one moment."""
 
     at: datetime
     depths: list[QueueDepth]
@@ -95,17 +95,17 @@ class Status:
     listeners: int
     oldest_pending_seconds: float | None
     configuration: dict[str, str] = field(default_factory=dict)
-    """Rows of the configuration that are not carried, or not as they stand, and why."""
+    """Rows of the configuration that cannot be used, or not as they are, each with the reason."""
     unusable_mutes: dict[str, str] = field(default_factory=dict)
-    """Rows of `slack-blacklists` that mute nothing, and why."""
+    """Rows of `slack-blacklists` that cannot be used, each with the reason."""
     undelivered: int = 0
-    """Messages that owed something to the outside which can never be delivered: it stands in their field `undelivered`."""
+    """Messages with effects that can never be delivered. The effects are in their field `undelivered`."""
     tables: list[TableStatus] = field(default_factory=list)
-    """What capabilities show beside this (`capability.OperatorTable`)."""
+    """Further tables of the capabilities (`capability.OperatorTable`)."""
 
     @property
     def pending(self) -> int:
-        """Messages that will be handled without anybody's help."""
+        """The number of messages that will be handled without help."""
         waiting = {status.value for status in UNFINISHED}
         return sum(depth.messages for depth in self.depths if depth.status in waiting)
 
@@ -114,7 +114,7 @@ class Status:
         return sum(depth.messages for depth in self.depths if depth.status == MessageStatus.DEAD)
 
     def plain(self) -> dict[str, Any]:
-        """For JSON: names as they are here, times in ISO 8601."""
+        """The fields for JSON, with the same names."""
         values = asdict(self)
         values["institutions"] = [row.plain() for row in self.institutions]
         for group in values["failures"]:
@@ -123,11 +123,11 @@ class Status:
 
 
 class StatusReader:
-    """Reads the status in a handful of queries, whatever the number of institutions."""
+    """Reads the status in a handful of queries, however many institutions there are."""
 
     LISTENER_SILENT = timedelta(seconds=20)
     LISTENER_AHEAD = timedelta(minutes=1)
-    """As far as the clocks of two processes may differ: one that is heard of later than that was not heard of."""
+    """How far the clocks of two processes may differ. A listener whose time is further ahead is not counted."""
 
     def __init__(
         self,
@@ -139,7 +139,10 @@ class StatusReader:
         problems: Callable[[], Mapping[str, str]] = dict,
         names: SafeNames = ALL_NAMES,
     ) -> None:
-        """`problems` tells what is amiss with the configuration (`InstitutionRegister.problems`), `names` whom may be named."""
+        """`problems` returns the faults of the configuration (`InstitutionRegister.problems`).
+
+        `names` says which names may be shown.
+        """
         self._names = names
         self._problems = problems
         self._messages = database.messages
@@ -171,32 +174,32 @@ class StatusReader:
             oldest_pending_seconds=(now - min(pending)).total_seconds() if pending else None,
             configuration=dict(self._problems()),
             unusable_mutes=self._blacklist.unusable(),
-            # Counted here: for a count of theirs some servers pass over the index and read all that was ever processed.
+            # Counted here: for `count` some servers would not use the index, and read every processed message.
             tables=[TableStatus(one.name, one.title, one.columns, list(one.rows())) for one in self._tables],
             undelivered=sum(1 for each in self._queue for _ in each.find(UNDELIVERED, {"_id": 1}, batch_size=AT_ONCE)),
         )
 
     def listeners_alive(self, served: ServedEnvironment | None = None) -> int:
-        """How many listeners have been heard of lately; with `served`, only those that take all its messages."""
+        """The number of listeners that are alive. With `served`, only those that take all messages of that environment."""
         of_env = {} if served is None else {"environment": {"$in": [served.env, None]}}
         now = self._clock.now()
         alive = {"seenAt": {"$gte": now - self.LISTENER_SILENT, "$lte": now + self.LISTENER_AHEAD}, **of_env}
         return self._listeners.count_documents(alive)
 
     def pending(self) -> tuple[int, float | None]:
-        """Messages that will be handled without help, and the age in seconds of the oldest; cheaper than `read`."""
+        """The number of messages that will be handled without help, and the age of the oldest in seconds. Cheaper than `read`."""
         depths = [depth for depth in _depths(self._message_groups()) if depth.status in set(UNFINISHED)]
         oldest = min((depth.oldest for depth in depths if depth.oldest), default=None)
         age = (self._clock.now() - oldest).total_seconds() if oldest else None
         return sum(depth.messages for depth in depths), age
 
     def _message_groups(self) -> list[dict[str, Any]]:
-        # Processed messages that still owe an index entry are done for the operator: not in these numbers.
+        # Processed messages that still have pending effects are done for the operator, so they are not counted.
         statuses = [status.value for status in (*UNFINISHED, MessageStatus.DEAD)]
         names = {"queue": "$queue", "status": "$status", "institution": "$institution"}
         group = {"_id": names, "messages": {"$sum": 1}, "oldest": {"$min": "$enqueuedAt"}}
         found = self._messages.aggregate([{"$match": {"status": {"$in": statuses}}}, {"$group": group}])
-        return [_told(row, self._names) for row in found]
+        return [_with_safe_names(row, self._names) for row in found]
 
     def _institutions(self, groups: list[dict[str, Any]], set_aside: Counter[str]) -> dict[str, InstitutionStatus]:
         rows: dict[str, InstitutionStatus] = {}
@@ -224,7 +227,7 @@ class StatusReader:
         return InstitutionStatus(institution, dict.fromkeys(self._columns, 0))
 
     def _failures(self) -> list[FailureGroup]:
-        """Grouped by the database: a reply has a row for each institution, status and code, however many messages there are."""
+        """The failures, grouped by the database: one row for each institution, status and code, however many messages."""
         last: dict[str, Any] = {
             "status": 1, "institution": 1, "case": stored_fields.short("correlationId"), "last": LAST_ERROR,
         }  # fmt: skip
@@ -263,7 +266,7 @@ class StatusReader:
         return sorted(groups.values(), key=lambda group: (group.status, -group.messages, group.code))
 
 
-def _told(group: dict[str, Any], names: SafeNames) -> dict[str, Any]:
+def _with_safe_names(group: dict[str, Any], names: SafeNames) -> dict[str, Any]:
     key = stored_fields.mapping(group, "_id")
     queue = names.submodule(key.get("queue"))
     return {**group, "_id": {**key, "queue": queue, "institution": names.institution(key.get("institution"))}}

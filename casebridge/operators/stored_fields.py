@@ -1,6 +1,7 @@
-"""Fields of stored documents as they may really be: absent, null, or of another type than any release writes.
+"""Readers for fields of stored documents that may be absent, null, or of a type that no release writes.
 
-An operator must see what no release can read. So these readers never raise, and never show what is no text of ours.
+An operator must see documents that no release can read. So these readers never raise. They return a default for a value of
+another type.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +12,11 @@ from casebridge.database import Document
 from casebridge.messaging.queue.message import UNKNOWN
 
 LONGEST: Final = 2000
-"""Characters of a text that an operator reads; our own sentences are shorter."""
+"""Characters of a text that is shown to operators. Our own sentences are shorter."""
 
 
 def short(name: str) -> Document:
-    """A text in an aggregation, no longer than an operator reads; nothing for what is no text. Several are then in one reply."""
+    """A text for an aggregation, cut to `LONGEST`, so that one reply can have many. Null if the value is not a text."""
     return {"$cond": [{"$eq": [{"$type": f"${name}"}, "string"]}, {"$substrCP": [f"${name}", 0, LONGEST]}, None]}
 
 
@@ -42,7 +43,7 @@ def time(document: object, name: str) -> datetime | None:
 
 
 def mappings(document: object, name: str) -> list[Mapping[str, Any]]:
-    """Those members of a list that are documents."""
+    """The documents in a list; an empty list if the field is not a list."""
     value = document.get(name) if isinstance(document, Mapping) else None
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return []

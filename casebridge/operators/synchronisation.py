@@ -1,7 +1,7 @@
-"""The parts of a synchronisation: what a poll came to, a batch of the queue, and waiting for the outcome.
+"""The parts of a synchronisation: a poll, a batch of the queue, and waiting for the outcome.
 
-The command line runs them for each source of each capability; Dagster's assets run them one by one. A listener
-may be running: whoever claims a message first handles it.
+The command line runs them for each source of each capability. Dagster's assets run them one by one. A listener may be running at
+the same time: the process that claims a message first handles it.
 """
 
 import threading
@@ -21,10 +21,10 @@ LOOK_EVERY_SECONDS: Final = 0.25
 
 @dataclass(frozen=True)
 class PollReport:
-    """One round over all institutions, in counts; `failed` maps institutions to the code of what went wrong."""
+    """The counts of one poll of all institutions. `failed` maps institutions to the codes of their errors."""
 
     institutions: int
-    """Each exam system of an institution counts for itself."""
+    """Each exam system of an institution counts separately."""
     seen: int
     accepted: int
     known: int
@@ -35,7 +35,7 @@ class PollReport:
 
     @property
     def all_failed(self) -> bool:
-        """Nothing could be read at all: that is an outage, not an empty round."""
+        """Whether no institution could be read: an outage, not a poll that found nothing."""
         return bool(self.failed) and len(self.failed) == self.institutions - self.skipped
 
     @classmethod
@@ -56,7 +56,7 @@ class PollReport:
 
 
 def _failed(outcomes: Sequence[PollOutcome]) -> dict[str, str]:
-    """By institution; by its exam system, too, where several were polled."""
+    """The error codes by institution, or by tenant if several exam systems of an institution were polled."""
     polled = Counter(outcome.institution for outcome in outcomes)
     return {
         outcome.institution if polled[outcome.institution] == 1 else outcome.tenant: outcome.error.code
@@ -67,7 +67,7 @@ def _failed(outcomes: Sequence[PollOutcome]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What one batch of the queue came to: messages by status, and by code where they failed."""
+    """The result of one batch: how many messages were handled, by status, and by code if they failed."""
 
     handled: int
     by_status: dict[str, int]
@@ -75,7 +75,7 @@ class BatchReport:
 
 
 class Synchronisation:
-    """The parts of a synchronisation; each may be run alone, again, and side by side with itself."""
+    """The parts of a synchronisation. Each may be run alone, repeated, and run twice at once."""
 
     def __init__(self, make_listener: Callable[[tuple[str, ...]], Listener]) -> None:
         self._make_listener = make_listener
@@ -87,7 +87,7 @@ class Synchronisation:
     def run_batch(
         self, queues: tuple[str, ...] = (), *, limit: int | None = None, stop: threading.Event | None = None
     ) -> BatchReport:
-        """Handle what is due, until nothing is; with `limit`, at most so many messages."""
+        """Handle messages until none is due. With `limit`, at most that many."""
         outcomes = self._make_listener(queues).run(stop or threading.Event(), until_idle=True, limit=limit).take()
         by_status: Counter[str] = Counter()
         by_code: Counter[str] = Counter()
@@ -98,10 +98,10 @@ class Synchronisation:
         return BatchReport(sum(by_status.values()), dict(by_status), dict(by_code))
 
     def wait_for(self, source: Source, correlation_ids: Sequence[str], seconds: float) -> Awaited:
-        """Wait until the other end has these cases or a person must look at them; at most `seconds` (seed: 2 minutes).
+        """Wait until the other end has these cases, or a person must look at them. At most `seconds` (seed: 2 minutes).
 
-        What becomes due meanwhile, such as a second attempt, is handled here: there may be no listener.
-        Raises `ValueError` for a source whose cases nobody waits for.
+        Messages that become due meanwhile, such as second attempts, are handled here: there may be no listener. Raises
+        `ValueError` if the source does not say how far its cases have come.
         """
         if source.awaited is None:
             raise ValueError(f"nobody waits for what {source.name} finds")

@@ -1,7 +1,7 @@
-"""The numbers that every report on an asset ends with: how things stand in all, today, and how long the oldest waits.
+"""The numbers at the end of every report on an asset: totals, counts of today, and the age of the oldest waiting message.
 
-One place makes them, whoever reports: a run, a sensor or a listener. So the latest metadata of an asset tells the state, not only
-the last batch, and each number can be plotted.
+Runs, sensors and listeners all take them from here. So the latest metadata of an asset shows the whole state, not only the last
+batch, and each number can be plotted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def midnight(now: datetime) -> datetime:
 
 
 class Totals:
-    """Adds up a status, and counts what the audit tells of today."""
+    """Adds up a status, and counts today's entries of the audit."""
 
     def __init__(self, audit: AuditLog, capabilities: Sequence[Capability]) -> None:
         self._audit = audit
@@ -33,7 +33,7 @@ class Totals:
         self._daily = {daily.step: daily for one in capabilities for daily in one.daily_counts}
 
     def of(self, status: Status) -> Mapping[str, int | float]:
-        """All names are always there. Today's are counted by the audit's index on time: as many entries as today has."""
+        """The numbers by name. No name is ever missing. Counting today reads today's audit entries, by the index on time."""
         rows = status.institutions
         return {
             **{f"total_{column}": sum(row.cases[column] for row in rows) for column in self._columns},

@@ -1,1 +1,1 @@
-"""A vendor's rates, which several processes on several hosts use together: divided by leased shares."""
+"""The rates of the vendors. Several processes on several hosts divide them by leased shares."""

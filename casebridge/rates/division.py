@@ -1,7 +1,7 @@
-"""How much of one budget each process may use. Plain arithmetic: claims are stored by `share_store`, made by `share_keeper`.
+"""The arithmetic of shares: how much of one budget each process may use. `share_keeper` makes claims, `share_store` stores them.
 
-A claim only grows into what no other process claims. So the claims of a budget never come to more than the whole, whatever each
-process believes of the others.
+A claim only grows into parts that no other process claims. So the claims on a budget never add up to more than the whole, even if
+a process has outdated claims of the others.
 """
 
 from collections.abc import Sequence
@@ -9,29 +9,30 @@ from dataclasses import dataclass
 from typing import Final
 
 WHOLE: Final = 720_720
-"""The parts of a budget: divisible by every number up to 16, so that equal shares of a small budget lose nothing by rounding."""
+"""The parts of a budget. Divisible by every number up to 16, so equal shares of a small budget lose nothing by rounding."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What one process may be using, until it claims another part or has not renewed this one for too long."""
+    """The parts that one process may be using, until it claims others or has not renewed this claim for too long."""
 
     holder: str
     parts: int
     wants_more: bool
     revision: str
-    """Another one with each write of the holder: a claim that keeps its revision was not renewed."""
+    """Changes with each write of the holder. A claim whose revision stays the same was not renewed."""
 
 
 def usual_share(processes: int) -> int:
-    """What a process claims without need: half of an equal share. The rest is for processes that come or need more."""
+    """The parts that a process claims if it needs no more: half of an equal share. The rest is for other processes."""
     return WHOLE // processes // 2
 
 
 def due_share(others: Sequence[Claim], *, wants_more: bool) -> int:
-    """The parts that a process may claim beside `others`.
+    """The parts that a process may claim beside `others`, never more than are free.
 
-    One that needs more gets all that is free, and an equal share as soon as others need more, too.
+    - If it needs no more: the usual share.
+    - If it needs more: everything; an equal share if others need more, too.
     """
     processes = len(others) + 1
     free = WHOLE - sum(claim.parts for claim in others)

@@ -1,7 +1,7 @@
-"""The part that this process has of one budget: how much, for how long, and what it claims next.
+"""The share that this process has of one budget: how much, for how long, and what it claims next.
 
-Whether another process still lives is judged by this process's own monotonic clock: a claim that keeps its revision for longer
-than a lease and some slack was not renewed. No two clocks are compared, so no wrong clock can put a share in force twice.
+Each process judges by its own monotonic clock whether another one is alive: a claim whose revision stays the same for longer than
+a lease and some slack was not renewed. Clocks are never compared, so a wrong clock cannot put a share in force twice.
 """
 
 import itertools
@@ -15,22 +15,24 @@ from casebridge.rates.division import WHOLE, Claim, due_share, usual_share
 from casebridge.rates.share_store import ClaimSet
 
 SLACK_SECONDS: Final = 1.5
-"""How much longer others respect a claim than its holder uses it: more than the vendors' shortest window, so that the last calls
-of a process that died are over when its part goes to others."""
+"""How much longer others respect a claim than its holder uses it.
+
+It is longer than the vendors' shortest window. So the last calls of a dead process are over before others get its parts.
+"""
 PATIENT_ROUNDS: Final = 3
-"""After so many rounds the others have had their time to make room."""
+"""After so many rounds the others have had time to make room."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What to write: the new claims on the budget. `parts` are in force when it is written."""
+    """The new claims on the budget, to be written. `parts` are in force when they are written."""
 
     claims: tuple[Claim, ...]
     parts: int
 
 
 class Share:
-    """Thread-safe. `renew` does one round for this share, and reports back by `draft` and `confirm`."""
+    """Thread-safe. `renew` runs one round for this share: it calls `draft` and `confirm`."""
 
     def __init__(
         self,
@@ -60,28 +62,28 @@ class Share:
         self._asked_at = -math.inf
         self._short_at = -math.inf
         self._short_since = -math.inf
-        self._seen: dict[str, tuple[str, float]] = {}
+        self._revisions_read: dict[str, tuple[str, float]] = {}
 
     def measure_by(self, parts_in_use: Callable[[], int]) -> None:
-        """`parts_in_use` says what was used within the vendor's windows. It is called after the share was lowered."""
+        """`parts_in_use` returns the parts used within the vendor's windows. It is called after the share was lowered."""
         self._parts_in_use = parts_in_use
 
     def parts(self) -> int:
-        """What may be used now; 0 when the lease has run out."""
+        """The parts that may be used now; 0 if the lease has ended. The call counts as a use of the share."""
         with self._lock:
             self._used_at = self._monotonic()
         return self.parts_in_force
 
     @property
     def parts_in_force(self) -> int:
-        """As `parts`, for who only looks: it does not count as a use."""
+        """The same as `parts`, but it does not count as a use."""
         with self._lock:
             return self._parts if self._monotonic() < self._valid_until else 0
 
     def grow_beyond(self, parts: int) -> bool:
-        """Whether the share is larger than `parts`, which were not enough.
+        """Try to get more than `parts`, which were not enough. Returns whether the share is larger now.
 
-        Claims it if it is not in force, else asks for more; each at most once a round.
+        Claims the share if it is not in force, else asks for more. Each is done at most once a round.
         """
         with self._growing:
             if self.parts() > parts:
@@ -94,14 +96,14 @@ class Share:
             return self.parts() > parts
 
     def may_grow(self) -> bool:
-        """Whether others may still make room: waiting for a round may be worth it."""
+        """Whether waiting for a round may help, because others may still make room."""
         now = self._monotonic()
         with self._lock:
             return self._parts < WHOLE and now - self._short_since < PATIENT_ROUNDS * self.round_seconds
 
     @property
     def is_small(self) -> bool:
-        """Whether it is less than an even one: others were asked to make room, or do not renew theirs and lose them soon."""
+        """Whether it is smaller than an equal share. Then others were asked to make room, or will lose their shares soon."""
         now = self._monotonic()
         with self._lock:
             return now >= self._valid_until or self._parts < self._even
@@ -117,9 +119,9 @@ class Share:
             return self._monotonic() < self._valid_until
 
     def draft(self, claim_set: ClaimSet, *, leaving: bool = False) -> Draft | None:
-        """What to write into `claim_set`, which was read just now; `None` when nothing has changed and the lease is young.
+        """The draft to write into `claim_set`, which was just read. `None` if nothing has changed and the lease is recent.
 
-        From here on no more is used than the draft grants, whatever becomes of it.
+        From now on no more is used than the draft allows, even if it is never written.
         """
         now = self._monotonic()
         others = tuple(
@@ -129,7 +131,7 @@ class Share:
         with self._lock:
             self._parts = min(self._parts, parts)
             self._even = WHOLE // (len(others) + 1)
-        # what went out before the share was lowered is still in the vendor's windows: it is given up when it is over
+        # Calls from before the share was lowered still count in the vendor's windows. Their parts are claimed until then.
         free = WHOLE - sum(claim.parts for claim in others)
         claimed = min(free, max(parts, self._parts_in_use()))
         before = next((claim for claim in claim_set.claims if claim.holder == self._holder), None)
@@ -142,7 +144,7 @@ class Share:
         return Draft((*others, mine), parts)
 
     def confirm(self, draft: Draft, began: float) -> None:
-        """The draft of a round that began at `began` is written."""
+        """Put a draft in force that was written. Its round began at `began`, on the monotonic clock."""
         with self._lock:
             self._parts = draft.parts
             self._written_at = began
@@ -159,20 +161,23 @@ class Share:
         return wants_more, parts
 
     def _is_written(self, before: Claim, now: Claim, parts: int) -> bool:
-        """Whether it is written already, and not so long ago that the lease must be renewed."""
+        """Whether this claim is already written, and so recently that the lease need not be renewed."""
         with self._lock:
             is_in_force = parts == self._parts and self._monotonic() - self._written_at < self._lease_seconds / 3
         return is_in_force and (before.parts, before.wants_more) == (now.parts, now.wants_more)
 
     def _note_claim(self, now: float) -> float:
-        """When it was last tried; that is now, if it may be tried now."""
+        """Note a claim if a round has passed since the last one. Returns the time of the last one."""
         before = self._claimed_at
         if now - before >= self.round_seconds:
             self._claimed_at = now
         return before
 
     def _note_shortage(self, now: float) -> float:
-        """When more was last asked for; that is now, if it may be asked for now."""
+        """Note that the share is too small; also that more is asked for, if a round has passed since the last time.
+
+        Returns when more was last asked for.
+        """
         with self._lock:
             if now - self._short_at > self._lease_seconds:
                 self._short_since = now
@@ -183,9 +188,9 @@ class Share:
         return before
 
     def _is_renewed(self, claim: Claim, now: float) -> bool:
-        """Whether the claim's holder has renewed it within its lease and the slack, as far as this process has read."""
-        revision, since = self._seen.get(claim.holder, ("", now))
+        """Whether the holder has renewed the claim within the lease and the slack, as far as this process has seen."""
+        revision, since = self._revisions_read.get(claim.holder, ("", now))
         if revision != claim.revision:
             since = now
-            self._seen[claim.holder] = (claim.revision, now)
+            self._revisions_read[claim.holder] = (claim.revision, now)
         return now - since <= self._lease_seconds + SLACK_SECONDS

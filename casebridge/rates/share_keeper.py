@@ -1,7 +1,8 @@
-"""The shares of one process: claimed when they are first needed, renewed in the background, given up when they lie idle.
+"""The shares of one process. They are claimed when first needed, renewed in the background, and given up when not used.
 
-A round reads the claims on all budgets at once and writes what has changed at once. While nothing is called there is no round
-and no thread. When the database is away a share holds until its lease ends; then nothing is called until it is back.
+- A round reads the claims on all budgets with one query, and writes all changes at once.
+- While no calls are made, there are no rounds and no thread.
+- While the database is away, a share lasts until its lease ends. After that no calls are made until the database is back.
 """
 
 import logging
@@ -20,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 ROUNDS_A_LEASE: Final = 5
 TRIES: Final = 5
-"""How often a round is begun anew because another process wrote first."""
+"""How often a round is tried if another process writes first."""
 
 
 class ShareKeeper:
-    """Thread-safe. `monotonic` and `in_background` are for tests: a clock of their own, and rounds only when they say so."""
+    """Thread-safe. `monotonic` and `in_background` are for tests: their own clock, and rounds only when they call `renew`."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class ShareKeeper:
         self._thread: threading.Thread | None = None
 
     def share(self, key: str) -> Share:
-        """The share of the budget `key`; claimed when it is first asked for its parts and has too few."""
+        """The share of the budget `key`. It is claimed when its parts are first needed."""
         with self._lock:
             if key not in self._shares:
                 self._shares[key] = Share(
@@ -56,7 +57,7 @@ class ShareKeeper:
             return self._shares[key]
 
     def renew(self) -> bool:
-        """One round for every share that is held. Shares that are not used are given up. Returns whether any is left."""
+        """One round for every share that is held. Shares that are not used are given up. Returns whether any is in use."""
         with self._lock:
             shares = [share for share in self._shares.values() if share.is_held]
         used = [share for share in shares if share.is_in_use]
@@ -65,7 +66,7 @@ class ShareKeeper:
         return bool(used)
 
     def close(self) -> None:
-        """Give every share up. If that cannot be written, the others learn it when the leases run out."""
+        """Give every share up. If this cannot be written, other processes get the parts when the leases end."""
         self._closing.set()
         with self._lock:
             shares, thread = list(self._shares.values()), self._thread
@@ -87,31 +88,31 @@ class ShareKeeper:
         while not self._closing.wait(self._round_seconds):
             try:
                 is_needed = self.renew()
-            except BaseException as error:  # noqa: BLE001 the thread must outlive any defect; the leases end by themselves
+            except BaseException as error:  # noqa: BLE001 no defect may end the thread; the leases end by themselves
                 log_defect(error)
                 continue
             with self._lock:
-                # a share that was claimed meanwhile found this thread alive
+                # A share that was claimed meanwhile relies on this thread.
                 if not is_needed and not any(share.is_held for share in self._shares.values()):
                     self._thread = None
                     return
 
     def _do(self, shares: Sequence[Share], *, leaving: bool = False) -> None:
-        """A round; what another process wrote first is tried again, from the new claims."""
+        """One round. If another process wrote first, it is tried again with the new claims."""
         with self._round:
             for _ in range(TRIES):
                 if not shares:
                     return
                 try:
                     shares = self._try(shares, leaving=leaving)
-                except BaseException as error:  # noqa: BLE001 no budget may fail the call that asked for its share
+                except BaseException as error:  # noqa: BLE001 a call that needs its share must not fail because of the budget
                     if not is_away(error):
                         log_defect(error)
                     logger.warning("shares of the vendors' rates wait for the database (%s)", type(error).__name__)
                     return
 
     def _try(self, shares: Sequence[Share], *, leaving: bool) -> Sequence[Share]:
-        """One try; returns the shares that another process's writing overtook."""
+        """One try. Returns the shares whose budgets another process wrote first."""
         began = self._monotonic()
         claim_sets = self._store.read([share.key for share in shares])
         drafts: dict[Share, Draft] = {}

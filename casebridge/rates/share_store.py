@@ -1,7 +1,7 @@
-"""The claims on each budget, one document a budget in `oai.rateShares`.
+"""Stores the claims on each budget: one document for each budget in `oai.rateShares`.
 
-All claims of a budget stand in one document, which is replaced only by a process that has read its newest version. So the sum is
-checked and written in one atomic update. A write that is applied twice, or whose answer was lost, does no harm.
+All claims on a budget are in one document. Only a process that has read its newest version can replace it. So the sum is checked
+and written in one atomic update. A write may be applied twice, and its answer may be lost, without harm.
 """
 
 import uuid
@@ -19,22 +19,22 @@ LARGEST_VERSION: Final = 2**62
 
 @dataclass(frozen=True)
 class ClaimSet:
-    """The claims on one budget, as they were read."""
+    """The claims on one budget as they were read."""
 
     version: int
     claims: tuple[Claim, ...]
     stored_version: Any = None
-    """What stands there where that is no number; then `version` is counted from 0."""
+    """The filter for the stored version if it is not a number. Then `version` is 0."""
 
 
 class ShareStore:
-    """Thread-safe. Budgets are named by a key that does not show whose they are."""
+    """Thread-safe. The key of a budget does not show whose it is."""
 
     def __init__(self, database: Database) -> None:
         self._shares = database.rate_shares
 
     def read(self, keys: Collection[str]) -> dict[str, ClaimSet]:
-        """The claims on each budget; a document that was never written is begun."""
+        """The claims on each budget. A document that is absent is created."""
         claim_sets = self._find(keys)
         if absent := [key for key in keys if key not in claim_sets]:
             insert_absent(self._shares, [{"_id": key, "version": 0, "claims": []} for key in absent])
@@ -42,7 +42,7 @@ class ShareStore:
         return claim_sets
 
     def write(self, claim_sets: Mapping[str, ClaimSet], claims: Mapping[str, Sequence[Claim]]) -> set[str]:
-        """Replace the claims of budgets that are still as they were read; return the keys of those that were."""
+        """Replace the claims on budgets that are unchanged since they were read. Returns the keys of those that were replaced."""
         if not claims:
             return set()
         writer = uuid.uuid4().hex
@@ -70,7 +70,7 @@ class ShareStore:
 
 
 def _claim_set(document: Document) -> ClaimSet:
-    """Never fails: without it nobody could call. A claim that cannot be read claims nothing."""
+    """The claims in a stored document. Never raises, because then nobody could call. Unreadable claims are left out."""
     rows = document.get("claims")
     claims = tuple(claim for row in (rows if isinstance(rows, list) else ()) if (claim := _claim(row)) is not None)
     version = document.get("version")

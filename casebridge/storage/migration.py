@@ -1,7 +1,7 @@
 """A migration: one numbered step that brings stored documents into the form of a later storage version.
 
-Steps are data. The platform has its own list (`storage.migrations`), and capabilities add theirs. A number is given once and
-for all: the newest one is the storage version that a release writes.
+Steps are data. The platform has its own list (`storage.migrations`), and capabilities add theirs. Each number is used once. The
+highest number is the storage version that a release writes.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,12 +11,12 @@ from typing import Final
 from casebridge.database import Database
 
 AT_ONCE: Final = 500
-"""Documents that one batch changes: some 10 MB at most, well within the time of one operation."""
+"""Documents that one batch changes: some 10 MB at most, which one operation can write in time."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a step is, in documents. `changed` counts those that were in the old form."""
+    """The progress of a step, in documents. `changed` counts those that were in the old form."""
 
     done: int
     total: int
@@ -25,10 +25,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Migration:
-    """`number` is the storage version after the step, `name` says what it does, `collections` which documents it changes.
+    """One step.
 
-    `run` yields after each batch. It may be ended after any batch, run again, and run twice at once: what is in the new form is
-    left alone. Each write is right when it is applied twice.
+    - `number`: the storage version after the step.
+    - `name`: what it does.
+    - `collections`: the collections that it changes.
+    - `run`: does it, and yields after each batch. It may be ended after any batch, repeated, and run twice at once: documents in
+      the new form are left alone. Each write may be applied twice.
     """
 
     number: int
@@ -38,7 +41,10 @@ class Migration:
 
 
 def in_order(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
-    """Raises `ValueError` unless the numbers are 1, 2, 3 …: two steps with one number would be two storage versions in one."""
+    """The migrations by number. Raises `ValueError` unless the numbers are 1, 2, 3 and so on.
+
+    If two steps had the same number, one storage version would have two meanings.
+    """
     ordered = tuple(sorted(migrations, key=lambda migration: migration.number))
     numbers = [migration.number for migration in ordered]
     if numbers != list(range(1, len(numbers) + 1)):

@@ -1,4 +1,4 @@
-"""The platform's own migrations. A capability's stand in its own folder; `resources/wiring` puts them together."""
+"""The platform's own migrations. Those of a capability are in its folder. `resources/wiring` combines them."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,8 +1,9 @@
-"""Which processes are at work, and which storage version they write: `casebridge migrate` waits for the older ones to end.
+"""The processes at work, and the storage version that each writes. `casebridge migrate` refuses to run beside older ones.
 
-Listeners say so in `oai.listeners`, with the rest of what they tell. Consumers, runs and `sync` say so in `oai.processes`.
-Releases before storage versions do not read that: they would count whoever stands in `oai.listeners` as a listener. Those
-releases tell of their listeners only. Of their other processes only the messages that they hold can be seen.
+- Listeners have a record in `oai.listeners`. It has the version, too.
+- Consumers, runs and `sync` have one in `oai.processes`. They are not in `oai.listeners`, because releases from before storage
+  versions would count them as listeners there.
+- Those releases record their listeners only. Their other processes show only by the messages that they hold.
 """
 
 import logging
@@ -25,25 +26,25 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS: Final = 10.0
 SILENT: Final = timedelta(minutes=1)
-"""Who has not been heard of for so long is gone."""
+"""A process whose record is older than this has ended."""
 FORGOTTEN: Final = timedelta(days=1)
 VERSION_FIELD: Final = "storageVersion"
 OWNER_MARK: Final = "-s"
 
 
 def owner_of_version(version: int) -> str:
-    """A new owner of messages, whose name says which storage version it writes: costs no write."""
+    """A new name for an owner of messages. It contains the storage version, so no write is needed to record that."""
     return f"{uuid.uuid4().hex}{OWNER_MARK}{version}"
 
 
 def version_of_owner(owner: Any) -> int:
-    """The version in the owner's name; owners of releases before storage versions have none."""
+    """The version in the owner's name; `BEFORE_VERSIONS` if it has none, as in releases before storage versions."""
     _, mark, version = owner.rpartition(OWNER_MARK) if isinstance(owner, str) else ("", "", "")
     return int(version) if mark and version.isascii() and version.isdigit() else BEFORE_VERSIONS
 
 
 class Processes:
-    """Reads and writes who is at work with the database."""
+    """Reads and writes which processes are at work with the database."""
 
     def __init__(self, database: Database, clock: Clock, version: int) -> None:
         self._version = version
@@ -54,7 +55,7 @@ class Processes:
 
     @contextmanager
     def at_work(self, kind: str) -> Iterator[None]:
-        """Stand among the processes for as long as the block runs. A killed process is gone after `SILENT`."""
+        """Record this process while the block runs. The record of a killed process stops counting after `SILENT`."""
         name = uuid.uuid4().hex
         self._processes.delete_many({"seenAt": {"$lt": self._clock.now() - FORGOTTEN}})
         self.tell(name, kind)
@@ -68,11 +69,11 @@ class Processes:
             heartbeat.join()
             try:
                 self._processes.delete_one({"_id": name})
-            except Exception as error:  # noqa: BLE001 the entry ends by itself
+            except Exception as error:  # noqa: BLE001 the record stops counting by itself
                 log_away_or_defect(logger, error)
 
     def older(self) -> dict[str, int]:
-        """How many of each kind are at work and write a version before that of this release."""
+        """The number of processes of each kind that are at work and write an older version than this release."""
         now = self._clock.now()
         found: Counter[str] = Counter()
         recent = {"seenAt": {"$gte": now - SILENT, "$lte": now + SILENT}}
@@ -84,7 +85,7 @@ class Processes:
         return {kind: count for kind, count in found.items() if count}
 
     def _older_holders(self, now: datetime) -> int:
-        """Whoever holds a message under a lease, a run of a release that tells nothing else of itself included."""
+        """Owners of leased messages that write an older version. So runs of old releases count, which have no record."""
         held = {"status": "processing", "dueAt": {"$gt": now, "$lt": now + FAR_AHEAD}}
         return sum(version_of_owner(owner) < self._version for owner in self._messages.distinct("owner", held))
 
@@ -96,7 +97,7 @@ class Processes:
                 log_away_or_defect(logger, error)
 
     def tell(self, name: str, kind: str) -> None:
-        """Say that this process is at work now."""
+        """Record that this process is at work now."""
         entry = {
             "kind": kind,
             "seenAt": self._clock.now(),

@@ -1,4 +1,4 @@
-"""What a process needs to know of the storage: whether it may work on it, who else is at work, and how to bring it up to date."""
+"""The storage of a process: whether it may work on the database, which others are at work, and the migrations."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ KINDS: Final = {
 
 
 class Storage:
-    """Thread-safe. The newest of `migrations` is the version that this release writes."""
+    """Thread-safe. The last of `migrations` gives the version that this release writes."""
 
     def __init__(self, database: Database, clock: Clock, migrations: Iterable[Migration]) -> None:
         self.migrations = in_order(migrations)
@@ -35,25 +35,25 @@ class Storage:
         self.version.check()
 
     def entry(self) -> dict[str, int]:
-        """What a listener adds to its entry in `oai.listeners`."""
+        """The fields that a listener adds to its record in `oai.listeners`."""
         return {VERSION_FIELD: self.version.supported}
 
     def start_empty(self) -> None:
-        """A database without messages and cases has nothing in an old form: it begins at the version of this release."""
+        """Set the version of this release in a database without messages and cases: nothing there has an old form."""
         used = (self._database.messages, self._database.processed_messages, self._database.cases)
         if all(collection.find_one({}, {"_id": 1}) is None for collection in used):
             self.version.reach(self.version.supported)
 
     def missing(self) -> tuple[Migration, ...]:
-        """The steps that the database lacks."""
+        """The steps that the database lacks. Raises `StorageError` if it is newer than this release."""
         version = self.version.check().version
         return tuple(migration for migration in self.migrations if migration.number > version)
 
-    def migrate(self, told: Callable[[Migration, Progress], None]) -> tuple[Migration, ...]:
-        """Run the steps that are missing, in order, and return them. May be broken off, run again, and run twice at once.
+    def migrate(self, report: Callable[[Migration, Progress], None]) -> tuple[Migration, ...]:
+        """Run the missing steps in order, and return them. May be ended at any point, repeated, and run twice at once.
 
-        Raises `StorageError` if the database is newer, or while a process of an older version is at work. `told` hears of each
-        batch.
+        `report` is called after each batch. Raises `StorageError` if the database is newer, or while a process of an older
+        version is at work.
         """
         missing = self.missing()
         if not missing:
@@ -63,7 +63,7 @@ class Storage:
         was_begun = self.version.read().target is not None
         self.version.announce(target)
         try:
-            # Once more: who started before it could see the announcement has told of itself by now.
+            # Checked again: a process that started before the announcement has a record by now.
             self.refuse_older_processes()
         except StorageError:
             if not was_begun:
@@ -73,18 +73,18 @@ class Storage:
             logger.info("migration %s begins: %s", migration.number, migration.name)
             for progress in migration.run(self._database):
                 logger.info("migration %s: %s of %s documents", migration.number, progress.done, progress.total)
-                told(migration, progress)
+                report(migration, progress)
             self.version.reach(migration.number)
         self.version.withdraw(target)
         return missing
 
     def refuse_older_processes(self) -> None:
-        """Raises `StorageError` while a process of an older version is at work, as far as it tells of itself."""
+        """Raises `StorageError` while a process of an older version is at work, as far as that can be seen."""
         older = self.processes.older()
         if older:
-            told = ", ".join(f"{count} {KINDS.get(kind, 'others')}" for kind, count in sorted(older.items()))
+            report = ", ".join(f"{count} {KINDS.get(kind, 'others')}" for kind, count in sorted(older.items()))
             raise StorageError(
                 "casebridge.older_process_at_work",
-                f"Processes of an older release are at work: {told}.",
+                f"Processes of an older release are at work: {report}.",
                 "Stop them, wait a minute, and run `casebridge migrate` again (docs/operating.md, Upgrade). Nothing was changed.",
             )

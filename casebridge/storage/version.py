@@ -1,8 +1,7 @@
-"""The storage version: one number in `oai.storage` that says in which form documents may stand in the database.
+"""The storage version: a number in `oai.storage` that says in which form documents may be stored.
 
-Version 0 is what releases before `casebridge migrate` wrote; they know no number, and have no document there. A process reads
-every older version. It does not start on a newer one, because it would misread documents and write them back in a form
-that is gone.
+Version 0 is the form of releases before `casebridge migrate`. They have no document in `oai.storage`. A process can read every
+older version. It does not start on a newer one: it would misread documents, and write them back in an outdated form.
 """
 
 from dataclasses import dataclass
@@ -16,19 +15,19 @@ BEFORE_VERSIONS: Final = 0
 
 
 class StorageError(PermanentError):
-    """The process may not work on the database as it is. Nothing was changed."""
+    """The process may not work on the database in its present version. Nothing was changed."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What the database says. `target` is the version that a migration is at work for, or broke off on the way to."""
+    """The version of the database. `target` is the version that an unfinished migration leads to; it may have stopped."""
 
     version: int = BEFORE_VERSIONS
     target: int | None = None
 
     @property
     def newest(self) -> int:
-        """The newest form in which a document may stand."""
+        """The newest form in which a document may be stored."""
         return max(self.version, self.target or self.version)
 
 
@@ -40,7 +39,7 @@ class StorageVersion:
         self._collection = database.storage
 
     def read(self) -> Stored:
-        """Raises `StorageError` for a document that is no version."""
+        """The stored version. Raises `StorageError` if its document cannot be read."""
         document = self._collection.find_one({"_id": ID})
         if document is None:
             return Stored()
@@ -54,7 +53,10 @@ class StorageVersion:
         return Stored(version, target)
 
     def check(self) -> Stored:
-        """Every process calls this before it works. Raises `StorageError` if the database is newer than this release."""
+        """The stored version. Every process calls this before it works.
+
+        Raises `StorageError` if the database is newer than this release, or if its version cannot be read.
+        """
         stored = self.read()
         if stored.newest > self.supported:
             raise StorageError(
@@ -65,15 +67,15 @@ class StorageVersion:
         return stored
 
     def announce(self, target: int) -> None:
-        """Say that documents in the form of `target` may be there from now on."""
+        """Store that documents may have the form of `target` from now on."""
         self._collection.update_one({"_id": ID}, {"$max": {"version": BEFORE_VERSIONS, "target": target}}, upsert=True)
 
     def withdraw(self, target: int) -> None:
-        """Take back what `announce` said, where nothing was written."""
+        """Remove the target: the migration is finished, or it has written nothing."""
         self._collection.update_one({"_id": ID, "target": target}, {"$unset": {"target": ""}})
 
     def reach(self, version: int) -> None:
-        """Say that every document is in the form of `version`. Never goes back."""
+        """Store that every document has the form of `version`. The number never decreases."""
         self._collection.update_one({"_id": ID}, {"$max": {"version": version}}, upsert=True)
 
 

@@ -1,1 +1,1 @@
-"""What a message goes through: steps, their results, and when a failed one is tried again."""
+"""Flows: the steps of a message, their results, and when a failed message is tried again."""

@@ -1,7 +1,7 @@
 """A flow: an ordered list of named steps that a message of one queue goes through.
 
-The steps themselves belong to the domain (`exams`). Here is only what every flow has in common, and how a flow is resumed at
-the first step without a result.
+The steps themselves belong to the capabilities. Here is what every flow has in common, and how a flow is resumed at the first
+step without a result.
 """
 
 import time
@@ -20,10 +20,10 @@ from casebridge.telemetry import observer
 
 
 class Flow(ABC):
-    """What a queue's messages go through. A flow states its queue, its payload and its steps, and what else it has."""
+    """The steps of one queue's messages. A flow states its queue, its payload and its steps. Everything else has a default."""
 
     payload: type[Payload] = NoPayload
-    """What its messages say. A message whose payload cannot be read fails at the step where it stands."""
+    """The model of its payloads. A message whose payload cannot be read fails at the step that it has reached."""
 
     dropped_results: tuple[str, ...] = ()
     """Paths of step results that are dropped when the flow is done, such as `fetch_answer.result.text`."""
@@ -36,33 +36,33 @@ class Flow(ABC):
     @property
     @abstractmethod
     def steps(self) -> Steps:
-        """In the order in which they are run."""
+        """Its steps, in the order in which they are run."""
 
     def prefetch(self, messages: Sequence[Message]) -> None:  # noqa: B027 most flows have nothing to read
-        """Read from the database what the steps of these messages begin with, for all at once, into `Message.prefetched`.
+        """Read what the steps of these messages need first, for all messages at once, into `Message.prefetched`.
 
-        Only to spare each of them a read of its own: a step that finds nothing prefetched reads for itself.
+        This only saves reads: a step that finds nothing prefetched reads for itself.
         """
 
     def audit_fields(self, message: Message) -> dict[str, Any]:  # noqa: ARG002 for flows that have some
-        """The fields of contract 2.2 that this flow's messages can tell."""
+        """The fields of contract 2.2 that this flow's messages have."""
         return {}
 
     def apply_to_cases(self, messages: Sequence[Message]) -> None:  # noqa: B027 for flows whose messages have cases
-        """Write down what the steps that these messages have done mean for their cases, for all at once. Idempotent.
+        """Apply the finished steps of these messages to their cases, for all messages at once. Idempotent.
 
-        Called before anybody can take their outcome for settled, whatever it is.
+        Called for every outcome, before the outcome is stored in the messages.
         """
 
-    def set_aside(self, message: Message, error: CaseError) -> None:  # noqa: B027 likewise
+    def set_aside(self, message: Message, error: CaseError) -> None:  # noqa: B027 for flows whose messages have cases
         """The message is about to be dead: mark its case. Idempotent."""
 
-    def on_lease_lost(self, message: Message) -> None:  # noqa: B027 most steps need no mending
-        """The lease was lost while a step changed something outside: see to it that what came after it prevails."""
+    def on_lease_lost(self, message: Message) -> None:  # noqa: B027 most steps need no repair
+        """The lease was lost while a step changed something outside: make sure that the newest change prevails."""
 
 
 class StepFailedError(Exception):
-    """A step raised; carries its name. `__cause__` is what it raised."""
+    """A step raised an error, which is the `__cause__`. `step` is the name of the step."""
 
     def __init__(self, step: str) -> None:
         super().__init__(step)
@@ -70,15 +70,17 @@ class StepFailedError(Exception):
 
 
 def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapping[str, StepRecord]], None]) -> None:
-    """Run what is not done yet; `message.steps` has all results at the end, and those up to the failure when a step fails.
+    """Run the steps that are not done yet. Their results are in `message.steps`, also when a later step fails.
 
-    What changed something outside is handed to `record` before the next step begins; the results after that are written down
-    with the outcome, by the caller. Raises `StepFailedError`, and `LeaseLostError` before a step whose lease has run out.
+    - After each step that changes something outside, the results are passed to `record` before the next step begins.
+    - The caller stores the results after the last of these calls, together with the outcome.
+
+    Raises `StepFailedError` if a step fails, and `LeaseLostError` if the lease has run out before a step.
     """
     if any(step.last for step in message.steps.values()):
         return
     steps = flow.steps
-    _forget_old_looks(steps, message)
+    _drop_earlier_reads(steps, message)
     remaining = [step for step in steps if step.name not in message.steps]
     unrecorded: dict[str, StepRecord] = {}
     for step in remaining:
@@ -98,21 +100,24 @@ def run_steps(flow: Flow, message: Message, clock: Clock, record: Callable[[Mapp
             crash_point("step_recorded")
 
 
-def _forget_old_looks(steps: Steps, message: Message) -> None:
-    """What an earlier attempt only looked up is looked up anew: a person may have mended it since. Not what was acted on."""
-    looked: list[str] = []
+def _drop_earlier_reads(steps: Steps, message: Message) -> None:
+    """Drop what read-only steps of an earlier attempt found, so that it is read again: a person may have corrected it since.
+
+    Reads before a step that changed something outside are kept: that step relied on them.
+    """
+    to_repeat: list[str] = []
     for step in steps:
         done = message.steps.get(step.name)
         if done is None or done.fence == message.fence:
             break
-        looked = [*looked, step.name] if step.read_only else []
-    for name in looked:
+        to_repeat = [*to_repeat, step.name] if step.read_only else []
+    for name in to_repeat:
         del message.steps[name]
 
 
 def _run(flow: Flow, step: Step[Any], message: Message, clock: Clock) -> StepRecord:
     crash_point("step_begun")
-    began, seen = time.monotonic(), observer().step(step.name)
+    began, observation = time.monotonic(), observer().step(step.name)
     try:
         flow.payload.of(message)
         outcome = step.run(message)
@@ -120,10 +125,10 @@ def _run(flow: Flow, step: Step[Any], message: Message, clock: Clock) -> StepRec
         result: dict[str, Any] = (outcome.result if isinstance(outcome, Last) else outcome).document()
         check_storable(f"What the step {step.name} came to", result)
     except BaseException as error:
-        # Also SystemExit, or a library's panic: here it ends one step of one message, never a worker's thread.
-        seen.ended(error.code if isinstance(error, CaseError) else type(error).__name__)
+        # SystemExit or a library's panic is caught, too: it ends one step of one message, never a worker's thread.
+        observation.ended(error.code if isinstance(error, CaseError) else type(error).__name__)
         raise StepFailedError(step.name) from error
-    seen.ended()
+    observation.ended()
     crash_point("effect_made")
     milliseconds = int((time.monotonic() - began) * 1000)
     return StepRecord(clock.now(), message.fence, milliseconds, result, last=is_last)

@@ -1,7 +1,7 @@
-"""What a queue's messages say, as a typed value.
+"""The payload of a queue's messages, as a typed value.
 
-A flow names the model of its payload. The stored payload is read and validated once for each claimed message, at its first
-use; the message then keeps the value, or the error. One worker at a time holds a message, so no lock is needed.
+A flow names the model of its payload. The stored payload is validated once for each claimed message, at its first use. The
+message then keeps the value, or the error. Only one worker at a time holds a message, so no lock is needed.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from casebridge.messaging.queue.unreadable import unreadable
 from casebridge.personal_data import DomainModel
 
 PREFETCHED: Final = "payload"
-"""Where the message keeps the value, or the error, during its attempt."""
+"""The key under which the message keeps the value, or the error, during its attempt."""
 
 
 class Payload(DomainModel):
-    """Base of all payloads. The stored names of the fields are in camel case; fields that a model does not name are ignored."""
+    """The base of all payloads. Stored fields have names in camel case; those that a model does not name are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
@@ -54,5 +54,5 @@ class NoPayload(Payload):
 
 
 def wanting(place: str, error: ValidationError) -> list[str]:
-    """The fields that are missing or misstated, by our own names: below them a sender may have chosen the names."""
+    """The top-level fields that are missing or invalid. Names below them are left out: the sender may have chosen those."""
     return sorted({f"{place}.{problem['loc'][0]}" for problem in error.errors(include_input=False) if problem["loc"]})

@@ -1,4 +1,4 @@
-"""What becomes of a message that failed: the one place where retries are decided (design §3: one retry owner)."""
+"""Decides what becomes of a message that failed. Retries are decided nowhere else (design §3: one retry owner)."""
 
 import random
 from collections.abc import Callable
@@ -14,7 +14,10 @@ JITTER = 0.2
 
 
 class RetryPolicy:
-    """At most `maximum_attempts`, waits that grow fourfold up to a cap, ±20 % so that a crowd does not come back at once."""
+    """At most `maximum_attempts`. The waits grow fourfold up to a cap.
+
+    Each wait varies by ±20 %, so that many messages that failed together do not return together.
+    """
 
     def __init__(self, settings: QueueSettings, draw: Callable[[], float] = random.random) -> None:
         self._settings = settings
@@ -51,7 +54,7 @@ class RetryPolicy:
                 wait = error.retry_after or timedelta(seconds=self._settings.retry_base_seconds)
                 return MessageStatus.ENQUEUED, now + wait + self._jittered(wait) * JITTER, False
             case ErrorCategory.AUTH_BROKEN:
-                # The institution is paused: its messages are passed over, and due at once when the pause is lifted.
+                # The institution is paused. Claims leave its messages out; they are due at once when the pause ends.
                 return MessageStatus.ENQUEUED, now, False
 
     def backoff(self, attempts: int, at_least: timedelta | None = None) -> timedelta:
@@ -66,6 +69,6 @@ class RetryPolicy:
 
 
 def _given_up(error: TransientError, attempts: int) -> TransientError:
-    """The same failure, which nobody tries again by itself from now on: that changes what is to be done."""
+    """The same failure with a next action for a person, because the message is no longer tried again by itself."""
     next_action = f"{error.next_action} The message has had its {attempts} attempts: replay it when the cause is gone."
     return TransientError(error.code, error.cause, next_action, system=error.system)

@@ -1,4 +1,4 @@
-"""The steps of a flow, and what each comes to, as a typed value."""
+"""The steps of a flow, and their results as typed values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,23 +14,26 @@ from casebridge.personal_data import DomainModel
 
 
 class StepResult(DomainModel):
-    """What a step found or did: ids and counts, plus what later steps need. Each step has a subclass of its own.
+    """What a step found or did: ids and counts, plus what later steps need. Each step has its own subclass.
 
-    The stored names of the fields are in camel case. What a step does not set is not stored.
+    Stored fields have names in camel case. A field that a step does not set is not stored.
     """
 
     step: ClassVar[str]
-    """The name of the step, as it stands in stored messages and in the audit."""
+    """The name of the step in stored messages and in the audit."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
     def document(self) -> dict[str, Any]:
-        """The result as it is stored."""
+        """The stored form of the result."""
         return self.model_dump(by_alias=True, exclude_unset=True)
 
     @classmethod
     def of(cls, message: Message) -> Self:
-        """The result of a step that is done. Raises `PermanentError` `casebridge.message_unreadable` where it cannot be read."""
+        """The result of a step that is done.
+
+        Raises `PermanentError` `casebridge.message_unreadable` if it is absent or cannot be read.
+        """
         result = cls.found_in(message)
         if result is None:
             raise unreadable([f"steps.{cls.step}"])
@@ -38,7 +41,7 @@ class StepResult(DomainModel):
 
     @classmethod
     def found_in(cls, message: Message) -> Self | None:
-        """The result; `None` if the step is not done. Raises like `of`."""
+        """The result; `None` if the step is not done. Raises the same error as `of` if it cannot be read."""
         done = message.steps.get(cls.step)
         if done is None:
             return None
@@ -53,26 +56,26 @@ R = TypeVar("R", bound=StepResult)
 
 @dataclass(frozen=True)
 class Last:
-    """The result of a step after which nothing more is to be done. It may be an `Ended` instead of the step's own."""
+    """The result of a step that ends the flow. It may be an `Ended` instead of the step's own result."""
 
     result: StepResult
 
 
 class Ended(StepResult):
-    """Why a step had nothing to do, as its stored result says it."""
+    """The result of a step that had nothing to do. `outcome` says why."""
 
     outcome: str
 
 
 @dataclass(frozen=True)
 class Step(Generic[R]):
-    """One idempotent piece of work. What the steps before it came to is in the message: `FoundExam.of(message)`."""
+    """One idempotent piece of work. It reads the results of earlier steps from the message: `FoundExam.of(message)`."""
 
     result: type[R]
     run: Callable[[Message], R | Last]
     read_only: bool = False
-    """It changes nothing outside: its result is written down with that of the next step that does, and looked up again
-    after a crash in between."""
+    """Whether it changes nothing outside. Then its result is stored together with that of the next step that does, and the step
+    is repeated after a crash in between."""
 
     @property
     def name(self) -> str:

@@ -1,1 +1,1 @@
-"""One process at work: claims, hands out, handles and settles messages."""
+"""The listener of one process: it claims messages, hands them to workers, and settles them."""

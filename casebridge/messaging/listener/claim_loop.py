@@ -33,7 +33,7 @@ class ClaimLoop:
         settings: QueueSettings,
         raise_if_refused: Callable[[], None],
     ) -> None:
-        """`raise_if_refused` raises what the database says if it has taken no settlement for longer than a lease."""
+        """`raise_if_refused` raises the database's error if it has taken no settlement for longer than a lease."""
         self._owner = owner
         self._scheduler = scheduler
         self._worker = worker
@@ -76,21 +76,21 @@ class ClaimLoop:
             self.wait(wait)
 
     def wait(self, seconds: float) -> None:
-        """Until something has changed: a message was put into a lane, a worker is free, a message is settled."""
+        """Wait for a change: a message was put into a lane, a worker is free, or a message is settled."""
         self._changed.wait(seconds)
         self._changed.clear()
 
     def wake(self) -> None:
-        """Something has changed. Called by other threads."""
+        """End `wait`, because something has changed. Called by other threads."""
         self._changed.set()
 
     def notify(self, lanes: Iterable[Lane]) -> None:
-        """Something was put into these lanes."""
+        """Scan these lanes: something was put into them."""
         self._scheduler.notify(lanes)
         self.wake()
 
     def scan_all(self) -> None:
-        """Notifications may have been missed."""
+        """Scan all lanes, because notifications may have been missed."""
         self._scheduler.scan_all()
         self.wake()
 
@@ -100,17 +100,20 @@ class ClaimLoop:
             try:
                 pool.submit(handle, message)
             except RuntimeError as error:
-                # The host has no thread left: by now the message is in the pool's queue, for a thread that there is.
+                # The host has no thread left. The message is in the pool's queue, and one of the pool's threads will take it.
                 log_defect(error)
 
     def _claim(self, room: int, *, patient: bool) -> tuple[list[Message], float]:
-        """Claim, or nothing; and how long to wait before the next try. Only a `patient` one waits for the database."""
+        """Claim messages. Returns them, and how many seconds to wait before the next try.
+
+        While the database is away, a `patient` call returns nothing; another one raises the error.
+        """
         if room <= 0:
             return [], intervals.LOOK_AROUND_SECONDS
         try:
             passing_over = self._read_paused() | self._held.busy_tenants()
             messages = self._scheduler.take(self._owner, room, passing_over)
-        except BaseException as error:  # a document that nobody expects must not end the process, nor the others' work
+        except BaseException as error:  # an unexpected document must not end the process, or the work on others
             if not patient:
                 raise
             log_away_or_defect(logger, error, ": claiming again soon")

@@ -1,4 +1,4 @@
-"""The messages that a listener has claimed and not begun. They are handed out tenant by tenant."""
+"""The messages that a listener has claimed and not begun. They are handed out to workers, one tenant after the other."""
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from casebridge.messaging.queue.message import Message
 
 
 class ClaimedBuffer:
-    """Not thread-safe: `HeldMessages` calls under its lock. `most` is how many one tenant may have in work at once."""
+    """Not thread-safe: `HeldMessages` calls it under its lock. One tenant may have `most` messages in work at once."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -23,9 +23,9 @@ class ClaimedBuffer:
             self._waiting.setdefault(message.tenant, deque()).append(message)
 
     def next(self, in_work: Counter[str]) -> Message | None:
-        """The next message of a tenant that may begin one more, each tenant after the other.
+        """The next message, from each tenant in turn that may begin one more.
 
-        A message that is to be run alone begins when nothing is in work, and nothing begins beside it.
+        A message that is to be run alone begins when nothing is in work. Nothing else begins while it runs.
         """
         if self._isolated.in_work:
             return None
@@ -42,15 +42,15 @@ class ClaimedBuffer:
         return self._isolated.begin() if is_idle else None
 
     def ended(self, message: Message) -> None:
-        """No worker has it any more."""
+        """Note that no worker has the message any more."""
         self._isolated.ended(message)
 
     def take_all(self) -> list[Message]:
-        """Everything that was not begun, for giving it back."""
+        """Remove and return everything that was not begun, so that it can be given back."""
         messages = [message for queue in self._waiting.values() for message in queue]
         self._waiting.clear()
         return [*messages, *self._isolated.take_all()]
 
     def __len__(self) -> int:
-        """Without those that are to be run alone: they are many after a kill, and must keep no other from being claimed."""
+        """Without messages that are to be run alone: after a kill these are many, and they must not stop other claims."""
         return sum(len(queue) for queue in self._waiting.values())

@@ -1,4 +1,4 @@
-"""Delivers pending effects in a thread of its own: first those of this process, now and then those that others left behind."""
+"""Delivers pending effects in its own thread: those of this process first, and now and then those that others left behind."""
 
 import threading
 import time
@@ -18,21 +18,21 @@ class DeliveryLoop:
         self._relay = relay
         self._ended = ended
         self._pending: deque[PendingEffects] = deque()
-        self._looked_around_at = float("-inf")
+        self._left_behind_delivered_at = float("-inf")
         self._added = threading.Event()
 
     def add(self, pending: Iterable[PendingEffects]) -> None:
-        """Effects of messages that this process has settled."""
+        """Add effects of messages that this process has settled."""
         self._pending.extend(pending)
         self._added.set()
 
     def wake(self) -> None:
-        """For the end: the thread that waits sees that it is there."""
+        """Wake the waiting thread, so that it sees that the listener has ended."""
         self._added.set()
 
     def run(self) -> None:
         """Deliver until the listener ends."""
-        self._added.set()  # what was added before is delivered, too
+        self._added.set()  # effects that were added before are delivered, too
         while not self._ended.is_set():
             self._added.wait(intervals.LOOK_AROUND_SECONDS)
             self._added.clear()
@@ -40,8 +40,8 @@ class DeliveryLoop:
                 self._ended.wait(intervals.AWAY_SECONDS)
 
     def deliver_rest(self) -> None:
-        """What this process settled is delivered before it goes, as far as the channels take it."""
-        self._looked_around_at = float("-inf")
+        """Deliver the rest before the process ends, as far as the channels take it."""
+        self._left_behind_delivered_at = float("-inf")
         attempt(self._deliver)
         attempt(self._relay.send_alerts)
 
@@ -49,10 +49,10 @@ class DeliveryLoop:
         while self._pending:
             self._relay.deliver(self._pending[0])
             self._pending.popleft()
-            self._look_around()
-        self._look_around()
+            self._deliver_left_behind()
+        self._deliver_left_behind()
 
-    def _look_around(self) -> None:
-        if time.monotonic() - self._looked_around_at > intervals.LOOK_AROUND_SECONDS:
-            self._looked_around_at = time.monotonic()
+    def _deliver_left_behind(self) -> None:
+        if time.monotonic() - self._left_behind_delivered_at > intervals.LOOK_AROUND_SECONDS:
+            self._left_behind_delivered_at = time.monotonic()
             self._relay.deliver_left_behind()

@@ -1,4 +1,4 @@
-"""The messages that one process holds: claimed and not settled. Who of them waits, who is in work, and how many more fit."""
+"""The messages that one process holds: claimed and not settled. It knows which wait, which are in work, and how many more fit."""
 
 import math
 import threading
@@ -11,9 +11,9 @@ from casebridge.messaging.queue.message import Message
 from casebridge.settings import QueueSettings
 
 PREFETCH: Final = 6
-"""Claimed messages per worker: enough that a claim's cost is shared, few enough that another process finds work."""
+"""Claimed messages per worker: enough to share the cost of a claim, and few enough to leave work for other processes."""
 SMALL_CREW: Final = 4
-"""With fewer workers than this none is reserved: one institution may keep all of them busy."""
+"""With fewer workers than this, none is reserved: one institution may use all of them."""
 
 
 class HeldMessages:
@@ -27,18 +27,18 @@ class HeldMessages:
         self._most_of_a_tenant = math.ceil(self._capacity * share)
         self._waiting = ClaimedBuffer(math.ceil(settings.workers * share))
         self._held: dict[str, Message] = {}
-        """Their leases are kept."""
+        """By key: all messages whose leases are renewed."""
         self._in_work: Counter[str] = Counter()
-        """How many are with a worker, by tenant."""
+        """How many messages are with a worker, by tenant."""
         self._lock = threading.Lock()
 
     def hold(self, messages: Iterable[Message]) -> None:
-        """They were claimed: from now on their leases are kept."""
+        """Renew the leases of these claimed messages from now on."""
         with self._lock:
             self._held.update({message.key: message for message in messages})
 
     def offer(self, messages: Iterable[Message]) -> None:
-        """They may be begun."""
+        """Let workers begin these messages."""
         with self._lock:
             self._waiting.add(messages)
 
@@ -53,19 +53,19 @@ class HeldMessages:
             return message
 
     def ended(self, message: Message) -> None:
-        """No worker has it any more; its lease is kept until it is dropped."""
+        """Note that no worker has the message any more. Its lease is renewed until it is dropped."""
         with self._lock:
             self._in_work[message.tenant] -= 1
             self._waiting.ended(message)
 
     def drop(self, messages: Iterable[Message]) -> None:
-        """They are settled, given back, or another worker's."""
+        """Hold these messages no longer: they are settled, given back, or held by another worker."""
         with self._lock:
             for message in messages:
                 self._held.pop(message.key, None)
 
     def take_waiting(self) -> list[Message]:
-        """Everything that was not begun, for giving it back."""
+        """Remove and return everything that was not begun, so that it can be given back."""
         with self._lock:
             return self._waiting.take_all()
 
@@ -74,19 +74,19 @@ class HeldMessages:
             return list(self._held.values())
 
     def room(self) -> int:
-        """How many more to claim. None, while so many wait that a claim would hardly pay."""
+        """How many more messages to claim. 0 while more messages wait than there are workers: a small claim hardly pays."""
         with self._lock:
-            room = min(self._group_size, self._capacity - len(self._beside_others()))
+            room = min(self._group_size, self._capacity - len(self._without_isolated()))
             return 0 if len(self._waiting) > self._workers else room
 
     def busy_tenants(self) -> set[str]:
-        """Tenants that hold their share: the rest is kept free for the others."""
+        """The tenants that have their full share. The rest of the room is kept free for the others."""
         with self._lock:
-            held = Counter(message.tenant for message in self._beside_others())
+            held = Counter(message.tenant for message in self._without_isolated())
         return {tenant for tenant, messages in held.items() if messages >= self._most_of_a_tenant}
 
-    def _beside_others(self) -> list[Message]:
-        """Without those that are to be run alone: after a kill these are many and wait long."""
+    def _without_isolated(self) -> list[Message]:
+        """The held messages without those that are to be run alone: after a kill these are many and wait long."""
         return [message for message in self._held.values() if not message.isolated]
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The threads beside the workers: each does one kind of work until the listener ends, whatever is raised in it."""
+"""The threads beside the workers. Each does one kind of work until the listener ends, and goes on after any error."""
 
 import logging
 import threading
@@ -21,19 +21,19 @@ class HelperThreads:
         self._threads: list[threading.Thread] = []
 
     def start(self, work: Mapping[str, Callable[[], None]]) -> None:
-        """Begin a thread for each; the names are those of the threads."""
+        """Start a thread for each kind of work, with its name."""
         for name, target in work.items():
             thread = threading.Thread(target=self.until_ended, args=(name, target), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def join(self) -> None:
-        """Wait a few seconds for each to come to its end."""
+        """Wait a few seconds for each thread to end."""
         for thread in self._threads:
             thread.join(timeout=JOIN_SECONDS)
 
     def until_ended(self, name: str, work: Callable[[], None]) -> None:
-        """A helper that a defect threw out of its loop begins anew: without it the process would live and do nothing."""
+        """Run the work, and start it again if a defect ends it: without this work the process would live and do nothing."""
         while not self.ended.is_set():
             try:
                 work()
@@ -43,17 +43,17 @@ class HelperThreads:
                 self.ended.wait(intervals.AWAY_SECONDS)
 
     def repeat(self, work: Callable[[], object], seconds: float) -> None:
-        """Do the work every so many seconds until the end."""
+        """Do the work every `seconds` seconds until the end."""
         while not self.ended.wait(seconds):
             if not attempt(work):
                 self.ended.wait(intervals.AWAY_SECONDS)
 
 
 def attempt(work: Callable[[], object]) -> bool:
-    """Whether the work came to its end. What it left is done the next time, or by another process."""
+    """Do the work. Returns whether it succeeded. Work that was left is done the next time, or by another process."""
     try:
         work()
-    except BaseException as error:  # noqa: BLE001 a helper thread must outlive any defect
+    except BaseException as error:  # noqa: BLE001 no defect may end a helper thread
         log_away_or_defect(logger, error)
     else:
         return True

@@ -1,8 +1,8 @@
-"""How long the loops of a listener wait."""
+"""The waiting times of a listener's loops."""
 
 from typing import Final
 
 AWAY_SECONDS: Final = 0.5
-"""Until what the database did not take is tried again."""
+"""The wait before the database is tried again while it is away."""
 LOOK_AROUND_SECONDS: Final = 1.0
-"""How often a process looks for what is due and of which nobody notifies it: effects that others left behind, alerts, pauses."""
+"""How often a process looks for things that come due without a notification: effects that others left, alerts, pauses."""

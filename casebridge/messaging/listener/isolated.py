@@ -1,9 +1,9 @@
-"""The messages that are run with nothing beside them, because their worker was lost more than once in a row (`Message.isolated`).
+"""Messages that are run alone, because their worker was lost more than once in a row (`Message.isolated`).
 
-One of them may be what kills the process. Run alone it takes no other message with it, and shows that it was the one.
+One of them may be the cause that kills the process. When it runs alone, no other message is lost with it, and the cause is known.
 
-- While it runs nothing else is begun in this process.
-- Afterwards ordinary work has as long as it took. So many of them after a kill delay ordinary work by half at most.
+- While one runs, nothing else is begun in this process.
+- Afterwards ordinary work gets as much time as it took. So even many of them take at most half of the time.
 """
 
 import time
@@ -14,7 +14,7 @@ from casebridge.messaging.queue.message import Message
 
 
 class IsolatedMessages:
-    """Not thread-safe: `HeldMessages` calls under its lock."""
+    """Not thread-safe: `HeldMessages` calls it under its lock."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -22,10 +22,13 @@ class IsolatedMessages:
         self._in_work: Message | None = None
         self._next_at = float("-inf")
         self._stopped_at = float("inf")
-        """Since when ordinary work waits for one of these."""
+        """Since when ordinary work waits for an isolated message."""
 
     def add(self, message: Message) -> None:
-        """What was lost while it ran alone comes first: most likely it kills the process. So it soon has no attempts left."""
+        """Add a message. One that was lost while it ran alone comes first.
+
+        It most likely kills the process, so its attempts are used up soon.
+        """
         if message.stored.get("alone") is True:
             self._waiting.appendleft(message)
         else:
@@ -33,19 +36,19 @@ class IsolatedMessages:
 
     @property
     def in_work(self) -> bool:
-        """Whether one runs: then nothing else may begin."""
+        """Whether an isolated message runs: then nothing else may begin."""
         return self._in_work is not None
 
     @property
     def wants_turn(self) -> bool:
-        """Whether nothing more may begin, so that the next of these can."""
+        """Whether ordinary work must wait, so that the next isolated message can begin."""
         if not self._waiting or self._monotonic() < self._next_at:
             return False
         self._stopped_at = min(self._stopped_at, self._monotonic())
         return True
 
     def begin(self) -> Message | None:
-        """The next one, when nothing is in work."""
+        """The next isolated message. Called when nothing is in work."""
         if not self._waiting:
             return None
         self._stopped_at = min(self._stopped_at, self._monotonic())
@@ -53,7 +56,7 @@ class IsolatedMessages:
         return self._in_work
 
     def ended(self, message: Message) -> None:
-        """Called for every message that ends; ordinary ones change nothing."""
+        """Called for every message that ends. An ordinary one changes nothing."""
         if message is self._in_work:
             now = self._monotonic()
             self._in_work, self._next_at, self._stopped_at = None, now + (now - self._stopped_at), float("inf")

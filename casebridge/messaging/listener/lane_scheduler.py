@@ -1,12 +1,12 @@
-"""Which lanes are scanned next: an institution with 50,000 messages gets the same share of each claim as one with 3.
+"""Decides which lanes are scanned next. An institution with 50,000 messages gets the same share of each claim as one with 3.
 
 A lane is scanned
 
-- when somebody has notified that something was put into it;
+- when a notification says that something was put into it;
 - when something in it falls due;
 - else now and then, in case a notification was lost.
 
-Lanes of paused institutions are passed over without a query.
+Lanes of paused institutions are left out without a query.
 """
 
 import threading
@@ -26,15 +26,15 @@ from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.messaging.queue.message import Message
 
 SHARE: Final = 16
-"""Messages of a lane in one claim while others wait: each lane costs a query of its own, the rest of a claim's cost is shared."""
+"""Messages of a lane in one claim while other lanes wait. Each lane costs one query; the other costs of a claim are shared."""
 SEARCH_SECONDS: Final = 30.0
 """How often all lanes with messages are searched for, in case a notification was lost."""
 WAITING_SECONDS: Final = 5.0
 """How often a lane is scanned whose messages all wait for something: another process may have changed their times."""
 SOON_SECONDS: Final = 1.0
-"""After so long a lane that was just emptied is scanned again: messages behind one in work may be free by then."""
+"""When a lane that was just emptied is scanned again: messages behind one in work may be free by then."""
 RACE_SECONDS: Final = 0.01
-"""Shortest wait for what is due and could not be claimed: another worker was faster."""
+"""Shortest wait before a lane is scanned again for messages that another worker was faster to claim."""
 
 
 @dataclass
@@ -45,7 +45,7 @@ class _ScheduledScan:
 
 
 class LaneScheduler:
-    """One process's view of the lanes. Thread-safe. What other processes changed is seen after half a minute at the latest."""
+    """One process's view of the lanes. Thread-safe. Changes of other processes are seen within half a minute."""
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class LaneScheduler:
         self._search_at = float("-inf")
 
     def take(self, owner: str, room: int, passing_over: Collection[str]) -> list[Message]:
-        """Claim up to `room` messages from the lanes that are to be scanned; each gets an equal share of it.
+        """Claim up to `room` messages from the lanes that are to be scanned. Each lane gets an equal share.
 
-        `passing_over` are the keys of tenants, and of institutions as a whole, that are not served now.
+        `passing_over` are the keys of tenants, and of whole institutions, that are not served now.
         """
         self._search_if_due()
         lanes = self._next(passing_over, max(1, room // SHARE))
@@ -82,37 +82,37 @@ class LaneScheduler:
             try:
                 self._scanned(lane)
             except PyMongoError:
-                self._scan_now([lane])  # what was claimed is held all the same
-            except Exception as error:  # noqa: BLE001 nor must one lane's document keep the others from their scan
+                self._scan_now([lane])  # the claimed messages are returned all the same
+            except Exception as error:  # noqa: BLE001 one lane's document must not stop the scans of the others
                 log_defect(error)
                 self._scan_after(lane, WAITING_SECONDS)
         return messages
 
     def notify(self, lanes: Iterable[Lane]) -> None:
-        """These lanes may have something due."""
+        """Scan these lanes soon: they may have something due."""
         ours = self._scan_now(lanes)
         with self._lock:
             for lane in ours:
                 if lane.exam_system is None:
-                    # As earlier versions notify: any exam system of the institution may be meant, also one not known here yet.
+                    # Earlier versions notify like this. They may mean any exam system of the institution, also a new one.
                     self._search_at = float("-inf")
                     for other, scheduled in self._lanes.items():
                         if lane.covers(other):
                             scheduled.scan_at = float("-inf")
 
     def scan_at_time(self, lane: Lane, due: datetime) -> None:
-        """Something in this lane falls due then."""
+        """Scan the lane at the time `due`, because something in it falls due then."""
         self._scan_after(lane, (due - self._clock.now()).total_seconds())
 
     def scan_all(self) -> None:
-        """Notifications may have been missed: scan everything, and search for lanes of which nobody has notified."""
+        """Scan all lanes, and search for lanes that are not known yet. For when notifications may have been missed."""
         self._search_at = float("-inf")
         with self._lock:
             for scheduled in self._lanes.values():
                 scheduled.scan_at = float("-inf")
 
     def seconds_to_wait(self, passing_over: Collection[str]) -> float:
-        """How long until some lane is to be scanned, if nobody notifies before."""
+        """The seconds until some lane is to be scanned, unless a notification comes before."""
         with self._lock:
             moments = [scheduled.scan_at for lane, scheduled in self._lanes.items() if not lane.is_among(passing_over)]
         return max(0.0, min([self._search_at, *moments]) - self._monotonic())
@@ -128,7 +128,10 @@ class LaneScheduler:
         self._scan_now(sorted(found, key=str))
 
     def _scan_now(self, lanes: Iterable[Lane]) -> list[Lane]:
-        """Scan those that are served here next. Unlike `notify`: a lane that names no exam system starts no search."""
+        """Scan those of the lanes next that this process serves, and return them.
+
+        Unlike in `notify`, a lane without an exam system starts no search.
+        """
         with self._lock:
             ours = [lane for lane in lanes if self._is_ours(lane)]
             for lane in ours:
@@ -139,7 +142,7 @@ class LaneScheduler:
         return (not self._queues or lane.queue in self._queues) and self._queue.lanes.serves(lane)
 
     def _next(self, passing_over: Collection[str], limit: int) -> list[Lane]:
-        """The lanes to scan now, in the order in which they waited; those taken go to the end."""
+        """The lanes to scan now, the longest waiting first. They are moved to the end of the order."""
         now = self._monotonic()
         with self._lock:
             ready = [
@@ -149,12 +152,12 @@ class LaneScheduler:
             ][:limit]
             for lane in ready:
                 self._lanes[lane] = self._lanes.pop(lane)
-                # A notification while the claim is on its way shows as an earlier time.
+                # A notification during the claim sets an earlier time.
                 self._lanes[lane].scan_at = float("inf")
         return ready
 
     def _scanned(self, lane: Lane) -> None:
-        """Scan again at once where more was due than was asked for; else when the next message there falls due."""
+        """Set the next scan: at once if more is due than was asked for, else when the lane's next message falls due."""
         scan = self._lanes[lane].scan
         if not scan.drained:
             self._scan_now([lane])

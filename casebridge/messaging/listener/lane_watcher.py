@@ -1,8 +1,8 @@
-"""Watches the lanes for what other processes put into them, at the lowest price that the server allows.
+"""Watches the lanes for what other processes put into them, in the cheapest way that the server allows.
 
-- A change stream where there is one (MongoDB, the embedded server). A change is seen within milliseconds, and no change costs
-  nothing.
-- Elsewhere (DocumentDB) the few lanes are read again and again, less often the longer nothing changes.
+- A change stream, where there is one (MongoDB, the embedded server). A change is seen within milliseconds. While nothing changes,
+  this costs nothing.
+- Elsewhere (DocumentDB) the few lanes are read again and again: the longer nothing changes, the less often.
 """
 
 import logging
@@ -20,16 +20,16 @@ from casebridge.messaging.queue.lanes import Lane, Lanes
 logger = logging.getLogger(__name__)
 
 AWAIT_MILLISECONDS: Final = 1000
-"""How long the server holds a question to which it has no answer yet."""
+"""How long the server waits for a change before it answers that there is none."""
 EARLY_SECONDS: Final = 0.03
-"""An answer without news after less than this was no awaited one."""
+"""An answer without a change counts as early if it comes after less than this."""
 EARLY_ANSWERS: Final = 8
-"""So many early answers in a row are no single event's writes any more, but load: then the next question waits as long."""
+"""More early answers in a row mean load, not the writes of one event. Then the next read waits for `EARLY_SECONDS`."""
 SHORTEST_PAUSE: Final = 0.02
 
 
 class LaneWatcher:
-    """Runs in a thread of its own until `stop`. `missed` is called whenever changes may have been missed."""
+    """Runs in its own thread until `stop`. `missed` is called whenever changes may have been missed."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class LaneWatcher:
         self._notified_at: dict[Lane, object] = {}
 
     def run(self, stop: threading.Event) -> None:
-        """Watch until `stop` is set; a database that is away is waited for."""
+        """Watch until `stop` is set. While the database is away, wait and try again."""
         watch = self._follow
         while not stop.is_set():
             try:
@@ -54,7 +54,7 @@ class LaneWatcher:
                 if watch == self._poll:
                     logger.info("lanes of other processes: they cannot be read")
                     stop.wait(intervals.AWAY_SECONDS)
-                # It has no change streams, or refuses them to this user.
+                # The server has no change streams, or refuses them to this user.
                 watch = self._poll
             except PyMongoError as error:
                 logger.info("lanes of other processes: the database is away (%s)", type(error).__name__)
@@ -72,7 +72,7 @@ class LaneWatcher:
                     continue
                 early = early + 1 if time.monotonic() - asked_at < EARLY_SECONDS else 0
                 if early > EARLY_ANSWERS:
-                    # Some servers answer at every write to anything: under load that would be a question for each.
+                    # Some servers answer at every write to any collection. Under load each write would cost a read here.
                     stop.wait(EARLY_SECONDS)
 
     def _poll(self, stop: threading.Event) -> None:
@@ -86,7 +86,7 @@ class LaneWatcher:
             pause = SHORTEST_PAUSE if notified else min(pause * 1.5, self._longest_pause)
 
     def _notified(self, documents: Iterable[Document]) -> list[Lane]:
-        """The lanes that were notified since they were read last."""
+        """The lanes that were notified since the last read."""
         notified = []
         for document in documents:
             for lane in _lane(document["_id"]):
@@ -97,5 +97,5 @@ class LaneWatcher:
 
 
 def _lane(name: object) -> list[Lane]:
-    """None, if another program's document stands among the lanes."""
+    """The lane of this id; an empty list for a document of another program."""
     return [Lane.of(name)] if isinstance(name, dict) else []

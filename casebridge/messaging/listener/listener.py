@@ -1,15 +1,15 @@
-"""The long-lived process that takes a message at once, and the same code run on a batch by Dagster.
+"""The listener: a process that runs all the time and takes a message at once. Dagster runs the same code on a batch.
 
-The threads:
+Its threads:
 
-- the caller's claims and hands out (`claim_loop`);
-- `workers` run the flows (`worker`);
-- one settles (`settle_loop`);
-- one delivers pending effects (`delivery_loop`);
-- one renews leases, one sends alerts, one tries the credentials of paused institutions again;
-- one watches the lanes for what other processes put into them (`lane_watcher`).
+- The caller's thread claims messages and hands them out (`claim_loop`).
+- The workers run the flows (`worker`).
+- One thread settles (`settle_loop`).
+- One delivers pending effects (`delivery_loop`).
+- One renews leases, one sends alerts, and one tries the credentials of paused institutions again.
+- One watches the lanes for what other processes put into them (`lane_watcher`).
 
-Nothing here knows what the messages are about.
+Nothing here knows the content of the messages.
 """
 
 import logging
@@ -75,12 +75,12 @@ class Listener:
         )
 
     def run(self, stop: threading.Event, *, until_idle: bool = False, limit: int | None = None) -> OutcomeCounts:
-        """Work until `stop` is set; with `until_idle`, also end when nothing is due and nothing in work.
+        """Work until `stop` is set; with `until_idle`, also end when nothing is due and nothing is in work.
 
-        `limit` bounds the number of messages. On return nothing is held: what was not begun is given back.
+        `limit` bounds the number of messages. On return this process holds no message: those not begun are given back.
         """
         pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="worker")
-        # Before the first claim: a batch may be over before the helper's first round, and no other process may do it.
+        # Before the first claim: a batch may end before the helper's first round, and perhaps no other process runs.
         attempt(self._retry_paused_credentials)
         self._queue.subscribers.append(self._claims.notify)
         self._helpers.start(self.helper_work(patient=not until_idle))
@@ -97,7 +97,7 @@ class Listener:
         return self.outcome_counts
 
     def helper_work(self, *, patient: bool) -> dict[str, Callable[[], None]]:
-        """What the helper threads do, by name. Only a `patient` listener waits for other processes to put something in."""
+        """The work of the helper threads, by name. Only a `patient` listener watches what other processes put into lanes."""
         repeat = self._helpers.repeat
         work: dict[str, Callable[[], None]] = {
             "settle": self._settling.run,
@@ -114,20 +114,20 @@ class Listener:
         return work
 
     def _handle(self, message: Message) -> None:
-        """One message, in a worker's thread."""
+        """Handle one message, in a worker's thread."""
         result: AttemptResult | None = None
         try:
             result = self._worker.handle(message)
         finally:
             self._held.ended(message)
-            if result is None:  # another worker's by now
+            if result is None:  # another worker holds it by now
                 self._settled([message], [Outcome(message, None)])
             else:
                 self._settling.add(result)
             self._claims.wake()
 
     def _settled(self, messages: Iterable[Message], outcomes: Iterable[Outcome]) -> None:
-        """These messages are held no longer."""
+        """Drop these messages, count their outcomes, and hand their effects to the delivery loop."""
         self._held.drop(messages)
         outcomes = list(outcomes)
         for outcome in outcomes:
@@ -141,7 +141,7 @@ class Listener:
         self._queue.keep(self.owner, self._held.all())
 
     def _shut_down(self, pool: Executor) -> None:
-        """Finish what was begun, give back the rest."""
+        """Give back the messages that were not begun, and wait for the others."""
         waiting = self._held.take_waiting()
         if not attempt(lambda: self._queue.release(waiting)):
             logger.warning("claimed messages wait for their lease to run out")

@@ -10,7 +10,7 @@ from casebridge.telemetry import observer
 
 @dataclass
 class OutcomeCounts:
-    """What a listener did: outcomes by queue, institution, status and code."""
+    """How many outcomes there were, by queue, institution, status and code."""
 
     outcomes: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -22,7 +22,7 @@ class OutcomeCounts:
             self.outcomes[outcome.message.queue, outcome.message.institution, status, outcome.code or ""] += 1
 
     def take(self) -> Counter[tuple[str, str, str, str]]:
-        """What was added since the last call."""
+        """The counts since the last call."""
         with self._lock:
             taken, self.outcomes = self.outcomes, Counter()
             return taken

@@ -1,4 +1,4 @@
-"""Settles what the workers hand over, in batches, in a thread of its own. While the database is away the results wait here."""
+"""Settles the results of the workers in batches, in its own thread. While the database is away the results wait here."""
 
 import logging
 import threading
@@ -31,7 +31,7 @@ class SettleLoop:
         on_settled: Callable[[Iterable[Message], Iterable[Outcome]], None],
         ended: threading.Event,
     ) -> None:
-        """`on_settled` is given messages that this process holds no longer, and their outcomes."""
+        """`on_settled` is called with messages that this process holds no longer, and their outcomes."""
         self._queue = queue
         self._settler = settler
         self._group_size = settings.group_size
@@ -43,22 +43,22 @@ class SettleLoop:
         self._handled: list[AttemptResult] = []
         self._given_back: list[AttemptResult] = []
         self._refused: tuple[float, BaseException] | None = None
-        """Since when the database takes no settlement, and what it says."""
+        """Since when the database has taken no settlement, and its error."""
         self._added = threading.Event()
 
     def add(self, attempt: AttemptResult) -> None:
-        """A worker has handled a message."""
+        """Add the result of a worker."""
         with self._lock:
             (self._given_back if attempt.given_back else self._handled).append(attempt)
         self._added.set()
 
     def wake(self) -> None:
-        """For the end: the thread that waits sees that it is there."""
+        """Wake the waiting thread, so that it sees that the listener has ended."""
         self._added.set()
 
     def run(self) -> None:
         """Settle until the listener ends."""
-        self._added.set()  # what was added before is settled, too
+        self._added.set()  # results that were added before are settled, too
         while not self._ended.is_set():
             self._added.wait(intervals.LOOK_AROUND_SECONDS if self._given_back else None)
             self._added.clear()
@@ -69,12 +69,12 @@ class SettleLoop:
                 self._ended.wait(intervals.AWAY_SECONDS)
 
     def raise_if_refused(self) -> None:
-        """Raise what the database says, if it has taken no settlement for longer than a lease."""
+        """Raise the database's error if it has taken no settlement for longer than a lease."""
         if self._refused and time.monotonic() - self._refused[0] > self._lease_seconds:
             raise self._refused[1]
 
     def _give_back(self) -> None:
-        """What the database did not take the steps of: due again in a while, with its attempt, as soon as it takes that."""
+        """Give back the messages whose steps the database did not take. They are due again later, and keep their attempt."""
         with self._lock:
             batch = list(self._given_back)
         messages = [attempt.message for attempt in batch]
@@ -89,10 +89,10 @@ class SettleLoop:
         return batch
 
     def _settle(self, batch: list[AttemptResult]) -> bool:
-        """Whether it is known what became of the batch. While the database is away it waits, as long as its leases last."""
+        """Settle the batch. Returns `False` if the database is away. Then the batch waits here, as long as its leases last."""
         try:
             outcomes = self._settler.settle(batch)
-        except BaseException as error:  # noqa: BLE001 one message's defect must not hold up the others, nor end this thread
+        except BaseException as error:  # noqa: BLE001 one message's defect must not stop the others, or end this thread
             if is_away(error):
                 return self._keep(batch, error)
             log_defect(error)
@@ -112,7 +112,7 @@ class SettleLoop:
         return True
 
     def _keep(self, batch: list[AttemptResult], error: BaseException) -> bool:
-        """Keep what cannot be settled now: whatever the database does not take, no message is at fault."""
+        """Keep the batch for later: the database takes nothing now, which is no message's fault."""
         logger.warning("the database is away (%s): settling again soon", type(error).__name__)
         self._refused = self._refused or (time.monotonic(), error)
         with self._lock:

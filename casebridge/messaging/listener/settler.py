@@ -1,12 +1,12 @@
-"""Settles what the workers have handled, many messages at a time.
+"""Settles the messages that the workers have handled, many at a time.
 
 The order never changes:
 
-1. The audit. It may be written twice without harm, and no state may exist that nobody can account for.
+1. The audit. Writing it twice does no harm, and no state may exist without its entry.
 2. The cases.
-3. Each message's new status. Whoever finds a message settled takes its case for written.
+3. The new status of each message. Other parts rely on it: the case of a settled message is written.
 
-Whatever is ready is settled at once. Under load more is ready, so each write is shared by more messages.
+All results that are ready are settled together. Under load more are ready, so more messages share each write.
 """
 
 import logging
@@ -40,10 +40,11 @@ from casebridge.telemetry import observer
 logger = logging.getLogger(__name__)
 
 ALERT_FROM_ATTEMPT: Final = 3
+"""The failed attempt at which people are alerted."""
 
 
 class Settler:
-    """Stateless but for its collaborators. Settling the same messages again, after an answer was lost, changes nothing."""
+    """Has no state of its own. Settling the same messages again, after an answer was lost, changes nothing."""
 
     def __init__(
         self,
@@ -66,8 +67,8 @@ class Settler:
         self._relay_after = relay_after
 
     def settle(self, batch: Sequence[AttemptResult]) -> list[Outcome]:
-        """Write down what became of these messages. Raises the driver's errors: then nothing of it may be known."""
-        seen = observer().settling([attempt.message for attempt in batch])
+        """Store the results of these messages. Raises the driver's errors: then it is unknown what was stored."""
+        observation = observer().settling([attempt.message for attempt in batch])
         done = [attempt for attempt in batch if attempt.error is None]
         failed = [
             (attempt, self._retry.decide(attempt.message, attempt.step, attempt.error, self._clock.now()))
@@ -84,15 +85,17 @@ class Settler:
         crash_point("concluded")
         finished = self._finish(done) if done else []
         outcomes = [*finished, *(self._fail(attempt.flow, outcome) for attempt, outcome in failed)]
-        seen.ended()
+        observation.ended()
         return outcomes
 
     def settle_defective(self, attempt: AttemptResult, problem: BaseException) -> Outcome:
-        """One message that could not be settled with its result: its attempt failed, and that is written with less.
+        """Settle one message whose result could not be stored: store that its attempt failed, and leave out the rest.
 
-        What cannot be written is left out: the audit's entries, the case's mark, the announcers' effects, the new steps'
-        results (a document has its limit). The message must not stay held by nobody, and people must be alerted. Raises the
-        driver's errors while the database is away.
+        - Left out is what cannot be stored: audit entries, the mark of the case, effects of announcers, or results of new steps
+          (a document has a limit).
+        - The message must be settled in any case, and people must be alerted.
+
+        Raises the driver's errors while the database is away.
         """
         message, flow = attempt.message, attempt.flow
         error = attempt.error or as_case_error(problem)
@@ -120,9 +123,12 @@ class Settler:
         return self._mark_dead(message)
 
     def _mark_dead(self, message: Message) -> Outcome:
-        """Its document does not even take that it failed. Left to its lease it would be run for ever, and nobody alerted."""
+        """Mark a message dead whose document does not even take its failure.
+
+        If it were left to its lease, it would be run for ever without an alert.
+        """
         error = unwritable()
-        # Its code is not among the message's errors: no command finds it by that, as it would a message that is set aside.
+        # Not `set_aside`: the message does not have this code among its errors, so no command would find it by the code.
         self._alerts.enqueue(_alert(message, "settle", error, set_aside=False))
         try:
             self._queue.mark_dead(message)
@@ -132,7 +138,7 @@ class Settler:
 
     @staticmethod
     def _leave_out(write: Callable[[], None]) -> None:
-        """Try a write that the failure of a defective message can do without."""
+        """Try a write that may be left out when a defective message is settled."""
         try:
             write()
         except BaseException as error:
@@ -167,12 +173,12 @@ class Settler:
         return self._write_failure(replace(outcome, effects=(*effects, *self._alert_effects(outcome))))
 
     def _alert_effects(self, outcome: Outcome) -> list[PendingEffect]:
-        """The alert of a failed attempt, if people are to be alerted: when it is dead, at the third failure, or overdue."""
+        """The alert of a failed attempt: if the message is dead, at its third charged attempt, or if it is overdue."""
         message, error = outcome.message, outcome.error
         if error is None:
             return []
         if is_overdue(outcome, self._retry.overdue):
-            error = _for_long(error)
+            error = _lasting(error)
         elif not outcome.is_dead and not (outcome.is_charged and message.attempts == ALERT_FROM_ATTEMPT):
             return []
         alert = _alert(message, outcome.step, error, set_aside=outcome.is_dead)
@@ -189,7 +195,7 @@ class Settler:
         return outcome
 
     def _pause_institution(self, message: Message, step: str, error: AuthBrokenError) -> None:
-        # The alert first: a pause without an alert would be silence, an alert without a pause is repeated and folded.
+        # The alert comes first. A pause without an alert would go unnoticed; an alert without a pause is repeated and folded.
         self._alerts.enqueue(_alert(message, step, error))
         if self._pauses.pause(message.institution, message.exam_system, error):
             logger.warning("%s is paused: %s", message.institution, error.code)
@@ -199,7 +205,7 @@ class Settler:
 
 
 def is_overdue(outcome: Outcome, overdue: timedelta) -> bool:
-    """Whether a message that is asked to wait, again, has waited for too long: once for each such time."""
+    """Whether a message that must wait again (`RateLimitedError`) has waited for too long. True once in each period `overdue`."""
     message, failure = outcome.message, outcome.failure
     last = message.errors[-1] if message.errors else {}
     if failure is None or not isinstance(outcome.error, RateLimitedError):
@@ -211,8 +217,8 @@ def is_overdue(outcome: Outcome, overdue: timedelta) -> bool:
     return bool(waited // overdue > waited_before // overdue)
 
 
-def _for_long(error: CaseError) -> CaseError:
-    """The same error, which has lasted: that changes what is to be done."""
+def _lasting(error: CaseError) -> CaseError:
+    """The same error with a next action for messages that have waited for long."""
     return RateLimitedError(
         error.code,
         f"{error.cause} Messages have waited for this for too long.",
@@ -241,7 +247,7 @@ def _alert(message: Message, step: str, error: CaseError, *, set_aside: bool = F
 
 
 def _lost(outcome: Outcome) -> Outcome:
-    """The outcome of a message that another worker holds by now."""
+    """The outcome of a message that another worker has taken over."""
     observer().lease_lost(outcome.message)
     logger.warning("case %s: another worker has taken over", outcome.message.safe_id)
     return replace(outcome, status=None, due_at=None)

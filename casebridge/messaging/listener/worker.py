@@ -1,6 +1,6 @@
-"""A worker runs the flow of one claimed message, and hands the result over.
+"""A worker runs the flow of one claimed message, and hands the result to the settler.
 
-The settler writes it down, together with the results of other messages (`settler`).
+The settler stores it together with the results of other messages (`settler`).
 """
 
 import logging
@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """A message whose steps were run, and the error that stopped them, if one did. It is still held and not yet settled.
+    """A message whose steps were run, and the error that stopped them, if any. It is still held and not settled yet.
 
-    `given_back`: the database did not take what the steps had to write. That is no attempt, and the step is run again.
+    `given_back`: the database did not take what the steps had to write. That is not charged, and the step is run again.
     """
 
     message: Message
@@ -37,7 +37,7 @@ class AttemptResult:
 
 
 class Worker:
-    """Stateless but for its collaborators; any number of threads may share one."""
+    """Has no state of its own. Any number of threads may share one."""
 
     def __init__(self, queue: MeldingQ, flows: Mapping[str, Flow], clock: Clock, maximum_attempts: int) -> None:
         self._queue = queue
@@ -46,7 +46,7 @@ class Worker:
         self._maximum_attempts = maximum_attempts
 
     def prefetch(self, messages: Iterable[Message]) -> None:
-        """Read what claimed messages begin with, for each queue at once. Never raises: the steps read for themselves, too."""
+        """Prefetch for claimed messages, for each queue at once. Never raises: the steps can read for themselves."""
         by_queue: dict[str, list[Message]] = {}
         for message in messages:
             by_queue.setdefault(message.queue, []).append(message)
@@ -54,20 +54,20 @@ class Worker:
             try:
                 if flow := self._flows.get(queue):
                     flow.prefetch(its_messages)
-            except BaseException as error:  # noqa: BLE001 one message's defect must not hold up the others
+            except BaseException as error:  # noqa: BLE001 one message's defect must not stop the others
                 if is_away(error):
                     logger.warning("the database is away (%s)", type(error).__name__)
                 else:
                     log_defect(error)
 
     def handle(self, message: Message) -> AttemptResult | None:
-        """Run the message's steps. Never raises, whatever a step or a library does: a defect is a failed attempt like any other.
+        """Run the message's steps. Never raises, whatever a step or a library does: a defect counts as a failed attempt.
 
-        `None` says that the message is its new owner's by now.
+        Returns `None` if another worker holds the message by now.
         """
-        seen = observer().handling(message)
+        observation = observer().handling(message)
         attempt = self._attempt(message)
-        seen.ended(attempt.error.code if attempt and attempt.error else None)
+        observation.ended(attempt.error.code if attempt and attempt.error else None)
         return attempt
 
     def _attempt(self, message: Message) -> AttemptResult | None:
@@ -77,10 +77,10 @@ class Worker:
         except LeaseLostError:
             observer().lease_lost(message)
             logger.warning("case %s: another worker has taken over", message.safe_id)
-        except BaseException as error:  # noqa: BLE001 a worker's thread must outlive whatever one message brings out
+        except BaseException as error:  # noqa: BLE001 no message may end a worker's thread
             if not is_away(error):
                 return AttemptResult(message, flow, as_case_error(error), "handle")
-            # What was written down stays in the message; the next claim goes on there.
+            # Results that were stored stay in the message; the next claim continues from there.
             logger.warning("case %s: the database is away (%s)", message.safe_id, type(error).__name__)
             return AttemptResult(message, flow, given_back=True)
         return None
@@ -107,7 +107,7 @@ class Worker:
 
 
 def next_step(flow: Flow, message: Message) -> str:
-    """The step at which a message stands."""
+    """The first step of the message that is not done; `settle` if all are done."""
     return next((step.name for step in flow.steps if step.name not in message.steps), "settle")
 
 

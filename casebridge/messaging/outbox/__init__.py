@@ -1,1 +1,1 @@
-"""The outbox: effects for the outside are written together with a change of state, and delivered afterwards."""
+"""The outbox: effects for outside systems are stored together with a change of state, and delivered afterwards."""

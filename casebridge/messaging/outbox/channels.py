@@ -1,4 +1,4 @@
-"""The channels of the effects that every installation knows: alerts, and entries of the log index."""
+"""The channels for the effects that every installation has: alerts, and entries of the log index."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,7 +12,7 @@ from casebridge.safe_names import ALL_NAMES, SafeNames
 ALERT: Final = "alert"
 LOG_INDEX: Final = "log_index"
 OF_THE_ENTRY: Final = frozenset({"laas.document_refused", "laas.call_unsendable"})
-"""The index is there and takes others: it does not take this entry, or it cannot be written into a call."""
+"""Errors of a single entry: the index refuses it, or it cannot be sent. The index takes other entries."""
 
 
 class AlertEffects:
@@ -30,12 +30,12 @@ class AlertEffects:
 
 
 class LogIndexEffects:
-    """Registers outcomes in the log index; without an index they are dropped."""
+    """Registers outcomes in the log index. Without an index they are dropped."""
 
     may_be_given_up = True
 
     def __init__(self, log_index: LogIndex | None, names: SafeNames = ALL_NAMES) -> None:
-        """`names` says which names of institutions and queues may leave."""
+        """`names` says which names of institutions and queues may be sent."""
         self._log_index = log_index
         self._names = names
 

@@ -1,10 +1,10 @@
-"""Who says what is to be delivered to the outside, and who delivers it: the two interfaces of the outbox.
+"""The two interfaces of the outbox.
 
-- An *announcer* is called when a message is settled. It returns the effects of that, which are written together with the new
-  status.
-- A *channel* delivers effects of one kind later, in the relay.
+- An *announcer* decides which effects an outcome has. It is called when a message is settled. The effects are stored together
+  with the new status.
+- A *channel* delivers effects of one kind. The relay calls it later.
 
-Both are registered where a process is wired (`resources.wiring`).
+Both are registered in the wiring of a process (`resources.wiring`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,18 +18,19 @@ Announcer = Callable[[Message, Outcome], Sequence[PendingEffect]]
 
 
 class EffectChannel(Protocol):
-    """Delivers effects of one kind. A crash may deliver one again with the same id; it is never lost."""
+    """Delivers effects of one kind. After a crash an effect may be delivered again with the same id. None is lost."""
 
     @property
     def may_be_given_up(self) -> bool:
-        """Whether an effect that could not be delivered for long may be dropped at last (an index entry), or never."""
+        """Whether an effect may be dropped that could not be delivered for long, such as an index entry."""
         ...
 
     def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
-        """Deliver effects (`id`, `kind`, `body`); the relay hands over one at a time.
+        """Deliver effects (`id`, `kind`, `body`). The relay passes one at a time.
 
-        Returns the ids of those that are still pending because the channel is away, each with the code of what went wrong:
-        then nothing else of this kind is tried for a while. Raises `PermanentError` where one effect is what the channel
-        can never take: that one is set aside, and the others go on.
+        Returns the ids of effects that are still pending because the channel is away, each with the code of the error. Then no
+        effect of this kind is tried for a while.
+
+        Raises `PermanentError` if the channel can never take an effect. That effect is set aside, and the others are delivered.
         """
         ...

@@ -1,4 +1,4 @@
-"""Announces each outcome to the log index: ids, codes, counts and our own sentences, no personal data."""
+"""Announces each outcome to the log index: ids, codes, counts and our own sentences. No personal data."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from casebridge.messaging.queue.outcome import Outcome
 
 
 class OutcomeIndex:
-    """An announcer."""
+    """The announcer of index entries."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -26,7 +26,7 @@ class OutcomeIndex:
             "step": outcome.step,
             "success": outcome.status is MessageStatus.PROCESSED,
             "code": outcome.failure.code if outcome.failure else None,
-            # Our own sentences: they name the exam, flow or request that it is about.
+            # Our own sentences. They name the exam, flow or request concerned.
             "cause": outcome.failure.cause if outcome.failure else None,
             "nextAction": outcome.failure.next_action if outcome.failure else None,
             "attempts": message.attempts,

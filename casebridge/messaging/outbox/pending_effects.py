@@ -1,7 +1,7 @@
-"""Pending effects of messages: held by one relay at a time, removed when they are delivered.
+"""Pending effects of messages. One relay at a time claims them, and removes them when they are delivered.
 
-They stand in the message's own document: in the live one (an alert of a failed or dead message) or in the processed one. Which
-effects there are is decided by announcers (`effect`); how they are delivered, in `relay`.
+They are stored in the message's own document: in the live one (an alert of a failed or dead message) or in the processed one.
+Announcers decide which effects there are (`effect`), and `relay` delivers them.
 """
 
 import logging
@@ -27,15 +27,15 @@ logger = logging.getLogger(__name__)
 PENDING_FIELDS: Final = dict.fromkeys(
     ("effects", "relay", "status", "finishedAt", "enqueuedAt", "correlationId", "institution", "orgId", "queue"), 1
 )
-"""Not its payload and origin, which may be a megabyte each."""
+"""The fields that are read. `payload` and `origin` are left out: each may have a megabyte."""
 
 Effect = Mapping[str, Any]
-"""A pending effect as it stands in the document: `id`, `kind`, `body`."""
+"""A pending effect in its stored form: `id`, `kind`, `body`."""
 
 
 @dataclass(frozen=True)
 class PendingEffects:
-    """The pending effects of one message. `since` is when it was settled, as far as its document tells."""
+    """The pending effects of one message. `since` is when it was settled, as far as its document says."""
 
     key: str
     correlation_id: str
@@ -43,11 +43,11 @@ class PendingEffects:
     effects: tuple[Effect, ...]
     processed: bool
     held_until: float
-    """Until when this relay holds them, on the process's monotonic clock; another may deliver them after that."""
+    """Until when this relay holds them, on the process's monotonic clock. Another relay may deliver them after that."""
     institution: str = UNKNOWN
     org_id: str = UNKNOWN
     queue: str = UNKNOWN
-    """Whose message it is, for the alert that an effect cannot be delivered."""
+    """Like the two fields above, for the alert about an effect that cannot be delivered."""
 
     @property
     def is_held(self) -> bool:
@@ -68,14 +68,14 @@ class PendingEffectStore:
     """Reads and removes pending effects in both collections of the queue."""
 
     def __init__(self, database: Database, clock: Clock, served: ServedEnvironment = EVERY_ENVIRONMENT) -> None:
-        """Only effects of the environment that is `served` are claimed."""
+        """Only effects of the environment `served` are claimed."""
         self._served = served.selection()
         self._messages = database.messages
         self._processed = database.processed_messages
         self._clock = clock
 
     def claim(self, limit: int, hold: timedelta) -> list[PendingEffects]:
-        """Pending effects that no relay works on, held from other relays for `hold`."""
+        """Claim the pending effects of at most `limit` messages in each collection. Other relays do not get them for `hold`."""
         held_until = time.monotonic() + hold.total_seconds()
         live = self._claim(self._messages, limit, hold)
         moved = self._move_processed([row for row in live if row.get("status") == MessageStatus.PROCESSED.value])
@@ -85,7 +85,7 @@ class PendingEffectStore:
         ]
 
     def make_far_ones_due(self) -> None:
-        """Effects that are due later than any release sets would never be delivered: they are due now."""
+        """Make effects due now that are due later than any release sets: they would never be delivered."""
         now = self._clock.now()
         for collection in (self._messages, self._processed):
             far = {"effectsDueAt": {"$gt": now + FAR_AHEAD}, **self._served}
@@ -113,18 +113,18 @@ class PendingEffectStore:
         for row in rows:
             if not isinstance(row.get("effects", []), list) or not all(is_effect(effect) for effect in _listed(row)):
                 try:
-                    self._set_odd_aside(collection, row)
+                    self._set_malformed_aside(collection, row)
                 except OperationFailure as error:
                     if is_away(error):
                         raise
-                    log_defect(error)  # what can be delivered is; the others are not to wait for it
+                    log_defect(error)  # its other effects, and those of other messages, must not wait for this
         return rows
 
     @staticmethod
     def _claim_singly(
         collection: Collection[Document], keys: Sequence[Any], now: datetime, held: Document, token: str
     ) -> list[Any]:
-        """One by one. A document that is too full for a token is held by its time alone: the keys of such are returned."""
+        """Claim documents one by one. Returns the keys of those too full for a token: only their new time holds them."""
         full = []
         for key in keys:
             due = {"_id": {"$eq": key}, "effectsDueAt": {"$lte": now}}
@@ -137,21 +137,21 @@ class PendingEffectStore:
                     full.append(key)
         return full
 
-    def _set_odd_aside(self, collection: Collection[Document], row: Document) -> None:
-        """What no release of ours has written cannot be delivered, and must not hold up what can."""
-        was = row.get("effects")
-        odd = [effect for effect in _listed(row) if not is_effect(effect)]
+    def _set_malformed_aside(self, collection: Collection[Document], row: Document) -> None:
+        """Set effects aside that have no form of ours. They cannot be delivered, and must not block the others."""
+        stored = row.get("effects")
+        malformed = [effect for effect in _listed(row) if not is_effect(effect)]
         if not isinstance(row.get("effects"), list):
-            odd = [row.get("effects")]
-        logger.warning("%d effects of a message cannot be read, and are set aside", len(odd))
+            malformed = [row.get("effects")]
+        logger.warning("%d effects of a message cannot be read, and are set aside", len(malformed))
         row["effects"] = [effect for effect in _listed(row) if is_effect(effect)]
         collection.update_one(
-            {"_id": row["_id"], "effects": {"$eq": was}},  # nobody has added to it meanwhile
-            {"$set": {"effects": row["effects"], "undelivered": odd, "undeliveredAt": self._clock.now()}},
+            {"_id": row["_id"], "effects": {"$eq": stored}},  # nobody has added to it meanwhile
+            {"$set": {"effects": row["effects"], "undelivered": malformed, "undeliveredAt": self._clock.now()}},
         )
 
     def _move_processed(self, rows: list[Document]) -> list[Document]:
-        """Earlier versions left processed messages in the live collection while they had pending effects."""
+        """Move processed messages out of the live collection. Earlier versions left them there while they had pending effects."""
         for row in rows:
             whole = self._messages.find_one({"_id": row["_id"]})
             if whole is not None:
@@ -166,11 +166,12 @@ class PendingEffectStore:
         retry_at: datetime,
         undeliverable: Sequence[Effect] = (),
     ) -> None:
-        """Remove what was delivered. `still_pending` are the ids of the rest, which is tried again at `retry_at`.
+        """Remove the effects that were delivered.
 
-        `undeliverable` is what no channel can ever take: it is removed, too, and kept in the message's `undelivered`.
+        `still_pending` are the ids of those that were not. They are tried again at `retry_at`. `undeliverable` are effects that
+        no channel can ever take. They are moved to the message's `undelivered`.
         """
-        gone = [effect["id"] for effect in pending.effects if effect["id"] not in still_pending]
+        removed = [effect["id"] for effect in pending.effects if effect["id"] not in still_pending]
         aside: Document = {}
         marked: Document = {}
         if undeliverable:
@@ -179,18 +180,18 @@ class PendingEffectStore:
         collection = self._processed if pending.processed else self._messages
         change: Document
         if still_pending:
-            change = {"$pull": {"effects": {"id": {"$in": gone}}}, "$set": {"effectsDueAt": retry_at, **marked}}
+            change = {"$pull": {"effects": {"id": {"$in": removed}}}, "$set": {"effectsDueAt": retry_at, **marked}}
             collection.update_one({"_id": pending.key}, {**change, **aside})
         elif pending.processed:
-            # Nothing is added to a processed message any more.
+            # Nobody adds effects to a processed message.
             change = {"$set": {"effects": [], **marked}, "$unset": {"effectsDueAt": "", "relay": ""}}
             collection.update_one({"_id": pending.key}, {**change, **aside})
         else:
-            # A live message may have a new effect by now: only one without any is at rest.
-            change = {"$pull": {"effects": {"id": {"$in": gone}}}, **({"$set": marked} if marked else {})}
+            # A live message may have a new effect by now. Its time is removed only if it has none.
+            change = {"$pull": {"effects": {"id": {"$in": removed}}}, **({"$set": marked} if marked else {})}
             collection.update_one({"_id": pending.key}, {**change, **aside})
-            at_rest = {"_id": pending.key, "effects": {"$size": 0}}
-            collection.update_one(at_rest, {"$unset": {"effectsDueAt": "", "relay": ""}})
+            without_effects = {"_id": pending.key, "effects": {"$size": 0}}
+            collection.update_one(without_effects, {"$unset": {"effectsDueAt": "", "relay": ""}})
 
 
 def _listed(document: Document) -> list[Any]:

@@ -9,16 +9,16 @@ from casebridge.personal_data import Personal
 
 KAFKA: Final = "kafka"
 EFFECT_ID: Final = "casebridge_effect-id"
-"""The header by which a reader knows a record that a crash has sent twice."""
+"""The header by which a reader recognises a record that was sent twice after a crash."""
 OURS: Final = ("casebridge_", "kafka_dlt-")
-"""What our own headers begin with; those of a record's sender that do are not repeated."""
+"""The prefixes of our own headers. A sender's headers with these prefixes are not copied."""
 WITHHELD: Final = "casebridge_{part}-withheld"
-"""There if the `value`, `key` or `headers` of the record were left out; says why."""
+"""The header that says why the `value`, `key` or `headers` of the record were left out."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """One record to publish. Records with one key keep their order."""
+    """One record to publish. Records with the same key keep their order."""
 
     topic: str
     key: Personal[bytes | None] = field(repr=False)
@@ -26,7 +26,7 @@ class Publication:
     headers: Personal[tuple[tuple[str, bytes | None], ...]] = field(default=(), repr=False)
 
     def effect_of(self, message: Message) -> PendingEffect:
-        """The effect of this claim of the message. Its id also stands in a header, in place of any of that name."""
+        """The effect of this claim of the message. A header has its id too, and replaces any header of that name."""
         effect_id = PendingEffect.id_of(message, KAFKA)
         headers = [(name, value) for name, value in self.headers if name.lower() != EFFECT_ID]
         body = {

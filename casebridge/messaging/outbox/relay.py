@@ -1,7 +1,7 @@
 """Delivers the pending effects of messages, kind by kind, and the folded alerts.
 
-An effect is removed only after it was delivered. So a crash may deliver it again with the same id, and never loses it. A channel
-that is away delays its own effects only.
+An effect is removed only after it was delivered. So a crash never loses it, but it may be delivered again with the same id. A
+channel that is away delays its own effects only.
 """
 
 import logging
@@ -31,18 +31,18 @@ logger = logging.getLogger(__name__)
 
 GROUP: Final = 100
 AT_ONCE: Final = 20
-"""Messages whose effects are read at once: each may hold a record of Kafka."""
+"""Messages whose effects are read at once. Each may contain a record of Kafka."""
 ALERTS_AT_ONCE: Final = 5
 ALERT_MESSAGE: Final = "alert_message"
-"""What an observer hears of a folded alert that is sent; the effect `alert` only puts it into the outbox."""
+"""The kind that observers get for a folded alert that is sent. (The effect `alert` only puts an alert into the outbox.)"""
 FAR_ONES_SECONDS: Final = 60.0
-"""How often it is seen to that nothing is due so far ahead that it would never be delivered."""
+"""How often due times are corrected that are so far ahead that the effect or alert would never be delivered."""
 DEFECTS: Final = 3
-"""So often a channel may break on one effect before that is set aside."""
+"""After so many defects of a channel on one effect, the effect is set aside."""
 
 
 class Relay:
-    """Several may run; each holds what it works on for `hold`, and tries a channel that was away again after `retry`."""
+    """Several relays may run. Each holds what it works on for `hold`. It tries a channel that was away again after `retry`."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Relay:
         hold: timedelta,
         retry: timedelta,
     ) -> None:
-        """`channels` deliver effects by kind; one of an unknown kind waits for a version that knows it."""
+        """`channels` deliver effects by kind. An effect of an unknown kind waits for a version that knows it."""
         self._store = store
         self._channels = channels
         self._alerts = alerts
@@ -68,15 +68,15 @@ class Relay:
         self._hold = hold
         self._retry = retry
         self._delivered: set[str] = set()
-        """Ids of effects that are delivered and not removed, because the database was away."""
+        """Ids of effects that are delivered but not removed, because the database was away."""
         self._defects: Counter[str] = Counter()
         self._away_until: dict[str, float] = {}
         self._far_ones_at = float("-inf")
         self._sent: dict[str, tuple[str, Document]] = {}
-        """Alerts that are sent or muted and not settled, for the same reason: their last state, and what was sent."""
+        """Alerts that are sent or muted but not settled, because the database was away: their state, and what was sent."""
 
     def deliver_left_behind(self) -> int:
-        """Deliver what other processes left, or what a channel could not take; return how many messages had effects."""
+        """Deliver effects that other processes left, or that a channel could not take. Returns how many messages had some."""
         found = 0
         self._make_far_ones_due()
         while found < GROUP:
@@ -89,7 +89,7 @@ class Relay:
         return found
 
     def _make_far_ones_due(self) -> None:
-        """Now and then only: it corrects what a person or another program stored, and costs three writes."""
+        """Correct times that a person or another program stored. Only now and then, because it costs three writes."""
         if time.monotonic() - self._far_ones_at < FAR_ONES_SECONDS:
             return
         self._store.make_far_ones_due()
@@ -97,10 +97,10 @@ class Relay:
         self._far_ones_at = time.monotonic()
 
     def deliver(self, pending: PendingEffects) -> None:
-        """Deliver the effects of one message, and remove them before any other is delivered. Raises while the database is away.
+        """Deliver the effects of one message, and remove them before those of another message are delivered.
 
-        So a process that dies leaves at most one message's effects in doubt. A process that was frozen for longer than it holds
-        them leaves them to the relay that holds them by now.
+        So when a process dies, the effects of at most one message may be delivered twice. A process that was frozen for too long
+        leaves the effects to the relay that holds them by now. Raises the driver's errors while the database is away.
         """
         if not pending.is_held:
             return
@@ -109,7 +109,7 @@ class Relay:
         except BaseException as error:
             if is_away(error):
                 raise
-            log_defect(error)  # its effects stay pending; the others must not wait for them
+            log_defect(error)  # its effects stay pending; those of other messages must not wait for them
 
     def _deliver(self, pending: PendingEffects) -> None:
         undeliverable: list[Effect] = []
@@ -126,9 +126,9 @@ class Relay:
         self._delivered.difference_update(effect["id"] for effect in pending.effects)
 
     def _is_settled(self, pending: PendingEffects, effect: Effect) -> bool:
-        """Deliver one effect, unless this process has done so and could not remove it; whether it is pending no longer.
+        """Deliver one effect, unless this process has delivered it before and could not remove it.
 
-        Raises `PermanentError` if it can never be delivered.
+        Returns whether it is pending no longer. Raises `PermanentError` if it can never be delivered.
         """
         if effect["id"] in self._delivered:
             return True
@@ -136,31 +136,31 @@ class Relay:
         if time.monotonic() < self._away_until.get(kind, 0.0):
             return self._given_up(pending, effect)
         channel = self._channels.get(kind)
-        seen = observer().delivery(kind, pending.institution, pending.queue, pending.correlation_id)
+        observation = observer().delivery(kind, pending.institution, pending.queue, pending.correlation_id)
         try:
             left = channel.deliver([effect]) if channel else {effect["id"]: "casebridge.no_channel"}
         except PermanentError as error:
-            seen.ended(error.code)
+            observation.ended(error.code)
             raise
         except CaseError as error:
             left = {effect["id"]: error.code}
         except BaseException as error:
-            seen.ended(type(error).__name__)
+            observation.ended(type(error).__name__)
             if is_away(error):
                 raise
-            return self._met_a_defect(effect, error)
-        seen.ended(left.get(effect["id"]))
+            return self._count_defect(effect, error)
+        observation.ended(left.get(effect["id"]))
         self._defects.pop(effect["id"], None)
         if not left:
             self._delivered.add(effect["id"])
             return True
-        # What did not answer may have arrived all the same: nothing else is put at that risk for a while.
+        # An effect may have arrived although no answer came. For a while no other effect is put at this risk.
         self._away_until[kind] = time.monotonic() + self._retry.total_seconds()
         logger.info("case %s: %s not delivered: %s", safe_id(pending.correlation_id), kind, left[effect["id"]])
         return self._given_up(pending, effect)
 
-    def _met_a_defect(self, effect: Effect, error: BaseException) -> bool:
-        """The channel broke on this effect: it is tried a few times. Raises `PermanentError` in the end."""
+    def _count_defect(self, effect: Effect, error: BaseException) -> bool:
+        """Count a defect of the channel on this effect. Raises `PermanentError` at the last of `DEFECTS`."""
         log_defect(error)
         self._defects[effect["id"]] += 1
         if self._defects[effect["id"]] < DEFECTS:
@@ -173,7 +173,7 @@ class Relay:
         )
 
     def _alert_undeliverable(self, pending: PendingEffects, effect: Effect, error: PermanentError) -> None:
-        """Log and alert, before it is removed."""
+        """Log an effect that can never be delivered, and enqueue an alert, before the effect is removed."""
         logger.warning("case %s: %s is set aside: %s", safe_id(pending.correlation_id), effect["kind"], error.code)
         self._alerts.enqueue(
             Alert.of(
@@ -191,7 +191,7 @@ class Relay:
         return channel is not None and channel.may_be_given_up and self._clock.now() - pending.since > self._give_up
 
     def send_alerts(self) -> int:
-        """Send the folded alerts that are due; return how many were sent."""
+        """Send the folded alerts that are due. Returns how many were sent."""
         if self._alert_channel is None:
             return 0
         self._make_far_ones_due()
@@ -201,31 +201,31 @@ class Relay:
         sent = 0
         for alert in due:
             if time.monotonic() > held_until:
-                break  # another relay has the rest by now
+                break  # another relay may have claimed the rest
             try:
                 sent += self._send(alert, rows)
             except BaseException as error:
                 if is_away(error):
                     raise
-                log_defect(error)  # the others must not wait for it
+                log_defect(error)  # the other alerts must not wait for this one
                 self._alerts.postpone(alert, self._retry)
         return sent
 
     def _send(self, alert: Document, rows: list[Document]) -> bool:
-        """Send one alert unless it is muted or was sent before; whether it was sent now."""
+        """Send one alert, unless it is muted or was sent before. Returns whether it was sent now."""
         name = f"{alert['_id']} {alert.get('openedAt')}"
         sent = False
         if name not in self._sent:
             is_muted = muted_by(alert, rows, self._clock.now())
             try:
                 if not is_muted and self._alert_channel is not None:
-                    seen = observer().delivery(ALERT_MESSAGE, str(alert.get("institution")), UNKNOWN, None)
+                    observation = observer().delivery(ALERT_MESSAGE, str(alert.get("institution")), UNKNOWN, None)
                     try:
                         self._alert_channel.send(alert_text(alert))
                     except BaseException as error:
-                        seen.ended(error.code if isinstance(error, CaseError) else type(error).__name__)
+                        observation.ended(error.code if isinstance(error, CaseError) else type(error).__name__)
                         raise
-                    seen.ended()
+                    observation.ended()
                     sent = True
             except CaseError as error:
                 logger.warning("alert for %s not sent: %s", alert.get("institution"), error.code)

@@ -1,1 +1,1 @@
-"""What is stored of a message, and who holds it."""
+"""The stored messages, who holds them, and the changes of their status."""

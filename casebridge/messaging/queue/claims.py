@@ -1,14 +1,14 @@
-"""Claims: taking due messages for a worker, oldest first, one a case; and the leases of what was taken.
+"""Claims take due messages for a worker, oldest first and one for each case. The leases of claimed messages are kept here, too.
 
-A message is *due* when `dueAt` has passed. For a waiting message that is the time of its next attempt; for one in work it is the
-end of its lease. So one claim takes new, retried and abandoned messages alike.
+A message is *due* when `dueAt` has passed. For a waiting message `dueAt` is the time of its next attempt. For a message in work
+it is the end of its lease. So one claim takes new, retried and abandoned messages alike.
 
-What a claim costs:
+Which claims charge an attempt:
 
-- A fresh claim charges an attempt.
-- Taking over a message whose worker was lost costs none. Most of what a process holds when it dies was only waiting there.
-- A message that was lost twice in a row is run alone (`Message.isolated`). It is charged when it was lost alone before
-  (`begin_isolated`). So a message that kills its process uses up its own attempts and nobody else's.
+- A claim of a waiting message does.
+- Taking over a message whose worker was lost does not. Most messages that a process holds when it dies were only waiting there.
+- A message that was lost twice in a row is run alone (`Message.isolated`). It is charged if it was lost while alone before
+  (`begin_isolated`). So a message that kills its process uses up its own attempts and no others.
 """
 
 import math
@@ -35,23 +35,22 @@ from casebridge.messaging.queue.transitions import Action, source, sources, targ
 BLOCKED_WAIT: Final = timedelta(seconds=1)
 UNKNOWN_WAIT: Final = timedelta(seconds=5)
 ISOLATED_FROM: Final = 2
-"""So often in a row a message is taken over before it is run alone: a kill of its worker is most often no fault of any
-message."""
+"""After so many takeovers in a row a message is run alone. One is not enough: a worker is mostly killed by something else."""
 
 
 class Claims(QueueStorage):
     """Part of `MeldingQ`."""
 
     def claim(self, owner: str, limit: int, scans: Sequence[LaneScan] | None = None) -> list[Message]:
-        """Take up to `limit` due messages for `owner`, oldest first, one a case.
+        """Take up to `limit` due messages for `owner`, oldest first and one for each case.
 
         `scans` are the lanes to serve. Each has the same share of `limit`. Without them all lanes are served.
 
         1. Find what is due in each lane, by index.
         2. Set aside what no worker can read, and correct what can be corrected (`malformed_documents`).
         3. Leave out messages behind an earlier one of their case.
-        4. Write owner, lease and a token into the rest, with one `update_many` for each way of charging the attempt.
-        5. Read back what bears the token: another worker may have been faster.
+        4. Write owner, lease and a token into the others, with one `update_many` for each way of charging the attempt.
+        5. Read back the messages with the token: another worker may have been faster.
         """
         if scans is None:
             scans = [LaneScan(lane) for lane in sorted(self.lanes.search(), key=str)]
@@ -77,15 +76,17 @@ class Claims(QueueStorage):
         scan.found(found, wanted)
         return found
 
-    def _take(self, owner: str, free: list[Document], now: datetime) -> list[Message]:
-        if not free:
+    def _take(self, owner: str, unblocked: list[Document], now: datetime) -> list[Message]:
+        if not unblocked:
             return []
         token = uuid.uuid4().hex
-        keys = [document["_id"] for document in free]
-        # Each message as it was found: whether it counts as lost, and of whom, depends on it.
-        lost = {each["_id"]: each.get("owner") for each in free if each["status"] == MessageStatus.PROCESSING.value}
-        of_others = [key for key, whose in lost.items() if whose != owner]
-        ours = [key for key, whose in lost.items() if whose == owner]
+        keys = [document["_id"] for document in unblocked]
+        # The messages that were in work when they were found, with their owners. Their workers were lost.
+        in_work = {
+            each["_id"]: each.get("owner") for each in unblocked if each["status"] == MessageStatus.PROCESSING.value
+        }
+        of_others = [key for key, owned_by in in_work.items() if owned_by != owner]
+        ours = [key for key, owned_by in in_work.items() if owned_by == owner]
         claim = {
             "status": target(Action.CLAIM),
             "owner": owner,
@@ -93,14 +94,14 @@ class Claims(QueueStorage):
             "startedAt": now,
             "dueAt": now + self._lease,
         }
-        # All are right when applied twice: the second application finds `dueAt` in the future.
+        # Each may be applied twice: the second application finds `dueAt` in the future.
         for some, change in (
             (
-                [key for key in keys if key not in lost],
+                [key for key in keys if key not in in_work],
                 {"$inc": {"fence": 1, "attempts": 1}, "$unset": {"takenOver": "", "alone": ""}},
             ),
             (of_others, {"$inc": {"fence": 1, "takenOver": 1}}),
-            # This process lives: what it lost, it lost because it could not reach the database.
+            # This process is alive: its leases ran out because it could not reach the database.
             (ours, {"$inc": {"fence": 1}, "$unset": {"alone": ""}}),
         ):
             if some:
@@ -110,12 +111,15 @@ class Claims(QueueStorage):
             crash_point("claimed")
         messages = [Message.from_document(document) for document in claimed]
         for message in messages:
-            message.taken_over = message.key in lost
+            message.taken_over = message.key in in_work
             message.isolated = message.stored.get("takenOver", 0) >= ISOLATED_FROM
         return messages
 
     def _mark(self, keys: list[str], now: datetime, change: Document) -> None:
-        """Another worker may get a message of the same case first; what we did get bears our token."""
+        """Apply the change to these messages if they are still due. Those that were changed have our token.
+
+        Another worker may have begun a message of the same case first: then the unique index refuses ours.
+        """
         try:
             self._messages.update_many({"_id": {"$in": keys}, "dueAt": {"$lte": now}}, change)
         except DuplicateKeyError:
@@ -130,11 +134,11 @@ class Claims(QueueStorage):
                     self._malformed.set_aside({"_id": key, "dueAt": {"$lte": now}}, ["some field"])
 
     def begin_isolated(self, message: Message) -> None:
-        """Before a message is run with nothing beside it: charge the attempt if it was lost while alone the last time, too.
+        """Called before a message is run alone. Charges the attempt if its worker was also lost the last time it ran alone.
 
-        Raises `LeaseLostError`.
+        Raises `LeaseLostError` if another worker has taken over.
         """
-        # What the claim found: once for each claim, also if this is called again.
+        # `alone` is removed from what the claim found, so a second call for the same claim charges nothing.
         attempts = message.attempts + (1 if message.stored.pop("alone", None) is True else 0)
         result = self._messages.update_one(
             {"_id": message.key, "fence": message.fence, "status": MessageStatus.PROCESSING.value},
@@ -145,7 +149,7 @@ class Claims(QueueStorage):
         message.attempts = message.stored["attempts"] = attempts
 
     def _first_of_each_case(self, due: list[Document], now: datetime) -> list[Document]:
-        """The due messages that no earlier unfinished message of their case holds back; the others are made due later."""
+        """The due messages that have no earlier unfinished message of their case. The others are made due later."""
         if not due:
             return []
         siblings = self._messages.find(
@@ -162,18 +166,18 @@ class Claims(QueueStorage):
             current = first.get(case)
             if current is None or _precedence(document) < _precedence(current):
                 first[case] = document
-        free: list[Document] = []
+        unblocked: list[Document] = []
         blocked: list[Document] = []
         for document in due:
             head = first.get(document["orderingKey"], document)
-            (free if head["_id"] == document["_id"] else blocked).append(document)
+            (unblocked if head["_id"] == document["_id"] else blocked).append(document)
         self._put_behind(blocked, first, now)
-        return free
+        return unblocked
 
     def _put_behind(self, blocked: list[Document], first: Mapping[str, Document], now: datetime) -> None:
-        """Let blocked messages wait, so that claims do not find them again and again.
+        """Make blocked messages due later, so that claims do not find them again and again.
 
-        - Behind a message in work: for a moment. It may be done soon, whatever its lease.
+        - Behind a message in work: for a moment. It may be done soon, however long its lease is.
         - Behind a message that waits for its next attempt: until then.
         - Behind a message that is due far ahead: for a moment, because that time is soon corrected (`MalformedDocuments`).
         """
@@ -189,7 +193,7 @@ class Claims(QueueStorage):
             )
 
     def keep(self, owner: str, messages: Sequence[Message]) -> None:
-        """Heartbeat: renew the lease of what `owner` still holds."""
+        """Renew the leases of those messages that `owner` still holds: the heartbeat."""
         if not messages:
             return
         held_until = time.monotonic() + self._lease.total_seconds()
@@ -203,9 +207,9 @@ class Claims(QueueStorage):
             message.held_until = held_until if message.key in still_ours else -math.inf
 
     def release(self, messages: Sequence[Message], wait: timedelta = timedelta()) -> None:
-        """Give back what was claimed, at no cost; it is due after `wait`.
+        """Give claimed messages back without charging an attempt. They are due after `wait`.
 
-        For a clean shutdown, and when the database is away: it was not begun, or what stopped it is nobody's fault.
+        For a clean shutdown, when they were not begun; and when the database is away, which is not their fault.
         """
         if not messages:
             return
@@ -218,7 +222,7 @@ class Claims(QueueStorage):
             {
                 "$set": {"status": target(Action.RELEASE), "dueAt": self._clock.now() + wait},
                 "$unset": {"owner": "", "claim": ""},
-                # Right when applied twice: the first application leaves the state that the filter asks for.
+                # May be applied twice: after the first application the filter matches no more.
                 "$inc": {"attempts": -1},
             },
         )
@@ -226,19 +230,22 @@ class Claims(QueueStorage):
             self.notify(Lane.of(message.stored) for message in messages)
 
     def next_due(self, lane: Lane) -> datetime | None:
-        """When the next message of a lane is due, or the lease of one in work runs out; `None` if there is none."""
+        """When the next message of a lane is due, or the lease of one in work ends. `None` if there is none."""
         found = self._messages.find_one(
             {**lane.selection(), "dueAt": {"$gt": LONG_AGO}}, {"dueAt": 1}, sort=[("dueAt", 1)]
         )
         if found is None:
             return None
-        # What is no time is never due: then nobody knows, and the lane is scanned again in a while.
+        # A `dueAt` that is not a time says nothing: the lane is scanned again after a while.
         return moment_of(found, "dueAt") or self._clock.now() + UNKNOWN_WAIT
 
     def is_due(
         self, waited: timedelta, *, passing_over: Iterable[str] = (), queues: Container[str] | None = None
     ) -> bool:
-        """Whether some message, of these queues, could be claimed and has waited for that for at least so long."""
+        """Whether some message of these queues could be claimed and has been due for at least `waited`.
+
+        `passing_over` are keys of tenants and institutions that are left out. Without `queues` all queues count.
+        """
         since = {"dueAt": {"$lte": self._clock.now() - waited}}
         keys = frozenset(passing_over)
         lanes = [
@@ -248,6 +255,6 @@ class Claims(QueueStorage):
 
 
 def _precedence(document: Document) -> tuple[bool, datetime, str]:
-    """The one in work first, even before an older one that was replayed meanwhile; else the oldest."""
+    """The sort key within a case. The message in work is first, even before an older one that was replayed; then the oldest."""
     is_waiting = document["status"] != MessageStatus.PROCESSING.value
     return is_waiting, moment_of(document, "enqueuedAt") or LONG_AGO, str(document["_id"])

@@ -1,8 +1,8 @@
-"""Several messages of one case that are in work at once, as another program or an early release may have left them.
+"""Corrects cases that have several messages in work at once. Another program or an early release may have left them.
 
-The index that holds each case to one message in work cannot be made while there are two, nor while two lack an `orderingKey`. The
-first message stays in work. The others wait again, with an error that says why, and lose nothing: each goes on at its first step
-without a result.
+A unique index allows only one message in work for each case. It cannot be created while there are two, or while two lack an
+`orderingKey`. The first message stays in work. The others wait again, with an error that says why. They lose nothing: each
+continues at its first step without a result.
 """
 
 import logging
@@ -27,33 +27,33 @@ FIELDS: Final = dict.fromkeys(("orderingKey", "correlationId", "enqueuedAt", "er
 
 
 def put_back(database: Database, clock: Clock) -> int:
-    """Leave one message in work for each case; return how many wait again. Safe to repeat and to break off."""
+    """Leave one message in work for each case. Returns how many wait again. May be repeated, and ended at any point."""
     at_work = {"status": source(Action.PUT_BACK)}
-    seen: set[str] = set()
+    names_in_work: set[str] = set()
     returned = 0
-    # Oldest first: the first message of a case goes first. A case is known by either name, whichever a message has.
+    # Oldest first, so that the first message of a case stays. A case is recognised by ordering key or correlation id.
     for message in database.messages.find(at_work, FIELDS, batch_size=AT_ONCE).sort([("enqueuedAt", 1), ("_id", 1)]):
         key = message.get("orderingKey")
         own = key if isinstance(key, str) else str(message["_id"])
         names = {own, *(name for name in (message.get("correlationId"),) if isinstance(name, str))}
         change: Document = {} if own == key else {"$set": {"orderingKey": own}}
-        if names & seen:
+        if names & names_in_work:
             change = _waiting(message, own, clock)
             returned += 1
             logger.warning("a message is put back: another one of its case is in work")
-        seen |= names
+        names_in_work |= names
         if change:
             try:
                 database.messages.update_one({"_id": {"$eq": message["_id"]}, **at_work}, change)
             except OperationFailure as error:
                 if is_away(error):
                     raise
-                log_defect(error)  # the claim sets it aside
+                log_defect(error)  # a claim will set the message aside
     return returned
 
 
 def _waiting(message: Mapping[str, Any], ordering_key: str, clock: Clock) -> Document:
-    """`failed`, so that its error says why until it is taken up, which is at once."""
+    """The change that makes a message wait. Its status is `failed` with an error that says why; it is due at once."""
     now = clock.now()
     failure = Failure(now, 0, STEP, _error().category.value, _error().code, _error().cause, _error().next_action)
     fence = message.get("fence")
@@ -62,7 +62,7 @@ def _waiting(message: Mapping[str, Any], ordering_key: str, clock: Clock) -> Doc
             "status": target(Action.PUT_BACK),
             "orderingKey": ordering_key,
             "dueAt": now,
-            # A worker that believes to hold it can write nothing any more.
+            # A worker that still has it can write nothing any more.
             "fence": int(fence) + 1 if is_count(fence) and fence is not None else 1,
             "errors": [*_documents(message.get("errors")), failure.document()],
             **({} if moment_of(message, "enqueuedAt") else {"enqueuedAt": now}),

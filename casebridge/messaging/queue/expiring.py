@@ -1,4 +1,4 @@
-"""What of the queue expires: messages that are processed, and keys of messages that were received."""
+"""The documents of the queue that expire: processed messages, and keys of received messages."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,20 +8,21 @@ from casebridge.messaging.queue.message import is_text
 
 
 def processed_messages(database: Database) -> ExpiringDocuments:
-    """All but those that still owe an effect, however long the channel has been away."""
+    """Processed messages. Those that still have pending effects stay, however long the channel has been away."""
 
-    def owing(messages: list[Document]) -> set[bytes]:
+    def undelivered(messages: list[Document]) -> set[bytes]:
         ids = [message["_id"] for message in messages]
         found = database.processed_messages.find({"_id": {"$in": ids}}, {"effectsDueAt": 1})
         return identities([message for message in found if "effectsDueAt" in message])
 
-    return ExpiringDocuments("processed_messages", database.processed_messages, "finishedAt", owing)
+    return ExpiringDocuments("processed_messages", database.processed_messages, "finishedAt", undelivered)
 
 
 def received_keys(database: Database, keeping: Callable[[Iterable[str]], set[str]]) -> ExpiringDocuments:
-    """All but those whose message is still there, and those of cases whose source may send them again at any age.
+    """Keys of received messages. Two kinds stay.
 
-    `keeping` is asked for the latter: of these correlation ids, those whose keys must stay.
+    - Keys whose message is still stored.
+    - Keys of cases whose source may send them again at any age: `keeping` returns those of the given correlation ids.
     """
 
     def needed(keys: list[Document]) -> set[bytes]:

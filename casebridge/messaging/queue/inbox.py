@@ -1,4 +1,4 @@
-"""The inbox of MeldingQ: what a source hands over is stored once, however often it is handed over."""
+"""The inbox of MeldingQ. A message is stored once, however often a source sends it."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,17 +12,17 @@ from casebridge.messaging.queue.storage import QueueStorage
 from casebridge.telemetry import observer
 
 ACCEPTED_AT_ONCE: Final = 500
-"""Messages of one write. Each such batch has a time of its own, which keeps scans of the oldest ones short."""
+"""Messages of one write. Each batch has its own time, which keeps scans for the oldest messages short."""
 
 
 class Inbox(QueueStorage):
     """Part of `MeldingQ`."""
 
     def accept(self, messages: Sequence[NewMessage]) -> list[str]:
-        """Put into the inbox what was never there; return the keys that were new.
+        """Put the messages into the inbox that were never there. Returns their keys.
 
-        The message is written first, its key second. A crash in between is repaired by the next read of the source: the key is
-        absent, and the message's own unique id refuses the copy. (`returnTrueAndAddToDatabaseIfNotInDatabase` of the source
+        The message is written first, its key second. After a crash in between, the next read of the source sends the message
+        again. Its key is absent, but its unique id refuses the copy. (`returnTrueAndAddToDatabaseIfNotInDatabase` of the source
         system.)
         """
         unique = list({message.key: message for message in messages}.values())
@@ -54,9 +54,9 @@ class Inbox(QueueStorage):
         return new
 
     def _store(self, documents: list[Document]) -> set[str]:
-        """Return the ids that were there.
+        """Insert the documents that are absent. Returns the ids that were there already.
 
-        A message that the database cannot hold is stored without its content: it fails in sight.
+        A message that the database cannot store is stored without its content, so that people see it fail.
         """
         try:
             return insert_absent(self._messages, documents)
@@ -66,7 +66,7 @@ class Inbox(QueueStorage):
             problem = error
         if len(documents) > 1:
             known = set().union(*(self._store([document]) for document in documents))
-            # What the first try wrote was not there before.
+            # Messages that the first try wrote are new, although the second try found them.
             ours = {"_id": {"$in": list(known)}, "enqueuedAt": documents[0]["enqueuedAt"]}
             return known - {document["_id"] for document in self._messages.find(ours, {"_id": 1})}
         return insert_absent(self._messages, [without_content(documents[0], problem)])

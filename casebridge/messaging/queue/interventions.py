@@ -1,6 +1,6 @@
-"""What operators do with messages that are dead or discarded: replay them, discard them, move out what nobody can bring back.
+"""What operators do with messages: replay them, discard them, and move out those that nobody can bring back.
 
-Which messages are meant is decided in `operators.dead_letters`; here are the changes of state, each right when applied twice.
+`operators.dead_letters` decides which messages are meant. Here are the changes of state. Each may be applied twice.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from casebridge.messaging.queue.transitions import Action, source, target
 KEPT_REPLAYS: Final = 20
 LANE_FIELDS: Final = dict.fromkeys((*NAMES, "queue"), 1)
 BROUGHT_BACK_WITHIN: Final = timedelta(days=30)
-"""How long a discarded message can be brought back."""
+"""How long after its discard a message can be replayed."""
 MOVED_BYTES: Final = 16 * 1024 * 1024
-"""Read and written at once when messages are moved, or one message: their number says nothing of their size."""
+"""Bytes that are moved at once, or one message if it is larger. A bound on the number of messages would not bound their size."""
 
 
 class Chosen(NamedTuple):
-    """A message that an operator means: its `_id`, and its `generation` as it stands in the document, whatever that is."""
+    """A message that an operator chose: its `_id`, and its `generation` as stored, which may be of any type."""
 
     key: Any
     generation: Any
@@ -37,7 +37,7 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class _Group:
-    """Messages of one generation: as a filter finds it, and as a number."""
+    """Messages of one generation. `stored` is the filter that finds the generation, `number` its number."""
 
     stored: Document
     number: int
@@ -48,9 +48,9 @@ class Interventions(QueueStorage):
     """Part of `MeldingQ`."""
 
     def replay(self, chosen: Sequence[Chosen], *, from_status: MessageStatus, reason: str, asked_by: str) -> int:
-        """Begin messages anew, with all attempts and with the steps that are done; return how many.
+        """Start messages again with all attempts. Finished steps are kept. Returns how many were replayed.
 
-        `chosen` says which generation of each message is meant: one that was begun anew meanwhile is left alone. Raises
+        `chosen` has the generation of each message, so a message that was replayed meanwhile is left alone. Raises
         `IllegalTransitionError` for a status from which nothing is replayed.
         """
         replayed = self._replay(chosen, from_status, reason, asked_by)
@@ -67,7 +67,7 @@ class Interventions(QueueStorage):
         note = {"at": now, "by": asked_by, "reason": reason}
         replayed = 0
         for group in _groups(chosen):
-            anew: Document = {
+            restart: Document = {
                 "$set": {
                     "status": target(Action.REPLAY),
                     "attempts": 0,
@@ -77,18 +77,18 @@ class Interventions(QueueStorage):
                 "$unset": {"discardedAt": "", "discardedBy": "", "discardReason": "", "finishedAt": ""},
             }
             changes = [
-                # Right when applied twice: the first application leaves the generation that the filter asks for.
-                {**anew, "$push": {"replays": {"$each": [note], "$slice": -KEPT_REPLAYS}}},
-                # Its list of replays is none: it begins with this one.
-                {**anew, "$set": {**anew["$set"], "replays": [note]}},
-                # It has no room for a note; the audit has it.
-                anew,
+                # May be applied twice: the first application changes the generation, so the filter matches no more.
+                {**restart, "$push": {"replays": {"$each": [note], "$slice": -KEPT_REPLAYS}}},
+                # If the stored `replays` is not a list: it is replaced by a new one.
+                {**restart, "$set": {**restart["$set"], "replays": [note]}},
+                # If the document has no room for a note: the audit has it.
+                restart,
             ]
             replayed += self._change_chosen({**selection, "generation": group.stored}, group.keys, changes)
         return replayed
 
     def discard(self, chosen: Sequence[Chosen], *, reason: str, asked_by: str) -> int:
-        """Take dead messages out of every worker's and operator's way; return how many. They stay here to be brought back."""
+        """Mark dead messages as discarded. Returns how many. They stay in this collection, so that they can be replayed."""
         now = self._clock.now()
         gone = {"status": target(Action.DISCARD), "discardedAt": now}
         full = {**gone, "discardedBy": asked_by, "discardReason": reason, "finishedAt": now}
@@ -102,13 +102,13 @@ class Interventions(QueueStorage):
         )
 
     def _respelt(self, document: Document) -> Document:
-        """A message whose institution an operator corrected has its lane named after it from now on."""
+        """Correct the spelling of a message's names: an operator may have changed its institution. Returns the new document."""
         if right := misspelt(document):
             self._messages.update_one({"_id": document["_id"]}, {"$set": right})
         return {**document, **right}
 
     def _change_chosen(self, selection: Document, keys: list[Any], changes: Sequence[Document]) -> int:
-        """Change these messages, each by the first of `changes` that it takes; return how many took one."""
+        """Apply to each message the first of `changes` that its document takes. Returns how many were changed."""
         first, *others = changes
         which = {"$in": keys} if len(keys) > 1 else {"$eq": keys[0]}
         try:
@@ -124,9 +124,10 @@ class Interventions(QueueStorage):
         return self._change_chosen(selection, keys, others)
 
     def move_discarded(self, limit: int) -> int:
-        """Move out of the live queue what nobody can bring back any more and what has no pending effects; return how many.
+        """Move discarded messages out of the live queue that can no longer be replayed and have no pending effects.
 
-        A day later than that, so that no replay can be on its way to a message that is being moved.
+        Returns how many. They are moved a day after the time for replays, so that no replay can concern a message that is
+        being moved.
         """
         before = self._clock.now() - BROUGHT_BACK_WITHIN - timedelta(days=1)
         selection = {
@@ -140,7 +141,7 @@ class Interventions(QueueStorage):
         moved = 0
         batch: list[Document] = []
         size = 0
-        # One by one from the server, so that no more is in memory than is written at once.
+        # Read one by one, so that no more is in memory than is written at once.
         for document in self._messages.find({"_id": {"$in": keys}, **selection}, batch_size=max(2, len(keys) + 1)):
             batch.append(document)
             size += len(bson.encode(document))
@@ -159,7 +160,7 @@ class Interventions(QueueStorage):
 
 
 def _groups(chosen: Sequence[Chosen]) -> list[_Group]:
-    """By what their generation is; what is no key of ours by itself: among others it might be taken for a pattern."""
+    """The messages by generation. A key that is not one of ours has its own group: in a list it might be taken for a pattern."""
     groups: list[_Group] = []
     alone: list[_Group] = []
     for key, generation in chosen:
@@ -174,7 +175,7 @@ def _groups(chosen: Sequence[Chosen]) -> list[_Group]:
 
 
 def _as_stored(generation: Any) -> Document:
-    """A message that does not say is in its first generation; whatever else it says is compared as it stands."""
+    """The filter for a generation. A message without one is in its first. Any other value is compared as it is stored."""
     if generation is None or (is_count(generation) and generation <= 1):
         return {"$in": [0, 1, None]}
     return {"$eq": generation}

@@ -1,4 +1,4 @@
-"""How far one process reads into a lane: the oldest messages first, without reading all that wait behind them."""
+"""How far one process reads into a lane: the oldest messages, without reading all that wait behind them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from casebridge.messaging.queue.message import moment_of
 
 @dataclass
 class LaneScan:
-    """One lane, and what the last scan of it found.
+    """One lane, and the result of its last scan.
 
-    Some servers read all that matches before they sort. So a scan is bounded by time, not only by number: it asks for what was
-    due within `span` after `oldest`.
+    Some servers read everything that matches before they sort. So a scan is bounded by time, not only by number: it asks for
+    messages that were due within `span` after `oldest`.
     """
 
     lane: Lane
     oldest: datetime | None = None
-    """When the last message that was found is due. `None`: nothing is known, so all that is due is asked for."""
+    """When the last message that was found is due. `None` if nothing is known: then the scan asks for everything that is due."""
     span: timedelta = timedelta(seconds=1)
     seen: int = 0
     """How many due messages the last scan found."""
     drained: bool = False
-    """Whether it found fewer than were wanted: nothing more is due."""
+    """Whether the last scan found fewer than were wanted, so that nothing more is due."""
 
     def until(self, now: datetime) -> datetime:
-        """Up to when messages are asked for."""
+        """The latest due time that the scan asks for."""
         return now if self.oldest is None else min(now, self.oldest + self.span)
 
     def found(self, documents: Sequence[Document], wanted: int) -> None:
-        """Learn from what was found how far to read the next time."""
+        """Note the result of a scan, and set how far to read the next time."""
         self.seen, self.drained = len(documents), len(documents) < wanted
         if self.drained:
             self.oldest = None

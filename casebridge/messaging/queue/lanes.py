@@ -1,8 +1,9 @@
-"""Lanes: the messages of one tenant in one queue. Each lane gets its share of a claim, so a long one starves no other.
+"""Lanes. A lane has the messages of one tenant in one queue. Each lane gets a share of a claim, so a long lane blocks no other.
 
-`oai.lanes` has a document for each lane that ever had a message. A process that puts something into a lane writes the time into
-`wokenAt`, and processes that wait see it (`listener.lane_watcher`). Which lanes are scanned next is decided in
-`listener.lane_scheduler`. Lanes of an environment that this process does not serve are left alone.
+- `oai.lanes` has a document for each lane that ever had a message.
+- A process that puts something into a lane writes the time into `wokenAt`. Processes that wait see it (`listener.lane_watcher`).
+- `listener.lane_scheduler` decides which lanes are scanned next.
+- Lanes of an environment that this process does not serve are left alone.
 """
 
 from collections.abc import Collection, Iterable
@@ -32,7 +33,7 @@ class Lane:
 
     - a code: the messages on that exam system;
     - empty (`tenant.NO_EXAM_SYSTEM`): the messages of capabilities without an exam system, a lane of their own;
-    - `None`: a document that does not say. A message of another program is in this lane. A notification of an earlier version
+    - `None`: the document has no such field. Messages of other programs are in this lane. A notification of an earlier version
       means all lanes of the institution and queue (`covers`).
     """
 
@@ -48,7 +49,7 @@ class Lane:
         return {"institution": self.institution, "examSystem": self.exam_system, "queue": self.queue}
 
     def is_among(self, keys: Collection[str]) -> bool:
-        """Whether these tenants and institutions (`Pauses.paused`, say) include whose lane it is."""
+        """Whether these keys of tenants and institutions, such as `Pauses.paused`, include the lane's."""
         return bool(keys) and (
             tenant_key(self.institution, self.exam_system) in keys
             or (self.institution is not None and normal_institution(self.institution) in keys)
@@ -78,7 +79,7 @@ class Lanes:
         self._malformed = MalformedDocuments(database, clock)
 
     def notify(self, lanes: Iterable[Lane]) -> None:
-        """Tell every process that something waits in these lanes. Losing it costs time and never a message."""
+        """Notify every process that something waits in these lanes. A lost notification costs time, never a message."""
         now = self._clock.now()
         updates = [
             UpdateOne({"_id": lane.selection()}, {"$set": {"wokenAt": now}}, upsert=True)
@@ -87,17 +88,17 @@ class Lanes:
         try:
             self.collection.bulk_write(updates, ordered=False)
         except BulkWriteError:
-            # Two processes made the same new lane at once: by now it is there.
+            # Two processes created the same lane at once. It exists now.
             self.collection.bulk_write(updates, ordered=False)
 
     def read(self) -> list[Document]:
-        """All lanes that were ever notified: some hundred small documents at most."""
+        """The documents of all lanes that were ever notified: some hundred small ones at most."""
         return list(self.collection.find())
 
     def search(self) -> set[Lane]:
-        """The served lanes of the messages that are or fall due, notified or not. Some servers read each live message for it.
+        """The served lanes of all messages that are due or will be, notified or not. Some servers read each live message for it.
 
-        Messages that no claim would find are adopted, or set aside, on the way, whosever they are.
+        Messages that no claim would find are adopted or set aside here, also those of environments that are not served.
         """
         groups = self._groups()
         adopted = self._malformed.adopt() if any(is_never_found(group) for group in groups) else 0
@@ -111,7 +112,10 @@ class Lanes:
         return self._served.serves(lane.institution)
 
     def _groups(self) -> list[Document]:
-        """Plain names: what is large or no text is cut here, which costs some servers a fifth of what it costs there."""
+        """The lanes, statuses and kinds of due time of all messages.
+
+        Long values are cut here, not by the server: for some servers that would cost five times as much.
+        """
         names: Document = {name: f"${name}" for name in (*NAMES, "status")}
         pipeline: list[Document] = [{"$group": {"_id": {**names, "due": due_kind(self._clock.now())}}}]
         return [
@@ -121,12 +125,12 @@ class Lanes:
 
 
 def forget_old(lanes: MongoCollection[Document]) -> int:
-    """Remove the lanes of earlier versions, which name no exam system: nobody notifies them any more. Returns how many."""
+    """Remove the lanes of earlier versions, which have no exam system and are not notified any more. Returns how many."""
     return lanes.delete_many({"_id.examSystem": {"$exists": False}}).deleted_count
 
 
 def _short(value: Any) -> Any:
-    """As much of a text as shows that it is no name, and of anything else that it is none: some hundred groups are held."""
+    """A short form of a value, because some hundred groups are in memory. It still shows whether the value is a name."""
     if value is None:
         return None
     return value[: LONGEST_NAME + 1] if is_text(value) else 0

@@ -1,10 +1,10 @@
-"""Stored messages that no release of ours wrote as they are: adopted where that is safe, else set aside in sight.
+"""Stored messages in a form that no release of casebridge wrote. They are adopted where that is safe, else set aside.
 
 Another program may have written them (contract 11 has neither `dueAt` nor `institution`), or a person. Three rules:
 
-- Whatever stands in a field, no other message is held up.
-- Nothing is guessed on which it depends who the right student is.
-- What cannot go on is dead, with an alert.
+- No value of a field may block other messages.
+- No value is guessed that decides which student is meant.
+- A message that cannot be handled becomes dead, with an alert.
 """
 
 import logging
@@ -54,12 +54,12 @@ SMALLEST_DEATH: Final[Document] = {
     "$set": {"status": target(Action.SET_ASIDE)},
     "$unset": {"dueAt": "", "owner": "", "claim": ""},
 }
-"""For a document that has no room for anything else: this makes it smaller."""
+"""The change for a document that has no room for anything else. It makes the document smaller."""
 FOLD: Final = timedelta(hours=1)
-"""Within this time, alerts of messages that cannot even say why they are dead are folded into one."""
+"""Within this time, alerts are folded into one for messages that cannot store why they are dead."""
 NAMED: Final = ("orgId", "env", "institution", "queue", "correlationId")
 OTHERS_LEASE: Final = timedelta(minutes=10)
-"""How long a program that follows contract 11 may take for a message in work."""
+"""How long another program that follows contract 11 may take for a message in work."""
 LANE_NAMES: Final = ("institution", "queue", "examSystem")
 COUNTS: Final = ("attempts", "fence", "takenOver")
 CLAIM_FIELDS: Final = dict.fromkeys(
@@ -67,7 +67,7 @@ CLAIM_FIELDS: Final = dict.fromkeys(
         "institution", "examSystem", "orgId", "env", "queue", "orderingKey", "status", "enqueuedAt", "dueAt", "owner", *COUNTS,
     ), 1,
 )  # fmt: skip
-"""What a claim reads of each message before it takes it: small, and enough to see whether it can."""
+"""The fields that a claim reads before it takes a message: small, and enough to see whether it can take it."""
 DATE: Final = "date"
 FAR: Final = "far ahead"
 _TYPES: Final = {
@@ -78,15 +78,17 @@ _TYPES: Final = {
 
 
 def due_kind(now: datetime) -> Document:
-    """What stands in `dueAt`, for an aggregation: `DATE` for a time that is waited for, `FAR` for one that never comes.
+    """The kind of a `dueAt`, for an aggregation.
 
-    Else the type's name. What some servers sort behind every date, such as a regular expression, is `FAR`, too.
+    - `DATE`: a time that may be waited for.
+    - `FAR`: a time too far ahead; also a value that some servers sort behind every date, such as a regular expression.
+    - Else the name of the value's type.
     """
     return {"$cond": [{"$gt": ["$dueAt", now + FAR_AHEAD]}, FAR, {"$type": "$dueAt"}]}
 
 
 def unwritable() -> PermanentError:
-    """Of a message that is dead and does not say why: there is no room in it, or the database refuses what is to be added."""
+    """The error of a dead message that cannot store it: the document has no room, or the database refuses the change."""
     return PermanentError(
         "casebridge.message_unwritable",
         "A stored message takes no error of its own (too large, or it holds what cannot be changed): it is dead all the same.",
@@ -96,20 +98,21 @@ def unwritable() -> PermanentError:
 
 
 def name_of_key(key: object) -> str:
-    """What an entry of the audit calls a message: its key, or a hash of one that is too long or no text."""
+    """The name of a message in audit entries: its key, or a hash if the key is too long or not a text."""
     return key if is_key(key) else short_hash(key)
 
 
 class MalformedDocuments:
-    """Finds, corrects and sets aside. Thread-safe; each change names what was seen, so that no other's work is touched.
+    """Finds, corrects and sets aside such documents. Thread-safe.
 
-    Whatever one document raises, the others are treated: only that the database is away is raised.
+    - Each change filters on what was read, so it never touches what another worker changed meanwhile.
+    - An error with one document does not stop the others. Only the driver's errors while the database is away are raised.
     """
 
     def __init__(
         self, database: Database, clock: Clock, respelt: Callable[[Document], None] = lambda _document: None
     ) -> None:
-        """`respelt` is called with a message that is due in another lane than it was found in."""
+        """`respelt` is called with a message that was found in one lane and is due in another."""
         self._respelt = respelt
         self._messages = database.messages
         self._audit = AuditLog(database)
@@ -117,14 +120,14 @@ class MalformedDocuments:
         self._clock = clock
 
     def claimable(self, found: Sequence[Document], now: datetime) -> list[Document]:
-        """Of due messages those that can be claimed, corrected where that was needed. Writes only for what is malformed."""
+        """The due messages that can be claimed, corrected if needed. Writes only for malformed messages."""
         free = []
         for document in found:
             due: Document = {"_id": {"$eq": document["_id"]}, "dueAt": {"$lte": now}}
             try:
                 if self._can_be_claimed(document, due):
                     free.append(document)
-            except Exception as error:  # noqa: BLE001 whatever it is, the other messages are not to wait for it
+            except Exception as error:  # noqa: BLE001 the other messages must not wait for this one
                 self._stop(due, error, document)
         return free
 
@@ -141,7 +144,7 @@ class MalformedDocuments:
             return True
         logger.warning("a message is corrected: %s", ", ".join(sorted(repairs)))
         self._messages.update_one(due, {"$set": repairs})
-        # Of another institution than it was found for: whether that is served here, and not paused, is seen in its own lane.
+        # It belongs to another institution than it was found for. The claim of that lane checks whether it may be served.
         is_elsewhere = "institution" in repairs and repairs["institution"] != normal_institution(
             document.get("institution")
         )
@@ -151,9 +154,9 @@ class MalformedDocuments:
         return not is_elsewhere
 
     def adopt(self) -> int:
-        """Adopt messages that no claim would ever find, or set them aside; return how many there were."""
-        looked_at, now = 0, self._clock.now()
-        # One by one from the server: each may have megabytes in any field.
+        """Adopt messages that no claim would ever find, or set them aside. Returns how many there were."""
+        count, now = 0, self._clock.now()
+        # Read one by one: each may have megabytes in any field.
         for document in self._messages.aggregate(
             [
                 {"$project": {**CLAIM_FIELDS, "processingAt": 1, "due": due_kind(now), **_TYPES}},
@@ -161,20 +164,20 @@ class MalformedDocuments:
                 {"$limit": ADOPTED_AT_ONCE},
             ]
         ):
-            looked_at += 1
-            seen: Document = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
+            count += 1
+            selection: Document = {"_id": {"$eq": document["_id"]}, "status": {"$eq": document.get("status")}}
             if moment_of(document, "dueAt") is not None and document["due"] == FAR:
-                # The worker that holds it may have corrected it meanwhile.
-                seen["dueAt"] = {"$gt": now + FAR_AHEAD}
+                # The worker that holds the message may have corrected it meanwhile.
+                selection["dueAt"] = {"$gt": now + FAR_AHEAD}
             try:
-                self._adopt(document, seen)
-            except Exception as error:  # noqa: BLE001 nor are the others to wait for this one to be adopted
-                self._stop(seen, error, document)
-        return looked_at
+                self._adopt(document, selection)
+            except Exception as error:  # noqa: BLE001 the other messages must not wait for this one
+                self._stop(selection, error, document)
+        return count
 
-    def _adopt(self, document: Document, seen: Document) -> None:
+    def _adopt(self, document: Document, selection: Document) -> None:
         if wanting := _wanting(document):
-            self.set_aside(seen, wanting)
+            self.set_aside(selection, wanting)
             return
         change = _repairs(document)
         if document["due"] != DATE:
@@ -182,12 +185,12 @@ class MalformedDocuments:
         if not change:
             return
         logger.warning("a message is adopted, with %s", ", ".join(sorted(change)))
-        self._messages.update_one(seen, {"$set": change})
+        self._messages.update_one(selection, {"$set": change})
 
     def respell(self, groups: Iterable[Mapping[str, Any]]) -> int:
-        """Bring the names of messages, whatever their status, into their one spelling; return how many were changed.
+        """Bring the names in messages of any status into their one spelling. Returns how many messages were changed.
 
-        `groups` are the lanes that messages are in: those are read whose names are misspelt, or name no institution.
+        `groups` are the lanes that messages are in. Only lanes with a misspelt name or without an institution are read.
         """
         wrong = {
             (group.get("institution"), group.get("examSystem"))
@@ -205,39 +208,42 @@ class MalformedDocuments:
         return changed
 
     def _due_at(self, document: Document) -> datetime:
-        """Now; what another program has in work, when that has had its time. It began by now, whatever it says."""
+        """The due time of an adopted message: now. If another program has it in work: when that program's time is over.
+
+        A `processingAt` in the future counts as now.
+        """
         now, begun = self._clock.now(), moment_of(document, "processingAt")
         if status_of(document) is MessageStatus.PROCESSING and begun is not None:
             return max(now, min(begun, now) + OTHERS_LEASE)
         return now
 
-    def set_aside(self, seen: Document, fields: Sequence[str]) -> None:
-        """Dead, with an error and an alert, as if it had failed at its first step; `seen` selects the one message."""
+    def set_aside(self, selection: Document, fields: Sequence[str]) -> None:
+        """Make a message dead, with an error and an alert, as if it had failed at its first step. `selection` finds it."""
         try:
-            self._set_aside(seen, fields)
-        except Exception as error:  # noqa: BLE001 what the document does not take is alerted beside it
-            self._stop(seen, error)
+            self._set_aside(selection, fields)
+        except Exception as error:  # noqa: BLE001 if the document does not take the error, an alert is sent without it
+            self._stop(selection, error)
 
-    def _set_aside(self, seen: Document, fields: Sequence[str]) -> None:
-        stored = self._messages.find_one(seen, dict.fromkeys((*NAMED, "effects"), 1))
+    def _set_aside(self, selection: Document, fields: Sequence[str]) -> None:
+        stored = self._messages.find_one(selection, dict.fromkeys((*NAMED, "effects"), 1))
         if stored is None:
             return
         error, now = unreadable(fields), self._clock.now()
         failure = Failure(now, 1, STEP, error.category.value, error.code, error.cause, error.next_action)
-        said = _said(stored)
+        stored_names = _names_in(stored)
         earlier = stored.get("effects")
-        # Only the names that it says; `institution` may be among those that nobody knows.
-        named = Message.from_document({"_id": name_of_key(stored["_id"]), **said})
+        # Only with the names that the document has. `institution` may be absent from them.
+        named = Message.from_document({"_id": name_of_key(stored["_id"]), **stored_names})
         alert = _alert(named, error)
         effect = PendingEffect(short_hash(stored["_id"], STEP, now.isoformat(), ALERT), ALERT, alert.body())
         logger.warning("a message is set aside (%s): %s", error.code, error.cause)
         self._audit.add([audit_entries.failed(Outcome(named, MessageStatus.DEAD, STEP, failure), None)])
         self._messages.update_one(
-            seen,
+            selection,
             {
                 "$set": {
-                    # What it lacked, so that nobody who reads it later must assume again.
-                    **said,
+                    # With names for what the document lacked, so that later readers need no assumptions.
+                    **stored_names,
                     "status": target(Action.SET_ASIDE),
                     "errors": [failure.document()],
                     "effects": [*(earlier if isinstance(earlier, list) else ()), effect.document()],
@@ -247,19 +253,19 @@ class MalformedDocuments:
             },
         )
 
-    def _stop(self, seen: Document, error: BaseException, known: Document | None = None) -> None:
-        """Dead with the smallest write there is, and an alert beside the document: what it should say is more than it takes.
+    def _stop(self, selection: Document, error: BaseException, known: Document | None = None) -> None:
+        """Make a message dead by the smallest possible write, because its document takes no more, and enqueue an alert.
 
-        `known` is what was read of it. Raises `error` while the database is away.
+        `known` are the fields that were read. Raises `error` while the database is away.
         """
         if is_away(error):
             raise error
         log_defect(error)
         try:
-            # The alert first: a dead message without one would stay unnoticed.
-            named = Message.from_document({"_id": UNKNOWN, **_said(known or {})})
+            # The alert comes first: a dead message without one would stay unnoticed.
+            named = Message.from_document({"_id": UNKNOWN, **_names_in(known or {})})
             self._alerts.enqueue(_alert(named, unwritable(), set_aside=False))
-            self._messages.update_one(seen, SMALLEST_DEATH)
+            self._messages.update_one(selection, SMALLEST_DEATH)
         except Exception as problem:
             if is_away(problem):
                 raise
@@ -270,13 +276,13 @@ _IS_LONG: Final[Document] = {"$regex": f"^.{{{LONGEST_NAME + 1}}}", "$options": 
 _NEVER_FOUND: Final[list[Document]] = [
     {"status": {"$nin": [status.value for status in MessageStatus]}},
     *(
-        {"status": {"$in": sources(Action.SET_ASIDE)}, **odd}
-        for odd in (
+        {"status": {"$in": sources(Action.SET_ASIDE)}, **fault}
+        for fault in (
             *({name: _IS_LONG} for name in LANE_NAMES),
             {"due": {"$ne": DATE}},
             {"institutionIs": {"$ne": "string"}},
             {"queueIs": {"$ne": "string"}},
-            # Who has only one exam system need not say which; who has none says so with an empty one.
+            # A message may leave out the exam system if its institution has only one. Without any, the field is empty.
             {"examSystemIs": {"$nin": ["string", "null", "missing"]}},
         )
     ),
@@ -298,7 +304,7 @@ def _is_name_or_none(value: object) -> bool:
 
 
 def _wanting(document: Document) -> list[str]:
-    """What keeps a message from being adopted or claimed."""
+    """The fields that prevent a message from being adopted or claimed."""
     wanting = ["status"] if status_of(document) is None else []
     if not is_key(document["_id"]):
         wanting.append("_id")
@@ -312,30 +318,30 @@ def _wanting(document: Document) -> list[str]:
 
 
 def _repairs(document: Document) -> Document:
-    """What must be there, or be a number, a time or a name, before a claim can name or count it up."""
+    """The corrections that a claim needs: fields that must be numbers, times or names, with the values to set."""
     repairs: Document = {name: 0 for name in COUNTS if name in document and not is_count(document[name])}
     if not is_key(case := document.get("orderingKey")):
-        # Cut, two cases might become one; hashed, the messages of one stay together.
+        # A long key is hashed, so that the messages of a case stay together. If it were cut, two cases might become one.
         repairs["orderingKey"] = short_hash(case) if is_text(case) else document["_id"]
     if "enqueuedAt" in document and moment_of(document, "enqueuedAt") is None:
         repairs["enqueuedAt"] = LONG_AGO
     return repairs | misspelt(document)
 
 
-def _said(stored: Document) -> dict[str, Any]:
-    """What a message that is set aside says of itself, in its one spelling; without an institution that nobody knows.
+def _names_in(stored: Document) -> dict[str, Any]:
+    """The names in a message that is set aside, in their one spelling. `institution` is left out if a part of it is unknown.
 
-    That is made of its parts when they are corrected: an `unknown` in it would be taken for its name.
+    It is built from its parts when a person has corrected them. A stored `unknown` would be taken for a name.
     """
-    said = {name: value if is_name(value := stored.get(name)) else UNKNOWN for name in NAMED}
-    said |= misspelt(said)
-    if UNKNOWN in said["institution"].split("/"):
-        del said["institution"]
-    return said
+    stored_names = {name: value if is_name(value := stored.get(name)) else UNKNOWN for name in NAMED}
+    stored_names |= misspelt(stored_names)
+    if UNKNOWN in stored_names["institution"].split("/"):
+        del stored_names["institution"]
+    return stored_names
 
 
 def _alert(message: Message, error: PermanentError, *, set_aside: bool = True) -> Alert:
-    """`set_aside`: the message has the error among its own, so that it is found by its code."""
+    """`set_aside`: the message has the error among its errors, so that commands find it by the code."""
     return Alert.of(
         error,
         institution=message.institution,

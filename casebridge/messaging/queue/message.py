@@ -1,7 +1,7 @@
-"""A message of MeldingQ and its parts, as they stand in `oai.meldingQ` (contract 11, improved on).
+"""A message of MeldingQ and its parts, as they are stored in `oai.meldingQ` (contract 11, with additions).
 
-Reading and writing the collection is in `meldingq`. A document of an earlier schema version stays readable: fields that it
-lacks get their defaults here and nowhere else.
+`meldingq` reads and writes the collection. Documents of an earlier schema version stay readable: fields that they lack get their
+defaults here and nowhere else.
 """
 
 import math
@@ -21,11 +21,11 @@ from casebridge.personal_data import Personal
 SCHEMA_VERSION: Final = 1
 UNKNOWN: Final = tenant.UNKNOWN
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a message came that does not say so: before every other of its case."""
+"""The time of arrival of a message that has none: before every other message of its case."""
 
 
 class MessageStatus(StrEnum):
-    """`enqueued → processing → processed | failed → dead → discarded`; `failed` waits for its next attempt."""
+    """`enqueued → processing → processed | failed → dead → discarded`. A `failed` message waits for its next attempt."""
 
     ENQUEUED = "enqueued"
     PROCESSING = "processing"
@@ -37,9 +37,9 @@ class MessageStatus(StrEnum):
 
 SHORT: Final = 100
 LONGEST_NAME: Final = 200
-"""Characters of a name: of an institution, a queue, a case. What is longer is none, and would be repeated in many places."""
+"""Characters of a name of an institution, a queue or a case. A longer text is no name: it would be repeated in many places."""
 LONGEST_KEY: Final = 1000
-"""Characters of `_id` and `orderingKey`: one question names hundreds of them, and may have 16 MB."""
+"""Characters of `_id` and `orderingKey`. One query lists hundreds of them, and may have 16 MB."""
 LARGEST_COUNT: Final = 1_000_000_000
 NEEDED: Final[tuple[str, ...]] = ("queue", "orgId", "env", "payload")
 UNFINISHED: Final = (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageStatus.FAILED)
@@ -48,10 +48,10 @@ UNFINISHED: Final = (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageSt
 
 @dataclass(frozen=True)
 class NewMessage:
-    """What a source hands to the inbox. `key` makes it unique for ever; `ordering_key` keeps a case's messages in order.
+    """A message for the inbox. `key` makes it unique for ever. `ordering_key` keeps the messages of a case in order.
 
-    `exam_system` is that of a capability that has one. It is empty for any other, and stored so: a document without the field
-    is another program's, which did not say.
+    `exam_system` is empty if the capability has none, and is stored like that. A document without the field comes from another
+    program.
     """
 
     key: str
@@ -63,7 +63,7 @@ class NewMessage:
     payload: Personal[dict[str, Any]] = field(repr=False)
     exam_system: str = field(default=tenant.NO_EXAM_SYSTEM, kw_only=True)
     origin: Personal[dict[str, Any]] | None = field(default=None, repr=False, kw_only=True)
-    """Where it came from, if its sender is told when it is dead: a Kafka record's coordinates and value."""
+    """The record of Kafka that it came from: coordinates and value. Set if the sender is notified when the message is dead."""
 
     def document(self, now: datetime) -> dict[str, Any]:
         return {
@@ -92,7 +92,7 @@ class NewMessage:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one step came to. `last` ends the flow: later steps are not needed."""
+    """The stored result of one step. With `last` the flow ends: later steps are not needed."""
 
     at: datetime
     fence: int
@@ -122,7 +122,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed attempt, in words for an operator; no personal data."""
+    """One failed attempt, described for an operator. No personal data."""
 
     at: datetime
     attempt: int
@@ -146,9 +146,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class PendingEffect:
-    """Something that is delivered to the outside once, after the change of state that it is about (design §3).
+    """Something to be delivered to an outside system once, after a change of state (design §3).
 
-    `id` is delivered with it. So it is not derived from the message's key alone, which is a fingerprint of a person's data.
+    `id` is delivered, too. So it is not derived from the message's key alone, which is a fingerprint of a person's data.
     """
 
     id: str
@@ -157,7 +157,7 @@ class PendingEffect:
 
     @classmethod
     def of(cls, message: "Message", kind: str, body: dict[str, Any]) -> "PendingEffect":
-        """The effect of this claim of the message: settling it again, after an answer was lost, makes the same one."""
+        """The effect of this claim of the message. Settling the claim again, after an answer was lost, makes the same effect."""
         return cls(cls.id_of(message, kind), kind, body)
 
     @staticmethod
@@ -170,7 +170,7 @@ class PendingEffect:
 
 @dataclass
 class Message:
-    """A claimed message, held by one worker. `fence` proves that the worker still holds it."""
+    """A claimed message that one worker holds. `fence` proves that the worker still holds it."""
 
     key: str
     queue: str
@@ -190,49 +190,49 @@ class Message:
     errors: list[dict[str, Any]] = field(default_factory=list)
     origin: Personal[dict[str, Any]] | None = field(default=None, repr=False)
     taken_over: bool = False
-    """The worker that held it before is gone, or lost its lease: this claim costs no attempt."""
+    """Whether the worker that held it before died or lost its lease. Then this claim charges no attempt."""
     assumed: dict[str, Any] = field(default_factory=dict)
-    """What the document lacked. It is written down with a failure, so that nobody who reads it later must assume again."""
+    """Values for fields that the document lacks or has in a wrong form. A failure stores them, for all later readers."""
     stored: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
     """The document as it was claimed."""
     prefetched: Personal[dict[str, Any]] = field(default_factory=dict, repr=False)
-    """What was read for this attempt, since the claim, and its steps may use; never stored."""
+    """Values that were read since the claim for the steps of this attempt. Never stored."""
     unreadable: tuple[str, ...] = ()
-    """Fields without which no flow can do anything, and which the document lacks or has in another form."""
+    """Fields that every flow needs, and that the document lacks or has in another form."""
     isolated: bool = False
-    """To be run with nothing beside it: its worker was lost more than once in a row."""
+    """Whether it is to be run alone: its worker was lost more than once in a row."""
     held_until: float = math.inf
-    """When the lease runs out, on this process's monotonic clock, unless the heartbeat renews it before."""
+    """When the lease ends, on this process's monotonic clock. The heartbeat moves it on."""
 
     @property
     def tenant(self) -> str:
-        """The key of whose it is: institution and exam system, or the institution alone where there is none."""
+        """The key of its tenant: institution and exam system, or the institution alone if there is no exam system."""
         return tenant.tenant_key(self.institution, self.exam_system)
 
     @property
     def safe_id(self) -> str:
-        """Its correlation id as it may stand in a log."""
+        """Its correlation id in a form that may be logged."""
         return safe_id(self.correlation_id)
 
     @property
     def not_stored(self) -> str | None:
-        """The code of why the database would not hold what the message says; then nothing can be done for it."""
+        """The code that says why the database refused the message's content. Then no flow can handle it. `None` otherwise."""
         code = self.stored.get("notStored")
         return code if isinstance(code, str) else None
 
     @property
     def is_held(self) -> bool:
-        """Whether the lease is surely ours still. A process that was frozen learns it here, before it touches anything."""
+        """Whether this process surely still has the lease. A process that was frozen sees here that it may not go on."""
         return time.monotonic() < self.held_until
 
     @property
     def started_at(self) -> datetime:
-        """When it was claimed; of one that was not, when it came."""
+        """When it was claimed; when it arrived if it was not claimed."""
         return moment_of(self.stored, "startedAt") or self.enqueued_at
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "Message":
-        """Never fails: a document that nobody can read must not kill its worker, but fail in sight (`unreadable`)."""
+        """Never raises. A document that cannot be read must not end its worker: its message fails, visibly (`unreadable`)."""
         assumed = {name: value for name, value in _assumptions(document).items() if name not in document}
         assumed |= {name: value for name, value in _corrections(document).items() if name in document}
         steps = _steps(document.get("steps"))
@@ -266,7 +266,7 @@ class Message:
 
 
 def without_content(document: dict[str, Any], error: BaseException) -> dict[str, Any]:
-    """What is stored of a new message that the database refuses: enough to find its case, and why (`notStored`)."""
+    """The document for a new message that the database refuses: enough to find its case, and the reason (`notStored`)."""
     payload = {
         name: value
         for name, value in document["payload"].items()
@@ -280,34 +280,34 @@ def without_content(document: dict[str, Any], error: BaseException) -> dict[str,
 
 
 def status_of(document: Mapping[str, Any]) -> MessageStatus | None:
-    """`None`: it says none that we know."""
+    """The status in a document; `None` if it has none that we know."""
     status = document.get("status")
     return MessageStatus(status) if is_text(status) and status in set(MessageStatus) else None
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether it is a text of BSON; what the driver makes of its JavaScript is a kind of text too, and no key of a set."""
+    """Whether it is a text of BSON. Not JavaScript: the driver's class for it derives from `str`, but cannot be hashed."""
     return type(value) is str
 
 
 def is_name(value: object) -> TypeGuard[str]:
-    """Whether it is a text, and short enough for the name of something."""
+    """Whether it is a text that is short enough for a name."""
     return is_text(value) and len(value) <= LONGEST_NAME
 
 
 def is_key(value: object) -> TypeGuard[str]:
-    """Whether it is a text, and short enough to be asked for together with many others."""
+    """Whether it is a text that is short enough for a query with many others."""
     return is_text(value) and len(value) <= LONGEST_KEY
 
 
 def moment_of(document: Mapping[str, Any], name: str) -> datetime | None:
-    """A time of a stored document; `None` if it has none, or one that is none."""
+    """The time in a field of a stored document; `None` if the field is absent or not a time."""
     value = document.get(name)
     return value if isinstance(value, datetime) else None
 
 
 def is_effect(value: object) -> bool:
-    """Whether it is a pending effect as it stands in a document."""
+    """Whether it is a pending effect in its stored form."""
     return (
         isinstance(value, dict)
         and isinstance(value.get("id"), str)
@@ -317,9 +317,9 @@ def is_effect(value: object) -> bool:
 
 
 def is_count(value: object) -> bool:
-    """Whether it is a number that counts something; other programs write whole numbers as floating point.
+    """Whether it can be a count. It may be floating point: other programs write whole numbers like that.
 
-    A fraction is none: counted up by the database it never equals the whole number that we take for it.
+    A fraction is not a count: when the database increments it, it never equals the whole number that we read.
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
@@ -327,7 +327,7 @@ def is_count(value: object) -> bool:
 
 
 def _assumptions(document: dict[str, Any]) -> dict[str, Any]:
-    """What a document may lack, and what is taken for it."""
+    """The fields that a document may lack, with the values that are assumed."""
     return {
         "queue": UNKNOWN,
         "orgId": UNKNOWN,
@@ -342,7 +342,7 @@ def _assumptions(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _corrections(document: dict[str, Any]) -> dict[str, Any]:
-    """What stands in a document and is not of the kind that it must be, with what is taken for it."""
+    """The fields of a document that have a value of a wrong kind, with the values that are assumed."""
     wanted: dict[str, tuple[Any, Callable[[object], bool]]] = {
         **{name: (value, _is_like(value)) for name, value in _assumptions(document).items()},
         "orderingKey": (document["_id"], is_key),
@@ -350,7 +350,7 @@ def _corrections(document: dict[str, Any]) -> dict[str, Any]:
         "fence": (0, is_count),
         "generation": (1, is_count),
         "errors": ([], _is_list_of_documents),
-        # What is there and is no document is not guessed: it stays as it is, and the message is dead.
+        # Only null is corrected. Another value that is not a document stays as it is, and the message becomes dead.
         "steps": ({}, lambda stored: stored is not None),
         "effects": ([], _is_list),
     }
@@ -376,7 +376,7 @@ def _is_origin(document: Mapping[str, Any]) -> bool:
 
 
 def _steps(stored: object) -> dict[str, StepRecord] | None:
-    """`None`: they cannot be read. Those that a document lacks are none."""
+    """The stored steps; none if the field is absent, and `None` if they cannot be read."""
     if stored is None:
         return {}
     if not isinstance(stored, dict) or not all(_is_step(step) for step in stored.values()):

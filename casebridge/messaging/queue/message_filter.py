@@ -1,6 +1,6 @@
-"""Which live messages are meant, and which of their fields are read: the aggregations that operators' questions need.
+"""The aggregations for operators' questions: which live messages are meant, and which of their fields are read.
 
-What is read holds no payload and no result of a step. Either may be large, and either may hold personal data.
+No payload and no result of a step is read. Both may be large, and both may contain personal data.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from casebridge.messaging.queue.message import UNKNOWN, MessageStatus
 from casebridge.tenant import normal_institution
 
 LAST: Final = "lastError"
-"""The field under which `MessageFilter.rows` has the last error of a message."""
+"""The field in which `MessageFilter.rows` returns the last error of a message."""
 LAST_ERROR: Final[Document] = {
     "$cond": [{"$isArray": "$errors"}, {"$arrayElemAt": [{"$ifNull": ["$errors", []]}, -1]}, None]
 }
-"""The last error of a message in an aggregation, also where `errors` is no list."""
+"""The last error of a message, for an aggregation. Works also if `errors` is not a list."""
 STEPS: Final[Document] = {
     "$cond": [
         {"$eq": [{"$type": "$steps"}, "object"]},
@@ -30,14 +30,14 @@ STEPS: Final[Document] = {
         [],
     ]
 }
-"""The steps of a message in an aggregation, without their results: a list, and an empty one where `steps` is no document."""
+"""The steps of a message without their results, for an aggregation: a list, which is empty if `steps` is not a document."""
 COORDINATES: Final = ("topic", "partition", "offset")
-"""Where a Kafka record stood: what is read of a message's origin."""
+"""The fields of a message's origin that are read: the place of the Kafka record."""
 LISTED: Final = (
     "queue", "status", "orgId", "env", "institution", "examSystem", "orderingKey", "correlationId", "enqueuedAt", "attempts",
     "generation", *(f"origin.{name}" for name in COORDINATES),
 )  # fmt: skip
-"""The fields of a message in a list."""
+"""The fields that a list of messages shows."""
 STORY: Final[Document] = {
     **dict.fromkeys(
         (*LISTED, "errors", "replays", "replayedAt", "replayedBy", "replayReason", "discardedAt", "discardedBy", "discardReason"),
@@ -50,7 +50,7 @@ STORY: Final[Document] = {
 
 @dataclass(frozen=True)
 class MessageFilter:
-    """Messages in one status. An absent field means any. Code and time are those of the last error only."""
+    """Selects messages in one status. `None` in a field means any. Code and time are those of the last error only."""
 
     status: MessageStatus
     institution: str | None = None
@@ -61,10 +61,10 @@ class MessageFilter:
     before: datetime | None = None
 
     def rows(self, limit: int) -> list[Document]:
-        """The stages of an aggregation that finds the oldest messages, each with its last error under `LAST`.
+        """The stages of an aggregation that finds the oldest messages, each with its last error as `LAST`.
 
-        The first stage is answered by an index: a message whose last error has a code has that code among its errors. The last
-        error itself is compared after that. So no message needs a field of its own for it, whichever release wrote it.
+        The first stage uses an index: it finds messages that have the code among their errors. Then the last error is compared.
+        So messages need no extra field for the last code, whichever release wrote them.
         """
         last: Document = {LAST: LAST_ERROR}
         narrow: list[Document] = [{"$match": self._narrow()}, {"$sort": {"enqueuedAt": 1, "_id": 1}}]
@@ -74,7 +74,7 @@ class MessageFilter:
         return [*narrow, {"$limit": limit}, shown]
 
     def counts(self) -> list[Document]:
-        """The stages of an aggregation that counts all of them by code, as `_id` and `messages`."""
+        """The stages of an aggregation that counts all these messages by code, as `_id` and `messages`."""
         last: Document = {"$project": {LAST: LAST_ERROR}}
         exact = self._exact()
         group: Document = {"$group": {"_id": f"${LAST}.code", "messages": {"$sum": 1}}}

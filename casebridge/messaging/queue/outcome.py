@@ -1,4 +1,4 @@
-"""What became of one attempt at a message: the one value that goes from the settler to the queue, the outbox and the counts."""
+"""The outcome of one attempt at a message. The settler passes it to the queue, the outbox and the counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,30 +10,30 @@ from casebridge.messaging.outbox.pending_effects import PendingEffects
 from casebridge.messaging.queue.message import Failure, Message, MessageStatus, PendingEffect, is_effect
 
 FINISHED = "finished"
-"""The step of an attempt that came to its end."""
+"""The step in the outcome of an attempt that succeeded."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The new status of a message, the step that the attempt came to, and what went wrong, if anything did."""
+    """The new status of a message, the step that the attempt reached, and the error if there was one."""
 
     message: Message
     status: MessageStatus | None
-    """`None`: not settled here. The lease was lost, or the database was away; another claim will bring it to its end."""
+    """`None` if it is not settled here: the lease was lost, or the database was away. Another claim will settle it."""
     step: str = FINISHED
     failure: Failure | None = None
     error: CaseError | None = None
-    """What `failure` was made of."""
+    """The error that `failure` describes."""
     due_at: datetime | None = None
-    """When it is tried again. `None`: never by itself."""
+    """When it is tried again. `None` if only a person can start it again."""
     is_charged: bool = True
     """Whether a failed attempt counts."""
     effects: tuple[PendingEffect, ...] = ()
-    """What is to be delivered to the outside because of this outcome; written together with the new status."""
+    """What this outcome makes to be delivered. It is stored together with the new status."""
     dropped_results: Sequence[str] = ()
-    """Of a finished flow: paths of step results that are no longer needed."""
+    """Paths of step results that are not kept after the flow is done."""
     pending_effects: PendingEffects | None = None
-    """Of a message that was finished by this very call: what the relay of this process may deliver at once."""
+    """What the relay of this process may deliver at once. Set if this call finished the message."""
 
     @property
     def is_dead(self) -> bool:
@@ -45,12 +45,12 @@ class Outcome:
 
     @property
     def all_effects(self) -> tuple[Document, ...]:
-        """The effects of this outcome, and earlier ones of the message, such as the alert of its third attempt."""
+        """The effects of this outcome, after earlier ones of the message, such as the alert of its third attempt."""
         earlier = [effect for effect in self.message.stored.get("effects", ()) if is_effect(effect)]
         return (*earlier, *(effect.document() for effect in self.effects))
 
     def pending(self, now: datetime, held_until: float) -> PendingEffects | None:
-        """Its effects for the relay of this process, which holds them until `held_until`; `None` if there are none."""
+        """All its effects, for the relay of this process, which holds them until `held_until`. `None` if there are none."""
         if not (effects := self.all_effects):
             return None
         message = self.message
@@ -67,7 +67,7 @@ class Outcome:
         )
 
     def processed_document(self, now: datetime, relay_after: timedelta) -> Document:
-        """The document of `oai.meldingQProcessed`. Another relay looks for its effects after `relay_after` at the earliest."""
+        """The document for `oai.meldingQProcessed`. Other relays may claim its effects after `relay_after`."""
         message = self.message
         document = {name: value for name, value in message.stored.items() if name not in ("dueAt", "owner", "claim")}
         steps = {name: step.document() for name, step in message.steps.items()}
@@ -80,8 +80,8 @@ class Outcome:
             "settledFence": message.fence,
             "effects": list(self.all_effects),
         }
-        if odd := [effect for effect in message.stored.get("effects", ()) if not is_effect(effect)]:
-            document |= {"undelivered": odd, "undeliveredAt": now}
+        if malformed := [effect for effect in message.stored.get("effects", ()) if not is_effect(effect)]:
+            document |= {"undelivered": malformed, "undeliveredAt": now}
         if document["effects"]:
             document["effectsDueAt"] = now + relay_after
         return document

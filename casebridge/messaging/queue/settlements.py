@@ -1,7 +1,7 @@
-"""Settlements: the writes that say what became of a claimed message. Each of them names the fence of the claim.
+"""Settlements: the writes that store what became of a claimed message. Each of them filters on the fence of the claim.
 
-A worker that lost its lease finds that its write matches nothing, and learns it by `LeaseLostError` or from the outcome. If the
-answer to a write was lost on the way, `settledFence` tells whether the write was ours; so each is right when applied twice.
+- If a worker has lost its lease, its write matches nothing. It sees this by `LeaseLostError` or in the outcome.
+- If the answer to a write was lost, `settledFence` says whether the write was ours. So each write may be applied twice.
 """
 
 import time
@@ -26,21 +26,21 @@ class Settlements(QueueStorage):
     """Part of `MeldingQ`."""
 
     def record_steps(self, message: Message, steps: Mapping[str, StepRecord]) -> None:
-        """Write down what steps came to, before the next one begins. Raises `LeaseLostError`."""
+        """Store the results of steps, before the next step begins. Raises `LeaseLostError` if another worker has the message."""
         message.steps.update(steps)
-        # The lease is the heartbeat's work: a step's record touches no index, which halves its cost on some servers.
+        # This does not renew the lease; the heartbeat does. So no index changes, which halves the cost on some servers.
         self._change(message, {"$set": _steps_written(message, steps)})
-        message.assumed.pop("steps", None)  # from now on there is a document
+        message.assumed.pop("steps", None)  # the stored `steps` is a document now
 
     def finish(self, outcomes: Sequence[Outcome], relay_after: timedelta) -> list[Outcome]:
-        """The flows of these messages are done: insert them among the processed ones, then remove them here.
+        """Finish messages whose flows are done: insert them into the processed messages, then remove them from the live queue.
 
-        The insert is the change of state: the effects stand in the same document. `relay_after` is how long the relay of this
-        process has before any other may deliver them. Returns the same outcomes, with two things added:
+        The insert is the change of state. The document has the effects, too. For the time `relay_after` only the relay of this
+        process delivers them. Returns the same outcomes with two changes:
 
-        - `status` is `None` where another worker has taken over;
-        - `pending_effects` holds what was written by this very call. Of a message that stood there already, because the answer
-          to an earlier try was lost, nobody knows for how long: another relay may be delivering it, and finds it by itself.
+        - `status` is `None` if another worker has taken over.
+        - `pending_effects` has what this call stored. It is not set if an earlier call stored the document and its answer was
+          lost: then another relay may be delivering the effects, and finds them by itself.
         """
         held_until, now = time.monotonic() + relay_after.total_seconds(), self._clock.now()
         lost = self._lost([outcome.message for outcome in outcomes])
@@ -60,10 +60,10 @@ class Settlements(QueueStorage):
         ]
 
     def _lost(self, messages: Sequence[Message]) -> set[str]:
-        """The keys of those that are no longer held under the fence of their claim.
+        """The keys of messages that are no longer held under the fence of their claim.
 
-        A worker that freezes between this read and its write, until another has taken over, still writes what is true: all steps
-        are done. The worker that holds the message by then finds it among the processed ones.
+        A worker may freeze between this read and its write, until another worker has taken over. Its write is still true: all
+        steps are done. The other worker finds the message among the processed ones.
         """
         held = {
             document["_id"]: document.get("fence")
@@ -78,16 +78,16 @@ class Settlements(QueueStorage):
         }
 
     def fail(self, outcome: Outcome) -> None:
-        """The attempt came to nothing: `failed` and due again, `dead`, or back to `enqueued` at no cost.
+        """Store a failed attempt: `failed` and due again, `dead`, or back to `enqueued` without charging the attempt.
 
-        The steps that it did stay done. Raises `LeaseLostError`.
+        Finished steps are kept. Raises `LeaseLostError` if another worker has the message.
         """
         message = outcome.message
         status = target(Action.FAIL, outcome.status)
         if outcome.failure is None:
             raise ValueError("an outcome that failed says why")
         if outcome.is_dead and self.without_resurrected([message.stored]) == []:
-            raise LeaseLostError(message.correlation_id)  # a worker that had been frozen has finished it meanwhile
+            raise LeaseLostError(message.correlation_id)  # a worker that was frozen has finished it meanwhile
         change: Document = {
             "$set": {
                 **message.assumed,
@@ -107,15 +107,15 @@ class Settlements(QueueStorage):
             change["$set"]["effectsDueAt"] = self._clock.now()
             effects = [effect.document() for effect in outcome.effects]
             if "effects" in message.assumed:
-                change["$set"]["effects"] = effects  # what stands there is no list
+                change["$set"]["effects"] = effects  # the stored value is not a list
             else:
                 change["$push"] = {"effects": {"$each": effects}}
         self._change(message, change)
 
     def mark_dead(self, message: Message) -> None:
-        """Dead, with nothing said: for a message whose document takes no failure. The caller alerts people first.
+        """Make a message dead without an error, because its document takes none. The caller must enqueue an alert first.
 
-        Raises `LeaseLostError`.
+        Raises `LeaseLostError` if another worker has the message.
         """
         self._change(message, SMALLEST_DEATH)
 
@@ -126,7 +126,7 @@ class Settlements(QueueStorage):
             raise LeaseLostError(message.correlation_id)
 
     def _already_settled(self, message: Message) -> bool:
-        """Whether the change was ours and had been applied before its answer was lost on the way."""
+        """Whether our change was applied before, and only its answer was lost."""
         document = self._messages.find_one({"_id": message.key}, {"settledFence": 1})
         if document is None:
             document = self._processed.find_one({"_id": message.key}, {"settledFence": 1})
@@ -134,7 +134,10 @@ class Settlements(QueueStorage):
 
 
 def _steps_written(message: Message, steps: Mapping[str, StepRecord]) -> Document:
-    """What a write sets: these steps. All of them as a whole where no document stands: there is no path into it."""
+    """The fields that store these steps.
+
+    If the stored `steps` is not a document, the whole field is set with all steps: there is no path into it.
+    """
     if "steps" in message.assumed:
         return {"steps": {name: step.document() for name, step in message.steps.items()}}
     return {f"steps.{name}": step.document() for name, step in steps.items()}

@@ -1,7 +1,7 @@
 """The one spelling of the names in a stored document: organisation, environment, exam system, institution.
 
-Lanes, the served environment and every choice by institution compare names as they are written. What another program wrote is
-brought into the one spelling (`casebridge.tenant`) before it is claimed, and by `casebridge prepare`.
+Lanes, the served environment and every choice by institution compare names literally. Names that another program wrote are
+brought into the one spelling (`casebridge.tenant`) before a claim, and by `casebridge prepare`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,9 +23,9 @@ RESPELT_AT_ONCE: Final = 500
 
 
 def misspelt(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The names that are to be others, as they are to be. A name that the document lacks is not made up.
+    """The names that must change, with their right spelling. A name that the document lacks is not added.
 
-    An institution is the name of its two parts, where the document says both: whatever stood there before one was corrected.
+    If the document has both parts of the institution, its name is built from them: one of them may have been corrected.
     """
     org_id, env, exam_system, institution = (document.get(name) for name in NAMES)
     right = {name: normal_name(value) for name, value in (("orgId", org_id), ("env", env)) if is_name(value)}
@@ -39,7 +39,10 @@ def misspelt(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def respell(collection: Collection[dict[str, Any]], found: Mapping[str, Any], right: Mapping[str, Any]) -> int:
-    """Set the right names in all that have those `found`; return how many were changed. One that takes none keeps its own."""
+    """Set the names `right` in all documents that match `found`. Returns how many were changed.
+
+    A document that does not take them keeps its own. Raises the driver's errors while the database is away.
+    """
     try:
         return collection.update_many(found, {"$set": right}).modified_count
     except OperationFailure as error:
@@ -57,13 +60,13 @@ def respell(collection: Collection[dict[str, Any]], found: Mapping[str, Any], ri
 
 
 def says(value: object) -> bool:
-    """Whether it is a part of an institution's name that somebody knows."""
+    """Whether it is a known part of an institution's name: a name, and not `unknown`."""
     return is_name(value) and normal_name(value) != UNKNOWN
 
 
 @dataclass(frozen=True)
 class Respelling:
-    """How far it is, in documents. `total` is what was misspelt at the beginning."""
+    """The progress, in documents. `total` is the number that were misspelt at the beginning."""
 
     done: int
     total: int
@@ -71,15 +74,15 @@ class Respelling:
 
 
 def respell_all(collection: Collection[dict[str, Any]]) -> int:
-    """Bring the names of all documents of a collection into their one spelling; return how many were changed."""
+    """Bring the names in all documents of a collection into their one spelling. Returns how many documents were changed."""
     *_, last = respell_in_batches([collection])
     return last.changed
 
 
 def respell_in_batches(collections: Iterable[Collection[dict[str, Any]]]) -> Iterator[Respelling]:
-    """Likewise, of several collections, telling after each batch how far it is.
+    """The same for several collections. Yields the progress after each batch.
 
-    Reads each collection once, in groups of names. It may be run again, broken off, and run side by side with itself.
+    Reads each collection once, in groups of names. It may be repeated, ended at any point, and run twice at once.
     """
     groups = [(collection, *group) for collection in collections for group in _misspelt(collection)]
     total, done, changed = sum(count for *_, count in groups), 0, 0
@@ -98,10 +101,10 @@ def _batches(collection: Collection[dict[str, Any]], found: dict[str, Any]) -> I
 
 
 def _misspelt(collection: Collection[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any], int]]:
-    """The names that stand in documents and are to be others: by what to find them, what to set, and how many they are."""
+    """The groups of documents with misspelt names: what to find them by, what to set, and how many there are."""
     names = {name: f"${name}" for name in NAMES}
     for group in list(collection.aggregate([{"$group": {"_id": names, "documents": {"$sum": 1}}}])):
         found: dict[str, Any] = group["_id"]
-        # What lacks a name is not ours to name: whoever claims it sets it aside, in sight.
+        # A document that lacks a name is left alone: the process that claims it corrects it or sets it aside.
         if all(isinstance(found.get(name), str) for name in NAMES) and (right := misspelt(found)):
             yield found, right, int(group["documents"])

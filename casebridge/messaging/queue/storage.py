@@ -1,4 +1,4 @@
-"""What every part of MeldingQ works on: the collections, the clock, the lanes, and the subscribers to them."""
+"""The base of every part of MeldingQ: the collections, the clock, the lanes, and their subscribers."""
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -11,7 +11,7 @@ from casebridge.served_environment import EVERY_ENVIRONMENT, ServedEnvironment
 
 
 class QueueStorage:
-    """The base of each part. Thread-safe; holds no state but the collections and the clock."""
+    """The base of each part. Thread-safe."""
 
     def __init__(
         self, database: Database, clock: Clock, lease: timedelta, served: ServedEnvironment = EVERY_ENVIRONMENT
@@ -24,17 +24,20 @@ class QueueStorage:
         self._malformed = MalformedDocuments(database, clock, lambda document: self.notify([Lane.of(document)]))
         self.lanes = Lanes(database, clock, served)
         self.subscribers: list[Callable[[Iterable[Lane]], None]] = []
-        """Called at once, in this process, when something was put into lanes."""
+        """Functions of this process that are called at once when something was put into lanes."""
 
     def notify(self, lanes: Iterable[Lane]) -> None:
-        """Something may be due in these lanes: notify the subscribers here, and other processes."""
+        """Notify the subscribers of this process, and other processes, that something may be due in these lanes."""
         if notified := set(lanes):
             for subscriber in self.subscribers:
                 subscriber(notified)
             self.lanes.notify(notified)
 
     def without_resurrected(self, claimed: list[Document]) -> list[Document]:
-        """Drop messages that were finished before: a slow source may write a copy after the original was removed."""
+        """The claimed messages without those that were finished before. These are removed.
+
+        A slow source may write a copy of a message after the original was finished.
+        """
         finished = {
             document["_id"]
             for document in self._processed.find(

@@ -1,4 +1,4 @@
-"""The stored messages as operators ask for them: lists, counts and look-ups. Nothing here changes a message's state."""
+"""Lists and counts of stored messages for operators. Nothing here changes a message's status."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -18,16 +18,16 @@ OF_A_CASE: Final[Document] = {
     ),
     "errors": {"$slice": -1},
 }  # fmt: skip
-"""The projection of a case's messages in its history."""
+"""The projection for the messages in a case's history."""
 AT_ONCE: Final = 5000
-"""Rows of an identity or a code that a server sends at once; each is small."""
+"""Rows that a server sends at once. Each has only an identity or a code, so it is small."""
 
 
 class StoredMessages:
     """Reads `oai.meldingQ`. Thread-safe."""
 
     def __init__(self, database: Database, served: ServedEnvironment = EVERY_ENVIRONMENT) -> None:
-        """Messages of an environment that is not `served` are neither listed nor counted."""
+        """Messages of environments that are not `served` are not listed or counted by `rows` and `counts`."""
         self._messages = database.messages
         self._processed = database.processed_messages
         self._served: list[Document] = [{"$match": selection}] if (selection := served.selection()) else []
@@ -37,17 +37,17 @@ class StoredMessages:
         return self._messages.aggregate(self._ours(wanted.rows(limit)), batchSize=batch_size)
 
     def counts(self, wanted: MessageFilter) -> Iterable[Document]:
-        """How many messages there are of each code, as `_id` and `messages`: to be summed as they come."""
+        """How many messages there are of each code, as `_id` and `messages`. Read them one by one and add them up."""
         return self._messages.aggregate(self._ours(wanted.counts()), batchSize=AT_ONCE)
 
     def _ours(self, stages: list[Document]) -> list[Document]:
-        """The first stage is answered by an index; what is not served is left out of what it found."""
+        """The stages with the filter of the served environment after the first one, so that the first still uses an index."""
         return [stages[0], *self._served, *stages[1:]]
 
     def stories(
         self, correlation_id: str, queue: str | None, statuses: Sequence[MessageStatus], limit: int
     ) -> tuple[BoundedRows[Document], int]:
-        """A case's messages in these statuses, oldest first, with the fields `STORY`; and how many there are in all."""
+        """A case's messages in these statuses, oldest first, with the fields `STORY`. Also returns how many there are in all."""
         selection: Document = {
             "correlationId": correlation_id,
             "status": {"$in": [status.value for status in statuses]},
@@ -64,7 +64,7 @@ class StoredMessages:
         return bounded(found.sort("enqueuedAt", 1).limit(limit + 1), limit)
 
     def carrying(self, ordering_keys: Iterable[str], statuses: Iterable[MessageStatus]) -> Iterator[Document]:
-        """The messages of these cases in these statuses, with `_id` and `orderingKey`: to be taken as they come."""
+        """The messages of these cases in these statuses, with `_id` and `orderingKey`, read one by one."""
         selection = {
             "orderingKey": {"$in": list(ordering_keys)},
             "status": {"$in": [status.value for status in statuses]},
@@ -84,5 +84,5 @@ class StoredMessages:
         return self._messages.find_one(selection, {"_id": 1}) is not None
 
     def respell_names(self) -> int:
-        """Bring names of institutions into their one spelling; return how many messages were changed (`operators.rekeying`)."""
+        """Bring names of institutions into their one spelling. Returns how many messages were changed (`operators.rekeying`)."""
         return respell_all(self._messages) + respell_all(self._processed)

@@ -1,4 +1,4 @@
-"""The states of a message and what moves it from one to another, as data. The code that changes a status asks this table."""
+"""The table of a message's statuses and the actions that change them. All code that changes a status uses this table."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -11,7 +11,7 @@ ENQUEUED, PROCESSING, PROCESSED, FAILED, DEAD, DISCARDED = MessageStatus
 
 
 class Action(StrEnum):
-    """What changes the status of a message."""
+    """An action that changes the status of a message."""
 
     CLAIM = "claim"
     RELEASE = "release"
@@ -24,7 +24,7 @@ class Action(StrEnum):
 
 
 class Transition(NamedTuple):
-    """From which statuses an action leads, and to which."""
+    """The statuses before an action, and those that may follow it."""
 
     sources: tuple[MessageStatus, ...]
     targets: tuple[MessageStatus, ...]
@@ -32,7 +32,7 @@ class Transition(NamedTuple):
 
 TRANSITIONS: Final[Mapping[Action, Transition]] = MappingProxyType(
     {
-        # A message in work is claimed again when its lease has run out.
+        # A message in work is claimed again when its lease has ended.
         Action.CLAIM: Transition((ENQUEUED, PROCESSING, FAILED), (PROCESSING,)),
         Action.RELEASE: Transition((PROCESSING,), (ENQUEUED,)),
         Action.FINISH: Transition((PROCESSING,), (PROCESSED,)),
@@ -41,7 +41,7 @@ TRANSITIONS: Final[Mapping[Action, Transition]] = MappingProxyType(
         Action.PUT_BACK: Transition((PROCESSING,), (FAILED,)),
         # A document that no claim can take, or that takes no failure.
         Action.SET_ASIDE: Transition((ENQUEUED, PROCESSING, FAILED), (DEAD,)),
-        # A message that waits for its next attempt is replayed, too: at once, with all attempts.
+        # A message that waits for its next attempt may be replayed, too: it runs at once, with all attempts.
         Action.REPLAY: Transition((FAILED, DEAD, DISCARDED), (ENQUEUED,)),
         Action.DISCARD: Transition((DEAD,), (DISCARDED,)),
     }
@@ -58,23 +58,23 @@ ALLOWED_NEXT: Final[Mapping[MessageStatus, frozenset[MessageStatus]]] = MappingP
         for status in MessageStatus
     }
 )
-"""The same by status: what may follow it. Nothing follows `processed`."""
+"""The statuses that may follow each status. None follows `processed`."""
 
 
 class IllegalTransitionError(ValueError):
-    """A change of status that the table does not have: a defect of the caller, noticed before anything is written."""
+    """The table has no such change of status. This is a defect of the caller; nothing was written."""
 
     def __init__(self, action: Action, status: MessageStatus) -> None:
         super().__init__(f"{action.value}: {status.value} is none of its statuses")
 
 
 def sources(action: Action) -> list[str]:
-    """The statuses from which the action leads, as they are stored: for a filter."""
+    """The stored forms of all statuses from which the action is allowed: for a filter."""
     return [status.value for status in TRANSITIONS[action].sources]
 
 
 def target(action: Action, status: MessageStatus | None = None) -> str:
-    """The status to which the action leads, as it is stored. Where there are several, `status` says which.
+    """The stored form of the status after the action. If there are several, `status` says which.
 
     Raises `IllegalTransitionError` if the action does not lead to `status`.
     """
@@ -87,7 +87,10 @@ def target(action: Action, status: MessageStatus | None = None) -> str:
 
 
 def source(action: Action, status: MessageStatus | None = None) -> str:
-    """Likewise the status from which the action leads."""
+    """The stored form of the status before the action. If there are several, `status` says which.
+
+    Raises `IllegalTransitionError` if the action is not allowed from `status`.
+    """
     allowed = TRANSITIONS[action].sources
     if status is None:
         (status,) = allowed

@@ -6,7 +6,7 @@ from casebridge.errors import PermanentError
 
 
 def unreadable(fields: Sequence[str]) -> PermanentError:
-    """`fields` are names; what stands in them is not repeated."""
+    """The error, with the names of the `fields` concerned. It does not quote their values."""
     return PermanentError(
         "casebridge.message_unreadable",
         f"A stored message cannot be read: {', '.join(fields)} is missing, or not what it must be.",
