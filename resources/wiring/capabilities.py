@@ -1,9 +1,11 @@
 """The list of capabilities: the one place that names them.
 
-A name without a dot is one of ours: `explanations` is built by `resources.wiring.explanations` and declares its Dagster parts in
-`orchestration.explanations`. A name with a dot is a package of somebody else: `theirs.reminders` is built by
-`theirs.reminders.wiring` and declares its Dagster parts in `theirs.reminders.orchestration`. The module that builds has a
-function `build(platform)`. The other one has a function `parts()`, and may be absent.
+- A name without a dot is one of ours. `explanations` is built by `resources.wiring.explanations`, and its Dagster parts are in
+  `orchestration.explanations`.
+- A name with a dot is a package of another repository. `theirs.reminders` is built by `theirs.reminders.wiring`, and its Dagster
+  parts are in `theirs.reminders.orchestration`.
+- The module that builds has a function `build(platform)`. The module of the Dagster parts has a function `parts()`, and may be
+  absent.
 """
 
 import importlib
@@ -21,24 +23,27 @@ ALL: Final = ("explanations",)
 
 
 class UnknownCapabilityError(PermanentError):
-    """A name stands for no capability."""
+    """A name in `CASEBRIDGE_CAPABILITIES` is not the name of a capability."""
 
 
 Builder = Callable[[Platform], Capability]
 
 
 def chosen(settings: CapabilitySettings) -> Sequence[str]:
-    """The names of `CASEBRIDGE_CAPABILITIES`; all of ours without it."""
+    """The names in `CASEBRIDGE_CAPABILITIES`. Without the setting: all capabilities of this repository."""
     return settings.capabilities or ALL
 
 
 def builders(names: Sequence[str]) -> list[Builder]:
-    """Who builds each. Raises `UnknownCapabilityError` for a name that stands for nothing."""
+    """The functions that build these capabilities. Raises `UnknownCapabilityError` if a name is not known."""
     return [cast("Builder", _module(name, "resources.wiring", "wiring").build) for name in names]
 
 
 def dagster_modules(names: Sequence[str]) -> list[ModuleType]:
-    """The modules that declare what Dagster needs of each, where a capability needs Dagster at all. Raises likewise."""
+    """The modules of the Dagster parts of these capabilities. A capability may have none.
+
+    Raises `UnknownCapabilityError` if a name is not known.
+    """
     places = {name: f"orchestration.{name}" if "." not in name else f"{name}.orchestration" for name in names}
     for name in places:
         _module(name, "resources.wiring", "wiring")
