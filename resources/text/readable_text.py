@@ -44,7 +44,8 @@ The number is FS's own limit for a text. With it, reading takes at most three se
 MOST_TAGS: Final = 20_000
 """The most characters `<` with which the structure is read.
 
-The parser takes a few hundred bytes and ten microseconds for each tag. A long comment that was pasted from a word processor has a few thousand.
+The parser takes a few hundred bytes and ten microseconds for each tag. A long comment that was pasted from a word processor has
+a few thousand.
 """
 DEEPEST: Final = 200
 """The most levels of elements with which the structure is read. The parser's time grows with the square of the levels."""
