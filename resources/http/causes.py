@@ -38,7 +38,7 @@ PROXY: Final = "HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the process"
 
 @dataclass(frozen=True)
 class Cause:
-    """`what` follows the name of the call in a sentence. `{address}` in `next_action` becomes an entry of `ADDRESSES`."""
+    """`what` follows the name of the call in a sentence. An entry of `ADDRESSES` replaces `{address}` in `next_action`."""
 
     code: str
     kind: type[CaseError]

@@ -72,9 +72,9 @@ class NoAuth(AuthBase):
 
 
 class _Session(requests.Session):
-    """A session that follows no redirect. Before it does, `requests` would read the whole body, however large."""
+    """A session that follows no redirect. To follow one, `requests` would first read its whole body, however large."""
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 same for every answer
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 for every answer
         return None
 
 

@@ -73,7 +73,7 @@ def connected(client: Callable[..., Client], **options: Any) -> Client:
 
 
 class _Connections(KafkaConnectionManager):
-    """Keeps the causes of connections' ends, and leaves no sockets open."""
+    """Remembers why connections ended, and leaves no sockets open."""
 
     def __init__(self, net: NetworkSelector, **options: Any) -> None:
         super().__init__(net, **options)
@@ -99,7 +99,7 @@ class _Connections(KafkaConnectionManager):
         except KafkaConnectionError as error:
             context = error.__context__
             self._accepted |= isinstance(context, ssl.SSLError)
-            # The connection keeps the error, and the error's frames keep the socket. Uncleared, each try leaves one open.
+            # The connection keeps the error, and the error's frames keep the socket. Otherwise each try leaves one open.
             for each in (error, context):
                 if each is not None:
                     traceback.clear_frames(each.__traceback__)

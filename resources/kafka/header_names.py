@@ -41,4 +41,4 @@ class _Batch(DefaultRecordBatch):
 
 def take_any() -> None:
     """Let every consumer of this process read such names. It may be called twice."""
-    memory_records.DefaultRecordBatch = _Batch  # type: ignore[attr-defined]  # there is no interface for this: the parser takes the class from here
+    memory_records.DefaultRecordBatch = _Batch  # type: ignore[attr-defined]  # no interface: the parser takes it from here

@@ -37,7 +37,7 @@ class Places:
         self._topic_ids.update(dict.fromkeys(partitions))
 
     def give_back(self) -> None:
-        """Note that no partition is ours until the group has assigned them again. Until then it answers no requests."""
+        """Note that no partition is ours until the group has assigned them again. Until then Kafka answers no requests."""
         self._topic_ids.clear()
 
     def check(self, topic_ids: Mapping[str, str]) -> frozenset[TopicPartition]:

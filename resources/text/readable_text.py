@@ -39,7 +39,7 @@ from resources.text.html_text import (
 LONGEST: Final = 2 * 1024 * 1024
 """In characters. A longer comment is not read and stays as it is, and `resources.fs.text` refuses it as too long.
 
-The number is FS's own limit for a text. With it, reading takes at most three seconds and 50 MB.
+It is also the default limit of a text for FS. With it, reading takes at most three seconds and 50 MB.
 """
 MOST_TAGS: Final = 20_000
 """The most characters `<` with which the structure is read.

@@ -44,26 +44,26 @@ def dagster_modules(names: Sequence[str]) -> list[ModuleType]:
 
     Raises `UnknownCapabilityError` if a name is not known.
     """
-    places = {name: f"orchestration.{name}" if "." not in name else f"{name}.orchestration" for name in names}
-    for name in places:
+    modules = {name: f"orchestration.{name}" if "." not in name else f"{name}.orchestration" for name in names}
+    for name in modules:
         _module(name, "resources.wiring", "wiring")
-    return [importlib.import_module(place) for place in places.values() if _is_there(place)]
+    return [importlib.import_module(path) for path in modules.values() if _exists(path)]
 
 
 def _module(name: str, ours: str, theirs: str) -> ModuleType:
-    place = f"{ours}.{name}" if "." not in name else f"{name}.{theirs}"
+    path = f"{ours}.{name}" if "." not in name else f"{name}.{theirs}"
     known = ", ".join(ALL)
-    if ("." not in name and name not in ALL) or not _is_there(place):
+    if ("." not in name and name not in ALL) or not _exists(path):
         raise UnknownCapabilityError(
             "casebridge.capability_unknown",
             "CASEBRIDGE_CAPABILITIES names a capability that is not there.",
             f"Correct the variable: this release has {known}. A name with a dot must be a package that can be imported.",
         )
-    return importlib.import_module(place)
+    return importlib.import_module(path)
 
 
-def _is_there(place: str) -> bool:
+def _exists(path: str) -> bool:
     try:
-        return importlib.util.find_spec(place) is not None
+        return importlib.util.find_spec(path) is not None
     except ModuleNotFoundError:
         return False

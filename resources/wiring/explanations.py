@@ -1,4 +1,4 @@
-"""Builds the capability that carries grade explanations from the platform."""
+"""Builds the capability for grade explanations from the parts of the platform."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -196,10 +196,9 @@ class WiseflowExamSystem:
     ) -> ExplanationAnswer:
         """The answer's text and the moment from which the student could have it.
 
-        WISEflow gives comments for a whole flow only, so answers at one time share a list. An earlier list is used if it gives the
-        same `marker` that the poll saw.
+        WISEflow gives comments for a whole flow only, so answers at one time share a list. An earlier list is used if it gives
+        the same `marker` that the poll saw. The method raises
 
-        Raises:
         - `AnswerTakenBackError` `wiseflow.answer_withdrawn` if the answer was unlocked meanwhile;
         - `TransientError` `wiseflow.answer_empty` if there is no text;
         - `AnotherCandidatesRequestError` `wiseflow.participant_mismatch` if the request belongs to somebody else;
@@ -294,7 +293,7 @@ class WiseflowExamSystem:
         everyone = self._read_participants(place.flow_id, since=began).value
         found = next((one for one in everyone if one.participant_id == place.participant_id), None)
         if not isinstance(found, Participant):
-            if any(isinstance(one, UnreadableParticipant) and _may_be(one, place) for one in everyone):
+            if any(isinstance(one, UnreadableParticipant) and _may_be_same(one, place) for one in everyone):
                 raise participant_unreadable(place)
             raise CandidateGoneError(
                 f"{SYSTEM.lower()}.{NO_PARTICIPANT.code}",
@@ -378,17 +377,17 @@ class WiseflowExamSystem:
             )
 
 
-def _is(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
+def _is_same(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
     return participant.participant_id == candidate.participant_id
 
 
-def _may_be(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
+def _may_be_same(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
     return participant.participant_id in (None, candidate.participant_id)
 
 
 def _submission(candidate: ParticipantPlace, listed: Sequence[ListedParticipant]) -> int | None:
     """The candidate's submission in the list. If the list does not have the candidate, the submission known before."""
-    known = (one.submission_id for one in listed if isinstance(one, Participant) and _is(one, candidate))
+    known = (one.submission_id for one in listed if isinstance(one, Participant) and _is_same(one, candidate))
     return next(known, candidate.submission_id)
 
 

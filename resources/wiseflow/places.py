@@ -55,7 +55,7 @@ class ParticipantPlace:
 
 
 def number(name: str) -> int:
-    """The number of an id. Raises `PermanentError` `wiseflow.id_unreadable` if it is not a number, so a person wrote it."""
+    """The number of an id. Raises `PermanentError` `wiseflow.id_unreadable` if it is not a number: then a person wrote it."""
     form = stored_id(name)
     if isinstance(form, int):
         return form

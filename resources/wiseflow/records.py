@@ -28,7 +28,7 @@ REPEATED_VARIANTS: Final = frozenset({1, 2})
 
 
 FIRST_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""An earlier date counts as not set. It is the first second of Unix time, or the first day of a calendar."""
+"""An earlier date counts as not set: it is the first second of Unix time, or the first day of a calendar."""
 NOT_SET: Final = (0, "", "0")
 
 
