@@ -1,7 +1,7 @@
-"""Numbers in the configuration of a job, each with its bounds: what lies beyond is refused at launch, with what to do.
+"""Numbers with bounds for the configuration of a job. A number out of bounds is refused at launch, with what to do.
 
-Dagster reads a bound such as `gt=0` of pydantic only when the run has begun: the operator waits for a process to start, and finds
-the reason below the error. A type of Dagster's own is looked at before there is a run.
+Dagster checks a bound of pydantic, such as `gt=0`, only after the run has begun. Then the operator waits for a process to start,
+and finds the reason below the error. Dagster checks its own types before there is a run.
 """
 
 import math
@@ -14,11 +14,11 @@ from pydantic_core import CoreSchema, core_schema
 from casebridge.bounded import LONGEST_REACH_BACK_DAYS, LONGEST_WAIT_SECONDS
 
 MOST: Final = 2**31 - 1
-"""The largest whole number that Dagster's own interface carries."""
+"""The largest whole number that Dagster's interface can represent."""
 
 
 class _AtLeastOne(ConfigScalar):
-    """Known to Dagster as a type of a field, and to pydantic as one of an attribute."""
+    """A whole number of at least 1. Dagster knows it as the type of a field, pydantic as the type of an attribute."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -40,7 +40,7 @@ class _AtLeastOne(ConfigScalar):
 
 
 class _UpTo(ConfigScalar):
-    """A number from 0 to `most`; a whole one is taken for a number with decimals."""
+    """A number from 0 to `most`. A whole number becomes a float."""
 
     def __init__(self, name: str, unit: str, most: float) -> None:
         super().__init__(
@@ -64,7 +64,7 @@ class _UpTo(ConfigScalar):
 
 
 class _OrNone(Noneable):
-    """One of them, or nothing."""
+    """One of these numbers, or None."""
 
     def __init__(self, number: _AtLeastOne | _UpTo) -> None:
         super().__init__(number)

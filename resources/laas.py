@@ -1,4 +1,4 @@
-"""LaaS, the log index: one document for each outcome, without personal data (contract 12 `[inferred]`)."""
+"""The client of LaaS, the log index: one document for each outcome, without personal data (contract 12 `[inferred]`)."""
 
 from typing import Any, Final
 
@@ -22,14 +22,14 @@ DOCUMENT_REFUSED: Final = Refusal(
 
 
 class LaasClient:
-    """The port `LogIndex`. Thread-safe. Build it only where an address is set; without one nothing is sent."""
+    """Implements the port `LogIndex`. Thread-safe. Build it only if an address is set."""
 
     def __init__(self, settings: LaasSettings, http_settings: HttpSettings, http: HttpClient | None = None) -> None:
         self._index = settings.index
         self.http = http or HttpClient(SYSTEM, settings.url or "", http_settings)
 
     def index(self, document: dict[str, Any]) -> None:
-        """`POST {base}/{index}/_doc`. A document may come twice after a crash: it carries its own id."""
+        """Send a document: `POST {base}/{index}/_doc`. After a crash it may be sent twice, with the same id in the document."""
         self.http.send(
             HttpCall(
                 "POST",

@@ -1,7 +1,7 @@
-"""A short-lived, bounded cache that loads each key once however many threads ask for it.
+"""A bounded cache whose values live for a short time. Each key is loaded once, even if many threads ask for it.
 
-For answers of outside systems that many messages share: an exam's flow, a flow's participants, an access
-token. Failures are never kept: those who wait for a load share its failure, the next caller tries again.
+It is for answers of outside systems that many messages share: an exam's flow, a flow's participants, an access token. A failure
+is never kept: the threads that wait for a load get its error, and the next caller loads again.
 """
 
 import threading
@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, eq=False)
 class Entry(Generic[Value]):
-    """A kept value. Its loading began at `loaded_at`; both times are seconds of the monotonic clock."""
+    """A value in the cache. Its loading began at `loaded_at`. Both times are seconds of the monotonic clock."""
 
     value: Value
     loaded_at: float
@@ -26,9 +26,9 @@ class Entry(Generic[Value]):
 
 
 class ShortCache(Generic[Key, Value]):
-    """Thread-safe. `lifetime` gives the seconds that a value stays usable; `capacity` bounds the weight of all.
+    """The cache. Thread-safe. `lifetime` returns a value's seconds of use; `capacity` limits the weight of all values.
 
-    The newest value is kept even if it alone is too heavy: it has just been paid for.
+    The newest value is kept even if it alone is too heavy, because it has just been loaded.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class ShortCache(Generic[Key, Value]):
         self._weight = 0
 
     def get(self, key: Key, load: Callable[[], Value], instead_of: Entry[Value] | None = None) -> Entry[Value]:
-        """The value of `key`, loaded by this thread or by the one that is at it already.
+        """The value of `key`. If it must be loaded, this thread does it, or waits for another that does it already.
 
-        `instead_of` is an entry that did not serve: it is not returned again, and many threads that reject the
-        same entry cause one load. Raises what `load` raises.
+        `instead_of` is an entry that the caller rejects. It is not returned again, and many threads that reject the same entry
+        cause one load. Raises what `load` raises.
         """
         with self._lock:
             entry = self._entries.get(key)
@@ -67,7 +67,7 @@ class ShortCache(Generic[Key, Value]):
         return pending.result()
 
     def get_since(self, key: Key, load: Callable[[], Value], since: float) -> Entry[Value]:
-        """The value of `key`, whose loading began at `since` or later: a fresh look, which those who ask at one time share."""
+        """The value of `key`, from a load that began at `since` or later. Simultaneous callers share the load."""
         entry = self.get(key, load)
         while entry.loaded_at < since:
             entry = self.get(key, load, instead_of=entry)
@@ -78,7 +78,7 @@ class ShortCache(Generic[Key, Value]):
         try:
             value = load()
             entry = Entry(value, started, started + self._lifetime(value))
-        except BaseException as error:  # noqa: BLE001 whatever it is, those who wait must get it
+        except BaseException as error:  # noqa: BLE001 waiting threads must get every error
             with self._lock:
                 self._loading.pop(key, None)
             pending.set_exception(error)

@@ -1,7 +1,6 @@
-"""Slack: alerts to the operators' channel, by bot token or by incoming webhook (contract 12).
+"""Sends alerts to the operators' channel in Slack, by a bot token or an incoming webhook (contract 12).
 
-What an alert says and when it is sent again is the relay's; here is only the way to Slack. The text must hold no
-personal data.
+The relay decides what an alert says and when it is sent again. The text must not contain personal data.
 """
 
 import logging
@@ -21,7 +20,7 @@ from resources.http.rate_limit import WAIT_AFTER_429, RateLimit
 
 SYSTEM: Final = "Slack"
 LONGEST_TEXT: Final = 4000
-"""Characters. Slack advises at most 4,000, and cuts or refuses beyond 40,000."""
+"""In characters. Slack recommends at most 4,000, and cuts or refuses a text over 40,000."""
 SHORTENED: Final = "\n… (shortened)"
 REFUSED_CREDENTIALS: Final = frozenset(
     {
@@ -30,12 +29,12 @@ REFUSED_CREDENTIALS: Final = frozenset(
     }
 )  # fmt: skip
 REVOKED_WEBHOOK: Final = frozenset({401, 403, 404, 410})
-"""Slack's answers to a webhook that was removed, or whose channel or workspace is gone."""
+"""Slack's statuses for a webhook that was removed, or whose channel or workspace is gone."""
 ERROR_NAME: Final = re.compile(r"[a-z_]{1,60}")
 
 
 class SlackChannel:
-    """The port `AlertChannel`. Thread-safe; messages leave one after the other, `seconds_between` apart."""
+    """Implements the port `AlertChannel`. Thread-safe. Messages are sent one after the other, `seconds_between` apart."""
 
     def __init__(self, settings: SlackSettings, http_settings: HttpSettings | None = None) -> None:
         self._channel = settings.channel
@@ -43,7 +42,7 @@ class SlackChannel:
         self._rate_limit = RateLimit(SYSTEM, rates)
         options: dict[str, Any] = {
             "timeout": max(1, round((http_settings or HttpSettings()).read_seconds)),
-            # the alert's document is the one owner of retries, and the SDK would log addresses that are secrets
+            # The SDK does not retry, because the alert's document does. It does not log, because it would log secret addresses.
             "retry_handlers": [],
             "logger": _silent_logger(),
         }
@@ -55,7 +54,7 @@ class SlackChannel:
             self._webhook = WebhookClient(settings.webhook_url.get_secret_value(), **options)
 
     def send(self, text: str) -> None:
-        """Post a message. Raises `casebridge.errors`; `NotReadyError` where neither token nor webhook is set."""
+        """Post a message. Raises errors of `casebridge.errors`; `NotReadyError` if neither token nor webhook is set."""
         if self._web is None and self._webhook is None:
             raise NotReadyError(
                 "slack.not_configured",
@@ -64,19 +63,19 @@ class SlackChannel:
                 system=SYSTEM,
             )
         self._rate_limit.pass_gate()
-        seen = observer().call(SYSTEM, UNKNOWN, "POST", "/chat.postMessage" if self._web else "/webhook")
+        observation = observer().call(SYSTEM, UNKNOWN, "POST", "/chat.postMessage" if self._web else "/webhook")
         try:
             self._send(text)
         except CaseError as error:
-            seen.ended(error.code)
+            observation.ended(error.code)
             raise
-        seen.ended(status=200)
+        observation.ended(status=200)
 
     def _send(self, text: str) -> None:
         try:
             self._post(shortened(text))
         except (OSError, HTTPException) as error:
-            # the SDK hands on whatever urllib and http.client raise; timeouts are OSErrors
+            # The SDK passes on all errors of urllib and http.client. Timeouts are OSErrors.
             raise self._error(TransientError, "unreachable", f"could not be reached ({type(error).__name__})") from None
         except (ValueError, LookupError, SlackClientError) as error:
             raise self._error(
@@ -84,7 +83,7 @@ class SlackChannel:
             ) from None
 
     def close(self) -> None:
-        """Wake whoever waits for a turn."""
+        """Wake threads that wait to send."""
         self._rate_limit.close()
 
     def _post(self, text: str) -> None:
@@ -100,33 +99,33 @@ class SlackChannel:
                 raise self._refused(answer.status_code, answer.headers, _name(answer.body))
 
     def _refused(self, status: int, headers: Mapping[str, str], name: str) -> CaseError:
-        said = f"answered with status {status} ({name})"
+        problem = f"answered with status {status} ({name})"
         if status == 429:
             wait = self._rate_limit.observe(status, headers)
-            error = self._error(RateLimitedError, "rate_limited", said)
+            error = self._error(RateLimitedError, "rate_limited", problem)
             error.retry_after = wait or WAIT_AFTER_429
             return error
         if name in REFUSED_CREDENTIALS or (self._web is None and status in REVOKED_WEBHOOK):
-            return self._error(AuthBrokenError, "credentials_refused", said)
-        return self._error(TransientError, "refused", said)
+            return self._error(AuthBrokenError, "credentials_refused", problem)
+        return self._error(TransientError, "refused", problem)
 
     def _error(self, kind: type[CaseError], code: str, what: str) -> CaseError:
-        way = "chat.postMessage" if self._web is not None else "incoming webhook"
+        method = "chat.postMessage" if self._web is not None else "incoming webhook"
         return kind(
             f"slack.{code}",
-            f"Slack {way} {what}.",
+            f"Slack {method} {what}.",
             "Check CASEBRIDGE_SLACK__TOKEN, …__CHANNEL or …__WEBHOOK_URL if it lasts; the alert is sent again.",
             system=SYSTEM,
         )
 
 
 def shortened(text: str) -> str:
-    """`text`, cut where it is longer than Slack advises."""
+    """`text`, cut if it is longer than Slack recommends."""
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - len(SHORTENED)] + SHORTENED
 
 
 def _name(error: object) -> str:
-    """Slack's name for an error; anything else, such as a page of a proxy, is not repeated."""
+    """Slack's name for an error. Anything else, such as a page of a proxy, is not quoted."""
     return error if isinstance(error, str) and ERROR_NAME.fullmatch(error) else "no error name"
 
 

@@ -1,1 +1,1 @@
-"""FS-Digex, the student registry: its API, which is the port `StudentRegistry`."""
+"""The client of FS-Digex, the student registry. It implements the port `StudentRegistry`."""

@@ -1,7 +1,7 @@
-"""FS-Digex for one institution: what students asked for, and where their explanations are registered (contract 3).
+"""FS-Digex for one institution: it lists students' requests and registers their explanations (contract 3).
 
-Paths, the format of `siden` and further parameters are settings, because the contract leaves them open. The rows of
-requests are handed on raw: parsing them is the flow's, so that a bad row is a failed message and not a lost one.
+- Paths, the format of `siden` and further parameters are settings, because the contract leaves them open.
+- Rows of requests are returned raw. The flow parses them, so a bad row becomes a failed message and is not lost.
 """
 
 import logging
@@ -39,12 +39,12 @@ logger = logging.getLogger(__name__)
 SYSTEM: Final = "FS"
 OSLO: Final = ZoneInfo("Europe/Oslo")
 SHARED_SECONDS: Final = 5.0
-"""How long rows stay in memory for those who wait for the same look; nobody who asks later is given them."""
+"""How long rows stay in memory for callers that wait for the same read. Later callers do not get them."""
 KEPT_ROWS: Final = 5000
 EXAM_FIELDS: Final = ("vurderingsordning", "tid")
-"""What FS may say of the exam itself, for all its rows."""
+"""Fields of the exam that FS may send once for all its rows."""
 REQUEST_FIELDS: Final = frozenset({"personlopenr", "kandidatnr", "datoKlageMottat"})
-"""Fields that only a request has: a line of the list with one of them is a whole request, not an exam."""
+"""Fields that only a request has. A line of the list with one of them is a whole request, not only an exam."""
 
 LONGEST_EXAM_ID: Final = 1024
 
@@ -100,7 +100,7 @@ REGISTRATION_REFUSALS: Final = {
 
 
 class FsDigexClient:
-    """FS seen by one institution: the port `StudentRegistry`. Thread-safe."""
+    """FS for one institution. It implements the port `StudentRegistry`. Thread-safe."""
 
     def __init__(
         self,
@@ -119,10 +119,10 @@ class FsDigexClient:
         )
 
     def changed_exams(self, since: datetime) -> ExamChanges:
-        """Exams that were created or changed since, `since` included, oldest change first.
+        """Exams that were created or changed at `since` or later, oldest change first.
 
-        A line that cannot be read is handed on as such and hides no other. Raises `PermanentError` `fs.list_unreadable` when
-        the answer is no list: the poll fails as a whole and its watermark stays.
+        A line that cannot be read is returned as unreadable and does not hide other lines. Raises `PermanentError`
+        `fs.list_unreadable` if the answer is not a list: then the whole poll fails and its watermark stays.
         """
         answer = self._get_list(since)
         lines = listed(answer)
@@ -138,10 +138,11 @@ class FsDigexClient:
         return ExamChanges(tuple(exams), tuple(unreadable))
 
     def explanation_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
-        """The raw rows of one exam, each with its `examId`. Raises `PermanentError` `fs.exam_unknown`, `fs.exam_forbidden`.
+        """The raw rows of one exam, each with its `examId`.
 
-        What stands there in place of a row, a row of another exam included, is handed on in one, for whoever reads rows to set
-        aside. Raises `TransientError` `fs.shape_unknown` for the answer of another exam.
+        Something else in the place of a row, or a row of another exam, is returned in the form of a row that cannot be read. The
+        readers of rows set it aside. Raises `PermanentError` `fs.exam_unknown` or `fs.exam_forbidden`, and `TransientError`
+        `fs.shape_unknown` if the answer is that of another exam.
         """
         answer = self.http.send(
             HttpCall(
@@ -156,13 +157,13 @@ class FsDigexClient:
         rows = exam.get("begrunnelser") if isinstance(exam, dict) else exam
         if not isinstance(rows, list):
             raise answer.unreadable("no list of begrunnelser")
-        of_exam = {name: exam[name] for name in EXAM_FIELDS if name in exam} if isinstance(exam, dict) else {}
+        exam_fields = {name: exam[name] for name in EXAM_FIELDS if name in exam} if isinstance(exam, dict) else {}
         if isinstance(exam, dict) and exam.get("examId") not in (None, "") and not _is_of(exam["examId"], vurd_id):
-            raise answer.unreadable("examId")  # another exam's answer, out of somebody's cache
-        return [_row(row, of_exam, vurd_id) for row in rows]
+            raise answer.unreadable("examId")  # another exam's answer, perhaps from a cache on the way
+        return [_row(row, exam_fields, vurd_id) for row in rows]
 
     def fresh_rows(self, vurd_id: str) -> Sequence[dict[str, Any]]:
-        """The rows as they are now, read by a call that began after this one: callers at one time share it."""
+        """The rows as they are now. The call to FS begins after this method was called; simultaneous callers share it."""
         return self._fresh.get_since(vurd_id, lambda: self.explanation_rows(vurd_id), time.monotonic()).value
 
     def check_text(self, text: str) -> None:
@@ -170,10 +171,10 @@ class FsDigexClient:
         carried_text(text, self._settings.maximum_text_bytes)
 
     def register_explanation(self, registration: ExplanationRegistration) -> None:
-        """Register an explanation (contract 3.3). FS keys it by exam and person: twice has one effect.
+        """Register an explanation (contract 3.3). FS keys it by exam and person, so a repetition has no further effect.
 
-        Raises `PermanentError` `fs.text_empty`, `fs.text_too_long`, `fs.refused`, `fs.exam_unknown` or
-        `fs.finished_otherwise`.
+        Raises `PermanentError` `fs.text_empty`, `fs.text_too_long`, `fs.refused`, `fs.exam_unknown` or `fs.finished_otherwise`,
+        and `TransientError` `fs.row_still_open` or `fs.shape_unknown` if the answer shows that FS did not accept it.
         """
         carried = carried_text(registration.text, self._settings.maximum_text_bytes)
         if carried.removed:
@@ -193,11 +194,11 @@ class FsDigexClient:
             )
         )
         if answer.status == 200 or answer.body.strip():
-            # a maintenance page with status 200 must not pass for a registration
-            _check_taken(answer, registration)
+            # A maintenance page with status 200 must not count as a registration.
+            _check_accepted(answer, registration)
 
     def check_credentials(self) -> None:
-        """Ask for the changes since now: an authorised call, unlike `/versjon`, and an empty answer."""
+        """Try the credentials: ask for the changes since now, which has an empty answer. `/versjon` needs no authorisation."""
         self._get_list(datetime.now(UTC))
 
     def close(self) -> None:
@@ -221,30 +222,30 @@ class FsDigexClient:
 
     def _basic(self) -> HTTPBasicAuth:
         username, password = self._secrets.basic(self._institution.fs.credential_ref)
-        # as bytes: requests would encode text as Latin-1, and passwords hold more than that
+        # As bytes: requests would encode text as Latin-1, and passwords may have other characters.
         return HTTPBasicAuth(username.encode(), password.encode())
 
 
 def _is_of(exam_id: Any, vurd_id: str) -> bool:
-    """Whether FS's `examId` is the exam that was asked for, in whatever spelling."""
+    """Whether FS's `examId` is the exam `vurd_id`. The spelling may differ."""
     return isinstance(exam_id, str) and canonical(exam_id) == canonical(vurd_id)
 
 
-def _row(row: Any, of_exam: Mapping[str, Any], vurd_id: str) -> dict[str, Any]:
-    """A row with what FS says of its exam. One of another exam has no `examId` that can be read: it is nobody's on this one."""
+def _row(row: Any, exam_fields: Mapping[str, Any], vurd_id: str) -> dict[str, Any]:
+    """A row with the fields of its exam. A row of another exam gets an unreadable `examId`, so it counts for nobody here."""
     if not isinstance(row, dict):
         return {"examId": vurd_id, "row": row}
     exam_id = row.get("examId") or vurd_id
     if isinstance(exam_id, str) and not _is_of(exam_id, vurd_id):
         exam_id = {"asked": vurd_id, "answered": exam_id}
-    return {**of_exam, **row, "examId": exam_id}
+    return {**exam_fields, **row, "examId": exam_id}
 
 
 def siden(since: datetime, siden_format: str) -> str:
-    """`since` as FS reads it: local Oslo time, never later than `since` (contract 3.3 `[inferred]`).
+    """`since` in the form that FS reads: local time in Oslo, never later than `since` (contract 3.3 `[inferred]`).
 
-    In the hour that comes twice in October a local time means two moments; without an offset in the format FS may
-    take the later one and leave out an hour of changes, so we ask from an hour earlier.
+    In October one hour comes twice, so a local time in it means two moments. If the format has no offset, FS may take the later
+    moment and leave out an hour of changes. So we ask from an hour earlier.
     """
     local = since.astimezone(OSLO)
     is_ambiguous = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
@@ -264,10 +265,11 @@ def _registration_json(registration: ExplanationRegistration, text: str) -> dict
     }
 
 
-def _check_taken(answer: HttpAnswer, registration: ExplanationRegistration) -> None:
-    """FS answers with the row (contract 3.3 `[inferred]`): one that is still open was not taken, whatever the status says.
+def _check_accepted(answer: HttpAnswer, registration: ExplanationRegistration) -> None:
+    """Raise `TransientError` if FS's answer shows that it did not accept the registration, whatever the status says.
 
-    Nor was it where FS answers with the row of another exam or person.
+    FS answers with the row (contract 3.3 `[inferred]`). The registration was not accepted if the row is still open, or belongs to
+    another exam or person.
     """
     row = answer.json()
     if not isinstance(row, dict):
@@ -287,7 +289,10 @@ def _check_taken(answer: HttpAnswer, registration: ExplanationRegistration) -> N
 
 
 def _read_line(line: Any) -> tuple[ChangedExam | None, str | None]:
-    """One line of the list, an exam or a whole request (contract 3.3 knows both), and what is the matter with it."""
+    """Read one line of the list: the change, and the code of the line's fault, if it has one.
+
+    A line is an exam or a whole request (contract 3.3 allows both).
+    """
     if not isinstance(line, dict):
         return None, LINE_NOT_AN_OBJECT
     vurd_id = line.get("examId")
@@ -319,9 +324,9 @@ def _unreadable(answer: HttpAnswer, what: str) -> PermanentError:
 
 
 def _one_for_each_exam(changes: Sequence[ChangedExam]) -> list[ChangedExam]:
-    """Changes of the same exam as one, with its newest time; FS may repeat lines.
+    """Merge the changes of each exam into one with the newest time, because FS may repeat lines.
 
-    The rows are kept only if every line of the exam brought one: otherwise the exam must be fetched anyway.
+    The rows are kept only if every line of the exam has one. Otherwise the exam must be fetched anyway.
     """
     exams: dict[str, list[ChangedExam]] = {}
     for change in changes:

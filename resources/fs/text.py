@@ -1,6 +1,6 @@
-"""The text of an explanation in the form in which FS can take it.
+"""Brings the text of an explanation into a form that FS accepts.
 
-Pure. What cannot be carried is removed and counted; what is too long or empty is an error, because a cut or empty
+Characters that FS cannot store are removed and counted. A text that is too long or empty is an error, because a cut or empty
 explanation would look like an answer.
 """
 
@@ -13,19 +13,19 @@ from casebridge.exams.visible_text import says_something
 from resources.text.readable_text import LONGEST
 
 UNCARRIED: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""C0 controls but tab and line ends, lone surrogates and non-characters: XML 1.0 and UTF-8 have no place for them."""
+"""C0 controls except tab and line ends, lone surrogates and non-characters. XML 1.0 or UTF-8 cannot represent them."""
 
 
 @dataclass(frozen=True)
 class CarriedText:
-    """A text that FS can take, and how many characters were removed for it."""
+    """A text that FS accepts, and the number of characters that were removed for it."""
 
     text: str = field(repr=False)
     removed: int
 
 
 def carried_text(text: str, maximum_bytes: int) -> CarriedText:
-    """`text` without what cannot be carried. Raises `PermanentError` `fs.text_empty` or `fs.text_too_long`."""
+    """`text` without characters that FS cannot store. Raises `PermanentError` `fs.text_empty` or `fs.text_too_long`."""
     carried, removed = UNCARRIED.subn("", text)
     if not says_something(carried):
         raise PermanentError(
@@ -35,7 +35,7 @@ def carried_text(text: str, maximum_bytes: int) -> CarriedText:
             system="FS",
         )
     if len(text) > LONGEST:
-        # It was not read, so it may be HTML: whatever FS accepts, and however little is left of it, it is no answer.
+        # A text of this length was not read and may still be HTML. So it is refused, even if FS would accept its size.
         raise PermanentError(
             "fs.text_too_long",
             f"The explanation has {len(text)} characters; {LONGEST} are read at most.",

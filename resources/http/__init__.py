@@ -1,1 +1,1 @@
-"""Calls over HTTP: connections, time, sizes, rates, and what each failure means."""
+"""Calls over HTTP: connections, time limits, sizes, rates, and the error for each failure."""

@@ -1,4 +1,4 @@
-"""How many calls may be under way at once, so that one slow system or institution does not take every worker and connection."""
+"""Limits simultaneous calls, so that one slow system or institution does not occupy every worker and connection."""
 
 import threading
 from collections.abc import Generator
@@ -9,12 +9,13 @@ from typing import Final
 from casebridge.errors import RateLimitedError
 
 LONGEST_WAIT: Final = timedelta(seconds=5)
-"""A worker is not kept waiting longer than this: the message goes back to the queue."""
+"""A worker waits at most this long. Then the message goes back to the queue."""
 COME_BACK_AFTER: Final = timedelta(seconds=5)
+"""How long the message then waits in the queue."""
 
 
 class CallLimit:
-    """So many places, for the calls to one system or, with `None`, to all of them. Thread-safe."""
+    """A number of places for simultaneous calls to one system. With `None`: to all systems together. Thread-safe."""
 
     def __init__(self, system: str | None, places: int, longest_wait: timedelta = LONGEST_WAIT) -> None:
         self._system = system
@@ -23,7 +24,7 @@ class CallLimit:
 
     @contextmanager
     def place(self) -> Generator[None]:
-        """A place for one call; waits for one at most `longest_wait`, else raises `RateLimitedError`."""
+        """Have a place for one call within the block. Raises `RateLimitedError` if none is free within `longest_wait`."""
         if not self._places.acquire(timeout=self._longest_wait.total_seconds()):
             raise self._busy()
         try:

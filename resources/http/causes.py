@@ -1,7 +1,8 @@
-"""Why a call over HTTP came to no answer: a code for each cause, and what to do about it.
+"""Why a call over HTTP had no answer: a code for each cause, and what to do about it.
 
-What a person must mend (an address, a certificate, a proxy) breaks the institution's access as refused credentials do:
-it is paused, its messages wait at no cost, and it goes on by itself. What passes by itself is transient.
+- Some causes need a person: an address, a certificate, a proxy. They have the same result as refused credentials: the
+  institution is paused, its messages wait without losing attempts, and it goes on by itself once the cause is gone.
+- Causes that pass by themselves are transient: the call is tried again.
 """
 
 import re
@@ -22,22 +23,22 @@ ADDRESSES: Final = {
     "WISEflow": "`wiseflow.baseUrl` in configDB.orgs",
     "LaaS": "CASEBRIDGE_LAAS__URL",
 }
-"""Where the address of a system is set."""
+"""The setting or field that has the address of a system."""
 TUNNEL: Final = re.compile(r"Tunnel connection failed: (\d{3})")
 OTHER_NAME: Final = frozenset({62, 64})
 """OpenSSL's numbers for a certificate of another host or address."""
 OUT_OF_DATE: Final = frozenset({9, 10})
-"""OpenSSL's numbers for a certificate that is not valid yet, or no longer."""
+"""OpenSSL's numbers for a certificate that is not valid yet, or has expired."""
 NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "HTTPS_PROXY_REQUEST"})
 UNKNOWN_NAME: Final = frozenset({socket.EAI_NONAME, socket.EAI_FAIL, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 PLAIN_HTTP: Final = (b"plain HTTP", b"HTTP request was sent to HTTPS port", b"requires TLS")
-"""What servers write into the 400 that they answer to plain HTTP on a port for TLS."""
+"""Texts in the answer 400 of servers that get plain HTTP on a port for TLS."""
 PROXY: Final = "HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the process"
 
 
 @dataclass(frozen=True)
 class Cause:
-    """`what` follows the call in a sentence; `{address}` in `next_action` is where the system's address is set."""
+    """`what` follows the name of the call in a sentence. An entry of `ADDRESSES` replaces `{address}` in `next_action`."""
 
     code: str
     kind: type[CaseError]
@@ -156,23 +157,23 @@ CAUSES: Final = (
 
 
 def cause_of(error: BaseException) -> Cause:
-    """What is the matter. `requests` wraps what urllib3 wrapped of what the socket said, so the whole chain is looked at."""
+    """The cause of an error. `requests` wraps urllib3's errors, which wrap the socket's, so the whole chain is searched."""
     chain = list(_chain(error))
-    if told := _of_proxy(chain) or _of_tls(chain) or _of_name(chain):
-        return told
+    if matched := _of_proxy(chain) or _of_tls(chain) or _of_name(chain):
+        return matched
     for link in chain:
-        if told := _of_one(link):
-            return told
+        if matched := _of_one(link):
+            return matched
     return CONNECTION_LOST
 
 
 def speaks_tls(body: bytes) -> bool:
-    """Whether the body of a 400 says that plain HTTP came to a port for TLS."""
+    """Whether the body of an answer 400 says that the port expects TLS and got plain HTTP."""
     return any(words in body for words in PLAIN_HTTP)
 
 
 def error_of(cause: Cause, system: str, call: str, detail: str = "") -> CaseError:
-    """The error for a call that is named as in `WISEflow GET /flows`; `detail` is a word of ours, no text from outside."""
+    """The error of a cause. `call` is like `WISEflow GET /flows`; `detail` is a word of ours, never a text from outside."""
     address = ADDRESSES.get(system, f"the address of {system}")
     return cause.kind(
         f"{system.lower()}.{cause.code}",
@@ -183,7 +184,7 @@ def error_of(cause: Cause, system: str, call: str, detail: str = "") -> CaseErro
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it was made from, the outermost first."""
+    """The error and all errors that it was raised from or contains, the outermost first."""
     waiting, seen = [error], set[int]()
     while waiting:
         link = waiting.pop(0)
@@ -198,7 +199,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _of_proxy(chain: list[BaseException]) -> Cause | None:
     if any(isinstance(link, requests.exceptions.InvalidProxyURL) for link in chain):
         return PROXY_REFUSED
-    # urllib3's names for an address of a proxy that it cannot use
+    # urllib3's error for a proxy address that it cannot use
     if any(isinstance(link, urllib3.exceptions.ProxySchemeUnknown) for link in chain):
         return PROXY_REFUSED
     if not any(isinstance(link, requests.exceptions.ProxyError | urllib3.exceptions.ProxyError) for link in chain):
@@ -229,12 +230,12 @@ def _of_tls(chain: list[BaseException]) -> Cause | None:
 def _of_openssl(error: ssl.SSLError) -> Cause:
     if getattr(error, "reason", None) in NO_TLS:
         return SCHEME_WRONG
-    # what goes wrong with our own file is OpenSSL's X509 and PEM, not its SSL
+    # Errors of our own CA file come from OpenSSL's X509 and PEM libraries, not from its SSL library.
     return CA_FILE if getattr(error, "library", None) in {"X509", "PEM"} else TLS_FAILED
 
 
 def _of_name(chain: list[BaseException]) -> Cause | None:
-    """urllib3 tells of a name that is not found as of a connection that did not come about: the name server knows which."""
+    """The cause of a failed name lookup. For urllib3 it is a failed connection, but the lookup's error number is more exact."""
     for link in chain:
         if isinstance(link, socket.gaierror):
             return NAME_UNKNOWN if link.errno in UNKNOWN_NAME else UNREACHABLE
@@ -245,8 +246,8 @@ def _of_one(error: BaseException) -> Cause | None:
     if isinstance(error, UnicodeEncodeError):
         return HEADER_INVALID if error.encoding in {"latin-1", "ascii", "iso-8859-1"} else UNSENDABLE
     if type(error) is ValueError and str(error).startswith("Invalid header"):
-        return HEADER_INVALID  # Python's own word, of a header that `requests` did not look at
-    # Python's own OSErrors have a number; the one with which `requests` misses the file of authorities has none
+        return HEADER_INVALID  # raised by Python for a header that `requests` does not check
+    # Python's own OSErrors have a number. The one that `requests` raises for a missing CA file has none.
     if type(error) is OSError and error.errno is None and "CA certificate bundle" in str(error):
         return CA_FILE
     return next((cause for kinds, cause in KINDS if isinstance(error, kinds)), None)

@@ -1,11 +1,11 @@
-"""Calls to outside systems over HTTP: one client per institution and system, and one meaning for each failure.
+"""Calls to outside systems over HTTP, with one client for each institution and system.
 
-Here belongs what all systems share: connections, timeouts, sizes, rates, and the way from a status to an error of
-`casebridge.errors`. What a status means for one endpoint is the caller's `refusals` table. Nothing is retried
-here: the message is the one owner of retries (design §3).
-
-Error messages name the system, method, path template, status, trace id and the vendor's error code, and never a
-body, a query or a value of the path.
+- This module has what all systems share: connections, timeouts, sizes, rates, and the error of `casebridge.errors` for each
+  status.
+- What a status means at one endpoint is in the caller's `refusals` table.
+- Nothing is retried here: only messages are retried (design §3).
+- Error messages name the system, method, path template, status, trace id and the vendor's error code. They never contain a
+  body, a query or a value of the path.
 """
 
 import json
@@ -43,12 +43,12 @@ from resources.http.deadline import DeadlineAdapter, deadline
 from resources.http.rate_limit import WAIT_AFTER_429, RateLimit, retry_after
 
 logger = logging.getLogger(__name__)
-# urllib3 logs whole addresses, with the values of path and query; what is worth telling is in our errors
+# urllib3 logs whole addresses, with the values of path and query. Our own errors say what is needed.
 logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 TRACE_HEADER: Final = "X-Trace-Id"
 TRACE_ID: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Fa-f])[A-Fa-f0-9:-]{4,80}")
-"""Hexadecimal, as trace ids are: what has other letters, or digits only, might be a name or a number of somebody."""
+"""Trace ids are hexadecimal. A text with other letters, or with digits only, might be a person's name or number."""
 LARGEST_ERROR_CODE: Final = 99_999
 MAY_RAISE: Final = (
     requests.RequestException,
@@ -58,23 +58,23 @@ MAY_RAISE: Final = (
     ValueError,
     Warning,
 )
-"""What `requests` and all below it raise; an address, a header or a value that cannot be written is a `ValueError`."""
+"""What `requests` and the libraries below it raise. An address, header or value that cannot be sent is a `ValueError`."""
 MOVED: Final = frozenset({301, 308})
 PASSING: Final = frozenset({408, 421, 423, 425, 499})
-"""4xx that say "not now" rather than "never": too slow, another connection's, locked, too early, hung up on by a proxy."""
+"""Statuses 4xx that may pass: too slow, sent on a wrong connection, locked, too early, closed by a proxy."""
 
 
 class NoAuth(AuthBase):
-    """No credentials. `requests` would take some from `~/.netrc` where nothing is said and the environment is trusted."""
+    """No credentials. Without any `auth`, `requests` would take credentials from `~/.netrc` if it trusts the environment."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
 
 
 class _Session(requests.Session):
-    """One that takes no redirect: to see where it leads, `requests` would read all of its body first, however large."""
+    """A session that follows no redirect. To follow one, `requests` would first read its whole body, however large."""
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 whatever it says
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 for every answer
         return None
 
 
@@ -92,7 +92,7 @@ class HeaderAuth(AuthBase):
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a status means at one endpoint. `code` follows the system's name: `fs.` + `exam_unknown`."""
+    """The error for a status at one endpoint. `code` follows the system's name: `fs.` + `exam_unknown`."""
 
     error: type[CaseError]
     code: str
@@ -102,7 +102,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class HttpCall:
-    """One call. `template` is the path with names in braces, `path` their values: only the template is ever shown."""
+    """One call. `template` is the path with names in braces, and `path` has their values. Only the template is ever shown."""
 
     method: str
     template: str
@@ -113,12 +113,12 @@ class HttpCall:
     auth: AuthBase = field(default_factory=NoAuth)
     refusals: Mapping[int, Refusal] = field(default_factory=dict)
     returned: frozenset[int] = frozenset()
-    """Statuses of failure that the caller wants to see itself."""
+    """Statuses of failure that are returned to the caller instead of raised."""
 
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """An answer that was read to its end. `where` names the call for messages."""
+    """An answer with its whole body. `where` names the call in error messages."""
 
     system: str
     where: str
@@ -127,7 +127,7 @@ class HttpAnswer:
     body: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The body as JSON. Raises `TransientError`: a gateway answers otherwise, not the system."""
+        """The body as JSON. Raises `TransientError` if it is not JSON: then a gateway answered, not the system."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -140,7 +140,7 @@ class HttpAnswer:
             ) from None
 
     def unreadable(self, what: str) -> TransientError:
-        """The error for JSON of a shape that we do not know; `what` names fields, never values."""
+        """The error for JSON in an unknown shape. `what` names fields, never values."""
         return TransientError(
             f"{self.system.lower()}.shape_unknown",
             f"{self.where} brought JSON in a shape that casebridge does not know: {what}.",
@@ -152,9 +152,8 @@ class HttpAnswer:
 class HttpClient:
     """Calls one system for one institution, from many threads.
 
-    `requests.Session` is not promised to be thread-safe (its cookies and settings change with each answer), but
-    urllib3's connection pool is. So each thread has a session of its own, and all sessions share one adapter with
-    its pool.
+    `requests.Session` is not guaranteed to be thread-safe, because answers change its cookies and settings. urllib3's connection
+    pool is thread-safe. So each thread has a session of its own, and all sessions share one adapter with its pool.
     """
 
     def __init__(
@@ -168,7 +167,7 @@ class HttpClient:
         call_limits: Sequence[CallLimit] = (),
         institution: str = UNKNOWN,
     ) -> None:
-        """`institution` is whose calls these are, for metrics and traces."""
+        """`institution` is the name under which metrics and traces show these calls."""
         self._system = system
         self._institution = institution
         self._base_url = base_url.rstrip("/")
@@ -186,7 +185,7 @@ class HttpClient:
         return self._system
 
     def send(self, call: HttpCall) -> HttpAnswer:
-        """The answer to a call that succeeded, or whose status the caller asked for. Raises `casebridge.errors`."""
+        """Send a call. Return the answer if it succeeded or its status is in `returned`; else raise from `casebridge.errors`."""
         with ExitStack() as places:
             for limit in self._call_limits:
                 places.enter_context(limit.place())
@@ -207,25 +206,25 @@ class HttpClient:
             return dict(self._calls)
 
     def close(self) -> None:
-        """Close idle connections; calls under way end in their own time."""
+        """Close idle connections. Calls in progress are not interrupted."""
         self._adapter.close()
 
     def _exchange(self, call: HttpCall) -> HttpAnswer:
-        seen = observer().call(self._system, self._institution, call.method, call.template)
+        observation = observer().call(self._system, self._institution, call.method, call.template)
         try:
             with deadline(seconds_left(self._settings.total_seconds)):
                 answer = self._read(
-                    call, self._session().request(**self._arguments(call), headers=seen.headers or None)
+                    call, self._session().request(**self._arguments(call), headers=observation.headers or None)
                 )
         except MAY_RAISE as error:
             self._count(call, "lost")
-            told = self._told(cause_of(error), call, type(error).__name__)
-            seen.ended(told.code)
-            raise told from None
-        except CaseError as error:  # what came is too large
-            seen.ended(error.code)
+            case_error = self._error_of(cause_of(error), call, type(error).__name__)
+            observation.ended(case_error.code)
+            raise case_error from None
+        except CaseError as error:  # the answer is too large
+            observation.ended(error.code)
             raise
-        seen.ended(status=answer.status)
+        observation.ended(status=answer.status)
         return answer
 
     def _arguments(self, call: HttpCall) -> dict[str, Any]:
@@ -242,7 +241,7 @@ class HttpClient:
                 seconds_left(settings.connect_seconds),
                 seconds_left(min(settings.read_seconds, settings.total_seconds)),
             ),
-            # a redirect leads to a log-in or maintenance page; the credentials must not follow it to another host
+            # A redirect leads to a log-in or maintenance page. The credentials must not be sent to another host.
             "allow_redirects": False,
             "stream": True,
         }
@@ -250,7 +249,7 @@ class HttpClient:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._threads, "session", None)
         if session is None:
-            session = self._with_surroundings(_Session())
+            session = self._with_environment(_Session())
             session.mount("http://", self._adapter)
             session.mount("https://", self._adapter)
             session.headers.update(self._headers)
@@ -258,19 +257,19 @@ class HttpClient:
             self._threads.session = session
         return session
 
-    def _with_surroundings(self, session: requests.Session) -> requests.Session:
-        """A session with the proxies and authorities that the environment names.
+    def _with_environment(self, session: requests.Session) -> requests.Session:
+        """The session with the proxies and certificate authorities of the environment.
 
-        They are read once. `requests` would go through all variables at each call, which took a fifth of our processor time.
+        They are read once. `requests` would read all variables at each call, which took a fifth of our processor time.
         """
         try:
-            found = session.merge_environment_settings(self._base_url, {}, None, None, None)
+            environment = session.merge_environment_settings(self._base_url, {}, None, None, None)
         except ValueError as error:
             raise requests.exceptions.InvalidURL(request=None) from error
         session.trust_env = False
-        session.proxies = found["proxies"]
-        # without a file of ours: as REQUESTS_CA_BUNDLE says, else the usual authorities
-        session.verify = str(self._settings.ca_file or "") or found["verify"]
+        session.proxies = environment["proxies"]
+        # Without a file in our settings: the file of REQUESTS_CA_BUNDLE, else the usual authorities.
+        session.verify = str(self._settings.ca_file or "") or environment["verify"]
         return session
 
     def _read(self, call: HttpCall, response: requests.Response) -> HttpAnswer:
@@ -302,7 +301,7 @@ class HttpClient:
         return f"{self._system} {call.method} {call.template} ({', '.join(details)})"
 
     def failure(self, call: HttpCall, answer: HttpAnswer) -> CaseError:
-        """What an answer means that is no success, for a caller that had it returned."""
+        """The error of an answer without success. Callers use it for statuses that they had returned."""
         status = answer.status
         if status == 429:
             return RateLimitedError(
@@ -312,8 +311,8 @@ class HttpClient:
                 system=self._system,
                 retry_after=retry_after(answer.headers) or WAIT_AFTER_429,
             )
-        if misled := self._of_address(answer):
-            return http_causes.error_of(misled, self._system, answer.where)
+        if address_cause := self._of_address(answer):
+            return http_causes.error_of(address_cause, self._system, answer.where)
         refusal = call.refusals.get(status)
         if refusal is not None:
             cause = f"{refusal.cause} {answer.where}."
@@ -328,7 +327,7 @@ class HttpClient:
         return self._unexpected(answer)
 
     def _of_address(self, answer: HttpAnswer) -> Cause | None:
-        """What is wrong with the address or the way there, where the answer's status says so."""
+        """The cause if the status shows a wrong address or a problem on the way there; else None."""
         if 300 <= answer.status < 400:
             return http_causes.MOVED if answer.status in MOVED else http_causes.REDIRECTED
         if answer.status == 407:
@@ -355,7 +354,7 @@ class HttpClient:
             system=self._system,
         )
 
-    def _told(self, cause: Cause, call: HttpCall, detail: str) -> CaseError:
+    def _error_of(self, cause: Cause, call: HttpCall, detail: str) -> CaseError:
         return http_causes.error_of(cause, self._system, f"{self._system} {call.method} {call.template}", detail)
 
     def _code(self, code: str) -> str:

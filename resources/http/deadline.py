@@ -1,7 +1,7 @@
-"""An end to every answer: a socket reader that stops at a deadline however slowly the other end drips.
+"""Limits the time of a whole answer by a socket reader with a deadline.
 
-The timeouts of `requests` end a silence, not an answer: a byte every ten seconds would hold a worker for
-ever. Here each read from the socket, of headers and of the body, waits no longer than is left of the call.
+The timeouts of `requests` limit a silence, not an answer: a byte every ten seconds would occupy a worker for ever. Here each read
+from the socket, for headers and body, waits no longer than the rest of the call's time.
 """
 
 import http.client
@@ -22,7 +22,7 @@ _call = threading.local()
 
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Answers that this thread reads within the block must be read within `seconds`, else `TimeoutError`."""
+    """Give answers that this thread reads within the block `seconds` in all. A read after that raises `TimeoutError`."""
     _call.ends_at = time.monotonic() + seconds
     try:
         yield
@@ -31,18 +31,18 @@ def deadline(seconds: float) -> Iterator[None]:
 
 
 def seconds_left() -> float | None:
-    """What is left of this thread's call; `None` outside of a call."""
+    """The seconds that are left of this thread's call; `None` outside of a call."""
     ends_at: float | None = getattr(_call, "ends_at", None)
     return None if ends_at is None else ends_at - time.monotonic()
 
 
 class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket and shortens each wait to what is left of the call."""
+    """Reads from a socket. Each wait is limited to the rest of the call's time."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw = raw
         self._sock = sock
-        self._silence = sock.gettimeout()
+        self._socket_timeout = sock.gettimeout()
 
     def readable(self) -> bool:
         return True
@@ -52,12 +52,12 @@ class _DeadlineReader(io.RawIOBase):
         if left is not None:
             if left <= 0:
                 raise TimeoutError("the answer took longer than a call may take")
-            self._sock.settimeout(left if self._silence is None else min(left, self._silence))
+            self._sock.settimeout(left if self._socket_timeout is None else min(left, self._socket_timeout))
         try:
             return self._raw.readinto(buffer)
         finally:
-            # the connection may be used again, by a call with all its time before it
-            self._sock.settimeout(self._silence)
+            # The next call may use this connection and has its whole time.
+            self._sock.settimeout(self._socket_timeout)
 
     def close(self) -> None:
         self._raw.close()
@@ -87,7 +87,7 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """The adapter of `requests` with connections that keep the deadline. It retries nothing."""
+    """An adapter of `requests` whose connections have the deadline. It retries nothing."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)

@@ -1,6 +1,6 @@
-"""The items of a JSON list that cannot be read as a whole, each read alone: one that breaks the parser hides no other.
+"""Reads the items of a JSON list one by one if the list cannot be read as a whole. So one bad item does not hide the others.
 
-A parser gives up on a document when one value in it is nested too deeply or is a number of five thousand digits.
+A parser rejects a whole document if one value in it is nested too deeply, or is a number of five thousand digits.
 """
 
 import json
@@ -16,9 +16,9 @@ SHOWN_CHARACTERS: Final = 200
 
 
 def items(body: bytes, name: str | None = None) -> list[Any] | None:
-    """The items of the list that `body` is, or of the list `name` in the object that it is; `None` if there is no whole list.
+    """The items of a list. `body` is the list, or an object that has it under `name`. `None` if there is no complete list.
 
-    An item that cannot be read stands as its first characters, a text where a reader expects an object.
+    An item that cannot be read is replaced by its first characters, as a text. Readers expect an object and see the difference.
     """
     try:
         text = body.decode()
@@ -36,7 +36,10 @@ def items(body: bytes, name: str | None = None) -> list[Any] | None:
 
 
 def listed(answer: HttpAnswer, name: str | None = None) -> Any:
-    """The JSON of an answer; where it cannot be read as a whole, the items of its list, each read alone."""
+    """The JSON of an answer. If it cannot be read as a whole, the items of its list, each read alone.
+
+    Raises `TransientError` if there is no complete list either.
+    """
     try:
         return answer.json()
     except TransientError:
@@ -47,7 +50,7 @@ def listed(answer: HttpAnswer, name: str | None = None) -> Any:
 
 
 def _spans(text: str, list_depth: int, name: str | None) -> list[tuple[int, int]] | None:
-    """Where the items of the list begin and end."""
+    """The begin and end of each item of the list in the text. `None` if there is no complete list."""
     spans: list[tuple[int, int]] = []
     depth, begin, named, closed = 0, -1, name is None, False
     for mark, start, end in _tokens(text):
@@ -63,7 +66,7 @@ def _spans(text: str, list_depth: int, name: str | None) -> list[tuple[int, int]
         elif mark in "]}":
             depth -= 1
         elif name is not None and depth == 1 and begin < 0:
-            # the last text before a list at this depth is its name, or a value that is no name of ours
+            # The last text before a list at this depth is the list's name, or a value that cannot equal `name`.
             named = mark == name if mark != "," else False
     return spans if depth == 0 and closed else None
 

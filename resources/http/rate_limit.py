@@ -1,8 +1,8 @@
-"""Keeping within an outside system's rates: one gate per credential, shared by all threads of the process.
+"""Keeps calls within an outside system's rates. Each credential has one gate, which all threads of the process share.
 
-The vendor counts per credential set (contract 4.1), so everything that uses the same credential passes the
-same gate. Processes with the same credential each use a share of its rates (`casebridge.rates`). Whatever else
-uses it shows in the answers: `RateLimit-…` headers and 429 close the gate.
+- The vendor counts calls by credential (contract 4.1), so all calls with the same credential pass the same gate.
+- Processes with the same credential use a share of its rates each (`casebridge.rates`).
+- Other programs may use the credential, too. The answers show it: `RateLimit-…` headers and status 429 close the gate.
 """
 
 import math
@@ -21,21 +21,22 @@ from casebridge.rates.division import WHOLE
 from casebridge.rates.share import Share
 
 LONGEST_WAIT: Final = timedelta(seconds=5)
-"""A worker is not kept waiting longer than this: the message goes back to the queue until the gate opens."""
+"""A worker waits at most this long. Then the message goes back to the queue until the gate opens."""
 LONGEST_HOLD: Final = timedelta(minutes=10)
-"""No header closes the gate longer than this: a wrong one must not stop an institution for a day."""
+"""A header closes the gate for at most this long. A wrong header must not stop an institution for a day."""
 WAIT_AFTER_429: Final = timedelta(seconds=1)
-"""How long the gate stays closed after a 429 that does not say for how long."""
+"""How long the gate is closed after a 429 that does not say how long."""
 UNIX_TIME: Final = 1_000_000_000.0
 """A reset above this many seconds is a point in time, not a wait."""
 _TIDY_EVERY: Final = 1024
 
 
 class RateLimit:
-    """The gate. `rates` are the vendor's: so many calls in so many seconds; without any, only the headers close it.
+    """The gate of one credential.
 
-    Without a `share` the process has the rates to itself.
-    `monotonic` and `wait` are for tests: the clock in seconds, and a wait that returns true when it was interrupted.
+    - `rates` are the vendor's, as pairs of calls and seconds. Without any, only answers close the gate.
+    - Without a `share`, this process has the whole rates.
+    - `monotonic` and `wait` are for tests: the clock in seconds, and a wait that returns true if it was interrupted.
     """
 
     def __init__(
@@ -57,14 +58,14 @@ class RateLimit:
         self._rates = rates
         self._share = share
         self._parts = WHOLE
-        # without pyrate-limiter's `Limiter`: its wait cannot be interrupted, and it starts a thread per bucket
+        # pyrate-limiter's `Limiter` is not used: its wait cannot be interrupted, and it starts a thread for each bucket.
         binding = _binding_rates(rates)
         self._bucket = InMemoryBucket(binding) if binding else None
         if share is not None:
             share.measure_by(self.parts_in_use)
 
     def pass_gate(self) -> None:
-        """Return when one more call is allowed; at most after `LONGEST_WAIT`, else raise `RateLimitedError`."""
+        """Return when one more call is allowed. Raises `RateLimitedError` if that would take longer than `LONGEST_WAIT`."""
         gives_up_at = self._monotonic() + LONGEST_WAIT.total_seconds()
         while True:
             seconds, parts = self._seconds_to_wait()
@@ -77,7 +78,7 @@ class RateLimit:
                     seconds = min(seconds, self._share.round_seconds)
             if self._monotonic() + seconds > gives_up_at:
                 if self._share is not None and parts is not None and self._share.is_small:
-                    # What is used up is too small a share, and that only for a moment.
+                    # Only our share is used up. It is small at present and may soon grow, so the message waits a short time.
                     seconds = min(seconds, LONGEST_WAIT.total_seconds())
                 raise self._error(
                     "rate_limited",
@@ -94,7 +95,7 @@ class RateLimit:
                 )
 
     def observe(self, status: int, headers: Mapping[str, str]) -> timedelta | None:
-        """Learn from an answer; return how long a refused (429) caller should wait."""
+        """Close the gate if an answer says so. Return how long the caller should wait after a 429, else None."""
         wait = retry_after(headers)
         if status == 429:
             self.hold(wait or WAIT_AFTER_429)
@@ -105,17 +106,17 @@ class RateLimit:
         return None
 
     def hold(self, duration: timedelta) -> None:
-        """Let nobody through for `duration`, at most `LONGEST_HOLD`."""
+        """Close the gate for `duration`, but at most for `LONGEST_HOLD`."""
         until = self._monotonic() + min(duration, LONGEST_HOLD).total_seconds()
         with self._lock:
             self._held_until = max(self._held_until, until)
 
     def close(self) -> None:
-        """Wake everybody who waits; they get `RateLimitedError`, which costs no attempt."""
+        """Wake all waiting threads. They get a `RateLimitedError`, which uses no attempt."""
         self._closing.set()
 
     def parts_in_use(self) -> int:
-        """How much of the whole rates the calls take that are still in the vendor's windows."""
+        """How many parts (of `WHOLE`) of the rates are in use by calls that the vendor still counts."""
         with self._lock:
             if self._bucket is None:
                 return 0
@@ -127,9 +128,9 @@ class RateLimit:
             return min(WHOLE, max(used))
 
     def _seconds_to_wait(self) -> tuple[float, int | None]:
-        """0 when the caller has just been let through, else the seconds after which to ask again.
+        """0 if the call may be made now, else the seconds after which to ask again.
 
-        Beside them the parts of the rates that were too little; `None` when the other end keeps the gate closed.
+        The second value is the share that was too small, in parts of the rates. It is `None` if the other end closed the gate.
         """
         with self._lock:
             now = self._monotonic()
@@ -149,7 +150,7 @@ class RateLimit:
             return max(waiting, 1.0) / 1000, parts
 
     def _adopt(self, bucket: InMemoryBucket, parts: int) -> bool:
-        """Let the bucket keep to `parts` of the rates; false when that is not one call."""
+        """Limit the bucket to `parts` of the rates. Return false if they allow not even one call."""
         if parts == self._parts:
             return True
         shares = [(limit * parts // WHOLE, seconds) for limit, seconds in self._rates]
@@ -171,7 +172,7 @@ class RateLimit:
 
 
 def _binding_rates(rates: Sequence[tuple[int, float]]) -> list[Rate]:
-    """The rates that can bind, shortest interval first: pyrate-limiter refuses one that another implies."""
+    """The rates without those that another rate implies, which pyrate-limiter refuses. The shortest interval comes first."""
     kept: list[Rate] = []
     for limit, seconds in sorted(rates, key=lambda rate: rate[1]):
         rate = Rate(limit, max(1, round(seconds * 1000)))
@@ -187,9 +188,9 @@ def _first_since(calls: Sequence[RateItem], milliseconds: int) -> int:
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """How long the other end asks to wait: `Retry-After` (seconds or a date), else the reset of a rate (contract 4.1).
+    """How long the other end asks us to wait: `Retry-After` (seconds or a date), else the reset of a rate (contract 4.1).
 
-    A date is compared with the answer's own `Date`, so that a wrong clock on our side does not matter.
+    A date is compared with the answer's own `Date`, so a wrong clock on our side does not matter.
     """
     value = headers.get("Retry-After", "").strip()
     if value:
@@ -206,7 +207,7 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
 
 
 def _used_up_for(headers: Mapping[str, str]) -> timedelta | None:
-    """The longest reset among the rates of which nothing remains."""
+    """The longest reset of the rates that have no calls left; None if all have some."""
     resets = [
         _seconds(headers.get(f"{rate}Reset", "")) or WAIT_AFTER_429.total_seconds()
         for rate in ("RateLimit-", "X-RateLimit-Second-", "X-RateLimit-Minute-")
@@ -240,4 +241,4 @@ def _http_date(value: str) -> datetime | None:
         moment = parsedate_to_datetime(value)
         return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).astimezone(UTC)
     except (ValueError, OverflowError, TypeError, IndexError):
-        return None  # Python's parser fails in many ways at what is no date
+        return None  # Python's parser raises many kinds of errors for a text that is not a date

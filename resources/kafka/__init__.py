@@ -1,4 +1,4 @@
-"""Kafka: topics, consumer, producer and lag, by kafka-python. Only `resources.wiring.process` decides whether any of it is used.
+"""Kafka by kafka-python: topics, consumer, producer and lag. `resources.wiring.kafka` uses it only where Kafka is on.
 
-What records mean is in `casebridge.exams`; how they become messages is in `casebridge.sources.record_inbox`.
+Record readers in `casebridge.exams` say what records mean. `casebridge.sources.record_inbox` turns them into messages.
 """

@@ -1,4 +1,4 @@
-"""Why Kafka does not do what we ask: a code for each cause, as logs and states show it, and what to do about it."""
+"""Why Kafka does not do what we ask: a code for each cause, which logs and states show, and what to do about it."""
 
 import logging
 import ssl
@@ -40,7 +40,7 @@ NEXT_ACTIONS: Final[Mapping[str, str]] = {
 
 
 class NotConnectedError(KafkaConnectionError):
-    """No connection came about, and `code` is why."""
+    """No connection was made. `code` is the cause."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -57,13 +57,13 @@ CAUSES: Final[Mapping[tuple[type[BaseException], ...], str]] = {
     (InvalidReceiveError,): HUNG_UP,
     (MessageSizeTooLargeError,): "kafka.record_too_large",
     (UnsupportedCodecError,): "kafka.codec_missing",
-    # Of our own file: what goes wrong with the other end's certificate is a KafkaError.
+    # These are errors of our own CA file. A problem with the broker's certificate is a KafkaError.
     (FileNotFoundError, PermissionError, ssl.SSLError): "kafka.ca_file_unreadable",
 }
 
 
 def cause_of(error: BaseException) -> str:
-    """What is the matter, for logs and states; no text of an error, which may quote a request."""
+    """The code of an error's cause, for logs and states. The text of the error is not used, because it may quote a request."""
     if isinstance(error, NotConnectedError):
         return error.code
     if isinstance(error.__context__, ssl.SSLCertVerificationError):
@@ -77,7 +77,10 @@ def cause_of(error: BaseException) -> str:
 
 
 def say_that_kafka_is_away(error: Exception) -> None:
-    """Once for each look that found it so: kafka-python's own log, which tells of every connection, is off."""
+    """Log why Kafka cannot be used. Callers do it once for each failed try.
+
+    kafka-python's own log is off, because it reports every connection.
+    """
     code = cause_of(error)
     logger.warning(
         "Kafka is away (%s, %s): going on when it is back. Next: %s", code, type(error).__name__, NEXT_ACTIONS[code]

@@ -1,4 +1,4 @@
-"""How every client of Kafka connects, from the settings. What an error is called here is in `causes`."""
+"""Connects clients of Kafka as the settings say. `causes` has the codes of errors."""
 
 import logging
 import ssl
@@ -16,8 +16,8 @@ from casebridge.settings import KafkaSettings
 from resources.kafka import header_names
 from resources.kafka.causes import HUNG_UP, UNREACHABLE, NotConnectedError, cause_of
 
-# It tells of every connection that it could not make, where our consumer and producer say it once; and of every byte that it
-# sends, passwords among them, where somebody asks for details.
+# kafka-python's log is off. It reports every failed connection, which our consumer and producer report once. At debug level it
+# also logs every byte that it sends, including passwords.
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 header_names.take_any()
 
@@ -28,14 +28,14 @@ Client = TypeVar("Client")
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """What consumers, producers and administrators share."""
+    """The options that consumers, producers and administrators share."""
     options: dict[str, Any] = {
         "bootstrap_servers": (settings.bootstrap_servers or "").split(","),
         "client_id": "casebridge",
         "security_protocol": settings.security_protocol,
         "request_timeout_ms": int(settings.request_seconds * 1000),
         "bootstrap_timeout_ms": int(BOOTSTRAP_SECONDS * 1000),
-        # A broker that was away is found again soon, by one connection a second.
+        # Tries are at most one second apart, so a broker that was away is found again soon.
         "reconnect_backoff_max_ms": int(RECONNECT_SECONDS * 1000),
     }
     if settings.security_protocol.endswith("SSL"):
@@ -50,10 +50,10 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def connected(client: Callable[..., Client], **options: Any) -> Client:
-    """A consumer, producer or administrator that has found its broker. Raises `KafkaError`, and leaves nothing open then.
+    """A consumer, producer or administrator that is connected. Raises `KafkaError`, and leaves nothing open then.
 
-    kafka-python starts a thread and opens sockets before it looks for the broker, and forgets them when there is none. Its
-    error says no more than that there was none; ours is the reason, where a connection ended with one.
+    kafka-python starts a thread and opens sockets before it connects, and does not close them if it finds no broker. Its error
+    says only that there was no broker. If a connection ended for a known reason, `NotConnectedError` is raised with its code.
     """
     opened: list[_NetClient] = []
 
@@ -66,25 +66,25 @@ def connected(client: Callable[..., Client], **options: Any) -> Client:
     except Exception as error:
         for one in opened:
             one.close()
-        codes = [code for one in opened if (code := one.connections.why_none())]
+        codes = [code for one in opened if (code := one.connections.cause())]
         if codes and cause_of(error) == UNREACHABLE:
             raise NotConnectedError(codes[0]) from error
         raise
 
 
 class _Connections(KafkaConnectionManager):
-    """Remembers why connections ended, and leaves no sockets behind."""
+    """Remembers why connections ended, and leaves no sockets open."""
 
     def __init__(self, net: NetworkSelector, **options: Any) -> None:
         super().__init__(net, **options)
         self._codes: set[str] = set()
-        self._taken = False
+        self._accepted = False
 
-    def why_none(self) -> str | None:
-        """The code that tells most of why no connection came about; None if nobody was there."""
-        told = sorted(self._codes - {UNREACHABLE, HUNG_UP})
-        # kafka-python loses a refusal that the broker sends just before it hangs up, every other time or so.
-        return told[0] if told else HUNG_UP if self._taken else None
+    def cause(self) -> str | None:
+        """The most specific code of why there is no connection; None if no broker accepted one."""
+        specific = sorted(self._codes - {UNREACHABLE, HUNG_UP})
+        # About every second time, kafka-python loses a refusal that the broker sends just before it closes the connection.
+        return specific[0] if specific else HUNG_UP if self._accepted else None
 
     def get_connection(self, node_id: Any, *arguments: Any, **options: Any) -> Any:
         known = self._conns.get(node_id)
@@ -97,14 +97,14 @@ class _Connections(KafkaConnectionManager):
         try:
             transport = await super()._build_transport(node, timeout_at)
         except KafkaConnectionError as error:
-            behind = error.__context__
-            self._taken |= isinstance(behind, ssl.SSLError)
-            # The frames hold the socket, and the connection holds the error: in a long outage that is a socket a second.
-            for each in (error, behind):
+            context = error.__context__
+            self._accepted |= isinstance(context, ssl.SSLError)
+            # The connection keeps the error, and the error's frames keep the socket. Otherwise each try leaves one open.
+            for each in (error, context):
                 if each is not None:
                     traceback.clear_frames(each.__traceback__)
             raise
-        self._taken = True
+        self._accepted = True
         return transport
 
 

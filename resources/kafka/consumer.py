@@ -1,6 +1,6 @@
-"""Carries records from Kafka to the inbox: a batch is accepted first and its offsets are committed after, never before.
+"""Carries records from Kafka to the inbox. The offsets of a batch are committed only after the inbox has accepted it.
 
-Several processes may share one consumer group; Kafka gives each some partitions. What a record means is the inbox's business.
+Several processes may share one consumer group; Kafka gives each some partitions. The inbox decides what a record means.
 """
 
 import logging
@@ -26,56 +26,56 @@ from resources.kafka.topics import TopicWatch
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 0.25
-"""How long one look for records lasts: as long as it takes to notice that the process shall end."""
+POLL_SECONDS: Final = 0.25
+"""How long one poll waits for records. It is also how long it may take until the end of the process is noticed."""
 FIRST_WAIT: Final = 0.5
 LONGEST_WAIT: Final = 5.0
 CLOSE_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 120.0
-"""A consumer that asks for nothing this long, because it hangs, loses its partitions."""
+"""A consumer that does not poll for this long loses its partitions."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_MILLISECONDS: Final = (datetime(9999, 12, 31, tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 NOTHING: Final = "nothing: others have all partitions, or the topics are not there"
 
 
 class InboxConsumer:
-    """One member of the group. Runs until it is stopped, whatever goes away and comes back meanwhile."""
+    """One member of the consumer group. It runs until it is stopped, also through outages of Kafka and the database."""
 
     def __init__(
-        self, settings: KafkaSettings, inbox: RecordInbox, told: Callable[[Intake], None] = lambda _intake: None
+        self, settings: KafkaSettings, inbox: RecordInbox, on_accepted: Callable[[Intake], None] = lambda _intake: None
     ) -> None:
-        """`told` hears of each batch that was accepted."""
+        """`on_accepted` is called after the offsets of an accepted batch were committed."""
         self._settings = settings
         self._inbox = inbox
-        self._told = told
+        self._on_accepted = on_accepted
         self._wait = FIRST_WAIT
 
     def run(self, stop: threading.Event) -> None:
-        """Consume until `stop` is set; then the batch in hand is finished and the group is left."""
+        """Consume until `stop` is set. Then finish the current batch and leave the group."""
         while not stop.is_set():
             try:
                 self._consume(stop)
             except (KafkaError, OSError, ValueError) as error:
                 say_that_kafka_is_away(error)
-                self._rest(stop)
-            except Exception as error:  # noqa: BLE001 a defect must not end the process; what was not committed comes again
+                self._pause(stop)
+            except Exception as error:  # noqa: BLE001 a defect must not end the process; what was not committed is read again
                 log_defect(error)
-                self._rest(stop)
+                self._pause(stop)
 
     def _consume(self, stop: threading.Event) -> None:
-        """With one consumer, which finds a broker that was away again by itself."""
+        """Consume with one `KafkaConsumer` until `stop` is set. It reconnects by itself after an outage."""
         watch = TopicWatch(self._settings)
         consumer = None
         try:
-            watch.look()
+            watch.refresh()
             consumer = self._open()
             places = Places(consumer, self._settings.request_seconds)
             consumer.subscribe(list(self._inbox.topics), listener=_Assignment(consumer, places))
             for topic in self._inbox.topics:
-                # A member that leads its group and does not know the partitions yet would give out none.
+                # The leader of a group assigns only partitions that it knows, so it must know them before it joins.
                 consumer.partitions_for_topic(topic)
             while not stop.is_set():
-                self._look(consumer, places, watch, stop)
+                self._poll_once(consumer, places, watch, stop)
         finally:
             watch.close()
             if consumer is not None:
@@ -88,7 +88,7 @@ class InboxConsumer:
             **client_options(settings),
             group_id=settings.group,
             enable_auto_commit=False,
-            # A group that is new, or whose offsets were lost, begins at the beginning: what is known is known by its key.
+            # A group that is new, or has lost its offsets, reads from the beginning. Keys prevent duplicate messages.
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
             isolation_level="read_committed",
@@ -99,23 +99,23 @@ class InboxConsumer:
             max_poll_interval_ms=int(SILENT_SECONDS * 1000),
         )
 
-    def _look(self, consumer: KafkaConsumer, places: Places, watch: TopicWatch, stop: threading.Event) -> None:
-        batch: Batch = consumer.poll(timeout_ms=int(LOOK_SECONDS * 1000))
+    def _poll_once(self, consumer: KafkaConsumer, places: Places, watch: TopicWatch, stop: threading.Event) -> None:
+        batch: Batch = consumer.poll(timeout_ms=int(POLL_SECONDS * 1000))
         intake = self._accept(batch, watch.ids)
         if intake is None:
             places.go_back(batch)
-            self._rest(stop)
+            self._pause(stop)
             return
-        watch.look_if_due()
-        # After the batch was accepted: what was fetched from a topic that is gone comes from nowhere again.
-        anew = places.check(watch.ids)
+        watch.refresh_if_due()
+        # Only after the batch was accepted: records of a topic that was deleted cannot be fetched again.
+        recreated = places.check(watch.ids)
         if batch:
-            places.commit({partition: records for partition, records in batch.items() if partition not in anew})
+            places.commit({partition: records for partition, records in batch.items() if partition not in recreated})
             crash_point("offsets_committed")
-            self._told(intake)
+            self._on_accepted(intake)
 
     def _accept(self, batch: Batch, topic_ids: Mapping[str, str]) -> Intake | None:
-        """None: the database is away, and nothing of the batch may be committed."""
+        """Put a batch into the inbox. None if the database is away: then nothing of the batch may be committed."""
         if not batch:
             return Intake()
         try:
@@ -127,21 +127,24 @@ class InboxConsumer:
         self._wait = FIRST_WAIT
         return intake
 
-    def _rest(self, stop: threading.Event) -> None:
+    def _pause(self, stop: threading.Event) -> None:
         stop.wait(self._wait)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
 
 
 class _Assignment(ConsumerRebalanceListener):
-    """Says which partitions are ours. Whatever was fetched before is accepted and committed by now, or comes again."""
+    """Notes which partitions are ours.
+
+    Records that were fetched before are accepted and committed by now, or are read again.
+    """
 
     def __init__(self, consumer: KafkaConsumer, places: Places) -> None:
         self._coordinator = consumer._coordinator  # noqa: SLF001
         self._places = places
 
     def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        # A rebalance has begun, and has to be seen to its end. kafka-python 3.0.12 forgets one that it began because the topics
-        # changed and that outlasts a look: such a member gets no partitions ever after, sends no heartbeat and spins.
+        # kafka-python 3.0.12 forgets a rebalance that it began because the topics changed, if it lasts longer than a poll. Such
+        # a member would never get partitions again: it sends no heartbeat and loops. So we request the rebalance ourselves.
         self._coordinator.request_rejoin()
         self._places.give_back()
         if revoked:
@@ -153,7 +156,10 @@ class _Assignment(ConsumerRebalanceListener):
 
 
 def written_at(record: ConsumerRecord) -> datetime:
-    """When its producer says that it was written: any 64-bit number, so one outside of the calendar is its nearest end."""
+    """When the record was written, by its producer's clock.
+
+    The timestamp may be any 64-bit number. One outside the calendar becomes the first or the last moment of it.
+    """
     return EPOCH + timedelta(milliseconds=min(max(record.timestamp or 0, 0), LATEST_MILLISECONDS))
 
 

@@ -1,7 +1,7 @@
-"""Names of headers that are no UTF-8: Kafka takes them from any producer, and kafka-python raises from within its parser.
+"""Lets consumers read headers whose names are not UTF-8. Kafka accepts such names, but kafka-python's parser raises an error.
 
-That would be raised anew by every fetch, so that one such record would stop its partition for good. Its name is read with a
-stand-in for each wrong byte instead. Only such a record is read twice; all others are read as before.
+Each fetch would raise it again, so one such record would block its partition for ever. Here the name is read with a replacement
+character for each wrong byte. Only such records are read twice; all others are read as usual.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from kafka.record.default_records import DefaultRecordBatch
 
 
 class _Lenient(bytes):
-    """Bytes of which each part may be decoded, whatever it holds."""
+    """Bytes that decode without an error, whatever they contain. So do their slices."""
 
     def __getitem__(self, place: Any) -> Any:
         part = super().__getitem__(place)
@@ -40,5 +40,5 @@ class _Batch(DefaultRecordBatch):
 
 
 def take_any() -> None:
-    """Let every consumer of this process read such names. Right when called twice."""
-    memory_records.DefaultRecordBatch = _Batch  # type: ignore[attr-defined]  # no interface: the parser looks for it there
+    """Let every consumer of this process read such names. It may be called twice."""
+    memory_records.DefaultRecordBatch = _Batch  # type: ignore[attr-defined]  # no interface: the parser takes it from here

@@ -1,7 +1,7 @@
 """How far the consumer group is behind: unread records by partition, and since when the oldest waits.
 
-The end of a partition is the high-water mark of a fetch, not the broker's answer to "where does it end": one broker in use
-(Tansu) counts a batch of several records as one there. Looking reads a record at most of each partition and commits nothing.
+The end of a partition is the high-water mark of a fetch, not the broker's own answer: one broker in use (Tansu) counts a batch of
+several records as one in that answer. The reader fetches at most one record of each partition and commits nothing.
 """
 
 import time
@@ -18,14 +18,14 @@ from resources.kafka.causes import NEXT_ACTIONS, TOPICS_MISSING, cause_of
 from resources.kafka.connection import client_options, connected
 from resources.kafka.consumer import written_at
 
-LOOK_SECONDS: Final = 2.0
-LOOK_MILLISECONDS: Final = 100
+POLL_SECONDS: Final = 2.0
+POLL_MILLISECONDS: Final = 100
 ONE_BYTE: Final = 1
 
 
 @dataclass(frozen=True)
 class PartitionLag:
-    """One partition. `oldest_unread` is when its first unread record was written, by its producer's clock."""
+    """The lag of one partition. `oldest_unread` is when its first unread record was written, by its producer's clock."""
 
     topic: str
     partition: int
@@ -36,14 +36,14 @@ class PartitionLag:
 
 @dataclass(frozen=True)
 class KafkaStatus:
-    """All consumed partitions, or the code of why they cannot be told."""
+    """The lag of all consumed partitions, or the code of why it cannot be read."""
 
     partitions: tuple[PartitionLag, ...] = ()
     away: str | None = None
 
     @property
     def next_action(self) -> str:
-        """What to do when it is away."""
+        """What to do if Kafka is away."""
         return NEXT_ACTIONS[self.away] if self.away else "nothing"
 
     @property
@@ -55,14 +55,14 @@ class KafkaStatus:
 
 
 class LagReader:
-    """Reads the lag of one consumer group; connects for the moment."""
+    """Reads the lag of one consumer group. Each read has a connection of its own."""
 
     def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
         self._settings = settings
         self._topics = topics
 
     def read(self) -> KafkaStatus:
-        """Never raises for Kafka: a broker that is away is something to be told, too."""
+        """Read the lag. Never raises for Kafka: if it is away, the status has the code."""
         try:
             consumer = connected(
                 KafkaConsumer,
@@ -71,7 +71,7 @@ class LagReader:
                 enable_auto_commit=False,
                 allow_auto_create_topics=False,
                 isolation_level="read_uncommitted",
-                fetch_max_wait_ms=LOOK_MILLISECONDS,
+                fetch_max_wait_ms=POLL_MILLISECONDS,
                 fetch_max_bytes=ONE_BYTE,
                 max_partition_fetch_bytes=ONE_BYTE,
             )
@@ -82,7 +82,7 @@ class LagReader:
         except (KafkaError, ValueError) as error:
             return KafkaStatus(away=cause_of(error))
         finally:
-            consumer.close(autocommit=False, timeout_ms=LOOK_MILLISECONDS)
+            consumer.close(autocommit=False, timeout_ms=POLL_MILLISECONDS)
 
     def _read(self, consumer: KafkaConsumer) -> KafkaStatus:
         partitions = [
@@ -92,7 +92,7 @@ class LagReader:
         ]
         if not partitions:
             return KafkaStatus(away=TOPICS_MISSING)
-        # By hand: to subscribe would be to join the group, and to take partitions away from those who work.
+        # Not by a subscription: that would join the group and take partitions away from its consumers.
         consumer.assign(partitions)
         beginnings = consumer.beginning_offsets(partitions)
         committed = {}
@@ -115,11 +115,11 @@ class LagReader:
 
 
 def _first_unread(consumer: KafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, datetime]:
-    """Look until each partition has told where it ends; return when the first unread records were written."""
+    """Poll until the end of each partition is known. Return when the first unread record of each was written."""
     first: dict[TopicPartition, datetime] = {}
-    deadline = time.monotonic() + LOOK_SECONDS
+    deadline = time.monotonic() + POLL_SECONDS
     while any(consumer.highwater(partition) is None for partition in partitions) and time.monotonic() < deadline:
-        for partition, records in consumer.poll(timeout_ms=LOOK_MILLISECONDS, max_records=1).items():
+        for partition, records in consumer.poll(timeout_ms=POLL_MILLISECONDS, max_records=1).items():
             first.setdefault(partition, written_at(records[0]))
             consumer.pause(partition)
     return first

@@ -1,7 +1,8 @@
-"""Publishes what messages owe to Kafka: the relay's channel for effects of kind `kafka`.
+"""Publishes messages' pending effects of kind `kafka`: this is the relay's channel to Kafka.
 
-Idempotent and `acks=all`: a record that was acknowledged is on every replica that counts, once. A crash between that and our
-own record of it publishes again under the same effect id (a header), which a reader can tell.
+The producer is idempotent and has `acks=all`, so an acknowledged record is on every in-sync replica exactly once. After a crash
+between the acknowledgement and our own note of it, the record is published again. It has the same effect id in a header, so a
+reader can recognise it.
 """
 
 import contextlib
@@ -36,26 +37,26 @@ from resources.kafka.topics import topics_of
 logger = logging.getLogger(__name__)
 
 AWAY_SECONDS: Final = 10.0
-"""How long nobody looks for a broker that was not there: the relay has other channels to serve."""
+"""How long no new connection is tried after a failed one, because the relay has other channels to serve."""
 LARGEST_BYTES: Final = 16 * 1024 * 1024
-"""Of a record that we send: the broker has the word, and refuses what it will not have."""
+"""Our own limit for a record. The broker may have a lower one, and refuses larger records."""
 
 
 class RecordRefusedError(Exception):
-    """The client will not send this record: what it holds is nothing that Kafka knows."""
+    """The client refuses to send this record, because it contains something that Kafka cannot store."""
 
 
-NEVER_TAKEN: Final = (
+NEVER_ACCEPTED: Final = (
     RecordRefusedError, MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError, InvalidTopicError,
 )  # fmt: skip
-"""It is the record's fault: any other may be sent."""
+"""Errors of the record itself. Other records can still be sent."""
 
 
 def _withheld(part: str) -> tuple[str, bytes]:
     return WITHHELD.format(part=part), b"larger than the broker takes"
 
 
-def _never_taken(error: Exception) -> PermanentError:
+def _never_accepted(error: Exception) -> PermanentError:
     code = "kafka.record_refused" if isinstance(error, RecordRefusedError | InvalidTopicError) else cause_of(error)
     return PermanentError(
         code,
@@ -66,7 +67,7 @@ def _never_taken(error: Exception) -> PermanentError:
 
 
 class KafkaChannel:
-    """An `EffectChannel`. Connects when there is something to deliver; thread-safe."""
+    """The `EffectChannel` to Kafka. It connects when there is something to deliver. Thread-safe."""
 
     may_be_given_up = False
 
@@ -77,35 +78,41 @@ class KafkaChannel:
         self._away_until = 0.0
 
     def deliver(self, effects: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
-        """Send all, then wait once for all. Raises `PermanentError` for a single one that no broker will ever take."""
+        """Send all records, then wait once for all. Return the code of the error for each effect that was not delivered.
+
+        Raises `PermanentError` if there is only one record and no broker will ever accept it.
+        """
         publications = {effect["id"]: Publication.from_body(effect["body"]) for effect in effects}
-        left = self._publish(publications)
-        for key in [key for key, error in left.items() if isinstance(error, MessageSizeTooLargeError)]:
-            # One record too large fails the whole producer and everything beside it.
-            del left[key]
-            left |= self._publish_alone(key, publications[key])
-        if len(left) < len(publications):
+        unpublished = self._publish(publications)
+        for key in [key for key, error in unpublished.items() if isinstance(error, MessageSizeTooLargeError)]:
+            # A record that is too large makes the whole producer fail, and all records sent with it.
+            del unpublished[key]
+            unpublished |= self._publish_alone(key, publications[key])
+        if len(unpublished) < len(publications):
             crash_point("record_published")
-        if len(effects) == 1 and any(isinstance(error, NEVER_TAKEN) for error in left.values()):
-            (error,) = left.values()
-            raise _never_taken(error)
-        return {key: cause_of(error) for key, error in left.items()}
+        if len(effects) == 1 and any(isinstance(error, NEVER_ACCEPTED) for error in unpublished.values()):
+            (error,) = unpublished.values()
+            raise _never_accepted(error)
+        return {key: cause_of(error) for key, error in unpublished.items()}
 
     def _publish_alone(self, key: str, publication: Publication) -> dict[str, Exception]:
-        """With less and less of it, if it is too large: it is in the message, and its place and its error must be told."""
+        """Publish one record. If it is too large, leave out the value, then other headers, then the key.
+
+        The message keeps the whole record. What must be published is its position and its error, in our own headers.
+        """
         ours = tuple(header for header in publication.headers if header[0].startswith(OURS))
         no_value = replace(publication, value=b"", headers=(*publication.headers, _withheld("value")))
         no_headers = replace(no_value, headers=(*ours, _withheld("value"), _withheld("headers")))
         no_key = replace(no_headers, key=None, headers=(*no_headers.headers, _withheld("key")))
-        left: dict[str, Exception] = {}
+        unpublished: dict[str, Exception] = {}
         for smaller in (publication, no_value, no_headers, no_key):
-            left = self._publish({key: smaller})
-            if not isinstance(left.get(key), MessageSizeTooLargeError):
+            unpublished = self._publish({key: smaller})
+            if not isinstance(unpublished.get(key), MessageSizeTooLargeError):
                 break
-        return left
+        return unpublished
 
     def _publish(self, publications: Mapping[str, Publication]) -> dict[str, Exception]:
-        """What could not be published, each with what went wrong."""
+        """Publish the records. Return the error of each record that was not published."""
         try:
             producer = self._connected()
         except (KafkaError, OSError, ValueError) as error:
@@ -123,11 +130,11 @@ class KafkaChannel:
                     publication.topic,
                     key=publication.key,
                     value=publication.value,
-                    # The client takes no header without a value, though Kafka does.
+                    # Kafka allows a header without a value, but the client does not.
                     headers=[(name, value or b"") for name, value in publication.headers],
                 )
             except KafkaTimeoutError as error:
-                # Nobody leads the topic, or it is gone: waiting once for it is enough.
+                # The topic has no leader, or is gone. Waiting for it once is enough.
                 failed[key] = away[publication.topic] = error
             except KafkaError as error:
                 failed[key] = error
@@ -136,8 +143,8 @@ class KafkaChannel:
                 failed[key] = RecordRefusedError()
         failed |= self._await(producer, sent)
         if any(not isinstance(error, RecordRefusedError) for error in failed.values()):
-            # A producer that failed may have lost its place (a broker without memory knows it no longer), and must not
-            # send later what is owed still.
+            # After a failure the broker may not know the producer's sequence any more (a broker that stores nothing forgets it).
+            # And the producer must not send later what the relay will deliver again.
             self._drop(producer)
             logger.warning("Kafka did not take %d of %d records: they stay owed", len(failed), len(publications))
         return failed
@@ -145,7 +152,7 @@ class KafkaChannel:
     def _await(self, producer: KafkaProducer, sent: Mapping[str, FutureRecordMetadata]) -> dict[str, Exception]:
         failed: dict[str, Exception] = {}
         try:
-            # Longer than a delivery may take: then each record was taken or given up, and none is sent after this.
+            # This is longer than a delivery may take. So afterwards each record was accepted or given up, and none is sent later.
             producer.flush(timeout=2 * self._settings.request_seconds)
         except KafkaError as error:
             logger.warning("Kafka answers slowly (%s)", type(error).__name__)
@@ -161,7 +168,7 @@ class KafkaChannel:
             if self._producer is None:
                 if time.monotonic() < self._away_until:
                     raise KafkaConnectionError
-                # Until it is there: whoever else wants to publish meanwhile is not made to wait for the same outage.
+                # Set before connecting, so that other threads do not wait for the same outage.
                 self._away_until = time.monotonic() + AWAY_SECONDS
                 with topics_of(self._settings) as topics:
                     topics.ensure()
@@ -193,6 +200,6 @@ class KafkaChannel:
 
 
 def _close(producer: KafkaProducer, seconds: float) -> None:
-    """Also when something is under way still: whoever owes it sends it again."""
+    """Close the producer, also while it is sending. The relay delivers again what was not acknowledged."""
     with contextlib.suppress(KafkaError):
         producer.close(timeout=seconds)

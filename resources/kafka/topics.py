@@ -1,4 +1,4 @@
-"""The topics of an installation: which there are by role, and how those that are missing are made."""
+"""The topics of an installation: their names by role, and the creation of missing ones."""
 
 import logging
 import time
@@ -18,11 +18,11 @@ from resources.kafka.connection import client_options, connected
 logger = logging.getLogger(__name__)
 
 NO_ERROR: Final = 0
-LOOK_EVERY_SECONDS: Final = 2.0
+REFRESH_EVERY_SECONDS: Final = 2.0
 
 
 def topic_names(settings: KafkaSettings) -> tuple[str, ...]:
-    """Every topic by its role, and its dead letters."""
+    """The topic of each role, each with its dead-letter topic."""
     roles = (
         settings.explanation_requests_topic,
         settings.explanation_answers_topic,
@@ -35,24 +35,27 @@ def topic_names(settings: KafkaSettings) -> tuple[str, ...]:
 
 
 class Topics:
-    """One administrator's connection; close it when done. Raises `KafkaError`."""
+    """A connection that reads and creates topics. Close it when done. All its calls raise `KafkaError`."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._admin = connected(KafkaAdminClient, **client_options(settings))
 
     def ensure(self) -> Mapping[str, str]:
-        """See to it that every topic is there; return their ids by name. Topics that are there stay as they are."""
-        found = self.ids()
-        missing = [name for name in topic_names(self._settings) if name not in found]
+        """Create the missing topics if the settings allow it. Return the ids of all topics by name.
+
+        Existing topics are not changed.
+        """
+        existing = self.ids()
+        missing = [name for name in topic_names(self._settings) if name not in existing]
         if not missing or not self._settings.make_topics:
-            return found
+            return existing
         self._make(missing)
         logger.info("made %d topics: %s", len(missing), ", ".join(missing))
         return self.ids()
 
     def ids(self) -> dict[str, str]:
-        """The topics of this installation that are there, each with the id that it keeps until it is deleted."""
+        """The ids of this installation's existing topics by name. A topic keeps its id until it is deleted."""
         described = self._admin.describe_topics(list(topic_names(self._settings)))
         return {topic["name"]: str(topic["topic_id"]) for topic in described if topic["error_code"] == NO_ERROR}
 
@@ -69,7 +72,7 @@ class Topics:
         made = self._admin.create_topics(wanted, raise_errors=False)
         for topic in made["topics"]:
             error = for_code(topic["error_code"])
-            # Another process may have been quicker.
+            # Another process may have created it meanwhile.
             if topic["error_code"] != NO_ERROR and error is not TopicAlreadyExistsError:
                 raise error
         self._admin.wait_for_topics(names)
@@ -80,7 +83,7 @@ class Topics:
 
 @contextmanager
 def topics_of(settings: KafkaSettings) -> Iterator[Topics]:
-    """For a moment's work."""
+    """A connection for the time of the block."""
     topics = Topics(settings)
     try:
         yield topics
@@ -89,26 +92,26 @@ def topics_of(settings: KafkaSettings) -> Iterator[Topics]:
 
 
 class TopicWatch:
-    """Keeps an eye on the topics for as long as a consumer runs: a broker without memory comes back without them."""
+    """Watches the topics while a consumer runs, because a broker that stores nothing has lost them after a restart."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._topics: Topics | None = None
-        self._looked_at = 0.0
+        self._refreshed_at = 0.0
         self.ids: Mapping[str, str] = {}
 
-    def look(self) -> None:
-        """Make what is missing, and learn the ids of today. Raises `KafkaError`."""
-        self._looked_at = time.monotonic()
+    def refresh(self) -> None:
+        """Create missing topics and read the current ids. Raises `KafkaError`."""
+        self._refreshed_at = time.monotonic()
         self._topics = self._topics or Topics(self._settings)
         self.ids = self._topics.ensure()
 
-    def look_if_due(self) -> None:
-        """The same now and then. When Kafka is away, nothing has changed, as far as one can see."""
-        if time.monotonic() - self._looked_at < LOOK_EVERY_SECONDS:
+    def refresh_if_due(self) -> None:
+        """Do `refresh` if the last one was some time ago. If Kafka is away, log it and keep the ids."""
+        if time.monotonic() - self._refreshed_at < REFRESH_EVERY_SECONDS:
             return
         try:
-            self.look()
+            self.refresh()
         except KafkaError as error:
             say_that_kafka_is_away(error)
             self.close()

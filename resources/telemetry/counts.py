@@ -1,6 +1,6 @@
-"""Counters that cost a dictionary's update: OpenTelemetry reads them when it is scraped.
+"""Cheap counters. An addition updates a dictionary; OpenTelemetry reads the counts at a scrape.
 
-A counter of its own takes some twenty times as long for each addition, which would be a tenth of our processor time.
+An addition to OpenTelemetry's own counters takes about twenty times as long. That would be a tenth of our processor time.
 """
 
 import threading
@@ -12,7 +12,10 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from resources.telemetry.labels import Labels
 
 MOST_SERIES: Final = 1900
-"""Of one counter; what comes after that is counted without its labels. OpenTelemetry itself bounds every metric at 2,000."""
+"""Most combinations of labels of one counter. Further ones are counted together, under `OVERFLOW`.
+
+OpenTelemetry itself allows 2,000 for each metric.
+"""
 OVERFLOW: Final[Labels] = (("otel.metric.overflow", "true"),)
 
 

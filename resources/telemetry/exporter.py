@@ -1,4 +1,4 @@
-"""The way of spans to a collector, by OTLP over HTTP."""
+"""Sends spans to a collector, by OTLP over HTTP."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,32 +14,33 @@ from resources.telemetry.sdk_resource import sdk_resource
 from resources.telemetry.traces import Traces
 
 EXPORT_SECONDS: Final = 3.0
-"""Longest wait for the collector, which is also how much longer the process may take to end."""
+"""Longest wait for the collector. The end of the process may take this much longer, too."""
 
 
-class TellingExporter(SpanExporter):
-    """Hands on to another one, and says, once, when the collector stops taking spans, and when it takes them again.
+class ReportingExporter(SpanExporter):
+    """Passes spans to another exporter.
 
-    What the collector did not take is lost: cases do not wait for it.
+    It logs once when the collector stops accepting spans, and once when it accepts them again.
+    Spans that it did not accept are lost: cases do not wait for it.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
-        self._takes = True
+        self._accepts = True
         self.is_ending = False
-        """The process waits for the last spans: one failure is enough."""
+        """True while the process waits for its last spans. After one failure then, no further export is tried."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        if self.is_ending and not self._takes:
+        if self.is_ending and not self._accepts:
             return SpanExportResult.FAILURE
         try:
             result = self._exporter.export(spans)
-        except Exception:  # noqa: BLE001 whatever the way there brings out
+        except Exception:  # noqa: BLE001 no error of the export may reach the process
             result = SpanExportResult.FAILURE
-        takes = result is SpanExportResult.SUCCESS
-        if takes is not self._takes:
-            self._takes = takes
-            if takes:
+        accepts = result is SpanExportResult.SUCCESS
+        if accepts is not self._accepts:
+            self._accepts = accepts
+            if accepts:
                 logger.info("traces: the collector takes spans again")
             else:
                 logger.warning(
@@ -57,9 +58,9 @@ class TellingExporter(SpanExporter):
 
 @contextmanager
 def running_traces(settings: TelemetrySettings) -> Iterator[Traces]:
-    """Spans that are made within the block are sent to the settings' endpoint, in the background."""
+    """Within the block, spans are sent to the endpoint of the settings, in the background."""
     quiet_library()
-    exporter = TellingExporter(OTLPSpanExporter(settings.traces_endpoint, timeout=EXPORT_SECONDS))
+    exporter = ReportingExporter(OTLPSpanExporter(settings.traces_endpoint, timeout=EXPORT_SECONDS))
     processor = BatchSpanProcessor(exporter, export_timeout_millis=EXPORT_SECONDS * 1000)
     traces = Traces(processor, sdk_resource(), settings.traces_ratio)
     try:

@@ -1,4 +1,4 @@
-"""The log of metrics and traces, and how far OpenTelemetry's own may be heard in ours."""
+"""The logger of metrics and traces, and the level of OpenTelemetry's own loggers."""
 
 import logging
 from typing import Final
@@ -7,5 +7,8 @@ logger: Final = logging.getLogger("resources.telemetry")
 
 
 def quiet_library() -> None:
-    """Its warnings quote addresses and answers of collectors; that spans were not taken is told by ours (`exporter`)."""
+    """Silence OpenTelemetry's warnings, which quote collectors' addresses and answers.
+
+    `exporter` logs by itself that spans were not accepted.
+    """
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

@@ -1,6 +1,6 @@
 """The metrics of one process. Names follow OpenTelemetry's conventions for messaging and HTTP where these have one.
 
-What concerns the whole queue (depth, oldest, owed) is the same in every process that is scraped: take the highest, not the sum.
+The metrics of the whole queue (depth, oldest, owed) are the same in every process that is scraped: take the highest, not the sum.
 """
 
 import time
@@ -15,17 +15,18 @@ from casebridge.operators.backlog import BacklogReader, Waiting
 from resources.telemetry.counts import MOST_SERIES, Counts
 from resources.telemetry.labels import Labels
 from resources.telemetry.log import logger
-from resources.telemetry.observations import Told
+from resources.telemetry.observations import OnEnd
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""Bounds of the buckets that the conventions advise."""
+"""The bounds of the buckets that the conventions recommend."""
 LEFT: Final = "left"
+"""The key of claims that ended without an outcome."""
 PROCESS: Final[Labels] = (("messaging.system", "casebridge"), ("messaging.operation.name", "process"))
-"""What the conventions require of its metric."""
+"""The labels that the conventions require of `messaging.process.duration`."""
 
 
 class Metrics:
-    """All instruments."""
+    """All instruments of OpenTelemetry that casebridge uses."""
 
     def __init__(self, meter: Meter, backlog: BacklogReader, read_seconds: float) -> None:
         def count(name: str, description: str, unit: str = "{message}") -> Counts:
@@ -65,36 +66,36 @@ class Metrics:
         self._attributes: dict[tuple[Labels, str | None, int | None], dict[str, str | int]] = {}
 
     def settled(self, status: MessageStatus | None, labels: Labels) -> None:
-        """Count an outcome."""
+        """Count the outcome of a claimed message. `None` is a claim without an outcome."""
         self._outcomes[LEFT if status is None else status.value].add(labels)
 
-    def handled(self, labels: Labels) -> Told:
-        """Who hears how long a worker took for a message."""
+    def handled(self, labels: Labels) -> OnEnd:
+        """The function that records how long a worker took for a message."""
 
-        def told(seconds: float, code: str | None, _status: int | None) -> None:
+        def on_end(seconds: float, code: str | None, _status: int | None) -> None:
             self._process_duration.record(seconds, self._of((*labels, *PROCESS), code))
 
-        return told
+        return on_end
 
-    def called(self, system: str, institution: str, method: str) -> Told:
-        """Who hears how long a call took."""
+    def called(self, system: str, institution: str, method: str) -> OnEnd:
+        """The function that records how long a call took."""
         labels = ("institution", institution), ("system", system), ("http.request.method", method)
 
-        def told(seconds: float, code: str | None, status: int | None) -> None:
+        def on_end(seconds: float, code: str | None, status: int | None) -> None:
             self._request_duration.record(seconds, self._of(labels, code, status))
 
-        return told
+        return on_end
 
-    def delivered(self, labels: Labels) -> Told:
-        """Who hears how a delivery ended."""
+    def delivered(self, labels: Labels) -> OnEnd:
+        """The function that counts how a delivery ended."""
 
-        def told(_seconds: float, code: str | None, _status: int | None) -> None:
+        def on_end(_seconds: float, code: str | None, _status: int | None) -> None:
             self.deliveries.add((*labels, ("code", code)) if code else labels)
 
-        return told
+        return on_end
 
     def _of(self, labels: Labels, code: str | None, status: int | None = None) -> dict[str, str | int]:
-        """Made once for each series: that is half of what recording a duration costs us."""
+        """The attributes of a series. They are built once: building them is half the cost of recording a duration."""
         key = labels, code, status
         attributes = self._attributes.get(key)
         if attributes is None:
@@ -107,7 +108,7 @@ class Metrics:
 
 
 class _QueueGauges:
-    """What stands in the database, read when somebody scrapes and the last reading is old enough."""
+    """Gauges of the messages in the database. A scrape reads them if the last reading is older than `read_seconds`."""
 
     def __init__(self, meter: Meter, backlog: BacklogReader, read_seconds: float) -> None:
         self._backlog = backlog
@@ -155,14 +156,17 @@ class _QueueGauges:
         return [Observation(int(self._is_up))]
 
     def _refresh(self) -> None:
-        """One collection reads all gauges in turn, in one thread. Lanes that are empty by now stay, as zeros."""
+        """Read the queue again if the last reading is too old. Lanes that are empty now stay in the metrics, as zeros.
+
+        A scrape reads all gauges one after the other in one thread, so this needs no lock.
+        """
         if time.monotonic() - self._read_at < self._read_seconds:
             return
         try:
             found = self._backlog.read()
             self._is_up = True
             self._found = {**dict.fromkeys(self._found, Waiting()), **found}
-        except Exception as error:  # noqa: BLE001 a scrape tells the other metrics all the same
+        except Exception as error:  # noqa: BLE001 a scrape still shows the other metrics
             self._is_up = False
             log_away_or_defect(logger, error, ": the queue's depths are not told")
         self._read_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""What the engine tells an observer, as OpenTelemetry's metrics and traces. Either may be off."""
+"""Makes OpenTelemetry's metrics and traces of what the engine reports to its observer. Either may be off."""
 
 import threading
 import time
@@ -20,12 +20,12 @@ from resources.telemetry.observations import Call, Several, Source, Timed
 from resources.telemetry.traces import Traces, end, is_first
 
 SYSTEM: Final = "casebridge"
-"""What the conventions call the messaging system."""
+"""Our name in the attribute that the conventions call `messaging.system`."""
 Arguments = ParamSpec("Arguments")
 
 
 def harmless(observe: Callable[Arguments, Observation]) -> Callable[Arguments, Observation]:
-    """What is observed goes on, whatever is wrong with observing it."""
+    """Log an error in observing and return `NOTHING`: it must not stop the observed work."""
 
     @wraps(observe)
     def observed(*arguments: Arguments.args, **named: Arguments.kwargs) -> Observation:
@@ -39,12 +39,12 @@ def harmless(observe: Callable[Arguments, Observation]) -> Callable[Arguments, O
 
 
 class OpenTelemetryObserver(Observer):
-    """Thread-safe."""
+    """The observer of a process with metrics, traces or both. Thread-safe."""
 
     def __init__(
         self, labels: SafeLabels, metrics: Metrics | None, traces: Traces | None, *, propagate: bool = False
     ) -> None:
-        """`propagate`: calls to the outside carry the trace that they belong to."""
+        """With `propagate`, calls to outside systems have a header that names their trace."""
         self._labels = labels
         self._metrics = metrics
         self._traces = traces
@@ -76,7 +76,10 @@ class OpenTelemetryObserver(Observer):
         return NOTHING
 
     def _trace_acceptance(self, traces: Traces, trace_id: int, labels: Labels, now: datetime) -> None:
-        """It begins when the source was read. The case's first message is the root of its trace."""
+        """Make the span of an accepted message, from the beginning of the read of its source.
+
+        The span of the case's first message is the root of its trace.
+        """
         source: Source | None = getattr(self._thread, "source", None)
         at, handling_began = time.time_ns(), getattr(self._thread, "handling_began", time.monotonic())
         working = time.monotonic() - (source.began_monotonic if source else handling_began)
@@ -105,9 +108,9 @@ class OpenTelemetryObserver(Observer):
     def handling(self, message: Message) -> Observation:
         labels = self._of_message(message)
         self._thread.handling_began = time.monotonic()
-        told = None if self._metrics is None else self._metrics.handled(labels)
+        record = None if self._metrics is None else self._metrics.handled(labels)
         span = self._in_trace(message.correlation_id, f"process {_queue(labels)}", SpanKind.CONSUMER, "process", labels)
-        return Timed(told, self._traces, span)
+        return Timed(record, self._traces, span)
 
     @harmless
     def step(self, name: str) -> Observation:
@@ -150,15 +153,15 @@ class OpenTelemetryObserver(Observer):
             span.set_attributes(
                 {"http.request.method": method, "url.template": template, "system": system, "institution": institution}
             )
-        told = None if self._metrics is None else self._metrics.called(system, institution, method)
-        return Call(told, self._traces, span, propagate=self._propagate)
+        record = None if self._metrics is None else self._metrics.called(system, institution, method)
+        return Call(record, self._traces, span, propagate=self._propagate)
 
     @harmless
     def delivery(self, kind: str, institution: str, queue: str, correlation_id: str | None) -> Observation:
         labels = (*self._labels.of(institution, queue, None)[:2], ("system", kind))
-        told = None if self._metrics is None else self._metrics.delivered(labels)
+        record = None if self._metrics is None else self._metrics.delivered(labels)
         span = self._in_trace(correlation_id, f"deliver {kind}", SpanKind.PRODUCER, "send", labels)
-        return Timed(told, self._traces, span)
+        return Timed(record, self._traces, span)
 
     def _of_message(self, message: Message) -> Labels:
         return self._labels.of(message.institution, message.queue, message.exam_system)
@@ -166,15 +169,15 @@ class OpenTelemetryObserver(Observer):
     def _in_trace(
         self, correlation_id: str | None, name: str, kind: SpanKind, operation: str, labels: Labels
     ) -> Span | None:
-        """A span of the case's trace, if that is among the sample."""
+        """A span of the case's trace; `None` if the case is not in the sample."""
         if self._traces is None or (trace_id := self._traces.trace_id(correlation_id)) is None:
             return None
         return self._traces.in_trace(trace_id, name, kind, _messaging(operation, labels))
 
     def _below(self, name: str, kind: SpanKind) -> Span | None:
-        if self._traces is None or (above := self._traces.current) is None:
+        if self._traces is None or (parent := self._traces.current) is None:
             return None
-        return self._traces.below(above, name, kind)
+        return self._traces.below(parent, name, kind)
 
 
 def _queue(labels: Labels) -> str:
@@ -182,13 +185,13 @@ def _queue(labels: Labels) -> str:
 
 
 def _messaging(operation: str, labels: Labels) -> dict[str, str]:
-    """The attributes of the conventions, and whose it is."""
-    told = dict(labels)
+    """The attributes of the conventions, then institution and system."""
+    record = dict(labels)
     return {
         "messaging.system": SYSTEM,
         "messaging.operation.type": operation,
         "messaging.operation.name": operation,
-        "messaging.destination.name": told["queue"],
-        "institution": told["institution"],
-        "system": told["system"],
+        "messaging.destination.name": record["queue"],
+        "institution": record["institution"],
+        "system": record["system"],
     }

@@ -16,10 +16,10 @@ from resources.telemetry.sdk_resource import sdk_resource
 
 @contextmanager
 def running_metrics(settings: TelemetrySettings, backlog: BacklogReader) -> Iterator[Metrics]:
-    """The instruments, scraped on the settings' port within the block."""
+    """The instruments. Within the block, Prometheus can scrape them on the port of the settings."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    # Exemplars would name traces, and cost as much as the rest.
+    # Exemplars would name traces. They cost as much as all the rest.
     provider = MeterProvider(
         [PrometheusMetricReader(registry=registry, scope_info_enabled=False)],
         sdk_resource(),

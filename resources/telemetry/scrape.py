@@ -1,4 +1,4 @@
-"""The port that Prometheus scrapes. Cases are carried whether it can be opened or not: it is tried again until it can."""
+"""The port that Prometheus scrapes. If it cannot be opened, cases are carried all the same, and it is tried again."""
 
 import threading
 from typing import Final
@@ -10,7 +10,7 @@ from casebridge.defect import log_defect
 from resources.telemetry.log import logger
 
 AGAIN_SECONDS: Final = 5.0
-"""The process that was here before may still be ending."""
+"""Time between two tries. During a restart the old process may still have the port."""
 
 
 class ScrapeServer:
@@ -28,12 +28,12 @@ class ScrapeServer:
         self._server: WSGIServer | None = None
 
     def start(self) -> None:
-        """Open the port; where that fails, say so once and go on trying in the background."""
+        """Open the port. If that fails, log it once and keep trying in the background."""
         if not self._opened(is_first=True):
             threading.Thread(target=self._open_until_done, name="metrics", daemon=True).start()
 
     def stop(self) -> None:
-        """Close the port."""
+        """Close the port and stop trying to open it."""
         self._stop.set()
         with self._lock:
             server, self._server = self._server, None

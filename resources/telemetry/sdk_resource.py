@@ -1,8 +1,8 @@
-"""Who tells the metrics and traces."""
+"""The name under which this process sends metrics and traces."""
 
 from opentelemetry.sdk.resources import Resource
 
 
 def sdk_resource() -> Resource:
-    """`OTEL_RESOURCE_ATTRIBUTES` may add to it, such as the place where the process runs."""
+    """The service `casebridge`. `OTEL_RESOURCE_ATTRIBUTES` may add attributes, such as where the process runs."""
     return Resource.create({"service.name": "casebridge"})

@@ -1,7 +1,9 @@
-"""Traces: one case is one trace, whose id is the case's correlation id, so nothing has to be stored or handed on.
+"""Traces: one case is one trace. Its id is the case's correlation id, so nothing has to be stored or passed on.
 
-Whether a case is traced is read from its id, alike in every process: from the 56 random bits at its end, as the conventions for
-consistent sampling have it. The root of a trace is the acceptance of its first message, and has an id that every process knows.
+- Whether a case is traced follows from the last 56 bits of its id, which are random. So every process decides alike. The
+  conventions for consistent sampling define this.
+- The root of a trace is the acceptance of the case's first message. The root's id is a part of the trace's id, so every process
+  knows it.
 """
 
 import re
@@ -31,13 +33,13 @@ from opentelemetry.util.types import Attributes
 RANDOM_BITS: Final = (1 << 56) - 1
 SPAN_BITS: Final = (1 << 64) - 1
 OURS: Final = re.compile(r"[0-9a-f]{12}[47][0-9a-f]{3}[89ab][0-9a-f]{15}")
-"""A correlation id of ours: a UUID in 32 digits, of version 7, or 4 from earlier releases. No other name is a trace id."""
+"""A correlation id of casebridge: a UUID in 32 digits, of version 7, or 4 from earlier releases. Other ids are not traced."""
 VERSION_7: Final = 7
 SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
 class Traces:
-    """Makes spans. `current` is the span within which this thread works, if that is traced. Thread-safe."""
+    """Makes spans. `current` is the span of the work that this thread does, if it is traced. Thread-safe."""
 
     def __init__(self, processor: SpanProcessor, resource: Resource, ratio: float) -> None:
         self._ids = _Ids()
@@ -57,7 +59,7 @@ class Traces:
         self._local.span = span
 
     def trace_id(self, correlation_id: str | None) -> int | None:
-        """The id of the case's trace; `None` if the case is not among the sample, or has a name that is not ours."""
+        """The id of the case's trace; `None` if the case is not in the sample, or its id is not one of casebridge."""
         if correlation_id is None or not OURS.fullmatch(correlation_id):
             return None
         trace_id = int(correlation_id, 16)
@@ -71,7 +73,7 @@ class Traces:
     def in_trace(
         self, trace_id: int, name: str, kind: SpanKind, attributes: Attributes, start: int | None = None
     ) -> Span:
-        """A span right below the root."""
+        """A span directly below the root."""
         parent = NonRecordingSpan(SpanContext(trace_id, _root_span(trace_id), is_remote=True, trace_flags=SAMPLED))
         return self._tracer.start_span(name, set_span_in_context(parent), kind, attributes, start_time=start)
 
@@ -81,12 +83,12 @@ class Traces:
         return self._tracer.start_span(name, set_span_in_context(parent), kind, attributes, start_time=start)
 
     def shutdown(self) -> None:
-        """Send what is left, as far as the collector takes it soon."""
+        """Send the spans that are left, as far as the collector accepts them in time."""
         self._provider.shutdown()
 
 
 def end(span: Span, code: str | None = None, end_time: int | None = None) -> None:
-    """`code` is the error's, if there was one."""
+    """End a span. `code` is that of its error, if there was one."""
     if code is not None:
         span.set_attribute("error.type", code)
         span.set_status(StatusCode.ERROR)
@@ -94,9 +96,10 @@ def end(span: Span, code: str | None = None, end_time: int | None = None) -> Non
 
 
 def is_first(trace_id: int, now: datetime, seconds: float) -> bool:
-    """Whether the case was named within the last `seconds`: its id begins with the time, by the same clock as `now`.
+    """Whether the case got its id within the last `seconds`. The id begins with its time, by the same clock as `now`.
 
-    A message that is accepted by the work that named its case is the case's first.
+    `seconds` is how long the work has lasted that accepts a message of the case. If that work made the id, the message is the
+    case's first one.
     """
     milliseconds = trace_id >> 80
     return (trace_id >> 76) & 0xF == VERSION_7 and milliseconds >= int((now.timestamp() - seconds) * 1000) - 1
@@ -113,7 +116,7 @@ def _root_span(trace_id: int) -> int:
 
 
 class _Ids(IdGenerator):
-    """Random ids, or those that this thread chose."""
+    """Random ids, or the ids that this thread set by `chosen`."""
 
     def __init__(self) -> None:
         self._local = threading.local()

@@ -1,1 +1,1 @@
-"""Texts of the outside as people read them, whatever HTML they came as."""
+"""Turns HTML from outside systems into text that people can read."""

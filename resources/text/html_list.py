@@ -1,4 +1,4 @@
-"""A list of an HTML page while it is read: what stands before its next item."""
+"""The numbers or dashes before the items of an HTML list."""
 
 from typing import Final
 
@@ -15,7 +15,10 @@ LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 
 
 class OpenList:
-    """Numbers the items as the page does: attributes `start`, `reversed`, `type` of the list, `value` of an item."""
+    """A list that is being read. It numbers items as a browser does.
+
+    The attributes are `start`, `reversed` and `type` of the list, and `value` of an item.
+    """
 
     def __init__(self, node: LexborNode) -> None:
         self._is_numbered = node.tag == "ol"
@@ -30,17 +33,17 @@ class OpenList:
         self._number = first
 
     def next_marker(self, item: LexborNode) -> str:
-        """What stands before `item`, the next one."""
+        """The text before the next item, `item`."""
         if not self._is_numbered:
             return "- "
         value = number_of(item.attributes.get("value"))
         number = self._number if value is None else value
         self._number = number + self._step
-        return f"{_counted(number, self._type)}. "
+        return f"{_formatted(number, self._type)}. "
 
 
-def _counted(number: int, kind: str) -> str:
-    """`number` in the form that HTML's attribute `type` names; in digits where that form has no such number."""
+def _formatted(number: int, kind: str) -> str:
+    """`number` in the form of HTML's attribute `type`, or in digits if that form cannot show it."""
     form = {"a": _letters, "i": _roman}.get(kind.lower())
     if form is None or number < 1 or (form is _roman and number > LARGEST_ROMAN):
         return str(number)
@@ -48,16 +51,16 @@ def _counted(number: int, kind: str) -> str:
 
 
 def _letters(number: int) -> str:
-    written = ""
+    text = ""
     while number:
         number, place = divmod(number - 1, len(LETTERS))
-        written = LETTERS[place] + written
-    return written
+        text = LETTERS[place] + text
+    return text
 
 
 def _roman(number: int) -> str:
-    written = ""
+    text = ""
     for value, sign in ROMAN:
         count, number = divmod(number, value)
-        written += sign * count
-    return written
+        text += sign * count
+    return text

@@ -7,6 +7,6 @@ NUMBER: Final = re.compile(r"\s*+([+-]?[0-9]{1,6})(?![0-9])", re.ASCII)
 
 
 def number_of(attribute: str | None) -> int | None:
-    """The whole number with which `attribute` begins; None without one, or with more than six digits."""
+    """The whole number at the beginning of `attribute`. None if there is none, or it has more than six digits."""
     found = NUMBER.match(attribute or "")
     return int(found[1]) if found else None

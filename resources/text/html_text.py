@@ -1,6 +1,6 @@
-"""The text that a reader of an HTML page sees, line by line.
+"""Turns an HTML page into the text that a reader of the page sees, line by line.
 
-Only the walk through a parsed page belongs here. What counts as HTML, and what is kept from the parser, is in `readable_text`.
+This module only walks through the parsed page. `readable_text` decides what counts as HTML, and what the parser gets.
 """
 
 import re
@@ -26,9 +26,9 @@ LINES: Final = _names("caption center dd details div dt figcaption legend li sum
 """Elements that begin and end a line."""
 CELLS: Final = _names("td th")
 IN_TABLES: Final = _names("caption tbody td tfoot th thead tr")
-"""Elements that the parser drops where they stand in no table."""
+"""Elements that the parser drops outside of a table."""
 EMPTY: Final = _names("base br hr img link meta wbr")
-"""Elements without content, which are never closed."""
+"""Elements without content. They are never closed."""
 LISTS: Final = _names("dir menu ol ul")
 INLINE: Final = _names(
     "a abbr acronym b bdi bdo big blink cite code data del dfn em font head i ins kbd label marquee mark q rp rt ruby s samp "
@@ -56,17 +56,17 @@ EMBEDDED: Final = (
     | FORMULA
     | DRAWING
 )
-"""What shows something other than text, or only arranges it: the tags are left out, a text between them stays."""
+"""Elements that show something other than text, or only arrange text. Their tags are left out, and the text between is kept."""
 SPACED: Final = _names("mtd mtr optgroup option textarea")
-"""Those among them that do not touch what stands before them."""
+"""Embedded elements that a space separates from the text before them."""
 OPTIONAL_END: Final = _names("dd dt li p tbody td tfoot th thead tr")
-"""Elements that the next of their kind closes: many of them are not deep."""
+"""Elements that the next one of their kind closes. Many of them do not make a page deep."""
 PLACEHOLDERS: Final = _names("dialog dir hgroup menu search")
-"""Names that people write for something else, `<dir>/a.txt`: such a tag says that a content is HTML only if it is closed."""
+"""Names that people also use in plain text, such as `<dir>/a.txt`. Such a tag shows HTML only if it is closed."""
 STRUCTURE: Final = PARAGRAPHS | LINES | CELLS | {"br"}
 ANYWHERE: Final = STRUCTURE | EMPTY | INLINE | EMBEDDED - DRAWING
 KNOWN: Final = ANYWHERE | DRAWING
-"""Of these, the names of drawings are common words (`text`, `line`, `use`): they count only behind an `<svg>`."""
+"""The names of drawing elements are common words (`text`, `line`, `use`), so they count only after an `<svg>`."""
 
 SPACES: Final = re.compile(r"[ \t\r\n\f]+")
 LINE_END: Final = re.compile(r"\r\n|[\r\n]")
@@ -74,7 +74,7 @@ EMPTY_LINES: Final = re.compile(r"\n{3,}")
 
 
 def text_of(html: str) -> str:
-    """The text of `html`, without white space that the page would not show. Takes time in proportion to the length."""
+    """The text of `html`, without white space that the page would not show. The time is proportional to the length."""
     reader = _Reader()
     root = LexborHTMLParser(html.encode("utf-8", "ignore")).root
     for node, is_end in _walk(root):
@@ -83,7 +83,10 @@ def text_of(html: str) -> str:
 
 
 def _walk(root: LexborNode | None) -> Iterator[tuple[LexborNode, bool]]:
-    """Each node as it begins and as it ends, in the order of the page; without recursion, however deep it is."""
+    """Each node twice, at its begin and at its end, in the order of the page. The second value says whether it is the end.
+
+    There is no recursion, so a page may be deep.
+    """
     node = root
     while node is not None:
         yield node, False
@@ -99,7 +102,7 @@ def _walk(root: LexborNode | None) -> Iterator[tuple[LexborNode, bool]]:
 
 
 class _Reader:
-    """Writes down what is seen. Line ends, tabs and spaces wait until something follows them: none stands at an end."""
+    """Collects the visible text. Line ends, tabs and spaces are written only before a further text, so no line ends with them."""
 
     def __init__(self) -> None:
         self._written: list[str] = []
@@ -111,7 +114,7 @@ class _Reader:
         self._marker = ""
         self._tables: list[OpenTable] = []
         self._cells: list[tuple[int, int]] = []
-        """The open cells: how much was written before each, and how many line ends waited."""
+        """For each open cell: how many pieces were written before it, and how many line ends were not written yet."""
         self._preformatted = 0
 
     def text(self) -> str:
@@ -119,7 +122,7 @@ class _Reader:
         return EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip("\n")
 
     def read(self, node: LexborNode, *, is_end: bool) -> None:
-        """Take in that a node begins, or ends."""
+        """Read the begin of a node, or its end."""
         tag = node.tag or ""
         if tag == "-text":
             if not is_end:
@@ -153,7 +156,7 @@ class _Reader:
                 self._tables[-1].next_row()
 
     def _read_cell(self, node: LexborNode, *, is_end: bool) -> None:
-        """A tab before each cell but the first, also before an empty one: so each stays in its column."""
+        """Put a tab before each cell except the first, also before empty cells. So each cell stays in its column."""
         self._space = ""
         if not is_end:
             self._tabs += self._tables[-1].next_cell(node)
@@ -172,7 +175,7 @@ class _Reader:
                 self._break(self._breaks + bool(place))
                 self._write(line)
             return
-        if self._cells and text.isspace():  # also spaces that stay: word processors put one into an empty cell
+        if self._cells and text.isspace():  # also non-breaking spaces: word processors put one into an empty cell
             self._space = self._space or " "
             return
         words = SPACES.sub(" ", text)

@@ -1,15 +1,15 @@
-"""Comments of WISEflow as text that a person can read.
+"""Turns comments of WISEflow into text that a person can read.
 
-The OpenAPI file shows plain text, the vendor's help pages show HTML (contract 4.4): both are taken, and nothing on a comment says
-which it is. So the rule for what counts as HTML is here, and it is narrow: a plain text stays exactly as it was written,
-also one with `a < b`, `R&D`, `List<String>` or `if a<b and c>d`. HTML is a content with
+The OpenAPI file shows plain text, and the vendor's help pages show HTML (contract 4.4). Both are read, and a comment does not say
+which it is. So this module has a narrow rule for what counts as HTML. A plain text stays exactly as it was written, also one with
+`a < b`, `R&D`, `List<String>` or `if a<b and c>d`. A comment counts as HTML if it has one of these:
 
 - a known element that is opened and closed, `<b>fet</b>`, or one that is always empty, `<br>`;
-- or a paragraph or line that is not closed, at the very beginning and with its text right behind it, `<p>Svaret`;
-- or a tag or comment that only a word processor writes: `<o:p>&nbsp;</o:p>`, `<!--[if gte mso 9]>`;
-- or, without any `<`, only ampersands that begin a known character reference, `dr&oslash;fter`, `R&amp;D`.
+- a paragraph or line that is not closed, at the very beginning and directly followed by its text, `<p>Svaret`;
+- a tag or comment that only word processors write: `<o:p>&nbsp;</o:p>`, `<!--[if gte mso 9]>`;
+- no `<`, and only ampersands that begin a known character reference, `dr&oslash;fter`, `R&amp;D`.
 
-selectolax reads the HTML. What is no markup of a known element stays as text, so nothing that was written is lost.
+selectolax reads the HTML. Everything that is not markup of a known element stays as text, so nothing that was written is lost.
 """
 
 import re
@@ -37,13 +37,18 @@ from resources.text.html_text import (
 )
 
 LONGEST: Final = 2 * 1024 * 1024
-"""Characters. A longer content is not read and stays as it is, and `resources.fs.text` refuses it as too long. It is FS's
-own limit of a text as delivered. With it, reading takes three seconds and 50 MB at most."""
+"""In characters. A longer comment is not read and stays as it is, and `resources.fs.text` refuses it as too long.
+
+It is also the default limit of a text for FS. With it, reading takes at most three seconds and 50 MB.
+"""
 MOST_TAGS: Final = 20_000
-"""Signs `<`. The parser takes a few hundred bytes and ten microseconds for each tag, so a content with more is read without its
-structure. A long comment that was pasted from a word processor has some thousand."""
+"""The most characters `<` with which the structure is read.
+
+The parser takes a few hundred bytes and ten microseconds for each tag. A long comment that was pasted from a word processor has
+a few thousand.
+"""
 DEEPEST: Final = 200
-"""Levels of elements. The parser's time grows with their square, so a deeper text is read without its structure."""
+"""The most levels of elements with which the structure is read. The parser's time grows with the square of the levels."""
 
 FLAGS: Final = (
     "allowfullscreen|async|autofocus|autoplay|border|checked|compact|contenteditable|controls|declare|default|defer|disabled|"
@@ -58,8 +63,11 @@ TAG: Final = re.compile(
       |(?P<odd>(?:\s++(?:{FLAGS})(?=\s))*+\s++[a-z_:@][\w:.@-]*+=[^<>]*+))>""",
     re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
-"""A tag. An attribute has a value or is one of those that need none: so `<b and c>` is no tag. Its value may be written wrongly
-(`odd`), if the first one is an attribute without doubt: `style="font-family:"Calibri"`, `title=`, `href=?a=1`."""
+"""A tag. An attribute has a value, or is one of `FLAGS`, so `<b and c>` is not a tag.
+
+Values may be malformed (group `odd`) if the first attribute is clearly one: `style="font-family:"Calibri"`, `title=`,
+`href=?a=1`.
+"""
 ATTRIBUTE: Final = re.compile(
     r"""([a-z_:@][\w:.@-]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>]++)))?""", re.IGNORECASE | re.ASCII
 )
@@ -70,10 +78,10 @@ KEPT: Final = {
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan"},
 }
-"""The attributes that say where something stands: a number in a list, a column."""
+"""The attributes that decide an item's number or a cell's column, for each element."""
 NUMBERINGS: Final = frozenset("1aAiI")
 NOT_SHOWN: Final = re.compile(r"<!--|<(script|style|title|annotation|annotation-xml)(?:\s[^<>]*+)?>", re.IGNORECASE)
-"""Where something begins that a page does not show."""
+"""The begin of something that a page does not show."""
 ENDS: Final = {
     kind: re.compile(end, re.IGNORECASE)
     for kind, end in {
@@ -82,18 +90,18 @@ ENDS: Final = {
     }.items()
 }
 CODE: Final = re.compile(r"</(?:script|style)\s*+>", re.IGNORECASE)
-"""A content that is nothing but scripts and styles shows nothing."""
+"""The end of a script or style. A comment of nothing else is HTML without visible text."""
 OFFICE_TAG: Final = re.compile(
     r"</?[a-z]\w*+:[a-z]\w*+(?:\s[^<>]*+|/)?>|<!doctype\s[^<>]*+>|<!\[(?:if|else|endif)\b[^<>]*+>|<\?xml[:\s][^<>]*+>",
     re.IGNORECASE,
 )
-"""What word processors leave behind, `<o:p>`, `<![if !supportLists]>`, and the line that names the kind of document."""
+"""Tags of word processors, such as `<o:p>` and `<![if !supportLists]>`, and the line with the document type."""
 OFFICE: Final = re.compile(
     r"</(?:o|w|v|m|st1):[a-z]\w*+\s*+>|<(?:o|w|v|m|st1):[a-z][^<>]*+(?<=/)>"
     r"|<!(?:--)?\[(?:if\s[^<>\]]*+|endif)\]|<!--(?:Start|End)Fragment-->|<\?xml:namespace\s",
     re.IGNORECASE,
 )
-"""What nobody but a word processor writes."""
+"""Markup that only word processors write."""
 REFERENCE: Final = re.compile(r"&(?:#[0-9]{1,7};|#x[0-9a-f]{1,6};|([a-z][a-z0-9]*+;))", re.IGNORECASE)
 
 
@@ -108,9 +116,9 @@ class _Piece(NamedTuple):
 
 
 def readable_text(content: str) -> str:
-    """`content` as it is if it is plain text, or too long to be read; if it is HTML, what a reader of the page would see.
+    """`content` unchanged if it is plain text or longer than `LONGEST`. If it is HTML, the text that a reader of the page sees.
 
-    Paragraphs stand between empty lines, line breaks and list items on lines of their own, a tab between the cells of a row.
+    Empty lines separate paragraphs. Line breaks and list items begin a line. Tabs separate the cells of a row.
     """
     if len(content) > LONGEST:
         return content
@@ -123,7 +131,7 @@ def readable_text(content: str) -> str:
 
 
 def _page_text(shown: str) -> str:
-    """What a reader sees of `shown`, a page without what it does not show."""
+    """The visible text of `shown`, a page without comments, scripts and styles."""
     if shown.count("<") > MOST_TAGS:
         return _without_structure(_with_addresses(_pieces(shown)))
     pieces = list(_with_addresses(_pieces(shown)))
@@ -141,7 +149,7 @@ def _is_html(content: str, shown: str) -> bool:
 
 
 def _is_escaped(content: str) -> bool:
-    """Whether every ampersand begins a known reference, so that a program wrote them and no person."""
+    """Whether every ampersand begins a known reference. Then a program wrote them, not a person."""
     count = 0
     for found in REFERENCE.finditer(content):
         if found[1] is not None and found[1] not in html5:
@@ -151,7 +159,7 @@ def _is_escaped(content: str) -> bool:
 
 
 def _shown(content: str) -> Iterator[str]:
-    """`content` without comments, scripts and styles; one that never ends is text."""
+    """`content` without comments, scripts and styles. One that has no end is kept as text."""
     place, endless = 0, set[str]()
     for found in NOT_SHOWN.finditer(content):
         kind = (found[1] or "").lower()
@@ -182,7 +190,7 @@ def _pieces(content: str) -> Iterator[_Piece]:
 
 
 def _has_markup(pieces: Iterable[_Piece]) -> bool:
-    """The rule for what counts as HTML, as the module says it."""
+    """Apply the rule for what counts as HTML, which the module's docstring explains."""
     opened = set[str]()
     marked = list[_Piece]()
     for piece in pieces:
@@ -198,7 +206,7 @@ def _has_markup(pieces: Iterable[_Piece]) -> bool:
 
 
 def _depth(pieces: Sequence[_Piece]) -> int:
-    """How many elements are open at once, at most."""
+    """The largest number of elements that are open at the same time."""
     opened, deep, deepest = Counter[str](), 0, 0
     for piece in pieces:
         if not piece.name or piece.is_closed or piece.name in EMPTY or piece.name in OPTIONAL_END:
@@ -214,7 +222,7 @@ def _depth(pieces: Sequence[_Piece]) -> int:
 
 
 def _with_addresses(pieces: Iterable[_Piece]) -> Iterator[_Piece]:
-    """`pieces` without links: the address stands behind the link's text, unless it is the text."""
+    """`pieces` without links. The address follows the link's text, unless the text contains it."""
     address, text = "", list[str]()
     for piece in pieces:
         if piece.name in SPACED:
@@ -231,7 +239,7 @@ def _with_addresses(pieces: Iterable[_Piece]) -> Iterator[_Piece]:
 
 
 def _in_tables(pieces: Iterable[_Piece]) -> Iterator[_Piece]:
-    """`pieces` with a table around rows and cells that stand in none: the parser would drop them, and join their texts."""
+    """`pieces` with a table around rows and cells outside of a table. The parser would drop them and join their texts."""
     tables, is_added, is_in_cell = 0, False, False
     for piece in pieces:
         if is_added and not is_in_cell and piece.name not in IN_TABLES and (piece.name or not piece.source.isspace()):
@@ -248,7 +256,7 @@ def _in_tables(pieces: Iterable[_Piece]) -> Iterator[_Piece]:
 
 
 def _attributes(piece: _Piece) -> dict[str, str]:
-    """The attributes of a tag; of several with one name the first counts, as in a browser."""
+    """The attributes of a tag. If a name comes more than once, the first one counts, as in a browser."""
     found = dict[str, str]()
     for name, *values in ATTRIBUTE.findall(piece.attributes):
         found.setdefault(name.lower(), "".join(values))
@@ -256,7 +264,10 @@ def _attributes(piece: _Piece) -> dict[str, str]:
 
 
 def _safe(piece: _Piece) -> str:
-    """What the parser gets: few attributes, because its time grows with their square, and no `<` in a text."""
+    """The form in which the parser gets a piece.
+
+    Few attributes are kept, because the parser's time grows with the square of their number. A text has no `<`.
+    """
     if not piece.name:
         return piece.source.replace("<", "&lt;")
     if piece.name in EMBEDDED:
@@ -281,7 +292,7 @@ def _kept_value(name: str, value: str) -> str | int | None:
 
 
 def _without_structure(pieces: Iterable[_Piece]) -> str:
-    """The texts alone, a line for each element that begins or ends one, a tab before each cell of a row but the first."""
+    """The texts only. Elements that begin or end a line make a new line, and cells of a row are separated by tabs."""
     texts = StringIO()
     for piece in pieces:
         if piece.name in CELLS:

@@ -1,4 +1,4 @@
-"""The channels that every installation has: alerts for people, and the log index."""
+"""The channels of the platform: alerts for people, and the log index."""
 
 from casebridge.alerts.channel import AlertChannel
 from casebridge.capability import Capability
@@ -11,7 +11,7 @@ from resources.wiring.stores import Stores
 
 
 class Channels:
-    """Slack and LaaS, as far as they are configured. Close it when done."""
+    """Slack and LaaS, if they are configured. Close it when done."""
 
     def __init__(self, settings: Settings, stores: Stores) -> None:
         slack, laas = settings.slack, settings.laas
@@ -21,11 +21,11 @@ class Channels:
 
     @property
     def people(self) -> AlertChannel | None:
-        """Where alerts are sent; `None`: nobody is told."""
+        """The channel of the alerts. `None` if Slack is not configured: then no alerts are sent."""
         return self._slack
 
     def capability(self) -> Capability:
-        """The part of the platform that tells of outcomes and failures."""
+        """The declaration of the channels as a capability of the platform."""
         stores = self._stores
         return Capability(
             name="alerts",

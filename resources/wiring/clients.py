@@ -1,7 +1,7 @@
-"""The outside world of one process: the port `Clients`, with one client per institution and system.
+"""The clients of one process: it implements the port `Clients` with one client for each institution and system.
 
-Clients are built when they are first asked for and kept, with their connections, tokens and caches. Building one
-connects to nothing. What a vendor or a setting bounds is bounded here, because only here all clients are known.
+- A client is built when it is first needed. It is kept, with its connections, tokens and caches. Building it connects to nothing.
+- The limits of vendors and settings are applied here, because only this object knows all clients.
 """
 
 import threading
@@ -27,13 +27,16 @@ from resources.wiseflow.records import EvidenceNames
 WISEFLOW: Final = "WISEFLOW"
 """The exam system's code in FS and in `oai.KlageBegrunnelseEnvs`."""
 EXAM_SYSTEMS: Final = frozenset({WISEFLOW})
-"""Those that can be carried."""
+"""The exam systems that casebridge can work with."""
 
 Client = TypeVar("Client", FsDigexClient, WiseflowExamSystem)
 
 
 class InstitutionClients:
-    """Thread-safe. Close it when the process ends. Without a `keeper` no other process has the same credentials."""
+    """The clients of all institutions. Thread-safe. Close it when the process ends.
+
+    Leave `keeper` out only if no other process has the same credentials.
+    """
 
     def __init__(self, settings: Settings, secrets: Secrets, keeper: ShareKeeper | None = None) -> None:
         self._settings = settings
@@ -48,25 +51,25 @@ class InstitutionClients:
             system: CallLimit(system, settings.http.calls_per_system) for system in (fs_digex.SYSTEM, wiseflow.SYSTEM)
         }
         self.all_calls = CallLimit(None, settings.http.calls_per_process)
-        """The places of all clients together."""
+        """The limit of simultaneous calls of all clients together."""
 
     def student_registry(self, institution: Institution) -> FsDigexClient:
         """FS for the institution."""
         return self._kept(self._registries, institution, self._new_registry)
 
     def exam_system(self, institution: Institution) -> WiseflowExamSystem:
-        """The institution's exam system. Raises `PermanentError` where its configuration names none that we know."""
+        """The institution's exam system. Raises `PermanentError` if its configuration names none that is in `EXAM_SYSTEMS`."""
         return self._kept(self._exam_systems, institution, self._new_exam_system)
 
     def call_counts(self) -> dict[str, dict[str, int]]:
-        """Calls so far by institution, its exam system, and the system called, as `HttpClient.call_counts` has them."""
+        """The `HttpClient.call_counts` of each client. A key names the tenant and the called system."""
         with self._lock:
             clients = [(key, client.http) for key, (_, client) in self._registries.items()]
             clients += [(key, system.client.http) for key, (_, system) in self._exam_systems.items()]
         return {f"{key} {http.system}": http.call_counts() for key, http in clients}
 
     def close(self) -> None:
-        """Wake those who wait for a rate, give up what is leased, and close every connection that is idle."""
+        """Wake threads that wait for a rate, give up leased shares, and close all idle connections."""
         with self._lock:
             for rate_limit in self._rate_limits.values():
                 rate_limit.close()
@@ -83,7 +86,7 @@ class InstitutionClients:
         institution: Institution,
         build: Callable[[Institution], Client],
     ) -> Client:
-        """The institution's client; a new one when its configuration was changed."""
+        """The institution's client. If its configuration has changed, a new client."""
         with self._lock:
             built_for, client = clients.get(institution.tenant, (None, None))
             if client is not None and built_for == institution:
@@ -91,7 +94,7 @@ class InstitutionClients:
             new = build(institution)
             clients[institution.tenant] = (institution, new)
         if client is not None:
-            # calls under way keep their connection; only idle ones are closed
+            # Calls in progress keep their connections; only idle ones are closed.
             client.close()
         return new
 
@@ -128,7 +131,7 @@ class InstitutionClients:
         return WiseflowExamSystem(access, client, ask_with_due_date=settings.ask_with_due_date, evidence_names=names)
 
     def _rate_limit(self, access: WiseflowAccess) -> RateLimit:
-        """One gate per credential, even where institutions share one: the vendor counts per credential set."""
+        """The limit of a credential. Institutions with the same credential share it, because the vendor counts by credential."""
         key = (access.base_url, access.credential_ref)
         if key not in self._rate_limits:
             settings = self._settings.wiseflow
@@ -138,9 +141,10 @@ class InstitutionClients:
         return self._rate_limits[key]
 
     def _limits_of_calls(self, institution: Institution, system: str) -> tuple[CallLimit, ...]:
-        """The narrowest first: who waits for a place there takes none from the others.
+        """The limits of an institution's calls to a system, the narrowest first.
 
-        An institution's own places are shared by the clients of all its exam systems.
+        So a call that waits at a narrow limit uses nothing of the wider ones. The clients of all exam systems of an institution
+        share the institution's own limit.
         """
         own = self._limits_by_institution.setdefault(
             (institution.key, system), CallLimit(system, self._settings.http.calls_per_institution)

@@ -1,4 +1,4 @@
-"""Grade explanations, built from the platform: what they read, handle, tell and count."""
+"""Builds the capability for grade explanations from the parts of the platform."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ DAILY: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Explanations(Capability):
-    """The declaration, and what explanations' own assets ask beside it."""
+    """The declaration, and the objects that the Dagster assets of explanations use."""
 
     cases: Cases
     watermarks: Watermarks
@@ -70,7 +70,7 @@ class Explanations(Capability):
 
 
 def build(platform: Platform) -> Explanations:
-    """Connects to nothing."""
+    """Build the capability. This connects to nothing."""
     settings, stores = platform.settings, platform.stores
     cases = Cases(stores.database, stores.clock, settings.answers.deadline_days)
     watermarks = Watermarks(stores.database, stores.clock)
@@ -96,7 +96,7 @@ def build(platform: Platform) -> Explanations:
                 exam_intake.SUBMODULE,
                 answer_poller.SUBMODULE,
                 passed_deadlines.SUBMODULE,
-                explanation_event_record.QUEUE,  # where Kafka was on once, its messages are there still
+                explanation_event_record.QUEUE,  # its messages may still be stored if Kafka was on earlier
             }
         ),
         cases=cases,

@@ -1,6 +1,6 @@
-"""Kafka, where it is used: the records of all capabilities, and what is published. kafka-python is imported only then.
+"""What a process does with Kafka: it reads the records of all capabilities, and publishes.
 
-It takes 0.15 s to import and warns on Python 3.11.
+kafka-python is imported only where Kafka is on, because the import takes 0.15 s and warns on Python 3.11.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 
 class Kafka:
-    """What one process does with Kafka. Building it connects to nothing; close it when done."""
+    """Kafka for one process. Building it connects to nothing; close it when done."""
 
     def __init__(self, settings: KafkaSettings, queue: MeldingQ, capabilities: Sequence[Capability]) -> None:
         self._settings = settings
         self._queue = queue
         self._channel: KafkaChannel | None = None
         self.records: RecordInbox | None = None
-        """Puts records into the inbox; none where Kafka is off."""
+        """Puts records into the inbox. None where Kafka is off."""
         if settings.bootstrap_servers:
             self.records = RecordInbox(queue, _readers(capabilities), settings.maximum_record_bytes)
 
     def capability(self) -> Capability:
-        """The part of the platform that Kafka is: records that cannot be read, dead letters, and publishing."""
+        """The declaration of Kafka as a capability of the platform: unreadable records, dead letters, and publishing."""
         if self.records is None:
             return Capability(name="kafka", submodules=frozenset({record_inbox.QUEUE}))
         from resources.kafka.producer import KafkaChannel  # noqa: PLC0415 see above
@@ -48,16 +48,16 @@ class Kafka:
             channels={KAFKA: self._channel},
         )
 
-    def consumer(self, told: Callable[[Intake], None] = lambda _intake: None) -> "InboxConsumer | None":
-        """What carries Kafka's records into the inbox; none where Kafka is off."""
+    def consumer(self, on_accepted: Callable[[Intake], None] = lambda _intake: None) -> "InboxConsumer | None":
+        """The consumer that carries records into the inbox; None where Kafka is off."""
         if self.records is None:
             return None
         from resources.kafka.consumer import InboxConsumer  # noqa: PLC0415 see above
 
-        return InboxConsumer(self._settings, self.records, told)
+        return InboxConsumer(self._settings, self.records, on_accepted)
 
     def status(self) -> "KafkaStatus | None":
-        """How far consumers are behind; none where Kafka is off."""
+        """How far consumers are behind; None where Kafka is off."""
         if self.records is None:
             return None
         from resources.kafka.lag import LagReader  # noqa: PLC0415 see above

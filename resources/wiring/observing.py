@@ -1,4 +1,4 @@
-"""Switches metrics and traces on for one process, as far as the settings ask for them."""
+"""Switches on metrics and traces for one process, if the settings say so."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,12 +11,15 @@ from resources.wiring.stores import Stores
 
 @contextmanager
 def observing(settings: TelemetrySettings, stores: Stores, *, is_scraped: bool = False) -> Iterator[None]:
-    """Within the block this process is observed; a long-lived one `is_scraped`. Switched off, nothing is imported or started."""
+    """Observe this process within the block. If metrics and traces are off, nothing is imported or started.
+
+    `is_scraped` is for processes that run all the time: only they have metrics.
+    """
     has_metrics = is_scraped and settings.metrics_port is not None
     if not has_metrics and not settings.traces_endpoint:
         yield
         return
-    # OpenTelemetry takes half a second to import, and 20 MB: only where it is wanted.
+    # Importing OpenTelemetry takes half a second and 20 MB, so it is imported only if it is used.
     from resources.telemetry.labels import SafeLabels  # noqa: PLC0415
     from resources.telemetry.open_telemetry import OpenTelemetryObserver  # noqa: PLC0415
 

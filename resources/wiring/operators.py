@@ -1,4 +1,4 @@
-"""What answers operators' questions, built over all capabilities of a process."""
+"""The objects that answer operators' questions about all capabilities of a process."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a capability is built from: the settings, the stores, the clients of the outside, and the shared poll."""
+"""What a capability is built from: settings, stores, clients of outside systems, and what all polls share."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from resources.wiring.stores import Stores
 
 @dataclass(frozen=True)
 class Platform:
-    """One process's platform. A capability takes from it what it needs and hands that on piece by piece."""
+    """The platform of one process. A capability passes single parts of it to its flows and sources, never the whole."""
 
     settings: Settings
     stores: Stores

@@ -1,4 +1,4 @@
-"""One process of casebridge: stores, clients, capabilities, and what runs them. No Dagster here, which costs a hundred megabytes.
+"""One process of casebridge: stores, clients, capabilities, and what runs them. It imports no Dagster, which takes 100 MB.
 
 The listener, the command line and Dagster's resource all build this and nothing else. Each part can be replaced when it is
 built: tests hand in a clock, clients or capabilities of their own.
@@ -69,17 +69,17 @@ class Process:
         self.synchronisation = Synchronisation(self.listener)
 
     def capability(self, kind: type[Kind]) -> Kind:
-        """The capability of this class. Raises `RuntimeError` where CASEBRIDGE_CAPABILITIES leaves it out."""
+        """The capability of this class. Raises `RuntimeError` if CASEBRIDGE_CAPABILITIES leaves it out."""
         for capability in self.capabilities:
             if isinstance(capability, kind):
                 return capability
         raise RuntimeError(f"this process has no {kind.__name__}: see CASEBRIDGE_CAPABILITIES")
 
     def listener(self, queues: Sequence[str] = ()) -> Listener:
-        """A listener of this process, on all queues or on these. It may run until stopped, or until nothing is due.
+        """A listener of this process, for all queues or for these. It may run until it is stopped, or until nothing is due.
 
-        Where CASEBRIDGE_CAPABILITIES chooses some, the messages of the others are left to the processes that have them. Else a
-        message of a queue that nobody declares is set aside, in sight.
+        - With CASEBRIDGE_CAPABILITIES, it leaves the messages of other capabilities to other processes.
+        - Without it, a message of a queue that no capability declares is set aside, so that a person sees it.
         """
         limited = tuple(queues) or (tuple(self.queues) if self.settings.capabilities else ())
         return Listener(
@@ -103,7 +103,7 @@ class Process:
         )
 
     def register_listener(self, listener: Listener) -> None:
-        """Tell operators and sensors that a listener is at work."""
+        """Note in the database that this listener runs, for operators and sensors."""
         self.stores.database.listeners.update_one(
             {"_id": listener.owner},
             {

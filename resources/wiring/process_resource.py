@@ -1,8 +1,9 @@
 """Hands the wired process (`process.Process`) to Dagster's assets, checks, jobs and sensors, under the key `process`.
 
-Nothing is read at import: settings and secrets come from the environment when a run or a tick begins. A run has a process of its
-own, closed at its end. Sensors, which tick every few seconds in threads of one code server, share the process of their
-process, so that connections, tokens and caches live from tick to tick.
+- Nothing is read at import. Settings and secrets are read from the environment when a run or a tick begins.
+- A run has a wired process of its own, which is closed at the run's end.
+- The sensors of a code server tick every few seconds, in threads. They share one wired process, so that connections, tokens and
+  caches last from tick to tick.
 """
 
 import logging
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class ProcessResource(dg.ConfigurableResource["ProcessResource"]):
-    """The process of this run, or of this process. Everything else that can be set is in `docs/settings.md`."""
+    """The wired process of this run, or the one that sensors share. `docs/settings.md` has all other settings."""
 
     workers: AtLeastOneOrNone = Field(
         default=None, description="Messages that a run handles side by side; empty: CASEBRIDGE_QUEUE__WORKERS."
@@ -34,10 +35,10 @@ class ProcessResource(dg.ConfigurableResource["ProcessResource"]):
     _at_work: ExitStack | None = PrivateAttr(None)
 
     def get(self) -> Process:
-        """The process itself; only while Dagster executes something.
+        """The wired process. Raises `RuntimeError` outside of a run or tick.
 
-        Each tick and run looks at the storage version here, because a code server may live for months. Raises `StorageError`
-        while the database is newer than this release. One that is away is asked at the next call: other steps go on.
+        Each run and tick checks the storage version here, because a code server may run for months. Raises `StorageError` while
+        the database is newer than this release. If the database is away, the next call checks, and other steps go on.
         """
         if self._process is None:
             raise RuntimeError("the process is there only while Dagster executes a run or a sensor")
@@ -49,7 +50,7 @@ class ProcessResource(dg.ConfigurableResource["ProcessResource"]):
         return self._process
 
     def _check(self, process: Process) -> None:
-        """A run tells that it is at work before it looks: a migration sees the run, or the run sees the migration."""
+        """Check the storage version. A run first notes that it is at work: it sees a migration, or the migration sees it."""
         if self._at_work is not None and not self._is_announced:
             self._at_work.enter_context(process.storage.processes.at_work("run"))
             self._is_announced = True
@@ -58,7 +59,7 @@ class ProcessResource(dg.ConfigurableResource["ProcessResource"]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator["ProcessResource"]:
-        """Raises pydantic's `ValidationError`, which names the variable, for settings that cannot be used."""
+        """Give the run or tick its process. Raises pydantic's `ValidationError`, which names the variable, for bad settings."""
         self._is_checked = self._is_announced = False
         if context.run is None:
             self._at_work = None
@@ -81,7 +82,7 @@ class ProcessResource(dg.ConfigurableResource["ProcessResource"]):
 
 
 class _Kept:
-    """The one process that the sensors of a process share. Thread-safe."""
+    """The wired process that all sensors of this operating-system process share. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -89,7 +90,7 @@ class _Kept:
         self._observing = ExitStack()
 
     def process(self) -> Process:
-        """Built at the first tick; anew if the environment has changed since, which only tests do."""
+        """The process, built at the first tick. It is built again if the environment has changed, which only tests do."""
         settings = Settings()
         with self._lock:
             if self._process is not None and self._process.settings != settings:

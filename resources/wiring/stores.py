@@ -1,4 +1,4 @@
-"""The stores of one process: each on the same database, each owned by one room of the engine."""
+"""The stores of one process. All use the same database; each belongs to one package of the engine."""
 
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
@@ -21,10 +21,10 @@ from resources.wiring.clients import EXAM_SYSTEMS
 
 
 class Stores:
-    """What every capability may use. Building it connects to nothing; close it when done."""
+    """The stores that every capability may use. Building it connects to nothing; close it when done."""
 
     def __init__(self, settings: Settings, submodules: AbstractSet[str], clock: Clock | None = None) -> None:
-        """`submodules` may be filled later: the names under which capabilities write audit entries and alerts."""
+        """`submodules` are the names under which capabilities write audit entries and alerts. The set may be filled later."""
         self.database = Database(settings.mongodb)
         self.clock = clock or ServerClock(self.database.server_time)
         self.served = ServedEnvironment.of(settings.environment)

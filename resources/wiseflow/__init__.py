@@ -1,1 +1,1 @@
-"""WISEflow, the exam system: its API and the port `ExamSystem` on top of it."""
+"""WISEflow, the exam system: the client of its API, and the port `ExamSystem` on top of it."""

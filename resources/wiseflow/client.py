@@ -1,7 +1,7 @@
 """WISEflow's API 1.34: one method for each endpoint that grade explanations need (contract 4.2 and 4.3).
 
-Here belong the endpoints with their two generations, paging and refusals. Which flow, participant or comment is the
-right one is in `resources.wiseflow.flow_matching`; the port of the flows is in `wiseflow_exam_system`.
+This module has the endpoints in their two generations, paging and refusals. `resources.wiseflow.flow_matching` chooses the right
+flow, participant or comment. `resources.wiseflow.exam_system` implements the engine's port on top of this client.
 """
 
 import base64
@@ -38,7 +38,7 @@ from resources.wiseflow.token import ApiKey, Credential, OAuth2Token
 
 SOURCES_PAGE: Final = 100
 MOST_PAGES: Final = 1000
-"""Where paging stops at the latest: 100,000 participants are no exam but a server that repeats itself."""
+"""Paging stops with an error after this many pages. 100,000 participants mean that the server repeats itself."""
 
 Record = TypeVar("Record", Flow, SourceHit, Participant, Explanation, SubmissionComment)
 Row = TypeVar("Row")
@@ -115,11 +115,11 @@ class CreatedExplanation(DomainModel):
     )
     show_justification: Flag = Field(False, alias="showJustification")
     created: Flag = False
-    """Whether the call created it (201) or found it there (200)."""
+    """Whether the call created the request (201). If not, it existed already (200)."""
 
 
 class WiseflowClient:
-    """The API for one licence. Thread-safe. Every method may raise `casebridge.errors`."""
+    """The API for one licence. Thread-safe. Every method may raise errors of `casebridge.errors`."""
 
     def __init__(self, access: WiseflowAccess, secrets: Secrets, settings: WiseflowSettings, http: HttpClient) -> None:
         self._access = access
@@ -145,7 +145,7 @@ class WiseflowClient:
         return [row for row in rows if isinstance(row, SourceHit)]
 
     def search_sis_flows(self, source_code: str) -> Sequence[Flow]:
-        """`GET /license/sis/flows/{sisCode}` (deprecated): a list as it is described, or one object as in the schema."""
+        """`GET /license/sis/flows/{sisCode}` (deprecated). By its description it returns a list, by its schema one object."""
         call = HttpCall(
             "GET",
             "/license/sis/flows/{sis_code}",
@@ -166,7 +166,7 @@ class WiseflowClient:
     def participants(
         self, flow_id: int, endpoint: Literal["new", "old"]
     ) -> Sequence[Participant | UnreadableParticipant]:
-        """`GET /flows/{flowId}/participants`, or `/flow/…` before 1.34, where there is no `uniqueExamId`. Each row read alone."""
+        """`GET /flows/{flowId}/participants`, or `/flow/…` before 1.34, without `uniqueExamId`. Each row is read alone."""
         template = "/flows/{flow_id}/participants" if endpoint == "new" else "/flow/{flow_id}/participants"
         call = HttpCall("GET", template, path={"flow_id": flow_id}, refusals={404: NO_PARTICIPANTS})
         return self._pages(call, self._settings.participants_page, _participant, _participant_identity)
@@ -186,9 +186,9 @@ class WiseflowClient:
     def request_explanation(
         self, flow_id: int, participant_id: int, *, show: bool, due: datetime | None
     ) -> CreatedExplanation:
-        """`POST /flow/{flowId}/explanation/request`: creates the request or returns the one that is there.
+        """`POST /flow/{flowId}/explanation/request`: creates the request, or returns the existing one.
 
-        `show` counts only where it is created. Raises `PermanentError` `wiseflow.explanations_off`,
+        `show` has an effect only if it is created. Raises `PermanentError` `wiseflow.explanations_off`,
         `wiseflow.participant_unknown` or `wiseflow.request_refused`.
         """
         body: dict[str, Any] = {"participantId": participant_id, "showJustification": show}
@@ -205,7 +205,7 @@ class WiseflowClient:
         return _created(answer, answer.json()).model_copy(update={"created": answer.status == 201})
 
     def explanations(self, flow_id: int) -> Sequence[Explanation | UnreadableExplanation]:
-        """`GET /flow/{flowId}/explanation/request`: every request on the flow, each row read alone.
+        """`GET /flow/{flowId}/explanation/request`: every request on the flow. Each row is read alone.
 
         Raises `wiseflow.flow_unknown`.
         """
@@ -230,9 +230,9 @@ class WiseflowClient:
         return _records(answer, [answer.json()], Explanation)[0]
 
     def show_explanation(self, flow_id: int, explanation_request_id: int) -> CreatedExplanation:
-        """`PATCH …/explanation/request/{explanationRequestId}`: let the student see it; WISEflow sends an e-mail.
+        """`PATCH …/explanation/request/{explanationRequestId}`: let the student see it. WISEflow sends an e-mail.
 
-        The vendor's schema says that `data` is an array and its example shows an object: both are read.
+        In the vendor's schema `data` is an array, in its example an object. Both are read.
         """
         call = HttpCall(
             "PATCH",
@@ -246,7 +246,7 @@ class WiseflowClient:
         return _created(answer, data[0] if isinstance(data, list) and data else data)
 
     def submission_comments(self, flow_id: int) -> Sequence[SubmissionComment | UnreadableComment]:
-        """`GET /flows/{flowId}/assessors/submission-comments`, each row read alone. Raises `wiseflow.comments_off`."""
+        """`GET /flows/{flowId}/assessors/submission-comments`. Each row is read alone. Raises `wiseflow.comments_off`."""
         call = HttpCall(
             "GET",
             "/flows/{flow_id}/assessors/submission-comments",
@@ -256,11 +256,11 @@ class WiseflowClient:
         return self._pages(call, self._settings.comments_page, _comment, lambda one: one)
 
     def renew_credential(self) -> bool:
-        """Fetch a fresh token; false for a static key, of which only a call can tell whether it is good."""
+        """Fetch a new token. Return false for a static key, because only a call shows whether it works."""
         return self._credential.renew()
 
     def _send(self, call: HttpCall) -> HttpAnswer:
-        """Call with the institution's authorisation, and once more when only its token was too old."""
+        """Call with the institution's authorisation. If its token was refused, call once more with a new one."""
         authorisation = self._credential.authorisation()
         answer = self.http.send(replace(call, auth=authorisation, returned=call.returned | {401}))
         if answer.status != 401:
@@ -274,7 +274,7 @@ class WiseflowClient:
     ) -> Sequence[Row]:
         """All rows of a paged endpoint, each once.
 
-        Without `pagination` in the answer, a page that is not exactly full or brings nothing new is the last.
+        If answers have no `pagination`, the last page is one that is not exactly full or has nothing new.
         """
         rows: dict[object, Row] = {}
         offset = 0
@@ -291,7 +291,7 @@ class WiseflowClient:
             if is_last:
                 found = list(rows.values())
                 if found and all(isinstance(one, UnreadableParticipant) for one in found):
-                    # Nobody would be found: that is a new shape of the list, and no matter of one participant.
+                    # No participant could be found. So the whole list has an unknown shape.
                     raise answer.unreadable("every participant")
                 return found
             if not page:
@@ -300,7 +300,7 @@ class WiseflowClient:
 
 
 def _envelope(answer: HttpAnswer) -> tuple[Any, int | None]:
-    """What the envelope `{success, data, error, pagination}` holds, and the total; a bare list is taken as it is."""
+    """The `data` and the total of an envelope `{success, data, error, pagination}`. A bare list is `data` itself."""
     body = listed(answer, "data")
     if isinstance(body, list):
         return body, None
@@ -323,22 +323,22 @@ def _records(answer: HttpAnswer, rows: Any, kind: type[Record]) -> list[Record]:
         return [_readable(record) for record in records]
     except ValidationError as error:
         raise _shape(answer, error) from None
-    except Exception as error:  # noqa: BLE001 a number that no calendar has, half a character: the record's own, no defect
+    except Exception as error:  # noqa: BLE001 an impossible date, half a character: a fault of the record, not a defect
         raise answer.unreadable(f"something ({type(error).__name__})") from None
 
 
 def _explanation(answer: HttpAnswer, row: Any) -> Explanation | UnreadableExplanation:
-    """Never raises: whatever one row brings out, it is this row's and hides no other."""
+    """Read one row. Never raises, so an error in a row does not hide other rows."""
     try:
         explanation = _records(answer, [row], Explanation)[0]
-        (explanation.text or "").encode()  # half a character has no form that could be stored or sent
+        (explanation.text or "").encode()  # half a character cannot be stored or sent
     except Exception:  # noqa: BLE001 see above
         return UnreadableExplanation.of(row)
     return explanation
 
 
 def _participant(_answer: HttpAnswer, row: Any) -> Participant | UnreadableParticipant:
-    """Likewise."""
+    """Read one row. Never raises."""
     try:
         return Participant.model_validate(row)
     except Exception:  # noqa: BLE001 see above
@@ -350,7 +350,7 @@ def _participant_identity(one: Participant | UnreadableParticipant) -> object:
 
 
 def _comment(answer: HttpAnswer, row: Any) -> SubmissionComment | UnreadableComment:
-    """Likewise."""
+    """Read one row. Never raises."""
     try:
         comment = _records(answer, [row], SubmissionComment)[0]
         (comment.content or "").encode()
@@ -360,7 +360,7 @@ def _comment(answer: HttpAnswer, row: Any) -> SubmissionComment | UnreadableComm
 
 
 def _hit(answer: HttpAnswer, row: Any, kind: type[Record], field: str, wanted: str) -> Record | None:
-    """A hit of a search; none where it cannot be read and is not of the exam: a search hits codes that only begin like it."""
+    """Read a hit. None if it is unreadable but of another exam: a search also finds codes that only begin like `wanted`."""
     try:
         return _records(answer, [row], kind)[0]
     except CaseError:
@@ -375,7 +375,7 @@ def _source(hit: SourceHit | None) -> object:
 
 
 def _readable(record: Record) -> Record:
-    """The record with its text as a person reads it: WISEflow writes plain text or HTML (contract 4.4)."""
+    """The record with its text in readable form. WISEflow sends plain text or HTML (contract 4.4)."""
     if isinstance(record, SubmissionComment) and record.content:
         return record.model_copy(update={"content": readable_text(record.content)})
     if isinstance(record, Explanation) and record.justification and record.justification.text:
@@ -392,6 +392,6 @@ def _created(answer: HttpAnswer, data: Any) -> CreatedExplanation:
 
 
 def _shape(answer: HttpAnswer, error: ValidationError) -> CaseError:
-    """The fields that are wrong, without their values and places in a list."""
+    """An error that names the invalid fields, without values and without positions in lists."""
     fields = {".".join(str(part) for part in one["loc"] if isinstance(part, str)) or "body" for one in error.errors()}
     return answer.unreadable(", ".join(sorted(fields)))

@@ -1,7 +1,7 @@
 """WISEflow as the exam system of one institution: the port `ExamSystem` on top of the API.
 
-Here belong the caches, which make a burst of requests for one exam cost one look-up, and the order of calls. The API is in
-`client`, the choices are in `flow_matching`. Ids are opaque texts outside, and WISEflow's numbers inside (`places`).
+This module has the order of calls and the caches: many requests for one exam at a time cost one look-up. `client` is the API, and
+`flow_matching` chooses. Ids are opaque texts for callers, and WISEflow's numbers inside (`places`).
 """
 
 import math
@@ -61,19 +61,19 @@ from resources.wiseflow.status import marker_of, state_of, status_of, unreadable
 OSLO: Final = ZoneInfo("Europe/Oslo")
 LAST_SECOND: Final = time(23, 59, 59)
 KEPT_SECONDS: Final = 300.0
-"""How long a flow or a list of participants is believed: a burst lasts minutes, a correction should not wait longer."""
+"""How long a flow or a list is used from the cache. A burst of requests lasts minutes; a correction should not wait longer."""
 KEPT_EXAMS: Final = 2000
 KEPT_PARTICIPANTS: Final = 20_000
-"""Bound of the memory: about a kilobyte each."""
+"""Limits the memory: a participant takes about a kilobyte."""
 KEPT_CHARACTERS: Final = 1_000_000
-"""Likewise, of comments."""
+"""Limits the memory of comments."""
 NOT_SHOWN_CODE: Final = f"{SYSTEM.lower()}.{NOT_SHOWN.code}"
 CREDENTIAL_CHECK_CODE: Final = "casebridge||credentials"
-"""A source code that no exam has: searching for it tells only whether the caller may search."""
+"""A source code that no exam has. A search for it shows only whether the credentials work."""
 
 
 class WiseflowExamSystem:
-    """Thread-safe; every method may raise `casebridge.errors`."""
+    """Implements the port `ExamSystem`. Thread-safe. Every method may raise errors of `casebridge.errors`."""
 
     system: Final = SYSTEM
 
@@ -99,7 +99,7 @@ class WiseflowExamSystem:
 
     @property
     def shows_answers(self) -> bool:
-        """By `wiseflow.showJustification` of the institution."""
+        """The setting `wiseflow.showJustification` of the institution."""
         return self._access.show_justification
 
     def name_of(self, candidate: CandidatePlace) -> str:
@@ -109,15 +109,15 @@ class WiseflowExamSystem:
         return f"flow {named(flow_ids)}"
 
     def find_exam(self, exam: ExamKey, *, vurderingsordning: str | None = None, tid: str | None = None) -> ExamPlace:
-        """The exam's flow, by the source code that the institution's template makes of the exam.
+        """The exam's flow, found by the source code that the institution's template makes of the exam.
 
         Raises `PermanentError` `wiseflow.flow_missing`, `wiseflow.flow_ambiguous` or `fs.source_code_part_missing`.
         """
         code = source_code(self._access.source_code, exam, vurderingsordning=vurderingsordning, tid=tid)
-        return self._places.get(code, lambda: self._look_exam_up(code)).value.told()
+        return self._places.get(code, lambda: self._search_exam(code)).value.told()
 
     def find_candidate(self, place: ExamPlace, person: Person, *, anew: bool = False) -> CandidatePlace:
-        """The person's participant. Kept lists in which it is not surely found are read again once; with `anew` none serves.
+        """The person's participant. If cached lists give no certain match, they are read again once; `anew` ignores the cache.
 
         Raises `PermanentError` `identity.contradiction`, `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
         """
@@ -136,7 +136,7 @@ class WiseflowExamSystem:
     def candidate(self, place: CandidatePlace) -> Candidate:
         """The participant as WISEflow has it now.
 
-        Raises `CandidateGoneError` `wiseflow.participant_unknown`, and `TransientError` while the participant cannot be read.
+        Raises `CandidateGoneError` `wiseflow.participant_unknown`, and `TransientError` if the participant cannot be read.
         """
         known = ParticipantPlace.of(place)
         one = self._participant_now(known)
@@ -144,9 +144,9 @@ class WiseflowExamSystem:
         return Candidate(now.told(), one.evidence(self._evidence_names))
 
     def request_explanation(self, candidate: CandidatePlace, due: date | None) -> RequestedExplanation:
-        """Ask the assessor; 201 and 200 are both success. The deadline is the end of the day `due` in Oslo.
+        """Ask the assessor. Both 201 and 200 are success. The deadline is the end of the day `due` in Oslo.
 
-        Never shown in WISEflow from the start: the student must not read the answer before FS has it.
+        The answer is never shown in WISEflow at once: the student must not read it before FS has it.
         """
         due_at = datetime.combine(due, LAST_SECOND, OSLO) if due is not None and self._ask_with_due_date else None
         place = ParticipantPlace.of(candidate)
@@ -154,7 +154,7 @@ class WiseflowExamSystem:
         return RequestedExplanation(str(created.explanation_request_id), created.created, created.show_justification)
 
     def explanations(self, flow_id: str) -> Sequence[ExplanationStatus]:
-        """Every request on the flow. Comments are read once, and only if some answer may stand in one."""
+        """The status of every request on the flow. Comments are read once, and only if one of them may be an answer."""
         return self._statuses(number(flow_id))
 
     def _statuses(self, flow_id: int) -> Sequence[ExplanationStatus]:
@@ -173,7 +173,7 @@ class WiseflowExamSystem:
         return [*statuses, *(unreadable_status(flow_id, one) for one in nameless)]
 
     def explanation(self, flow_id: str, explanation_request_id: str) -> ExplanationStatus:
-        """One request alone, whose marker knows of no comments."""
+        """The status of one request. Its marker ignores comments."""
         explanation = self.client.explanation(number(flow_id), number(explanation_request_id))
         return status_of(number(flow_id), explanation, (), None, self._access.answer_state)
 
@@ -183,7 +183,7 @@ class WiseflowExamSystem:
         nameless: Sequence[ExplanationStatus],
         hidden: Sequence[ExplanationStatus],
     ) -> PermanentError | None:
-        """`wiseflow.state_unknown`, `wiseflow.request_unreadable` or `wiseflow.comment_unreadable`."""
+        """The error `wiseflow.state_unknown`, `wiseflow.request_unreadable` or `wiseflow.comment_unreadable`, or None."""
         return not_followed(unknown, nameless, hidden)
 
     def answer(
@@ -196,13 +196,14 @@ class WiseflowExamSystem:
     ) -> ExplanationAnswer:
         """The answer's text and the moment from which the student could have it.
 
-        WISEflow gives comments for a whole flow only, so those of a burst share a list. One that was read before serves if it
-        shows the very answer that the poll saw, by its `marker`.
+        WISEflow gives comments for a whole flow only, so answers at one time share a list. An earlier list is used if it gives
+        the same `marker` that the poll saw. The method raises
 
-        Raises `AnswerTakenBackError` `wiseflow.answer_withdrawn` when the answer was unlocked meanwhile, `TransientError`
-        `wiseflow.answer_empty` when there is no text, `AnotherCandidatesRequestError` `wiseflow.participant_mismatch` when the
-        request belongs to somebody else and `PermanentError` `identity.group_text` when nobody can tell whose the comment is;
-        `TransientError` `wiseflow.participants_unreadable` while lists that cannot be read leave that open.
+        - `AnswerTakenBackError` `wiseflow.answer_withdrawn` if the answer was unlocked meanwhile;
+        - `TransientError` `wiseflow.answer_empty` if there is no text;
+        - `AnotherCandidatesRequestError` `wiseflow.participant_mismatch` if the request belongs to somebody else;
+        - `PermanentError` `identity.group_text` if it is unknown whose the comment is;
+        - `TransientError` `wiseflow.participants_unreadable` while unreadable lists leave that open.
         """
         flow, place = number(flow_id), ParticipantPlace.of(candidate)
         explanation = self.client.explanation(flow, number(explanation_request_id))
@@ -228,7 +229,7 @@ class WiseflowExamSystem:
     def show_explanation(self, flow_id: str, explanation_request_id: str) -> None:
         """Let the student see the answer in WISEflow, which sends an e-mail the first time.
 
-        A refusal is none where somebody has shown it by hand. Raises `TransientError` `wiseflow.not_shown`.
+        A refusal is ignored if a person has shown the answer already. Raises `TransientError` `wiseflow.not_shown`.
         """
         flow, request = number(flow_id), number(explanation_request_id)
         try:
@@ -249,19 +250,19 @@ class WiseflowExamSystem:
         return self.client.explanation(flow_id, explanation_request_id).show_justification
 
     def check_credentials(self) -> None:
-        """Get a fresh token; with a static key, search for nothing."""
+        """Try the credentials: get a new token, or with a static key search for a source code that no exam has."""
         if not self.client.renew_credential():
             self._hits(CREDENTIAL_CHECK_CODE)
 
     def close(self) -> None:
         self.client.http.close()
 
-    def _look_exam_up(self, code: str) -> FlowPlace:
+    def _search_exam(self, code: str) -> FlowPlace:
         hits = self._hits(code)
         return choose_flow([*hits, *(self.client.flow(flow_id) for flow_id in main_flows_wanted(hits))])
 
     def _hits(self, code: str) -> list[Flow]:
-        """The flows with exactly this code. A source names only its flow, so each is read for its variant and state."""
+        """The flows with exactly this code. A source names only its flow, so the flow is read for its variant and state."""
         if self._access.flow_search == "sis_flows":
             flows = self.client.search_sis_flows(code)
             return [flow for flow in flows if same_source_code(flow.source_code, code)]
@@ -285,14 +286,14 @@ class WiseflowExamSystem:
         return self._participants.get_since(flow_id, load, since)
 
     def _participant_now(self, place: ParticipantPlace) -> Participant:
-        """A fresh look at one participant; licences before 1.34 have only the list."""
+        """The participant as it is now. Licences before 1.34 have only the list, which is then read again."""
         if self._access.participants_endpoint == "new":
             return self.client.participant(place.flow_id, place.participant_id)
         began = clock.monotonic()
         everyone = self._read_participants(place.flow_id, since=began).value
         found = next((one for one in everyone if one.participant_id == place.participant_id), None)
         if not isinstance(found, Participant):
-            if any(isinstance(one, UnreadableParticipant) and _may_be(one, place) for one in everyone):
+            if any(isinstance(one, UnreadableParticipant) and _may_be_same(one, place) for one in everyone):
                 raise participant_unreadable(place)
             raise CandidateGoneError(
                 f"{SYSTEM.lower()}.{NO_PARTICIPANT.code}",
@@ -305,7 +306,7 @@ class WiseflowExamSystem:
     def _check_shared(
         self, explanation: Explanation, candidate: ParticipantPlace, listed: Sequence[ListedParticipant]
     ) -> None:
-        """A comment on a submission of several participants is nobody's when more than one of them asked."""
+        """Raise an error if several participants share the submission and more than one of them may have asked."""
         if others := sharers(candidate, listed):
             rows = self.client.explanations(candidate.flow_id)
             check_asked_alone(explanation, candidate, others, listed, rows)
@@ -313,10 +314,9 @@ class WiseflowExamSystem:
     def _find_comment(
         self, flow_id: int, explanation: Explanation, candidate: ParticipantPlace, seen_at: datetime, marker: str | None
     ) -> tuple[FoundAnswer | None, Sequence[ListedParticipant]]:
-        """The answer among the flow's comments, and the participants by whom it was judged.
+        """The answer among the flow's comments, and the list of participants that was used to choose it.
 
-        The list of participants is never older than the comments: whoever joined a group since may be the one whom a comment is
-        for.
+        The list is never older than the comments, because a comment may be for a participant who has joined the group since.
         """
         began = clock.monotonic()
         comments = self._read_comments(flow_id)
@@ -332,7 +332,7 @@ class WiseflowExamSystem:
         return found, listed
 
     def _read_comments(self, flow_id: int, *, since: float = -math.inf) -> Entry[Sequence[ListedComment]]:
-        """The flow's comments, read by whoever began to after `since`."""
+        """The flow's comments, from a read that began at `since` or later."""
 
         def load() -> Sequence[ListedComment]:
             return self.client.submission_comments(flow_id)
@@ -340,7 +340,7 @@ class WiseflowExamSystem:
         return self._comments.get_since(flow_id, load, since)
 
     def _comments_now(self, flow_id: int) -> Sequence[ListedComment]:
-        """The flow's comments as they are now; none where the licence hides them, so that the states can still be followed."""
+        """The flow's comments as they are now. None if the licence hides them, so that states can still be polled."""
         try:
             return self._read_comments(flow_id, since=clock.monotonic()).value
         except PermanentError as error:
@@ -349,7 +349,7 @@ class WiseflowExamSystem:
             return ()
 
     def _submissions(self, flow_id: int, explanations: Iterable[Explanation]) -> dict[int, int | None]:
-        """The submission behind each request, by `explanation_id`: the port's poll knows no candidates."""
+        """The submission of each request, by `explanation_id`. A poll does not know the candidates."""
         began = clock.monotonic()
         wanted = {one.explanation_id: one.participant.participant_id for one in explanations if one.participant}
         entry = self._read_participants(flow_id)
@@ -377,17 +377,17 @@ class WiseflowExamSystem:
             )
 
 
-def _is(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
+def _is_same(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
     return participant.participant_id == candidate.participant_id
 
 
-def _may_be(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
+def _may_be_same(participant: ListedParticipant, candidate: ParticipantPlace) -> bool:
     return participant.participant_id in (None, candidate.participant_id)
 
 
 def _submission(candidate: ParticipantPlace, listed: Sequence[ListedParticipant]) -> int | None:
-    """The candidate's submission as the list has it; as it was known before where the list has no such candidate."""
-    known = (one.submission_id for one in listed if isinstance(one, Participant) and _is(one, candidate))
+    """The candidate's submission in the list. If the list does not have the candidate, the submission known before."""
+    known = (one.submission_id for one in listed if isinstance(one, Participant) and _is_same(one, candidate))
     return next(known, candidate.submission_id)
 
 

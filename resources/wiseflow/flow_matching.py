@@ -1,7 +1,7 @@
-"""Which flow, which participant and which comment: the choices that decide whose answer a student gets.
+"""Chooses the flow, the participant and the comment, and so decides whose answer a student gets.
 
-Pure rules of contract 4.3 and 4.8, without any reading or writing. Whatever is not certain is an error that a person sees: a
-wrong match would show one student another student's explanation.
+These are the rules of contract 4.3 and 4.8, without any reading or writing. Every uncertain choice is an error that a person
+sees, because a wrong match would show a student another student's explanation.
 """
 
 import unicodedata
@@ -33,16 +33,16 @@ from resources.wiseflow.records import (
 
 COMMENT: Final = "submission-comment"
 SURE: Final = 2
-"""So many pieces of evidence for one participant outweigh another that is contradictory."""
+"""With this many agreeing pieces of evidence, a participant is chosen although another one is contradictory."""
 NAMED: Final = 5
-"""So many of many are named in a message."""
+"""At most this many participants are named in a message."""
 SHARED_WITH_PARTICIPANT: Final = frozenset({"PARTICIPANTS", "ALL"})
 
 
 def same_source_code(code: str | None, wanted: str) -> bool:
-    """Whether a flow's source code is exactly the exam's: a search may hit codes that only begin like it.
+    """Whether a flow's source code is exactly the exam's. A search may find codes that only begin like it.
 
-    Separators at the end say nothing, as in WISEflow's own search.
+    Separators at the end are ignored, as in WISEflow's own search.
     """
     return code is not None and _normal_source_code(code) == _normal_source_code(wanted)
 
@@ -52,20 +52,22 @@ def _normal_source_code(code: str) -> str:
 
 
 def main_flows_wanted(hits: Iterable[Flow]) -> tuple[int, ...]:
-    """The main flows that the hits belong to and that are not among them: `choose_flow` needs them too."""
+    """The main flows of the hits that are not among the hits. `choose_flow` needs them, too."""
     flows = {flow.flow_id: flow for flow in hits}
-    mains = {flow.combined_main_flow_id for flow in flows.values() if _may_hold_the_exam(flow)}
+    mains = {flow.combined_main_flow_id for flow in flows.values() if _may_be_the_exam(flow)}
     return tuple(sorted(main for main in mains if main is not None and main not in flows))
 
 
 def choose_flow(flows: Sequence[Flow]) -> FlowPlace:
-    """The exam's flow among those that carry its source code, main flows included (contract 4.3 `[inferred]`).
+    """The exam's flow among those with its source code and their main flows (contract 4.3 `[inferred]`).
 
-    Re-examinations, remarkings and flows that are not activated are left out; a sub-flow stands for its main flow; a flow whose
-    participation has ended goes before one that still runs. Raises `PermanentError` `wiseflow.flow_missing` or
-    `wiseflow.flow_ambiguous`.
+    - Re-examinations, remarkings and flows that are not activated are left out.
+    - A sub-flow is replaced by its main flow.
+    - A flow whose participation has ended is preferred to one that still runs.
+
+    Raises `PermanentError` `wiseflow.flow_missing` or `wiseflow.flow_ambiguous`.
     """
-    by_id = {flow.flow_id: flow for flow in flows if _may_hold_the_exam(flow)}
+    by_id = {flow.flow_id: flow for flow in flows if _may_be_the_exam(flow)}
     mains = {flow_id: _main_of(flow, by_id) for flow_id, flow in by_id.items()}
     places = {main.flow_id: main for main in mains.values() if main is not None}
     best = [flow for flow in places.values() if flow.state in MARKED_STATES] or list(places.values())
@@ -78,22 +80,20 @@ def choose_flow(flows: Sequence[Flow]) -> FlowPlace:
     return FlowPlace(main.flow_id, tuple(sorted(claimed.union(main.combined_sub_flow_ids) - {main.flow_id})))
 
 
-def _may_hold_the_exam(flow: Flow) -> bool:
+def _may_be_the_exam(flow: Flow) -> bool:
     return flow.variant not in REPEATED_VARIANTS and flow.state != NOT_ACTIVATED
 
 
 def _main_of(flow: Flow, by_id: Mapping[int, Flow]) -> Flow | None:
-    """The flow itself, or the main flow of a sub-flow; `None` when that main flow cannot hold the exam."""
+    """The flow itself, or the main flow of a sub-flow. `None` if that main flow cannot be the exam's."""
     return flow if flow.combined_main_flow_id is None else by_id.get(flow.combined_main_flow_id)
 
 
 def _flow_missing(flows: Sequence[Flow]) -> PermanentError:
-    seen = ", ".join(str(flow.flow_id) for flow in flows)
+    found_ids = ", ".join(str(flow.flow_id) for flow in flows)
     cause = "No flow in WISEflow carries the exam's source code."
-    if seen:
-        cause = (
-            f"No flow with the exam's source code can hold it: {seen} not activated, a re-examination or a remarking."
-        )
+    if found_ids:
+        cause = f"No flow with the exam's source code can hold it: {found_ids} not activated, a re-examination or a remarking."
     return PermanentError(
         "wiseflow.flow_missing",
         cause,
@@ -121,12 +121,13 @@ def match_candidate(
     person: Person,
     names: EvidenceNames = USUAL_NAMES,
 ) -> ParticipantPlace:
-    """The participant that is the person, over the exam's flow and its sub-flows (contract 4.3 `[inferred]`).
+    """The person's participant on the exam's flow or its sub-flows (contract 4.3 `[inferred]`).
 
-    Candidate number, user name and FS number are held against each participant by the rule of `identity`. Who agrees in most is
-    chosen; found on the main flow and on a sub-flow, the main flow counts. A row that cannot be read is never chosen, and nobody
-    is while it may be the person as much. Raises `PermanentError` `identity.contradiction`,
-    `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
+    - Candidate number, user name and FS number are compared with each participant by the rule of `identity`.
+    - The participant with the most agreeing pieces is chosen. For a person on the main flow and a sub-flow, the main flow counts.
+    - A row that cannot be read is never chosen. If it may fit the person as well, no participant is chosen.
+
+    Raises `PermanentError` `identity.contradiction`, `wiseflow.participant_missing` or `wiseflow.participant_ambiguous`.
     """
     lists = {flow_id: ParticipantList.of(participants.get(flow_id, ()), names) for flow_id in place.flow_ids}
     alike = [
@@ -156,7 +157,7 @@ def match_candidate(
 
 
 def _is_the_same(chosen: "_Located", flow_id: int, one: UnreadableParticipant, place: FlowPlace) -> bool:
-    """Whether the row is another one of the chosen participant, or of the same person on a sub-flow."""
+    """Whether the row is another row of the chosen participant, or of the same person on a sub-flow."""
     if flow_id == chosen.flow_id:
         return one.participant_id == chosen.participant.participant_id
     person = one.known.person
@@ -164,10 +165,12 @@ def _is_the_same(chosen: "_Located", flow_id: int, one: UnreadableParticipant, p
 
 
 def _may_be_better(one: UnreadableParticipant, comparison: Comparison, most: int) -> bool:
-    """Whether a row that cannot be read might be the person as much as the chosen one is, or contradict the choice.
+    """Whether a row that cannot be read may fit the person as well as the chosen participant.
 
-    Against a single piece of evidence each piece counts that agrees, and a number that the row does not say: it may be the one
-    that was asked for. Two that agree are outweighed only where something agrees here, too, and with what cannot be read as much.
+    - If the choice rests on one piece of evidence, the row may fit if a piece of it agrees, if none contradicts, or if its
+      candidate number cannot be read.
+    - If it rests on more, the row may fit only if a readable piece agrees, none contradicts, and the row could reach as many
+      pieces together with its unreadable fields.
     """
     if most >= SURE:
         return comparison.is_same and len(comparison.agreeing) + one.pieces_unread >= most
@@ -189,7 +192,7 @@ def _participant_unreadable(rivals: Sequence[str]) -> PermanentError:
 
 
 def participant_unreadable(candidate: ParticipantPlace) -> TransientError:
-    """A participant that was found before, and perhaps is there still."""
+    """The error about a participant that was found before but cannot be read now."""
     return TransientError(
         "wiseflow.participants_unreadable",
         f"Participant {candidate.participant_id} of flow {candidate.flow_id} cannot be read in the flow's list any more, or is "
@@ -201,7 +204,7 @@ def participant_unreadable(candidate: ParticipantPlace) -> TransientError:
 
 @dataclass(frozen=True)
 class _Located:
-    """A participant, the flow on which it was found, and how far it is the person."""
+    """A participant, the flow on which it was found, and the comparison with the person."""
 
     flow_id: int
     participant: Participant
@@ -213,7 +216,10 @@ class _Located:
 
 
 def _only_person(matches: Sequence[_Located], place: FlowPlace) -> _Located:
-    """The one match, or the main flow's when the others are provably the same person on sub-flows."""
+    """The only match, or the match on the main flow if the others are certainly the same person on sub-flows.
+
+    Raises `PermanentError` `wiseflow.participant_ambiguous` otherwise.
+    """
     persons = {one.participant.person for one in matches}
     on_main = [one for one in matches if one.flow_id == place.flow_id]
     if len(matches) == 1:
@@ -260,10 +266,10 @@ class FoundAnswer:
 def choose_comment(
     explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None
 ) -> SubmissionComment | None:
-    """The comment that can be the answer: the newest of the assigned assessor, shared with the participant, since the request.
+    """The comment that may be the answer: the assigned assessor's newest one since the request that the participant can see.
 
-    Only a comment on the participant's own submission counts: without a submission no comment does (contract 4.8). Raises
-    `TransientError` `wiseflow.comment_unreadable` when one there cannot be read: it may be the newest.
+    Only a comment on the participant's own submission counts, so without a submission there is none (contract 4.8). Raises
+    `TransientError` `wiseflow.comment_unreadable` if a comment there cannot be read, because it may be the newest.
     """
     if submission_id is None:
         return None
@@ -295,7 +301,10 @@ def _comment_unreadable(explanation: Explanation, submission_id: int) -> Transie
 
 
 def _by_assigned_assessor(explanation: Explanation, comment: SubmissionComment) -> bool:
-    """Compared by the assessor's id on the flow, or by the user's where the flow's id is missing on either side."""
+    """Whether the assigned assessor wrote the comment.
+
+    The ids on the flow are compared. If one of them is missing, the ids of the users are compared.
+    """
     assessor = explanation.assigned_assessor
     if assessor is None:
         return False
@@ -313,9 +322,9 @@ def find_answer(
 ) -> FoundAnswer | None:
     """The answer in the order of contract 4.8: the text on the request, else the assessor's comment, else none.
 
-    Its moment is the one from which the student could have had it, and never before the text existed: when it was accepted, or
-    when the comment was written. A date of an earlier acceptance says nothing of a text that was submitted since. Where WISEflow
-    dates a text not at all, it is `seen_at`, when we first saw it.
+    Its moment is the one from which the student could have it: the acceptance or the writing of the comment, whichever is later.
+    So it is never before the text existed. The date of an earlier acceptance does not count for a text that was submitted since.
+    If WISEflow does not date a text, the moment is `seen_at`, when we first saw it.
     """
     accepted_at = explanation.accept_date if explanation.state == ACCEPTED else None
     if explanation.text is not None:
@@ -329,9 +338,9 @@ def find_answer(
 
 
 def _given_at(dates: Iterable[datetime | None], explanation: Explanation, seen_at: datetime, now: datetime) -> datetime:
-    """The latest of the dates. One before the request is none of its answer; one that is still to come is not true.
+    """The latest of the dates. It starts the time for an appeal (contract 7), so it is not before the request or in the future.
 
-    The date starts the time for an appeal (contract 7): it is never before the request and never in the future.
+    A date before the request is ignored. A date in the future is replaced by `seen_at`.
     """
     latest = max(seen_at, now)
     possible = [seen_at if date > latest else date for date in dates if date and date >= explanation.request_date]

@@ -1,4 +1,4 @@
-"""A flow's participants, in which those who may be a person are found without a look at each."""
+"""A flow's participants, with an index: those who may be a person are found without comparing each of them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ ListedParticipant = Participant | UnreadableParticipant
 
 
 class ParticipantList(Sequence[ListedParticipant]):
-    """The rows in their order. A list is kept for minutes, and each request of the exam is looked up in it."""
+    """The rows in their order. A list is kept for minutes, and each request of the exam searches in it."""
 
     def __init__(self, rows: Iterable[ListedParticipant], names: EvidenceNames) -> None:
         self._rows = tuple(rows)
@@ -20,7 +20,7 @@ class ParticipantList(Sequence[ListedParticipant]):
 
     @classmethod
     def of(cls, rows: Sequence[ListedParticipant], names: EvidenceNames) -> "ParticipantList":
-        """The rows themselves where they are a list with these names already."""
+        """A list of these rows. `rows` itself is returned if it is such a list with the same names already."""
         return rows if isinstance(rows, cls) and rows.names == names else cls(rows, names)
 
     @overload
@@ -41,7 +41,7 @@ class ParticipantList(Sequence[ListedParticipant]):
         return tuple(one for one in self._rows if isinstance(one, UnreadableParticipant))
 
     def with_a_mark_of(self, person: Person) -> list[Participant]:
-        """The readable ones of whom at least one piece of evidence agrees with the person's, and perhaps some more."""
+        """The readable participants with at least one piece of evidence that agrees with the person's, and perhaps some more."""
         found = {place: one for mark in marks_of(person) for place, one in self._by_mark.get(mark, ())}
         return [found[place] for place in sorted(found)]
 

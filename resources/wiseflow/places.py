@@ -1,4 +1,4 @@
-"""Where an exam and a candidate are in WISEflow: its ids are numbers here, and opaque texts for the engine."""
+"""Where an exam and a candidate are in WISEflow. WISEflow's ids are numbers here, and opaque texts in the engine."""
 
 from dataclasses import dataclass
 from typing import Final, Self
@@ -26,6 +26,7 @@ class FlowPlace:
         return cls(number(place.flow_id), tuple(map(number, place.sub_flow_ids)))
 
     def told(self) -> ExamPlace:
+        """The same place with opaque ids, for the engine."""
         return ExamPlace(str(self.flow_id), tuple(map(str, self.sub_flow_ids)))
 
 
@@ -39,7 +40,7 @@ class ParticipantPlace:
 
     @property
     def name(self) -> str:
-        """Begins a sentence."""
+        """The participant's name at the beginning of a sentence."""
         return f"Participant {self.participant_id} of flow {self.flow_id} in {SYSTEM}"
 
     @classmethod
@@ -48,12 +49,13 @@ class ParticipantPlace:
         return cls(number(place.flow_id), number(place.participant_id), submission_id)
 
     def told(self) -> CandidatePlace:
+        """The same place with opaque ids, for the engine."""
         submission_id = None if self.submission_id is None else str(self.submission_id)
         return CandidatePlace(str(self.flow_id), str(self.participant_id), submission_id)
 
 
 def number(name: str) -> int:
-    """The number of an id. Raises `PermanentError` `wiseflow.id_unreadable` where it is none: a hand has written it."""
+    """The number of an id. Raises `PermanentError` `wiseflow.id_unreadable` if it is not a number: then a person wrote it."""
     form = stored_id(name)
     if isinstance(form, int):
         return form

@@ -1,4 +1,4 @@
-"""What people are told of explanation requests that WISEflow lists and that no poll can follow."""
+"""Error messages about explanation requests that WISEflow lists but that no poll can follow."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,13 +10,13 @@ from resources.wiseflow.places import SYSTEM
 from resources.wiseflow.status import WiseflowStatus
 
 NAMED: Final = 5
-"""So many of many are named in a message."""
+"""At most this many ids are named in a message."""
 
 
 def not_followed(
     unknown: Sequence[ExplanationStatus], nameless: Sequence[ExplanationStatus], hidden: Sequence[ExplanationStatus]
 ) -> PermanentError | None:
-    """`None` where there are none. See `ExamSystem.not_followed`."""
+    """The error about these requests; `None` if there are none. See `ExamSystem.not_followed`."""
     if unknown:
         return _unknown_state(_ours(unknown))
     return _not_seen(_ours(nameless), _ours(hidden)) if nameless or hidden else None
@@ -27,7 +27,7 @@ def _ours(statuses: Sequence[ExplanationStatus]) -> list[WiseflowStatus]:
 
 
 def named(ids: Sequence[object]) -> str:
-    """The first few of many."""
+    """The first ids as a text, and how many more there are."""
     more = f" and {len(ids) - NAMED} more" if ids[NAMED:] else ""
     return ", ".join(map(str, ids[:NAMED])) + more
 
@@ -43,10 +43,10 @@ def _unknown_state(unknown: Sequence[WiseflowStatus]) -> PermanentError:
 
 
 def _not_seen(nameless: Sequence[WiseflowStatus], hidden: Sequence[WiseflowStatus]) -> PermanentError:
-    """What a flow lists and nobody can read: rows without a name, and answers that FS has and that may have been corrected."""
-    told = [_nameless(nameless, in_comments=False), _nameless(nameless, in_comments=True)]
-    told += [_hidden(hidden, in_comments=False), _hidden(hidden, in_comments=True)]
-    first, *rest = [error for error in told if error is not None]
+    """The error about unreadable rows: rows without an id, and rows of answers that FS has and that may have been corrected."""
+    problems = [_nameless(nameless, in_comments=False), _nameless(nameless, in_comments=True)]
+    problems += [_hidden(hidden, in_comments=False), _hidden(hidden, in_comments=True)]
+    first, *rest = [error for error in problems if error is not None]
     cause = " ".join(error.cause for error in (first, *rest))
     return PermanentError(first.code, cause, first.next_action, system=first.system)
 

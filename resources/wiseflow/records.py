@@ -1,7 +1,7 @@
-"""What WISEflow tells us, as values: flows, participants, explanation requests and comments (contract 4.2 to 4.4).
+"""The records of WISEflow as values: flows, participants, explanation requests and comments (contract 4.2 to 4.4).
 
-Only the fields that a rule of ours reads: names of students and assessors are never taken in. Unknown fields are ignored. Which
-record is the right one is in `flow_matching`; how records are fetched is in `resources.wiseflow.client`.
+- They have only the fields that our rules need, never names of students or assessors. Unknown fields are ignored.
+- `flow_matching` chooses the right record. `resources.wiseflow.client` fetches records.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from casebridge.fingerprint import short_hash
 from casebridge.personal_data import DomainModel, Personal
 
 NOT_ACTIVATED: Final = 0
-"""Flow state of a flow that nobody can take part in yet."""
+"""State of a flow in which nobody can take part yet."""
 MARKED_STATES: Final = frozenset({3, 4, 5})
 """Flow states PARTICIPATION_ENDED, CONCLUDED and ARCHIVED: there can be a grade to explain."""
 SUBMITTED: Final = 2
@@ -28,12 +28,12 @@ REPEATED_VARIANTS: Final = frozenset({1, 2})
 
 
 FIRST_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""Whatever is dated before this is not dated: the first second of Unix time, or the first day of a calendar."""
+"""An earlier date counts as not set: it is the first second of Unix time, or the first day of a calendar."""
 NOT_SET: Final = (0, "", "0")
 
 
 def _set_date(value: Any) -> Any:
-    """WISEflow writes 0 for a date that is not set (its own sample has `acceptDate: 0`); others write their calendar's first."""
+    """The date, or None if it is not set. WISEflow writes 0 then (its own sample has `acceptDate: 0`)."""
     moment = None if value in NOT_SET else _to_moment(value)
     return None if isinstance(moment, datetime) and moment < FIRST_MOMENT else moment
 
@@ -41,12 +41,12 @@ def _set_date(value: Any) -> Any:
 def _with_zone(value: datetime) -> datetime:
     try:
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    except OverflowError:  # at the calendar's own ends, for "never": in UTC it would be beyond them
+    except OverflowError:  # the first or last day of the calendar, for "never": UTC would be outside it
         return value.replace(tzinfo=UTC)
 
 
 def _to_moment(value: Any) -> Any:
-    """Unix seconds of the old endpoints and ISO 8601 of the new ones; a time without a zone is UTC."""
+    """The time of a field: Unix seconds at the old endpoints, ISO 8601 at the new ones. A time without a zone is UTC."""
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float):
@@ -74,7 +74,7 @@ def _no_truth_value(value: Any) -> Any:
 
 
 Id = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, lt=2**63)]
-"""A number that every database can hold. A truth value is none: `true` would be somebody's number 1."""
+"""A number that every database can store. A truth value is refused, because `true` would become the id 1 of somebody."""
 
 
 def _set_id(value: Any) -> Any:
@@ -82,7 +82,7 @@ def _set_id(value: Any) -> Any:
 
 
 OptionalId = Annotated[Id | None, BeforeValidator(_set_id)]
-"""Nobody's and nothing's id is 0 or empty: two that have it have nothing in common."""
+"""An id that may be missing. 0 or an empty text is not an id, so two records with it do not belong together."""
 
 
 def _group(value: Any) -> Any:
@@ -95,11 +95,11 @@ def _group(value: Any) -> Any:
 
 
 GroupId = Annotated[str | None, BeforeValidator(_group)]
-"""Number or text, as one; none where it is 0 or empty."""
+"""A group's id, always as text. None if it is 0 or empty."""
 
 
 def _instead_of_null(default: Any) -> BeforeValidator:
-    """WISEflow may write null where it says nothing: it is as if the field were not there."""
+    """Reads null as `default`, as if the field were absent. WISEflow may write null for a value that it does not have."""
     return BeforeValidator(lambda value: default if value is None else value)
 
 
@@ -108,7 +108,7 @@ Ids = Annotated[tuple[Id, ...], _instead_of_null(())]
 
 
 class Flow(DomainModel):
-    """A flow as `GET /flow/{flowId}` and `GET /license/sis/flows/{sisCode}` describe it."""
+    """A flow, as `GET /flow/{flowId}` and `GET /license/sis/flows/{sisCode}` return it."""
 
     flow_id: Id = Field(validation_alias=AliasChoices("id", "flowId"))
     state: int
@@ -116,12 +116,12 @@ class Flow(DomainModel):
     combined_main_flow_id: OptionalId = Field(None, alias="combinedMainFlowId")
     """Set on a sub-flow of a combined flow."""
     combined_sub_flow_ids: Ids = Field((), alias="combinedSubFlowIds")
-    """Filled on the main flow of a combined flow."""
+    """Set on the main flow of a combined flow."""
     source_code: str | None = Field(None, alias="sisCode")
 
 
 class SourceHit(DomainModel):
-    """One hit of `POST /sources/search`; there the id of a flow is spelled `flowid`."""
+    """One hit of `POST /sources/search`. The vendor spells the id of its flow `flowid`."""
 
     code: str
     flow_id: Id = Field(
@@ -131,14 +131,14 @@ class SourceHit(DomainModel):
 
 @dataclass(frozen=True)
 class EvidenceNames:
-    """What a licence calls the systems whose names of a person are evidence, in lower case (contract 4.3 `[inferred]`)."""
+    """A licence's names for the systems whose external ids are evidence, in lower case (contract 4.3 `[inferred]`)."""
 
     user_names: frozenset[str] = frozenset({"feide"})
     person_numbers: frozenset[str] = frozenset({"fs"})
 
     @classmethod
     def of(cls, user_names: str, person_numbers: str) -> "EvidenceNames":
-        """From settings: names with commas between them."""
+        """The names from the settings. There commas separate the names."""
         return cls(_names(user_names), _names(person_numbers))
 
 
@@ -150,28 +150,28 @@ USUAL_NAMES: Final = EvidenceNames()
 
 
 class ExternalId(DomainModel):
-    """A name of a person in another system: the Feide name, FS's person number. `name` says which."""
+    """A person's id in another system, such as the Feide name or FS's person number. `name` is the system."""
 
     name: str | None = None
     value: Personal[str | None] = Field(None, coerce_numbers_to_str=True)
 
 
 class ParticipantUser(DomainModel):
-    """The person behind a participant, without the name."""
+    """The user of a participant, without the person's name."""
 
     user_id: OptionalId = Field(None, alias="id")
     external_ids: Personal[Annotated[tuple[ExternalId, ...], _instead_of_null(())]] = Field((), alias="externalIds")
 
 
 class Participant(DomainModel):
-    """A participant of a flow. `unique_exam_id` is the candidate number where the flow came from FS (contract 4.3)."""
+    """A participant of a flow. `unique_exam_id` is the candidate number if the flow came from FS (contract 4.3)."""
 
     participant_id: Id = Field(alias="participantId")
     unique_exam_id: Personal[str | None] = Field(None, alias="uniqueExamId", coerce_numbers_to_str=True)
     user_id: OptionalId = Field(None, alias="userId")
     submission_id: OptionalId = Field(None, alias="submissionId")
     group_id: GroupId = Field(None, alias="groupId")
-    """Participants with one group have handed in one submission together."""
+    """Participants with the same group have handed in one submission together."""
     user: Personal[ParticipantUser | None] = None
 
     @property
@@ -180,11 +180,11 @@ class Participant(DomainModel):
         return self.user_id if self.user_id is not None else (self.user.user_id if self.user else None)
 
     def evidence(self, names: EvidenceNames) -> Evidence:
-        """What WISEflow says of who this is. Personal data."""
+        """What WISEflow knows of the person's identity. Personal data."""
         return Evidence(self.unique_exam_id, self._external(names.user_names), self._external(names.person_numbers))
 
     def _external(self, names: frozenset[str]) -> frozenset[str]:
-        """The person's names in the systems that are called so."""
+        """The person's ids in the systems with these names."""
         external = self.user.external_ids if self.user else ()
         found = (one.value.strip() for one in external if one.value and (one.name or "").strip().casefold() in names)
         return frozenset(value for value in found if value)
@@ -196,24 +196,24 @@ USER_FIELDS: Final = tuple(field.alias or name for name, field in ParticipantUse
 
 @dataclass(frozen=True)
 class UnreadableParticipant:
-    """A row of a flow's list of participants that is none: nobody is found in it, and it hides no other.
+    """A row of a flow's list of participants that cannot be read as a whole. It does not hide other rows.
 
-    It may be anybody whom what can be read of it does not exclude.
+    It is never chosen as a participant. But it may be any participant that its readable fields do not exclude.
     """
 
     participant_id: int | None
-    """Which participant it is, as far as the row says so."""
+    """The participant's id, if it can be read."""
     identity: str
     known: Personal[Participant] = field(repr=False, compare=False)
-    """What can be read of it, each field for itself. The participant id there may be made up."""
+    """The fields that can be read, each alone. The participant id in it may be a placeholder."""
     unread: frozenset[str] = field(compare=False)
-    """The fields of `Participant` that are there in a form that cannot be read: they may say anything."""
+    """The fields of `Participant` that cannot be read. They may have any value."""
 
     @classmethod
     def of(cls, row: Any) -> "UnreadableParticipant":
-        said = {name: row.get(alias) for name, alias in PARTICIPANT_FIELDS.items()} if isinstance(row, dict) else {}
-        read = {name: value for name, value in said.items() if _can_be_read(name, value)}
-        known = Participant.model_validate({"participant_id": 0, **read, "user": _known_user(said.get("user"))})
+        values = {name: row.get(alias) for name, alias in PARTICIPANT_FIELDS.items()} if isinstance(row, dict) else {}
+        read = {name: value for name, value in values.items() if _can_be_read(name, value)}
+        known = Participant.model_validate({"participant_id": 0, **read, "user": _known_user(values.get("user"))})
         return cls(
             _number(row, "participantId"),
             short_hash("unreadable", clipped(row)),
@@ -223,17 +223,17 @@ class UnreadableParticipant:
 
     @property
     def submission_id(self) -> int | None:
-        """What was handed in, as far as the row says so."""
+        """The submission's id, if it can be read."""
         return self.known.submission_id
 
     @property
     def may_have_any_number(self) -> bool:
-        """Whether it has a candidate number that cannot be read."""
+        """Whether its candidate number cannot be read."""
         return "unique_exam_id" in self.unread
 
     @property
     def pieces_unread(self) -> int:
-        """How many pieces of evidence may be in what cannot be read: the number, and the user's two names."""
+        """How many pieces of evidence the unreadable fields may contain: the number, and the user's two ids."""
         return ("unique_exam_id" in self.unread) + 2 * ("user" in self.unread)
 
     @property
@@ -244,35 +244,35 @@ class UnreadableParticipant:
 def _can_be_read(name: str, value: Any) -> bool:
     try:
         Participant.model_validate({"participant_id": 0, name: value})
-    except Exception:  # noqa: BLE001 whatever it is, it is this value's
+    except Exception:  # noqa: BLE001 every error means that this value cannot be read
         return False
     return True
 
 
 def _known_user(user: Any) -> dict[str, Any]:
-    """What can be read of a participant's user, of which something may be misstated."""
-    said = {name: user.get(name) for name in USER_FIELDS} if isinstance(user, dict) else {}
-    names = said.pop("externalIds", None)
-    known = {name: value for name, value in said.items() if _can_be_read("user", {name: value})}
+    """The readable fields of a participant's user."""
+    values = {name: user.get(name) for name in USER_FIELDS} if isinstance(user, dict) else {}
+    names = values.pop("externalIds", None)
+    known = {name: value for name, value in values.items() if _can_be_read("user", {name: value})}
     one_by_one = names if isinstance(names, list) else []
     return {**known, "externalIds": [one for one in one_by_one if _can_be_read("user", {"externalIds": [one]})]}
 
 
 class ExplanationParticipant(DomainModel):
-    """Whose explanation it is, on the flow."""
+    """The participant whose explanation it is."""
 
     participant_id: Id = Field(alias="participantId")
 
 
 class AssignedAssessor(DomainModel):
-    """The assessor that must answer: on the flow, and as a user."""
+    """The assessor who must answer, with the id on the flow and the id as a user."""
 
     assessor_id: OptionalId = Field(None, alias="assessorId")
     user_id: OptionalId = Field(None, validation_alias=AliasPath("user", "id"))
 
 
 class Justification(DomainModel):
-    """The answer's text where WISEflow gives it on the request (contract 4.8 `[inferred]`)."""
+    """The answer's text, if WISEflow gives it on the request (contract 4.8 `[inferred]`)."""
 
     text: Personal[str | None] = None
 
@@ -292,20 +292,20 @@ class Explanation(DomainModel):
 
     @property
     def text(self) -> str | None:
-        """The text on the request itself, if there is one that says something."""
+        """The text on the request itself; None if there is none or nothing of it is visible."""
         text = self.justification.text if self.justification else None
         return text if text and says_something(text) else None
 
 
 @dataclass(frozen=True)
 class UnreadableExplanation:
-    """A row of a flow's list of explanation requests that is none. `identity` is the same for the same row."""
+    """A row of a flow's list of explanation requests that cannot be read. The same row has the same `identity`."""
 
     explanation_id: int | None
-    """Which request it is, as far as the row says so."""
+    """The request's id, if it can be read."""
     identity: str
     participant_id: int | None = None
-    """Whose request it is, likewise."""
+    """The id of its participant, if it can be read."""
 
     @classmethod
     def of(cls, row: Any) -> "UnreadableExplanation":
@@ -316,11 +316,11 @@ class UnreadableExplanation:
 
 
 EXPLANATION_FIELDS: Final = tuple(field.alias or name for name, field in Explanation.model_fields.items())
-"""What we read of a row: what else changes in it makes no other row of it."""
+"""The fields of a row that we read. A change in other fields does not change its identity."""
 
 
 class SubmissionComment(DomainModel):
-    """An assessor's comment on a submission. `container_id` is the submission that it is on."""
+    """An assessor's comment on a submission. `container_id` is the id of the submission."""
 
     comment_id: Id = Field(alias="id")
     container_id: OptionalId = Field(None, alias="containerId")
@@ -333,13 +333,13 @@ class SubmissionComment(DomainModel):
 
     @property
     def changed_at(self) -> datetime:
-        """When its text was written last: never before it was created, whatever the other date says."""
+        """When the text was last changed. A change date before the creation is ignored."""
         return max(self.created_at, self.updated_at or self.created_at)
 
 
 @dataclass(frozen=True)
 class UnreadableComment:
-    """A row of a flow's list of comments that is none. `container_id` is the submission that it is on, as far as it says so."""
+    """A row of a flow's list of comments that cannot be read. `container_id` is its submission, if that can be read."""
 
     container_id: int | None
     identity: str
@@ -350,7 +350,7 @@ class UnreadableComment:
 
 
 def _number(row: Any, name: str) -> int | None:
-    """An id of WISEflow's in a row that could not be read as a whole. Nobody's and nothing's id is 0."""
+    """An id of WISEflow in a row that cannot be read as a whole; None if it is missing, unreadable or 0."""
     number = row.get(name) if isinstance(row, dict) else None
     is_number = isinstance(number, int) and not isinstance(number, bool) and 0 < number < 2**63
     return number if is_number else None

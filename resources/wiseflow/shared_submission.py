@@ -1,7 +1,7 @@
-"""Who shares a submission with a candidate: a comment there is on theirs, too.
+"""Finds the participants who share a submission with a candidate. A comment on the submission may be for any of them.
 
-Pure rules, without any reading or writing. Where several who handed in together have asked, nobody but a person can tell whose a
-comment is (contract 4.8 names none).
+These are pure rules, without any reading or writing. If several of the participants have asked, only a person can decide whose a
+comment is, because contract 4.8 has no rule for it.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,16 +14,16 @@ from resources.wiseflow.places import SYSTEM, ParticipantPlace
 from resources.wiseflow.records import Explanation, Participant, UnreadableExplanation, UnreadableParticipant
 
 NAMED: Final = 5
-"""So many of many are named in a message."""
+"""At most this many participants are named in a message."""
 
 
 @dataclass(frozen=True)
 class Sharers:
-    """Other participants of the flow, by their ids; `None` is one that does not say who it is."""
+    """Other participants of the flow, by their ids. `None` is a participant whose id cannot be read."""
 
     surely: frozenset[int]
     perhaps: frozenset[int | None]
-    """Those of whom a row that cannot be read leaves it open."""
+    """Participants that may share the submission: an unreadable row leaves it open."""
 
     def __bool__(self) -> bool:
         return bool(self.surely or self.perhaps)
@@ -32,20 +32,20 @@ class Sharers:
 def sharers(candidate: ParticipantPlace, everyone: Sequence[ListedParticipant]) -> Sharers:
     """The other participants that have the candidate's submission or group.
 
-    A row that cannot be read is excluded by what can be read of it, and by what can be read of the candidate: who has no group
-    shares nothing with it, unless it says the same submission.
+    An unreadable row is excluded by its readable fields, and by those of the candidate. A candidate without a group shares
+    nothing with it, unless the row has the same submission.
     """
     own = [one for one in everyone if one.participant_id == candidate.participant_id]
     submissions = {candidate.submission_id, *(one.submission_id for one in own)} - {None}
-    groups = {_said(one).group_id for one in own} - {None}
+    groups = {_known_fields(one).group_id for one in own} - {None}
     may_have_a_group = any(map(_may_be_in_any_group, own or everyone)) and not groups
     surely, perhaps = set[int](), set[int | None]()
     for one in everyone:
         if one.participant_id == candidate.participant_id:
             continue
-        group = _said(one).group_id
+        group = _known_fields(one).group_id
         if one.submission_id in submissions or group in groups:
-            # Without an id it shares, and nobody can tell whether it asked.
+            # A row without an id shares the submission, but it is unknown whether that participant asked.
             (perhaps.add(None) if one.participant_id is None else surely.add(one.participant_id))
         elif (may_have_a_group and group is not None) or ((may_have_a_group or groups) and _may_be_in_any_group(one)):
             perhaps.add(one.participant_id)
@@ -59,24 +59,24 @@ def check_asked_alone(
     everyone: Sequence[ListedParticipant],
     rows: Sequence[Explanation | UnreadableExplanation],
 ) -> None:
-    """`rows` are all explanation requests of the flow.
+    """Check that none of `others` asked, too. `rows` are all explanation requests of the flow.
 
-    Raises `PermanentError` `identity.group_text` when one of `others` asked, too, and `TransientError`
-    `wiseflow.participants_unreadable` while nobody can tell whether one did.
+    Raises `PermanentError` `identity.group_text` if one of `others` asked, and `TransientError`
+    `wiseflow.participants_unreadable` while that is unknown.
     """
-    theirs = [
-        whose
+    other_owners = [
+        owner
         for row in rows
-        if (whose := _whose(row)) != candidate.participant_id and row.explanation_id != explanation.explanation_id
+        if (owner := _owner(row)) != candidate.participant_id and row.explanation_id != explanation.explanation_id
     ]
-    if any(whose in others.surely for whose in theirs):
+    if any(owner in others.surely for owner in other_owners):
         raise _group_text(explanation.explanation_id, candidate.flow_id)
     listed = {one.participant_id for one in everyone}
-    if any(_may_be_one(whose, others, listed) for whose in theirs):
+    if any(_may_share(owner, others, listed) for owner in other_owners):
         raise _unreadable(explanation.explanation_id, candidate.flow_id, everyone)
 
 
-def _said(one: ListedParticipant) -> Participant:
+def _known_fields(one: ListedParticipant) -> Participant:
     return one.known if isinstance(one, UnreadableParticipant) else one
 
 
@@ -84,16 +84,16 @@ def _may_be_in_any_group(one: ListedParticipant) -> bool:
     return isinstance(one, UnreadableParticipant) and one.may_be_in_any_group
 
 
-def _whose(row: Explanation | UnreadableExplanation) -> int | None:
+def _owner(row: Explanation | UnreadableExplanation) -> int | None:
     if isinstance(row, UnreadableExplanation):
         return row.participant_id
     return row.participant.participant_id if row.participant else None
 
 
-def _may_be_one(whose: int | None, others: Sharers, listed: Collection[int | None]) -> bool:
-    if whose is None:
+def _may_share(owner: int | None, others: Sharers, listed: Collection[int | None]) -> bool:
+    if owner is None:
         return bool(others)
-    return whose in others.perhaps or (None in others.perhaps and whose not in listed)
+    return owner in others.perhaps or (None in others.perhaps and owner not in listed)
 
 
 def _group_text(explanation_request_id: int, flow_id: int) -> PermanentError:

@@ -1,4 +1,4 @@
-"""The source code by which an institution's flows in WISEflow name an exam (contract 4.3)."""
+"""The source code that names an exam on an institution's flows in WISEflow (contract 4.3)."""
 
 import unicodedata
 
@@ -12,7 +12,7 @@ def source_code(
 ) -> str:
     """The source code of `exam`.
 
-    Raises `ExamPartMissingError` `fs.source_code_part_missing` when the template wants a field that FS did not send.
+    Raises `ExamPartMissingError` `fs.source_code_part_missing` if FS did not send a field that the template needs.
     """
     sent = {"vurderingsordning": vurderingsordning, "tid": tid}
     missing = sorted(name for name in template.placeholders if name in sent and not (sent[name] or "").strip())

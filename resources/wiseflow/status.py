@@ -1,4 +1,4 @@
-"""How far an explanation request of WISEflow has come, as a poll sees it, and the marker by which a change is noticed."""
+"""The status of an explanation request of WISEflow, as a poll sees it, and the marker that changes with the answer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,22 +22,25 @@ KNOWN_STATES: Final = frozenset({0, 1, SUBMITTED, ACCEPTED})
 
 @dataclass(frozen=True)
 class WiseflowStatus(ExplanationStatus):
-    """With what only people who look at WISEflow are told."""
+    """A status with further fields that are only for error messages to people."""
 
     raw_state: int = -1
     in_comments: bool = False
-    """Whether what cannot be read is a comment rather than the request's own row."""
+    """Whether the unreadable thing is a comment. If not, it is the request's own row."""
 
 
 def state_of(raw_state: int, answer_state: int) -> ExplanationState:
-    """Accepted always goes to FS; submitted only where the institution has chosen so by `answer_state` (contract 6.1)."""
+    """The state in the engine's terms (contract 6.1).
+
+    An accepted answer always goes to FS. A submitted one goes there only if the institution's `answer_state` says so.
+    """
     if raw_state not in KNOWN_STATES:
         return ExplanationState.UNKNOWN
     return ExplanationState.READY if raw_state >= answer_state else ExplanationState.AWAITED
 
 
 def unreadable_status(flow_id: int, row: UnreadableExplanation | UnreadableComment) -> WiseflowStatus:
-    """What is known of a row that cannot be read."""
+    """The status of a row that cannot be read, with the fields that are known."""
     request_id = row.explanation_id if isinstance(row, UnreadableExplanation) else None
     return WiseflowStatus(
         str(flow_id),
@@ -55,11 +58,11 @@ def status_of(
     submission_id: int | None,
     answer_state: int,
 ) -> WiseflowStatus:
-    """The status of one request, with the comments of its flow. Never raises: what a comment brings out is its own."""
+    """The status of one request, with the comments of its flow. Never raises: if a comment causes an error, it is unreadable."""
     try:
         comment = _comment(explanation, comments, submission_id)
         marker = _hash(explanation, comment)
-    except Exception:  # noqa: BLE001 what a comment brings out is of this answer alone
+    except Exception:  # noqa: BLE001 an error in a comment concerns this answer only
         unreadable = UnreadableExplanation.of({"explanationId": explanation.explanation_id, "state": explanation.state})
         return replace(unreadable_status(flow_id, unreadable), in_comments=True)
     return WiseflowStatus(
@@ -73,7 +76,7 @@ def status_of(
 
 
 def marker_of(explanation: Explanation, comments: Iterable[ListedComment], submission_id: int | None) -> str:
-    """Changes whenever the answer may have changed."""
+    """The marker of an answer. It changes whenever the answer may have changed."""
     return _hash(explanation, _comment(explanation, comments, submission_id))
 
 
@@ -89,6 +92,6 @@ def _hash(explanation: Explanation, comment: SubmissionComment | None) -> str:
         explanation.text,
         comment.comment_id if comment else None,
         comment.changed_at if comment else None,
-        # times have whole seconds: an edit within the same second shows only here
+        # Times have whole seconds, so an edit within the same second changes only the content.
         comment.content if comment else None,
     )

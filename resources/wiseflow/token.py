@@ -1,7 +1,7 @@
-"""What proves to WISEflow who calls: an access token by OAuth2 client credentials, or a static key (contract 4.1).
+"""The authorisation of calls to WISEflow: an access token by OAuth2 client credentials, or a static key (contract 4.1).
 
-All threads of an institution share one token. It is renewed before it ends, and once when it is refused; however many
-threads notice, one asks.
+All threads of an institution share one token. It is renewed before it expires, and once when it is refused. Even if many threads
+see the refusal, only one of them asks for a new token.
 """
 
 import math
@@ -18,12 +18,12 @@ from resources.http.client import HeaderAuth, HttpCall, HttpClient, Refusal
 from resources.short_cache import Entry, ShortCache
 
 IN_A_HEADER: Final = r"^[\x21-\x7e]+$"
-"""What a header can carry: an answer of a proxy that holds anything else is no token, and no fault of the credentials."""
+"""What a header can contain. Anything else is not a token but perhaps a proxy's answer, and no fault of the credentials."""
 LONGEST_TOKEN: Final = 16_384
 USUAL_SECONDS: Final = 3600.0
-"""Of a token that does not say how long it lasts (RFC 6749 leaves that open)."""
+"""The life of a token whose answer does not say how long it lasts (RFC 6749 allows that)."""
 SHORTEST_USE: Final = 0.5
-"""The part of a token's life for which it is used at least, when it lives hardly longer than the margin."""
+"""The least part of a token's life for which it is used, if its life is hardly longer than the margin."""
 
 BAD_CLIENT: Final = Refusal(
     AuthBrokenError,
@@ -34,21 +34,21 @@ BAD_CLIENT: Final = Refusal(
 
 
 class Credential(Protocol):
-    """Where a call gets its authorisation."""
+    """Gives calls their authorisation."""
 
     def authorisation(self) -> AuthBase: ...
 
     def refused(self, authorisation: AuthBase) -> bool:
-        """Take note that WISEflow refused an authorisation; return whether another one is worth a try."""
+        """Note that WISEflow refused an authorisation. Return whether a try with another one makes sense."""
         ...
 
     def renew(self) -> bool:
-        """Fetch a fresh authorisation and return true, or return false where there is nothing to fetch."""
+        """Fetch a new authorisation and return true. Return false if there is nothing to fetch."""
         ...
 
 
 class ApiKey:
-    """A static key: there is nothing to renew."""
+    """A static key. It cannot be renewed."""
 
     def __init__(self, secrets: Secrets, credential_ref: str) -> None:
         self._secrets = secrets
@@ -71,7 +71,7 @@ class _TokenAnswer(BaseModel):
 
 @dataclass(frozen=True)
 class AccessToken:
-    """A token, and the seconds that WISEflow gives it from its issue."""
+    """A token, and the seconds of its life from its issue."""
 
     value: str = field(repr=False)
     expires_in: float
@@ -81,7 +81,7 @@ class AccessToken:
 
 
 class _TokenAuth(HeaderAuth):
-    """A token in a call, with the entry it came from, so that a refusal can name it."""
+    """A token in a call, with its cache entry. After a refusal, that entry is replaced."""
 
     def __init__(self, entry: Entry[AccessToken]) -> None:
         super().__init__("Authorization", f"Bearer {entry.value.value}")
@@ -89,7 +89,7 @@ class _TokenAuth(HeaderAuth):
 
 
 class OAuth2Token:
-    """A token shared by threads. `margin` is how many seconds before its end it is renewed."""
+    """A token that threads share. It is renewed `margin` seconds before it expires."""
 
     def __init__(self, http: HttpClient, secrets: Secrets, credential_ref: str, margin: float) -> None:
         self._http = http
@@ -131,5 +131,5 @@ class OAuth2Token:
                 "no access_token that a header can carry, or an expires_in that is no number"
             ) from None
         seconds = USUAL_SECONDS if issued.expires_in is None else issued.expires_in
-        # A number that is none, or below 0, says that the token is used up with this call.
+        # If the number is not finite or below 0, the token is used for this call only.
         return AccessToken(issued.access_token, max(0.0, seconds) if math.isfinite(seconds) else 0.0)
