@@ -1,4 +1,4 @@
-"""Whether a batch of the queue must be run, because no listener does it."""
+"""Decides whether a batch of the queue must be run because no listener handles the messages."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,17 +8,20 @@ from resources.wiring.process import Process
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits. `batch_needed` says whether somebody must be sent, `told` says why or why not."""
+    """`batch_needed` says whether a batch must be run, `summary` why or why not."""
 
     batch_needed: bool
-    told: str
+    summary: str
 
 
 def look_at_backlog(process: Process) -> Backlog:
-    """Messages that are due while no listener is alive, or that even a listener has left lying for too long.
+    """A batch is needed if messages are due and no listener is alive, or if messages are overdue in spite of a listener.
 
-    Only what can be handled counts. These do not: what waits for its next attempt, what a paused institution has, and a queue
-    that no capability declares. A run for those would do nothing, every minute.
+    Only messages that can be handled count. These do not count, because a run for them would do nothing, every minute:
+
+    - messages that wait for their next attempt,
+    - messages of paused institutions,
+    - messages of queues that no capability declares.
     """
     listeners, paused = process.operators.status.listeners_alive(process.stores.served), process.stores.pauses.paused()
     if listeners:
