@@ -51,7 +51,7 @@ class Wanted:
 
 
 def wanted(environment: Mapping[str, str]) -> Wanted:
-    """Raises `SystemExit` for a name that is unknown and for a text that is no number."""
+    """Read the options. Raises `SystemExit` for an unknown measurement, and for a size that is not a number of at least 1."""
     only = environment.get("ONLY", "")
     names = tuple(name for name in MEASUREMENTS if only in name)
     if not names:

@@ -1,4 +1,4 @@
-"""What each measurement is given: the MongoDB-protocol server of the run, child processes, and the sizes."""
+"""What each measurement gets: the MongoDB-protocol server of the run, child processes, and the sizes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Sizes:
     messages: int = 2000
     cases: int = 300
     observed_cases: int = 1500
-    """Carried for each row of what metrics and traces cost, in all rounds together."""
+    """Cases for each row about the cost of metrics and traces, in all rounds together."""
     idle_events: int = 60
     loaded_events: int = 240
     dagster_events: int = 5
@@ -51,7 +51,7 @@ class Sizes:
 
 @dataclass
 class BenchContext:
-    """Given to each measurement. `whole_cases_a_second` is set by the whole cases and used by the latency."""
+    """The argument of each measurement. `whole_cases` sets `whole_cases_a_second`; `latency` uses it."""
 
     server: MongoDBServer
     children: Children

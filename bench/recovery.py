@@ -22,10 +22,10 @@ READY: Final = "Listening as "
 STEP_SECONDS: Final = 0.25
 BATCH: Final = 4
 BATCHES_A_SECOND: Final = 5
-"""Twenty messages a second of a quarter of a second each: five are in work at any time, which one listener can do alone."""
+"""Twenty messages a second take a quarter of a second each. So five are in work at any time: one listener can do that alone."""
 HELD: Final = 2
-"""The listener is killed when it holds at least so many messages."""
-LOOK_EVERY_SECONDS: Final = 0.02
+"""The listener is killed when it has at least so many messages in work."""
+CHECK_EVERY_SECONDS: Final = 0.02
 END_SECONDS: Final = 120.0
 GRACE_SECONDS: Final = 1.0
 MESSAGES: Final = 1_000_000
@@ -76,7 +76,7 @@ def _seconds_until_taken_over(installation: Installation) -> float:
 
 @contextmanager
 def _load(installation: Installation) -> Iterator[None]:
-    """Messages at an even rate while the context is open."""
+    """Enqueue messages at an even rate while the context is open."""
     ended = threading.Event()
 
     def enqueue() -> None:
@@ -95,7 +95,7 @@ def _load(installation: Installation) -> Iterator[None]:
 
 
 def _kill_under_load(database: Database, victim: Child) -> list[str]:
-    """Kill the listener while it holds messages; return their keys. It is frozen first, so that it cannot finish them."""
+    """Kill the listener while it has messages in work; return their keys. It is frozen first, so that it cannot finish them."""
     while True:
         _wait_until(lambda: len(_holds(database, _owner(victim))) >= HELD, "the listener holds messages")
         victim.process.send_signal(signal.SIGSTOP)
@@ -122,4 +122,4 @@ def _wait_until(is_so: Callable[[], bool], what: str) -> None:
     while not is_so():
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {END_SECONDS:.0f} s still not: {what}")
-        time.sleep(LOOK_EVERY_SECONDS)
+        time.sleep(CHECK_EVERY_SECONDS)
