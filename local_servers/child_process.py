@@ -134,7 +134,7 @@ class Children:
 
     def __enter__(self) -> "Children":
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            # A shell makes background jobs ignore SIGINT. Children inherit this, and Dagster's processes then also ignore SIGTERM.
+            # A shell makes background jobs ignore SIGINT. Children inherit this; Dagster's processes then also ignore SIGTERM.
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
         read_end, self._lifeline = os.pipe()
