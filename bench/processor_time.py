@@ -44,7 +44,7 @@ class ServerWait:
     """How a process waited for a MongoDB-protocol server that is given by address.
 
     `under_way` is the part of the time in which at least one command was under way. `command_seconds` is the mean time of a
-    command, `None` if nothing measured it. `ping_seconds` is a round trip with nothing to do.
+    command, `None` if nothing measured it. `ping_seconds` is the round trip of a command that does nothing.
     """
 
     ping_seconds: float

@@ -1,4 +1,4 @@
-"""`casebridge demo`: starts the platform, shows one round, keeps the UI running for a look, and leaves nothing behind."""
+"""`casebridge demo`: starts the platform, shows one round, keeps the UI running until Ctrl-C, and leaves nothing behind."""
 
 import os
 import signal

@@ -69,8 +69,8 @@ def fetch_caddy() -> None:
     except subprocess.TimeoutExpired as error:
         raise CaddyNotFoundError(f"Go was not done in {BUILD_SECONDS} s") from error
     if built.returncode:
-        words = built.stderr.strip().splitlines() or [f"exit code {built.returncode}"]
-        raise CaddyNotFoundError(f"go install: {words[-1]}")
+        errors = built.stderr.strip().splitlines() or [f"exit code {built.returncode}"]
+        raise CaddyNotFoundError(f"go install: {errors[-1]}")
 
 
 class Caddy:

@@ -70,12 +70,12 @@ def fetch_kafka() -> None:
         raise KafkaNotFoundError("Maven (mvn) is not installed")
     command = [maven, "--quiet", "--batch-mode", "--file", str(POM), "dependency:copy-dependencies"]
     partial = JARS.with_name("kafka-partial")
-    asked = subprocess.run(  # noqa: S603 - fixed arguments
+    ended = subprocess.run(  # noqa: S603 - fixed arguments
         [*command, f"-DoutputDirectory={partial}"], capture_output=True, text=True, check=False, timeout=MAVEN_SECONDS
     )
-    if asked.returncode:
-        words = [line for line in asked.stdout.splitlines() if line.startswith("[ERROR]")] or ["no reason given"]
-        raise KafkaNotFoundError(f"Maven: {words[0].removeprefix('[ERROR] ')[:200]}")
+    if ended.returncode:
+        errors = [line for line in ended.stdout.splitlines() if line.startswith("[ERROR]")] or ["no reason given"]
+        raise KafkaNotFoundError(f"Maven: {errors[0].removeprefix('[ERROR] ')[:200]}")
     # Moved in one step: an interrupted download must not look like a complete server.
     shutil.rmtree(JARS, ignore_errors=True)
     partial.rename(JARS)

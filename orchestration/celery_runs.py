@@ -16,7 +16,7 @@ from dagster_celery.tasks import create_execute_job_task, create_resume_job_task
 BROKER: Final = "CASEBRIDGE_CELERY_BROKER"
 BACKEND: Final = "CASEBRIDGE_CELERY_BACKEND"
 QUEUE: Final = "dagster"
-LONGEST_STAY: Final = timedelta(hours=3)
+VISIBILITY_TIMEOUT: Final = timedelta(hours=3)
 """After this time, Redis gives a task that a worker has taken to another worker. So it must be longer than a run may take
 (`run_monitoring` in `dagster.yaml`)."""
 
@@ -30,7 +30,7 @@ def celery_run_launcher(inst_data: ConfigurableClassData | None = None) -> Celer
         backend=_address(BACKEND),
         # loaded once by the worker, and not by each of its processes at its first run
         include=["orchestration.definitions"],
-        config_source={"broker_transport_options": {"visibility_timeout": int(LONGEST_STAY.total_seconds())}},
+        config_source={"broker_transport_options": {"visibility_timeout": int(VISIBILITY_TIMEOUT.total_seconds())}},
         inst_data=inst_data,
     )
 

@@ -25,9 +25,11 @@ def look_at_backlog(process: Process) -> Backlog:
     """
     listeners, paused = process.operators.status.listeners_alive(process.stores.served), process.stores.pauses.paused()
     if listeners:
-        patience = timedelta(seconds=process.settings.queue.overdue_seconds)
-        if process.stores.queue.is_due(patience, passing_over=paused, queues=process.queues):
-            return Backlog(True, f"messages are due for over {patience.total_seconds():.0f} s in spite of a listener")
+        overdue_after = timedelta(seconds=process.settings.queue.overdue_seconds)
+        if process.stores.queue.is_due(overdue_after, passing_over=paused, queues=process.queues):
+            return Backlog(
+                True, f"messages are due for over {overdue_after.total_seconds():.0f} s in spite of a listener"
+            )
         return Backlog(False, f"{listeners} listeners are at work")
     if process.stores.queue.is_due(timedelta(), passing_over=paused, queues=process.queues):
         return Backlog(True, "messages are due and no listener is alive")

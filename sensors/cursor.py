@@ -1,4 +1,4 @@
-"""What a sensor remembers between two ticks. If a cursor is lost or unreadable, only the order of institutions starts anew."""
+"""What a sensor remembers between two ticks. If a cursor is lost or unreadable, only the order of institutions is lost."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One request that a test adds to existing data, with any peculiarities.
+"""Adds a single request to existing data, for a test. The request may have errors or other special properties.
 
-``population`` makes all the data at the beginning.
+``population`` makes the data at the beginning.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class ControlClient:
         return self._object("POST", "/tokens/expire", {})
 
     def faults(self, *rules: dict[str, Any]) -> dict[str, Any]:
-        """Put fault rules in force, in place of those before."""
+        """Replace the fault rules in force by these."""
         return self._object("POST", "/faults", {"rules": list(rules)})
 
     def faults_in_force(self) -> list[dict[str, Any]]:

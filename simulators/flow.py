@@ -1,6 +1,6 @@
 """Flows, participants, comments and explanation requests as WISEflow keeps them (contract 4).
 
-``wiseflow_json`` has their JSON, ``wiseflow_access`` who may see them.
+``wiseflow_json`` makes their JSON; ``wiseflow_access`` decides who may see them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """WISEflow's rate limit: 200 calls a second and 5000 a minute for each credential set (contract 4.1).
 
-The windows follow the clock: each new second and each new minute begins with all its calls.
+The windows follow the clock: with each new second and each new minute, all calls are allowed again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The state that all simulated systems share: institutions, exams, cases, flows, requests and answers.
 
-Only one event loop reads and changes it, so there is no lock. The modules of the systems have their answers to calls.
+Only one event loop reads and changes it, so there is no lock. Each system has a module of its own, with its answers to calls.
 ``population`` makes the data.
 """
 
@@ -44,7 +44,7 @@ class Numbers:
 
 @dataclass(slots=True)
 class IssuedToken:
-    """The owner and the end of a bearer token."""
+    """The owner of a bearer token, and the time until which it is valid."""
 
     org_id: str
     valid_until: float

@@ -73,7 +73,7 @@ def oldest_pending(process: ProcessResource) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=registered_explanations)
 def dead_letters(process: ProcessResource) -> dg.AssetCheckResult:
-    """No message is dead: each one that is waits for a person, who finds here why and what to do."""
+    """No message is dead. A dead message waits for a person: the check says why, and what to do."""
     groups = [group for group in process.get().operators.status.read().failures if group.status == MessageStatus.DEAD]
     dead = sum(group.messages for group in groups)
     next_actions = "; ".join(f"{group.code} ({group.messages}): {group.next_action}" for group in groups[:ROWS])

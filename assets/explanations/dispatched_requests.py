@@ -1,4 +1,4 @@
-"""Requests handed on to the exam system."""
+"""The requests that were sent to the exam system."""
 
 from datetime import timedelta
 from typing import Final
