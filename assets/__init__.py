@@ -1,6 +1,6 @@
-"""What casebridge keeps, as operators see it in Dagster: assets and asset checks, one noun a file.
+"""Assets and asset checks: what operators see of casebridge in Dagster. Each file is named after what it shows.
 
-Materialising an asset runs one batch of the engine and shows what it came to: counts, a small table, and how to recover. The
-counting and the work are the engine's (`casebridge`), reached through `resources.wiring.process_resource`. How work arrives is in
-`sensors`, which jobs and schedules there are in `orchestration`.
+Materialising an asset runs one batch of the engine and shows the result: counts, a small table, and how to recover. The engine
+(`casebridge`) does the work and the counting; assets reach it through `resources.wiring.process_resource`. `sensors` shows how
+work arrives, `orchestration` which jobs and schedules there are.
 """

@@ -1,4 +1,4 @@
-"""The audit, counted: what was done by which step, and how much of it failed."""
+"""Counts the entries of the audit log by step, and how many of them failed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,8 +34,7 @@ def audit_log_after(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefinitio
     def audit_log(context: dg.AssetExecutionContext, process: ProcessResource) -> dg.MaterializeResult[None]:
         """Entries of the audit log (`oai.auditLog`) since this asset was last materialised, by submodule and step.
 
-        The entries themselves stay in MongoDB, which is inside the fence; `casebridge where CORRELATION_ID` shows those of a
-        case.
+        The entries themselves stay in MongoDB. `casebridge where CORRELATION_ID` shows those of a case.
         """
         return _report(context, process)
 
@@ -59,7 +58,10 @@ def _report(context: dg.AssetExecutionContext, process: ProcessResource) -> dg.M
 
 
 def counted(process: Process, since: datetime) -> tuple[Mapping[Step, int], int, int]:
-    """The entries of each step, of all, and of those that failed. What our releases write are some dozens of steps."""
+    """Return the number of entries of each step, of all entries, and of those that failed.
+
+    Our releases write some dozens of different steps. Beyond `MOST_STEPS`, entries are counted as `OTHER`.
+    """
     counts, entries, failures = Counter[Step](), 0, 0
     for count in process.stores.audit.counts_since(since):
         key = stored_fields.mapping(count, "_id")
@@ -72,7 +74,7 @@ def counted(process: Process, since: datetime) -> tuple[Mapping[Step, int], int,
 
 
 def _last_counted(context: dg.AssetExecutionContext) -> datetime:
-    """When this asset was last materialised; the first time, when the run was made."""
+    """When this asset was last materialised. Before the first materialisation: when the run was created."""
     last = context.instance.get_latest_materialization_event(context.asset_key)
     if last is not None:
         return datetime.fromtimestamp(last.timestamp, UTC)
@@ -90,7 +92,7 @@ def _table(counts: Mapping[Step, int]) -> dg.TableMetadataValue:
             )
             for (success, submodule, step), entries in ordered[:ROWS]
         ],
-        # said explicitly, because an empty table tells no columns
+        # stated explicitly, because Dagster cannot derive columns from an empty table
         schema=dg.TableSchema(
             [dg.TableColumn(name) for name in ("submodule", "step", "outcome")] + [dg.TableColumn("entries", "int")]
         ),

@@ -1,4 +1,4 @@
-"""What a batch of the queue came to, as metadata. The names are those that a listener reports too, so Dagster plots both."""
+"""The result of a batch of the queue as metadata. A listener reports the same names, so that Dagster plots both together."""
 
 import dagster as dg
 
@@ -10,7 +10,7 @@ DRIVER = "dagster"
 
 
 def batch_metadata(batch: BatchReport) -> Metadata:
-    """Messages in, and where they ended: `failed` is tried again by itself, `set_aside` waits for a person."""
+    """How many messages were handled, with which result. `failed` is retried automatically; `set_aside` waits for a person."""
     codes = sorted(batch.by_code.items(), key=lambda item: -item[1])[:10]
     return {
         "handled": dg.MetadataValue.int(batch.handled),

@@ -9,7 +9,7 @@ from resources.wiring.process import Process
 
 
 def chosen_institutions(process: Process, keys: Sequence[str]) -> list[Institution]:
-    """The active institutions with these names, on all their exam systems; without names all.
+    """The active institutions with these names, on all their exam systems. Without names: all active institutions.
 
     Raises `Failure` for a name that is not active.
     """

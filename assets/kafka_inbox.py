@@ -1,7 +1,7 @@
-"""What waits in Kafka for the consumers, and the check that it does not wait in vain.
+"""The unread records in Kafka, and the check that consumers keep up with them.
 
-Materialising only looks: records are carried by `casebridge consume`. Kafka being off or away fails nothing here, for
-everything else goes on without it; that it is away is for the check to say.
+Materialising only reads; `casebridge consume` handles the records. If Kafka is off or unreachable, the asset does not fail,
+because everything else works without Kafka. The check reports that Kafka is unreachable.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ from assets.poll_metadata import ROWS
 from assets.status_metadata import status_metadata
 from resources.wiring.process_resource import ProcessResource
 
-if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
+if TYPE_CHECKING:  # the module imports kafka-python, which is needed only where Kafka is used
     from resources.kafka.lag import KafkaStatus
 
 OFF: Final = "Kafka is off: CASEBRIDGE_KAFKA__BOOTSTRAP_SERVERS is not set."
@@ -94,7 +94,7 @@ def _table(status: "KafkaStatus") -> dg.TableMetadataValue:
                     "topic": lag.topic,
                     "partition": lag.partition,
                     "unread": lag.unread,
-                    "oldest_unread": _told(lag.oldest_unread),
+                    "oldest_unread": _time_text(lag.oldest_unread),
                 }
             )
             for lag in sorted(status.partitions, key=lambda lag: -lag.unread)[:ROWS]
@@ -102,5 +102,5 @@ def _table(status: "KafkaStatus") -> dg.TableMetadataValue:
     )
 
 
-def _told(moment: datetime | None) -> str:
+def _time_text(moment: datetime | None) -> str:
     return moment.isoformat(timespec="seconds") if moment else ""

@@ -1,7 +1,8 @@
 """A check that keeps one evaluation per partition: the one preview feature of Dagster that casebridge uses.
 
-Without it the latest evaluation stands for all partitions, and an institution that balances would hide one that does not. The
-lock pins Dagster's version, and a test (`test_orchestration_definitions`) lets no other preview or beta feature in.
+Without it, Dagster shows the latest evaluation for all partitions. An institution whose ledger balances would then hide one
+whose ledger does not. The lock file pins Dagster's version, and a test (`test_orchestration_definitions`) forbids any other
+preview or beta feature.
 """
 
 import warnings
@@ -12,7 +13,7 @@ import dagster as dg
 def partitioned_check(
     name: str, *, asset: str, description: str, partitions_def: dg.PartitionsDefinition[str]
 ) -> dg.AssetCheckSpec:
-    """The specification; Dagster's warning of the preview is answered by the docstring of this module."""
+    """The specification of the check. Dagster's warning about the preview is ignored here: see the docstring of this module."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Specifying a partitions_def on an AssetCheckSpec", dg.PreviewWarning)
         return dg.AssetCheckSpec(name, asset=asset, description=description, partitions_def=partitions_def)

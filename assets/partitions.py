@@ -1,7 +1,7 @@
-"""How the ledger is cut: by institution and month. Nothing else is partitioned; requests and cases are queue state, in MongoDB.
+"""The partitions of the ledger: institution and month. Nothing else is partitioned; requests and cases are kept in MongoDB.
 
-Sixty institutions over five years are 60 times 60, or 3,600 keys, far below the 20,000 that keep Dagster's UI quick; a test
-counts them. A day instead of a month would be 110,000.
+Sixty institutions over five years make 60 times 60, or 3,600 keys. Dagster's UI stays fast up to 20,000 keys; a test counts
+them. Days instead of months would make 110,000 keys.
 """
 
 from datetime import date
@@ -10,10 +10,10 @@ from typing import Final
 import dagster as dg
 
 INSTITUTIONS: Final = dg.DynamicPartitionsDefinition(name="institution")
-"""Keys like `uis.no/prod`; `fs_requests_sensor` adds those of new institutions. None is ever removed: history stays."""
+"""Keys like `uis.no/prod`. `fs_requests_sensor` adds the keys of new institutions. No key is removed, to keep its history."""
 
 LEDGER_START: Final = "2025-01"
-"""The first month that can be backfilled. Earlier is allowed; only later would hide what was materialised."""
+"""The first month that can be backfilled. It may be changed to an earlier month; a later one would hide materialisations."""
 
 MONTHS: Final = dg.MonthlyPartitionsDefinition(
     start_date=LEDGER_START,

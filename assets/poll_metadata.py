@@ -1,4 +1,4 @@
-"""What a poll of FS or WISEflow came to, as metadata: counts, institutions that failed, and no personal data."""
+"""The result of a poll of FS or WISEflow as metadata: counts, and institutions that failed. It has no personal data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -11,13 +11,13 @@ from casebridge.operators.synchronisation import PollReport
 from casebridge.sources.polling import PollOutcome
 
 ROWS: Final = 20
-"""Rows of a table at most: metadata lands in Dagster's database and in every operator's browser."""
+"""The most rows of a table: metadata is stored in Dagster's database and shown in every operator's browser."""
 
 Metadata = dict[str, dg.MetadataValue]
 
 
 def poll_metadata(outcomes: Sequence[PollOutcome]) -> Metadata:
-    """Counts that Dagster can plot over time, a table of institutions, and what to do about those that failed."""
+    """Counts that Dagster can plot over time, a table of institutions, and what to do about institutions that failed."""
     report = PollReport.of(outcomes)
     metadata: Metadata = {
         "seen": dg.MetadataValue.int(report.seen),
@@ -36,28 +36,28 @@ def poll_metadata(outcomes: Sequence[PollOutcome]) -> Metadata:
 
 
 def named_of(names: Sequence[str], found: int) -> str:
-    """Some names, and how many more there are; `none` where there are none."""
+    """These names, and how many more were `found`. `none` if there are none."""
     more = f" and {found - len(names)} more" if found > len(names) else ""
     return f"{', '.join(names)}{more}" or "none"
 
 
 def cut(table: str, found: int, narrower: str) -> Metadata:
-    """Says of a table of metadata that it was cut to `ROWS`; nothing where it is whole."""
+    """A note that a table was cut to `ROWS` rows, with a hint how to see the rest. Empty if the table is complete."""
     note = cut_note(ROWS, found, narrower)
     return {f"{table}_cut": dg.MetadataValue.md(note)} if note else {}
 
 
 def raise_if_all_failed(source: str, outcomes: Sequence[PollOutcome]) -> None:
-    """A read that failed everywhere is an outage, not an empty round. Raises `Failure` with causes and next actions."""
+    """Raises `Failure` with causes and next actions if all institutions failed: that is an outage, not an empty result."""
     if PollReport.of(outcomes).all_failed:
         raise dg.Failure(
-            f"{source} could not be read for any institution. {told_errors(outcomes)}",
+            f"{source} could not be read for any institution. {error_summary(outcomes)}",
             metadata=poll_metadata(outcomes),
             allow_retries=False,
         )
 
 
-def told_errors(outcomes: Sequence[PollOutcome]) -> str:
+def error_summary(outcomes: Sequence[PollOutcome]) -> str:
     """Each distinct code once, with one cause and its next action."""
     return " ".join(
         f"[{code}, {len(institutions)} institutions] {error.cause} Next: {error.next_action}"

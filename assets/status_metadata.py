@@ -1,4 +1,4 @@
-"""How things stand, as metadata: what waits, what was set aside and why, and how to recover."""
+"""The present status as metadata: what waits, what was set aside and why, and how to recover."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ RECOVERY = """\
 
 
 def status_metadata(process: Process) -> Metadata:
-    """Totals, today's numbers, the oldest pending, set aside by code with the next action, and how to recover."""
+    """Totals, today's numbers, the oldest pending message, what was set aside by code, next actions, and how to recover."""
     status = process.operators.status.read()
     metadata: Metadata = {
         **{name: _number(value) for name, value in process.operators.totals.of(status).items()},
@@ -44,7 +44,7 @@ def status_metadata(process: Process) -> Metadata:
 
 
 def polled_metadata(process: Process, outcomes: Sequence[PollOutcome]) -> Metadata:
-    """What a poll came to, and how things stand after it."""
+    """The result of a poll, and the status after it."""
     return {**poll_metadata(outcomes), **status_metadata(process)}
 
 
@@ -75,7 +75,7 @@ def _table(found: TableStatus) -> dg.TableMetadataValue:
     rows = [dict(zip(found.columns, map(_cell, row), strict=True)) for row in found.rows[:ROWS]]
     return dg.MetadataValue.table(
         [dg.TableRecord(row) for row in rows],
-        # said explicitly, because an empty table tells no columns
+        # stated explicitly, because Dagster cannot derive columns from an empty table
         schema=dg.TableSchema([dg.TableColumn(name) for name in found.columns]),
     )
 
@@ -85,7 +85,7 @@ def _cell(value: object) -> str | int | float | bool:
 
 
 def _institution_table(rows: list[InstitutionStatus]) -> dg.TableMetadataValue:
-    """The paused first, then those with most set aside, then those with most waiting."""
+    """Paused institutions first, then those with the most messages set aside, then those with the most messages waiting."""
     ordered = sorted(rows, key=lambda row: (row.paused is None, -row.set_aside, -row.waiting, row.institution))
     return dg.MetadataValue.table(
         [

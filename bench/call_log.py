@@ -1,6 +1,6 @@
-"""Records every HTTP call of our clients in its order, and makes the same calls again without queue, audit and database.
+"""Records every HTTP call of our clients in order, and repeats the same calls without queue, audit and database.
 
-A call is a method of one of our clients with its arguments. So the repeated calls cost only what clients and network cost.
+A call is a method of one of our clients with its arguments. So the repeated calls take only the time of clients and network.
 """
 
 import functools
@@ -33,7 +33,7 @@ METHODS: Final[dict[type, tuple[str, ...]]] = {
     LaasClient: ("index",),
 }
 NAMES_A_REQUEST: Final = ("explanation", "show_explanation")
-"""Methods whose second argument is the id of an explanation request, which WISEflow makes anew each time."""
+"""Methods whose second argument is the id of an explanation request. WISEflow gives a new id each time."""
 
 Client = FsDigexClient | WiseflowClient | LaasClient
 NOBODY: Final = ""
@@ -90,7 +90,7 @@ class CallLog:
         return recorded
 
     def repeat(self, clients: InstitutionClients, institutions: list[Institution], laas: LaasClient) -> None:
-        """Make the same calls in the same order, one after the other."""
+        """Make the same calls in the same order, one at a time."""
         by_owner: dict[str, dict[type, Client]] = {one.key: clients_of(clients, one) for one in institutions}
         by_owner[NOBODY] = {LaasClient: laas}
         ids: dict[int, int] = {}

@@ -1,10 +1,11 @@
-"""The program that carries whole cases: one listener and the polls in one process, from what is in FS to what FS has at the end.
+"""The program that carries whole cases, from the request in FS to the answer in FS: a listener and the polls in one process.
 
-It reads FS once, waits until every request is sent, polls until every answer is registered, and reports what that cost. An order
-may ask for more, which costs something itself and is measured in a run of its own:
+It reads FS once, waits until every request is sent, polls until every answer is registered, and reports what that cost.
 
-- `record`: it counts round trips and records every HTTP call. After a line on standard input it makes the same calls again, bare.
-- `copy`: it records every write, and repeats the writes in the databases of that name (`bench.write_replay`).
+An order may ask for more. That takes time itself, so it is measured in a run of its own:
+
+- `record`: count round trips and record every HTTP call. After a line on standard input, make the same HTTP calls again alone.
+- `copy`: record every write, and repeat the writes in the databases with these names (`bench.write_replay`).
 """
 
 import resource
@@ -43,7 +44,7 @@ from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 
 ANSWERS_SECONDS: Final = 2.0
-"""Time for the assessors' last answers before they are looked for again."""
+"""How long a poll without new answers waits for the assessors before the next poll."""
 KILOBYTES: Final = 1024
 
 
@@ -80,7 +81,10 @@ def _processed(listener: Listener, queue: str) -> int:
 
 
 def carry(order: dict[str, Any], calls: CallLog, database: Database) -> dict[str, Any]:
-    """What the cases cost: seconds, our processor seconds, shares, round trips and memory. `database` is the benchmark's own."""
+    """Carry the cases and return what they cost: seconds, our processor seconds, shares, round trips and memory.
+
+    `database` is a connection of the benchmark's own.
+    """
     meter = meter_of(order)
     commands = CommandLog(keep_writes="copy" in order)
     if order["record"] or "copy" in order:
@@ -102,7 +106,7 @@ def carry(order: dict[str, Any], calls: CallLog, database: Database) -> dict[str
 
 
 def repeat(order: dict[str, Any], log: CallLog) -> dict[str, Any]:
-    """The same calls with new clients, to simulators that are populated anew."""
+    """Repeat the recorded calls with new clients, to simulators with new data. Return what they cost."""
     with bridge_of_this_process() as process:
         institutions = process.stores.institutions.active()
     settings = Settings()
@@ -133,7 +137,7 @@ def main() -> None:
     with open_database() as database:
         report(**carry(order, calls, database))
     if order["record"]:
-        sys.stdin.readline()  # the simulators are populated anew
+        sys.stdin.readline()  # waits until the simulators have new data
         report(**repeat(order, calls), calls=len(calls.calls))
 
 

@@ -51,7 +51,7 @@ class Wanted:
 
 
 def wanted(environment: Mapping[str, str]) -> Wanted:
-    """Raises `SystemExit` for a name that is unknown and for a text that is no number."""
+    """Read the options. Raises `SystemExit` for an unknown measurement, and for a size that is not a number of at least 1."""
     only = environment.get("ONLY", "")
     names = tuple(name for name in MEASUREMENTS if only in name)
     if not names:
@@ -76,18 +76,18 @@ def _number(environment: Mapping[str, str], name: str) -> int | None:
 
 
 def main() -> None:
-    asked = wanted(os.environ)
+    options = wanted(os.environ)
     began = time.monotonic()
     with Children("casebridge-bench") as children:
         server = MongoDBServer(children)
-        context = BenchContext(server, children, asked.sizes, lambda text: _print_progress(began, text))
+        context = BenchContext(server, children, options.sizes, lambda text: _print_progress(began, text))
         rows: list[Row] = []
-        for name in asked.names:
+        for name in options.names:
             rows += MEASUREMENTS[name](context)
-    write_json(rows, asked.output)
+    write_json(rows, options.output)
     machine = f"{psutil.cpu_count()} cores, Python {platform.python_version()}"
     print_table(rows, f"casebridge on {server.name} ({machine}); {time.monotonic() - began:.0f} s")
-    notes.print(f"Written: {asked.output}. How to read it: docs/benchmarks.md")
+    notes.print(f"Written: {options.output}. How to read it: docs/benchmarks.md")
 
 
 def _print_progress(began: float, text: str) -> None:

@@ -1,6 +1,6 @@
-"""What a process sends to MongoDB, by a command listener of the driver: how many commands, which writes, and how long they take.
+"""Records what a process sends to MongoDB, with command listeners of the driver: number of commands, writes, and times.
 
-A listener hears of the clients that are made after `pymongo.monitoring.register`.
+A command listener receives the events only of clients that are created after `pymongo.monitoring.register`.
 """
 
 import threading
@@ -20,7 +20,7 @@ NOT_READ: Final = frozenset({"findAndModify", "findandmodify", "bulkWrite"})
 
 @dataclass(frozen=True)
 class Write:
-    """One write command as it was sent, and how many documents the server says that it wrote."""
+    """One write command as it was sent, and the number of documents that it wrote according to the server."""
 
     database: str
     command: dict[str, Any]
@@ -39,7 +39,7 @@ class CommandLog(monitoring.CommandListener):
     """Counts the commands of this process by name. One command is one round trip."""
 
     def __init__(self, *, keep_writes: bool = False) -> None:
-        """`keep_writes`: the write commands themselves are kept as well, which costs processor time."""
+        """With `keep_writes`, the write commands are kept, too. This costs processor time."""
         self.counts: Counter[str] = Counter()
         self.writes: list[Write] = []
         """In the order in which the server answered."""
@@ -49,7 +49,7 @@ class CommandLog(monitoring.CommandListener):
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name.startswith("sasl"):
-            return  # the driver's own, once a connection, on a server with users
+            return  # sent by the driver itself, once for each connection, to a server with users
         with self._lock:
             self.counts[event.command_name] += 1
             if self._keep_writes and event.command_name in WRITES:
@@ -132,7 +132,7 @@ class CommandTimer(monitoring.CommandListener):
             self._times = CommandTimes(times.commands + 1, times.in_all + now - began, times.any_under_way + busy)
 
     def times(self) -> CommandTimes:
-        """Until now, the part of what is under way included in `any_under_way`."""
+        """The times until now. `any_under_way` includes commands that have not ended yet."""
         with self._lock:
             busy = time.monotonic() - self._busy_since if self._under_way else 0.0
             times = self._times

@@ -1,4 +1,4 @@
-"""What each measurement is given: the MongoDB-protocol server of the run, child processes, and the sizes."""
+"""What each measurement gets: the MongoDB-protocol server of the run, child processes, and the sizes."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class Sizes:
 
 @dataclass
 class BenchContext:
-    """Given to each measurement. `whole_cases_a_second` is set by the whole cases and used by the latency."""
+    """The argument of each measurement. `whole_cases` sets `whole_cases_a_second`; `latency` uses it."""
 
     server: MongoDBServer
     children: Children

@@ -1,7 +1,7 @@
 """Rows: a full synchronisation of many requests over 60 institutions with 50 ms a call, one process: wall time and peak memory.
 
-The bound is the time that the calls take even if casebridge takes none: calls x 50 ms / allowed concurrency, which is
-`http.calls_per_process` here. Calls to FS and the exam system count, of polls and of messages. Nothing waits for the log index.
+The bound is the time that the calls alone take: calls x 50 ms / allowed concurrency, which is `http.calls_per_process` here. It
+counts the calls of polls and messages to FS and the exam system. Calls to the log index do not count: nothing waits for them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from simulators import process as simulators_process
 
 PROGRAM: Final = "bench.carrier"
 WHOLE: Final = 10_000
-"""Requests of a full synchronisation. Fewer are measured by default, so that all rows fit into a quarter of an hour."""
+"""Requests of a full synchronisation. By default fewer are measured, so that all measurements take a quarter of an hour."""
 INSTITUTIONS: Final = 60
 REQUESTS_A_COURSE: Final = 10
 SECONDS_A_CALL: Final = 0.05

@@ -1,7 +1,7 @@
-"""Rows: the cost of a message with many stored messages, and with few, measured alternately on the same server.
+"""Rows: the cost of a message when many messages are stored, and when few are, measured alternately on the same server.
 
-Stored are finished messages with their keys, audit entries and cases. They are copies of the documents of a real message, with
-ids and times of their own.
+The stored documents are finished messages with their keys, audit entries and cases. They are copies of the documents of one real
+message, with other ids and times.
 """
 
 import uuid
@@ -32,7 +32,7 @@ GOAL: Final = Goal("ratio", "<=", 1.1)
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one message: elapsed milliseconds, and processor milliseconds of casebridge and the database server together."""
+    """The cost of one message: elapsed milliseconds, and processor milliseconds of casebridge and database server together."""
 
     elapsed: float
     processor: float
@@ -70,7 +70,7 @@ def _pairs(much: Sequence[float], little: Sequence[float]) -> list[Pair]:
 
 
 def _cost(installation: Installation, count: int) -> tuple[Cost, Shares]:
-    """Enqueue and process so many messages."""
+    """Enqueue and process `count` messages; return the cost of one, and the shares."""
     seconds, parts = 0.0, []
     for order in ({"action": "enqueue", "batch": BATCH}, {"action": "work"}):
         figures = installation.run(PROGRAM, count=count, **order)
@@ -90,7 +90,7 @@ class Store:
         self._database = installation.database
 
     def fill(self, count: int) -> None:
-        """Indexes are made afterwards: that takes half the time."""
+        """Store so many finished messages. The indexes are built afterwards, which takes half the time."""
         self._finish_one()
         database = self._database
         message, key = database.processed_messages.find_one(), database.received_keys.find_one()
@@ -114,7 +114,7 @@ class Store:
         database.ensure_indexes([(database.cases, INDEXES)])
 
     def _finish_one(self) -> None:
-        """A message that left its documents in each collection."""
+        """Process one message, so that each collection has a document to copy."""
         for order in ({"action": "enqueue", "batch": 1}, {"action": "work"}):
             self._installation.run(PROGRAM, count=1, **order)
 

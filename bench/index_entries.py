@@ -1,4 +1,4 @@
-"""How many index entries a write changes: calculated from the indexes of a collection and a document before and after the write.
+"""Calculates how many index entries a write changes, from the indexes of the collection and the document before and after.
 
 The rules are MongoDB's (manual, "Indexes"):
 
@@ -52,8 +52,9 @@ class Index:
 class EntryCounts:
     """Index entries of one write.
 
-    `changed`: entries that are added or removed because their key is another one. `written`: all entries of a document that is
-    written. A server that stores a changed document as a new one (DocumentDB) writes them all.
+    - `changed`: entries that are added or removed because their key changed.
+    - `written`: all entries of a written document. A server that stores a changed document as a new one (DocumentDB) writes them
+      all.
     """
 
     changed: int
@@ -77,7 +78,7 @@ def _all_entries(indexes: Sequence[Index], document: Mapping[str, Any] | None) -
 
 
 def _values(value: Any, path: Sequence[str]) -> Iterator[Any]:
-    """The values at a path. An array gives one for each element; `MISSING` stands for nothing at all."""
+    """The values at a path: for an array, one for each element; `MISSING` if there is none."""
     if not path:
         yield from value if isinstance(value, list) and value else [value]
     elif isinstance(value, Mapping):

@@ -1,6 +1,6 @@
-"""An installation of casebridge for one measurement: databases of its own, settings, and its processes.
+"""An installation of casebridge for one measurement: its own databases, settings and processes.
 
-The server is the embedded one, or that of `CASEBRIDGE_MONGODB_URI`. `simulation` adds institutions and simulators.
+The database server is the embedded one, or the one at `CASEBRIDGE_MONGODB_URI`. `simulation` adds institutions and simulators.
 """
 
 import json
@@ -32,13 +32,13 @@ RUN_SECONDS: Final = 1800.0
 START_SECONDS: Final = 60.0
 PINGS: Final = 21
 CACHE: Final = "2G"
-"""The database server of an installation has that (docs/deploying.md), so its indexes are not read from the disk anew."""
+"""The cache of the database server, as in a real installation (docs/deploying.md). Indexes need not be read from disk again."""
 
 Sections = dict[str, dict[str, Any]]
 
 
 class ProgramFailedError(RuntimeError):
-    """A program of the benchmark ended with an error; the message holds the end of what it wrote."""
+    """A program of the benchmark ended with an error. The message has the end of its output."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Conversation:
     log: Path
 
     def read(self) -> dict[str, Any]:
-        """Its next figures. Raises `ProgramFailedError`."""
+        """The next figures of the program. Raises `ProgramFailedError` if it has ended."""
         line = self.process.stdout.readline() if self.process.stdout else ""
         if not line:
             raise ProgramFailedError(f"{self.module} ended with {self.process.wait()}:\n{self.log.read_text()[-3000:]}")
@@ -58,7 +58,7 @@ class Conversation:
         return figures
 
     def go_on(self) -> None:
-        """Write the line that it waits for."""
+        """Write the line that the program waits for."""
         if self.process.stdin:
             self.process.stdin.write("\n")
             self.process.stdin.flush()
@@ -72,9 +72,9 @@ class Installation:
     database: Database
     children: Children
     servers: dict[str, int]
-    """Process ids of the servers on this machine that it works with, by name."""
+    """Process ids of the servers that it uses on this machine, by name."""
     ping_seconds: float | None
-    """The round trip to a database server that is given by address; `None` for the embedded one."""
+    """The round trip to a database server that is given by address. `None` for the embedded server."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -83,7 +83,7 @@ class Installation:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables from which a process of its own reads the same settings and secrets."""
+        """Environment variables with the same settings and secrets, for other processes."""
         variables = {
             f"CASEBRIDGE_{section.upper()}__{name.upper()}": str(value)
             for section, values in self.sections.items()
@@ -92,12 +92,12 @@ class Installation:
         return {**variables, **self.secrets, "CASEBRIDGE_LOG_LEVEL": "ERROR"}
 
     def configure(self, section: str, **values: Any) -> None:
-        """Change settings for the processes and processes that are made from now on."""
+        """Change settings. They apply to what is started from now on."""
         self.sections[section] = {**self.sections.get(section, {}), **values}
 
     @contextmanager
     def process(self) -> Iterator[Process]:
-        """The process, in this process."""
+        """A `Process` of this installation, inside this Python process."""
         process = Process(self.settings, Secrets(self.secrets))
         try:
             yield process
@@ -105,7 +105,7 @@ class Installation:
             process.close()
 
     def run(self, module: str, **order: Any) -> dict[str, Any]:
-        """Run a program of ours to its end; return its figures. Raises `ProgramFailedError`."""
+        """Run a program of ours to its end; return its figures. Raises `ProgramFailedError` if it ends with an error."""
         ended = subprocess.run(  # noqa: S603 - our own module under our own interpreter
             [sys.executable, "-m", module, self._order(order)],
             cwd=ROOT,
@@ -145,7 +145,7 @@ class Installation:
                 process.kill()
 
     def start(self, name: str, *command: str, ready: str) -> Child:
-        """Start a process that stays; return when it has said `ready`."""
+        """Start a long-lived process. Return when its log has the text `ready`."""
         child = self.children.start(f"{name}-{uuid.uuid4().hex[:8]}", list(command), self.environment)
         child.wait_until(lambda: ready in child.log.read_text(), START_SECONDS)
         return child
@@ -164,9 +164,10 @@ class MongoDBServer:
 
     @contextmanager
     def installation(self, **sections: dict[str, Any]) -> Iterator[Installation]:
-        """Two fresh databases with their indexes, dropped afterwards; those of the embedded server end with the server.
+        """Two new databases with their indexes. On a server by address they are dropped afterwards.
 
-        It drops document by document, which takes longer with a million of them than it took to measure.
+        The embedded server drops document by document: a million of them would take longer than the measurement. So its
+        databases are left until the server ends.
         """
         name = f"bench_{uuid.uuid4().hex[:12]}"
         databases = {"config_database": f"{name}_config", "oai_database": f"{name}_oai"}
@@ -188,7 +189,7 @@ class MongoDBServer:
                 client.drop_database(name)
 
     def _ping(self) -> float:
-        """Seconds of a command that does nothing, on an open connection: the network, and the least that a server does."""
+        """Seconds that a command without work takes on an open connection: the network, and the least work of a server."""
         seconds = []
         with MongoClient[dict[str, Any]](self.uri) as client:
             client.admin.command("ping")

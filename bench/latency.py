@@ -3,10 +3,10 @@
 The event is an answer in the exam system. One process accepts its message, and the listener in another process registers it.
 
 - idle: each event comes alone
-- at half the maximal rate: an answer and a request come together, at half the rate of the whole cases of one listener
+- at half the maximal rate: answers and requests come in pairs, at half the rate of the whole cases of one listener
 - through a Dagster run: there is no listener; a sensor accepts the answer and starts a run
 
-The peer is the bare calls: the same answer is fetched and registered once more, which changes nothing in FS.
+The peer is the bare calls: the same answer is fetched and registered once more. This changes nothing in FS.
 """
 
 import math
@@ -42,7 +42,7 @@ TIMED: Final = "bench.listening"
 COMMAND: Final = str(Path(sys.executable).with_name("casebridge"))
 SENSOR_SECONDS: Final = "1"
 END_SECONDS: Final = 120.0
-LOOK_EVERY_SECONDS: Final = 0.05
+CHECK_EVERY_SECONDS: Final = 0.05
 BARE: Final = "the bare HTTP calls of the step"
 
 
@@ -100,7 +100,7 @@ def _by_a_listener(context: BenchContext) -> Iterator[Row]:
 
 @contextmanager
 def _listener(installation: Installation) -> Iterator[CommandTimesFile | None]:
-    """`casebridge listen`, as an operator starts it. With a server by address its commands are timed."""
+    """Run `casebridge listen`, as an operator starts it. For a database server by address, its commands are timed."""
     file = installation.children.folder / f"command-times-{uuid.uuid4().hex[:8]}.json"
     by_address = installation.ping_seconds is not None
     command = (sys.executable, "-m", TIMED, str(file)) if by_address else (COMMAND, "listen")
@@ -117,7 +117,7 @@ def _meter(installation: Installation, commands: CommandTimesFile | None) -> Pro
 
 
 def _one_by_one(events: PreparedEvents, process: Process, answers: Sequence[Event]) -> tuple[list[float], list[float]]:
-    """Seconds of each event, and of its bare calls afterwards."""
+    """Accept the events one at a time. Return the seconds of each event, and of its bare calls afterwards."""
     accepted_at, bare = {}, []
     calls = BareCalls(process)
     registered = events.control.summary()["registered"]
@@ -134,7 +134,7 @@ def _one_by_one(events: PreparedEvents, process: Process, answers: Sequence[Even
 def _at_a_pace(
     events: PreparedEvents, process: Process, answers: Sequence[Event], requests: Sequence[NewMessage], pace: float
 ) -> list[float]:
-    """An answer and a request together, `pace` times a second, even if those before are not done. Seconds of each answer."""
+    """Accept an answer and a request `pace` times a second, even if earlier ones are not done. Return seconds of each answer."""
     accepted_at = {}
     began = time.time()
     for number, (event, request) in enumerate(zip(answers, requests, strict=True)):
@@ -155,7 +155,7 @@ def _wait_until(is_so: Callable[[], bool], what: str) -> None:
     while not is_so():
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {END_SECONDS:.0f} s still not: {what}")
-        time.sleep(LOOK_EVERY_SECONDS)
+        time.sleep(CHECK_EVERY_SECONDS)
 
 
 # Through Dagster
@@ -185,7 +185,7 @@ def _by_dagster(context: BenchContext) -> Iterator[Row]:
 def _through_runs(events: PreparedEvents, process: Process, wanted: int) -> tuple[list[float], list[float]]:
     """Requests appear in FS one after the other. The sensors and runs of Dagster do everything else."""
     (institution,) = process.stores.institutions.active()
-    # The moment of acceptance is by the clock of the database, and the simulators use the clock of this host.
+    # The time of acceptance is from the clock of the database. The simulators use the clock of this host.
     ahead = process.stores.clock.now().timestamp() - time.time()
     for number in range(1, wanted + 1):
         events.control.add_request(institution.org_id)

@@ -1,6 +1,6 @@
-"""`casebridge listen`, with its commands timed: `python -m bench.listening FILE`. Only for a server that is given by address.
+"""`casebridge listen` with timed commands: `python -m bench.listening FILE`. Used only for a server that is given by address.
 
-The process that measures is another one. So this one writes its times into the file, ten times a second.
+Another process measures. So this process writes its times to the file, ten times a second.
 """
 
 import json
@@ -18,19 +18,19 @@ EVERY_SECONDS: Final = 0.1
 
 
 class CommandTimesFile:
-    """The times of another process. They are as old as a tenth of a second."""
+    """A file with the command times of a process. They are at most a tenth of a second old."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def write(self, times: CommandTimes) -> None:
-        """At once: a reader finds the file before or after, never a part."""
+        """Replace the file in one step, so that a reader never sees a part of it."""
         written = self._path.with_suffix(".new")
         written.write_text(json.dumps(asdict(times)))
         written.replace(self._path)
 
     def times(self) -> CommandTimes:
-        """Raises `FileNotFoundError` before the other process has begun."""
+        """Read the times. Raises `FileNotFoundError` before the other process has begun."""
         return CommandTimes(**json.loads(self._path.read_text()))
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     file, timer, ended = CommandTimesFile(Path(sys.argv[1])), CommandTimer(), threading.Event()
     file.write(timer.times())
     monitoring.register(timer)
-    from command_line.main import main as casebridge  # noqa: PLC0415 - no client may be made before
+    from command_line.main import main as casebridge  # noqa: PLC0415 - no client may be created before `register`
 
     def write() -> None:
         while not ended.wait(EVERY_SECONDS):

@@ -1,4 +1,4 @@
-"""Messages that do nothing: the queue alone, with deduplication, lease, fence and audit as for every other message."""
+"""Messages that do nothing. They measure the queue alone; they have deduplication, lease, fence and audit like all messages."""
 
 import threading
 import time
@@ -16,11 +16,11 @@ QUEUE: Final = "bench-no-op"
 STEP: Final = "no_op"
 INSTITUTIONS: Final = 12
 ENTRIES_A_MESSAGE: Final = 2
-"""Audit entries: that it was received, and its step."""
+"""Audit entries of a message: one when it is received, and one for its step."""
 
 
 class NoOp(StepResult):
-    """Nothing."""
+    """The empty result of the step."""
 
     step = STEP
 

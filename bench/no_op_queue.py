@@ -1,8 +1,12 @@
-"""Our own program beside the peers': `enqueue` fills the queue, `work` is one listener on it, `listen` one that stays.
+"""The program for casebridge's own queue. It has the actions of the peers' programs, and one more.
 
-The first two report how long they took and what limited them. A run of `work` begins with the first step and ends when the last
-message is settled, audited and moved out of the queue. If an order names databases in `copy`, both report what they sent to
-MongoDB, too (`bench.write_replay`); of `work` that begins with the start of the listener.
+- `enqueue` fills the queue.
+- `work` runs one listener until the queue is empty.
+- `listen` runs a listener until SIGTERM.
+
+`enqueue` and `work` report how long they took and what limited them. The time of `work` begins with the first step and ends when
+the last message is settled, audited and moved out of the queue. If an order names databases in `copy`, both also report what they
+sent to MongoDB (`bench.write_replay`). For `work` this includes what the listener sends when it starts.
 """
 
 import signal
@@ -59,7 +63,7 @@ def listen(process: Process, step_seconds: float) -> None:
 
 
 def measured(order: dict[str, Any]) -> dict[str, Any]:
-    """Do what the order says; return the figures."""
+    """Execute the order `enqueue` or `work`; return the figures."""
     commands = CommandLog(keep_writes="copy" in order)
     with open_database() as database:
         meter = meter_of(order)

@@ -1,7 +1,7 @@
-"""The peers: other queues, each with its server and one worker process, with jobs that do nothing.
+"""The peers: other queues, each with its server and one worker process. Their jobs do nothing.
 
-Their packages are in an environment of their own, `.venv-bench`, which `make bench` makes from `bench/requirements.txt`. Without
-it, or without their server, the rows have no peer and say why.
+Their packages are in an environment of their own, `.venv-bench`. `make bench` creates it from `bench/requirements.txt`. Without
+this environment or without a peer's server, the rows have no peer and state the reason.
 """
 
 import json
@@ -40,7 +40,7 @@ class Peer:
         return f"{self.name} ({CONDITIONS[self.server]}; {self.enqueues})"
 
     def prepare(self) -> None:
-        """Make the tables, where a peer needs them."""
+        """Create the tables if the peer needs them."""
         if self.server == POSTGRESQL:
             self._run("prepare", 0)
 
@@ -111,7 +111,7 @@ def _postgresql(children: Children) -> tuple[str, Child]:
 
 
 def _redis(children: Children) -> tuple[str, Child]:
-    """A kill of the server loses the acknowledged jobs of the last second. No peer is run in a more durable way."""
+    """Start Redis. If it is killed, the acknowledged jobs of the last second are lost. No peer on Redis is run more durably."""
     _check_environment()
     try:
         server = Redis(children, append_only=True)

@@ -1,4 +1,4 @@
-"""Events that are ready to be accepted: messages that the sources would enqueue, held back until a measurement accepts them."""
+"""Prepared events: messages that the sources would enqueue. They are kept back until a measurement accepts them."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from simulators.process import ControlClient
 
 END_SECONDS: Final = 120.0
 Place = tuple[int, int]
-"""A flow and an explanation request on it. They name an answer here and in the simulators."""
+"""The ids of a flow and of an explanation request in it. They identify an answer here and in the simulators."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class PreparedEvents:
         self._process = process
 
     def answers(self, cases: int) -> list[Event]:
-        """All requests of the simulators, sent and answered; no answer is accepted yet."""
+        """Send all requests of the simulators, wait for the answers, and return them. No answer is accepted yet."""
         synchronisation, institutions = self._process.synchronisation, self._process.stores.institutions.active()
         explanations = self._process.capability(Explanations)
         synchronisation.poll(explanations.requests, institutions)
@@ -59,7 +59,7 @@ class PreparedEvents:
         return [Event(Answer.from_payload(one.payload, f"{one.org_id}/{one.env}"), one) for one in messages]
 
     def requests(self, count: int) -> list[NewMessage]:
-        """New requests in FS, spread over the institutions; none is accepted yet."""
+        """Add requests in FS, spread over the institutions, and return their messages. None is accepted yet."""
         institutions = self._process.stores.institutions.active()
         for institution in institutions:
             for _ in range(math.ceil(count / len(institutions))):
@@ -88,7 +88,7 @@ class PreparedEvents:
             self._process.stores.queue.accept = accept  # type: ignore[method-assign]  # as above
 
     def registered_at(self) -> dict[Place, float]:
-        """When FS got each answer, in unix seconds of this host."""
+        """The time at which FS got each answer, in Unix seconds of this host's clock."""
         return {
             (case["flowId"], case["explanationRequestId"]): case["registeredAt"]
             for case in self.control.cases()
@@ -97,14 +97,14 @@ class PreparedEvents:
 
 
 class BareCalls:
-    """The least that must be done for an answer: fetch it, read the row and the participant again, and register it."""
+    """The calls that every answer needs at least: fetch it, read the row and the participant again, and register it."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
         self._institutions = {institution.key: institution for institution in process.stores.institutions.active()}
 
     def repeat(self, answer: Answer) -> float:
-        """Make the calls for an answer that FS has; return the seconds that they took."""
+        """Make the calls for an answer that FS has already; return the seconds that they took."""
         case = self._process.capability(Explanations).cases.get(answer.case_id)
         institution = self._institutions[answer.institution]
         if case is None or case.candidate is None:

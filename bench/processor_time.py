@@ -1,7 +1,7 @@
-"""What limits a measurement: the processor time of each process, the rest of the machine, and the wait for a server elsewhere.
+"""What limits a measurement: the processor time of each process and of the rest of the machine, and the wait for a remote server.
 
-A server that is given by address is no process of ours: its processor time cannot be read. What can be measured from here is how
-long our process waits for its answers, and how long the way there and back takes. The rule (`Shares.bound`), first match:
+The processor time of a server that is given by address cannot be read here. What can be measured is how long our process waits
+for its answers, and how long a round trip takes. `Shares.bound` is the first of these that is true:
 
 1. `all cores`: the whole machine was used.
 2. `processor: NAME`: this process used its core completely.
@@ -23,18 +23,18 @@ import psutil
 from bench.command_log import CommandTimes
 
 ALMOST_A_CORE: Final = 0.85
-"""A process whose work one thread does at a time (Python, an event loop) is used up a little below a whole core."""
+"""A process that runs one thread at a time (Python, an event loop) reaches its limit a little below a whole core."""
 MOST_OF_THE_TIME: Final = 0.5
 MOST_OF_A_COMMAND: Final = 0.5
 SMALLEST_SHARE_SHOWN: Final = 0.05
 OTHERS: Final = "other programs"
 RUNS_AND_OTHERS: Final = "Dagster's runs and other programs"
-"""The rest where the work is done by processes that come and go."""
+"""The name of the rest if short-lived processes do the work."""
 RESTS: Final = (OTHERS, RUNS_AND_OTHERS)
 
 
 class TimesCommands(Protocol):
-    """Whatever knows the command times of the measured process."""
+    """Something that has the command times of the measured process."""
 
     def times(self) -> CommandTimes: ...
 
@@ -44,7 +44,7 @@ class ServerWait:
     """How a process waited for a MongoDB-protocol server that is given by address.
 
     `under_way` is the part of the time in which at least one command was under way. `command_seconds` is the mean time of a
-    command, `None` if nothing measured it. `ping_seconds` is a round trip with nothing to do.
+    command, `None` if nothing measured it. `ping_seconds` is the round trip of a command that does nothing.
     """
 
     ping_seconds: float
@@ -66,7 +66,7 @@ class ServerWait:
 
     @classmethod
     def mean(cls, parts: Sequence[tuple["ServerWait", float]]) -> "ServerWait":
-        """Of parts that took so many seconds each, one after the other."""
+        """The mean of parts that ran one after the other, weighted by the seconds that each part took."""
         whole = sum(seconds for _, seconds in parts)
 
         def weighted(values: Sequence[float | None]) -> float | None:
@@ -88,7 +88,7 @@ class ServerWait:
 
     @property
     def bound(self) -> str | None:
-        """What it says of the limit: the network, the server, or nothing."""
+        """The limit that follows from the wait: the network, the server, or none."""
         if self.under_way is None or self.command_seconds is None or self.under_way < MOST_OF_THE_TIME:
             return None
         is_network = self.ping_seconds >= MOST_OF_A_COMMAND * self.command_seconds
@@ -111,9 +111,9 @@ class Shares:
 
     @property
     def bound(self) -> str:
-        """The rule at the head of this module."""
-        everybody = sum(self.cores.values())
-        if everybody >= ALMOST_A_CORE * (psutil.cpu_count() or 1):
+        """The limit, by the rule in the docstring of this module."""
+        in_use = sum(self.cores.values())
+        if in_use >= ALMOST_A_CORE * (psutil.cpu_count() or 1):
             return "all cores"
         # The rest may be any number of processes.
         measured = [(share, name) for name, share in self.cores.items() if name not in RESTS]
@@ -141,7 +141,7 @@ class Shares:
 
     @classmethod
     def mean(cls, parts: list[tuple["Shares", float]]) -> "Shares":
-        """Of parts that took so many seconds each, one after the other."""
+        """The mean of parts that ran one after the other, weighted by the seconds that each part took."""
         whole = sum(seconds for _, seconds in parts)
         names = sorted({name for part, _ in parts for name in part.cores})
         waits = [(part.server, seconds) for part, seconds in parts if part.server is not None]
@@ -153,9 +153,11 @@ class Shares:
 
 @dataclass
 class ProcessorMeter:
-    """A context that measures. `processes` are ids by name: those on this machine. `rest` is the name of all others.
+    """Measures the processor time of processes, and the wait for a server by address, while its context is open.
 
-    `commands` and `ping_seconds` are given where the server is given by address. Without `commands` only the ping is known.
+    - `processes`: ids of the processes on this machine, by name.
+    - `rest`: the name for all other programs together.
+    - `ping_seconds`, `commands`: only for a database server by address. Without `commands` only the ping is known.
     """
 
     processes: Mapping[str, int]
@@ -208,7 +210,7 @@ class ProcessorMeter:
 
 
 def _guests(machine: object) -> float:
-    """Time of virtual machines, which the system counts as the user's as well."""
+    """Time of virtual machines. The system counts it as user time, too."""
     return float(getattr(machine, "guest", 0.0) + getattr(machine, "guest_nice", 0.0))
 
 

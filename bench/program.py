@@ -1,7 +1,9 @@
-"""What the programs of the benchmark share: an order as JSON on the command line, one JSON object as the last line.
+"""What the programs of the benchmark have in common: an order as JSON on the command line, one JSON object as the last line.
 
-Every order has `servers`, the process ids of the servers on this machine, and `ping_seconds`, the round trip to a database server
-that is given by address; it is null for the embedded one.
+Every order has these fields:
+
+- `servers`: the process ids of the servers on this machine, by name.
+- `ping_seconds`: the round trip to a database server that is given by address, or null for the embedded server.
 """
 
 import json
@@ -23,12 +25,12 @@ from casebridge.settings import Settings
 from resources.wiring.observing import observing
 from resources.wiring.process import Process
 
-LOOK_EVERY_SECONDS: Final = 0.01
+CHECK_EVERY_SECONDS: Final = 0.01
 END_SECONDS: Final = 1500.0
 
 
 def read_order() -> dict[str, Any]:
-    """What `Installation.run` asks for."""
+    """The order that `Installation.run` has put on the command line."""
     order: dict[str, Any] = json.loads(sys.argv[1])
     return order
 
@@ -40,9 +42,9 @@ def report(**figures: Any) -> None:
 
 
 def meter_of(order: Mapping[str, Any]) -> ProcessorMeter:
-    """Measures this process, and the servers whose process ids the order names.
+    """A meter of this process, and of the servers whose process ids the order names.
 
-    Commands to a server by address are timed. Only clients that are made after this call are heard.
+    Commands to a server by address are timed, but only those of clients that are created after this call.
     """
     timer = None if order["ping_seconds"] is None else CommandTimer()
     if timer:
@@ -54,7 +56,7 @@ def meter_of(order: Mapping[str, Any]) -> ProcessorMeter:
 
 @contextmanager
 def bridge_of_this_process() -> Iterator[Process]:
-    """The process as the environment variables say."""
+    """The process that the environment variables describe."""
     settings = Settings()
     process = Process(settings)
     try:
@@ -68,7 +70,7 @@ def bridge_of_this_process() -> Iterator[Process]:
 def open_database(names: Mapping[str, str] | None = None) -> Iterator[Database]:
     """A connection of the benchmark's own, by default to the databases of this process's settings.
 
-    Made before a command listener is registered, it is not heard: what the benchmark itself reads is then not counted.
+    If it is opened before a command listener is registered, what the benchmark itself reads is not counted.
     """
     settings = Settings().mongodb
     database = Database(settings.model_copy(update=dict(names or {})))
@@ -85,7 +87,7 @@ def wait_until_empty(database: Database) -> None:
 
 @contextmanager
 def running_listener(process: Process) -> Iterator[Listener]:
-    """A listener at work in a thread of this process; how long it takes to end is not measured."""
+    """A listener at work in a thread of this process. The time that it needs to end is not measured."""
     listener, stop = process.listener(), threading.Event()
     running = threading.Thread(target=listener.run, args=(stop,), name="listener")
     running.start()
@@ -97,9 +99,9 @@ def running_listener(process: Process) -> Iterator[Listener]:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Check often and cheaply. Raises `TimeoutError` when it lasts longer than any measurement."""
+    """Check often, until `is_so` is true. Raises `TimeoutError` after `END_SECONDS`, which is longer than any measurement."""
     deadline = time.monotonic() + END_SECONDS
     while not is_so():
         if time.monotonic() > deadline:
             raise TimeoutError(f"not done after {END_SECONDS:.0f} s")
-        time.sleep(LOOK_EVERY_SECONDS)
+        time.sleep(CHECK_EVERY_SECONDS)

@@ -1,7 +1,7 @@
-"""Rows: enqueue and process no-op messages, against other queues that do plain no-op jobs, one worker process each.
+"""Rows: enqueue and process no-op messages, compared with other queues that process no-op jobs. Each has one worker process.
 
-Our queue runs with deduplication, lease, fence and audit. It enqueues batches of 100, as every source of ours does. In each round
-every queue has the same number of jobs. They run one after the other on the same machine.
+Our queue runs with deduplication, lease, fence and audit. It enqueues batches of 100, as all our sources do. In each round every
+queue gets the same number of jobs. The queues run one after the other on the same machine.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ KINDS: Final = ("enqueue", "process", "enqueue and process")
 
 @dataclass(frozen=True)
 class Run:
-    """What one queue did in one round: messages a second by kind of work, and the shares that say what limited it."""
+    """One round of one queue: messages a second by kind of work, and the shares that show what limited it."""
 
     rates: dict[str, float]
     shares: dict[str, Shares]
@@ -62,7 +62,7 @@ def _beside_the_best(
     bound_by: str,
     server: str,
 ) -> Row:
-    """Each round against the fastest peer of that round."""
+    """A row that compares each round with the fastest peer of that round."""
     pairs, winners = [], []
     for turn, rate in enumerate(rates):
         best, name = max((runs[turn].rates[kind], name) for name, runs in theirs.items())
@@ -81,7 +81,10 @@ def _our_run(installation: Installation, count: int) -> Run:
 
 
 def _check_nothing_missing(installation: Installation, count: int) -> None:
-    """A rate counts only for work that was done: every message is processed once and has its audit entries."""
+    """Check that every message was processed once and has its audit entries: a rate counts only for work that was done.
+
+    Raises `RuntimeError` otherwise.
+    """
     database = installation.database
     found = {
         "waiting": database.messages.count_documents({}),
@@ -99,7 +102,7 @@ def _their_run(peer: Peer, count: int) -> Run:
 
 
 def _run(count: int, enqueue: float, process: float, shares: list[Shares]) -> Run:
-    """From the seconds and the processor shares of enqueueing and of processing."""
+    """The run with these seconds and processor shares of enqueueing and of processing."""
     seconds = dict(zip(KINDS, (enqueue, process, enqueue + process), strict=True))
     both = Shares.mean(list(zip(shares, (enqueue, process), strict=True)))
     return Run({kind: count / taken for kind, taken in seconds.items()}, dict(zip(KINDS, (*shares, both), strict=True)))

@@ -22,10 +22,10 @@ READY: Final = "Listening as "
 STEP_SECONDS: Final = 0.25
 BATCH: Final = 4
 BATCHES_A_SECOND: Final = 5
-"""Twenty messages a second of a quarter of a second each: five are in work at any time, which one listener can do alone."""
-HELD: Final = 2
-"""The listener is killed when it holds at least so many messages."""
-LOOK_EVERY_SECONDS: Final = 0.02
+"""Twenty messages a second take a quarter of a second each. So five are in work at any time: one listener can do that alone."""
+MESSAGES_IN_WORK: Final = 2
+"""The listener is killed when it has at least so many messages in work."""
+CHECK_EVERY_SECONDS: Final = 0.02
 END_SECONDS: Final = 120.0
 GRACE_SECONDS: Final = 1.0
 MESSAGES: Final = 1_000_000
@@ -63,9 +63,12 @@ def _seconds_until_taken_over(installation: Installation) -> float:
     )
     try:
         with _load(installation):
-            held = _kill_under_load(installation.database, victim)
+            in_work = _kill_under_load(installation.database, victim)
             killed_at = time.monotonic()
-            _wait_until(lambda: not _holds(installation.database, _owner(victim), held), "everything is taken over")
+            _wait_until(
+                lambda: not _messages_in_work(installation.database, _owner(victim), in_work),
+                "everything is taken over",
+            )
             seconds = time.monotonic() - killed_at
         _wait_until(lambda: installation.database.messages.find_one() is None, "the queue is empty")
     finally:
@@ -76,7 +79,7 @@ def _seconds_until_taken_over(installation: Installation) -> float:
 
 @contextmanager
 def _load(installation: Installation) -> Iterator[None]:
-    """Messages at an even rate while the context is open."""
+    """Enqueue messages at an even rate while the context is open."""
     ended = threading.Event()
 
     def enqueue() -> None:
@@ -95,18 +98,20 @@ def _load(installation: Installation) -> Iterator[None]:
 
 
 def _kill_under_load(database: Database, victim: Child) -> list[str]:
-    """Kill the listener while it holds messages; return their keys. It is frozen first, so that it cannot finish them."""
+    """Kill the listener while it has messages in work; return their keys. It is frozen first, so that it cannot finish them."""
     while True:
-        _wait_until(lambda: len(_holds(database, _owner(victim))) >= HELD, "the listener holds messages")
+        _wait_until(
+            lambda: len(_messages_in_work(database, _owner(victim))) >= MESSAGES_IN_WORK, "the listener holds messages"
+        )
         victim.process.send_signal(signal.SIGSTOP)
-        held = _holds(database, _owner(victim))
-        if len(held) >= HELD:
+        in_work = _messages_in_work(database, _owner(victim))
+        if len(in_work) >= MESSAGES_IN_WORK:
             victim.kill()
-            return held
+            return in_work
         victim.process.send_signal(signal.SIGCONT)
 
 
-def _holds(database: Database, owner: str, among: list[str] | None = None) -> list[str]:
+def _messages_in_work(database: Database, owner: str, among: list[str] | None = None) -> list[str]:
     """The keys of the messages that a listener has in work."""
     selection = {"owner": owner, "status": "processing", **({"_id": {"$in": among}} if among is not None else {})}
     return [document["_id"] for document in database.messages.find(selection, {"_id": 1})]
@@ -122,4 +127,4 @@ def _wait_until(is_so: Callable[[], bool], what: str) -> None:
     while not is_so():
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {END_SECONDS:.0f} s still not: {what}")
-        time.sleep(LOOK_EVERY_SECONDS)
+        time.sleep(CHECK_EVERY_SECONDS)

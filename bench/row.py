@@ -1,4 +1,4 @@
-"""One row of the result: a figure of ours beside a peer's, their ratio, and the goal for it."""
+"""One row of the result: our figure, the figure of a peer, their ratio, and the goal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,7 +28,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Pair:
-    """One run: our figure and the peer's. `None`: the peer has no such figure, or is not on this machine."""
+    """One run: our figure and the peer's. `peer` is `None` if the peer has no such figure, or is not on this machine."""
 
     ours: float
     peer: float | None
@@ -40,7 +40,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Row:
-    """What `bench.json` holds of one measurement. `server` is the MongoDB-protocol server that it ran on."""
+    """One entry of `bench.json`. `server` is the MongoDB-protocol server that was used."""
 
     name: str
     ours: float
@@ -72,9 +72,10 @@ def row_of(
     runs: int | None = None,
     details: Mapping[str, float] | None = None,
 ) -> Row:
-    """The medians of several runs. The ratio is the median of the ratios of the runs: what slows a run down slows both sides.
+    """A row with the medians of several runs.
 
-    `runs` is the number of measurements behind the pairs, if it is not one for each pair.
+    The ratio is the median of the ratios of the runs, because whatever slows a run down slows both sides. `runs` is the number of
+    measurements behind the pairs, if it is not the number of pairs.
     """
     ours = median(pair.ours for pair in pairs)
     peers = [pair.peer for pair in pairs if pair.peer is not None]

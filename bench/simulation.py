@@ -18,7 +18,7 @@ class Simulation:
         self.control = simulators.control
         self._addresses = simulators.addresses
         installation.servers["simulators"] = simulators.pid
-        # Outcomes are indexed and alerts are sent as in production. No measurement waits for them.
+        # Index entries and alerts are sent as in production. No measurement waits for them.
         installation.configure("laas", url=simulators.addresses["laas"])
         installation.configure(
             "slack", token=SLACK_TOKEN, api_url=simulators.addresses["slack_api"], seconds_between=0.0
@@ -27,7 +27,7 @@ class Simulation:
     def populate(
         self, requests: int, *, institutions: int = 12, courses: int | None = None, variety: bool = True
     ) -> dict[str, Any]:
-        """The same institutions and requests each time, all of them valid: every request ends registered.
+        """Make the same institutions and requests each time. All requests are valid, so every one ends as registered.
 
         `variety`: the institutions are connected in different ways.
         """
@@ -50,7 +50,10 @@ class Simulation:
         return population
 
     def check_all_registered(self, requests: int) -> None:
-        """A figure counts only for work that was done right."""
+        """Check that every request was registered rightly: a figure counts only for right work.
+
+        Raises `RuntimeError` otherwise.
+        """
         summary = self.control.summary()
         wrong = {
             name: summary[name]

@@ -35,7 +35,7 @@ def print_table(rows: Sequence[Row], title: str) -> None:
             row.bound_by,
         )
     console = Console()
-    # In a file or a pipe no line is broken.
+    # In a file or a pipe, lines must not be wrapped.
     Console(width=None if console.is_terminal else 240).print(table)
 
 

@@ -1,8 +1,8 @@
 """Rows: cases from FS request to FS answer through all real steps, simulators answering at once, one listener.
 
-The peer is the bare HTTP calls: the calls that such a run made. The same clients make them again in the same order, one after the
-other, in simulators that are populated as before, without queue, audit and database. Calls and round trips are counted in a run
-of their own, because counting costs processor time.
+The peer is the bare HTTP calls of such a run. The same clients make them again in the same order, one at a time, with the same
+data in the simulators, and without queue, audit and database. Calls and round trips are counted in a run of their own, because
+counting costs processor time.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ BARE: Final = "the bare HTTP calls: same clients, same calls, one after the othe
 
 @dataclass(frozen=True)
 class Run:
-    """The figures of the cases, of the run that counted, and of the bare calls."""
+    """The figures of the measured run, of the run that counted, and of the bare calls."""
 
     cases: int
     carried: dict[str, Any]
@@ -32,11 +32,11 @@ class Run:
         return Pair(self.cases / self.carried["seconds"], self.cases / self.bare["seconds"])
 
     def processor(self) -> Pair:
-        """Milliseconds of processor time of our own process a case."""
+        """Milliseconds of processor time for each case: of our own process, and of the bare calls."""
         return Pair(*(1000 * part["processor_seconds"] / self.cases for part in (self.carried, self.bare)))
 
     def round_trips(self) -> Pair:
-        """A case, beside the HTTP calls of a case."""
+        """MongoDB round trips for each case, compared with the HTTP calls for each case."""
         return Pair(sum(self.counted["written"]["commands"].values()) / self.cases, self.bare["calls"] / self.cases)
 
 
@@ -61,7 +61,7 @@ def measure(context: BenchContext) -> Iterator[Row]:
 
 
 def run_once(context: BenchContext, cases: int) -> Run:
-    """Carry the cases, carry them again and count, then make the same calls; the simulators are populated anew each time."""
+    """Carry the cases, carry them again and count, then repeat the calls. The simulators get new data each time."""
     with simulators_process.running() as simulators, context.server.installation() as installation:
         simulation = Simulation(installation, simulators)
         simulation.populate(cases)

@@ -1,7 +1,7 @@
-"""Applies recorded writes once more, one after the other, to a copy of the databases, and counts the index entries of each.
+"""Repeats recorded writes, one at a time, in a copy of the databases, and counts the index entries of each.
 
-An update command does not say which documents it changes, nor how they looked. The copy does: each document is read before and
-after the write. This costs time, so it is done when the measured program has ended, and in databases of its own.
+An update command does not say which documents it changes, nor what they were before. So each document of the copy is read before
+and after the write. This takes time. It is done after the measured work, and in databases of its own.
 """
 
 from collections import Counter
@@ -22,18 +22,18 @@ from casebridge.database import Database, identity_of
 DUPLICATE_KEY: Final = 11000
 Document = dict[str, Any]
 Change = tuple[Document | None, Document | None]
-"""A document before and after a write. `None`: it is not there."""
+"""A document before and after a write. `None` means that there is no document."""
 
 
 class WriteCounts:
-    """What commands came to: how many of each name, and for each collection and write command its documents and index entries."""
+    """The number of commands by name, and the documents and index entries for each collection and write command."""
 
     def __init__(self) -> None:
         self.commands: Counter[str] = Counter()
         self.documents: Counter[str] = Counter()
-        """Inserted, changed or deleted, as the server answered."""
+        """Documents that were inserted, changed or deleted, as the server reported."""
         self.replayed: Counter[str] = Counter()
-        """The same of the repetition. It differs where concurrent writes to one document are repeated in another order."""
+        """The same for the repeated writes. It differs if concurrent writes to one document are repeated in another order."""
         self.entries_changed: Counter[str] = Counter()
         self.entries_written: Counter[str] = Counter()
 
@@ -49,9 +49,9 @@ class WriteCounts:
 
 
 class WriteRecording:
-    """A context. What is sent meanwhile is counted, and its writes are repeated in the databases `copy` when it ends.
+    """Counts the commands that are sent while its context is open. At the end, it repeats the writes in the databases `copy`.
 
-    `source` is the benchmark's own connection to the databases that are written. Without `copy` only commands are counted.
+    `source` is the benchmark's own connection to the databases that are written. Without `copy`, only commands are counted.
     """
 
     def __init__(self, log: CommandLog, source: Database, copy: Mapping[str, str] | None) -> None:
@@ -79,7 +79,7 @@ class WriteRecording:
 
 
 def copy_documents(source: Database, copy: Database) -> None:
-    """Give the copy the documents that the recorded process finds. The copy has its indexes."""
+    """Copy the documents that exist before the recorded writes. The copy has its indexes already."""
     for one, other in _pairs(source, copy):
         for name in one.list_collection_names():
             if documents := list(one[name].find()):
@@ -87,16 +87,16 @@ def copy_documents(source: Database, copy: Database) -> None:
 
 
 def replay(writes: Iterable[Write], source: Database, copy: Database) -> WriteCounts:
-    """Apply the writes to the copy, in their order. `source` is where they were recorded."""
+    """Apply the writes to the copy, in their order. They were recorded on `source`."""
     by_name = {one.name: other for one, other in _pairs(source, copy)}
     indexes: dict[tuple[str, str], list[Index]] = {}
     counts = WriteCounts()
     for write in writes:
-        # No repetition must survive a kill of the server, so it does not wait for the disk.
+        # A repeated write need not survive a kill of the server, so it does not wait for the disk.
         collection = by_name[write.database][write.collection].with_options(write_concern=WriteConcern(w=1, j=False))
         place = (write.database, write.collection)
         changes = list(_apply(write, collection))
-        # After the write: it may have been the first to the collection, which then has the index on `_id`.
+        # Read after the write: if it was the first write to the collection, the index on `_id` exists only now.
         if place not in indexes:
             indexes[place] = [Index.from_listed(one) for one in collection.list_indexes()]
         counts.note(write, [entry_counts(indexes[place], before, after) for before, after in changes])
@@ -123,7 +123,7 @@ def _apply(write: Write, collection: "Collection[Document]") -> Iterator[Change]
 
 
 def _insert(collection: "Collection[Document]", documents: list[Document], *, ordered: bool) -> Iterator[Change]:
-    """Documents that were refused when they were recorded are refused again."""
+    """Insert the documents. Those that were refused as duplicates before are refused again."""
     refused: set[int] = set()
     try:
         collection.insert_many(documents, ordered=ordered)
@@ -132,13 +132,13 @@ def _insert(collection: "Collection[Document]", documents: list[Document], *, or
         if any(problem["code"] != DUPLICATE_KEY for problem in problems):
             raise
         refused = {problem["index"] for problem in problems}
-        if ordered:  # it stopped at the first
+        if ordered:  # the server stopped at the first refused document
             refused = set(range(min(refused), len(documents)))
     yield from ((None, document) for place, document in enumerate(documents) if place not in refused)
 
 
 def _update(collection: "Collection[Document]", statement: Mapping[str, Any]) -> Iterator[Change]:
-    """One statement of an update command, on the documents that it finds."""
+    """Apply one statement of an update command; return each document before and after it."""
     found = list(collection.find(statement["q"], limit=0 if statement.get("multi") else 1))
     if found and not statement.get("multi"):
         statement = {**statement, "q": {"$and": [statement["q"], {"_id": {"$eq": found[0]["_id"]}}]}}

@@ -1,9 +1,9 @@
-"""Rows: what a message and a whole case make casebridge send to MongoDB: commands, documents written, index entries written.
+"""Rows: what casebridge sends to MongoDB for a message and for a whole case: commands, documents and index entries.
 
 Three programs run, with every command recorded: enqueueing, processing with one listener, and whole cases (request, answer and
 delivery to LaaS). The index entries are counted afterwards, by repeating the writes in a copy (`bench.write_replay`):
 
-- `index entries changed`: entries that are added or removed because their key is another one. Every server writes these.
+- `index entries changed`: entries that are added or removed because their key changed. Every server writes these.
 - `index entries of written documents`: all entries of each written document. A server that stores a changed document as a new one
   (DocumentDB) writes these. What a server really writes lies between the two figures or close to them.
 """
@@ -51,7 +51,7 @@ def measure(context: BenchContext) -> Iterator[Row]:
 
 
 def _recorded(context: BenchContext, installation: Installation, program: str, **order: Any) -> Counts:
-    """What a program sent. The copy is an installation of its own: the same indexes, and dropped afterwards."""
+    """Run a program and return what it sent. The copy is an installation of its own, with the same indexes."""
     with context.server.installation() as copy:
         settings = copy.settings.mongodb
         names = {"config_database": settings.config_database, "oai_database": settings.oai_database}
@@ -60,7 +60,7 @@ def _recorded(context: BenchContext, installation: Installation, program: str, *
 
 
 def rows(subject: str, unit: str, counts: Counts, count: int, server: str) -> Iterator[Row]:
-    """One row for each kind. Its `details` are what it consists of, its `bound_by` the largest of them."""
+    """One row for each kind. `details` has the parts of its sum, `bound_by` the largest of them."""
     for kind, title in KINDS.items():
         details = {
             name: round(number / count, DIGITS) for name, number in Counter(counts[kind]).most_common() if number
@@ -74,7 +74,7 @@ def rows(subject: str, unit: str, counts: Counts, count: int, server: str) -> It
 
 
 def _difference(counts: Counts) -> str:
-    """Said where the repetition did not write exactly the documents that were written."""
+    """A note if the repeated writes did not write exactly as many documents as the recorded ones. Otherwise empty."""
     written, repeated = Counter(counts["documents"]), Counter(counts["replayed"])
     differing = ((written - repeated) + (repeated - written)).total()
     return f" (of {written.total()} documents {differing} were repeated otherwise)" if differing else ""

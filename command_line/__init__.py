@@ -1,1 +1,1 @@
-"""The command `casebridge`: one file a command. What a command does belongs to the engine; here is how it is asked and shown."""
+"""The command `casebridge`, with one file for each command. A file reads options and shows results; the engine does the work."""

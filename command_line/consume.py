@@ -1,4 +1,4 @@
-"""`casebridge consume`: the long-lived process that carries Kafka's records into the inbox."""
+"""`casebridge consume`: the long-lived process that puts Kafka's records into the inbox."""
 
 import signal
 import threading
@@ -37,7 +37,7 @@ def consume() -> None:
         notes.print(f"Consuming as a member of {process.settings.kafka.group}.")
         wait_for_storage(process, stop)
         with process.storage.processes.at_work("consumer"):
-            # Once more: a migration that began meanwhile did not see this process yet.
+            # Checked again: a migration that began in the meantime did not see this process yet.
             wait_for_storage(process, stop)
             consumer.run(stop)
         notes.print(

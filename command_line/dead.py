@@ -1,6 +1,6 @@
-"""`casebridge dead`: what waits for a person. List and show it, replay it, or discard it.
+"""`casebridge dead`: list, show, replay or discard the messages that wait for a person.
 
-What a request means and what comes next is in `operators.dead_letter_requests`; here are the options and the tables.
+This module has the options and the tables. `operators.dead_letter_requests` decides what a request means and what comes next.
 """
 
 import getpass
@@ -155,7 +155,7 @@ def _order(limit: int, reason: str, asked_by: str | None, *, for_real: bool) -> 
 
 
 def _user() -> str:
-    """The user of this process; empty where it has no name, as in some containers."""
+    """The name of this process's user. Empty if the user has no name, as in some containers."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -179,7 +179,7 @@ def _act(action: Action, request: LetterRequest, order: Order, *, as_json: bool)
 
 @contextmanager
 def _request_errors() -> Iterator[None]:
-    """A request that cannot be carried out is a bad argument."""
+    """Turn a `RequestError` into a bad argument of the command."""
     try:
         yield
     except RequestError as error:
@@ -189,7 +189,7 @@ def _request_errors() -> Iterator[None]:
 
 @contextmanager
 def _progress_bar() -> Iterator[Progress]:
-    """A bar on standard error, from the first batch on."""
+    """A progress bar on standard error. It appears with the first batch."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with ProgressBar(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
         task = bar.add_task("messages", total=None, visible=False)
@@ -197,7 +197,7 @@ def _progress_bar() -> Iterator[Progress]:
 
 
 def show_story(story: LetterStory) -> None:
-    """Where the message stands, what was done, every error, what operators did, and what comes next."""
+    """Show the status of the message, the finished steps, every error, what operators did, and what comes next."""
     letter, origin = story.letter, dead_letter_requests.origin_text(story)
     results.print(
         styled(
@@ -220,8 +220,8 @@ def show_story(story: LetterStory) -> None:
     results.print(table("Errors", _headings(dead_letter_requests.ERROR_COLUMNS), errors))
     for done, instruction in story.instructions:
         results.print(f"{done.capitalize()} {instruction.text}")
-    then = f"Then: {dead_letter_requests.commands_for(letter)}\nThe whole history: casebridge where {letter.correlation_id}"
-    results.print(panel("Next", f"{letter.next_action}\n{then}"))
+    commands = f"Then: {dead_letter_requests.commands_for(letter)}\nThe whole history: casebridge where {letter.correlation_id}"
+    results.print(panel("Next", f"{letter.next_action}\n{commands}"))
 
 
 def _headings(columns: tuple[str, ...]) -> list[str]:

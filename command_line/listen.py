@@ -19,7 +19,7 @@ from resources.wiring.process import Process
 
 ANNOUNCE_SECONDS = 5.0
 MOST_WORKERS = 1000
-"""Each is a thread; two dozen serve most."""
+"""Each worker is a thread. Two dozen are enough for most installations."""
 
 
 def listen(
@@ -44,11 +44,11 @@ def listen(
         threading.Thread(target=look_after, args=args, name="announce", daemon=True).start()
         try:
             process.register_listener(listener)
-        except Exception as error:  # noqa: BLE001 what it is, the listener itself tells
+        except Exception as error:  # noqa: BLE001 the listener itself reports the error
             notes.print(f"The database does not answer yet ({type(error).__name__}): listening all the same.")
         notes.print(f"Listening with {process.settings.queue.workers} workers as {listener.owner}.")
         try:
-            # After it was registered: a migration either sees this listener, or this listener the migration.
+            # Checked after the registration, so that either a migration sees this listener, or the listener sees the migration.
             wait_for_storage(process, stop)
             listener.run(stop)
             report.send(is_last=True)
@@ -56,7 +56,7 @@ def listen(
             stop.set()
             try:
                 process.unregister_listener(listener)
-            except Exception:  # noqa: BLE001 the messages are given back by now
+            except Exception:  # noqa: BLE001 the messages have been given back already
                 notes.print("The database is away: the listener's entry there ends by itself.")
         notes.print("Stopped: nothing is held.")
         if refused:
@@ -71,23 +71,26 @@ def look_after(
     seconds: float = ANNOUNCE_SECONDS,
     refused: list[StorageError] | None = None,
 ) -> None:
-    """Say that the listener is alive, and what it did, until `stop`. No defect ends that: sensors would start runs beside it.
+    """Until `stop` is set, register the listener as alive, check the storage version, and send reports to Dagster.
 
-    Sets `stop`, and adds to `refused`, when the database was migrated meanwhile: a frozen listener is not seen to be at work.
+    No error ends this loop: without it, sensors would start runs although the listener works.
+
+    Adds the error to `refused` and sets `stop` if the database was migrated in the meantime. That can happen while this process
+    is frozen, because a migration does not see a frozen listener.
     """
-    works: tuple[Callable[[], object], ...] = (
+    tasks: tuple[Callable[[], object], ...] = (
         lambda: process.register_listener(listener),
         process.storage.check,
         report.send_if_due,
     )
     while not stop.wait(seconds):
-        for work in works:
+        for task in tasks:
             try:
-                work()
+                task()
             except StorageError as error:
                 if refused is not None:
                     refused.append(error)
                 stop.set()
-            except BaseException as error:  # noqa: BLE001 see above
-                if not is_away(error):  # of that the listener itself tells
+            except BaseException as error:  # noqa: BLE001 no error ends this loop
+                if not is_away(error):  # the listener itself reports that the database is away
                     log_defect(error)

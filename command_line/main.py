@@ -1,4 +1,4 @@
-"""The command `casebridge`: assembles the commands; each is in the file of its name."""
+"""The command `casebridge` with all its commands. Each command is in a module with its name."""
 
 import importlib
 import sys
@@ -28,13 +28,16 @@ ORDER: Final = ("demo", *PRODUCTION, "simulate")
 
 
 class _Commands(TyperGroup):
-    """Refuses what is no text before any command sees it: the database and the terminal can hold neither."""
+    """The commands, each imported when it is called. Refuses arguments that are no valid text, before a command sees them.
+
+    Neither the database nor the terminal can take such an argument.
+    """
 
     def list_commands(self, _ctx: "Context") -> list[str]:
         return list(ORDER)
 
     def get_command(self, _ctx: "Context", cmd_name: str) -> "Command | None":
-        """The command, imported when it is asked for: a listener imports no simulators."""
+        """Import the command and return it. So a listener imports no simulators."""
         module = {**PRODUCTION, **DEVELOPMENT}.get(cmd_name)
         if module is None:
             return None
@@ -90,17 +93,18 @@ application = typer.Typer(
 
 @application.callback()
 def _root() -> None:
-    """The commands are found by `_Commands`."""
+    """Does nothing: `_Commands` finds the commands."""
 
 
 def main() -> None:
-    """Run a command; turn what an operator can mend into one sentence and an exit code."""
+    """Run a command. An error that an operator can correct is shown as one sentence, with an exit code."""
     try:
         application()
     except ValidationError as error:
-        told = "; ".join(sorted({_told(problem) for problem in error.errors()}))
+        problems = "; ".join(sorted({_problem_text(problem) for problem in error.errors()}))
         notes.print(
-            styled("[red]These settings cannot be used:[/] {told}. See docs/settings.md.", told=told), soft_wrap=True
+            styled("[red]These settings cannot be used:[/] {told}. See docs/settings.md.", problems=problems),
+            soft_wrap=True,
         )
         sys.exit(ExitCode.MISUSED)
     except (StorageError, UnknownCapabilityError) as error:
@@ -125,8 +129,8 @@ def main() -> None:
         sys.exit(ExitCode.UNREACHABLE)
 
 
-def _told(problem: ErrorDetails) -> str:
-    """The setting's name; or our own sentence, where settings do not go together. Never a value that was refused."""
+def _problem_text(problem: ErrorDetails) -> str:
+    """The setting's name, or our own sentence if settings contradict each other. Never a value that was refused."""
     if problem["type"] == "value_error":
         return problem["msg"].removeprefix("Value error, ")
     return ".".join(map(str, problem["loc"]))

@@ -1,4 +1,4 @@
-"""`casebridge migrate`: brings stored documents of earlier releases into the form that this one writes."""
+"""`casebridge migrate`: converts the stored documents of earlier releases to the form that this release writes."""
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars

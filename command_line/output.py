@@ -1,6 +1,6 @@
-"""How results are shown: tables for people, one JSON object for scripts, and the exit codes.
+"""How results are shown: tables for people, one JSON object for scripts, and exit codes.
 
-Results go to standard output, everything else (progress, logs, notes) to standard error, so that a script can read the one.
+Results go to standard output, so that a script can read them. Everything else goes to standard error: progress, logs, notes.
 """
 
 import json
@@ -21,36 +21,36 @@ from rich.text import Text
 
 
 class _PlainConsole(Console):
-    """Shows a character that would steer a terminal, or turn the direction of a line, as its escape."""
+    """Shows a character as its escape if it would control the terminal or change the direction of a line."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(harmless(text), **options)
 
 
 def console(**options: Any) -> Console:
-    """A console that shows texts as they are: one from outside, such as `[/sak/4711]`, is no markup, in no cell of any table."""
+    """A console that shows every text as it is. A text from outside, such as `[/sak/4711]`, is never read as markup."""
     return _PlainConsole(markup=False, emoji=False, **options)
 
 
 def harmless(text: str) -> str:
-    """`text` with escapes for what is no visible character; line feeds stay, for texts of ours have several lines."""
+    """`text` with escapes in place of invisible characters. Line feeds stay, because our own texts have several lines."""
     return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 STEERING: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Controls (ESC begins what a terminal obeys), marks that turn a line's direction, and halves of characters."""
+"""Control characters (ESC begins a command to the terminal), marks that change a line's direction, and lone surrogates."""
 
 JSON_STEERING: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What JSON may hold as it is, and a terminal obeys."""
+"""Characters that may stand in JSON without an escape, but control a terminal."""
 
 results = console()
 notes = console(stderr=True)
 LONGEST_WHOLE: Final = 32
-"""As long as a correlation id; a longer cell in one piece would push other columns out of a narrow terminal."""
+"""The length of a correlation id. Longer cells are wrapped: else they would push other columns out of a narrow terminal."""
 
 
 class ExitCode(IntEnum):
-    """What scripts can rely on; documented in docs/operating.md."""
+    """The exit codes that scripts can rely on. docs/operating.md documents them."""
 
     DONE = 0
     FAILED = 1
@@ -58,20 +58,20 @@ class ExitCode(IntEnum):
     """Bad arguments or settings (Typer's own code)."""
     NOT_FOUND = 3
     ATTENTION = 4
-    """The command worked, and what it found needs a person: dead messages, cases that did not get there."""
+    """The command worked, but found something that needs a person: dead messages, or cases that were not handled in time."""
     UNREACHABLE = 5
     """The database cannot be reached."""
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on standard output; times in ISO 8601."""
+    """Write one JSON value to standard output. Times are in ISO 8601."""
     written = json.dumps(value, default=_plain, ensure_ascii=False, indent=2)
     sys.stdout.write(JSON_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", written) + "\n")
     sys.stdout.flush()
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> Table:
-    """A table with plain cells; numbers to the right. In a narrow terminal, what a row is about and times stay in one piece."""
+    """A table with plain cells and right-aligned numbers. Short first columns and times are not wrapped in a narrow terminal."""
     filled = Table(
         title=title, title_justify="left", header_style="bold", box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0)
     )
@@ -88,19 +88,19 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> 
 
 
 def styled(template: str, **values: object) -> Text:
-    """Markup of our own, as in `[bold]{case}[/] is late`; the values in braces are shown as they are."""
+    """Text with our own markup, as in `[bold]{case}[/] is late`. The values for the braces are shown as they are."""
     return Text.from_markup(
         template.format_map({name: escape(harmless(str(value))) for name, value in values.items()}), emoji=False
     )
 
 
 def panel(title: str, body: str | Text) -> Panel:
-    """A frame with a heading; `rich` would read markup in a heading that is no `Text`."""
+    """A frame with a heading. The heading must be a `Text`: `rich` would read markup in a plain string."""
     return Panel(body, title=Text(harmless(title)), title_align="left")
 
 
 def show(value: Any) -> str:
-    """A cell as a person reads it."""
+    """The text of a cell. Times are shown to the second; `None` is empty."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -109,7 +109,7 @@ def show(value: Any) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """One line an event, whatever a name that was logged holds; a defect's trace has lines of its own."""
+    """Formats each event as one line, whatever is in the names that it logs. Only the traceback of a defect has further lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 Python's name
         record.message = harmless(record.message).replace("\n", "\\n")
@@ -117,7 +117,7 @@ class LineFormatter(logging.Formatter):
 
 
 def log_to_standard_error(level: str) -> None:
-    """Our own log, one line an event, ids only."""
+    """Set up our own log: one line for each event, and only ids in it."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

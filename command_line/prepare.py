@@ -18,7 +18,7 @@ def prepare() -> None:
 
 
 def prepare_queue(process: Process) -> None:
-    """One message in work for each case, and the indexes. May be done beside processes that are at work."""
+    """Allow only one message of each case in `processing`, and create the indexes. Other processes may be at work meanwhile."""
     if returned := put_back(process.stores.database, process.stores.clock):
         notes.print(
             f"{returned} messages wait again: another one of their case was in work (casebridge.twice_at_work)."
@@ -27,6 +27,6 @@ def prepare_queue(process: Process) -> None:
 
 
 def respell(process: Process) -> None:
-    """Names that an earlier version or another program spelled otherwise, whatever the storage version."""
+    """Correct names that an earlier version or another program wrote differently, whatever the storage version is."""
     if renamed := process.operators.rekeying.run():
         notes.print(f"{renamed} documents of earlier versions were brought under the names of this one.")

@@ -1,4 +1,4 @@
-"""What the commands that work on the database share: settings, log and the wired process, closed at the end."""
+"""What all commands that use the database have in common: settings, log, and a process that is closed at the end."""
 
 import logging
 import threading
@@ -20,11 +20,13 @@ AWAY_SECONDS: Final = 1.0
 
 @contextmanager
 def this_process(workers: int | None = None, *, may_wait: bool = False, is_scraped: bool = False) -> Iterator[Process]:
-    """The process as the environment variables say, on a database that this release may work on.
+    """Build the process from the environment variables, check the storage version, and close the process at the end.
 
-    Raises pydantic's `ValidationError` for settings that cannot be used, and `StorageError` for a newer database. With `may_wait`
-    the command itself asks (`wait_for_storage`), because it starts without the database, too. A process that stays is
-    `is_scraped`: it has metrics, where they are switched on.
+    - `may_wait`: the storage version is not checked here. The command calls `wait_for_storage`, because it also starts while the
+      database is away.
+    - `is_scraped`: a long-lived process. It has metrics if they are switched on.
+
+    Raises pydantic's `ValidationError` for settings that cannot be used, and `StorageError` for a newer database.
     """
     settings = Settings()
     if workers is not None:
@@ -41,7 +43,10 @@ def this_process(workers: int | None = None, *, may_wait: bool = False, is_scrap
 
 
 def wait_for_storage(process: Process, stop: threading.Event) -> None:
-    """Return when the database answers and this release may work on it, or when `stop` is set. Raises `StorageError`."""
+    """Wait until the database answers and this release may use it, or until `stop` is set.
+
+    Raises `StorageError` if this release may not use the database.
+    """
     while not stop.is_set():
         try:
             process.storage.check()

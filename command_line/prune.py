@@ -1,4 +1,4 @@
-"""`casebridge prune`: remove what has been finished for long enough."""
+"""`casebridge prune`: removes what has been finished for long enough."""
 
 import getpass
 import os
@@ -22,7 +22,7 @@ def prune(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Remove processed messages, old keys, old audit entries, told alerts and traces of dead listeners. Cases stay.
+    """Remove processed messages, old keys, old audit entries, sent alerts and traces of dead listeners. Cases stay.
 
     How long each is kept is in the settings CASEBRIDGE_RETENTION__…. A dry run unless --for-real; Dagster's job clean_up does it
     every night. Ctrl-C or SIGTERM ends it between two batches (exit code 4); begin again at any time.
@@ -49,14 +49,16 @@ def _prune(process: Process, *, for_real: bool) -> PruneReport:
     with Progress(*columns, console=notes, transient=True) as progress:
         task = progress.add_task("looking", total=None)
 
-        def told(removal: Removal) -> None:
+        def show_progress(removal: Removal) -> None:
             progress.update(task, description=f"{removal.what}: {removal.found} found, {removal.removed} removed")
 
-        return process.operators.retention.prune(dry_run=not for_real, asked_by=_user(), stop=stop, progress=told)
+        return process.operators.retention.prune(
+            dry_run=not for_real, asked_by=_user(), stop=stop, progress=show_progress
+        )
 
 
 def _user() -> str:
-    """A container may have no name for its user."""
+    """The name of this process's user, or its number: in a container the user may have no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

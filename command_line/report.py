@@ -1,6 +1,9 @@
-"""Tells Dagster, in aggregate, what a listener did, so that the UI shows the truth and the event log stays small.
+"""Reports to Dagster what a listener did, as sums, so that the UI is right and Dagster's event log stays small.
 
-What was done is news: of a report that cannot be delivered it is dropped. How things stand is told again until it is delivered.
+A report has two parts:
+
+- What was done since the last report. If the report cannot be delivered, this part is dropped.
+- The totals of the installation. They are sent again until they are delivered.
 """
 
 import logging
@@ -24,35 +27,35 @@ COUNTED_SECONDS: Final = 30.0
 
 
 class DagsterReport:
-    """One runless observation per asset and interval, by the web server's REST endpoint.
+    """Sends one observation without a run for each asset and interval, to the REST endpoint of Dagster's web server.
 
-    Not a materialisation: Dagster takes the results of an asset's checks for outdated as soon as one follows them.
+    It sends no materialisations: after a materialisation, Dagster treats the results of the asset's checks as outdated.
     """
 
     def __init__(self, process: Process, outcome_counts: OutcomeCounts) -> None:
         self._url = process.settings.dagster.url
         self._seconds = process.settings.dagster.report_seconds
-        self._tally = outcome_counts
+        self._outcome_counts = outcome_counts
         self._process = process
         self._asset_of_queue = {name: queue.reported_as for name, queue in process.queues.items() if queue.reported_as}
         self._sent_at = time.monotonic()
         self._counted_at = float("-inf")
         self._totals: Mapping[str, int | float] = {}
         self._behind: set[str] = set()
-        """Assets whose newest report tells totals from before what it reports, or that did not get there."""
+        """Assets whose newest report was not delivered, or has totals that were counted before its batch."""
 
     def send_if_due(self) -> None:
         if time.monotonic() - self._sent_at >= self._seconds:
             self.send()
 
     def send(self, *, is_last: bool = False) -> None:
-        """Report what was done since the last time, if anything; the last report is counted anew, as no other follows.
+        """Report what was done since the last report, if anything.
 
-        An asset whose totals were counted before its batch gets them once more when they are counted next: so the
-        newest report tells the state.
+        An asset whose totals were counted before its batch gets new totals when they are counted next, so that its newest
+        report is right. For the last report (`is_last`) they are counted at once, because no report follows.
         """
         self._sent_at = time.monotonic()
-        outcomes = self._tally.take()
+        outcomes = self._outcome_counts.take()
         if self._url is None:
             return
         done = {
@@ -61,20 +64,20 @@ class DagsterReport:
         if not done and not self._behind:
             return
         is_counted = self._count(anew=is_last)
-        told = done | {asset: {} for asset in self._behind - set(done) if is_counted}
-        for asset, metadata in told.items():
+        reports = done | {asset: {} for asset in self._behind - set(done) if is_counted}
+        for asset, metadata in reports.items():
             if self._post(asset, {**metadata, **self._totals}) and is_counted:
                 self._behind.discard(asset)
             else:
                 self._behind.add(asset)
 
     def _count(self, *, anew: bool) -> bool:
-        """How things stand, counted at most once in `COUNTED_SECONDS`: counting reads all cases. Whether it was counted now."""
+        """Count the totals, at most once in `COUNTED_SECONDS`, because this reads all cases. Return whether they were counted."""
         if not anew and time.monotonic() - self._counted_at < COUNTED_SECONDS:
             return False
         try:
             self._totals = self._process.operators.totals.of(self._process.operators.status.read())
-        except Exception as error:  # noqa: BLE001 what was done is told all the same
+        except Exception as error:  # noqa: BLE001 what was done is reported all the same
             if not is_away(error):
                 log_defect(error)
             return False
@@ -82,7 +85,7 @@ class DagsterReport:
         return True
 
     def _post(self, asset: str, metadata: Mapping[str, int | float | str]) -> bool:
-        """Whether Dagster took it."""
+        """Send a report on an asset. Return whether Dagster accepted it."""
         body = {
             "asset_key": asset,
             "metadata": dict(metadata),
@@ -99,7 +102,7 @@ class DagsterReport:
 
 
 def _metadata(outcomes: Counter[tuple[str, str, str, str]], queue: str) -> dict[str, int | str]:
-    """Counts by status, and by code where messages failed."""
+    """The counts of a queue by status, and by code for messages that failed. Empty if no message was handled."""
     statuses: Counter[str] = Counter()
     codes: Counter[str] = Counter()
     institutions = set()

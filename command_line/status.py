@@ -1,4 +1,4 @@
-"""`casebridge status`: how things stand, and what needs a person."""
+"""`casebridge status`: the present state of the installation, and what needs a person."""
 
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -9,12 +9,12 @@ from casebridge.operators.status import InstitutionStatus, Status
 from command_line.output import ExitCode, panel, print_json, results, styled, table
 from command_line.process import this_process
 
-if TYPE_CHECKING:  # it imports kafka-python, which only those need who have Kafka
+if TYPE_CHECKING:  # the module imports kafka-python, which is needed only where Kafka is used
     from resources.kafka.lag import KafkaStatus
 
 
 SHORT: Final = {"requested": "asked", "dispatched": "sent", "registered": "done"}
-"""Columns that have room in a terminal of eighty characters, and what they are called there. Other counts follow in words."""
+"""The counts that have a column in a terminal of eighty characters, with the names there. Other counts are shown as text."""
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
@@ -33,7 +33,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
 
 
 def show_status(found: Status) -> None:
-    """Three tables and one line; no personal data."""
+    """Show the tables, the failures with their next actions, and one line of totals. Nothing of it is personal data."""
     results.print(
         table(
             "Queue",
@@ -80,14 +80,14 @@ def show_status(found: Status) -> None:
 
 
 def _also(row: InstitutionStatus) -> str:
-    """What most institutions have none of."""
+    """The text of the column `also`: counts that are 0 for most institutions, and the reason of a pause."""
     few = {name: count for name, count in row.cases.items() if name not in SHORT} | {"discarded": row.discarded}
-    told = [f"{count} {what}" for what, count in few.items() if count]
-    return ", ".join([*told, f"paused: {row.paused}"] if row.paused else told)
+    counts = [f"{count} {what}" for what, count in few.items() if count]
+    return ", ".join([*counts, f"paused: {row.paused}"] if row.paused else counts)
 
 
 def show_kafka(kafka: "KafkaStatus") -> None:
-    """How far the consumers are behind."""
+    """Show how far the consumers are behind."""
     if kafka.away:
         results.print(f"Kafka: {kafka.away}. What comes there waits; the rest goes on. Next: {kafka.next_action}.")
         return

@@ -1,4 +1,4 @@
-"""`casebridge sync`: a synchronisation now, without Dagster."""
+"""`casebridge sync`: runs a synchronisation now, without Dagster."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -55,7 +55,7 @@ def sync(
 
 
 def _needs_a_person(part: dict[str, Any]) -> bool:
-    """Whether a poll failed for an institution, a message was set aside, or a case did not get there in time."""
+    """Whether a poll failed for an institution, a message was set aside, or a case was not handled in time."""
     return bool(
         part.get("failed")
         or part.get("by_status", {}).get(MessageStatus.DEAD)
@@ -76,7 +76,7 @@ def _chosen(process: Process, keys: list[str]) -> list[Institution]:
 
 
 def _finish_what_is_answered(process: Process, chosen: list[Institution]) -> None:
-    """What an outside system has finished is brought up to date here, before the source of the cases is read."""
+    """Poll the sources that report outcomes and handle what they find, before the sources of cases are polled."""
     for source in (source for capability in process.capabilities for source in capability.sources):
         if source.brings_outcomes:
             report = process.synchronisation.poll(source, chosen, PollRange(also_finished=True))

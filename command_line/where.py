@@ -1,4 +1,4 @@
-"""`casebridge where`: the history of one case, step by step."""
+"""`casebridge where`: shows the history of one case, step by step."""
 
 import re
 from datetime import datetime
@@ -80,7 +80,7 @@ def _vurd_id(exam: str) -> str:
 
 
 def show_history(history: CaseHistory) -> None:
-    """State first, then the steps in order of time."""
+    """Show the state, then the steps in order of time, then what comes next."""
     deadline = f", to be answered by {history.deadline:%Y-%m-%d}" if history.deadline else ""
     results.print(
         styled(
@@ -94,8 +94,8 @@ def show_history(history: CaseHistory) -> None:
     )
     columns = ("time (UTC)", "submodule", "step", "", "what", "ms")
     rows = (
-        (stone.time, stone.submodule, stone.step, "✓" if stone.success else "✗", stone.told, stone.duration_ms)
-        for stone in history.milestones
+        (entry.time, entry.submodule, entry.step, "✓" if entry.success else "✗", entry.told, entry.duration_ms)
+        for entry in history.milestones
     )
     results.print(table("", columns, rows))
     if history.milestones_found > len(history.milestones):

@@ -1,1 +1,1 @@
-"""The demo, and the simulators by themselves. Needs the development packages."""
+"""The commands `demo` and `simulate`. They need the development packages."""

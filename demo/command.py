@@ -1,4 +1,4 @@
-"""`casebridge demo`: start the platform, watch one round, look around in the UI, and leave nothing behind."""
+"""`casebridge demo`: starts the platform, shows one round, keeps the UI running until Ctrl-C, and leaves nothing behind."""
 
 import os
 import signal
@@ -69,9 +69,9 @@ def demo(
 
 
 def _end_on_signals() -> None:
-    """A polite end by signal ends the demo as Ctrl-C does; for an impolite one there is the watchdog.
+    """End the demo at SIGTERM and SIGHUP as Ctrl-C does. If this process is killed, the watchdog ends its children.
 
-    SIGINT too: a shell that starts the demo in the background lets it be ignored.
+    SIGINT gets a handler, too, because a shell that starts the demo in the background makes it ignore SIGINT.
     """
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -84,7 +84,7 @@ def _end_on_signals() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """`make demo` that is killed cannot tell us; we see that we have another parent."""
+    """End this process when its parent is gone: a `make demo` that was killed sends no signal."""
     while os.getppid() == parent:
         time.sleep(PARENT_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -92,14 +92,14 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def _view(requests: int) -> Iterator[Callable[[Picture], None]]:
-    """A live picture in a terminal, a line now and then elsewhere; always on standard error."""
+    """Show the progress on standard error: a live view in a terminal, otherwise a line every few seconds."""
     if notes.is_terminal:
         with Live(console=notes, refresh_per_second=4, transient=True) as live:
             yield lambda picture: live.update(live_view(picture, requests))
         return
     told_at = float("-inf")
 
-    def tell(picture: Picture) -> None:
+    def print_line(picture: Picture) -> None:
         nonlocal told_at
         if picture.seconds - told_at >= PLAIN_LINE_SECONDS:
             told_at = picture.seconds
@@ -109,11 +109,11 @@ def _view(requests: int) -> Iterator[Callable[[Picture], None]]:
                 f"answered {counted['answered']}, registered {counted['registered']}, set aside {picture.set_aside}\n"
             )
 
-    yield tell
+    yield print_line
 
 
 def _stay(platform: Platform) -> None:
-    """Let people look around; a reconciliation gives the UI a run with its checks to look at."""
+    """Keep the platform running until Ctrl-C. A reconciliation is started, so that the UI can show a run with its checks."""
     platform.dagster.launch("reconcile")
     notes.print(styled("\nLook around: [bold]{ui}[/] (assets, sensors, runs, checks)", ui=platform.ui))
     notes.print(f"In a second terminal: . {platform.folder / 'environment'} && .venv/bin/casebridge status")

@@ -1,6 +1,6 @@
-"""Turns the simulators' population into what an installation has: configuration documents and secrets.
+"""Turns the simulators' population into the configuration documents and secrets of an installation.
 
-The shapes are those that `docs/adding-an-institution.md` tells a person to write.
+The documents have the form that `docs/adding-an-institution.md` describes.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""How much memory the demo's processes take together, measured while they work."""
+"""Measures how much memory the demo's processes use together while they work."""
 
 import contextlib
 import os
@@ -14,9 +14,10 @@ MEGABYTE: Final = 1024 * 1024
 
 
 class MemoryMeter:
-    """Peaks by name and of the sum, in megabytes, while the context is open; children count with their ancestors.
+    """Measures, while its context is open, the peak of each named process and of their sum, in megabytes.
 
-    Shared pages count once (proportional set size) where the system tells, else resident size.
+    Child processes count as part of their ancestor. Where the system reports the proportional set size, shared pages count once.
+    Elsewhere the resident size is used.
     """
 
     def __init__(self, processes: Mapping[str, int]) -> None:
@@ -54,7 +55,7 @@ class MemoryMeter:
 
 
 def _tree_megabytes(pid: int, others: set[int]) -> float:
-    """A process and its descendants, without those that are counted under their own name."""
+    """The memory of a process and its descendants, without the `others`, which are counted under their own names."""
     size = 0.0
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)

@@ -1,6 +1,6 @@
 """The whole platform on one machine: MongoDB server, simulators, Dagster and a listener, on free loopback ports.
 
-Used by the demo and by the end-to-end tests. Everything lives below one temporary folder and ends with its context.
+The demo and the end-to-end tests use it. All files are in one temporary folder. Everything ends with the context.
 """
 
 import sys
@@ -37,7 +37,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Platform:
-    """The running platform, and what is needed to look at it."""
+    """The running platform: addresses, processes, and what the simulators expect."""
 
     ui: str
     dagster: DagsterServers
@@ -45,7 +45,7 @@ class Platform:
     expected: dict[str, Any]
     environment: dict[str, str]
     processes: dict[str, int]
-    """Process ids by name; descendants belong to their ancestor."""
+    """Process ids by name. Child processes belong to their ancestor."""
     servers: dict[str, str]
     listener: Child
     folder: Path
@@ -53,7 +53,7 @@ class Platform:
 
 @contextmanager
 def running_platform(size: Size) -> Iterator[Platform]:
-    """Start everything, the slow parts side by side; the requests are held until they are released."""
+    """Start everything, with the slow parts in parallel. The requests appear in FS only when they are released."""
     with Children("casebridge-demo") as children, running(seed=size.seed) as simulators:
         mongodb = EmbeddedMongoDB(children)
         population = simulators.control.population(
@@ -103,7 +103,7 @@ def running_platform(size: Size) -> Iterator[Platform]:
 
 @contextmanager
 def looking_process(platform: Platform) -> Iterator[Process]:
-    """Only to look: the demo itself handles nothing."""
+    """A process that only reads the database. The demo itself handles no messages."""
     process = Process(Settings(mongodb=MongoDBSettings(uri=platform.environment["CASEBRIDGE_MONGODB__URI"])))
     try:
         yield process
@@ -112,7 +112,7 @@ def looking_process(platform: Platform) -> Iterator[Process]:
 
 
 def _environment(mongodb: EmbeddedMongoDB, simulators: RunningSimulators, population: dict[str, Any]) -> dict[str, str]:
-    """What the installation's processes are told; waits are short because the simulated world is quick."""
+    """The environment variables of the installation's processes. Waits are short, because the simulators answer fast."""
     return {
         "CASEBRIDGE_MONGODB__URI": mongodb.uri,
         "CASEBRIDGE_SLACK__TOKEN": "xoxb-simulated",
@@ -132,7 +132,7 @@ def _environment(mongodb: EmbeddedMongoDB, simulators: RunningSimulators, popula
 
 
 def _install(settings: MongoDBSettings, population: dict[str, Any], addresses: dict[str, str]) -> str:
-    """Indexes and configuration, as an operator would install them; returns the server's name and version."""
+    """Create the indexes and store the configuration, as an operator would. Return the server's name and version."""
     process = Process(Settings(mongodb=settings))
     database = process.stores.database
     try:
@@ -146,7 +146,7 @@ def _install(settings: MongoDBSettings, population: dict[str, Any], addresses: d
 
 
 def _leave_environment_file(folder: Path, environment: dict[str, str]) -> None:
-    """For a second terminal: `. FILE && casebridge status`. Simulated secrets only."""
+    """Write a file for a second terminal: `. FILE && casebridge status`. It has only simulated secrets."""
     lines = [f"export {name}='{value}'" for name, value in sorted(environment.items())]
     path = folder / "environment"
     path.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""One round of the demo: let the requests appear in FS, watch them travel, and say when all have reached their end."""
+"""One round of the demo: it releases the requests in FS, watches them, and ends when all of them are finished."""
 
 import time
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from resources.wiring.process import Process
 
 WAVES: Final = 10
 SECONDS_BETWEEN_WAVES: Final = 2.0
-LOOK_EVERY_SECONDS: Final = 0.5
+CHECK_EVERY_SECONDS: Final = 0.5
 LONGEST_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True)
 class Picture:
-    """How far the round is: what the simulators counted, and what we say of ourselves."""
+    """How far the round is: the counts of the simulators, and casebridge's own status."""
 
     seconds: float
     simulators: dict[str, Any]
@@ -29,12 +29,12 @@ class Picture:
 
     @property
     def lost(self) -> int:
-        """What FS holds, less what is registered, less what waits for a person."""
+        """The requests in FS that are neither registered nor set aside for a person."""
         return int(self.simulators["requests"] - self.simulators["registered"] - self.set_aside)
 
 
 class Round:
-    """Feeds waves of requests and looks until every one has reached its end."""
+    """Releases the requests in waves, and watches until all of them are finished."""
 
     def __init__(self, platform: Platform, process: Process, started_at: float, requests: int) -> None:
         self._control = platform.control
@@ -43,7 +43,7 @@ class Round:
         self._requests = requests
 
     def run(self, show: Callable[[Picture], None]) -> Picture:
-        """Returns the last picture: all at their end, or the time is up."""
+        """Return the last picture: all requests are finished, or the time is over."""
         wave = max(1, -(-self._requests // WAVES))
         released, next_wave = 0, time.monotonic()
         deadline = time.monotonic() + LONGEST_SECONDS
@@ -51,17 +51,17 @@ class Round:
             if released < self._requests and time.monotonic() >= next_wave:
                 released += self._control.release(wave)["released"]
                 next_wave += SECONDS_BETWEEN_WAVES
-            picture = self.look()
+            picture = self.take_picture()
             show(picture)
             if self._is_over(picture) or time.monotonic() > deadline:
                 return picture
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(CHECK_EVERY_SECONDS)
 
-    def look(self) -> Picture:
+    def take_picture(self) -> Picture:
         return Picture(time.monotonic() - self._started_at, self._control.summary(), self._status.read())
 
     def _is_over(self, picture: Picture) -> bool:
-        """Every request has its end, and everybody who must know has been told."""
+        """Whether every request is finished and all alerts are sent."""
         return (
             picture.simulators["requests"] == self._requests
             and picture.lost == 0

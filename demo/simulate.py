@@ -1,4 +1,4 @@
-"""`casebridge simulate`: the simulated neighbours alone, for trying things by hand."""
+"""`casebridge simulate`: runs only the simulators, for trying things by hand."""
 
 import json
 import threading

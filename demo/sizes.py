@@ -1,4 +1,4 @@
-"""How large a simulated population may be: all of it is held in memory."""
+"""The largest sizes of a simulated population. They are limited because all of it is in memory."""
 
 from typing import Final
 

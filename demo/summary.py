@@ -1,4 +1,4 @@
-"""What the demo says at the end: one object for scripts, one table for people, from the same figures."""
+"""The demo's result: one JSON object for scripts and one table for people, from the same figures."""
 
 from collections import Counter
 from typing import Any
@@ -14,7 +14,7 @@ from demo.round import Picture
 
 
 def summary_of(picture: Picture, platform: Platform, meter: MemoryMeter, began_at_unix: float) -> dict[str, Any]:
-    """The figures. `registered`, `registered_twice`, `answered` and `calls` are the simulators' counts, not ours."""
+    """The figures. `registered`, `registered_twice`, `answered` and `calls` are counts of the simulators, not of casebridge."""
     counted = picture.simulators
     first = counted["first_registered_at"]
     return {
@@ -37,7 +37,7 @@ def summary_of(picture: Picture, platform: Platform, meter: MemoryMeter, began_a
 
 
 def reached_the_right_end(picture: Picture, platform: Platform) -> bool:
-    """Every request registered once with the right text, or set aside for the reason that the population gave it."""
+    """Whether each request was registered once with the right text, or set aside as the population expects."""
     counted = picture.simulators
     return (
         picture.lost == 0
@@ -49,7 +49,7 @@ def reached_the_right_end(picture: Picture, platform: Platform) -> bool:
 
 
 def as_table(summary: dict[str, Any], picture: Picture) -> RenderableType:
-    """The summary as a person reads it, with the reasons of what was set aside and the next action for each."""
+    """The summary for people, with the reasons why requests were set aside and the next action for each reason."""
     latency, memory = summary["latency_s"], summary["peak_memory_mb"]
     rows = [
         ("requests in FS", summary["requests"]),
@@ -74,7 +74,7 @@ def as_table(summary: dict[str, Any], picture: Picture) -> RenderableType:
     ]
     if reasons:
         parts.append(table("Set aside, and what to do", ("reason", "requests", "next action"), reasons))
-    # What each capability counts and shows, as its declaration says.
+    # The counts and tables that the capabilities declare.
     cases: Counter[str] = Counter()
     for institution in picture.ours.institutions:
         cases.update(institution.cases)
@@ -84,7 +84,7 @@ def as_table(summary: dict[str, Any], picture: Picture) -> RenderableType:
 
 
 def live_view(picture: Picture, requests: int) -> RenderableType:
-    """The requests moving through the states."""
+    """How many requests have reached each state."""
     counted = picture.simulators
     stages = (
         ("in FS", counted["requests"]),

@@ -1,4 +1,4 @@
-"""Servers that the demo and the tests start as child processes on free loopback ports, and stop again.
+"""Real servers that the demo and the tests start as child processes on free loopback ports, and stop again.
 
-One file a server. What is simulated is in `simulators`. Nothing here knows casebridge.
+There is one file for each server. Simulated systems are in `simulators`. Nothing here imports casebridge.
 """

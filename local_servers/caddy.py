@@ -1,7 +1,7 @@
-"""Caddy, the proxy of `deploy/compose.yaml`, with a Caddyfile of deploy/ on a loopback port.
+"""Caddy, the proxy of `deploy/compose.yaml`, on a loopback port with a Caddyfile of deploy/.
 
-It comes as a module of Go: `make servers` builds it below `.casebridge/caddy`, in the version that deploy/ names. An installed
-Caddy counts if it is not older than what the Caddyfile needs.
+`make servers` builds it from its Go module below `.casebridge/caddy`, in the version that deploy/ names. An installed Caddy is
+used instead if it is new enough for the Caddyfile.
 """
 
 import os
@@ -16,18 +16,18 @@ from local_servers.child_process import Child, Children, free_port
 
 VERSION: Final = "2.10.0"
 LEAST: Final = (2, 8)
-"""The directive `basic_auth` is older under another name."""
+"""Older versions have the directive `basic_auth` under another name."""
 BUILT: Final = Path(__file__).resolve().parents[1] / ".casebridge" / "caddy" / VERSION / "caddy"
 BUILD_SECONDS: Final = 900
 READY_SECONDS: Final = 20.0
 
 
 class CaddyNotFoundError(RuntimeError):
-    """Caddy cannot be started on this machine; the message says why."""
+    """Caddy cannot be started on this machine. The message says why."""
 
 
 def installed_caddy() -> Path:
-    """The program: ours, else an installed one. Raises `CaddyNotFoundError`."""
+    """The program: the one that was built here, or else an installed one. Raises `CaddyNotFoundError` if there is none."""
     if BUILT.exists():
         return BUILT
     found = shutil.which("caddy")
@@ -39,16 +39,20 @@ def installed_caddy() -> Path:
 
 
 def version_of(binary: Path) -> str:
-    """As in `2.10.0`. One that was built from its module alone does not know its version; ours is in its folder's name."""
+    """The version, as in `2.10.0`.
+
+    A Caddy that was built from its module alone does not know its version. So the one that was built here has it in the name of
+    its folder.
+    """
     if binary == BUILT:
         return VERSION
-    told = subprocess.run([str(binary), "version"], capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    found = re.match(r"v?(\d+\.\d+\.\d+)", told.stdout)
+    output = subprocess.run([str(binary), "version"], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    found = re.match(r"v?(\d+\.\d+\.\d+)", output.stdout)
     return found[1] if found else "0.0.0"
 
 
 def fetch_caddy() -> None:
-    """Let Go build it. Raises `CaddyNotFoundError`."""
+    """Build Caddy with Go. Raises `CaddyNotFoundError` if that fails."""
     go = shutil.which("go")
     if go is None:
         raise CaddyNotFoundError("neither Caddy nor Go is installed")
@@ -65,15 +69,15 @@ def fetch_caddy() -> None:
     except subprocess.TimeoutExpired as error:
         raise CaddyNotFoundError(f"Go was not done in {BUILD_SECONDS} s") from error
     if built.returncode:
-        words = built.stderr.strip().splitlines() or [f"exit code {built.returncode}"]
-        raise CaddyNotFoundError(f"go install: {words[-1]}")
+        errors = built.stderr.strip().splitlines() or [f"exit code {built.returncode}"]
+        raise CaddyNotFoundError(f"go install: {errors[-1]}")
 
 
 class Caddy:
-    """A running proxy with `rules`, the text of a Caddyfile, in front of what they name."""
+    """A running proxy. `rules` is the text of a Caddyfile, which names the servers behind the proxy."""
 
     def __init__(self, children: Children, rules: str, environment: Mapping[str, str]) -> None:
-        """`environment`: the variables of the rules; `UI_ADDRESS` is set to `address`."""
+        """`environment` has the variables of the rules. `UI_ADDRESS` is set to `address`."""
         binary = installed_caddy()
         self.version = version_of(binary)
         self.port = free_port()
@@ -96,6 +100,6 @@ class Caddy:
 
 
 def password_hash(password: str) -> str:
-    """What `UI_PASSWORD_HASH` holds for a password."""
+    """The value of `UI_PASSWORD_HASH` for a password."""
     command = [str(installed_caddy()), "hash-password", "--plaintext", password]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - ours

@@ -1,7 +1,7 @@
 """Child processes that never outlive their parent, however it ends.
 
-All children of one `Children` form a process group of their own, so that Ctrl-C reaches the parent alone and the parent decides
-the order. A watchdog process kills the group and removes the state folder when the parent is gone, even by SIGKILL.
+All children of one `Children` form a process group of their own. So Ctrl-C reaches only the parent, and the parent decides in
+which order they end. A watchdog process kills the group and removes the state folder when the parent is gone, even by SIGKILL.
 """
 
 import contextlib
@@ -22,20 +22,20 @@ from typing import Final, Protocol
 import psutil
 
 STOP_SECONDS: Final = 8.0
-LOOK_EVERY_SECONDS: Final = 0.02
+CHECK_EVERY_SECONDS: Final = 0.02
 PORTS: Final = range(15_000, 32_000)
-"""Below those that Linux, macOS and Windows give to connections by themselves, and above the usual servers."""
+"""Below the ports that Linux, macOS and Windows assign to connections, and above the ports of the usual servers."""
 PORT_TRIES: Final = 100
 
 
 class ServerNotStartedError(RuntimeError):
-    """A server ended, or said nothing, before it was ready. The message holds the end of its log."""
+    """A server ended before it was ready, or was not ready in time. The message has the end of its log."""
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago.
+    """A loopback port that was free a moment ago. Raises `ServerNotStartedError` if none is found.
 
-    None of those that the system gives to connections: one of them could take it before the server does.
+    It is not one of the ports that the system assigns to connections: such a connection could take it before the server does.
     """
     for _ in range(PORT_TRIES):
         port = random.SystemRandom().choice(PORTS)
@@ -46,14 +46,14 @@ def free_port() -> int:
 
 
 def _listens(port: int) -> bool:
-    """Whether somebody accepts connections on the loopback port."""
+    """Whether any program accepts connections on the loopback port."""
     with socket.socket() as probe:
         probe.settimeout(0.5)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Process(Protocol):
-    """What a child needs of its process; `subprocess.Popen` is one."""
+    """The interface of a child's process. `subprocess.Popen` has it."""
 
     @property
     def pid(self) -> int: ...
@@ -80,24 +80,25 @@ class Child:
         return self.process.pid
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Return when `ready` says so. Raises `ServerNotStartedError` when the child ends or the time is up."""
+        """Return when `ready` returns true. Raises `ServerNotStartedError` if the child ends first, or after `seconds`."""
         deadline = time.monotonic() + seconds
         while not ready():
             if self.process.poll() is not None:
                 raise ServerNotStartedError(f"{self.name} ended with {self.process.returncode}:\n{self.log_end()}")
             if time.monotonic() > deadline:
                 raise ServerNotStartedError(f"{self.name} was not ready in {seconds:.0f} s:\n{self.log_end()}")
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(CHECK_EVERY_SECONDS)
 
     def wait_until_listening(self, port: int, seconds: float) -> None:
-        """Likewise, until this child, or one of its own, accepts connections on the loopback port.
+        """Return when this child or one of its descendants accepts connections on the loopback port.
 
-        That somebody does is not enough: another program may have taken the port while this one started.
+        It is not enough that any program does: another one may have taken the port while this child started. Raises
+        `ServerNotStartedError` as `wait_until` does.
         """
         self.wait_until(lambda: _listens(port) and self._owns(port), seconds)
 
     def _owns(self, port: int) -> bool:
-        with contextlib.suppress(psutil.Error):  # one that ends is told of by whoever waits
+        with contextlib.suppress(psutil.Error):  # `wait_until` reports a child that has ended
             process = psutil.Process(self.pid)
             for one in (process, *process.children(recursive=True)):
                 if any(
@@ -110,7 +111,7 @@ class Child:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def stop(self, signal_number: int = signal.SIGTERM, seconds: float = STOP_SECONDS) -> int:
-        """Ask the child to end; kill it when it does not. Returns its exit code."""
+        """Ask the child to end, and kill it if it does not end in time. Return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal_number)
             try:
@@ -125,7 +126,7 @@ class Child:
 
 
 class Children:
-    """A context in which children run; leaving it, in whatever way, ends them and removes `folder`."""
+    """A context in which child processes run. When it is left, in whatever way, they are ended and `folder` is removed."""
 
     def __init__(self, name: str = "casebridge") -> None:
         self._name = name
@@ -133,7 +134,7 @@ class Children:
 
     def __enter__(self) -> "Children":
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            # A shell lets background jobs ignore SIGINT; children inherit that, and Dagster's then ignore SIGTERM as well.
+            # A shell makes background jobs ignore SIGINT. Children inherit this; Dagster's processes then also ignore SIGTERM.
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{self._name}-"))
         read_end, self._lifeline = os.pipe()
@@ -147,7 +148,7 @@ class Children:
 
     @property
     def process_group(self) -> int:
-        """The group that ends with this context, also when the interpreter is killed."""
+        """The id of the process group. The group ends with this context, also if the interpreter is killed."""
         return self._watchdog.pid
 
     def start(
@@ -158,7 +159,7 @@ class Children:
         *,
         foundation: bool = False,
     ) -> Child:
-        """Start a child in the group; its output goes to a log of its own. A `foundation` is stopped after the others."""
+        """Start a child in the group, with its output in a log of its own. A `foundation` is stopped after all others."""
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 the commands are ours: servers of this environment
@@ -176,7 +177,7 @@ class Children:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the children side by side, what they stand on last; then the watchdog sees to what they left behind."""
+        """Stop the children in parallel, the foundations last. Then the watchdog ends what they left behind."""
         for foundation in (False, True):
             leaving = [child for child in reversed(self.running) if child.foundation is foundation]
             for child in leaving:

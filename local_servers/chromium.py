@@ -1,4 +1,4 @@
-"""The browser of the end-to-end tests: an installed Chromium, driven by Playwright, whose own download is not used."""
+"""The browser of the end-to-end tests: an installed Chromium. Playwright drives it; Playwright's own browser is not used."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ from typing import Final
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MACOS: Final = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-# Root may not use the sandbox; the rest keeps the browser from talking to anybody but the page.
+# Root may not use the sandbox. The other options keep the browser from any network calls except those of the page.
 ARGUMENTS: Final = (
     "--no-sandbox",
     "--disable-gpu",
@@ -20,7 +20,7 @@ ARGUMENTS: Final = (
 
 
 def installed_chromium() -> Path | None:
-    """The executable of the first that is installed."""
+    """The executable of the first browser that is installed. `None` if there is none."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found:
         return Path(found)
@@ -28,6 +28,6 @@ def installed_chromium() -> Path | None:
 
 
 def version_of(chromium: Path) -> str:
-    """As in `156.0.7000.1`."""
-    asked = subprocess.run([chromium, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
-    return next(word for word in asked.stdout.split() if word[0].isdigit())
+    """The version, as in `156.0.7000.1`."""
+    output = subprocess.run([chromium, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    return next(word for word in output.stdout.split() if word[0].isdigit())

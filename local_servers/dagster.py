@@ -1,6 +1,6 @@
 """Dagster on one machine: code server, web server and daemon, with a home of their own.
 
-One code server serves both others (a module in `workspace.yaml` would make each load the code for itself).
+Web server and daemon use the same code server. With a module in `workspace.yaml`, each of them would load the code itself.
 """
 
 import sys
@@ -18,7 +18,7 @@ NEEDED_DAEMONS: Final = {"SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR"}
 
 
 class DagsterServers:
-    """Started at once; `wait_until_ready` returns when the UI answers and the daemons have beaten."""
+    """Starts the servers at once. `wait_until_ready` returns when the UI answers and all needed daemons report as healthy."""
 
     def __init__(
         self, children: Children, instance: Path, module: str, location: str, environment: Mapping[str, str]
@@ -71,7 +71,7 @@ class DagsterServers:
         return {status["daemonType"] for status in statuses if status["healthy"]} >= NEEDED_DAEMONS
 
     def ask(self, query: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """One GraphQL query; returns its data."""
+        """Send one GraphQL query; return its data."""
         response = requests.post(
             f"{self.ui}/graphql", json={"query": query, "variables": dict(variables or {})}, timeout=ANSWER_SECONDS
         )
@@ -80,7 +80,7 @@ class DagsterServers:
         return data
 
     def launch(self, job: str, run_config: Mapping[str, Any] | None = None) -> str:
-        """Launch a job as the UI's launchpad does; returns the run id."""
+        """Launch a job as the UI's launchpad does; return the run id. Raises `RuntimeError` if Dagster refuses it."""
         mutation = """
             mutation Launch($params: ExecutionParams!) {
               launchRun(executionParams: $params) {

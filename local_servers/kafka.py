@@ -1,6 +1,6 @@
-"""Apache Kafka itself, one node in KRaft mode, from jars that Maven brings (`make servers`). Wants Java 17 or later.
+"""Apache Kafka itself: one node in KRaft mode, from jars that Maven downloads (`make servers`). It needs Java 17 or later.
 
-The data live below the folder of `children`, so a broker that was killed comes back with its topics and offsets.
+Its data are below the folder of `children`. So a broker that was killed and started again has its topics and offsets.
 """
 
 import re
@@ -16,7 +16,7 @@ POM: Final = Path(__file__).with_name("kafka.pom.xml")
 JARS: Final = ROOT / ".casebridge" / "kafka"
 LEAST_JAVA: Final = 17
 CLUSTER: Final = "Y2FzZWJyaWRnZSBsb2NhbA"
-"""Sixteen bytes in base64url. Not drawn at random: one in 64 begins with a dash, which Kafka's tool takes for an option."""
+"""Sixteen bytes in base64url. Not random: one random id in 64 begins with a dash, and Kafka's tool reads it as an option."""
 READY_SECONDS: Final = 60.0
 MAVEN_SECONDS: Final = 600
 MEMORY: Final = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -51,11 +51,11 @@ auto.create.topics.enable=false
 
 
 class KafkaNotFoundError(RuntimeError):
-    """Apache Kafka cannot be started on this machine; the message says why."""
+    """Apache Kafka cannot be started on this machine. The message says why."""
 
 
 def installed_kafka() -> str:
-    """The version of the jars that are here. Raises `KafkaNotFoundError`."""
+    """The version of the downloaded jars. Raises `KafkaNotFoundError` if there are none, or no suitable Java."""
     _java()
     for jar in JARS.glob("kafka_2.13-*.jar"):
         return jar.stem.removeprefix("kafka_2.13-")
@@ -63,20 +63,20 @@ def installed_kafka() -> str:
 
 
 def fetch_kafka() -> None:
-    """Let Maven bring the jars. Raises `KafkaNotFoundError`."""
+    """Download the jars with Maven. Raises `KafkaNotFoundError` if that fails."""
     _java()
     maven = shutil.which("mvn")
     if maven is None:
         raise KafkaNotFoundError("Maven (mvn) is not installed")
     command = [maven, "--quiet", "--batch-mode", "--file", str(POM), "dependency:copy-dependencies"]
     partial = JARS.with_name("kafka-partial")
-    asked = subprocess.run(  # noqa: S603 - fixed arguments
+    ended = subprocess.run(  # noqa: S603 - fixed arguments
         [*command, f"-DoutputDirectory={partial}"], capture_output=True, text=True, check=False, timeout=MAVEN_SECONDS
     )
-    if asked.returncode:
-        words = [line for line in asked.stdout.splitlines() if line.startswith("[ERROR]")] or ["no reason given"]
-        raise KafkaNotFoundError(f"Maven: {words[0].removeprefix('[ERROR] ')[:200]}")
-    # In one move: jars of an interrupted download must not look like a server.
+    if ended.returncode:
+        errors = [line for line in ended.stdout.splitlines() if line.startswith("[ERROR]")] or ["no reason given"]
+        raise KafkaNotFoundError(f"Maven: {errors[0].removeprefix('[ERROR] ')[:200]}")
+    # Moved in one step: an interrupted download must not look like a complete server.
     shutil.rmtree(JARS, ignore_errors=True)
     partial.rename(JARS)
 
@@ -85,15 +85,15 @@ def _java() -> str:
     java = shutil.which("java")
     if java is None:
         raise KafkaNotFoundError("Java is not installed")
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - ours
-    found = re.search(r'version "(\d+)', told)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603 - ours
+    found = re.search(r'version "(\d+)', output)
     if found is None or int(found[1]) < LEAST_JAVA:
         raise KafkaNotFoundError(f"Java is older than {LEAST_JAVA}")
     return java
 
 
 class Kafka:
-    """One broker. May be killed and started again on the same port, with what it had."""
+    """One broker. It may be killed, and started again on the same port with the same data."""
 
     keeps_its_data = True
     counts_every_record = True
@@ -125,7 +125,7 @@ class Kafka:
         return ""
 
     def users_of_scram(self) -> list[str]:
-        """Users that are made with the storage, as its tool wants them."""
+        """Users that are created with the storage, in the form that Kafka's storage tool reads."""
         return []
 
     def restart(self) -> None:

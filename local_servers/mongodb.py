@@ -1,4 +1,4 @@
-"""The embedded MongoDB-protocol server: SecantusDB, a process of its own (GPL-2.0, never imported)."""
+"""The embedded MongoDB-protocol server: SecantusDB. It runs as a process of its own and is never imported (GPL-2.0)."""
 
 import os
 import sys
@@ -8,15 +8,16 @@ from local_servers.child_process import Child, Children, ServerNotStartedError, 
 
 READY_SECONDS = 30.0
 CACHE = "512M"
-"""Its storage stands still for good when a write fills a fifth of this; to change a document of 16 MB takes some 50 MB."""
+"""The server hangs for ever if a write fills a fifth of its cache. Changing a document of 16 MB takes some 50 MB."""
 TRIES = 3
 
 
 class EmbeddedMongoDB:
-    """One server with its data below the folder of `children`. May be killed and started again on the same port.
+    """One server with its data below the folder of `children`. It may be killed, and started again on the same port.
 
-    As a `replica_set` it keeps a log of operations, which nothing here reads. The log costs a tenth of every write, and above
-    100,000 entries the server looks through all that it ever deleted of it, whenever it deletes more: seconds, and then minutes.
+    As a `replica_set` it keeps a log of operations, which nothing here reads. The log makes each write a tenth slower. Above
+    100,000 entries the server deletes entries, and each time it scans all entries that it ever deleted. That takes seconds, later
+    minutes.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class EmbeddedMongoDB:
         self._replica_set = replica_set
         self._cache = cache
         self.arguments: tuple[str, ...] = ()
-        """Further ones of the server's command; they count from the next start."""
+        """Further arguments of the server's command. They apply from the next start."""
         self.port = 0
         self.child = self._start_on_a_free_port()
 
@@ -60,7 +61,7 @@ class EmbeddedMongoDB:
     def _start(self, port: int) -> Child:
         command = [str(Path(sys.executable).with_name("secantusd-py")), "--host", "127.0.0.1", "--port", str(port)]
         command += ["--storage-path", str(self._data), "--log-level", "ERROR", "--cache-size", self._cache]
-        # Acknowledged writes must survive a kill: the server loses recent ones without j, and every client here sends j.
+        # Acknowledged writes must survive a kill. Without j the server loses recent writes; every client here sends j.
         if not self._replica_set:
             command.append("--standalone")
         if self._faults:
@@ -73,10 +74,10 @@ class EmbeddedMongoDB:
 
 
 def _keep_on_one_processor(process_id: int) -> None:
-    """Before the process has threads, which inherit it.
+    """Let the process run on one processor only. Called before it has threads, because threads inherit this.
 
-    It is Python: on several processors its threads hand the interpreter's lock from one to the other at every step, which
-    nearly doubles the processor time of each command as soon as two are under way (docs/benchmarks.md).
+    The server is written in Python. On several processors, its threads pass the interpreter's lock to each other at every step.
+    That nearly doubles the processor time of each command as soon as two are under way (docs/benchmarks.md).
     """
     if sys.platform == "linux":
         processors = sorted(os.sched_getaffinity(0))

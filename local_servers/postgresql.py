@@ -1,6 +1,7 @@
-"""A PostgreSQL server of our own: an installed one's binaries (Debian's, or on the PATH), else those of the wheel `pgserver`.
+"""A PostgreSQL server of our own. Its binaries are Debian's, or those on the PATH, or else those of the wheel `pgserver`.
 
-Only the binaries are used. `pgserver` itself is not imported: as root it makes a user and opens every parent folder to the world.
+Only the binaries are used. `pgserver` itself is not imported: as root it would create a user and make all parent folders readable
+for everybody.
 """
 
 import importlib.util
@@ -24,27 +25,27 @@ USER: Final = "casebridge"
 
 
 class PostgreSQLNotFoundError(RuntimeError):
-    """No PostgreSQL server can be started on this machine; the message says why."""
+    """No PostgreSQL server can be started on this machine. The message says why."""
 
 
 @dataclass(frozen=True)
 class PostgreSQLBinaries:
-    """A folder that holds `initdb`, `postgres` and `pg_isready`, and where it comes from."""
+    """A folder with `initdb`, `postgres` and `pg_isready`, and where it comes from."""
 
     folder: Path
     origin: str
 
     def version(self) -> str:
-        """As in `15.18`. Raises `PostgreSQLNotFoundError` when the binaries do not run for the user that must run them."""
+        """The version, as in `15.18`. Raises `PostgreSQLNotFoundError` if the user of the server cannot run the binaries."""
         command = [*_as_unprivileged_user(), str(self.folder / "postgres"), "--version"]
-        asked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
-        if asked.returncode:
-            raise PostgreSQLNotFoundError(f"{self.origin} does not run: {asked.stderr.strip()}")
-        return asked.stdout.split()[2]
+        output = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        if output.returncode:
+            raise PostgreSQLNotFoundError(f"{self.origin} does not run: {output.stderr.strip()}")
+        return output.stdout.split()[2]
 
 
 def installed_binaries() -> PostgreSQLBinaries:
-    """The first that run. Raises `PostgreSQLNotFoundError` with the reason of each that does not."""
+    """The first binaries that run. Raises `PostgreSQLNotFoundError` if none run, with the reason of each."""
     reasons = []
     for binaries in _candidates():
         try:
@@ -57,10 +58,10 @@ def installed_binaries() -> PostgreSQLBinaries:
 
 
 class PostgreSQL:
-    """One server with one empty database, its data below the folder of `children`."""
+    """One server with one empty database. Its data are below the folder of `children`."""
 
     def __init__(self, children: Children, name: str = "postgresql", *, durable: bool = False) -> None:
-        """`durable`: a commit waits for the disk, as in production; without it, data live as long as the test."""
+        """With `durable`, a commit waits for the disk, as in production. Without it, data may be lost in a crash."""
         binaries = installed_binaries()
         self._durable = durable
         self.version = binaries.version()
@@ -76,14 +77,14 @@ class PostgreSQL:
         return f"postgresql://{USER}:{self._password}@127.0.0.1:{self.port}/postgres"
 
     def stop(self) -> None:
-        """End it without waiting for its clients."""
+        """Stop the server without waiting for its clients."""
         self.child.stop(signal.SIGINT)
 
     def _make_data_folder(self, binaries: PostgreSQLBinaries) -> None:
         password_file = self._data.with_suffix(".password")
         password_file.write_text(self._password)
         if _as_unprivileged_user():
-            self._data.parent.chmod(0o711)  # the unprivileged user passes through, and sees no names
+            self._data.parent.chmod(0o711)  # the unprivileged user may pass through, but not list its files
             for path in (self._data, password_file):
                 shutil.chown(path, "nobody")
         password_file.chmod(0o400)
@@ -106,7 +107,7 @@ class PostgreSQL:
         return child
 
     def _accepts(self, binaries: PostgreSQLBinaries) -> bool:
-        """Whether it takes connections: the port is open before recovery is over."""
+        """Whether the server accepts connections. An open port is not enough: it is open before recovery has ended."""
         command = [str(binaries.folder / "pg_isready"), "--quiet", "--host", "127.0.0.1", "--port", str(self.port)]
         return subprocess.run(command, check=False).returncode == 0  # noqa: S603 - ours
 
@@ -123,7 +124,10 @@ def _candidates() -> Iterator[PostgreSQLBinaries]:
 
 
 def _as_unprivileged_user() -> list[str]:
-    """What to put before a command of PostgreSQL, which refuses to run as root."""
+    """The words before a command of PostgreSQL. As root they change the user, because PostgreSQL refuses to run as root.
+
+    Raises `PostgreSQLNotFoundError` if `setpriv` is missing.
+    """
     if os.geteuid() != 0:
         return []
     if not shutil.which("setpriv"):

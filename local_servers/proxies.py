@@ -1,6 +1,6 @@
-"""Network connections that can be cut: proxies on the loopback that carry bytes, drop connections or stand still.
+"""Proxies on the loopback interface, for tests of broken networks. They forward bytes, drop connections, or stall.
 
-A proxy is an address in front of another. What runs over it, and when it is cut, is its user's affair.
+A proxy is an address in front of another address. Its user decides what runs over it, and when it breaks.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ CONNECT_SECONDS: Final = 5.0
 
 
 class _End(asyncio.Protocol):
-    """One end of a connection; what it receives goes out at the other end, no faster than that end can send."""
+    """One end of a connection. It sends what it receives to the other end, no faster than that end can send."""
 
     def __init__(self, proxy: "Proxy") -> None:
         self._proxy = proxy
@@ -32,7 +32,7 @@ class _End(asyncio.Protocol):
             self._other.transport.write(data)
 
     def eof_received(self) -> None:
-        return None  # half-open connections are not needed: the transport closes, and the other end with it
+        return None  # half-open connections are not needed: the transport closes, and so does the other end
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._proxy.unplugged(self)
@@ -56,7 +56,7 @@ class _End(asyncio.Protocol):
         other.kept.clear()
 
     def flow(self) -> None:
-        """Read on, or not: a proxy that stands still reads nothing, nor does one whose far end is full."""
+        """Read on, or pause: nothing is read while the proxy is stalled, or while the other end is full."""
         if self.transport is None or self.transport.is_closing():
             return
         if self._proxy.stands_still or (self._other is not None and self._other.is_full):
@@ -70,7 +70,7 @@ class _End(asyncio.Protocol):
 
 
 class Proxy:
-    """An address, `port`, before another. Its methods may be called from any thread."""
+    """Listens on `port` and forwards to another address. `drop`, `stall` and `mend` may be called from any thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, target_port: int, target_host: str) -> None:
         self._loop = loop
@@ -83,22 +83,22 @@ class Proxy:
         self.port = 0
 
     async def open(self) -> None:
-        """Listen; raises `OSError` where the machine has no port left."""
+        """Listen. Raises `OSError` if the machine has no free port."""
         self._server = await self._loop.create_server(self._accept, "127.0.0.1", 0)
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     def close(self) -> None:
-        """For its own thread, at the end."""
+        """Stop at the end. Only for the thread of the proxies."""
         self._server.close()
         for end in list(self._ends):
             end.abort()
 
     def drop(self) -> None:
-        """Every connection breaks at once, whatever is under way; new ones break, too, until it is mended."""
+        """Break every connection at once, whatever is under way. New connections break, too, until `mend`."""
         self._loop.call_soon_threadsafe(self._change, True, False)
 
     def stall(self) -> None:
-        """Nothing moves until it is mended; then everything that was under way arrives, late."""
+        """Forward nothing until `mend`. Then everything that was under way arrives, late."""
         self._loop.call_soon_threadsafe(self._change, False, True)
 
     def mend(self) -> None:
@@ -144,20 +144,20 @@ class Proxy:
 
 
 class Proxies:
-    """A context in which proxies carry; they share one thread."""
+    """A context in which proxies work. They share one thread."""
 
     def __enter__(self) -> "Proxies":
         self._loop = asyncio.new_event_loop()
-        self._laid: list[Proxy] = []
+        self._proxies: list[Proxy] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
         self._thread.start()
         return self
 
     def lay(self, target_port: int, target_host: str = "127.0.0.1") -> Proxy:
-        """A new proxy to a port, of this machine or of another."""
+        """Return a new proxy to a port of this machine, or of `target_host`."""
         proxy = Proxy(self._loop, target_port, target_host)
         asyncio.run_coroutine_threadsafe(proxy.open(), self._loop).result()
-        self._laid.append(proxy)
+        self._proxies.append(proxy)
         return proxy
 
     def __exit__(
@@ -169,7 +169,7 @@ class Proxies:
         self._loop.close()
 
     async def _end(self) -> None:
-        for proxy in self._laid:
+        for proxy in self._proxies:
             proxy.close()
         connecting = asyncio.all_tasks() - {asyncio.current_task()}
         for task in connecting:

@@ -1,4 +1,4 @@
-"""A Redis server of our own: the installed `redis-server`, on a loopback port, with nothing kept on disk unless asked for."""
+"""A Redis server of our own: the installed `redis-server` on a loopback port. It writes to disk only with `append_only`."""
 
 import shutil
 import subprocess
@@ -11,11 +11,11 @@ READY_SECONDS: Final = 20.0
 
 
 class RedisNotFoundError(RuntimeError):
-    """No Redis server can be started on this machine; the message says why."""
+    """No Redis server can be started on this machine. The message says why."""
 
 
 def installed_redis() -> Path:
-    """The server's binary. Raises `RedisNotFoundError`."""
+    """The server's binary. Raises `RedisNotFoundError` if it is not installed."""
     found = shutil.which("redis-server")
     if found is None:
         raise RedisNotFoundError("redis-server is not installed")
@@ -23,16 +23,16 @@ def installed_redis() -> Path:
 
 
 def version_of(binary: Path) -> str:
-    """As in `7.0.15`."""
-    told = subprocess.run([str(binary), "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
-    return next(word.removeprefix("v=") for word in told.stdout.split() if word.startswith("v="))
+    """The version, as in `7.0.15`."""
+    output = subprocess.run([str(binary), "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    return next(word.removeprefix("v=") for word in output.stdout.split() if word.startswith("v="))
 
 
 class Redis:
-    """One empty server, its data below the folder of `children`."""
+    """One empty server. Its data are below the folder of `children`."""
 
     def __init__(self, children: Children, name: str = "redis", *, append_only: bool = False) -> None:
-        """`append_only`: every write goes to a file, flushed once a second, as production keeps a broker."""
+        """With `append_only`, every write goes to a file that is flushed once a second, as for a broker in production."""
         binary = installed_redis()
         self.version = version_of(binary)
         self.port = free_port()

@@ -1,4 +1,4 @@
-"""Apache Kafka as production has it: TLS, a login by each mechanism that the settings know, and rights."""
+"""Apache Kafka secured as in production: TLS, login by each mechanism that the settings know, and access rights."""
 
 import secrets
 from pathlib import Path
@@ -29,9 +29,9 @@ listener.name.{listener}.scram-sha-512.sasl.jaas.config=\\
 
 
 class SecuredKafka(Kafka):
-    """Asks for `USER`, or for `STRANGER` who may do nothing, both with `password`, and shows `certificate`.
+    """A broker with `certificate` and two users: `USER`, and `STRANGER`, who may do nothing. Both have `password`.
 
-    Who comes by TLS without a login, or from the broker itself, may do everything.
+    Clients that use TLS without a login, and the broker itself, may do everything.
     """
 
     def __init__(self, children: Children, certificate: Path, key: Path, name: str = "kafka-secured") -> None:

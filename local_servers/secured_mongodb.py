@@ -1,4 +1,4 @@
-"""The embedded MongoDB-protocol server as production has it: with a user, a password and TLS, and no replica set."""
+"""The embedded MongoDB-protocol server, secured as in production: with a user, a password and TLS. It is no replica set."""
 
 import secrets
 from pathlib import Path
@@ -12,11 +12,11 @@ from local_servers.mongodb import EmbeddedMongoDB
 
 USER: Final = "case process"
 AWKWARD: Final = "@/:%?#"
-"""Characters that an address holds only in their escaped form; every password ends with them."""
+"""Characters that must be escaped in an address. Every password ends with them."""
 
 
 class SecuredMongoDB(EmbeddedMongoDB):
-    """Asks for `USER` with `password`, and shows `certificate`. Clients trust `authority`."""
+    """A server with the user `USER`, whose password is `password`. It has `certificate`, which `authority` has signed."""
 
     def __init__(
         self, children: Children, authority: Path, certificate: Path, key: Path, name: str = "mongodb-secured"
@@ -24,7 +24,7 @@ class SecuredMongoDB(EmbeddedMongoDB):
         self.password = secrets.token_urlsafe(16) + AWKWARD
         self._authority = authority
         super().__init__(children, name)
-        # A user can only be made while nobody is asked for one.
+        # The user can only be created while the server asks for no login.
         with MongoClient[dict[str, object]](super().uri) as client:
             client.admin.command("createUser", USER, pwd=self.password, roles=["root"])
         self.child.stop()
@@ -36,6 +36,6 @@ class SecuredMongoDB(EmbeddedMongoDB):
         return self.uri_with(self.password)
 
     def uri_with(self, password: str) -> str:
-        """The address as somebody writes it who believes in `password`."""
+        """The address with this password, right or wrong."""
         options = urlencode({"tls": "true", "tlsCAFile": str(self._authority), "authSource": "admin"})
         return f"mongodb://{quote(USER)}:{quote(password, safe='')}@127.0.0.1:{self.port}/?{options}"

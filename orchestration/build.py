@@ -1,4 +1,4 @@
-"""Builds the definitions. Tests and tools build their own, with resources of their choice; nothing is patched."""
+"""Builds Dagster's definitions. Tests and tools hand in resources of their own, so that nothing needs to be patched."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,10 +22,10 @@ from sensors.run_failure_alerts import run_failure_alerts
 def build_defs(
     resource_overrides: Mapping[str, object] | None = None, capabilities: Sequence[DagsterParts] | None = None
 ) -> dg.Definitions:
-    """Fresh definitions; `resource_overrides` go before the ordinary resources, by key.
+    """Return new definitions. `resource_overrides` replace the ordinary resources with the same keys.
 
-    Reads which capabilities there are (`CASEBRIDGE_CAPABILITIES`) unless they are handed in, and the interval of the sensors
-    (`sensors.interval`); connects to nothing.
+    Unless `capabilities` are handed in, they are read from `CASEBRIDGE_CAPABILITIES`. The interval of the sensors is read, too
+    (`sensors.interval`). This connects to nothing.
     """
     parts = capabilities if capabilities is not None else declared_parts()
     synchronised = [one for part in parts for one in part.synchronised]
@@ -54,13 +54,13 @@ def build_defs(
             run_failure_alerts(),
         ],
         resources={"process": ProcessResource(), **(resource_overrides or {})},
-        # A batch is one process: the default executor starts one for each step, which takes ten times as long.
+        # Run all steps in one process: the default executor starts a process for each step, which takes ten times as long.
         executor=dg.in_process_executor,
     )
 
 
 def check_keys(parts: Sequence[DagsterParts]) -> list[dg.AssetCheckKey]:
-    """The keys of all asset checks, also of those that an asset reports itself."""
+    """The keys of all asset checks, including those that an asset itself reports."""
     assets = (asset for part in parts for asset in part.assets if isinstance(asset, dg.AssetsDefinition))
     return [key for each in (*_checks(parts), *assets) for key in each.check_keys]
 

@@ -1,6 +1,6 @@
-"""What Dagster needs of a capability, declared beside `casebridge.capability.Capability`.
+"""The Dagster parts of a capability. `casebridge.capability.Capability` declares everything else of it.
 
-A module `orchestration.<name>` has a function `parts()` that returns it; `orchestration.build` loops over them.
+A module `orchestration.<name>` has a function `parts()` that returns `DagsterParts`. `orchestration.build` loops over them.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from orchestration.synchronisation_config import ReconcileConfig, SyncConfig
 
 @dataclass(frozen=True)
 class Synchronised:
-    """An asset that `sync_now` and `reconcile` materialise, and what they choose for it."""
+    """An asset that `sync_now` and `reconcile` materialise, and how each of them makes the asset's configuration."""
 
     asset: dg.AssetsDefinition
     synchronise: Callable[[SyncConfig], dg.Config] | None = None
@@ -28,9 +28,9 @@ class DagsterParts:
     assets: Sequence[dg.AssetsDefinition | dg.AssetSpec] = ()
     checks: Sequence[dg.AssetChecksDefinition] = ()
     jobs: Sequence[Any] = ()
-    """Jobs of its own, beside those of the platform."""
+    """Jobs of its own, in addition to those of the platform."""
     schedules: Sequence[dg.ScheduleDefinition] = ()
     sensors: Callable[[str], Sequence[dg.SensorDefinition]] = lambda _batch_job: ()
-    """Makes its sensors. They ask for runs of the job with this name, which handles one batch of the queue."""
+    """Makes its sensors, given the name of the job that handles one batch of the queue. The sensors request runs of that job."""
     synchronised: Sequence[Synchronised] = ()
     """In the order of their dependencies."""

@@ -1,4 +1,4 @@
-"""Dagster's runs as Celery tasks: one description of the Celery app for those who launch runs and for the worker.
+"""Dagster's runs as Celery tasks. Processes that launch runs and the worker use the same Celery app, which is defined here.
 
 The worker is Celery's own: `celery --app orchestration.celery_runs worker`. It needs the same environment as Dagster's other
 processes: `DAGSTER_HOME`, the database of Dagster, and casebridge's own settings and secrets.
@@ -16,20 +16,21 @@ from dagster_celery.tasks import create_execute_job_task, create_resume_job_task
 BROKER: Final = "CASEBRIDGE_CELERY_BROKER"
 BACKEND: Final = "CASEBRIDGE_CELERY_BACKEND"
 QUEUE: Final = "dagster"
-LONGEST_STAY: Final = timedelta(hours=3)
-"""Redis gives a task that a worker holds to another after this: longer than a run may take (`run_monitoring`, `dagster.yaml`)."""
+VISIBILITY_TIMEOUT: Final = timedelta(hours=3)
+"""After this time, Redis gives a task that a worker has taken to another worker. So it must be longer than a run may take
+(`run_monitoring` in `dagster.yaml`)."""
 
 
 def celery_run_launcher(inst_data: ConfigurableClassData | None = None) -> CeleryRunLauncher:
-    """Raises `ValueError` when the broker or the result back end is not set."""
+    """The launcher that hands runs to Celery. Raises `ValueError` if the broker or the result back end is not set."""
     return CeleryRunLauncher(
         default_queue=QUEUE,
         broker=_address(BROKER),
-        # Dagster asks here whether a run's worker lives; the answers of RabbitMQ's `rpc://` reach only who sent the task
+        # Dagster asks the back end whether a run's worker is alive. RabbitMQ's `rpc://` answers only the sender of the task.
         backend=_address(BACKEND),
-        # loaded once by the worker, not by each of its processes with its first run
+        # loaded once by the worker, and not by each of its processes at its first run
         include=["orchestration.definitions"],
-        config_source={"broker_transport_options": {"visibility_timeout": int(LONGEST_STAY.total_seconds())}},
+        config_source={"broker_transport_options": {"visibility_timeout": int(VISIBILITY_TIMEOUT.total_seconds())}},
         inst_data=inst_data,
     )
 
@@ -42,7 +43,7 @@ def _address(variable: str) -> str:
 
 
 def __getattr__(name: str) -> Celery:
-    """`app`, which Celery's command looks for: made when it is asked for, so that importing needs no broker."""
+    """Make `app`, the attribute that Celery's command reads. It is made only then, so that importing this needs no broker."""
     if name != "app":
         raise AttributeError(name)
     app = celery_run_launcher().celery

@@ -1,6 +1,6 @@
-"""The job that removes what has been finished for long: from MongoDB, and from Dagster's own storage.
+"""The job `clean_up`: it removes what was finished long ago from MongoDB and from Dagster's own storage.
 
-Dagster itself removes only ticks (`retention` in `dagster.yaml`). What is kept for how long is in `docs/operating.md`.
+Dagster itself removes only ticks (`retention` in `dagster.yaml`). `docs/operating.md` says how long each thing is kept.
 """
 
 from collections.abc import Sequence
@@ -20,26 +20,26 @@ ASKED_BY: Final = "Dagster: clean_up"
 
 
 class CleanUpConfig(dg.Config):
-    """Whether for real. How long what is kept is in the settings `CASEBRIDGE_RETENTION__…` of the process."""
+    """Whether to remove for real. The settings `CASEBRIDGE_RETENTION__…` of the process say how long each thing is kept."""
 
     dry_run: bool = Field(default=True, description="Only show what would be removed.")
 
 
 @dg.op(out=dg.Out(dg.Nothing))
 def prune_mongodb(config: CleanUpConfig, process: ProcessResource) -> dg.Output[None]:
-    """Processed messages, old keys, old audit entries, told alerts, traces of dead listeners. Never a case."""
+    """Removes processed messages, old keys, old audit entries, sent alerts, traces of dead listeners. Never a case."""
     report = process.get().operators.retention.prune(dry_run=config.dry_run, asked_by=ASKED_BY)
     return dg.Output(None, metadata={"found": report.found, "removed": report.removed, "by_collection": _table(report)})
 
 
 def remove_old_runs_beside(check_keys: Sequence[dg.AssetCheckKey]) -> dg.OpDefinition:
-    """The op `remove_old_runs`. It keeps the runs that hold the latest result of these checks."""
+    """The op `remove_old_runs`. It keeps the runs that have the latest result of these checks."""
 
     @dg.op(out=dg.Out(dg.Nothing))
     def remove_old_runs(
         context: dg.OpExecutionContext, config: CleanUpConfig, process: ProcessResource
     ) -> dg.Output[None]:
-        """Dagster's runs with their events; not those whose run keys count, nor those that hold what the UI shows as latest."""
+        """Removes Dagster's old runs with their events. Keeps runs whose run keys count, and runs that the UI shows as latest."""
         old = OldRuns(context.instance, process.get().settings.retention, check_keys, datetime.now(UTC))
         outcome = old.remove(dry_run=config.dry_run)
         kept = {f"kept_for_{why}": count for why, count in outcome.needed.items()}
@@ -52,7 +52,7 @@ def remove_old_runs_beside(check_keys: Sequence[dg.AssetCheckKey]) -> dg.OpDefin
 def remove_runless_events(
     context: dg.OpExecutionContext, config: CleanUpConfig, process: ProcessResource
 ) -> dg.Output[None]:
-    """What sensors and listeners reported without a run; each asset keeps its latest."""
+    """Removes what sensors and listeners reported without a run. Each asset keeps its latest event."""
     old = RunlessEvents(context.instance, process.get().settings.retention, datetime.now(UTC))
     found = old.remove(dry_run=config.dry_run)
     return dg.Output(None, metadata={"found": found, "removed": 0 if config.dry_run else found})
@@ -91,7 +91,7 @@ def clean_up(check_keys: Sequence[dg.AssetCheckKey]) -> dg.JobDefinition:
         tags=job_tags(max_runtime=timedelta(minutes=60), priority=1, one_at_a_time="clean_up"),
     )
     def job() -> None:
-        """Three independent steps: one that fails does not stop the others."""
+        """Three independent steps: if one fails, the others run all the same."""
         prune_mongodb()
         remove_old_runs()
         remove_runless_events()

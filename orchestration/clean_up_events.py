@@ -1,8 +1,8 @@
 """Removes old events that were reported to Dagster without a run: what sensors and listeners did, and how fresh assets were.
 
-Dagster has no interface for that: `delete_run` takes the events of one run, and `wipe_assets` an asset's whole history. So this
-is the one module that speaks SQL to Dagster's tables, as its own guide to database tuning does. A test holds it against
-the version that is locked.
+Dagster has no interface for that: `delete_run` removes the events of one run, and `wipe_assets` an asset's whole history. So
+this module uses SQL on Dagster's tables, as Dagster's own guide to database tuning does. No other module does so. A test
+checks it against the version in the lock file.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,11 +26,11 @@ Connect = Callable[[], AbstractContextManager[Connection]]
 
 
 class StorageUnknownError(Exception):
-    """Dagster keeps its events where this module does not know its way about."""
+    """Dagster keeps its events in a storage that this module does not know."""
 
 
 class RunlessEvents:
-    """Safe to repeat and to kill. What an asset shows as its latest stays, whatever its age."""
+    """Removes old events without a run. It may be repeated, and killed at any time. Each asset's latest events always stay."""
 
     def __init__(self, instance: dg.DagsterInstance, settings: RetentionSettings, now: datetime) -> None:
         """Raises `StorageUnknownError` for anything but SQLite or PostgreSQL (`orchestration.storage`)."""
@@ -38,19 +38,19 @@ class RunlessEvents:
         if not isinstance(storage, SqlEventLogStorage):
             raise StorageUnknownError(f"events are kept in {type(storage).__name__}, not in SQLite or PostgreSQL")
         self._storage = storage
-        # As Dagster writes it: UTC, without saying so.
+        # As Dagster stores times: UTC without a time zone.
         self._before = (now - timedelta(days=settings.dagster_event_days)).astimezone(UTC).replace(tzinfo=None)
         self._group = settings.batch_size
 
     def remove(self, *, dry_run: bool) -> int:
-        """Return how many may go; with a dry run none does."""
+        """Return how many events may be removed. A dry run removes none."""
         found = 0
         for ids in self._old(self._storage.index_connection):
             found += len(ids)
             if not dry_run:
                 self._delete(self._storage.index_connection, ids)
         if self._storage.is_run_sharded and not dry_run:
-            # SQLite keeps each event twice: for its asset, and in the file of its run, which all runless ones share.
+            # SQLite keeps each event twice: in the index of assets, and in a file for its run. Events without a run share one.
             def shard() -> AbstractContextManager[Connection]:
                 connection: AbstractContextManager[Connection] = self._storage.run_connection(RUNLESS)
                 return connection
@@ -60,7 +60,7 @@ class RunlessEvents:
         return found
 
     def _old(self, connect: Connect, *, spare_latest: bool = True) -> Iterator[list[int]]:
-        """Ids of old events, group by group in order of id, which is that of time; each group by one short read."""
+        """Ids of old events, in groups, in order of id, which is also the order of time. Each group takes one short read."""
         after = -1
         columns = (events.id, events.timestamp, events.asset_key, events.dagster_event_type, events.partition)
         while True:
@@ -87,7 +87,7 @@ class RunlessEvents:
 
 
 def _latest(connection: Connection, kinds: set[tuple[Any, ...]]) -> set[int]:
-    """The latest event, of a run or of none, for each asset, type and partition among `kinds`. Each by one index."""
+    """The latest event for each asset, type and partition in `kinds`, with or without a run. Each query uses an index."""
     newest = set()
     for asset, event_type, partition in kinds:
         query = db.select(db.func.max(events.id)).where(

@@ -1,6 +1,7 @@
 """Removes Dagster's old runs with their events, and keeps those that something still needs.
 
-By Dagster's public interface alone, but for two looks into its event log for partitions and checks, which has no such interface.
+It uses Dagster's public interface, with two exceptions: the latest results of partitions and of checks are read from the event
+log, because there is no public interface for them.
 """
 
 from collections import Counter
@@ -26,16 +27,16 @@ class Needed(StrEnum):
     """Why an old run stays."""
 
     RUN_KEY = "run_key"
-    """A sensor knows by it that it has asked for this run. Dagster looks for the run itself: with it the key is forgotten."""
+    """Its run key is needed: a sensor must not request the run again. Dagster knows a run key only as long as the run exists."""
     HISTORY = "history"
-    """It holds what an asset, partition or check shows as its latest."""
+    """It has the latest result that is shown for an asset, a partition or a check."""
     LAST_OF_PARTITION = "last_of_partition"
-    """The last attempt at its partition, whatever came of it."""
+    """It is the last attempt at its partition, successful or not."""
 
 
 @dataclass
 class RunsRemoved:
-    """Runs that are old enough: how many may go, how many did (none with a dry run), and why the others stay."""
+    """Old runs: how many may be removed, how many were (none in a dry run), and why the others stay."""
 
     found: int = 0
     removed: int = 0
@@ -43,7 +44,7 @@ class RunsRemoved:
 
 
 class OldRuns:
-    """Safe to repeat and to kill: each pass begins with the oldest run that is left."""
+    """Removes old runs. It may be repeated, and killed at any time: each pass begins with the oldest run that is left."""
 
     def __init__(
         self,
@@ -59,11 +60,11 @@ class OldRuns:
         self._checks = checks
 
     def remove(self, *, dry_run: bool) -> RunsRemoved:
-        # What is not the latest now cannot become it: later events only come from later runs.
+        # Read once: a run that is not the latest now cannot become the latest, because later events come from later runs.
         history = runs_with_history(self._instance, self._checks)
         outcome = RunsRemoved()
-        mark: str | None = None
-        while page := self._oldest(mark):
+        last_kept: str | None = None
+        while page := self._oldest(last_kept):
             for record in page:
                 why = self._needed(record, history)
                 if why:
@@ -74,7 +75,7 @@ class OldRuns:
                         self._delete(record.dagster_run.run_id)
                         outcome.removed += 1
                 if why or dry_run:
-                    mark = record.dagster_run.run_id  # a removed run is no mark to go on from
+                    last_kept = record.dagster_run.run_id  # a removed run cannot serve as the cursor of the next page
         return outcome
 
     def _oldest(self, after: str | None) -> Sequence[dg.RunRecord]:
@@ -97,14 +98,14 @@ class OldRuns:
         self._instance.delete_run(run_id)
         storage = self._instance.event_log_storage
         if isinstance(storage, SqliteEventLogStorage):
-            # Dagster empties the run's own file and leaves it there, 130 kB each.
+            # Dagster empties the run's own file but does not delete it: 130 kB each.
             shard = Path(storage.path_for_shard(run_id))
             for path in (shard, shard.with_name(f"{shard.name}-wal"), shard.with_name(f"{shard.name}-shm")):
                 path.unlink(missing_ok=True)
 
 
 def runs_with_history(instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey]) -> frozenset[str]:
-    """The runs without which the UI would show an asset, a partition or a check as never having been there."""
+    """The runs with the latest results. Without them, the UI would show an asset, a partition or a check as if it never ran."""
     runs: set[str | None] = set()
     for record in instance.get_asset_records():
         entry = record.asset_entry

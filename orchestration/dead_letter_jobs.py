@@ -1,7 +1,8 @@
-"""The jobs on dead letters: list, show, replay, discard; the same as `casebridge dead`.
+"""The jobs for dead letters: list, show, replay and discard. They do the same as `casebridge dead`.
 
-What a request means and what comes next is in `operators.dead_letter_requests`; here are the configuration and the metadata. An
-action is a dry run unless said otherwise, and for real it needs a reason and a name. No metadata is personal.
+This module has the configuration and the metadata. What a request means, and which next step is shown, is decided in
+`operators.dead_letter_requests`. An action is a dry run by default. For real it needs a reason and a name. The metadata has no
+personal data.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ FORM: Final = Form(
 
 
 class Choosable(Enum):
-    """What can be listed and replayed; everything else goes on by itself or is done."""
+    """The statuses that can be listed and replayed. Messages in all other statuses continue by themselves or are done."""
 
     DEAD = "dead"
     FAILED = "failed"
@@ -59,7 +60,7 @@ class LetterConfig(dg.Config):
     before: str | None = Field(default=None, description=HELP["before"])
 
     def filter(self, now: datetime, status: Choosable = Choosable.DEAD) -> DeadLetterFilter:
-        """Raises `RequestError`."""
+        """The filter that these values mean. Raises `RequestError` if a value cannot be read."""
         names = (self.institution, self.queue, self.code, self.correlation_id, self.since, self.before)
         return LetterRequest(status.value, *names).filter(now)
 
@@ -75,7 +76,7 @@ class ActionConfig(LetterConfig):
     )
 
     def order(self) -> Order:
-        """Raises `RequestError`."""
+        """The order that these values mean. Raises `RequestError` if a reason or a name is missing."""
         return Order(self.limit, self.dry_run, self.reason, self.asked_by)
 
 
@@ -107,7 +108,7 @@ class ReplayConfig(ActionConfig):
 
 @dg.op(out=dg.Out(dg.Nothing))
 def list_letters(config: ListConfig, process: ProcessResource) -> dg.Output[None]:
-    """The oldest of them, and how many there are of each code."""
+    """The oldest of the chosen messages, and the number of messages for each code."""
     wired = process.get()
     with _request_errors():
         wanted = config.filter(wired.stores.clock.now(), config.status)
@@ -140,7 +141,7 @@ def list_letters(config: ListConfig, process: ProcessResource) -> dg.Output[None
 
 @dg.op(out=dg.Out(dg.Nothing))
 def show_letter(config: ShowConfig, process: ProcessResource) -> dg.Output[None]:
-    """Where the case's messages stand, what was done, every error, and who replayed them."""
+    """The status of the case's messages, the steps that are done, every error, and who replayed them."""
     found = process.get().operators.dead_letters.show(config.correlation_id, config.queue)
     stories = found.stories
     if not stories and not found.left_out:
@@ -153,7 +154,7 @@ def show_letter(config: ShowConfig, process: ProcessResource) -> dg.Output[None]
 
 @dg.op(out=dg.Out(dg.Nothing))
 def replay(context: dg.OpExecutionContext, config: ReplayConfig, process: ProcessResource) -> dg.Output[None]:
-    """Begin the chosen messages anew, with all their attempts; the steps that are done are not done again."""
+    """Start the chosen messages again, with all their attempts. Steps that are done are not repeated."""
     wired = process.get()
     with _request_errors():
         wanted = config.filter(wired.stores.clock.now(), config.status)
@@ -162,7 +163,7 @@ def replay(context: dg.OpExecutionContext, config: ReplayConfig, process: Proces
 
 @dg.op(out=dg.Out(dg.Nothing))
 def discard(context: dg.OpExecutionContext, config: ActionConfig, process: ProcessResource) -> dg.Output[None]:
-    """Declare the chosen messages settled without us."""
+    """Declare that the chosen messages were settled without casebridge."""
     wired = process.get()
     with _request_errors():
         wanted = config.filter(wired.stores.clock.now())
@@ -171,7 +172,7 @@ def discard(context: dg.OpExecutionContext, config: ActionConfig, process: Proce
 
 @contextmanager
 def _request_errors() -> Iterator[None]:
-    """A request that cannot be carried out fails the run with its sentence, instead of finding nothing."""
+    """Fail the run with the sentence of a `RequestError`, instead of finding nothing."""
     try:
         yield
     except RequestError as error:
@@ -224,7 +225,7 @@ def _counts(by_code: dict[str, int]) -> list[dict[str, Any]]:
 
 
 def _table(name: str, rows: Sequence[dict[str, Any]]) -> Metadata:
-    """A table, or nothing: Dagster cannot show one without rows."""
+    """A table with this name. Empty without rows, because Dagster cannot show a table without rows."""
     return {name: dg.MetadataValue.table([dg.TableRecord(row) for row in rows[:ROWS]])} if rows else {}
 
 
@@ -235,17 +236,18 @@ def _cell(value: datetime | str | int | None) -> str | int:
     return "" if value is None else value
 
 
-LOOKS: Final = job_tags(max_runtime=timedelta(minutes=10), priority=10)
-ACTS: Final = job_tags(max_runtime=timedelta(minutes=60), priority=10)
+READING_TAGS: Final = job_tags(max_runtime=timedelta(minutes=10), priority=10)
+ACTION_TAGS: Final = job_tags(max_runtime=timedelta(minutes=60), priority=10)
 
 
-@dg.job(description="What waits for a person: the oldest messages, and how many of which code.", tags=LOOKS)
+@dg.job(description="What waits for a person: the oldest messages, and how many of which code.", tags=READING_TAGS)
 def list_dead_letters() -> None:
     list_letters()
 
 
 @dg.job(
-    description="Everything about one case's dead, failed or discarded messages, without personal data.", tags=LOOKS
+    description="Everything about one case's dead, failed or discarded messages, without personal data.",
+    tags=READING_TAGS,
 )
 def show_dead_letter() -> None:
     show_letter()
@@ -253,7 +255,7 @@ def show_dead_letter() -> None:
 
 @dg.job(
     description="Begin dead, failed or discarded messages anew. A dry run first: it shows how many of which code.",
-    tags=ACTS,
+    tags=ACTION_TAGS,
 )
 def replay_dead_letters() -> None:
     replay()
@@ -261,7 +263,7 @@ def replay_dead_letters() -> None:
 
 @dg.job(
     description="Declare dead messages settled without us. A dry run first. Nothing is deleted; 30 days to bring them back.",
-    tags=ACTS,
+    tags=ACTION_TAGS,
 )
 def discard_dead_letters() -> None:
     discard()

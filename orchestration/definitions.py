@@ -1,4 +1,4 @@
-"""The code location `casebridge`: what `workspace.yaml` and `[tool.dg]` in `pyproject.toml` point at."""
+"""The code location `casebridge`. `workspace.yaml` and `[tool.dg]` in `pyproject.toml` name this module."""
 
 import dagster as dg
 

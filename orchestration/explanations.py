@@ -1,4 +1,4 @@
-"""Grade explanations in Dagster: assets, checks, sensors, and what a synchronisation chooses for each asset."""
+"""Grade explanations in Dagster: assets, checks, sensors, and how a synchronisation configures each asset."""
 
 from assets.explanations.checks import CHECKS
 from assets.explanations.dispatched_requests import DispatchConfig, dispatched_requests

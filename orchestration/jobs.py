@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # Dagster exports no name for what `define_asset_job` returns
 def sync_now(
     synchronised: Sequence[Synchronised], also: Sequence[dg.AssetsDefinition]
 ) -> "UnresolvedAssetJobDefinition":
-    """Materialises the synchronised assets, and `also` those that only report."""
+    """The job that materialises the synchronised assets, and then the assets in `also`, which only report."""
 
     @dg.config_mapping
     def synchronisation(config: SyncConfig) -> dg.RunConfig:
@@ -38,7 +38,7 @@ def sync_now(
 def reconcile(
     synchronised: Sequence[Synchronised], also: Sequence[dg.AssetsDefinition]
 ) -> "UnresolvedAssetJobDefinition":
-    """Likewise, of everything that is pending, with every check."""
+    """The job that does the same for everything that is pending, and runs every check."""
 
     @dg.config_mapping
     def reconciliation(config: ReconcileConfig) -> dg.RunConfig:

@@ -1,4 +1,4 @@
-"""The job that handles one batch of the queue: the same code as a listener, for when no listener is alive."""
+"""The job that handles one batch of the queue when no listener is alive. It runs the same code as a listener."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from resources.config_numbers import AtLeastOne
 from resources.wiring.process_resource import ProcessResource
 
 LIMIT = 2000
-"""Messages per queue and run: a batch that ends. What is left is the next run's."""
+"""The most messages of each queue in one run, so that a run ends. The next run handles the rest."""
 
 
 class BatchConfig(dg.Config):
@@ -23,7 +23,7 @@ class BatchConfig(dg.Config):
 
 @dg.op(out=dg.Out(dg.Nothing))
 def handle_batch(context: dg.OpExecutionContext, config: BatchConfig, process: ProcessResource) -> dg.Output[None]:
-    """Every declared queue in turn. Reports each queue's share to its asset, so that the lineage tells the truth."""
+    """Handle every declared queue in turn. Report what was handled to the queue's asset, so that the lineage is right."""
     wired = process.get()
     handled = 0
     for name, queue in wired.queues.items():

@@ -1,10 +1,10 @@
-"""Where runs are carried out: by the code server, or as Celery tasks, as an environment variable says.
+"""Chooses where runs are executed, by an environment variable: by the code server, or as Celery tasks.
 
-`dagster.yaml` can read a value from the environment, but cannot choose between two launchers; this class does. On Kubernetes
-the chart of Dagster writes an instance of its own: there its values choose (`deploy/values.yaml`).
+`dagster.yaml` can read a value from the environment, but it cannot choose between two launchers. This class does that. On
+Kubernetes, Dagster's chart writes a `dagster.yaml` of its own, and the chart's values choose (`deploy/values.yaml`).
 
-Runs are distributed, not steps: a batch is one process with one process, and an executor that gives every step to
-another process would cost a connection, a token and seconds for each.
+Runs are distributed, steps are not. A run builds one `Process`. An executor that gave each step to another process would
+need a connection, a token and some seconds for each step.
 """
 
 import os
@@ -20,7 +20,10 @@ CELERY: Final = "celery"
 
 
 class LauncherFromEnvironment(RunLauncher, ConfigurableClass):
-    """Never built: makes one of Dagster's own launchers when a process of Dagster starts. All must see the same variable."""
+    """Makes one of Dagster's own launchers when a process of Dagster starts. There is never an instance of this class.
+
+    All processes of Dagster must have the same value of the variable.
+    """
 
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:
@@ -28,12 +31,15 @@ class LauncherFromEnvironment(RunLauncher, ConfigurableClass):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, _config_value: Mapping[str, Any]) -> Any:
-        """One of Dagster's launchers, where its signature says one of this class."""
+        """Return a launcher of Dagster. Dagster's signature would ask for an instance of this class, hence `Any`.
+
+        Raises `ValueError` for an unknown value of the variable.
+        """
         chosen = os.environ.get(RUN_LAUNCHER) or LOCAL
         if chosen == LOCAL:
             return DefaultRunLauncher(inst_data=inst_data)
         if chosen == CELERY:
-            # an optional package: `casebridge[celery]`
+            # Celery is optional: `casebridge[celery]`
             from orchestration.celery_runs import celery_run_launcher  # noqa: PLC0415
 
             return celery_run_launcher(inst_data)

@@ -1,7 +1,7 @@
-"""Where Dagster keeps runs, events and schedules: SQLite by default, PostgreSQL by an environment variable.
+"""Chooses where Dagster keeps runs, events and schedules: in SQLite by default, in PostgreSQL if an environment variable is set.
 
-`dagster.yaml` can read a value from the environment, but cannot choose between two storages; this class does. Production and
-a newcomer's machine so share one file. Nothing of casebridge is kept here: that is MongoDB's.
+`dagster.yaml` can read a value from the environment, but it cannot choose between two storages. This class does that. So
+production and a newcomer's machine use the same `dagster.yaml`. casebridge's own data is not kept here but in MongoDB.
 """
 
 import os
@@ -21,7 +21,10 @@ DEVELOPERS_HOME: Final = Path(".casebridge") / "dagster"
 
 
 class StorageFromEnvironment(DagsterStorage):
-    """Never built: makes one of Dagster's own storages when a process of Dagster starts. All must see the same variable."""
+    """Makes one of Dagster's own storages when a process of Dagster starts. There is never an instance of this class.
+
+    All processes of Dagster must have the same value of the variable.
+    """
 
     @classmethod
     def config_type(cls) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What an operator chooses for a synchronisation or a reconciliation: one flat form, which the launchpad shows."""
+"""The options of a synchronisation and of a reconciliation. Each is one flat form, which Dagster's launchpad shows."""
 
 import dagster as dg
 from pydantic import Field
@@ -6,7 +6,7 @@ from pydantic import Field
 from resources.config_numbers import AtLeastOneOrNone, HoursOrNone, Seconds
 
 WAIT_SECONDS = 120.0
-"""The seed's two minutes for the outcome of a synchronisation."""
+"""How long a synchronisation waits for the outcome: two minutes, as in the source system."""
 
 
 class SyncConfig(dg.Config):

@@ -1,6 +1,6 @@
-"""How work arrives: sensors that poll the outside into the inbox, and those that see to what nobody else drives.
+"""Sensors of Dagster. Some poll outside systems and put what they find into the inbox. Others start batches or send alerts.
 
-A sensor is a thin shell around a core that knows no Dagster and is tested alone. It only feeds the inbox; the inbox is the
-truth and the cursor a hint. Sensors are made by functions that are given the assets and jobs they speak of, since assets and
-sensors do not know each other (`orchestration.build` wires them).
+A sensor is a thin layer around functions that know nothing of Dagster and are tested alone. It only adds to the inbox. The inbox
+decides what is known already; the cursor is only a hint. Assets and sensors do not import each other: functions make the
+sensors and get assets and jobs as arguments (`orchestration.build`).
 """

@@ -1,4 +1,4 @@
-"""Whether a batch of the queue must be run, because no listener does it."""
+"""Decides whether a batch of the queue must be run because no listener handles the messages."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,23 +8,28 @@ from resources.wiring.process import Process
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits. `batch_needed` says whether somebody must be sent, `told` says why or why not."""
+    """`batch_needed` says whether a batch must be run, `summary` why or why not."""
 
     batch_needed: bool
-    told: str
+    summary: str
 
 
 def look_at_backlog(process: Process) -> Backlog:
-    """Messages that are due while no listener is alive, or that even a listener has left lying for too long.
+    """A batch is needed if messages are due and no listener is alive, or if messages are overdue in spite of a listener.
 
-    Only what can be handled counts. These do not: what waits for its next attempt, what a paused institution has, and a queue
-    that no capability declares. A run for those would do nothing, every minute.
+    Only messages that can be handled count. These do not count, because a run for them would do nothing, every minute:
+
+    - messages that wait for their next attempt,
+    - messages of paused institutions,
+    - messages of queues that no capability declares.
     """
     listeners, paused = process.operators.status.listeners_alive(process.stores.served), process.stores.pauses.paused()
     if listeners:
-        patience = timedelta(seconds=process.settings.queue.overdue_seconds)
-        if process.stores.queue.is_due(patience, passing_over=paused, queues=process.queues):
-            return Backlog(True, f"messages are due for over {patience.total_seconds():.0f} s in spite of a listener")
+        overdue_after = timedelta(seconds=process.settings.queue.overdue_seconds)
+        if process.stores.queue.is_due(overdue_after, passing_over=paused, queues=process.queues):
+            return Backlog(
+                True, f"messages are due for over {overdue_after.total_seconds():.0f} s in spite of a listener"
+            )
         return Backlog(False, f"{listeners} listeners are at work")
     if process.stores.queue.is_due(timedelta(), passing_over=paused, queues=process.queues):
         return Backlog(True, "messages are due and no listener is alive")

@@ -1,4 +1,4 @@
-"""Sees to the queue when nobody else does: the listener is gone, or leaves messages lying."""
+"""Starts a batch of the queue when no listener is alive, or when listeners leave messages overdue."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ SECONDS: Final = 60
 
 
 def backlog_sensor(batch_job: str) -> dg.SensorDefinition:
-    """Retries and replays become due without a poll; without a listener this sensor is what finds them."""
+    """A retry or a replay becomes due without any poll. If no listener is alive, only this sensor finds it."""
 
     @dg.sensor(
         name=NAME,
@@ -26,7 +26,7 @@ def backlog_sensor(batch_job: str) -> dg.SensorDefinition:
         batch = batch_request(process.get(), context.instance, batch_job, Cursor.read(context.cursor), NAME)
         return dg.SensorResult(
             run_requests=batch.run_requests,
-            skip_reason=None if batch.run_requests else batch.told,
+            skip_reason=None if batch.run_requests else batch.summary,
             cursor=batch.cursor.write(),
         )
 

@@ -19,21 +19,21 @@ UNDER_WAY: Final = (
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """At most one run; the cursor that knows its key; and why it is asked for, or why not."""
+    """At most one run request, the cursor that counts it, and a sentence why a run is requested or not."""
 
     run_requests: list[dg.RunRequest]
     cursor: Cursor
-    told: str
+    summary: str
 
 
 def batch_request(
     process: Process, instance: dg.DagsterInstance, job: str, cursor: Cursor, sensor: str
 ) -> BatchRequest:
-    """Never two at once: a second run would only compete with the first for the same messages."""
+    """Request a run if one is needed and none is under way: two runs would only compete for the same messages."""
     backlog = look_at_backlog(process)
     if not backlog.batch_needed:
-        return BatchRequest([], cursor, backlog.told)
+        return BatchRequest([], cursor, backlog.summary)
     if instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=UNDER_WAY)):
-        return BatchRequest([], cursor, f"{backlog.told}, and a batch is under way")
+        return BatchRequest([], cursor, f"{backlog.summary}, and a batch is under way")
     cursor = cursor.next_batch()
-    return BatchRequest([dg.RunRequest(run_key=cursor.run_key(sensor))], cursor, backlog.told)
+    return BatchRequest([dg.RunRequest(run_key=cursor.run_key(sensor))], cursor, backlog.summary)

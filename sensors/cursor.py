@@ -1,4 +1,4 @@
-"""The memory of a sensor between two ticks. A hint only: an unreadable or lost cursor costs nothing but the turn."""
+"""What a sensor remembers between two ticks. If a cursor is lost or unreadable, only the order of institutions is lost."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def _new_epoch() -> str:
 
 
 class Cursor(BaseModel):
-    """Whose turn is first, and how many batches were asked for.
+    """Which institution is polled first, and how many batches were requested.
 
-    Dagster remembers a run key for ever. So the count begins with an epoch of its own whenever a cursor begins: a
-    count that started over would repeat old keys, and its runs would be dropped without a word.
+    Dagster remembers run keys for ever and silently drops a run whose key it knows. So each new cursor has an epoch of its own:
+    its count starts at 0, but its run keys differ from all earlier ones.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,7 +28,7 @@ class Cursor(BaseModel):
 
     @classmethod
     def read(cls, text: str | None) -> Cursor:
-        """What `write` wrote; a new cursor for anything else."""
+        """The cursor that `write` wrote. For anything else, a new cursor."""
         try:
             return cls.model_validate_json(text or "")
         except ValidationError:
@@ -44,5 +44,5 @@ class Cursor(BaseModel):
         return self.model_copy(update={"batches": self.batches + 1})
 
     def run_key(self, sensor: str) -> str:
-        """Of the batch that was asked for last; never of a message or case."""
+        """The run key of the batch that was requested last. It never names a message or a case."""
         return f"{sensor}:{self.epoch}:{self.batches}"

@@ -7,11 +7,11 @@ from typing import Final
 VARIABLE: Final = "CASEBRIDGE_SENSOR_SECONDS"
 DEFAULT_SECONDS: Final = 30
 SHORTEST_SECONDS: Final = 1
-"""Dagster's daemon looks at sensors every five seconds; one that asks for less than that ticks at every look."""
+"""Dagster's daemon checks sensors every five seconds. A sensor with a shorter interval ticks at every check."""
 
 
 def poll_seconds(environment: Mapping[str, str] | None = None) -> int:
-    """`CASEBRIDGE_SENSOR_SECONDS`, read when the definitions are made: Dagster fixes an interval with its sensor.
+    """The value of `CASEBRIDGE_SENSOR_SECONDS`. It is read once, when the definitions are made: a sensor's interval is fixed.
 
     Raises `ValueError` for anything but a whole number of at least one second.
     """

@@ -1,4 +1,4 @@
-"""The shell that the two polling sensors share: a bounded poll, what it reports to Dagster, and the batch it asks for."""
+"""What the two polling sensors have in common: a poll of bounded time, its report to Dagster, and the request for a batch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ from sensors.institution_order import in_turn, is_paused, next_first
 from sensors.interval import poll_seconds
 
 BUDGET_SECONDS: Final = 50.0
-"""A tick is cut off after 60 s, and keeps its cursor then: the poll is over before.
+"""Dagster stops a tick after 60 s and does not store its cursor then. So the poll ends before.
 
-What it leaves is the next tick's, or a message of its own."""
+What the poll leaves is read by the next tick, or becomes a message of its own."""
 
 Poll = Callable[[Process, Sequence[Institution]], list[PollOutcome]]
 PollMetadata = Callable[[Process, Sequence[PollOutcome]], Mapping[str, Any]]
 
 
 class NothingCouldBeReadError(Exception):
-    """Every institution failed: an outage or a refused credential, not an empty round. Holds no personal data."""
+    """The poll failed for every institution: an outage or refused credentials. The message has no personal data."""
 
     def __init__(self, source: str, outcomes: Sequence[PollOutcome]) -> None:
         errors = {outcome.error.code: outcome.error for outcome in outcomes if outcome.error}
-        told = " ".join(f"[{code}] {error.cause} Next: {error.next_action}" for code, error in errors.items())
-        super().__init__(f"{source} could not be read for any institution. {told}")
+        summary = " ".join(f"[{code}] {error.cause} Next: {error.next_action}" for code, error in errors.items())
+        super().__init__(f"{source} could not be read for any institution. {summary}")
 
 
 @dataclass(frozen=True)
 class Round:
-    """One poll of all institutions that had their turn, and the cursor after it."""
+    """The outcomes of one poll, and the cursor after it."""
 
     outcomes: list[PollOutcome]
     cursor: Cursor
@@ -46,19 +46,22 @@ class Round:
         return PollReport.of(self.outcomes)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         report = self.report
         failed = f", failed: {', '.join(sorted(report.failed))}" if report.failed else ""
         return f"{report.seen} seen, {report.accepted} new, {report.skipped} institutions passed over{failed}"
 
 
 def poll_round(process: Process, source: str, poll: Poll, cursor: Cursor) -> Round:
-    """Poll in turn. Raises `NothingCouldBeReadError` when everybody failed; a part that failed does not hide the rest."""
+    """Poll all active institutions, beginning with the cursor's `first`.
+
+    Raises `NothingCouldBeReadError` if all institutions failed. If only some failed, the round is returned as usual.
+    """
     outcomes = poll(process, in_turn(process.stores.institutions.active(), cursor.first))
     report = PollReport.of(outcomes)
     paused = process.stores.pauses.paused()
     missed = any(outcome.skipped and not is_paused(outcome, paused) for outcome in outcomes)
-    # With an error the cursor stays: those who had no turn yet would never have one.
+    # An error keeps the old cursor, so after an error skipped institutions would never be polled. Hence `not missed`.
     if report.all_failed and not missed:
         raise NothingCouldBeReadError(source, outcomes)
     return Round(outcomes, cursor.with_first(next_first(outcomes, paused)))
@@ -91,10 +94,10 @@ def polling_sensor(
         wired = process.get()
         done = poll_round(wired, source, poll, Cursor.read(context.cursor))
         batch = batch_request(wired, context.instance, batch_job, done.cursor, name)
-        told = f"{done.told}; {batch.told}"
+        summary = f"{done.summary}; {batch.summary}"
         events = []
         if done.report.accepted:
-            context.log.info(told)
+            context.log.info(summary)
             events = [
                 dg.AssetMaterialization(
                     asset.key, description=f"Polled by {name}.", metadata=poll_metadata(wired, done.outcomes)
@@ -102,7 +105,7 @@ def polling_sensor(
             ]
         return dg.SensorResult(
             run_requests=batch.run_requests,
-            skip_reason=None if batch.run_requests else told,
+            skip_reason=None if batch.run_requests else summary,
             cursor=batch.cursor.write(),
             asset_events=events,
             dynamic_partitions_requests=_missing(wired, context.instance, institutions) if institutions else [],
@@ -114,7 +117,10 @@ def polling_sensor(
 def _missing(
     process: Process, instance: dg.DagsterInstance, institutions: dg.DynamicPartitionsDefinition
 ) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
-    """New institutions become partitions of the ledger. None is removed: its history stays, and a run may be using it."""
+    """Requests to add new institutions as partitions of the ledger.
+
+    Partitions are never removed: their history stays, and a run may be using one.
+    """
     known = set(instance.get_dynamic_partitions(str(institutions.name)))
     new = sorted({institution.key for institution in process.stores.institutions.active()} - known)
     return [institutions.build_add_request(new)] if new else []

@@ -1,8 +1,11 @@
-"""Tells people of failed runs, by the same outbox as every alert.
+"""Alerts people to failed runs of Dagster. These alerts use the same outbox as all others.
 
-Not a `run_failure_sensor`: that one moves its cursor on even when telling fails, so a run that failed because MongoDB was
-away would never be heard of; it also forgets what failed before its first tick. This sensor moves on only after each alert is
-owed, and owing the same alert again changes nothing.
+Dagster's own `run_failure_sensor` is not used, for two reasons:
+
+- It moves its cursor on even if the alert fails. So a run that failed because MongoDB was away would never be reported.
+- It ignores runs that failed before its first tick.
+
+This sensor moves its cursor on only after each alert is stored as pending. Storing the same alert again changes nothing.
 """
 
 from collections.abc import Sequence
@@ -16,16 +19,16 @@ from resources.wiring.process import Process
 from resources.wiring.process_resource import ProcessResource
 
 PAGE: Final = 25
-"""Failed runs per tick: six thousand an hour, so a crowd of failures does not fall behind."""
+"""Failed runs per tick. That is 6,000 an hour, so that the sensor keeps up with many failures."""
 SECONDS: Final = 15
 LOOK_BACK: Final = timedelta(days=1)
-"""How far the very first tick looks back."""
+"""How far the very first tick reads back."""
 
 
 def run_alert(run: dg.DagsterRun) -> Alert:
-    """Names job and run, never the error's text, which may quote anything.
+    """The alert for a failed run. It names the job and the run, never the error's text, which could quote anything.
 
-    It is keyed by the job: automatic retries of one root run, and a job that fails every minute, are told once an hour.
+    Its key is the job. So the automatic retries of one run, or a job that fails every minute, cause one alert an hour.
     """
     root = run.root_run_id or run.run_id
     return Alert(
@@ -39,24 +42,24 @@ def run_alert(run: dg.DagsterRun) -> Alert:
     )
 
 
-def owe_alerts(process: Process, runs: Sequence[dg.DagsterRun]) -> None:
-    """Owe an alert for each run, once for each root run of this page; without a listener, also send what is owed."""
-    told: set[str] = set()
+def enqueue_alerts(process: Process, runs: Sequence[dg.DagsterRun]) -> None:
+    """Store a pending alert for each root run of these runs. If no listener is alive, also send all pending alerts."""
+    reported: set[str] = set()
     for run in runs:
         root = run.root_run_id or run.run_id
-        if root not in told:
+        if root not in reported:
             process.stores.alerts.enqueue(run_alert(run))
-            told.add(root)
+            reported.add(root)
     if not process.operators.status.listeners_alive(process.stores.served):
         process.relay.send_alerts()
 
 
 def run_failure_alerts() -> dg.SensorDefinition:
-    """Watches every job of the instance."""
+    """The sensor that reports the failed runs of all jobs of the instance."""
 
     @dg.sensor(
         name="run_failure_alerts",
-        description="Owes an alert for each failed run; sends it too when no listener is alive to do so.",
+        description="Stores an alert for each failed run. Also sends it when no listener is alive to do so.",
         minimum_interval_seconds=SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
@@ -71,9 +74,9 @@ def run_failure_alerts() -> dg.SensorDefinition:
             ascending=True,
         )
         runs = [context.instance.get_run_by_id(record.run_id) for record in page.records]
-        owe_alerts(process.get(), [run for run in runs if run is not None])
-        told = f"{len(page.records)} failed runs since the last look"
-        # Without a record there is no place to go on from: the next tick looks back once more.
-        return dg.SensorResult(skip_reason=told, cursor=page.cursor if page.records else context.cursor)
+        enqueue_alerts(process.get(), [run for run in runs if run is not None])
+        reported = f"{len(page.records)} failed runs since the last look"
+        # Without a record there is no new cursor: the next tick reads from the same place again.
+        return dg.SensorResult(skip_reason=reported, cursor=page.cursor if page.records else context.cursor)
 
     return tick

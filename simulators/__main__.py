@@ -1,4 +1,4 @@
-"""Command line: ``python -m simulators``. It ends on SIGTERM, at once: all state is in memory and made anew."""
+"""Command line: ``python -m simulators``. SIGTERM ends it at once, because it keeps all state in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """The fast event loop where there is one."""
+    """The fast event loop, if the platform has it."""
     if sys.platform == "win32":
         return None
     import uvloop  # noqa: PLC0415 - does not exist on every platform

@@ -1,6 +1,6 @@
-"""One request that a test adds to a world that is already there, with whatever is odd about it.
+"""Adds a single request to existing data, for a test. The request may have errors or other special properties.
 
-How a whole world is made is in ``population``.
+``population`` makes the data at the beginning.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from simulators.state import World
 
 OTHER_CANDIDATES = 5
 SHARED_SUBMISSION = "shared_submission"
-"""Expected end of those who handed in together and both ask."""
+"""The expected end of two requests by students who handed in one submission together."""
 NEEDED_FIELDS = frozenset({"personlopenr", "kandidatnr", "datoKlageMottat"})
-"""Fields without which no case can be carried on; a row that lacks one is expected to be set aside."""
+"""Fields that every case needs. A row without one of them is expected to be set aside."""
 FIELDS = {
     "orgId": TEXT,
     "oddity": TEXT.or_null(),
@@ -43,7 +43,7 @@ WITHOUT_PARTICIPANT = frozenset({"no_candidate", "no_flow", "two_flows"})
 
 @dataclass(frozen=True, slots=True)
 class RequestOrder:
-    """What to add. Field names are those of the control interface."""
+    """The request to add. Its fields have the names of the control interface."""
 
     orgId: str  # noqa: N815 - as in the JSON of the control interface
     oddity: str | None = None
@@ -58,16 +58,16 @@ class RequestOrder:
     datoKlageMottat: str | None = None  # noqa: N815
     frist: str | None = None
     sistEndret: str | None = None  # noqa: N815
-    """When FS saw the row change last, with its zone; now, if it is not said."""
+    """The time of the row's last change in FS, with its zone. By default now."""
     groupWith: int | None = None  # noqa: N815
-    """A case whose participant shall have handed in the same submission; the new request is on its exam."""
+    """A case. The new request is on the same exam, and its participant has handed in the same submission."""
     externalIds: list[dict[str, str]] | None = None  # noqa: N815
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> RequestOrder:
         """Read an order.
 
-        :raises ValueError: an unknown field or oddity, no institution, or a field that holds something else than its form
+        :raises ValueError: an unknown field or oddity, no institution, or a field with a value of another form
         """
         check_fields(body, FIELDS, needed={"orgId"})
         order = cls(**body)
@@ -79,7 +79,7 @@ class RequestOrder:
         return order
 
     def expected_end(self) -> str:
-        """How the case ought to end, unless the test says so itself."""
+        """How the case should end: as the order says, or else as its other fields imply."""
         if self.expected is not None:
             return self.expected
         if self.oddity is not None:
@@ -92,7 +92,7 @@ class RequestOrder:
 
 
 def add_request(world: World, order: RequestOrder) -> dict[str, Any]:
-    """Add one request and, where the oddity does not forbid it, its candidate and flow. Returns the ids.
+    """Add one request and, unless the oddity excludes them, its candidate and flow. Returns the ids.
 
     :raises ValueError: the institution or the exam does not exist
     """
@@ -100,13 +100,13 @@ def add_request(world: World, order: RequestOrder) -> dict[str, Any]:
     if institution is None:
         raise ValueError(f"no such institution: {order.orgId}")
     flow: Flow | None
-    making = Population(world, PopulationOrder(seed=world.seed, days=1, variety=False), world.random)
+    population = Population(world, PopulationOrder(seed=world.seed, days=1, variety=False), world.random)
     if order.groupWith is not None:
-        case, flow = _in_a_group(world, making, order)
+        case, flow = _in_a_group(world, population, order)
     elif order.examId is None:
-        case, flow = _on_a_new_exam(making, order, making.add_exam(institution, len(world.exams)))
+        case, flow = _on_a_new_exam(population, order, population.add_exam(institution, len(world.exams)))
     else:
-        case, flow = _on_an_exam(world, making, order)
+        case, flow = _on_an_exam(world, population, order)
     case.expected = order.expected_end()
     if order.groupWith is not None:
         _expect_of_group(world, case, order)
@@ -132,21 +132,21 @@ def add_request(world: World, order: RequestOrder) -> dict[str, Any]:
     }
 
 
-def _on_a_new_exam(making: Population, order: RequestOrder, exam: Exam) -> tuple[Case, Flow | None]:
-    students = making.students(exam.institution, OTHER_CANDIDATES + 1)
+def _on_a_new_exam(population: Population, order: RequestOrder, exam: Exam) -> tuple[Case, Flow | None]:
+    students = population.students(exam.institution, OTHER_CANDIDATES + 1)
     numbers = range(order.kandidatnr or 1001, (order.kandidatnr or 1001) + len(students))
-    sitting = list(zip(students, numbers, strict=True))
-    present = sitting[1:] if order.oddity == "no_candidate" else sitting
-    flows = making.add_flows(exam, 0, present, order.oddity)
-    student, kandidatnr = sitting[0]
+    candidates = list(zip(students, numbers, strict=True))
+    present = candidates[1:] if order.oddity == "no_candidate" else candidates
+    flows = population.add_flows(exam, 0, present, order.oddity)
+    student, kandidatnr = candidates[0]
     flow, participant = _find(flows, kandidatnr)
-    case = making.add_case(exam, student, kandidatnr, participant, order.oddity)
+    case = population.add_case(exam, student, kandidatnr, participant, order.oddity)
     if flow is not None and participant is not None:
-        making.add_comments_made_while_marking(case, flow, participant)
+        population.add_comments_made_while_marking(case, flow, participant)
     return case, flow
 
 
-def _on_an_exam(world: World, making: Population, order: RequestOrder) -> tuple[Case, Flow | None]:
+def _on_an_exam(world: World, population: Population, order: RequestOrder) -> tuple[Case, Flow | None]:
     exam = world.exams.get(order.examId or "")
     if exam is None or exam.institution.org_id != order.orgId:
         raise ValueError("no such exam at this institution")
@@ -154,16 +154,16 @@ def _on_an_exam(world: World, making: Population, order: RequestOrder) -> tuple[
     asking = {case.student.personlopenr for case in world.cases_of_exam[exam.exam_id]}
     for participant in flow.participants:
         if participant.student.personlopenr not in asking:
-            case = making.add_case(
+            case = population.add_case(
                 exam, participant.student, int(participant.unique_exam_id), participant, order.oddity
             )
-            making.add_comments_made_while_marking(case, flow, participant)
+            population.add_comments_made_while_marking(case, flow, participant)
             return case, flow
     raise ValueError("nobody is left on this exam who has not asked")
 
 
-def _in_a_group(world: World, making: Population, order: RequestOrder) -> tuple[Case, Flow]:
-    """Somebody of the same flow who has not asked yet, and who handed in together with the one who has."""
+def _in_a_group(world: World, population: Population, order: RequestOrder) -> tuple[Case, Flow]:
+    """A request by another participant of the flow, who now has the same submission as the one who has asked already."""
     first = world.cases.get(order.groupWith or 0)
     member = world.participant_of_case(first) if first is not None else None
     if first is None or member is None or first.institution.org_id != order.orgId:
@@ -177,7 +177,7 @@ def _in_a_group(world: World, making: Population, order: RequestOrder) -> tuple[
             participant.group_id, participant.submission_id = member.group_id, member.submission_id
             participant.assessor = member.assessor
             participant.json = None
-            case = making.add_case(
+            case = population.add_case(
                 first.exam, participant.student, int(participant.unique_exam_id), participant, order.oddity
             )
             return case, flow
@@ -185,7 +185,10 @@ def _in_a_group(world: World, making: Population, order: RequestOrder) -> tuple[
 
 
 def _expect_of_group(world: World, case: Case, order: RequestOrder) -> None:
-    """Comments are on the submission, so nobody can tell whose they are; a text on the request is its own."""
+    """Set the expected end of both cases.
+
+    Comments belong to the submission, so they cannot be assigned to one of the two students. A text on the request can.
+    """
     for one in (case, world.cases[order.groupWith or 0]):
         one.data_faults.append("groupWith")
         if world.modes.justification == "comment" and order.expected is None:
@@ -201,7 +204,10 @@ def _rename(world: World, case: Case, external_ids: list[dict[str, str]]) -> Non
 
 
 def _plain_flow(world: World, exam: Exam) -> Flow:
-    """The one flow in which the exam's candidates can ask for an explanation."""
+    """The only flow in which the exam's candidates can ask for an explanation.
+
+    :raises ValueError: there is no such flow, or there are several
+    """
     flows = [
         flow
         for flow in world.flows.values()

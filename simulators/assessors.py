@@ -1,7 +1,7 @@
-"""The assessors: they see a request for an explanation, are assigned, write, submit, and write again when unlocked.
+"""The simulated assessors: they are assigned to a request for an explanation, write, submit, and write again when unlocked.
 
-Everything happens by itself in the event loop, after a delay that depends on the seed and the participant only, so
-that the same world is answered in the same way whatever order the calls came in.
+All this happens in the event loop, after a delay that depends only on the seed and the participant. So the order of the calls
+does not matter: the same data are answered in the same way.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from simulators.state import World
 from simulators.written_text import read, written
 
 ASSIGNED_AFTER = 0.3
-"""Part of the whole delay after which an assessor is assigned; the answer is submitted just before its end."""
+"""An assessor is assigned after this part of the whole delay."""
 SUBMITTED_AFTER = 0.9
+"""The answer is submitted after this part of the whole delay."""
 
 
 class Assessors:
@@ -36,23 +37,23 @@ class Assessors:
     def __init__(self, world: World) -> None:
         self._world = world
         self._timers: set[asyncio.TimerHandle] = set()
-        self._put_off: list[Callable[[], None]] = []
+        self._postponed: list[Callable[[], None]] = []
 
     def stop(self) -> None:
-        """Drop all work, as the world begins anew."""
+        """Drop all work, because all data are removed."""
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        self._put_off.clear()
+        self._postponed.clear()
 
     def resume(self) -> None:
-        """Do what was put off while the assessors paused."""
-        put_off, self._put_off = self._put_off, []
-        for step in put_off:
+        """Do the work that was postponed during a pause of the assessors."""
+        postponed, self._postponed = self._postponed, []
+        for step in postponed:
             step()
 
     def requested(self, explanation: ExplanationRequest) -> None:
-        """A request came in: answer it after the delay."""
+        """Answer a new request after the delay."""
         pace = self._world.pace
         draw = Random(f"{self._world.seed}:delay:{explanation.participant.participant_id}")
         delay = draw.uniform(pace.minimum_delay_s, max(pace.minimum_delay_s, pace.maximum_delay_s))
@@ -60,11 +61,11 @@ class Assessors:
         self._answer_after(delay * SUBMITTED_AFTER, delay * (1 - SUBMITTED_AFTER), explanation)
 
     def change_answer(self, explanation: ExplanationRequest, text: str | None, *, after_s: float, edit: bool) -> None:
-        """A manager unlocks the answer and the assessor submits another text (contract 4.8).
+        """Let a manager unlock the answer, and the assessor submit another text (contract 4.8).
 
-        :param text: what is written; None lets the simulator compose the next version
-        :param after_s: how long the request stands in state 1; with 0 it is submitted again at once
-        :param edit: change the comment that is there instead of writing a new one
+        :param text: the new text; with None the simulator composes the next version
+        :param after_s: seconds for which the request stays in state 1; with 0 it is submitted again at once
+        :param edit: change the existing comment instead of writing a new one
         """
         explanation.state = ExplanationState.ASSIGNED
         explanation.accept_date = None
@@ -90,7 +91,7 @@ class Assessors:
         def due() -> None:
             self._timers.discard(timer)
             if self._world.pace.paused:
-                self._put_off.append(step)
+                self._postponed.append(step)
             else:
                 step()
 
@@ -149,10 +150,10 @@ class Assessors:
             answer.content, answer.updated_at = text, now
         else:
             self._world.add_comment(flow, participant, text, ShareType.PARTICIPANTS, now)
-        self._write_what_is_no_answer(flow, participant, now)
+        self._write_other_comments(flow, participant, now)
 
-    def _write_what_is_no_answer(self, flow: Flow, participant: Participant, now: float) -> None:
-        """A newer note to the co-assessors, and a newer comment by the same assessor for another participant."""
+    def _write_other_comments(self, flow: Flow, participant: Participant, now: float) -> None:
+        """Write newer comments that are no answers: a note to the co-assessors, and a comment for another participant."""
         note = self._in_the_format(now, "Notat til medsensor: se over poengsummen.")
         self._world.add_comment(flow, participant, note.written, ShareType.ASSESSORS, now)
         for other in flow.participants:

@@ -1,4 +1,4 @@
-"""Bodies of requests as anybody may send them: whatever cannot be read is the sender's fault, never a failure of the server."""
+"""Reads the bodies of requests. A body that cannot be read is the sender's error and never makes the server fail."""
 
 import json
 import math
@@ -9,13 +9,13 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 
 LONGEST_NUMBER = 18
-"""Digits of an id in a path: longer ones are no id, and no number that Python would read."""
+"""The most digits of an id in a path. Longer numbers are no ids, and Python refuses to read very long ones."""
 DEEPEST = 500
-"""So many objects and lists within each other, half of what Python reads: an answer that repeats them adds its own."""
+"""The deepest nesting of objects and lists: half of what Python can read, because an answer that repeats them nests deeper."""
 
 
 class IdConvertor(Convertor[int]):
-    """``{flowId:id}``: a whole number of a length that ids have; any other path is not found."""
+    """``{flowId:id}`` in a path: a whole number with at most ``LONGEST_NUMBER`` digits. Any other path is not found."""
 
     regex = f"[0-9]{{1,{LONGEST_NUMBER}}}"
 
@@ -30,24 +30,27 @@ register_url_convertor("id", IdConvertor())
 
 
 def media_type(request: Request) -> str:
-    """The media type of the body, which is the same in capitals, without its parameters."""
+    """The media type of the body, in lower case and without parameters."""
     return str(request.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
 def read_json(body: bytes) -> Any:
-    """:raises ValueError: not JSON, not text, nested deeper than anybody means it, or a value that no answer could repeat"""
+    """The value of a JSON body.
+
+    :raises ValueError: not JSON, not text, nested too deeply, or a value that no answer could repeat
+    """
     try:
         value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if _is_deeper(value, DEEPEST):
         raise ValueError("nested too deeply")
-    json.dumps(value, ensure_ascii=False).encode()  # half a character is no text, in whichever encoding it came
+    json.dumps(value, ensure_ascii=False).encode()  # raises `ValueError` for lone surrogates, which are no text
     return value
 
 
 def _is_deeper(value: object, levels: int) -> bool:
-    """Whether objects and lists stand within each other at more than so many levels."""
+    """Whether objects and lists are nested in more than so many levels."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(levels):
         if not level:

@@ -1,7 +1,7 @@
-"""What happens to a case after it appeared: its row or its participant is changed, its row is finished, removed or opened again.
+"""Changes a case after it appeared: its row or its participant is changed, or its row is finished, removed or opened again.
 
-The control interface asks for it; nothing here is part of a simulated system. A participant in WISEflow changes only
-where the order says so.
+These changes are ordered by the control interface. They are no part of a simulated system. A participant in WISEflow changes
+only if the order says so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from simulators.state import World
 
 WITHDRAWN = "withdrawn"
 REOPENED = "reopened"
-"""Expected end of a row that was opened again after it was registered: somebody is told, or it is registered anew."""
+"""The expected end of a row that was opened again after its registration: an alert, or another registration."""
 IN_ROW = frozenset({"kandidatnr", "swapWith", "brukernavn", "raw", "omit"})
 IN_WISEFLOW = frozenset({"uniqueExamId", "externalIds", "in_wiseflow"})
 FIELDS = {
@@ -36,7 +36,7 @@ FIELDS = {
     "externalIds": LIST.or_null(),
     "in_wiseflow": FLAG,
 }
-"""Of the row, ``raw`` and ``brukernavn`` take anything that JSON can hold: FS misstates a row through them."""
+"""``raw`` and ``brukernavn`` take any JSON value, so that tests can simulate rows with errors in FS."""
 WITHDRAWAL = {"caseId": whole(), "how": TEXT, "text": TEXT.or_null()}
 
 
@@ -45,16 +45,16 @@ def _is_digits(value: object) -> bool:
 
 
 class CaseChanges:
-    """Changes to the cases of one world."""
+    """Changes to the cases of the simulated systems."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def change(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Change a row in FS, and its participant in WISEflow where the order names that.
+        """Change a row in FS, and its participant in WISEflow if the order says so.
 
-        :raises ValueError: an unknown field, one that holds something else than its form, no such case, or a case
-            without participant that must have one; nothing is changed then
+        :raises ValueError: an unknown field, a value of another form, no such case, or no participant although the order needs
+            one; then nothing is changed
         """
         check_fields(order, FIELDS, needed={"caseId"})
         case = self._case(order["caseId"])
@@ -81,7 +81,7 @@ class CaseChanges:
     def withdraw(self, order: dict[str, Any]) -> dict[str, Any]:
         """Finish a case by hand in FS, remove its row, or open it again.
 
-        :raises ValueError: no such case, or no such way
+        :raises ValueError: no such case, or an unknown ``how``
         """
         check_fields(order, WITHDRAWAL, needed={"caseId"})
         case, how = self._case(order["caseId"]), order.get("how", "finished")

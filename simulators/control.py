@@ -1,6 +1,6 @@
-"""The control interface: fills the world, makes systems fail, and tells what happened. ``README.md`` has the table.
+"""The control interface: it fills the simulated systems with data, makes them fail, and reports what happened.
 
-It is no simulated system: it is not counted, and no fault befalls it.
+``README.md`` lists its calls. It is no simulated system: its calls are not counted, and faults do not apply to it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from simulators.state import World
 from simulators.summary import FEWER_IS_REACHED, case_rows, conditions, summary
 
 LONGEST_WAIT_S = 600.0
-ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What an order brings out that is not of the form that ``README.md`` names: the sender's fault."""
+ORDER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""The errors that an order of another form than in ``README.md`` raises. They are answered as errors of the sender."""
 
 CHANGED_ANSWER = {"explanationRequestId": whole(), "text": TEXT.or_null(), "after_s": SECONDS, "edit": FLAG}
 CREDENTIALS = {"orgId": TEXT, "system": TEXT, "valid": FLAG}
@@ -37,7 +37,7 @@ Handler = Callable[[dict[str, Any]], Any]
 
 
 class Control:
-    """The control interface over one world."""
+    """The control interface of the simulated systems."""
 
     def __init__(self, world: World, assessors: Assessors) -> None:
         self._world = world
@@ -46,10 +46,10 @@ class Control:
 
     def application(self) -> Starlette:
         def post(path: str, handler: Handler) -> Route:
-            return Route(path, _taking_json(handler), methods=["POST"])
+            return Route(path, _endpoint_with_body(handler), methods=["POST"])
 
         def get(path: str, answer: Callable[[], Any]) -> Route:
-            return Route(path, _telling(answer), methods=["GET"])
+            return Route(path, _endpoint_without_body(answer), methods=["GET"])
 
         world = self._world
         return Starlette(
@@ -64,7 +64,7 @@ class Control:
                 post("/credentials", self._credentials),
                 post("/tokens/expire", self._expire_tokens),
                 post("/faults", self._set_faults),
-                Route("/faults", _telling(self._clear_faults), methods=["DELETE"]),
+                Route("/faults", _endpoint_without_body(self._clear_faults), methods=["DELETE"]),
                 get("/faults", lambda: {"rules": [rule.as_json() for rule in world.faults.rules]}),
                 post("/modes", self._set_modes),
                 post("/rates", self._set_rates),
@@ -77,7 +77,7 @@ class Control:
             ]
         )
 
-    # The world
+    # Population
 
     def _population(self, body: dict[str, Any]) -> dict[str, Any]:
         order = PopulationOrder.from_json(body)
@@ -151,7 +151,7 @@ class Control:
         return self._world.modes.as_json()
 
     def _set_rates(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Change what each credential set may call, from the next call on."""
+        """Change how many calls each credential set may make, from the next call on."""
         self._world.rates = Rates.from_json(body)
         self._world.rate_limits.clear()
         return asdict(self._world.rates)
@@ -166,7 +166,7 @@ class Control:
         return JSONResponse(self._world.traffic.latest(request.query_params.get("system"), limit))
 
     async def _wait(self, request: Request) -> Response:
-        """Answer when a number is reached, or when the time is over."""
+        """Answer when the number is reached, or when the time is over."""
         query = request.query_params
         condition = query.get("condition", "")
         system, route = query.get("system"), query.get("route")
@@ -194,11 +194,11 @@ class Control:
 
 
 def _refused(error: Exception) -> Response:
-    told = str(error) if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {error}"
-    return JSONResponse({"error": told}, 400)
+    message = str(error) if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {error}"
+    return JSONResponse({"error": message}, 400)
 
 
-def _taking_json(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint_with_body(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         raw = await request.body()
         try:
@@ -206,13 +206,13 @@ def _taking_json(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             if not isinstance(body, dict):
                 raise ValueError("the body must be a JSON object")  # noqa: TRY004 answered as any other
             return JSONResponse(handler(body))
-        except ODD as error:
+        except ORDER_ERRORS as error:
             return _refused(error)
 
     return endpoint
 
 
-def _telling(answer: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint_without_body(answer: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(_request: Request) -> Response:
         return JSONResponse(answer())
 

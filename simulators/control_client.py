@@ -1,4 +1,4 @@
-"""The control interface from the caller's side: one method per call. For tests, the demo and the benchmarks."""
+"""A client of the control interface, with one method for each call. For tests, the demo and the benchmarks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ANSWER_WITHIN_S = 30.0
 
 
 class ControlClient:
-    """Talks to the control interface of running simulators. Refused orders raise ``ValueError`` with the reason."""
+    """Calls the control interface of running simulators. Refused orders raise ``ValueError`` with the reason."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -21,11 +21,11 @@ class ControlClient:
         self._session.close()
 
     def population(self, **order: Any) -> dict[str, Any]:
-        """Make a world anew: ``institutions, courses, requests, days, seed, oddities, variety, hold, env, today``."""
+        """Make all data anew: ``institutions, courses, requests, days, seed, oddities, variety, hold, env, today``."""
         return self._object("POST", "/population", order)
 
     def release(self, count: int | None = None) -> dict[str, Any]:
-        """Let the next held requests appear in FS; None lets all appear."""
+        """Make the next held requests appear in FS. With None, all of them."""
         return self._object("POST", "/release", {"count": count})
 
     def add_request(self, org_id: str, **order: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class ControlClient:
         return self._object("POST", "/withdraw", {"caseId": case_id, "how": how, "text": text})
 
     def change(self, case_id: int, **fields: Any) -> dict[str, Any]:
-        """Change a row in FS and its participant in WISEflow; the README has the fields."""
+        """Change a row in FS and its participant in WISEflow. The README lists the fields."""
         return self._object("POST", "/change", {"caseId": case_id} | fields)
 
     def assessors(self, **pace: Any) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class ControlClient:
         return self._object("POST", "/answers/change", body)
 
     def credentials(self, org_id: str, system: str, *, valid: bool) -> dict[str, Any]:
-        """Let an institution's credentials to ``fs`` or ``wiseflow`` be refused, or taken again."""
+        """Let ``fs`` or ``wiseflow`` refuse an institution's credentials, or accept them again."""
         return self._object("POST", "/credentials", {"orgId": org_id, "system": system, "valid": valid})
 
     def expire_tokens(self) -> dict[str, Any]:
@@ -60,11 +60,11 @@ class ControlClient:
         return self._object("POST", "/tokens/expire", {})
 
     def faults(self, *rules: dict[str, Any]) -> dict[str, Any]:
-        """Put fault rules in force, in place of those before."""
+        """Replace the fault rules in force by these."""
         return self._object("POST", "/faults", {"rules": list(rules)})
 
     def faults_in_force(self) -> list[dict[str, Any]]:
-        """The rules in force, and how often each has struck."""
+        """The rules in force, and how often each has been applied."""
         rules: list[dict[str, Any]] = self._object("GET", "/faults")["rules"]
         return rules
 
@@ -72,11 +72,11 @@ class ControlClient:
         return self._object("DELETE", "/faults")
 
     def modes(self, **modes: Any) -> dict[str, Any]:
-        """Switch what the contracts leave open; without arguments only tells the modes."""
+        """Switch what the contracts leave open, and return all modes. Without arguments nothing is changed."""
         return self._object("POST", "/modes", modes)
 
     def rates(self, **rates: int) -> dict[str, Any]:
-        """Set ``calls_per_second`` and ``calls_per_minute`` of each WISEflow credential set; the vendor's when left out."""
+        """Set ``calls_per_second`` and ``calls_per_minute`` of each WISEflow credential set. Defaults are the vendor's limits."""
         return self._object("POST", "/rates", rates)
 
     def summary(self) -> dict[str, Any]:
@@ -97,10 +97,10 @@ class ControlClient:
         return self._list("/requests-log", query)
 
     def wait(self, condition: str, count: int, *, timeout_s: float = 30.0, **narrow: str) -> int:
-        """Wait until a number of ``GET /summary`` is reached; returns the number.
+        """Wait until a number of ``GET /summary`` is reached; return the number.
 
-        ``outstanding`` and ``held`` are waited for on their way down; ``calls`` can be narrowed by ``system`` and
-        ``route``.
+        ``outstanding`` and ``held`` must fall to ``count``, all others must rise to it. ``calls`` can be limited to a ``system``
+        and a ``route``.
 
         :raises TimeoutError: not reached in time
         """

@@ -1,7 +1,7 @@
 """Exams (vurderingsenheter) and the requests for an explanation on them, as FS keeps them.
 
-What the world counts about a case (when it was seen, how often it was registered) is kept beside FS's own fields.
-How FS answers over HTTP is in ``fs_digex``.
+A case also has what the simulators count about it (when it appeared, how often it was registered), next to FS's own fields.
+``fs_digex`` has FS's answers over HTTP.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from simulators.institution import Institution, Student
 
 REGISTERED = "registered"
-"""The expected end of a case that nothing stands in the way of. Any other expected end names a reason."""
+"""The expected end of an ordinary case. Any other expected end is the reason why a case is not registered."""
 
 DAYS_TO_EXPLAIN = 14
 
 
 @dataclass(slots=True)
 class Exam:
-    """A vurderingsenhet. Its six key columns are those of FS (contract 3.2)."""
+    """A vurderingsenhet with FS's six key columns (contract 3.2)."""
 
     institution: Institution
     emnekode: str
@@ -57,12 +57,12 @@ class Exam:
 
 @dataclass(slots=True)
 class Registration:
-    """One registration that FS applied, i.e. that changed the row."""
+    """One registration that changed the row in FS."""
 
     at: float
     text: str
     answer_was_ready: bool
-    """Whether WISEflow had reached the institution's answer state before that moment."""
+    """Whether the answer in WISEflow had reached the institution's answer state before."""
 
 
 @dataclass(slots=True)
@@ -80,9 +80,9 @@ class Case:
     expected: str = REGISTERED
     oddity: str | None = None
     participant_id: int | None = None
-    """The one participant in WISEflow whose assessor must answer; None when there is none."""
+    """The only participant in WISEflow whose assessor must answer. None if there is none."""
     answer_text: str | None = None
-    """What the assessor will write; None lets the simulator compose a text."""
+    """The text that the assessor will write. With None the simulator composes one."""
     raw: dict[str, Any] = field(default_factory=dict)
     omit: frozenset[str] = frozenset()
     visible_at: float | None = None
@@ -93,9 +93,9 @@ class Case:
     last_body: str | None = None
     registrations: list[Registration] = field(default_factory=list)
     reopenings: list[int] = field(default_factory=list)
-    """How many registrations there were each time the row was opened again."""
+    """The number of registrations at each time when the row was opened again."""
     data_faults: list[str] = field(default_factory=list)
-    """What was done to the row or the participant on purpose, by the control interface."""
+    """The deliberate errors that the control interface made in the row or the participant."""
 
     @property
     def institution(self) -> Institution:
@@ -121,14 +121,14 @@ class Case:
         return self.in_fs and self.expected == REGISTERED and not self.registered
 
     def reopen(self) -> None:
-        """The row is there, open and without a result, whatever became of it before."""
+        """Open the row without a result, whatever its state was before."""
         self.removed = self.finished_by_hand = False
         self.explanation = self.communicated = self.last_body = None
         self.reopenings.append(len(self.registrations))
 
 
 def deadline_after(received: date) -> date:
-    """Two weeks after the request; a deadline on a weekend moves to Monday (contract 7, public holidays left out)."""
+    """Two weeks after the request. A deadline on a weekend moves to Monday (contract 7, without public holidays)."""
     deadline = received + timedelta(days=DAYS_TO_EXPLAIN)
     days_over = deadline.weekday() - 4
     return deadline + timedelta(days=3 - days_over) if days_over > 0 else deadline

@@ -1,7 +1,7 @@
-"""What the simulated assessors write: plausible explanations of a grade, in Norwegian, all invented.
+"""The texts of the simulated assessors: plausible explanations of a grade, in Norwegian, all invented.
 
-Each text names the submission it is about, and within a group the participant, so that a text that reached the wrong
-candidate can never be mistaken for the right one.
+Each text names its submission, and within a group the participant. So a text that reached the wrong candidate is always
+recognised as wrong.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _ENDINGS = (
 
 
 def compose(submission_id: int, version: int, *, seed: int, member: int | None = None) -> str:
-    """The text of one version of the answer on one submission: the same arguments give the same text.
+    """The text of one version of the answer for one submission. The same arguments give the same text.
 
-    :param member: the participant, where several handed in the submission together
+    :param member: the participant, if several handed in the submission together
     """
     choice = Random(f"{seed}:text:{submission_id}:{version}" + (f":{member}" if member else ""))
     first, second = choice.sample(range(1, 7), 2)

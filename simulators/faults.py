@@ -1,6 +1,6 @@
-"""Rules that make a simulated system fail, and the draw that decides whether a rule strikes.
+"""Rules that make a simulated system fail, and the random draw that decides whether a rule is applied to a call.
 
-How a fault looks on the wire is in ``front_door``.
+``front_door`` turns a fault into an answer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _STATUS_WITHOUT_BODY = frozenset({204, 304})
 
 @dataclass(slots=True)
 class FaultRule:
-    """One way to fail. Fields left out match everything."""
+    """One rule. A field that is left out matches every call."""
 
     kind: str
     system: str
@@ -56,7 +56,7 @@ class FaultRule:
     def from_json(cls, rule: dict[str, Any], *, seed: str) -> FaultRule:
         """Read a rule of the control interface.
 
-        :raises ValueError: an unknown kind, system or field, or a field that holds what no call can be answered with
+        :raises ValueError: an unknown kind, system or field, or a value that no call can be answered with
         """
         check_fields(rule, FIELDS)
         kind, system = rule.get("kind"), rule.get("system")
@@ -81,7 +81,7 @@ class FaultRule:
         )
 
     def strikes(self, system: str, method: str, path: str, org_id: str | None) -> bool:
-        """Whether the rule applies to this call and wins its draw; counts the strike."""
+        """Whether the rule matches this call and its random draw succeeds. If so, this is counted."""
         if system != self.system or (self.method and method != self.method.upper()):
             return False
         if self.org_id is not None and org_id != self.org_id:
@@ -106,9 +106,9 @@ class Faults:
         self.rules: list[FaultRule] = []
 
     def draw(self, system: str, method: str, path: str, org_id: str | None) -> tuple[float, FaultRule | None]:
-        """Seconds to wait before anything happens, and the fault that befalls the call, if any.
+        """Seconds to wait before anything happens, and the fault of the call, if any.
 
-        Latency adds to another fault; of the other faults the first in the list that strikes is taken.
+        The seconds of all matching latency rules are added up. Of the other rules, the first in the list that strikes is taken.
         """
         delay = 0.0
         for rule in self.rules:

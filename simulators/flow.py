@@ -1,6 +1,6 @@
 """Flows, participants, comments and explanation requests as WISEflow keeps them (contract 4).
 
-How they look as JSON is in ``wiseflow_json``; who may see them is in ``wiseflow_access``.
+``wiseflow_json`` makes their JSON; ``wiseflow_access`` decides who may see them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from simulators.institution import Institution, Student
 
 
 class FlowState(IntEnum):
-    """The states of a flow, as numbers; ``/sources/search`` has them as words."""
+    """The states of a flow as numbers. ``/sources/search`` has them as words."""
 
     NOT_ACTIVATED = 0
     PARTICIPATION_NOT_STARTED = 1
@@ -24,7 +24,7 @@ class FlowState(IntEnum):
 
 
 class FlowVariant(IntEnum):
-    """What a flow is held for."""
+    """The purpose of a flow."""
 
     ORDINARY = 0
     REEXAMINATION = 1
@@ -32,7 +32,7 @@ class FlowVariant(IntEnum):
 
 
 class ExplanationState(IntEnum):
-    """How far a request for a grade justification has come (contract 4.2)."""
+    """The states of a request for a grade justification (contract 4.2)."""
 
     REQUESTED = 0
     ASSIGNED = 1
@@ -55,7 +55,7 @@ UNKNOWN_STATE = 9
 
 @dataclass(slots=True)
 class Assessor:
-    """Somebody who grades and explains."""
+    """A person who grades and writes explanations."""
 
     assessor_id: int
     user_id: int
@@ -77,9 +77,9 @@ class Participant:
     group_id: int | None = None
     """Members of a group hand in one submission together."""
     external_ids: list[dict[str, str]] | None = None
-    """In place of the usual names of the user in other systems; an empty list leaves the field out."""
+    """The user's names in other systems, in place of the usual ones. With an empty list the field is left out."""
     json: dict[str, Any] | None = None
-    """The rendered participant: flows are read page by page some thousand times, and participants rarely change."""
+    """The participant's JSON. It is kept because flows are read some thousand times, and participants rarely change."""
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class Comment:
     comment_id: int
     flow_id: int
     container_id: int
-    """The submission that the comment is on."""
+    """The id of the submission that the comment belongs to."""
     assessor: Assessor
     content: str
     share_type: ShareType
@@ -99,7 +99,7 @@ class Comment:
 
 @dataclass(slots=True)
 class Source:
-    """The tie between a flow and an exam of the student registry."""
+    """The link between a flow and an exam of the student registry."""
 
     source_id: int
     code: str
@@ -107,18 +107,18 @@ class Source:
 
 @dataclass(slots=True)
 class AnswerVersion:
-    """One submission of an answer; an unlocked answer is submitted again."""
+    """One submitted version of an answer. An unlocked answer is submitted again."""
 
     at: float
     text: str
-    """As a person reads it."""
+    """The text as a person reads it."""
     written: str
-    """As it stands in WISEflow: the same, or HTML."""
+    """The text as WISEflow stores it: the same, or HTML."""
 
 
 @dataclass(slots=True)
 class ExplanationRequest:
-    """A request for a grade justification. Dates are unix seconds, as WISEflow's old endpoints have them."""
+    """A request for a grade justification. Dates are Unix seconds, as in WISEflow's old endpoints."""
 
     explanation_id: int
     flow: Flow
@@ -130,9 +130,9 @@ class ExplanationRequest:
     assign_date: int | None = None
     accept_date: int | None = None
     accepted_last: int = 0
-    """The newest acceptDate ever given, so that the next one differs even within the same second."""
+    """The newest acceptDate so far, so that the next one differs even within the same second."""
     ready_at: float | None = None
-    """When the state was first reached at which the institution counts the answer as given."""
+    """When the request first reached the institution's answer state."""
     made_visible: bool = False
     versions: list[AnswerVersion] = field(default_factory=list)
 

@@ -1,6 +1,6 @@
-"""The way into every simulated system: find the route, count the call, let faults strike, send the answer.
+"""The entrance of every simulated system: it finds the route, counts the call, applies faults and sends the answer.
 
-What a system answers is in the system's module; which faults there are and when they strike is in ``faults``.
+The module of a system has its answers. ``faults`` has the kinds of faults and when they are applied.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from simulators.faults import FaultRule
 from simulators.state import World
 
 HANG_UP = "simulators.hang_up"
-"""Name of the ASGI extension that closes the connection; the server provides it."""
+"""The name of the ASGI extension that closes the connection. The server provides it."""
 SLOW_PIECES = 5
 _PROXY_PAGE = "<!DOCTYPE html><html><head><title>Gateway</title></head><body><h1>Please sign in</h1></body></html>"
 
@@ -29,14 +29,14 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class ExternalSystem:
-    """One system: its name in counts and fault rules, its routes, and how to tell whose call it is."""
+    """One system: its name in counts and fault rules, its routes, and how to find the institution of a call."""
 
     name: str
     base: str
     routes: list[Route]
     organisation: Callable[[Request], str | None]
     trace_header: str | None = None
-    """A header with an id of its own that stands on every answer, errors too."""
+    """The header in which every answer has an id of its own, also an error."""
     expire_token: Callable[[Request], None] | None = None
 
 
@@ -69,7 +69,7 @@ class FrontDoor:
         self._world.waiting.changed()
 
     def _route(self, scope: Scope) -> tuple[Route | None, bool]:
-        """The route of a call, and whether it takes the method."""
+        """The route of a call, and whether it accepts the method."""
         other: Route | None = None
         for route in self._system.routes:
             match, child = route.matches(scope)
@@ -83,7 +83,7 @@ class FrontDoor:
     async def _answer(
         self, route: Route | None, request: Request, fault: FaultRule | None, send: Send, *, allowed: bool
     ) -> int:
-        """Answer the call; returns the status that the caller saw, 0 for none."""
+        """Answer the call. Return the status that the caller got, or 0 for none."""
         effect = fault is None or fault.after_effect or fault.kind == "slow_body"
         if not effect:
             response = Response()
@@ -124,7 +124,7 @@ class FrontDoor:
             response.headers[self._system.trace_header] = uuid.uuid4().hex
 
     async def _hang_up(self, request: Request) -> None:
-        """Close the connection and wait until the server has noticed, so that it adds no answer of its own."""
+        """Close the connection. Wait until the server has noticed, so that it sends no answer of its own."""
         request.scope["extensions"][HANG_UP]()
         while (await request.receive())["type"] != "http.disconnect":
             pass

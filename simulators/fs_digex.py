@@ -1,6 +1,6 @@
 """FS-Digex: the student registry's web service for digital exams (contract 3).
 
-Singular and plural spellings of the paths are both served. Case systems other than WISEflow are known and empty.
+Paths are served in the singular and the plural spelling. Exam systems other than WISEflow are known, but have no requests.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RefusedError(Exception):
 
 
 class FsDigex:
-    """The service over one world."""
+    """The service over the simulated data."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -64,7 +64,7 @@ class FsDigex:
         return institution.org_id if institution else None
 
     def _institution(self, request: Request) -> Institution | None:
-        """The institution whose user and password the call carries."""
+        """The institution whose user name and password the call has."""
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -112,11 +112,11 @@ class FsDigex:
         return JSONResponse(self._repeated(changed))
 
     def _since(self, value: str | None) -> int:
-        """``siden`` in whole unix seconds. Local time is Oslo's (contract 3.3)."""
+        """``siden`` in whole Unix seconds. Local time is Oslo's (contract 3.3)."""
         mode = self._world.modes.fs_siden
         try:
             if value is None or mode == "unparsable":
-                raise ValueError("siden")  # the client is told below
+                raise ValueError("siden")  # answered below
             if mode == "date":
                 moment = datetime.strptime(value, "%d.%m.%Y").replace(tzinfo=OSLO)
             else:
@@ -156,7 +156,7 @@ class FsDigex:
         return exam
 
     async def _register(self, request: Request, institution: Institution) -> Response:
-        """Register an explanation; idempotent on (examId, personlopenr)."""
+        """Register an explanation. Idempotent on (examId, personlopenr)."""
         body = await _read_registration(request)
         exam = self._exam(body["examId"], institution)
         case = self._world.case_in_fs(exam.exam_id, body["personlopenr"])
@@ -184,7 +184,7 @@ class FsDigex:
 
 
 def row_json(case: Case) -> dict[str, Any]:
-    """A row as FS shows it (contract 3.3); the result of the case stands on it once it is finished."""
+    """A row as FS shows it (contract 3.3). A finished row has the result of the case."""
     row: dict[str, Any] = {
         "personlopenr": case.student.personlopenr,
         "kandidatnr": case.kandidatnr,
@@ -207,7 +207,7 @@ def _local(moment: float) -> str:
 
 
 async def _read_registration(request: Request) -> dict[str, Any]:
-    """The body of a registration, with every rule checked that needs no look at the case."""
+    """The body of a registration, checked by all rules that do not need the case."""
     try:
         body = read_json(await request.body())
     except ValueError as error:

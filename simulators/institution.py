@@ -1,6 +1,6 @@
-"""An institution as the outside world knows it: its numbers, its credentials, and how its licence is set up.
+"""An institution as FS and WISEflow know it: its numbers, its credentials, and the settings of its licence.
 
-No behaviour of a server belongs here; see ``fs_digex`` and ``wiseflow``.
+The behaviour of the servers is in ``fs_digex`` and ``wiseflow``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Settings:
     """What differs between WISEflow licences and must be configured for each institution."""
 
     answer_state: Literal[2, 3] = 3
-    """State at which an answer counts: 3 when the flows accept by themselves, 2 when they stop at the submission."""
+    """The state in which an answer counts: 3 if the flows accept answers by themselves, 2 if they stop at the submission."""
     show_justification: bool = False
     participants_endpoint: Literal["new", "old"] = "new"
     flow_search: Literal["sources", "sis_flows"] = "sources"
@@ -68,7 +68,7 @@ class Institution:
     students: list[Student] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """What an operator would be told when the institution is connected. The credentials are simulated ones."""
+        """What an operator gets to know when the institution is connected. The credentials are simulated."""
         return {
             "orgId": self.org_id,
             "navn": self.name,

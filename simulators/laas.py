@@ -1,4 +1,4 @@
-"""LaaS: the log index. A document is posted to an index and nothing is read back (contract 12)."""
+"""LaaS, the log index: documents are posted to an index and never read back (contract 12)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulators.state import World
 
 
 class Laas:
-    """The index over one world."""
+    """The index of the simulated systems."""
 
     def __init__(self, world: World) -> None:
         self._world = world

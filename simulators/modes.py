@@ -1,6 +1,6 @@
-"""What the contracts leave open (contract 13), as switches: a client must live with each reading.
+"""Switches for what the contracts leave open (contract 13). A client must work with each reading.
 
-A fault is not a mode: a mode stays until it is switched back, and the answers it gives are correct ones.
+A mode is not a fault: it stays until it is switched back, and its answers are correct.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ class Modes:
     """The modes in force."""
 
     fs_list_shape: str = "exams"
-    """``exams``: the list names exams with changes; ``requests``: it holds the full request objects."""
+    """``exams``: the list has the exams with changes; ``requests``: it has the full request objects."""
     fs_siden: str = "normal"
     """``normal``: ISO 8601; ``date``: only ``DD.MM.YYYY``; ``unparsable``: FS refuses every value with 400."""
     fs_duplicates: bool = False
-    """Every exam and every row comes twice."""
+    """FS sends every exam and every row twice."""
     justification: str = "comment"
-    """``comment``: the text is a submission comment; ``justification``: it stands on the request object."""
+    """``comment``: the text is a submission comment; ``justification``: it is a field of the request object."""
     comment_format: str = "plain"
     """How assessors' texts are stored from now on: as ``plain`` text, or as ``html`` paragraphs of the same text."""
     patch_data: str = "array"
     """``data`` of the answer to PATCH: an array as in the vendor's schema, or an object as in its example."""
     sis_flows_shape: str = "list"
-    """The deprecated flow search: a list as its description says, or one object as its schema says."""
+    """The answer of the deprecated flow search: a list as in its description, or one object as in its schema."""
 
     def change(self, wanted: dict[str, Any]) -> None:
         """Switch modes.

@@ -59,6 +59,6 @@ _PLAIN = str.maketrans({"æ": "ae", "ø": "o", "å": "a", " ": None})
 
 
 def user_name(first_name: str, last_name: str, number: int) -> str:
-    """A Feide user name without realm; the number keeps namesakes apart."""
+    """A Feide user name without realm. The number makes it unique for people of the same name."""
     plain = f"{first_name}.{last_name}".lower().translate(_PLAIN)
     return f"{plain}{number}"

@@ -1,7 +1,7 @@
-"""What the fields of an order to the control interface may hold.
+"""The forms of the fields of an order to the control interface.
 
-An order is looked at before anything changes, so that one that was accepted makes no later call fail. What a row of FS
-holds beyond that is free: ``raw`` takes any JSON.
+An order is checked before anything changes, so that an accepted order makes no later call fail. Only the content of a row of FS
+is free: ``raw`` takes any JSON.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from datetime import date, datetime
 from simulators.oslo import OSLO
 
 LONGEST_S = 366 * 86_400
-"""No delay is longer than a year."""
+"""The longest delay: a year."""
 LARGEST = 10**18
 YEARS = range(1900, 3000)
-"""Years of a population, far from both ends of the calendar."""
+"""The years that a population may have: far from both ends of the calendar."""
 _HEADER_TEXT = re.compile(r"[!-~]([ -~]{0,98}[!-~])?")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What one field may hold."""
+    """The form of one field."""
 
     must_be: str
-    """As the refusal says it."""
+    """The description in the refusal."""
     fits: Callable[[object], bool]
 
     def or_null(self) -> Form:
@@ -35,9 +35,9 @@ class Form:
 
 
 def check_fields(order: object, forms: Mapping[str, Form], *, needed: Collection[str] = ()) -> None:
-    """Look at an order.
+    """Check an order.
 
-    :raises ValueError: no object, an unknown or a missing field, or one that holds something else than its form
+    :raises ValueError: no object, an unknown or a missing field, or a field with a value of another form
     """
     if not isinstance(order, dict):
         raise ValueError("an order must be an object")  # noqa: TRY004 - answered as any other refusal
@@ -51,7 +51,7 @@ def check_fields(order: object, forms: Mapping[str, Form], *, needed: Collection
 
 
 def whole(least: int = -LARGEST, most: int = LARGEST) -> Form:
-    """A whole number; true and false are none."""
+    """A whole number. true and false do not count as numbers."""
     return Form(
         f"a whole number from {least} to {most}",
         lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most,
@@ -59,7 +59,7 @@ def whole(least: int = -LARGEST, most: int = LARGEST) -> Form:
 
 
 def number(least: float, most: float) -> Form:
-    """A number, whole or not; true and false are none."""
+    """A number, whole or not. true and false do not count as numbers."""
     return Form(
         f"a number from {least} to {most}",
         lambda value: isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most,
@@ -79,7 +79,7 @@ def _is_day_of_a_population(value: object) -> bool:
 
 
 def _is_moment(value: object) -> bool:
-    """Whether FS can tell the moment in its own zone, too: at both ends of the calendar it cannot."""
+    """Whether the moment can also be written in FS's time zone. At both ends of the calendar it cannot."""
     try:
         moment = datetime.fromisoformat(value if isinstance(value, str) else "")
         datetime.fromtimestamp(math.floor(moment.timestamp()), OSLO)

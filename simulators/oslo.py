@@ -1,4 +1,4 @@
-"""Local time in Norway, which FS tells all moments in."""
+"""Local time in Norway. FS writes all times in it."""
 
 from zoneinfo import ZoneInfo
 

@@ -1,7 +1,7 @@
-"""How a world comes to be: institutions, courses, flows, participants and requests, all drawn from one seed.
+"""Makes the data of the simulated systems from one seed: institutions, courses, flows, participants and requests.
 
-The same seed and the same day give the same world, byte for byte. What a single request looks like that a test adds
-later is in ``added_request``; what the parts of the world are is in their own modules.
+The same seed and the same day give the same data, byte for byte. ``added_request`` adds single requests later. The objects
+themselves are in their own modules.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from simulators.oslo import OSLO
 from simulators.state import World
 
 ODD_COURSES = ("no_flow", "two_flows", "explanations_off")
-"""Oddities of a whole course; ``no_candidate`` is one of a single candidate."""
+"""Oddities of a whole course. In contrast, ``no_candidate`` is an oddity of a single candidate."""
 ODDITIES = ("no_candidate", *ODD_COURSES)
 ODD_SHARE = 0.025
 REQUESTS_OF_ODD_COURSE = 3
@@ -46,7 +46,7 @@ FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class PopulationOrder:
-    """What to make. Field names are those of the control interface."""
+    """The data to make. The fields have the names of the control interface."""
 
     institutions: int = 12
     courses: int = 60
@@ -55,7 +55,7 @@ class PopulationOrder:
     seed: int = 1
     oddities: bool = True
     variety: bool = True
-    """Whether institutions and flows differ in ways that must still work; False makes all of them plain."""
+    """Whether institutions and flows differ in ways that must work, too. With False all of them are plain."""
     hold: bool = True
     env: str = "test"
     today: date | None = None
@@ -64,7 +64,7 @@ class PopulationOrder:
     def from_json(cls, body: dict[str, Any]) -> PopulationOrder:
         """Read an order.
 
-        :raises ValueError: an unknown field, or what no world can be made of
+        :raises ValueError: an unknown field, or a value that no data can be made from
         """
         check_fields(body, FIELDS)
         today = body.get("today")
@@ -72,7 +72,7 @@ class PopulationOrder:
 
 
 class Population:
-    """Fills a world that was just cleared."""
+    """Makes the objects of the simulated systems."""
 
     def __init__(self, world: World, order: PopulationOrder, draws: Random | None = None) -> None:
         self._world = world
@@ -97,7 +97,7 @@ class Population:
         self._publish()
 
     def add_institution(self, index: int) -> Institution:
-        """The n-th institution; its place decides which of the ways to be connected it stands for."""
+        """Add the institution with this index. The index decides how it is connected: authentication, settings, endpoints."""
         draw = Random(f"{self._order.seed}:institution:{index}")
         if index < len(INSTITUTIONS):
             name, org_id = INSTITUTIONS[index]
@@ -136,7 +136,7 @@ class Population:
         )
 
     def _odd_requests(self) -> dict[str, int]:
-        """How many requests of each oddity: two to three in a hundred, and at least one when there are a few."""
+        """The number of requests for each oddity: two to three in a hundred of all, and at least one of ten or more."""
         if not self._order.oddities or self._order.requests < 10:
             return {}
         total = max(1, round(self._order.requests * ODD_SHARE))
@@ -144,7 +144,7 @@ class Population:
         return {oddity: each + (place < left) for place, oddity in enumerate(ODDITIES)}
 
     def _shares(self, requests: int, courses: int) -> list[int]:
-        """Spread the requests over the courses, unevenly as in life."""
+        """Spread the requests unevenly over the courses, as in reality."""
         if requests == 0:
             return [0] * courses
         weights = [self._random.uniform(0.3, 2.0) for _ in range(courses)]
@@ -162,9 +162,9 @@ class Population:
         others = self._random.randint(110, 190) if large else self._random.randint(12, 60)
         students = self.students(institution, requests + others)
         numbers = self._random.sample(range(FIRST_KANDIDATNR, FIRST_KANDIDATNR + 2 * len(students)), len(students))
-        sitting = list(zip(students, numbers, strict=True))
-        asking = sitting[:requests]
-        flows = self.add_flows(exam, index, sitting[missing:], oddity)
+        candidates = list(zip(students, numbers, strict=True))
+        asking = candidates[:requests]
+        flows = self.add_flows(exam, index, candidates[missing:], oddity)
         place = {p.unique_exam_id: p for flow in flows for p in flow.participants}
         for position, (student, kandidatnr) in enumerate(asking):
             absent = "no_candidate" if position < missing else oddity
@@ -187,7 +187,7 @@ class Population:
         return exam
 
     def students(self, institution: Institution, wanted: int) -> list[Student]:
-        """Different students of the institution. Many sit several exams, under another kandidatnr each time."""
+        """Different students of the institution. Many take several exams, with another kandidatnr each time."""
         while len(institution.students) < wanted + wanted // 2:
             first, last = self._random.choice(FIRST_NAMES), self._random.choice(LAST_NAMES)
             number = len(institution.students) + 1
@@ -202,37 +202,39 @@ class Population:
             )
         return self._random.sample(institution.students, wanted)
 
-    def add_flows(self, exam: Exam, index: int, sitting: list[tuple[Student, int]], oddity: str | None) -> list[Flow]:
-        """The flows of a course. Returned are those in which its candidates are to be found, at the first match."""
+    def add_flows(
+        self, exam: Exam, index: int, candidates: list[tuple[Student, int]], oddity: str | None
+    ) -> list[Flow]:
+        """Add the flows of a course. Return those in which its candidates can be found."""
         if oddity == "no_flow":
             return []
         if oddity is None and self._order.variety:
-            self._add_decoys(exam, index, sitting)
+            self._add_decoys(exam, index, candidates)
             if index % 6 == 3:
-                return self._add_combined(exam, sitting)
+                return self._add_combined(exam, candidates)
         if oddity == "two_flows":
             for _ in range(2):
-                self.add_flow(exam, sitting, state=FlowState.CONCLUDED)
-            # equally good, so no participant in either of them is the right one
+                self.add_flow(exam, candidates, state=FlowState.CONCLUDED)
+            # both flows match equally well, so neither has the right participant
             return []
-        flow = self.add_flow(exam, sitting)
+        flow = self.add_flow(exam, candidates)
         flow.explanations_enabled = oddity != "explanations_off"
         return [flow]
 
-    def _add_decoys(self, exam: Exam, index: int, sitting: list[tuple[Student, int]]) -> None:
-        """Flows with the same source code that must be passed over (contract 4.3), with some of the same candidates."""
+    def _add_decoys(self, exam: Exam, index: int, candidates: list[tuple[Student, int]]) -> None:
+        """Add flows with the same source code and some of the same candidates. Clients must ignore them (contract 4.3)."""
         if index % 4 == 1:
-            self.add_flow(exam, sitting[:4], variant=FlowVariant.REEXAMINATION)
+            self.add_flow(exam, candidates[:4], variant=FlowVariant.REEXAMINATION)
         if index % 5 == 2:
-            self.add_flow(exam, sitting[:2], variant=FlowVariant.REMARKING)
+            self.add_flow(exam, candidates[:2], variant=FlowVariant.REMARKING)
         if index % 7 == 4:
             self.add_flow(exam, [], state=FlowState.NOT_ACTIVATED)
 
-    def _add_combined(self, exam: Exam, sitting: list[tuple[Student, int]]) -> list[Flow]:
-        """A main flow that has the source code, and two sub-flows that have the candidates."""
+    def _add_combined(self, exam: Exam, candidates: list[tuple[Student, int]]) -> list[Flow]:
+        """Add a main flow, which has the source code, and two sub-flows, which have the candidates."""
         main = self.add_flow(exam, [])
-        half = len(sitting) // 2
-        subs = [self.add_flow(exam, part, with_source=False) for part in (sitting[:half], sitting[half:])]
+        half = len(candidates) // 2
+        subs = [self.add_flow(exam, part, with_source=False) for part in (candidates[:half], candidates[half:])]
         main.combined_sub_flow_ids = [sub.flow_id for sub in subs]
         for part, sub in enumerate(subs, start=1):
             sub.combined_main_flow_id = main.flow_id
@@ -242,7 +244,7 @@ class Population:
     def add_flow(
         self,
         exam: Exam,
-        sitting: list[tuple[Student, int]],
+        candidates: list[tuple[Student, int]],
         *,
         state: FlowState | None = None,
         variant: FlowVariant = FlowVariant.ORDINARY,
@@ -260,12 +262,12 @@ class Population:
             variant=variant,
             created=created,
             participation_ends=created + 30 * DAY_S,
-            assessors=[self._assessor() for _ in range(1 + len(sitting) // 40)],
+            assessors=[self._assessor() for _ in range(1 + len(candidates) // 40)],
         )
         if with_source:
             flow.sources.append(Source(next(numbers.source), exam.source_code))
         self._world.flows[flow.flow_id] = flow
-        order = self._random.sample(sitting, len(sitting))
+        order = self._random.sample(candidates, len(candidates))
         for number, (student, kandidatnr) in enumerate(order, start=1):
             self.add_participant(flow, student, kandidatnr, number)
         return flow
@@ -295,7 +297,7 @@ class Population:
     def add_case(
         self, exam: Exam, student: Student, kandidatnr: int, participant: Participant | None, oddity: str | None
     ) -> Case:
-        """A row in FS that is not visible yet; see ``World.show``."""
+        """Add a row in FS that is not visible yet. ``World.show`` makes it visible."""
         received = self._today - timedelta(days=self._random.randrange(self._order.days))
         minute = time_of_day(self._random.randint(8, 17), self._random.randrange(60))
         case = Case(
@@ -315,14 +317,14 @@ class Population:
         return case
 
     def add_comments_made_while_marking(self, case: Case, flow: Flow, participant: Participant) -> None:
-        """What the assessor wrote before anybody asked for an explanation: never the answer."""
+        """Add comments that the assessor wrote before anybody asked for an explanation. They are never the answer."""
         marked = flow.participation_ends + 2 * DAY_S
         self._world.add_comment(flow, participant, "Se kommentar i margen.", ShareType.PARTICIPANTS, marked)
         if case.case_id % 3 == 0:
             self._world.add_comment(flow, participant, "Grensetilfelle.", ShareType.ASSESSORS, marked + 60)
 
     def _publish(self) -> None:
-        """Comments of the marking period, and the cases: at once, or held in a fixed but mixed order."""
+        """Add the comments of the marking period. Show all cases at once, or hold them in an order drawn from the seed."""
         where = {p.participant_id: (flow, p) for flow in self._world.flows.values() for p in flow.participants}
         cases = list(self._world.cases.values())
         for case in cases:
@@ -336,7 +338,7 @@ class Population:
 
 
 def populate(world: World, order: PopulationOrder) -> dict[str, Any]:
-    """Make a world anew and tell what it holds."""
+    """Make all data anew. Return the institutions, the number of requests, and how they should end."""
     world.clear(order.seed)
     Population(world, order).make()
     return {
@@ -347,7 +349,7 @@ def populate(world: World, order: PopulationOrder) -> dict[str, Any]:
 
 
 def expected_ends(world: World) -> dict[str, Any]:
-    """How all cases ought to end, held ones too."""
+    """How all cases should end, including held ones."""
     set_aside: dict[str, int] = {}
     registered = 0
     for case in world.cases.values():

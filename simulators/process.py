@@ -1,4 +1,4 @@
-"""Starting the simulators as a child process, for tests, the demo and the benchmarks."""
+"""Starts the simulators as a child process, for tests, the demo and the benchmarks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["ControlClient", "RunningSimulators", "running"]
 
 @dataclass(frozen=True, slots=True)
 class RunningSimulators:
-    """Simulators that answer."""
+    """Simulators that are running and answer."""
 
     addresses: dict[str, str]
     """Base addresses: ``fs, wiseflow, laas, slack_api, slack_webhook, control``."""
@@ -32,10 +32,10 @@ class RunningSimulators:
 
 @contextmanager
 def running(**options: str | int) -> Generator[RunningSimulators]:
-    """Simulators in a process of their own, for as long as the context lasts.
+    """Run the simulators in a process of their own while the context is open.
 
-    :param options: those of ``python -m simulators``, with underscores: ``seed=7``, ``fs_port=8081``
-    :raises RuntimeError: they did not start in time
+    :param options: the options of ``python -m simulators``, with underscores: ``seed=7``, ``fs_port=8081``
+    :raises RuntimeError: the simulators did not start in time
     """
     arguments = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     process = subprocess.Popen(  # noqa: S603 - our own module under our own interpreter
@@ -56,7 +56,7 @@ def running(**options: str | int) -> Generator[RunningSimulators]:
 
 
 def _addresses(process: subprocess.Popen[str]) -> dict[str, str]:
-    """The one line that tells that all servers listen."""
+    """The addresses, from the one line that the process writes when all servers listen."""
     if process.stdout is None:
         raise RuntimeError("the simulators have no standard output")
     overdue = threading.Timer(START_WITHIN_S, process.kill)

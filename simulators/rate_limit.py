@@ -1,6 +1,6 @@
 """WISEflow's rate limit: 200 calls a second and 5000 a minute for each credential set (contract 4.1).
 
-Windows are those of the clock: a new second and a new minute begin with full allowance.
+The windows follow the clock: with each new second and each new minute, all calls are allowed again.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ CALLS_PER_MINUTE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a credential set may call. The vendor's figures; a test may want fewer."""
+    """How many calls a credential set may make. The defaults are the vendor's limits; a test may set lower ones."""
 
     calls_per_second: int = CALLS_PER_SECOND
     calls_per_minute: int = CALLS_PER_MINUTE
 
     @classmethod
     def from_json(cls, order: dict[str, Any]) -> Rates:
-        """Read an order; what is left out is the vendor's.
+        """Read an order. Fields that are left out get the vendor's limits.
 
-        :raises ValueError: an unknown field, or no whole number
+        :raises ValueError: an unknown field, or a value that is no whole number
         """
         check_fields(order, dict.fromkeys(cls.__slots__, whole(0, LARGEST)))
         return cls(**order)
@@ -41,7 +41,7 @@ class _Window:
     used: int = 0
 
     def take(self, now: float) -> bool:
-        """Use one call of the window; False when none is left."""
+        """Use one call of the window. Return False if none was left."""
         begun = int(now) - int(now) % self.seconds
         if begun != self.begun:
             self.begun, self.used = begun, 0
@@ -58,14 +58,14 @@ class _Window:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What the limit said to one call."""
+    """The limit's decision on one call, and the headers of the answer."""
 
     allowed: bool
     headers: dict[str, str]
 
 
 class RateLimit:
-    """The two windows of one credential set. Its calls beyond them are counted."""
+    """The two windows of one credential set, and the number of calls that were refused."""
 
     def __init__(self, rates: Rates | None = None) -> None:
         rates = rates or Rates()
@@ -74,9 +74,9 @@ class RateLimit:
         self.refused = 0
 
     def take(self, now: float | None = None) -> Allowance:
-        """Use one call of both windows, and tell with the vendor's headers what is left.
+        """Use one call of both windows. The vendor's headers in the result say how many calls are left.
 
-        :param now: unix seconds; None means now
+        :param now: Unix seconds; None means now
         """
         moment = time.time() if now is None else now
         allowed = [window.take(moment) for window in (self._minute, self._second)]

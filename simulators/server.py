@@ -1,6 +1,6 @@
-"""Five servers in one process and one event loop: FS-Digex, WISEflow, LaaS, Slack and the control interface.
+"""Runs five servers in one process and one event loop: FS-Digex, WISEflow, LaaS, Slack and the control interface.
 
-What they answer is in their own modules.
+Their answers are in their own modules.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from simulators.laas import Laas
 from simulators.state import World
 
 KEEP_ALIVE_S = 75
-PARENT_LOOK_S = 0.5
+PARENT_CHECK_S = 0.5
 WAITING_CONNECTIONS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Ports to bind; 0 takes a free one."""
+    """The ports of the servers. 0 means any free port."""
 
     fs: int = 0
     wiseflow: int = 0
@@ -43,7 +43,7 @@ class Ports:
 
 
 class _Protocol(HttpToolsProtocol):
-    """HTTP as uvicorn speaks it, and able to hang up: a fault closes the connection without an answer."""
+    """uvicorn's HTTP protocol, extended by a way to hang up: a fault closes the connection without an answer."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -52,7 +52,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """One of several servers in a process: it leaves the signals alone and tells when it listens."""
+    """One of several servers in a process. It installs no signal handlers, and sets ``listens`` when it listens."""
 
     def __init__(self, application: ASGIApp) -> None:
         super().__init__(
@@ -80,11 +80,11 @@ class _Server(uvicorn.Server):
 
 
 async def serve(host: str, ports: Ports, *, seed: int, with_parent: bool) -> None:
-    """Serve until the process is ended. Prints the addresses, as one line of JSON, when all five listen.
+    """Serve until the process is ended. When all five servers listen, print their addresses as one line of JSON.
 
     :param with_parent: end when the process that started this one is gone
     """
-    # Before the line that the parent waits for: once it is out, the parent may be gone at any moment.
+    # Read before the line that the parent waits for is printed: afterwards the parent may end at any moment.
     parent = os.getppid()
     world = World(seed)
     assessors = Assessors(world)
@@ -108,7 +108,7 @@ async def serve(host: str, ports: Ports, *, seed: int, with_parent: bool) -> Non
 
 
 def addresses(host: str, ports: dict[str, int]) -> dict[str, str]:
-    """The base addresses that clients are configured with."""
+    """The base addresses for the configuration of the clients."""
     at = {name: f"http://{host}:{port}" for name, port in ports.items()}
     return {
         "fs": at["fs"] + fs_digex.BASE,
@@ -129,8 +129,8 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 async def _end_with(parent: int) -> None:
-    """End the process when its parent is gone; there is no state worth a farewell."""
-    while os.getppid() == parent:  # noqa: ASYNC110 - no event tells of a parent's end
-        await asyncio.sleep(PARENT_LOOK_S)
+    """End the process when its parent is gone. It ends at once, because it has no state to save."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - there is no event for a parent's end
+        await asyncio.sleep(PARENT_CHECK_S)
     sys.stderr.write("simulators: the parent process is gone\n")
     os._exit(0)

@@ -1,6 +1,6 @@
 """Slack: posting a message by the web API or by an incoming webhook (contract 12).
 
-Any token of Slack's form is taken; the channel must be named, and it need not exist.
+Any token of Slack's form is accepted. A channel must be named, but it need not exist.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WEBHOOK_PATH = "/services/T0/B0/simulated"
 
 
 class Slack:
-    """The workspace over one world."""
+    """The workspace of the simulated systems."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -54,7 +54,7 @@ class Slack:
         return JSONResponse({"ok": True, "channel": message["channel"], "ts": ts, "message": message})
 
     async def _webhook(self, request: Request) -> Response:
-        """An incoming webhook answers in plain text."""
+        """Accept a message by the incoming webhook, which answers in plain text."""
         try:
             message = read_json(await request.body())
         except ValueError:
@@ -71,7 +71,7 @@ class Slack:
 
 
 async def _read(request: Request) -> dict[str, Any]:
-    """The arguments of a method: JSON or a form, as slack-sdk sends either."""
+    """The arguments of a method, as JSON or a form: slack-sdk sends both."""
     body = await request.body()
     if media_type(request) == "application/json":
         try:

@@ -1,7 +1,7 @@
-"""The world that all simulated systems share: who exists, what was asked, what was answered.
+"""The state that all simulated systems share: institutions, exams, cases, flows, requests and answers.
 
-One event loop reads and changes it, so there is no lock. What a system answers to a call is in that system's own
-module; how a world comes to be is in ``population``.
+Only one event loop reads and changes it, so there is no lock. Each system has a module of its own, with its answers to calls.
+``population`` makes the data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from simulators.waiting import Waiting
 
 
 class Numbers:
-    """The running numbers of the simulated systems, far enough apart that no two kinds can be mixed up unseen."""
+    """The serial numbers of the simulated systems. Their ranges are far apart, so that a mix-up of two kinds shows."""
 
     def __init__(self) -> None:
         self.case = itertools.count(1)
@@ -44,7 +44,7 @@ class Numbers:
 
 @dataclass(slots=True)
 class IssuedToken:
-    """A bearer token and whose it is."""
+    """The owner of a bearer token, and the time until which it is valid."""
 
     org_id: str
     valid_until: float
@@ -52,16 +52,16 @@ class IssuedToken:
 
 @dataclass(slots=True)
 class AssessorPace:
-    """How the simulated assessors work."""
+    """How fast the simulated assessors work."""
 
     minimum_delay_s: float = 0.5
     maximum_delay_s: float = 3.0
     paused: bool = False
 
     def change(self, order: dict[str, Any]) -> None:
-        """Change what the order names.
+        """Change the fields that the order names.
 
-        :raises ValueError: an unknown field, or one that is no delay or no flag
+        :raises ValueError: an unknown field, or a value that is no delay or no flag
         """
         check_fields(order, {"minimum_delay_s": SECONDS, "maximum_delay_s": SECONDS, "paused": FLAG})
         for name, value in order.items():
@@ -72,7 +72,7 @@ class AssessorPace:
 
 
 class World:
-    """Everything that the simulators know."""
+    """The whole state of the simulated systems."""
 
     def __init__(self, seed: int) -> None:
         self.waiting = Waiting()
@@ -83,7 +83,7 @@ class World:
         self.clear(seed)
 
     def clear(self, seed: int) -> None:
-        """Begin anew. Modes, fault rules and the assessors' pace stay as they are; those who wait keep waiting."""
+        """Remove all data. Modes, fault rules, rates and the assessors' pace stay, and calls that wait keep waiting."""
         self.seed = seed
         self.numbers = Numbers()
         self.random = Random(f"{seed}:added later")
@@ -116,7 +116,7 @@ class World:
             self.case_of_participant[case.participant_id] = case
 
     def release(self, count: int | None = None) -> int:
-        """Let the next held cases appear in FS, as if they were registered this moment. Returns how many."""
+        """Make the next held cases appear in FS, as if they came in now. Return how many."""
         released = 0
         while self.held and (count is None or released < count):
             self.show(self.held.popleft(), changed_at=time.time())
@@ -130,20 +130,20 @@ class World:
         case.changed_at = changed_at
 
     def case_in_fs(self, exam_id: str, personlopenr: int) -> Case | None:
-        """FS's row for a person on an exam, finished or not; None when FS shows no such row."""
+        """FS's row for a person on an exam, finished or not. None if FS shows no such row."""
         for case in self.cases_of_exam.get(exam_id, ()):
             if case.in_fs and case.student.personlopenr == personlopenr:
                 return case
         return None
 
     def explanation_of_case(self, case: Case) -> ExplanationRequest | None:
-        """WISEflow's request for exactly the participant whose case it is."""
+        """The explanation request in WISEflow of exactly the participant of the case. None if there is none."""
         if case.participant_id is None:
             return None
         return self.explanation_of_participant.get(case.participant_id)
 
     def participant_of_case(self, case: Case) -> Participant | None:
-        """The one participant in WISEflow whose assessor must answer."""
+        """The only participant in WISEflow whose assessor must answer. None if there is none."""
         for flow in self.flows.values():
             for participant in flow.participants:
                 if participant.participant_id == case.participant_id:
@@ -153,7 +153,7 @@ class World:
     def add_comment(
         self, flow: Flow, participant: Participant, content: str, share_type: ShareType, at: float
     ) -> Comment:
-        """A comment by the participant's own assessor on what the participant handed in."""
+        """Add a comment by the participant's own assessor on the participant's submission."""
         if participant.submission_id is None:
             raise ValueError("nothing was handed in, so there is nothing to comment on")
         comment = Comment(

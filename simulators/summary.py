@@ -1,7 +1,7 @@
-"""What happened in the world, counted: the numbers that tests, the demo and the benchmarks judge by.
+"""Counts what happened in the simulated systems. Tests, the demo and the benchmarks judge by these numbers.
 
-The judgement is strict on purpose: a text that differs by one character from what the assessor of exactly that
-participant wrote, or from what a person reads of it where it is HTML, is a wrong text.
+Texts are judged strictly: a text is wrong if it differs by one character from the text of the assessor of exactly that
+participant. Of an HTML text, the part that a person reads is compared.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from simulators.population import expected_ends
 from simulators.state import World
 
 FEWER_IS_REACHED = frozenset({"outstanding", "held"})
-"""Conditions that are waited for on their way down; all others are waited for on their way up."""
+"""The conditions that must fall to the number that is waited for. All others must rise to it."""
 
 
 SHOWN = 1_000
-"""So many characters of a text that was not the participant's; all texts of the world are invented."""
+"""The number of characters that are shown of a wrong text. All texts are invented."""
 
 
 def conditions(world: World) -> dict[str, int]:
@@ -45,7 +45,7 @@ def conditions(world: World) -> dict[str, int]:
 
 
 def summary(world: World) -> dict[str, Any]:
-    """Everything counted, as ``GET /summary`` answers it."""
+    """All counts, as the answer to ``GET /summary``."""
     counts: dict[str, Any] = dict(conditions(world))
     registered = [case for case in world.cases.values() if case.registrations]
     first = [case.registrations[0].at for case in registered]
@@ -69,7 +69,7 @@ def summary(world: World) -> dict[str, Any]:
 
 
 def case_rows(world: World) -> list[dict[str, Any]]:
-    """One row a case, as ``GET /cases`` answers it."""
+    """One row for each case, as the answer to ``GET /cases``."""
     return [_case_row(world, case) for case in world.cases.values()]
 
 
@@ -109,7 +109,7 @@ def _case_row(world: World, case: Case) -> dict[str, Any]:
 
 
 def _registered_versions(world: World, case: Case) -> list[dict[str, Any]]:
-    """When FS took which version of the answer; none, but its beginning, for a text that was not the participant's."""
+    """The time and the version of each registration. A text of no version has the version None, and its beginning is shown."""
     explanation = world.explanation_of_case(case)
     places = {version.text: place for place, version in enumerate(explanation.versions if explanation else (), start=1)}
     return [
@@ -119,7 +119,7 @@ def _registered_versions(world: World, case: Case) -> list[dict[str, Any]]:
 
 
 def _mistakes(world: World, case: Case) -> dict[str, int]:
-    """What of this case the summary counts under the same names; only what is not 0."""
+    """The part of this case in the summary's counts of the same names, without zeros."""
     if not case.registrations:
         return {}
     counted = {
@@ -144,7 +144,7 @@ def _state(world: World, case: Case) -> str:
 
 
 def _latency(world: World, case: Case) -> float | None:
-    """Seconds that were ours: from visible to registered, less the time the assessor took."""
+    """The seconds that casebridge took: from visible to registered, without the time of the assessor."""
     explanation = world.explanation_of_case(case)
     if not case.registrations or case.visible_at is None or explanation is None or explanation.ready_at is None:
         return None
@@ -153,21 +153,21 @@ def _latency(world: World, case: Case) -> float | None:
 
 
 def _registered_twice(world: World, case: Case) -> int:
-    """Registrations beyond the versions that WISEflow holds, or that repeat the text of the one before.
+    """The number of registrations too many: more than WISEflow has versions, or with the same text as the one before.
 
-    A row that was opened again may be registered once more each time.
+    Each time a row was opened again, one more registration is allowed.
     """
     explanation = world.explanation_of_case(case)
     versions = len(explanation.versions) if explanation else 0
     texts = [registration.text for registration in case.registrations]
-    same_again = sum(
+    repeated = sum(
         text == before for place, (before, text) in enumerate(pairwise(texts), start=1) if place not in case.reopenings
     )
-    return max(len(texts) - max(1, versions) - len(case.reopenings), same_again)
+    return max(len(texts) - max(1, versions) - len(case.reopenings), repeated)
 
 
 def _registered_out_of_order(world: World, case: Case) -> int:
-    """Registrations of an earlier version of the answer than the registration before."""
+    """The number of registrations of an earlier version of the answer than the registration before."""
     explanation = world.explanation_of_case(case)
     places = {version.text: place for place, version in enumerate(explanation.versions if explanation else ())}
     known = [places[one.text] for one in case.registrations if one.text in places]
@@ -175,7 +175,7 @@ def _registered_out_of_order(world: World, case: Case) -> int:
 
 
 def _wrong_texts(world: World, case: Case) -> int:
-    """Registrations whose text the assessor of the case's participant had not written by then."""
+    """The number of registrations whose text the assessor of the case's participant had not written by then."""
     return sum(_is_wrong(world, case, registration) for registration in case.registrations)
 
 
@@ -186,7 +186,7 @@ def _is_wrong(world: World, case: Case, registration: Registration) -> bool:
 
 
 def _is_stale(world: World, case: Case) -> bool:
-    """Whether a newer answer exists than the one in FS, of a case that is to have it."""
+    """Whether the case should be registered, and there is a newer answer than the one in FS."""
     if not case.registered or case.expected != REGISTERED:
         return False
     explanation = world.explanation_of_case(case)

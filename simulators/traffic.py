@@ -1,4 +1,4 @@
-"""What was called: counts by system and route, and the last calls one by one, without secrets and without bodies."""
+"""The calls to the simulated systems: counts by system and route, and the last calls, without secrets and bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SECRET_HEADERS = frozenset({b"authorization", b"x-api-key", b"cookie"})
 
 
 class Traffic:
-    """Calls since the last population."""
+    """The calls since the data were last made."""
 
     def __init__(self) -> None:
         self.by_system: Counter[str] = Counter({"fs": 0, "wiseflow": 0, "laas": 0, "slack": 0})
@@ -38,7 +38,7 @@ class Traffic:
         org_id: str | None,
         headers: Iterable[tuple[bytes, bytes]],
     ) -> None:
-        """Keep a call for the log; ``status`` 0 stands for a connection that was closed without an answer."""
+        """Keep a call for the log. ``status`` 0 means that the connection was closed without an answer."""
         self._calls.append((time.time(), system, method, path, query, route, status, fault, org_id, headers))
 
     def latest(self, system: str | None, limit: int) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""Waiting for a condition of the world to come true, so that a test waits on signals and never on time.
+"""Waiting for a condition on the simulated data, so that a test waits for an event and not for a time.
 
-Conditions are looked at only while somebody waits, and then at most every few milliseconds.
+Conditions are checked only while somebody waits, and then at most every few milliseconds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LOOK_AGAIN_AFTER_S = 0.01
+CHECK_AFTER_S = 0.01
 
 
 @dataclass(slots=True, eq=False)
@@ -19,19 +19,19 @@ class _Waiter:
 
 
 class Waiting:
-    """Those who wait for the world to reach a condition."""
+    """The callers that wait for a condition."""
 
     def __init__(self) -> None:
         self._waiters: list[_Waiter] = []
-        self._look: asyncio.TimerHandle | None = None
+        self._check: asyncio.TimerHandle | None = None
 
     def changed(self) -> None:
-        """Something in the world changed: look at the conditions soon. Costs nothing while nobody waits."""
-        if self._waiters and self._look is None:
-            self._look = asyncio.get_running_loop().call_later(LOOK_AGAIN_AFTER_S, self._look_now)
+        """Check the conditions soon, because something has changed. Costs nothing while nobody waits."""
+        if self._waiters and self._check is None:
+            self._check = asyncio.get_running_loop().call_later(CHECK_AFTER_S, self._check_now)
 
     async def until(self, condition: Callable[[], bool], *, timeout_s: float) -> bool:
-        """Whether the condition came true within the time."""
+        """Wait for the condition. Return whether it came true within the time."""
         if condition():
             return True
         waiter = _Waiter(condition, asyncio.get_running_loop().create_future())
@@ -46,8 +46,8 @@ class Waiting:
                 self._waiters.remove(waiter)
         return True
 
-    def _look_now(self) -> None:
-        self._look = None
+    def _check_now(self) -> None:
+        self._check = None
         for waiter in [waiter for waiter in self._waiters if waiter.condition()]:
             self._waiters.remove(waiter)
             if not waiter.reached.done():

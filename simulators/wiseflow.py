@@ -1,7 +1,11 @@
-"""WISEflow's API, the part that grade explanations need, as in the vendor's description 1.34.0 (contract 4).
+"""The part of WISEflow's API that grade explanations need, as in the vendor's description 1.34.0 (contract 4).
 
-Two generations live side by side: ``/flow`` and ``/license`` return bare objects and empty bodies on errors,
-``/flows`` and ``/sources`` return the envelope. How objects look is in ``wiseflow_json``.
+The API has two generations of endpoints:
+
+- ``/flow`` and ``/license`` return bare objects, and empty bodies for errors.
+- ``/flows`` and ``/sources`` return an envelope.
+
+``wiseflow_json`` has the JSON of the objects.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ class RefusedError(Exception):
 
 
 class Wiseflow:
-    """The API over one world."""
+    """The API over the simulated data."""
 
     def __init__(self, world: World, assessors: Assessors) -> None:
         self._world = world
@@ -80,11 +84,11 @@ class Wiseflow:
         return institution.org_id if institution else None
 
     def _old(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """An endpoint of the first generation: refusals have no body."""
+        """An endpoint of the first generation. Its refusals have no body."""
         return self._door(handler, lambda refusal: Response(status_code=refusal.status))
 
     def _new(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """An endpoint of the second generation: refusals come in the envelope."""
+        """An endpoint of the second generation. Its refusals have the envelope."""
         return self._door(handler, _refusal_envelope)
 
     def _door(
@@ -129,7 +133,7 @@ class Wiseflow:
         return _paged(hits, *page)
 
     async def _search_flows(self, request: Request, institution: Institution) -> Response:
-        """The deprecated search. Nothing found is an empty list, whatever shape is asked for."""
+        """The deprecated search. If nothing is found, it returns an empty list in each mode."""
         try:
             pattern = _decode(request.path_params["sisCode"])
         except ValueError:
@@ -156,7 +160,7 @@ class Wiseflow:
         return JSONResponse({"success": True, "data": [wiseflow_json.flow_source(one) for one in flow.sources]})
 
     def _flow(self, request: Request, institution: Institution) -> Flow:
-        """The flow of the address, if it is on the licence of the caller."""
+        """The flow in the path, if it belongs to the caller's licence."""
         flow = self._world.flows.get(request.path_params["flowId"])
         if flow is None or flow.institution is not institution:
             raise RefusedError(404, "Flow not found")
@@ -175,7 +179,7 @@ class Wiseflow:
         return _envelope(page, offset, limit, total=len(flow.participants))
 
     async def _participant(self, request: Request, institution: Institution) -> Response:
-        """One participant, as it is at this moment."""
+        """One participant, as it is now."""
         if institution.settings.participants_endpoint != "new":
             raise RefusedError(404, "Not found")
         flow, wanted = self._flow(request, institution), request.path_params["participantId"]
@@ -185,7 +189,7 @@ class Wiseflow:
         return JSONResponse({"success": True, "data": wiseflow_json.participant(found, institution.org_id)})
 
     async def _participants_of_old_endpoint(self, request: Request, institution: Institution) -> Response:
-        """All participants at once; the endpoint is older than 1.34 and not in the description (contract 4.3)."""
+        """All participants at once. The endpoint is older than 1.34 and not in the description (contract 4.3)."""
         flow = self._flow(request, institution)
         rows = [wiseflow_json.participant_of_old_endpoint(one, institution.org_id) for one in flow.participants]
         return JSONResponse({"data": rows})
@@ -195,7 +199,7 @@ class Wiseflow:
         try:
             flow = self._flow(request, institution)
         except RefusedError as refusal:
-            # the description knows no 404 here
+            # the description has no 404 here
             raise RefusedError(400, "Invalid flow id") from refusal
         page = [wiseflow_json.comment(one) for one in flow.comments[offset : offset + limit]]
         return _envelope(page, offset, limit, total=len(flow.comments))
@@ -222,7 +226,7 @@ class Wiseflow:
         return explanation
 
     async def _request_explanation(self, request: Request, institution: Institution) -> Response:
-        """Create or get: 201 when it is new, 200 with the existing one otherwise (contract 4.2)."""
+        """Create a request: 201 if it is new, 200 with the existing one otherwise (contract 4.2)."""
         flow = self._flow(request, institution)
         body = await _read_object(request)
         participant_id, show, due = body.get("participantId"), body.get("showJustification"), body.get("dueDate")
@@ -260,7 +264,7 @@ class Wiseflow:
         return explanation
 
     async def _show_explanation(self, request: Request, institution: Institution) -> Response:
-        """Change the visibility; from hidden to shown schedules an e-mail to the participant (contract 4.2)."""
+        """Change the visibility. A change from hidden to shown sends an e-mail to the participant (contract 4.2)."""
         explanation = self._explanation_request(request, institution)
         show = (await _read_object(request)).get("showJustification")
         if not isinstance(show, bool):
@@ -292,7 +296,7 @@ async def _read_object(request: Request) -> dict[str, Any]:
 
 
 def _decode(sis_code: str) -> str:
-    """A SIS code from base64, in either alphabet and with or without padding.
+    """Decode a SIS code from base64, in either alphabet, with or without padding.
 
     :raises ValueError: not base64, or not text
     """
@@ -304,7 +308,7 @@ def _decode(sis_code: str) -> str:
 
 
 def _page(request: Request, most: int) -> tuple[int, int]:
-    """Offset and limit of the query."""
+    """The offset and the limit in the query."""
     try:
         offset = int(request.query_params.get("offset", "0"))
         limit = int(request.query_params.get("limit", str(most)))

@@ -1,6 +1,6 @@
-"""Who may call WISEflow: tokens by OAuth2 client credentials, or the static key (contract 4.1).
+"""Decides who may call WISEflow: by a token for OAuth2 client credentials, or by the static key (contract 4.1).
 
-What a caller then may see is decided by its licence, in ``wiseflow``.
+What a caller may see depends on its licence: see ``wiseflow``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Access:
         self._world = world
 
     def caller(self, request: Request) -> Institution | None:
-        """The institution whose valid token or key the call carries."""
+        """The institution whose valid token or key the call has. None if it has none."""
         institution = self._of_token(request) if "authorization" in request.headers else self._of_key(request)
         if institution is None or not institution.wiseflow_credentials_valid:
             return None
@@ -43,7 +43,7 @@ class Access:
         self._world.tokens.pop(_bearer(request), None)
 
     async def issue_token(self, request: Request) -> Response:
-        """``POST /oauth2/token``, client secret in the form."""
+        """``POST /oauth2/token``, with the client secret in the form."""
         if media_type(request) != FORM:
             return _token_error("invalid_request", "the body must be a form")
         try:

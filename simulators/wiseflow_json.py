@@ -1,4 +1,4 @@
-"""How WISEflow's objects look as JSON, field by field as in the vendor's description, version 1.34.0."""
+"""The JSON of WISEflow's objects, field by field as in the vendor's description, version 1.34.0."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATE_WORDS = {
     FlowState.CONCLUDED: "CONCLUDED",
     FlowState.ARCHIVED: "ARCHIVED",
 }
-"""The same states as words, as ``/sources/search`` has them."""
+"""The states as words, as in ``/sources/search``."""
 
 
 def basic_flow(flow: Flow) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _flow_kind(flow: Flow) -> dict[str, Any]:
 
 
 def found_source(flow: Flow, source: Source) -> dict[str, Any]:
-    """A hit of the source search. ``flowid`` is in lower case, as the vendor has it."""
+    """A hit of the source search. ``flowid`` is in lower case, as in the vendor's description."""
     return {
         "sourceId": source.source_id,
         "code": source.code,
@@ -74,7 +74,7 @@ def flow_source(source: Source) -> dict[str, Any]:
 
 
 def participant(one: Participant, org_id: str) -> dict[str, Any]:
-    """A participant. Rendered once and kept: whoever changes a participant clears it."""
+    """A participant. Its JSON is made once and kept. Code that changes a participant clears it."""
     if one.json is None:
         one.json = {
             "participantId": one.participant_id,
@@ -92,12 +92,12 @@ def participant(one: Participant, org_id: str) -> dict[str, Any]:
 
 
 def participant_of_old_endpoint(one: Participant, org_id: str) -> dict[str, Any]:
-    """A participant before 1.34: no ``uniqueExamId`` (contract 4.3)."""
+    """A participant as before 1.34, without ``uniqueExamId`` (contract 4.3)."""
     return {name: value for name, value in participant(one, org_id).items() if name != "uniqueExamId"}
 
 
 def participating_user(one: Participant, org_id: str) -> dict[str, Any]:
-    """The user of a participant, with the names in other systems that the control interface gave it, if any."""
+    """The user of a participant. The control interface may have given it other names in other systems."""
     body = user(one.student, org_id)
     if one.external_ids is not None:
         body["externalIds"] = one.external_ids
@@ -122,7 +122,7 @@ def user(student: Student, org_id: str) -> dict[str, Any]:
 def explanation(request: ExplanationRequest, org_id: str, *, with_text: bool) -> dict[str, Any]:
     """A request for a grade justification.
 
-    :param with_text: put the newest text on the object, once it is submitted; the schema does not know the field
+    :param with_text: add the newest text to the object when it is submitted; the schema does not have this field
     """
     one = request.participant
     body: dict[str, Any] = {
@@ -185,6 +185,6 @@ def _parts(code: str) -> list[str]:
 
 
 def matches_code(pattern: str, code: str) -> bool:
-    """Whether a search pattern fits a source code: part by part, ``*`` fits any part, and separators at the end say nothing."""
+    """Whether a search pattern matches a source code, part by part. ``*`` matches any part. Separators at the end are ignored."""
     wanted, parts = _parts(pattern), _parts(code)
     return len(wanted) == len(parts) and all(want in {"*", part} for want, part in zip(wanted, parts, strict=True))

@@ -1,7 +1,7 @@
-"""A text as an assessor's editor stores it, and as a person reads it there.
+"""The two forms of an assessor's text: as WISEflow stores it, and as a person reads it.
 
-Written from the contract alone (4.4: comments are plain text in the OpenAPI file, HTML on the help pages), without the product's
-reading of HTML, so that a mistake there shows as a wrong text.
+This module is written from the contract alone (4.4: comments are plain text in the OpenAPI file, HTML on the help pages). It does
+not use casebridge's own code for HTML, so that an error there shows as a wrong text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from html import escape
 
 
 def written(text: str, comment_format: str) -> str:
-    """What stands in WISEflow for `text`: the text itself (``plain``), or paragraphs of escaped text (``html``)."""
+    """The stored form of `text`: the text itself (``plain``), or paragraphs of escaped text (``html``)."""
     if comment_format == "plain":
         return text
     paragraphs = re.split(r"\n{2,}", _with_one_line_end(text))
@@ -19,7 +19,7 @@ def written(text: str, comment_format: str) -> str:
 
 
 def read(text: str, comment_format: str) -> str:
-    """What a person reads of it: a page shows no white space at the ends of lines, and one space for several."""
+    """The text as a person reads it. A page shows no white space at the ends of lines, and one space for several."""
     if comment_format == "plain":
         return text
     lines = [re.sub(r"[ \t\f\xa0]+", " ", line).strip() for line in _with_one_line_end(text).split("\n")]

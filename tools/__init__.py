@@ -1,4 +1,4 @@
-"""What the Makefile and CI run: making the environment, getting servers, generating reference pages.
+"""Tools of the Makefile and CI: they create the environment, install servers, and generate reference pages.
 
-Nothing here is installed with casebridge, and nothing of casebridge imports it.
+They are not installed with casebridge, and casebridge imports nothing from here.
 """

@@ -1,9 +1,10 @@
-"""Makes a virtual environment from the lock, or brings one up to date: `python tools/environment.py FOLDER`.
+"""Creates a virtual environment from the lock file, or updates one: `python tools/environment.py FOLDER`.
 
-Uses nothing but the standard library, for it runs before anything is installed. uv does the installing: the machine's, or the
-one that `requirements-uv.txt` pins, put into the environment by pip. Everything comes from the lock files with their hashes, and
-as wheels: nothing is built but this project's own editable install, by the setuptools of the lock. All it says goes to standard
-error, so that `make demo JSON=1` keeps standard output for itself.
+- It uses only the standard library, because it runs before anything is installed.
+- uv installs the packages. If the machine has no uv, pip installs the one that `requirements-uv.txt` pins into the environment.
+- Everything comes from the lock files with hashes, as wheels. Only this project's editable install is built, with the setuptools
+  of the lock file.
+- All output goes to standard error, so that standard output belongs to `make demo JSON=1`.
 """
 
 import fcntl
@@ -33,11 +34,11 @@ not read pip's settings: UV_DEFAULT_INDEX, SSL_CERT_FILE."""
 
 
 class NotPossibleError(Exception):
-    """The environment cannot be made; the message is for the person who asked for it."""
+    """The environment cannot be created. The message is for the user."""
 
 
 def make_environment(folder: Path) -> None:
-    """Leave a working environment in `folder`, whatever was there. Raises `NotPossibleError`."""
+    """Create a working environment in `folder`, whatever was there before. Raises `NotPossibleError` if that fails."""
     began = time.monotonic()
     uv = _uv_of_the_machine()
     python = folder / "bin" / "python"
@@ -58,21 +59,21 @@ def make_environment(folder: Path) -> None:
 
 
 def is_current(folder: Path) -> bool:
-    """Whether the environment was made after the last change of what it is made from."""
+    """Whether the environment is newer than the files that it is made from."""
     stamp = _stamp(folder)
     return stamp.exists() and all(stamp.stat().st_mtime >= source.stat().st_mtime for source in (LOCK, PROJECT))
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """One at a time: two terminals may type their first `make` at once."""
+    """Let only one process create the environment: two first `make` may run at the same time."""
     with LOCK.open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _stamp(folder: Path) -> Path:
-    """The file whose age the Makefile compares; it is written last."""
+    """The file whose age the Makefile compares. It is written last."""
     return folder / "installed"
 
 
@@ -89,14 +90,14 @@ def _make_empty(folder: Path, uv: Path | None) -> None:
     if uv is not None:
         _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder])
         return
-    # Debian splits ensurepip from Python; without it the environment gets its uv from the machine's pip.
+    # Debian packages ensurepip separately from Python. Without it, the machine's pip puts uv into the environment.
     venv: list[str | Path] = [sys.executable, "-m", "venv", "--clear", folder]
     if not _runs(venv) and not _runs([*venv, "--without-pip"]):
         raise NotPossibleError(ADVICE)
 
 
 def _put_uv_into(python: Path) -> None:
-    """By the environment's own pip, else by the machine's."""
+    """Install uv with the environment's own pip, or else with the machine's. Raises `NotPossibleError` if there is neither."""
     install: list[str | Path] = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
     install += ["--requirement", UV_LOCK]
     if _runs([python, "-m", "pip", "--version"]):
@@ -104,7 +105,7 @@ def _put_uv_into(python: Path) -> None:
     elif _runs([sys.executable, "-m", "pip", "--version"]):
         _run([sys.executable, "-m", "pip", "--python", python, *install])
     else:
-        shutil.rmtree(python.parents[1])  # the next try begins anew, with what is installed by then
+        shutil.rmtree(python.parents[1])  # the next try starts from the beginning
         raise NotPossibleError(ADVICE)
 
 
@@ -117,7 +118,7 @@ def _runs(command: Sequence[str | Path]) -> bool:
 
 
 def _run(command: Sequence[str | Path]) -> None:
-    """Run, with everything it says on standard error. Raises `NotPossibleError` when it fails."""
+    """Run a command with all output on standard error. Raises `NotPossibleError` if it fails."""
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)  # noqa: S603 - ours
     if ended.returncode:
         raise NotPossibleError(

@@ -1,7 +1,8 @@
-"""`make servers`: get the real servers and the browser where the machine allows, and say which there are.
+"""`make servers`: installs the real servers and the browser for the tests where that is possible, and lists them.
 
-On Debian as root they come by apt, elsewhere only what is installed already counts. Quick when everything is there. It never
-fails for what cannot be had: the table says why, and the ring that needs it says so again.
+As root on Debian they are installed with apt. Elsewhere only servers that are already installed are found. If everything is
+installed, this is quick. It never fails because a server is missing: the table gives the reason, and so does the test ring that
+needs the server.
 """
 
 import os
@@ -39,7 +40,7 @@ SERVICE_POLICY: Final = Path("/usr/sbin/policy-rc.d")
 
 
 class NotToBeHadError(Exception):
-    """A server is not on this machine; the message is the reason that the table shows."""
+    """A server is not available on this machine. The message is the reason that the table shows."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,14 @@ def main() -> None:
         "MongoDB or DocumentDB": further_mongodb,
         "Kafka, embedded (Tansu)": embedded_kafka,
         "Apache Kafka": apache_kafka,
-        "PostgreSQL": lambda: _look_or_install(postgresql, "postgresql"),
-        "Redis": lambda: _look_or_install(redis, "redis-server"),
+        "PostgreSQL": lambda: _find_or_install(postgresql, "postgresql"),
+        "Redis": lambda: _find_or_install(redis, "redis-server"),
         "Caddy": caddy,
-        "Chromium": lambda: _look_or_install(chromium, "chromium", "fonts-liberation", "fonts-noto-color-emoji"),
+        "Chromium": lambda: _find_or_install(chromium, "chromium", "fonts-liberation", "fonts-noto-color-emoji"),
     }
-    for server, look in rows.items():
+    for server, find in rows.items():
         try:
-            found = look()
+            found = find()
         except NotToBeHadError as error:
             table.add_row(server, "-", str(error))
         else:
@@ -77,7 +78,7 @@ def embedded_mongodb() -> Found:
 
 
 def further_mongodb() -> Found:
-    """The server that the caller names: a MongoDB or a DocumentDB comes by no package registry."""
+    """The server that the environment variable names: no package registry has MongoDB or DocumentDB."""
     uri = os.environ.get(MONGODB_VARIABLE)
     if not uri:
         raise NotToBeHadError(f"comes by no package registry; set {MONGODB_VARIABLE} to run the rings against yours")
@@ -97,7 +98,7 @@ def embedded_kafka() -> Found:
 
 
 def apache_kafka() -> Found:
-    """Its jars, by Maven, where there are Java and Maven."""
+    """Apache Kafka's jars, downloaded with Maven if there are Java and Maven."""
     origin = "Maven, below .casebridge/kafka"
     with suppress(KafkaNotFoundError):
         return Found(installed_kafka(), origin)
@@ -126,7 +127,7 @@ def redis() -> Found:
 
 
 def caddy() -> Found:
-    """The proxy of deploy/, built from its module where there is Go."""
+    """The proxy of deploy/, built from its Go module if there is Go."""
     try:
         binary = installed_caddy()
     except CaddyNotFoundError:
@@ -146,10 +147,10 @@ def chromium() -> Found:
     return Found(version_of(path), str(path))
 
 
-def _look_or_install(look: Callable[[], Found], *packages: str) -> Found:
-    """What is there, else what apt brings. Raises `NotToBeHadError`."""
+def _find_or_install(find: Callable[[], Found], *packages: str) -> Found:
+    """Return the installed server, or install it with apt. Raises `NotToBeHadError` if that is not possible."""
     try:
-        return look()
+        return find()
     except NotToBeHadError as missing:
         if not shutil.which("apt-get"):
             raise NotToBeHadError(f"{missing}; install it with this system's package manager") from missing
@@ -159,18 +160,18 @@ def _look_or_install(look: Callable[[], Found], *packages: str) -> Found:
     _update_package_lists()
     with _no_service_started(), _no_database_cluster() if "postgresql" in packages else nullcontext():
         _apt_get("install", "--yes", "--no-install-recommends", *packages)
-    return look()
+    return find()
 
 
 @cache
 def _update_package_lists() -> None:
-    """Once a run."""
+    """Run `apt-get update`, once in each run of this tool."""
     _apt_get("update")
 
 
 def _apt_get(*arguments: str) -> None:
-    """Run apt-get in silence. Raises `NotToBeHadError` with its last words."""
-    asked = subprocess.run(  # noqa: S603 - fixed names
+    """Run apt-get without output. Raises `NotToBeHadError` with the last line of its errors if it fails."""
+    ended = subprocess.run(  # noqa: S603 - fixed names
         ["apt-get", "-qq", *arguments],  # noqa: S607 - wherever the system has it
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         stdin=subprocess.DEVNULL,
@@ -178,14 +179,14 @@ def _apt_get(*arguments: str) -> None:
         text=True,
         check=False,
     )
-    if asked.returncode:
-        words = asked.stderr.strip().splitlines() or [f"exit code {asked.returncode}"]
-        raise NotToBeHadError(f"apt-get {arguments[0]}: {words[-1]}")
+    if ended.returncode:
+        lines = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+        raise NotToBeHadError(f"apt-get {arguments[0]}: {lines[-1]}")
 
 
 @contextmanager
 def _no_database_cluster() -> Iterator[None]:
-    """Keep Debian's PostgreSQL package from making and starting a database: only its binaries are wanted."""
+    """Prevent Debian's PostgreSQL package from creating and starting a database: only its binaries are needed."""
     CLUSTER_CONFIGURATION.parent.mkdir(parents=True, exist_ok=True)
     CLUSTER_CONFIGURATION.write_text("create_main_cluster = false\n")
     try:
@@ -196,7 +197,7 @@ def _no_database_cluster() -> Iterator[None]:
 
 @contextmanager
 def _no_service_started() -> Iterator[None]:
-    """Keep packages from starting what they install: the tests start servers of their own."""
+    """Prevent packages from starting what they install: the tests start servers of their own."""
     if SERVICE_POLICY.exists():
         yield
         return

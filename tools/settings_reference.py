@@ -1,6 +1,6 @@
-"""`make settings`: writes docs/settings.md from the settings model, so that the page cannot say anything else than the code.
+"""`make settings`: generates docs/settings.md from the settings model, so that the page always agrees with the code.
 
-A test compares the committed page with what this module would write.
+A test compares the committed page with the output of this module.
 """
 
 import json
@@ -79,7 +79,7 @@ def _variables(prefix: str, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _type(field: FieldInfo) -> str:
-    """The type as a person fills it in, with its bounds."""
+    """The type of the value, with its bounds, in words for operators."""
     bounds = [
         f"{sign} {getattr(constraint, name)}"
         for constraint in field.metadata
@@ -105,7 +105,7 @@ def _name_of(annotation: Any) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    """The default as it would be written into the variable."""
+    """The default, in the form that the variable has."""
     value = field.default
     if isinstance(value, SecretStr):
         value = value.get_secret_value()

@@ -1,6 +1,6 @@
 """Asset checks on `registered_explanations`: whether anything is lost, late, dead or about to break the law's deadline.
 
-They only look. `ledger_balances` belongs to the reading of one month and is with `request_ledger`.
+They only read. The check `ledger_balances` belongs to the reading of one month: see `request_ledger`.
 """
 
 from collections.abc import Sequence
@@ -73,15 +73,15 @@ def oldest_pending(process: ProcessResource) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=registered_explanations)
 def dead_letters(process: ProcessResource) -> dg.AssetCheckResult:
-    """No message is dead: each one that is waits for a person, who finds here why and what to do."""
+    """No message is dead. A dead message waits for a person: the check says why, and what to do."""
     groups = [group for group in process.get().operators.status.read().failures if group.status == MessageStatus.DEAD]
     dead = sum(group.messages for group in groups)
-    told = "; ".join(f"{group.code} ({group.messages}): {group.next_action}" for group in groups[:ROWS])
-    told += f" {cut_note(ROWS, len(groups), '`casebridge dead list --institution`') or ''}".rstrip()
+    next_actions = "; ".join(f"{group.code} ({group.messages}): {group.next_action}" for group in groups[:ROWS])
+    next_actions += f" {cut_note(ROWS, len(groups), '`casebridge dead list --institution`') or ''}".rstrip()
     return dg.AssetCheckResult(
         passed=not groups,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Waiting for a person: {dead}. {told}" if groups else "No message waits for a person.",
+        description=f"Waiting for a person: {dead}. {next_actions}" if groups else "No message waits for a person.",
         metadata={
             "dead": dead,
             **({"by_code": failure_table(groups)} if groups else {}),

@@ -1,4 +1,4 @@
-"""Requests handed on to the exam system."""
+"""The requests that were sent to the exam system."""
 
 from datetime import timedelta
 from typing import Final
@@ -20,9 +20,9 @@ from resources.wiring.process import Process
 from resources.wiring.process_resource import ProcessResource
 
 WAIT_SECONDS: Final = 120.0
-"""The seed's two minutes for the outcome of a synchronisation."""
+"""How long a synchronisation waits for the outcome: two minutes, as in the source system."""
 MOST_AWAITED: Final = 5000
-"""Cases whose outcome one run waits for; the numbers of `pending_before` are of these."""
+"""At most so many cases are waited for in one run. The numbers of `pending_before` count only these cases."""
 
 
 class DispatchConfig(dg.Config):
@@ -55,7 +55,7 @@ def dispatched_requests(config: DispatchConfig, process: ProcessResource) -> dg.
     requests = wired.capability(Explanations).requests
     batch = wired.synchronisation.run_batch(requests.queues, limit=config.limit)
     if config.limit is None:
-        # Looked at anew: what the batch had to put off (a pause, a long wait) will not come while we wait.
+        # Read again: what the batch had to postpone (a pause, a long wait) will not finish while we wait.
         wired.synchronisation.wait_for(requests, pending_cases(wired, within), config.wait_seconds)
     outcome = wired.synchronisation.wait_for(requests, pending, 0.0)
     return dg.MaterializeResult(
@@ -74,8 +74,8 @@ def dispatched_requests(config: DispatchConfig, process: ProcessResource) -> dg.
 def pending_cases(process: Process, within: timedelta) -> list[str]:
     """Correlation ids of the cases whose request can reach the exam system `within` this time.
 
-    At most `MOST_AWAITED`; of more, a batch does not see the end in two minutes.
-    Paused institutions are left out: their credentials will not mend in two minutes, and waiting for them would be in vain.
+    At most `MOST_AWAITED`: a batch does not finish more in two minutes.
+    Paused institutions are left out, because their credentials will hardly be repaired in two minutes.
     """
     selection = {
         "queue": QUEUE,
@@ -83,7 +83,7 @@ def pending_cases(process: Process, within: timedelta) -> list[str]:
         "dueAt": {"$lte": process.stores.clock.now() + within},
     }
     paused = process.stores.pauses.paused()
-    # Names only, and a bounded number of them: a message may hold a whole record of Kafka.
+    # Read only these fields, of a bounded number of messages: a message may contain a whole Kafka record.
     fields = {"_id": 0, "correlationId": 1, "institution": 1, "examSystem": 1, "queue": 1}
     found = process.stores.database.messages.find(selection, fields, batch_size=MOST_AWAITED).limit(MOST_AWAITED)
     return [

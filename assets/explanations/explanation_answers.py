@@ -1,4 +1,4 @@
-"""Answers of the assessors, looked for in the exam system and accepted into the inbox."""
+"""Answers of the assessors: read from the exam system and accepted into the inbox."""
 
 import dagster as dg
 from pydantic import Field
@@ -15,7 +15,7 @@ from resources.wiring.process_resource import ProcessResource
 
 
 class PollConfig(dg.Config):
-    """Which institutions are looked at, and whether registered answers are looked at again."""
+    """Which institutions are read, and whether registered answers are read again."""
 
     institutions: list[str] = Field(
         default=[], description="Only these, as in uis.no/prod; empty means all that are active."
@@ -24,7 +24,7 @@ class PollConfig(dg.Config):
 
 
 @dg.asset(
-    # The direct dependency orders the two within one run: Dagster sees no order through an external asset.
+    # The direct dependency on `dispatched_requests` fixes the order within one run: an external asset does not pass it on.
     deps=[WISEFLOW_EXPLANATIONS, dispatched_requests],
     group_name=GROUP,
     owners=OWNERS,

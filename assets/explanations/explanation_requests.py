@@ -29,7 +29,7 @@ class ReadConfig(dg.Config):
     reconcile: bool = Field(default=False, description="Reach back CASEBRIDGE_FS__RECONCILE_OVERLAP_DAYS.")
 
     def reach_back(self, settings: FsSettings) -> timedelta | None:
-        """An explicit choice goes before the reconciliation's; `None` is the ordinary overlap."""
+        """An explicit number of hours overrides `reconcile`. `None` means the ordinary overlap."""
         if self.reach_back_hours is not None:
             return timedelta(hours=self.reach_back_hours)
         return timedelta(days=settings.reconcile_overlap_days) if self.reconcile else None

@@ -1,4 +1,4 @@
-"""The systems outside, as external assets: Dagster never materialises them, but the lineage shows the whole way of a case."""
+"""The outside systems as external assets. Dagster never materialises them, but the lineage shows a case's whole way."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.ownership import GROUP, OWNERS
 
-# One part each: the lineage shows only the last part of a key, and must not show two boxes of one name.
+# Each key has one part: the lineage shows only the last part of a key, and two boxes must not have the same name.
 FS_REQUESTS: Final = dg.AssetKey("fs_requests")
 FS_EXPLANATIONS: Final = dg.AssetKey("fs_explanations")
 WISEFLOW_EXPLANATIONS: Final = dg.AssetKey("wiseflow_explanations")
@@ -17,7 +17,7 @@ KAFKA_ANSWERS: Final = dg.AssetKey("kafka_answers")
 
 
 def outside_systems() -> list[dg.AssetSpec]:
-    """Where requests come from, where they go, and who is told."""
+    """Where requests come from, where they go, and where outcomes and alerts are sent."""
     handled = ["dispatched_requests", "registered_explanations"]
     return [
         _external_system(FS_REQUESTS, "fs", "Requests for grade explanations in FS, one per student and exam.", []),

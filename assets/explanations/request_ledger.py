@@ -1,4 +1,4 @@
-"""A month of one institution, read again from FS and accounted for: the backfill."""
+"""The backfill: a month of one institution is read from FS again, and every request in it is accounted for."""
 
 from dataclasses import asdict
 from typing import cast
@@ -27,9 +27,9 @@ BALANCES = partitioned_check(
 @dg.asset(
     deps=[FS_REQUESTS],
     partitions_def=LEDGER,
-    # No backfill policy: one run per partition. A policy that joins partitions into one run would group them by the
-    # dimension with fewer keys, so that one institution's failure took a whole month of all the others with it, and would
-    # record one check for all of them.
+    # No backfill policy means one run per partition. A policy that joins partitions into one run would group them by the
+    # dimension with fewer keys. Then the failure of one institution would stop all others for that month, and one check
+    # would be recorded for all of them.
     check_specs=[BALANCES],
     group_name=GROUP,
     owners=OWNERS,
@@ -77,7 +77,7 @@ def _metadata(ledger: Ledger) -> dict[str, dg.MetadataValue]:
 
 
 def _balances(ledger: Ledger) -> dg.AssetCheckResult:
-    told = (
+    summary = (
         f"{ledger.lost} of {ledger.fs_open} requests that are open in FS have no case. Materialise the partition again; if "
         "they stay, report it: a request must never be passed over."
         if ledger.lost
@@ -86,6 +86,6 @@ def _balances(ledger: Ledger) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=ledger.lost == 0,
         check_name=BALANCES.name,
-        description=told,
+        description=summary,
         metadata={"fs_open": ledger.fs_open, "lost": ledger.lost},
     )

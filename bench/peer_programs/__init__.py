@@ -1,5 +1,5 @@
-"""One program a peer, run by the peers' own environment: `python -m bench.peer_programs.NAME enqueue|work COUNT URL`.
+"""One program for each peer, run in the peers' own environment: `python -m bench.peer_programs.NAME enqueue|work COUNT URL`.
 
-Each puts plain no-op jobs into its queue, or works them off in one worker process, in the way of its own manual, and prints one
-JSON object. Nothing of casebridge is imported here, and none of its dependencies is in that environment.
+Each program puts plain no-op jobs into its queue, or processes them in one worker process. It does so as its own manual says, and
+prints one JSON object. These programs import nothing of casebridge; their environment has none of its dependencies.
 """

@@ -1,4 +1,4 @@
-"""Counts the jobs that a worker has done, and the time from the first to the last: start-up is no part of it."""
+"""Counts the jobs that a worker has done, and measures the time from the first to the last. Start-up time is not included."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def expect(count: int) -> None:
 
 
 def job_done() -> None:
-    """The whole of a no-op job."""
+    """The whole work of a no-op job: it is counted."""
     global _done, _first  # noqa: PLW0603
     with _lock:
         if not _done:

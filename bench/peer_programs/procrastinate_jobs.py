@@ -1,4 +1,4 @@
-"""procrastinate: PostgreSQL, jobs deferred in batches of 100, ten of them worked at a time (its fastest, measured)."""
+"""procrastinate: PostgreSQL, jobs deferred in batches of 100, ten processed at a time (the fastest setting that was measured)."""
 
 import asyncio
 import time

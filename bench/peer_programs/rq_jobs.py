@@ -1,4 +1,4 @@
-"""RQ: Redis, jobs enqueued in batches of 100, a worker that does not fork for each job (its fastest), results not kept."""
+"""RQ: Redis, jobs enqueued in batches of 100, its fastest worker (it does not fork for each job), results not kept."""
 
 import redis
 import rq

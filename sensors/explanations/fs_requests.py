@@ -1,4 +1,4 @@
-"""Polls FS: requests arrive."""
+"""The sensor that polls FS for requests."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from sensors.polling_sensor import BUDGET_SECONDS, PollMetadata, polling_sensor
 
 
 def read_requests(process: Process, institutions: Sequence[Institution]) -> list[PollOutcome]:
-    """What changed in FS since each watermark, with overlap, within the time of a tick."""
+    """Read what changed in FS since each watermark, with the overlap, within the time of a tick."""
     return process.capability(Explanations).requests.poll(institutions, PollRange(budget_seconds=BUDGET_SECONDS))
 
 

@@ -1,4 +1,4 @@
-"""Polls WISEflow: answers arrive."""
+"""The sensor that polls WISEflow for answers."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from sensors.polling_sensor import BUDGET_SECONDS, PollMetadata, polling_sensor
 
 
 def poll_answers(process: Process, institutions: Sequence[Institution]) -> list[PollOutcome]:
-    """Answers to open cases, within the time of a tick."""
+    """Read the answers to open cases, within the time of a tick."""
     return process.capability(Explanations).answers.poll(institutions, PollRange(budget_seconds=BUDGET_SECONDS))
 
 
