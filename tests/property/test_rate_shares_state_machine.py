@@ -61,7 +61,7 @@ class RateSharesMachine(RuleBasedStateMachine):
     def one_is_overtaken(self, place: int, other: int, times: int) -> None:
         """Another calls and looks between this one's look and its write."""
         if place != other:
-            self.processes[place].book.before_write = lambda: self._calls_and_looks(other, times)
+            self.processes[place].share_store.before_write = lambda: self._calls_and_looks(other, times)
             self._calls_and_looks(place, times)
 
     @rule(place=places, times=st.integers(1, LIMIT), seconds=seconds)
@@ -71,12 +71,12 @@ class RateSharesMachine(RuleBasedStateMachine):
         def freeze() -> None:
             self.time.now += seconds
 
-        self.processes[place].book.before_write = freeze
+        self.processes[place].share_store.before_write = freeze
         self._calls_and_looks(place, times)
 
     @rule(place=places, times=st.integers(1, LIMIT))
     def an_answer_is_lost(self, place: int, times: int) -> None:
-        self.processes[place].book.after_write = lose_the_answer
+        self.processes[place].share_store.after_write = lose_the_answer
         self._calls_and_looks(place, times)
 
     @rule(place=places)

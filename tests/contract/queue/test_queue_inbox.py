@@ -71,7 +71,7 @@ def test_a_copy_of_a_finished_message_is_not_handed_out(queue: QueueCalls, datab
     """A source that had looked for the key before, and froze, writes the message after it was finished."""
     queue.accept(new_message("one"))
     assert queue.finish(queue.claim_one("one"))
-    queue.relieve()
+    queue.deliver_pending()
     database.messages.insert_one(new_message("one").document(queue.clock.now()))
 
     assert queue.claim() == {}
@@ -82,7 +82,7 @@ def test_a_copy_of_a_finished_message_is_not_handed_out(queue: QueueCalls, datab
 def test_a_finished_message_is_never_accepted_again(queue: QueueCalls, database: Database) -> None:
     queue.accept(new_message("one"))
     assert queue.finish(queue.claim_one("one"))
-    queue.relieve()
+    queue.deliver_pending()
     assert queue.accept(new_message("one")) == []
     assert database.messages.count_documents({}) == 0
 

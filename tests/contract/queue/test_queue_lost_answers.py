@@ -126,7 +126,7 @@ def test_what_is_done_again_is_done_once(
     operation = OPERATIONS[name]
 
     def prepared() -> tuple[QueueCalls, Prepared]:
-        QueueCalls(database).forget_everything()
+        QueueCalls(database).delete_everything()
         clock = ManualClock()
         return QueueCalls(proxied, clock), operation.prepare(QueueCalls(database, clock))
 
@@ -190,7 +190,7 @@ def test_a_relay_that_did_not_hear_what_it_holds_lets_go_of_it(
     assert proxy.heal()
 
     assert other.claim_pending() == []
-    assert effects_of(queue.relieve()) == {"one": ["effect one"]}
+    assert effects_of(queue.deliver_pending()) == {"one": ["effect one"]}
 
 
 @pytest.mark.parametrize("lost", Lost)
@@ -207,7 +207,7 @@ def test_what_may_be_with_another_relay_by_now_is_not_delivered_here(
         queue.move(message, "effect one")
     assert proxy.heal()
 
-    by_another = effects_of(other.relieve())
+    by_another = effects_of(other.deliver_pending())
     moved = queue.move(message, "effect one")
 
     assert moved.status is MessageStatus.PROCESSED
@@ -216,4 +216,4 @@ def test_what_may_be_with_another_relay_by_now_is_not_delivered_here(
         "by one of the two, and by no more"
     )
     queue.acknowledge(written_now)
-    assert other.relieve() == []
+    assert other.deliver_pending() == []

@@ -96,7 +96,7 @@ class TestZombie:
         elif request.param != "in work":
             assert queue.finish(other, "effect of the other")
             if request.param == "paid":
-                queue.relieve()
+                queue.deliver_pending()
         return str(request.param)
 
     def test_its_writes_change_nothing(self, queue: QueueCalls, message: Message, taken_over: str) -> None:
@@ -117,8 +117,8 @@ class TestOwedEffects:
     ) -> None:
         assert queue.finish(message, "effect one", "effect two")
         assert queue.claim_pending() == []
-        assert effects_of(queue.relieve()) == {"one": ["effect one", "effect two"]}
-        assert queue.relieve() == []
+        assert effects_of(queue.deliver_pending()) == {"one": ["effect one", "effect two"]}
+        assert queue.deliver_pending() == []
 
     def test_what_one_relay_holds_is_not_handed_to_another(self, database: Database, queue: QueueCalls) -> None:
         keys = [f"message {number}" for number in range(8)]
@@ -141,7 +141,7 @@ class TestOwedEffects:
         queue.pass_time(LEASE)
         assert effects_of(queue.claim_pending()) == {"one": ["effect one"]}
         assert queue.claim_pending() == []
-        assert effects_of(queue.relieve()) == {"one": ["effect one"]}
+        assert effects_of(queue.deliver_pending()) == {"one": ["effect one"]}
 
     def test_what_a_message_owes_while_it_lives_it_owes_when_it_is_finished(
         self, queue: QueueCalls, message: Message
@@ -149,16 +149,16 @@ class TestOwedEffects:
         queue.fail(message, MessageStatus.FAILED, A_WHILE, effect_ids=["alert of an attempt"])
         queue.pass_time(A_WHILE)
         assert queue.finish(queue.claim_one("one"), "effect one")
-        assert effects_of(queue.relieve()) == {"one": ["alert of an attempt", "effect one"]}
-        assert queue.relieve() == []
+        assert effects_of(queue.deliver_pending()) == {"one": ["alert of an attempt", "effect one"]}
+        assert queue.deliver_pending() == []
 
     def test_what_a_dead_message_owes_is_delivered_and_the_message_stays(
         self, queue: QueueCalls, message: Message
     ) -> None:
         queue.fail(message, MessageStatus.DEAD, effect_ids=["alert"])
         assert effects_of(queue.claim_pending()) == {"one": ["alert"]}
-        assert effects_of(queue.relieve()) == {"one": ["alert"]}
-        assert queue.relieve() == []
+        assert effects_of(queue.deliver_pending()) == {"one": ["alert"]}
+        assert queue.deliver_pending() == []
         assert queue.document("one")["status"] == "dead"
 
 

@@ -28,7 +28,7 @@ def test_it_is_claimed_and_finished(queue: QueueCalls) -> None:
     assert (message.exam_system, message.tenant, message.unreadable) == (NO_EXAM_SYSTEM, f"{INSTITUTION}/", ())
     assert queue.finish(message, "effect one")
     assert queue.document("one")["examSystem"] == NO_EXAM_SYSTEM
-    assert [pending.institution for pending in queue.relieve()] == [INSTITUTION]
+    assert [pending.institution for pending in queue.deliver_pending()] == [INSTITUTION]
 
 
 def test_it_is_tried_again_set_aside_and_replayed(queue: QueueCalls) -> None:

@@ -17,7 +17,7 @@ from casebridge.institutions.institution import Institution
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from tests.support.added_cases import add, ours
-from tests.support.case_alerters import TELLERS, case, case_id, moved
+from tests.support.case_alerters import ALERTERS, case, case_id, moved
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
 
@@ -205,7 +205,7 @@ def test_people_are_told_whatever_the_fields_of_an_alert_hold(
 
 
 @pytest.mark.parametrize(
-    ("code", "is_sent_between"), [*((code, True) for code in TELLERS), (next(iter(TELLERS)), False)]
+    ("code", "is_sent_between"), [*((code, True) for code in ALERTERS), (next(iter(ALERTERS)), False)]
 )
 def test_each_case_is_named(
     code: str, is_sent_between: bool, world: World, process: Process, clock: ShiftedClock, institution: Institution
@@ -213,10 +213,10 @@ def test_each_case_is_named(
     """A hundred and twenty, the first of which is told of before the others come: all in a few messages, an hour between them."""
     cases = [case(number, institution) for number in range(1, 121)]
     world.database.cases.insert_many(one.document for one in cases)
-    TELLERS[code](process, institution, cases[:1])
+    ALERTERS[code](process, institution, cases[:1])
     if is_sent_between:
         process.relay.send_alerts()
-    TELLERS[code](process, institution, cases[1:])
+    ALERTERS[code](process, institution, cases[1:])
     assert process.relay.send_alerts() == (0 if is_sent_between else 1)
     while process.relay.send_alerts() or world.database.alerts.count_documents({"dueAt": {"$exists": True}}):
         clock.pass_time(HOUR)

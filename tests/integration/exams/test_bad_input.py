@@ -7,7 +7,7 @@ import pytest
 
 from resources.wiring.explanations import Explanations
 from tests.support.explanation_rounds import read_requests
-from tests.support.failures import check_nothing_is_lost, check_told, dead_messages, told_failures
+from tests.support.failures import check_nothing_is_lost, check_set_aside, dead_messages, reported_failures
 from tests.support.malformed_world import OTHERS, PLAIN, carry, first_org, replay_all
 from tests.support.world import World
 
@@ -40,7 +40,7 @@ def test_a_request_that_cannot_be_carried_is_set_aside_in_sight(
 
     carry(world)
 
-    check_told(world, code, step)
+    check_set_aside(world, code, step)
     check_nothing_is_lost(world)
     assert world.control.summary()["registered"] == OTHERS
     (message,) = dead_messages(world)
@@ -58,7 +58,7 @@ def test_an_unreadable_row_is_taken_once_however_often_it_is_read(world: World) 
     carry(world, process)
 
     assert len(dead_messages(world)) == 1
-    assert len(told_failures(world, "fs.row_unreadable")) == 1
+    assert len(reported_failures(world, "fs.row_unreadable")) == 1
 
 
 def test_an_unknown_state_is_told_with_each_poll_and_hides_nobody(world: World) -> None:
@@ -69,7 +69,7 @@ def test_an_unknown_state_is_told_with_each_poll_and_hides_nobody(world: World) 
     process = carry(world)
     carry(world, process)
 
-    entries = told_failures(world, "wiseflow.state_unknown")
+    entries = reported_failures(world, "wiseflow.state_unknown")
     assert {entry["correlationId"] for entry in entries} == {f"{org_id}/test"}
     summary = world.control.summary()
     assert (summary["registered"], summary["outstanding"]) == (OTHERS + 1, 0)
@@ -93,7 +93,7 @@ def test_a_document_in_the_queue_that_nobody_can_read_stops_nobody(missing: str,
     assert world.control.summary()["registered"] == OTHERS
     (dead,) = dead_messages(world)
     assert dead["_id"] == "broken"
-    (failure, *_) = told_failures(world, dead["errors"][-1]["code"])
+    (failure, *_) = reported_failures(world, dead["errors"][-1]["code"])
     assert failure["correlationId"] == dead["correlationId"]
     status = process.operators.status.read()
     assert (status.dead, len(status.failures)) == (1, 1)
@@ -110,7 +110,7 @@ def test_a_line_without_a_time_is_told_of_and_its_request_is_read(world: World) 
 
     process = carry(world)
 
-    check_told(world, "fs.line_unreadable", "read_exam")
+    check_set_aside(world, "fs.line_unreadable", "read_exam")
     assert world.control.summary()["registered"] == OTHERS + 1
     institution = next(one for one in process.stores.institutions.active() if one.org_id == org_id)
     assert process.capability(Explanations).watermarks.get(institution).since is not None

@@ -12,7 +12,7 @@ import pytest
 
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from tests.support.failures import check_told, dead_messages
+from tests.support.failures import check_set_aside, dead_messages
 from tests.support.malformed_values import registered
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
@@ -60,7 +60,7 @@ def test_a_participant_that_cannot_be_read_gives_its_request_to_no_other(world: 
         if is_mended:
             assert registered(world) == {asked["caseId"]}
         else:
-            check_told(world, "wiseflow.participant_ambiguous", "find_candidate")
+            check_set_aside(world, "wiseflow.participant_ambiguous", "find_candidate")
             assert (
                 f"{asked['participantId']} on flow {asked['flowId']}" in dead_messages(world)[0]["errors"][-1]["cause"]
             )
@@ -82,7 +82,7 @@ def test_a_participant_that_cannot_be_read_any_more_is_not_called_gone(world: Wo
         bad.append(one["participantId"])
         world.control.assessors(paused=False)
         world.carry_until(process, lambda: len(dead_messages(world)) == 1, "it is set aside")
-        check_told(world, "wiseflow.participants_unreadable", "register_explanation")
+        check_set_aside(world, "wiseflow.participants_unreadable", "register_explanation")
         assert registered(world) == {other["caseId"]}
         bad.clear()
         process.operators.dead_letters.replay(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.added_cases import codes
 from tests.support.explanation_rounds import poll_answers
-from tests.support.failures import check_nothing_is_lost, check_told, dead_messages
+from tests.support.failures import check_nothing_is_lost, check_set_aside, dead_messages
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
 
@@ -75,7 +75,7 @@ def test_an_unreadable_row_with_the_same_number_is_a_claim_on_the_participant(
     process = world.process()
     world.carry(process)
     assert codes(process)[SHARED] == 1
-    check_told(world, SHARED, "request_explanation")
+    check_set_aside(world, SHARED, "request_explanation")
     (shared,) = [one for one in dead_messages(world) if one["errors"][-1]["code"] == SHARED]
     assert "that of a row that cannot be read" in shared["errors"][-1]["cause"]
     assert world.control.summary()["registered"] == 0

@@ -16,8 +16,8 @@ from casebridge.sources.watermarks import ANSWERS, Watermarks
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from resources.wiseflow.records import EXPLANATION_FIELDS
-from tests.support.failures import check_nothing_is_lost, dead_messages, told_failures
-from tests.support.malformed_values import DEEP, DIGITS, WHOLE, as_sent, malformed_for, poisoned, registered
+from tests.support.failures import check_nothing_is_lost, dead_messages, reported_failures
+from tests.support.malformed_values import DEEP, DIGITS, WHOLE, as_sent, malformed_for, mutated, registered
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
 
@@ -47,7 +47,7 @@ def poisoning(world: World, field: str, poisons: Poisons, *, alone: bool) -> Ite
             return body
         rows = json.loads(body) if is_list else [json.loads(body)]
         sent = [
-            poisoned(row, field, poisons[key])
+            mutated(row, field, poisons[key])
             if (key := (row["flowId"], row["participant"]["participantId"])) in poisons
             else row
             for row in rows
@@ -113,7 +113,7 @@ def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(fiel
             failure = message["errors"][-1]
             assert failure["code"] in CODES
             assert failure["nextAction"]
-            assert told_failures(world, failure["code"], correlationId=message["correlationId"])
+            assert reported_failures(world, failure["code"], correlationId=message["correlationId"])
         told = {key for alert in world.database.alerts.find({"setAside": True}) for key in alert["correlationIds"]}
         assert told >= {message["correlationId"] for message in dead}
         institution, marks = institution_and_marks(process)

@@ -14,8 +14,8 @@ import pytest
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from resources.wiseflow.records import Participant, SubmissionComment
-from tests.support.failures import check_nothing_is_lost, dead_messages, told_failures
-from tests.support.malformed_values import WHOLE, as_sent, malformed_for, poisoned, registered
+from tests.support.failures import check_nothing_is_lost, dead_messages, reported_failures
+from tests.support.malformed_values import WHOLE, as_sent, malformed_for, mutated, registered
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
 
@@ -38,7 +38,7 @@ def poisoning(world: World, path: re.Pattern[str], field: str, key: str, poisons
         if method != "GET" or not path.search(where):
             return body
         answer = json.loads(body)
-        sent = [poisoned(row, field, poisons[row[key]]) if row[key] in poisons else row for row in answer["data"]]
+        sent = [mutated(row, field, poisons[row[key]]) if row[key] in poisons else row for row in answer["data"]]
         return as_sent({**answer, "data": sent})
 
     with RewritingProxy(world.addresses["wiseflow"], rewrite) as proxy:
@@ -203,7 +203,7 @@ def test_one_of_a_group_that_cannot_be_read_keeps_the_text_of_the_other_back(
 
         world.carry_until(process, is_set_aside, "the other's answer is set aside")
         assert [letter["errors"][-1]["code"] for letter in letters] == [code]
-        assert told_failures(world, code, correlationId=case["correlationId"])
+        assert reported_failures(world, code, correlationId=case["correlationId"])
         assert world.control.summary()["registered"] == 0
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from resources.wiring.explanations import Explanations
-from tests.support.failures import check_nothing_is_lost, check_told, dead_messages, told_failures
+from tests.support.failures import check_nothing_is_lost, check_set_aside, dead_messages, reported_failures
 from tests.support.malformed_world import OTHERS, PLAIN, carry, first_org, replay_all, requests_of, settled
 from tests.support.world import World
 
@@ -41,7 +41,7 @@ def test_a_page_with_status_200_is_no_answer(call: str, kind: str, world: World)
     world.carry(process)
 
     assert [rule["struck"] for rule in world.control.faults_in_force()] == [1, 1]
-    assert told_failures(world, f"{system}.body_not_json")
+    assert reported_failures(world, f"{system}.body_not_json")
     check_nothing_is_lost(world)
     assert world.control.summary()["shown"] == 2
     assert not dead_messages(world)
@@ -51,7 +51,7 @@ def test_a_page_that_stays_sets_aside_what_it_befalls_and_a_replay_registers_it(
     org_id = first_org(world.populate(**PLAIN))
     world.control.faults({"system": "fs", "method": "POST", "kind": "html", "orgId": org_id})
     process = carry(world)
-    check_told(world, "fs.body_not_json", "register_explanation", messages=requests_of(world, org_id))
+    check_set_aside(world, "fs.body_not_json", "register_explanation", messages=requests_of(world, org_id))
     assert all(message["attempts"] == 5 for message in dead_messages(world))
     check_nothing_is_lost(world)
 
@@ -88,7 +88,7 @@ def test_a_refusal_without_a_body_says_what_to_do_and_a_replay_goes_on(
     refusal = {"system": system, "method": method, "path": path, "kind": "status", "status": status, "orgId": org_id}
     world.control.faults(refusal)
     process = carry(world)
-    check_told(world, code, step, messages=requests_of(world, org_id))
+    check_set_aside(world, code, step, messages=requests_of(world, org_id))
     check_nothing_is_lost(world)
 
     world.control.clear_faults()
@@ -112,7 +112,7 @@ def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_pl
     entries = [entry for entry in world.audit(success=False) if entry["correlationId"] == f"{org_id}/test"]
     assert entries
     assert {entry["step"] for entry in entries} == {"poll"}
-    assert told_failures(world, entries[0]["code"])
+    assert reported_failures(world, entries[0]["code"])
     assert world.control.summary()["registered"] == OTHERS - requests_of(world, org_id)
 
     world.control.clear_faults()
@@ -138,7 +138,7 @@ def test_a_list_that_fs_refuses_stops_nobody_for_good(world: World) -> None:
     world.control.modes(fs_siden="unparsable")
     process = world.process()
     world.synchronise(process)
-    assert len(told_failures(world, "fs.list_refused")) == 2
+    assert len(reported_failures(world, "fs.list_refused")) == 2
     assert world.database.alerts.count_documents({"code": "fs.list_refused"}) == 2
     assert world.control.summary()["registered"] == 0
 
@@ -160,7 +160,7 @@ def test_an_exam_that_is_refused_is_set_aside_alone_and_a_replay_reads_it(status
 
     process = carry(world)
 
-    check_told(world, code, "read_exam")
+    check_set_aside(world, code, "read_exam")
     assert not process.stores.pauses.paused()
     assert world.control.summary()["registered"] == OTHERS
     institution = next(one for one in process.stores.institutions.active() if one.org_id == org_id)

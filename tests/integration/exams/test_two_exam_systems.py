@@ -163,12 +163,12 @@ def test_alerts_of_two_exam_systems_are_two_causes(world: World) -> None:
 
 
 def test_a_month_of_the_ledger_covers_all_exam_systems(world: World, operator: Callable[..., Operator]) -> None:
-    sitting = operator(institutions=1, courses=2, requests=REQUESTS)
+    ui = operator(institutions=1, courses=2, requests=REQUESTS)
     (row,) = world.database.environments.find()
     world.database.environments.insert_one({**row, "_id": "another", "examSystem": "INSPERA"})
     month = month_of(world, row["orgId"])
 
-    account = metadata_of(sitting.materialise(f"{row['orgId']}/{row['env']}", month), "request_ledger")
+    account = metadata_of(ui.materialise(f"{row['orgId']}/{row['env']}", month), "request_ledger")
 
     expected = asked_in(world, row["orgId"], month)
     assert (account["fs_total"], account["accepted_now"], account["pending"], account["lost"]) == (

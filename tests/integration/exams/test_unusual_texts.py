@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.failures import check_nothing_is_lost, check_told, dead_messages
+from tests.support.failures import check_nothing_is_lost, check_set_aside, dead_messages
 from tests.support.malformed_world import OTHERS, PLAIN, carry, first_org
 from tests.support.world import World
 
@@ -66,5 +66,5 @@ def test_an_answer_without_anything_to_see_is_never_registered(justification: st
 
     carry(world)
 
-    check_told(world, "wiseflow.answer_empty", "fetch_answer")
+    check_set_aside(world, "wiseflow.answer_empty", "fetch_answer")
     check_nothing_is_lost(world)

@@ -13,7 +13,7 @@ from casebridge.operators.dead_letters import Order
 from resources.wiring.process import Process
 from tests.support.end_state import check_everything
 from tests.support.explanation_rounds import poll_answers, read_requests
-from tests.support.failures import told_failures
+from tests.support.failures import reported_failures
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
 
@@ -90,7 +90,7 @@ def test_refused_credentials_stop_one_institution_until_they_work(
     world.carry(process)
 
     check_it_waits_alone(world, process, org_id)
-    assert told_failures(world, code)
+    assert reported_failures(world, code)
     assert probes(world, process, clock) == [1]
     assert probes(world, process, clock) == [2]
     check_one_alert(world, org_id, code)
@@ -140,7 +140,7 @@ def test_an_institution_without_credentials_waits_for_them(world: World, clock: 
     world.carry(process)
 
     check_it_waits_alone(world, process, org_id)
-    (message, *_) = told_failures(world, "credentials.missing")
+    (message, *_) = reported_failures(world, "credentials.missing")
     assert "CASEBRIDGE_SECRET_" in message["errorMessage"]
     check_one_alert(world, org_id, "credentials.missing")
 

@@ -124,10 +124,10 @@ def test_without_the_database_a_share_holds_until_its_lease_ends_and_then_nothin
     assert process.call(LIMIT) == LIMIT
     for _ in range(4):
         time.now += LOOK
-        process.book.before_write = away
+        process.share_store.before_write = away
         assert process.call(LIMIT) == LIMIT
     time.now += LOOK
-    process.book.before_write = away
+    process.share_store.before_write = away
     assert process.call(1) == 0
     time.now += LOOK
     assert process.call(LIMIT) == LIMIT, "it is back"
@@ -209,7 +209,7 @@ def test_a_lease_runs_from_the_read_not_from_the_write(
     def freeze() -> None:
         time.now += LEASE_SECONDS - 1.0
 
-    process.book.before_write = freeze
+    process.share_store.before_write = freeze
     process.call(1)
     assert process.parts_in_force > 0
     time.now += 1.1
@@ -227,7 +227,7 @@ def test_a_share_is_lowered_also_when_nobody_knows_whether_that_was_written(
     def lose_the_answer() -> None:
         raise ServerSelectionTimeoutError("the answer was lost")
 
-    first.book.after_write = lose_the_answer
+    first.share_store.after_write = lose_the_answer
     first.keeper.renew()
     time.now += LOOK
     assert second.call(LIMIT) == LIMIT // 2, "it was written"
@@ -244,8 +244,8 @@ def test_who_is_overtaken_every_time_is_granted_nothing(
         time.now += LEASE_SECONDS / 2
         fast.call(1)
         fast.keeper.renew()
-        slow.book.before_write = overtake
+        slow.share_store.before_write = overtake
 
-    slow.book.before_write = overtake
+    slow.share_store.before_write = overtake
     slow.share.grow_beyond(0)
     assert (slow.parts_in_force, fast.parts_in_force) == (0, WHOLE // 2)

@@ -49,25 +49,25 @@ def test_each_command_ends_with_a_next_action(command: tuple[str, ...], world: W
 
 @pytest.mark.parametrize("stored", STORED)
 def test_each_sensor_fails_with_a_next_action(stored: str, world: World, operator: Callable[..., Operator]) -> None:
-    sitting = operator(institutions=1, courses=1, requests=1)
-    sitting.tick("backlog_sensor")
+    ui = operator(institutions=1, courses=1, requests=1)
+    ui.tick("backlog_sensor")
     say(world, STORED[stored])
 
     for sensor in SENSORS:
         with pytest.raises(StorageError, match="Start the newer release"):
-            sitting.tick(sensor)
+            ui.tick(sensor)
 
     assert world.database.messages.count_documents({}) == 0
     say(world, {"version": len(MIGRATIONS)})
-    sitting.tick("fs_requests_sensor")
+    ui.tick("fs_requests_sensor")
     assert world.database.messages.count_documents({}) == 1, "the code server went on by itself"
 
 
 def test_a_run_fails_with_a_next_action(world: World, operator: Callable[..., Operator]) -> None:
-    sitting = operator(institutions=1, courses=1, requests=1)
+    ui = operator(institutions=1, courses=1, requests=1)
     say(world, STORED["migrated"])
 
-    result = sitting.run("sync_now")
+    result = ui.run("sync_now")
 
     assert not result.success
     told = [event.message or "" for event in result.all_events] + [

@@ -47,7 +47,7 @@ def own_assets() -> list[dg.AssetKey]:
 
 
 @pytest.fixture
-def sitting(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+def ui(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
     """Two institutions with requests, before a Dagster whose storage a web server of its own can open too."""
     world.populate(institutions=2, requests=REQUESTS)
     for name, value in world.environment().items():
@@ -58,7 +58,7 @@ def sitting(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def web_server(sitting: Operator, tmp_path: Path) -> Iterator[str]:
+def web_server(ui: Operator, tmp_path: Path) -> Iterator[str]:
     """Dagster's web server on the same storage; it needs no code to take a report."""
     with Children("casebridge-web-server") as children:
         port = free_port()
@@ -105,13 +105,13 @@ def assert_tells_the_state(world: World, told: Reported) -> None:
 
 
 @pytest.mark.parametrize("asset", own_assets(), ids=lambda key: key.to_user_string())
-def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, sitting: Operator) -> None:
+def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, ui: Operator) -> None:
     institution = world.process().stores.institutions.active()[0].key
-    sitting.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, [institution])
-    is_partitioned = sitting.defs.resolve_asset_graph().get(asset).is_partitioned
+    ui.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, [institution])
+    is_partitioned = ui.defs.resolve_asset_graph().get(asset).is_partitioned
 
-    result = sitting.defs.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=sitting.instance,
+    result = ui.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=ui.instance,
         asset_selection=[asset],
         partition_key=dg.MultiPartitionKey({"institution": institution, "month": "2026-10"})
         if is_partitioned
@@ -119,41 +119,41 @@ def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, si
     )
 
     assert result.success
-    told = reported(sitting.instance)
+    told = reported(ui.instance)
     assert [name for name, _, _ in told] == [asset.to_user_string()]
     assert_tells_the_state(world, told)
 
 
-def test_whatever_sensors_and_batches_report(world: World, sitting: Operator) -> None:
+def test_whatever_sensors_and_batches_report(world: World, ui: Operator) -> None:
     """Each sensor ticks while there is something to report, and its batch is run."""
     told: Reported = []
     for _ in range(2):
-        for sensor in sitting.defs.sensors or ():
-            tick = sitting.tick(sensor.name)
+        for sensor in ui.defs.sensors or ():
+            tick = ui.tick(sensor.name)
             told += [
                 (event.asset_key.to_user_string(), "report of a sensor", event.metadata) for event in tick.asset_events
             ]
             if tick.run_requests:
-                assert sitting.run(sitting.defs.resolve_sensor_def(sensor.name).job_name).success
+                assert ui.run(ui.defs.resolve_sensor_def(sensor.name).job_name).success
             world.control.wait("answered", world.control.summary()["dispatched"])
 
     assert {asset for asset, _, _ in told} == {"explanation_requests", "explanation_answers"}
-    batches = reported(sitting.instance)
+    batches = reported(ui.instance)
     assert {asset for asset, _, _ in batches} == {"dispatched_requests", "registered_explanations"}
     assert_tells_the_state(world, [*told, *batches])
 
 
-def test_whatever_a_listener_reports(world: World, sitting: Operator, web_server: str) -> None:
+def test_whatever_a_listener_reports(world: World, ui: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
     process = world.process()
     told = carried_by_a_listener(world, process, lambda report: report.send())
 
-    assert {asset for asset, _, _ in reported(sitting.instance)} == told
-    assert_tells_the_state(world, reported(sitting.instance))
+    assert {asset for asset, _, _ in reported(ui.instance)} == told
+    assert_tells_the_state(world, reported(ui.instance))
 
 
 def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
-    world: World, sitting: Operator, web_server: str, monkeypatch: pytest.MonkeyPatch
+    world: World, ui: Operator, web_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counting is rare; so the newest report of an asset may tell totals from before its batch, but not for long."""
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
@@ -166,27 +166,27 @@ def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
 
     carried_by_a_listener(world, process, send)
     registered = dg.AssetKey("registered_explanations")
-    assert latest(sitting, registered)["processed"].value == REQUESTS
-    assert latest(sitting, registered)["total_registered"].value == 0, "counted before this batch"
+    assert latest(ui, registered)["processed"].value == REQUESTS
+    assert latest(ui, registered)["total_registered"].value == 0, "counted before this batch"
 
     reports[0].send()
-    assert latest(sitting, registered)["total_registered"].value == 0, "it is not counted again so soon"
+    assert latest(ui, registered)["total_registered"].value == 0, "it is not counted again so soon"
     monkeypatch.setattr(listeners_report, "COUNTED_SECONDS", 0.0)
     reports[0].send()
 
-    now = latest(sitting, registered)
+    now = latest(ui, registered)
     assert (now["total_registered"].value, now["today_registered"].value) == (REQUESTS, REQUESTS)
     assert (now["pending"].value, now["oldest_pending_seconds"].value) == (0, 0.0)
-    before = len(reported(sitting.instance))
+    before = len(reported(ui.instance))
     reports[0].send()
-    assert len(reported(sitting.instance)) == before, "there is nothing more to tell"
+    assert len(reported(ui.instance)) == before, "there is nothing more to tell"
 
 
-def test_a_listener_that_stops_counts_once_more(world: World, sitting: Operator, web_server: str) -> None:
+def test_a_listener_that_stops_counts_once_more(world: World, ui: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
     carried_by_a_listener(world, world.process(), lambda report: report.send(is_last=True))
 
-    now = latest(sitting, dg.AssetKey("registered_explanations"))
+    now = latest(ui, dg.AssetKey("registered_explanations"))
     assert now["total_registered"].value == now["today_registered"].value == REQUESTS
 
 
@@ -205,8 +205,8 @@ def carried_by_a_listener(world: World, process: Process, send: Callable[[Dagste
     return {str(process.queues[source.queues[-1]].reported_as) for source in sources}
 
 
-def latest(sitting: Operator, asset: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:
+def latest(ui: Operator, asset: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:
     """The newest that the asset's page shows."""
-    (record,) = sitting.instance.fetch_observations(asset, limit=1).records
+    (record,) = ui.instance.fetch_observations(asset, limit=1).records
     assert record.asset_observation is not None
     return record.asset_observation.metadata

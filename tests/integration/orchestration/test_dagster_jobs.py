@@ -40,9 +40,9 @@ def test_sync_now_carries_every_request_and_tells_what_it_came_to(world: World, 
 
 
 def test_a_second_sync_finds_nothing_new_and_does_nothing_twice(world: World, operator: Operators) -> None:
-    sitting = operator(requests=10)
-    sitting.run("sync_now")
-    again = sitting.run("sync_now", {"reach_back_hours": 48, "also_answered": True})
+    ui = operator(requests=10)
+    ui.run("sync_now")
+    again = ui.run("sync_now", {"reach_back_hours": 48, "also_answered": True})
 
     assert again.success
     assert metadata_of(again, "explanation_requests")["accepted"] == 0
@@ -51,9 +51,9 @@ def test_a_second_sync_finds_nothing_new_and_does_nothing_twice(world: World, op
 
 
 def test_sync_now_may_be_limited_to_one_institution(world: World, operator: Operators) -> None:
-    sitting = operator(institutions=3, courses=6, requests=24)
+    ui = operator(institutions=3, courses=6, requests=24)
     chosen = world.process().stores.institutions.active()[0]
-    result = sitting.run("sync_now", {"institutions": [chosen.key]})
+    result = ui.run("sync_now", {"institutions": [chosen.key]})
 
     assert metadata_of(result, "explanation_requests")["institutions"] == 1
     assert {case["orgId"] for case in world.control.cases() if case["registrations"]} == {chosen.org_id}
@@ -68,11 +68,11 @@ def test_an_unknown_institution_is_named_with_those_that_there_are(world: World,
 
 
 def test_one_institution_that_fails_is_named_and_stops_nobody_else(world: World, operator: Operators) -> None:
-    sitting = operator(institutions=3, courses=6, requests=24)
+    ui = operator(institutions=3, courses=6, requests=24)
     broken = world.process().stores.institutions.active()[0]
     world.control.credentials(broken.org_id, "fs", valid=False)
 
-    result = sitting.run("sync_now")
+    result = ui.run("sync_now")
 
     assert result.success
     read = metadata_of(result, "explanation_requests")
@@ -85,10 +85,10 @@ def test_one_institution_that_fails_is_named_and_stops_nobody_else(world: World,
 
 
 def test_when_nobody_can_be_read_the_run_fails_with_cause_and_next_action(world: World, operator: Operators) -> None:
-    sitting = operator(institutions=2)
+    ui = operator(institutions=2)
     world.control.faults({"kind": "status", "system": "fs", "status": 503})
 
-    result = sitting.run("sync_now")
+    result = ui.run("sync_now")
 
     assert not result.success
     message = failures_of(result)["explanation_requests"]
@@ -99,13 +99,13 @@ def test_when_nobody_can_be_read_the_run_fails_with_cause_and_next_action(world:
 
 def test_nobody_waits_for_an_institution_that_is_paused(world: World, operator: Operators) -> None:
     """Its credentials are refused in the middle of the run: the wait of two minutes would be in vain."""
-    sitting = operator(institutions=2, courses=4, requests=12)
+    ui = operator(institutions=2, courses=4, requests=12)
     broken, _ = world.process().stores.institutions.active()
     world.control.credentials(broken.org_id, "wiseflow", valid=False)
     waiting = sum(case["orgId"] == broken.org_id for case in world.control.cases())
 
     began = time.monotonic()
-    dispatched = metadata_of(sitting.run("sync_now"), "dispatched_requests")
+    dispatched = metadata_of(ui.run("sync_now"), "dispatched_requests")
 
     assert dispatched["pending_before_waiting"] == waiting
     assert dispatched["pending_before_dispatched"] == 12 - waiting
@@ -113,11 +113,11 @@ def test_nobody_waits_for_an_institution_that_is_paused(world: World, operator: 
 
 
 def test_what_is_set_aside_is_told_by_code_with_its_next_action(world: World, operator: Operators) -> None:
-    sitting = operator(requests=4)
+    ui = operator(requests=4)
     (institution, *_) = world.process().stores.institutions.active()
     world.control.add_request(institution.org_id, oddity="no_candidate")
 
-    dispatched = metadata_of(sitting.run("sync_now"), "dispatched_requests")
+    dispatched = metadata_of(ui.run("sync_now"), "dispatched_requests")
 
     (row,) = dispatched["set_aside_by_code"].records
     assert row.data["code"] == "wiseflow.participant_missing"
@@ -127,16 +127,16 @@ def test_what_is_set_aside_is_told_by_code_with_its_next_action(world: World, op
 
 def test_the_reconciliation_finds_what_every_poll_missed(world: World, operator: Operators) -> None:
     """The watermark stands far in front: polls see nothing, the reconciliation reaches behind it."""
-    sitting = operator(institutions=2, requests=10)
+    ui = operator(institutions=2, requests=10)
     world.configure(fs={"overlap_seconds": 0})
     process = world.process()
     for institution in process.stores.institutions.active():
         process.capability(Explanations).watermarks.read_well(
             institution, process.stores.clock.now() + timedelta(days=1)
         )
-    assert metadata_of(sitting.run("sync_now"), "explanation_requests")["accepted"] == 0
+    assert metadata_of(ui.run("sync_now"), "explanation_requests")["accepted"] == 0
 
-    result = sitting.run("reconcile")
+    result = ui.run("reconcile")
 
     assert result.success
     assert metadata_of(result, "explanation_requests")["accepted"] == 10
@@ -144,11 +144,11 @@ def test_the_reconciliation_finds_what_every_poll_missed(world: World, operator:
 
 
 def test_process_queue_handles_a_batch_and_reports_to_the_assets(world: World, operator: Operators) -> None:
-    sitting = operator(requests=9)
+    ui = operator(requests=9)
     process = world.process()
     read_requests(process, process.stores.institutions.active())
 
-    result = sitting.run("process_queue", {"ops": {"handle_batch": {"config": {"limit": 4}}}})
+    result = ui.run("process_queue", {"ops": {"handle_batch": {"config": {"limit": 4}}}})
 
     assert result.success
     (reported,) = result.asset_materializations_for_node("handle_batch")
@@ -173,13 +173,13 @@ def rows(table: Any) -> list[dict[str, Any]]:
 @pytest.fixture
 def set_aside(world: World, operator: Operators) -> Operator:
     """One message is dead: its candidate was not on the flow."""
-    sitting = operator(requests=3)
+    ui = operator(requests=3)
     process = world.process()
     (institution, *_) = process.stores.institutions.active()
     world.control.add_request(institution.org_id, oddity="no_candidate")
     world.carry(process)
     assert world.database.messages.count_documents({"status": "dead"}) == 1
-    return sitting
+    return ui
 
 
 def correlation_id(world: World) -> str:
@@ -337,9 +337,9 @@ def test_an_institution_that_is_gone_stays_known_as_long_as_it_has_messages(worl
 
 
 def test_each_asset_tells_the_state_and_not_only_its_last_batch(operator: Operators) -> None:
-    sitting = operator(institutions=1, courses=1, requests=3)
-    assert sitting.run("sync_now").success
-    again = sitting.run("sync_now")
+    ui = operator(institutions=1, courses=1, requests=3)
+    assert ui.run("sync_now").success
+    again = ui.run("sync_now")
 
     reports = {
         asset: metadata_of(again, asset)

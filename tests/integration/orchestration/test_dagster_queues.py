@@ -19,19 +19,19 @@ def message(world: World, queue: str) -> NewMessage:
 
 def test_a_batch_handles_every_declared_queue(world: World, operator: Callable[..., Operator]) -> None:
     world.configure(kafka={"bootstrap_servers": NOBODY})
-    sitting = operator(institutions=1, courses=1, requests=0)
+    ui = operator(institutions=1, courses=1, requests=0)
     process = world.process()
     assert set(process.queues) == QUEUES
     process.stores.queue.accept([message(world, queue) for queue in QUEUES])
 
-    assert sitting.run("process_queue").success
+    assert ui.run("process_queue").success
 
     statuses = {one["queue"]: one["status"] for one in world.database.messages.find()}
     assert statuses == dict.fromkeys(QUEUES, "dead"), "each was handled, and has nothing that could be read"
 
 
 def test_no_run_is_asked_for_what_no_run_would_handle(world: World, operator: Callable[..., Operator]) -> None:
-    sitting = operator(institutions=1, courses=1, requests=0)
+    ui = operator(institutions=1, courses=1, requests=0)
     world.process().stores.queue.accept([message(world, "nobodys-queue")])
 
-    assert not sitting.tick("backlog_sensor").run_requests
+    assert not ui.tick("backlog_sensor").run_requests

@@ -17,7 +17,7 @@ from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from tests.support.end_state import check_everything, check_registrations
 from tests.support.explanation_rounds import poll_answers, read_requests
-from tests.support.failures import check_told
+from tests.support.failures import check_set_aside
 from tests.support.kafka_broker import Broker, Topic, headers_of, kafka_settings
 from tests.support.kafka_requests import request_values
 from tests.support.personal_values import MARK, PersonalValues
@@ -201,7 +201,7 @@ def test_poison_is_dead_in_sight_told_and_holds_up_nobody(
 
     codes = [code for _, code in POISON.values()]
     for code in set(codes):
-        check_told(world, code, "read_record", messages=codes.count(code))
+        check_set_aside(world, code, "read_record", messages=codes.count(code))
     assert world.control.summary()["dispatched"] == REQUESTS
     letters = way.dead_requests.read(len(poison))
     assert sorted(letter.value or b"" for letter in letters) == sorted([*poison[:-1], b""]), (
@@ -227,7 +227,7 @@ def test_poison_is_carried_on_by_a_replay_once_its_cause_is_gone(
     way.process = world.process()
     for times in (1, 2):
         way.handle()
-        check_told(world, "kafka.institution_unknown", "read_record")
+        check_set_aside(world, "kafka.institution_unknown", "read_record")
         assert len(way.dead_requests.read(times)) == times
         assert replay(way.process, "kafka.institution_unknown") == 1
 
@@ -265,7 +265,7 @@ def test_an_event_brings_the_answer_at_once_and_never_a_second_registration(
     wait_until(lambda: way.handle() == 0, "the events are handled, and what they brought")
     assert world.control.summary()["registered"] == 2, "both were on the flow that was looked at"
     assert len(way.messages(explanation_event_record.QUEUE)) == 2, "a re-delivered event is one event"
-    check_told(world, "kafka.record_unreadable", "read_record")
+    check_set_aside(world, "kafka.record_unreadable", "read_record")
 
     assert way.poll() == 0
     way.events.send(way.event_of(second, 4))
