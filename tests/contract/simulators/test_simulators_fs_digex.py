@@ -269,10 +269,10 @@ class TestBadRows:
     def test_a_good_row_can_become_malformed_and_good_again(
         self, simulators: RunningSimulators, fs: FsCaller, case: dict[str, Any]
     ) -> None:
-        row = only_row(fs, case)
+        malformed = only_row(fs, case)
         simulators.control.change(case["caseId"], raw={"frist": "når det passer"}, omit=["kandidatnr"])
-        odd = only_row(fs, case)
-        assert (odd["frist"], "kandidatnr" in odd) == ("når det passer", False)
+        malformed = only_row(fs, case)
+        assert (malformed["frist"], "kandidatnr" in malformed) == ("når det passer", False)
         simulators.control.change(case["caseId"], raw={}, omit=[])
         assert only_row(fs, case) == row
 

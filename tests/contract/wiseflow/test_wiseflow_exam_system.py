@@ -1,4 +1,4 @@
-"""The exam system port over the simulated WISEflow: whose exam, which candidate, and at which cost in calls."""
+"""The exam system port with the simulated WISEflow: which exam, which candidate, and how many calls that costs."""
 
 import threading
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def exams(world: SimulatedWorld, institution: Institution) -> WiseflowExamSystem
 def test_every_case_of_a_varied_world_reaches_its_own_participant_or_a_person(
     world: SimulatedWorld, simulators: RunningSimulators
 ) -> None:
-    """Both searches, both lists, keys and tokens, decoys, combined flows and every oddity."""
+    """Both searches, both lists, keys and tokens, decoys, combined flows and every unusual case."""
     world.population = simulators.control.population(institutions=12, courses=24, requests=160, seed=7, hold=False)
     contract = wiseflow_contract()
     cases = simulators.control.cases()
@@ -81,7 +81,7 @@ def user_names(world: SimulatedWorld, institution: Institution) -> dict[int, str
     }
 
 
-def test_a_burst_for_one_exam_costs_one_look_up(
+def test_many_requests_for_one_exam_read_its_lists_once(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
 ) -> None:
     case = world.add_request(institution)
@@ -104,7 +104,7 @@ def test_a_burst_for_one_exam_costs_one_look_up(
     ]
 
 
-def test_a_candidate_who_came_later_forces_one_fresh_list(
+def test_a_candidate_who_is_not_in_the_kept_list_costs_one_fresh_list(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
 ) -> None:
     case = world.add_request(institution)
