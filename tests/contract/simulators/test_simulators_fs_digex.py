@@ -269,7 +269,7 @@ class TestBadRows:
     def test_a_good_row_can_become_malformed_and_good_again(
         self, simulators: RunningSimulators, fs: FsCaller, case: dict[str, Any]
     ) -> None:
-        malformed = only_row(fs, case)
+        row = only_row(fs, case)
         simulators.control.change(case["caseId"], raw={"frist": "når det passer"}, omit=["kandidatnr"])
         malformed = only_row(fs, case)
         assert (malformed["frist"], "kandidatnr" in malformed) == ("når det passer", False)

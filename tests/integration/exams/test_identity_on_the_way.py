@@ -1,6 +1,6 @@
-"""Whose text a student gets, from FS's row to FS's text: each way in which two systems can disagree on who somebody is.
+"""Whose text a student gets, from the row in FS to the text in FS: each way in which two systems can disagree about a person.
 
-The texts are judged by the simulators (`wrong_text`, `dispatched_to_wrong_participant`), which know nothing of casebridge.
+The simulators check the texts (`wrong_text`, `dispatched_to_wrong_participant`). They know nothing of casebridge.
 """
 
 from datetime import timedelta
@@ -48,7 +48,7 @@ def check_nobody_got_anothers(world: World) -> None:
     assert {name: summary[name] for name in names} == dict.fromkeys(names, 0)
 
 
-def test_of_two_rows_with_one_number_only_the_owner_is_answered(world: World, process: Process) -> None:
+def test_only_the_owner_of_a_number_in_two_rows_is_answered(world: World, process: Process) -> None:
     right = add(world)
     wrong = add(world, examId=right["examId"], raw={"kandidatnr": right["kandidatnr"]}, expected="set_aside")
     world.carry(process)
@@ -57,7 +57,7 @@ def test_of_two_rows_with_one_number_only_the_owner_is_answered(world: World, pr
     check_nobody_got_anothers(world)
 
 
-def test_numbers_that_are_swapped_in_fs_alone_stop_both(world: World, process: Process) -> None:
+def test_numbers_that_are_swapped_in_fs_alone_stop_both_cases(world: World, process: Process) -> None:
     one = add(world, hold=True, expected="set_aside")
     two = add(world, hold=True, expected="set_aside", examId=one["examId"])
     world.control.change(one["caseId"], swapWith=two["caseId"])
@@ -67,10 +67,8 @@ def test_numbers_that_are_swapped_in_fs_alone_stop_both(world: World, process: P
     check_nobody_got_anothers(world)
 
 
-def test_numbers_that_are_swapped_on_both_sides_after_the_list_was_read_cross_nothing(
-    world: World, process: Process
-) -> None:
-    """The list of participants is kept for minutes: it must not decide."""
+def test_numbers_swapped_on_both_sides_after_the_list_was_read_mix_up_no_text(world: World, process: Process) -> None:
+    """The list of participants is kept for minutes. It must not decide."""
     first = add(world)
     one = add(world, examId=first["examId"], hold=True)
     two = add(world, examId=first["examId"], hold=True)
@@ -102,7 +100,7 @@ def test_a_number_that_is_changed_and_changed_back_ends_with_its_own_text(world:
 def test_a_number_corrected_before_the_answer_came_is_registered_for_the_right_participant(
     world: World, process: Process
 ) -> None:
-    """Without a user name and without names in WISEflow nothing but the number tells: the fresh row decides."""
+    """Only the number can be compared, because there are no user names. The fresh row decides."""
     world.control.assessors(paused=True)
     asked = add(world, omit=["brukernavn"], externalIds=[])
     world.send(process)
@@ -111,12 +109,12 @@ def test_a_number_corrected_before_the_answer_came_is_registered_for_the_right_p
     world.control.assessors(paused=False)
     world.control.wait("submitted", world.control.summary()["dispatched"])
     poll_answers(process, process.stores.institutions.active())
-    process.synchronisation.run_batch()  # the answer to the old number, before the change was read
+    process.synchronisation.run_batch()  # the answer for the old number, before the change was read
     assert state_of(world, asked) != "registered"
 
 
-def test_one_participant_of_two_persons_is_nobodys_until_one_row_is_gone(world: World, process: Process) -> None:
-    """Nothing but the number is there to compare."""
+def test_one_participant_for_two_rows_is_not_used_until_one_row_is_gone(world: World, process: Process) -> None:
+    """Only the number can be compared."""
     world.control.assessors(paused=True)
     right = add(world, omit=["brukernavn"], externalIds=[])
     world.send(process)

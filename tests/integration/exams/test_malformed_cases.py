@@ -1,4 +1,4 @@
-"""Case documents with any value in any field, compared with FS: that case alone is passed over and told, and the poll goes on."""
+"""Case documents with any value in any field are compared with FS. Only that case is skipped and reported; the poll goes on."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -33,7 +33,7 @@ EXAMPLES: Final = [
 SEEN_LATER: Final = ("openAgainAt", "withdrawnAt", "reopenedAt", "rowGoneToldAt", "deadlineToldAt")
 READ: Final = {*NEEDED, "state", "registeredAt", "openAgainAt"}
 FIRST_ODD: Final = 50_000_000
-"""The person of the first odd case: no person of the world."""
+"""The person number of the first malformed case. Nobody else in the world has it."""
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_malformed_cases_do_not_stop_the_institution(in_fs: str, world: World, p
         world.database.cases.replace_one({"_id": case["_id"]}, changed(case, *example))
     before = process.capability(Explanations).watermarks.get(process.stores.institutions.active()[0]).since
     assert before is not None
-    # FS tells whole seconds: a mark that moves within one would look like one that stands still.
+    # FS gives whole seconds: a watermark that moves within one second would look unchanged.
     world.database.watermarks.update_many({}, {"$set": {"siden": before - timedelta(hours=1)}})
     for one in (*asked, neighbour):
         world.control.withdraw(one["caseId"], how=in_fs)
@@ -89,15 +89,15 @@ NOT_NEEDED: Final = {
     ("participantId", "reopened"), ("flowId", "removed"), ("kandidatnr", "removed"), ("openAgainAt", "removed"),
     ("participantId", "removed"), ("vurdId", "removed"),
 }  # fmt: skip
-"""Fields that are not asked for in that state of FS."""
+"""Fields that are not read in that state of FS."""
 
 
 def cases_and_rows(
     template: Document, row: dict[str, Any], institution: Institution
 ) -> Iterator[tuple[Document, dict[str, Any]]]:
-    """A registered case for a value of each field, with its row, of a person of its own.
+    """For a value of each field a registered case, with its row and a person of its own.
 
-    Every second value of the fields that are read for a row that is open again, and fewer of the others, in turns.
+    Fields that are read for a row that is open again get every second value in turn, the others get fewer.
     """
     number = 0
     for place, field in enumerate(sorted({*template, *SEEN_LATER} - {"_id"})):
@@ -116,7 +116,7 @@ def cases_and_rows(
 
 
 @pytest.mark.parametrize("in_fs", ["open", "finished", "gone"])
-def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
+def test_no_malformed_registered_case_stops_other_cases(
     in_fs: str, world: World, process: Process, institution: Institution
 ) -> None:
     (exam,) = rows_of(process, institution)
@@ -127,7 +127,7 @@ def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
         try:
             world.database.cases.insert_one(case)
         except OperationFailure:
-            continue  # what the server takes in no index
+            continue  # values that the server stores in no index
         rows.append({**row, "datoVedtakFormidlet": "2026-11-20"} if in_fs == "finished" else row)
     assert len(rows) > 150
     new = {**exam.rows[0], "personlopenr": FIRST_ODD, "kandidatnr": FIRST_ODD}
@@ -148,10 +148,10 @@ def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
 
 
 @pytest.mark.parametrize("field", ["personlopenr", "vurdId", "correlationId"])
-def test_a_case_that_does_not_say_whose_it_is_sets_aside_only_who_shares_its_participant(
+def test_a_case_without_a_person_sets_aside_only_cases_with_the_same_participant(
     field: str, world: World, process: Process
 ) -> None:
-    """With a single piece of evidence nobody can tell that the other case is not another person's."""
+    """With one piece of evidence it is not certain that the other case belongs to another person."""
     world.control.assessors(paused=True)
     first, neighbour = add(world, **NO_NAMES), add(world, **NO_NAMES)
     world.send(process)

@@ -1,6 +1,6 @@
-"""What FS misstates hides no claim on a text: an unreadable row, an exam out of sight, an answer or a row of another exam.
+"""FS misstates rows: an unreadable row, a hidden exam, an answer or a row of another exam. No claim on a text may be missed.
 
-The texts are judged by the simulators (`wrong_text`, `dispatched_to_wrong_participant`), which know nothing of casebridge.
+The simulators check the texts (`wrong_text`, `dispatched_to_wrong_participant`). They know nothing of casebridge.
 """
 
 import json
@@ -20,7 +20,7 @@ from tests.support.world import World
 EXAM = re.compile(r"/begrunnelser/WISEFLOW/([^/]+)$")
 SHARED = "identity.shared_participant"
 BARE: dict[str, Any] = {"omit": ["brukernavn"], "externalIds": []}
-"""Nothing but the number is there to compare."""
+"""Only the number can be compared."""
 
 
 def populated(world: World) -> str:
@@ -39,7 +39,7 @@ def check_nobody_got_anothers(world: World) -> None:
 
 @contextmanager
 def rows_rewritten(world: World, rewrite_exam: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
-    """FS with the answer for an exam changed on its way."""
+    """FS with a changed answer for one exam."""
 
     def rewrite(method: str, path: str, body: bytes) -> bytes:
         found = EXAM.search(path)
@@ -82,7 +82,7 @@ def test_an_unreadable_row_with_the_same_number_is_a_claim_on_the_participant(
     check_nobody_got_anothers(world)
 
 
-def test_an_unreadable_row_that_came_after_the_question_keeps_the_answer_back(world: World) -> None:
+def test_an_unreadable_row_that_came_after_the_dispatch_stops_the_answer(world: World) -> None:
     org_id = populated(world)
     world.control.assessors(paused=True)
     asked = world.control.add_request(org_id, expected="set_aside", **BARE)
@@ -97,8 +97,8 @@ def test_an_unreadable_row_that_came_after_the_question_keeps_the_answer_back(wo
 
 
 @pytest.mark.parametrize("another", ["number", "evidence"])
-def test_an_unreadable_row_of_somebody_else_is_no_claim(world: World, another: str) -> None:
-    """One bad row of an exam stops nobody whose number, or whose further evidence, is another."""
+def test_an_unreadable_row_of_another_person_is_no_claim(world: World, another: str) -> None:
+    """An unreadable row affects nobody who has another number or other further evidence."""
     org_id = populated(world)
     good = world.control.add_request(org_id, **(BARE if another == "number" else {}))
     raw = {"datoKlageMottat": "i går"} | ({"kandidatnr": good["kandidatnr"]} if another == "evidence" else {})
@@ -110,9 +110,9 @@ def test_an_unreadable_row_of_somebody_else_is_no_claim(world: World, another: s
     check_nobody_got_anothers(world)
 
 
-@pytest.mark.parametrize(("status", "is_told"), [(403, True), (404, False)])
-def test_only_an_exam_that_fs_does_not_know_gives_up_its_claim(world: World, status: int, is_told: bool) -> None:
-    """Two exams' students have one participant: a mistake of WISEflow's, or of one of the two rows."""
+@pytest.mark.parametrize(("status", "is_alerted"), [(403, True), (404, False)])
+def test_only_an_exam_that_fs_does_not_know_gives_up_its_claim(world: World, status: int, is_alerted: bool) -> None:
+    """Students of two exams have one participant: an error of WISEflow, or of one of the two rows."""
     org_id = populated(world)
     world.control.assessors(paused=True)
     first, second = (world.control.add_request(org_id, **BARE) for _ in range(2))
@@ -131,12 +131,12 @@ def test_only_an_exam_that_fs_does_not_know_gives_up_its_claim(world: World, sta
     world.control.wait("submitted", 2)
     poll_answers(process, process.stores.institutions.active())
     process.synchronisation.run_batch()
-    assert (state_of(world, first) == "registered") is not is_told
+    assert (state_of(world, first) == "registered") is not is_alerted
     shared = [one for one in dead_messages(world) if one["errors"][-1]["code"] == SHARED]
-    assert [one["correlationId"] for one in shared] == ([ours["correlationId"]] if is_told else [])
+    assert [one["correlationId"] for one in shared] == ([ours["correlationId"]] if is_alerted else [])
 
 
-def test_a_wrong_answer_out_of_a_cache_withdraws_and_opens_nothing(world: World) -> None:
+def test_a_wrong_answer_from_a_cache_withdraws_and_opens_no_case(world: World) -> None:
     answers: dict[str, dict[str, Any]] = {}
     wrong: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Calls that FS or WISEflow refuse, or that are answered with a page: told, nothing lost, and a replay goes on."""
+"""FS or WISEflow refuses calls, or answers with an HTML page. The failure is reported, nothing is lost, and a replay goes on."""
 
 import pytest
 
@@ -26,13 +26,13 @@ CALLS = {
 @pytest.mark.parametrize(
     ("call", "kind"), [*((call, "html") for call in CALLS), *((call, "empty") for call in ("registration", "search"))]
 )
-def test_a_page_with_status_200_is_no_answer(call: str, kind: str, world: World) -> None:
-    """Also where the call took effect and only its answer was replaced: then it is made again, and changes nothing."""
+def test_a_page_with_status_200_counts_as_a_failure(call: str, kind: str, world: World) -> None:
+    """Also if the call took effect and only its answer was replaced. Then it is repeated and changes nothing."""
     system, method, path = CALLS[call]
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.database.orgs.update_many({}, {"$set": {"wiseflow.showJustification": True}})
-    page = {"system": system, "method": method, "path": path, "kind": kind, "times": 1}
-    world.control.faults(page, {**page, "after_effect": True})
+    fault = {"system": system, "method": method, "path": path, "kind": kind, "times": 1}
+    world.control.faults(fault, {**fault, "after_effect": True})
 
     process = world.process()
     world.carry_until(
@@ -47,7 +47,7 @@ def test_a_page_with_status_200_is_no_answer(call: str, kind: str, world: World)
     assert not dead_messages(world)
 
 
-def test_a_page_that_stays_sets_aside_what_it_befalls_and_a_replay_registers_it(world: World) -> None:
+def test_a_lasting_page_sets_messages_aside_and_a_replay_registers_them(world: World) -> None:
     org_id = first_org(world.populate(**PLAIN))
     world.control.faults({"system": "fs", "method": "POST", "kind": "html", "orgId": org_id})
     process = carry(world)
@@ -101,7 +101,7 @@ def test_a_refusal_without_a_body_says_what_to_do_and_a_replay_goes_on(
 
 @pytest.mark.parametrize("status", [400, 404, 418])
 @pytest.mark.parametrize("call", ["list of changes"])
-def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_place(
+def test_a_poll_refused_without_a_body_is_alerted_and_repeated_from_the_same_watermark(
     call: str, status: int, world: World
 ) -> None:
     system, method, path = CALLS[call]
@@ -122,8 +122,8 @@ def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_pl
 
 
 @pytest.mark.parametrize("status", [400, 404, 418])
-def test_a_list_of_a_flow_that_is_refused_stops_no_answer(status: int, world: World) -> None:
-    """Each case's own message looks for its request alone."""
+def test_a_refused_list_of_a_flow_stops_no_answer(status: int, world: World) -> None:
+    """Each case's own message reads its request alone."""
     system, method, path = CALLS["requests of a flow"]
     org_id = first_org(world.populate(**PLAIN))
     refusal = {"system": system, "method": method, "path": path, "kind": "status", "status": status, "orgId": org_id}
@@ -132,8 +132,8 @@ def test_a_list_of_a_flow_that_is_refused_stops_no_answer(status: int, world: Wo
     assert world.control.summary()["registered"] == OTHERS
 
 
-def test_a_list_that_fs_refuses_stops_nobody_for_good(world: World) -> None:
-    """`siden` in a format that FS cannot read: a setting to correct, and an alert that says so."""
+def test_a_list_that_fs_refuses_stops_no_case_for_ever(world: World) -> None:
+    """FS cannot read the format of `siden`. A setting must be corrected, and an alert says so."""
     world.populate(**PLAIN)
     world.control.modes(fs_siden="unparsable")
     process = world.process()

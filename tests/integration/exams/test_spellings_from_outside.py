@@ -1,4 +1,4 @@
-"""Unusual and harmless spellings in what comes from outside: names, numbers, keys and documents, each from source to answer."""
+"""Unusual but harmless spellings from outside: names, numbers, keys and documents, each from the source to the answer."""
 
 from dataclasses import replace
 from typing import Any
@@ -43,7 +43,7 @@ ROWS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("raw", ROWS.values(), ids=ROWS)
-def test_a_row_in_another_spelling_is_carried(raw: Any, world: World, process: Process) -> None:
+def test_a_row_in_another_spelling_is_registered(raw: Any, world: World, process: Process) -> None:
     added = world.control.add_request(org(world), hold=True)
     world.control.change(added["caseId"], raw=raw(added), expected="registered")
     world.control.release()
@@ -100,19 +100,19 @@ ODD_CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("missing", [True, False], ids=["missing", "odd"])
+@pytest.mark.parametrize("missing", [True, False], ids=["missing", "malformed"])
 @pytest.mark.parametrize("values", ODD_CASES.values(), ids=ODD_CASES)
 def test_a_malformed_case_stops_no_other(values: dict[str, Any], missing: bool, world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     good = world.control.add_request(org(world))
     world.send(process)
-    odd = dict(world.database.cases.find_one({"personlopenr": good["personlopenr"]}) or {})
+    bad = dict(world.database.cases.find_one({"personlopenr": good["personlopenr"]}) or {})
     elsewhere = ExamKey.from_vurd_id(good["examId"])
-    elsewhere = replace(elsewhere, emnekode="ANNET1")  # else the read of the exam would miss its row and withdraw it
-    odd |= {"_id": "odd", "correlationId": "odd", "personlopenr": 99, "vurdId": elsewhere.vurd_id, **values}
+    elsewhere = replace(elsewhere, emnekode="ANNET1")  # else reading the exam would withdraw the case
+    bad |= {"_id": "bad", "correlationId": "bad", "personlopenr": 99, "vurdId": elsewhere.vurd_id, **values}
     if missing:
-        odd = {name: value for name, value in odd.items() if name not in values}
-    world.database.cases.insert_one(odd)
+        bad = {name: value for name, value in bad.items() if name not in values}
+    world.database.cases.insert_one(bad)
     world.control.assessors(paused=False)
     world.carry(process)
     poll_answers(process, process.stores.institutions.active(), also_answered=True)

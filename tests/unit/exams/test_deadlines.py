@@ -1,4 +1,4 @@
-"""The law's two weeks, counted as Norwegian deadlines are (contract 7)."""
+"""The law's two weeks, counted like Norwegian deadlines (contract 7)."""
 
 from datetime import date
 
