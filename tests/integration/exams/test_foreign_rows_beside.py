@@ -107,6 +107,6 @@ def test_status_shows_large_causes_and_ids(status: MessageStatus, process: Proce
             for number in range(3)
         ]
     )
-    told = process.operators.status.read().plain()
-    assert len(str(told)) < 10_000
+    shown_status = process.operators.status.read().plain()
+    assert len(str(shown_status)) < 10_000
     assert process.operators.dead_letters.replay(DeadLetterFilter(status), Order()).found == 3

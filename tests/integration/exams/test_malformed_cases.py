@@ -52,8 +52,8 @@ def institution(process: Process) -> Institution:
 def test_malformed_cases_do_not_stop_the_institution(in_fs: str, world: World, process: Process) -> None:
     asked, neighbour = [add(world) for _ in EXAMPLES], add(world)
     world.carry(process)
-    odd = [ours(world, one) for one in asked]
-    for case, example in zip(odd, EXAMPLES, strict=True):
+    malformed = [ours(world, one) for one in asked]
+    for case, example in zip(malformed, EXAMPLES, strict=True):
         world.database.cases.replace_one({"_id": case["_id"]}, changed(case, *example))
     before = process.capability(Explanations).watermarks.get(process.stores.institutions.active()[0]).since
     assert before is not None
@@ -78,7 +78,7 @@ def test_malformed_cases_do_not_stop_the_institution(in_fs: str, world: World, p
         assert case_of(world, neighbour)["state"] == "registered"
     alerts = world.database.alerts.find({"code": "casebridge.case_unreadable"})
     named = {key for alert in alerts for key in alert["correlationIds"]}
-    nameable = [(field, case) for case, (field, _) in zip(odd, EXAMPLES, strict=True) if field != "correlationId"]
+    nameable = [(field, case) for case, (field, _) in zip(malformed, EXAMPLES, strict=True) if field != "correlationId"]
     needed = {case["correlationId"] for field, case in nameable if (field, in_fs) not in NOT_NEEDED}
     assert needed <= named <= {case["correlationId"] for _, case in nameable}
     defects = world.database.alerts.find({"code": "casebridge.defect", "submodule": {"$ne": QUEUE}})

@@ -88,10 +88,10 @@ def test_no_malformed_pause_stops_a_poll(process: Process, world: World) -> None
 
 def test_a_pause_with_a_malformed_time_is_probed(process: Process, pair: tuple[Institution, Institution]) -> None:
     """A pause that is never probed would stop its institution for ever."""
-    odd, _ = pair
-    row = {**PAUSE, "institution": odd.key, "examSystem": odd.exam_system}
+    malformed, _ = pair
+    row = {**PAUSE, "institution": malformed.key, "examSystem": malformed.exam_system}
     for value in VALUES:
-        process.stores.database.pauses.insert_one({"_id": odd.tenant, **changed(row, "tryAt", value)})
+        process.stores.database.pauses.insert_one({"_id": malformed.tenant, **changed(row, "tryAt", value)})
         process.platform.probes.run_due()
         assert process.stores.pauses.all() == [], repr(value)[:60]
 
@@ -105,14 +105,14 @@ MARK: Final[Document] = {"siden": AT, "failures": 0, "status": "processed"}
 def test_no_malformed_watermark_stops_a_poll(
     field: str, process: Process, world: World, pair: tuple[Institution, Institution]
 ) -> None:
-    odd, neighbour = pair
+    malformed, neighbour = pair
     for value in third_for(field, list(MARK)):
-        row = {"_id": row_key(odd, MODULE), **changed(MARK, field, value)}
+        row = {"_id": row_key(malformed, MODULE), **changed(MARK, field, value)}
         process.stores.database.watermarks.replace_one({"_id": row["_id"]}, row, upsert=True)
         process.stores.database.received_keys.delete_many({})
         process.stores.database.messages.delete_many({})
 
-        report = read_requests(process, [odd, neighbour])
+        report = read_requests(process, [malformed, neighbour])
 
         assert (report.failed, report.accepted) == ({}, 8), repr(value)[:60]
         mark = process.stores.database.watermarks.find_one({"_id": row["_id"]})
@@ -125,17 +125,17 @@ def test_no_malformed_watermark_stops_a_poll(
 def test_failures_are_counted_and_alerted_whatever_count_is_stored(
     process: Process, world: World, pair: tuple[Institution, Institution]
 ) -> None:
-    odd, neighbour = pair
-    key = row_key(odd, MODULE)
-    world.control.faults({"system": "fs", "orgId": odd.org_id, "kind": "status", "status": 500})
+    malformed, neighbour = pair
+    key = row_key(malformed, MODULE)
+    world.control.faults({"system": "fs", "orgId": malformed.org_id, "kind": "status", "status": 500})
     for value in VALUES:
         process.stores.database.watermarks.replace_one(
             {"_id": key}, {"_id": key, **changed(MARK, "failures", value)}, upsert=True
         )
 
-        report = read_requests(process, [odd, neighbour])
+        report = read_requests(process, [malformed, neighbour])
 
-        assert list(report.failed) == [odd.key]
+        assert list(report.failed) == [malformed.key]
         mark = process.stores.database.watermarks.find_one({"_id": key})
         assert mark is not None
         assert mark["failures"] >= 1, repr(value)[:60]
@@ -156,9 +156,9 @@ def test_no_malformed_case_stops_other_cases(
     state: str, process: Process, world: World, pair: tuple[Institution, Institution]
 ) -> None:
     """The case has the same exam and flow as another student's, unless its malformed field says otherwise."""
-    odd, _ = pair
+    malformed, _ = pair
     world.send(process)
-    neighbour = process.stores.database.cases.find_one({"institution": odd.key})
+    neighbour = process.stores.database.cases.find_one({"institution": malformed.key})
     assert neighbour is not None
     assert neighbour["state"] == "dispatched"
     whose = {name: neighbour[name] for name in ("institution", "orgId", "env", "vurdId", "flowId")}

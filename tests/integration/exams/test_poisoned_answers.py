@@ -178,7 +178,7 @@ def test_a_request_without_an_id_is_reported_with_its_flow(world: World) -> None
 
 
 @pytest.mark.parametrize(
-    "odd", [None, {}, "x", 7, {"a": DEEP}, DIGITS, {"data": []}], ids=lambda malformed: str(malformed)[:12]
+    "malformed", [None, {}, "x", 7, {"a": DEEP}, DIGITS, {"data": []}], ids=lambda malformed: str(malformed)[:12]
 )
 def test_a_flow_without_a_list_affects_no_other_flow(malformed: Any, world: World) -> None:
     bad_flow: list[int] = []

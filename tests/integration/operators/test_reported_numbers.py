@@ -1,6 +1,6 @@
-"""Every asset's latest metadata tells the state in numbers that Dagster can plot, whoever reports it.
+"""The latest metadata of every asset has the state as numbers that Dagster can plot, whatever reports it.
 
-The assets, sensors and jobs are taken from the definitions: a new one must pass too.
+The assets, sensors and jobs are taken from the definitions, so a new one is tested, too.
 """
 
 import os
@@ -36,7 +36,7 @@ FIRST = {
     "pending",
     "oldest_pending_seconds",
 }
-"""What the rule asks for by name: totals, today's numbers and the oldest pending."""
+"""The required names: totals, today's numbers and the oldest pending."""
 NUMBERS = (dg.IntMetadataValue, dg.FloatMetadataValue)
 Reported = list[tuple[str, str, Mapping[str, dg.MetadataValue]]]
 
@@ -48,7 +48,7 @@ def own_assets() -> list[dg.AssetKey]:
 
 @pytest.fixture
 def ui(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
-    """Two institutions with requests, before a Dagster whose storage a web server of its own can open too."""
+    """Two institutions with requests, and a Dagster whose storage a web server can open, too."""
     world.populate(institutions=2, requests=REQUESTS)
     for name, value in world.environment().items():
         monkeypatch.setenv(name, value)
@@ -59,7 +59,7 @@ def ui(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture
 def web_server(ui: Operator, tmp_path: Path) -> Iterator[str]:
-    """Dagster's web server on the same storage; it needs no code to take a report."""
+    """Dagster's web server on the same storage. It needs no code to receive a report."""
     with Children("casebridge-web-server") as children:
         port = free_port()
         server = children.start(
@@ -83,7 +83,7 @@ def _answers(address: str) -> bool:
 
 
 def reported(instance: dg.DagsterInstance) -> Reported:
-    """All that Dagster was told of any asset: asset, kind of the event, metadata."""
+    """All that was reported to Dagster about any asset: asset, kind of event, metadata."""
     found: Reported = []
     for key in instance.all_asset_keys():
         for record in instance.fetch_materializations(key, limit=1000).records:
@@ -95,11 +95,11 @@ def reported(instance: dg.DagsterInstance) -> Reported:
     return found
 
 
-def assert_tells_the_state(world: World, told: Reported) -> None:
+def assert_has_the_state(world: World, reports_found: Reported) -> None:
     process = world.process()
     names = set(process.operators.totals.of(process.operators.status.read()))
     assert names >= FIRST
-    for asset, kind, metadata in told:
+    for asset, kind, metadata in reports_found:
         missing = {name for name in names if not isinstance(metadata.get(name), NUMBERS)}
         assert not missing, f"a {kind} of {asset} lacks numbers"
 
@@ -119,43 +119,43 @@ def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, ui
     )
 
     assert result.success
-    told = reported(ui.instance)
-    assert [name for name, _, _ in told] == [asset.to_user_string()]
-    assert_tells_the_state(world, told)
+    reports_found = reported(ui.instance)
+    assert [name for name, _, _ in reports_found] == [asset.to_user_string()]
+    assert_has_the_state(world, reports_found)
 
 
 def test_whatever_sensors_and_batches_report(world: World, ui: Operator) -> None:
-    """Each sensor ticks while there is something to report, and its batch is run."""
-    told: Reported = []
+    """Each sensor ticks while there is something to report, and its batch runs."""
+    reports_found: Reported = []
     for _ in range(2):
         for sensor in ui.defs.sensors or ():
             tick = ui.tick(sensor.name)
-            told += [
+            reports_found += [
                 (event.asset_key.to_user_string(), "report of a sensor", event.metadata) for event in tick.asset_events
             ]
             if tick.run_requests:
                 assert ui.run(ui.defs.resolve_sensor_def(sensor.name).job_name).success
             world.control.wait("answered", world.control.summary()["dispatched"])
 
-    assert {asset for asset, _, _ in told} == {"explanation_requests", "explanation_answers"}
+    assert {asset for asset, _, _ in reports_found} == {"explanation_requests", "explanation_answers"}
     batches = reported(ui.instance)
     assert {asset for asset, _, _ in batches} == {"dispatched_requests", "registered_explanations"}
-    assert_tells_the_state(world, [*told, *batches])
+    assert_has_the_state(world, [*reports_found, *batches])
 
 
 def test_whatever_a_listener_reports(world: World, ui: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
     process = world.process()
-    told = carried_by_a_listener(world, process, lambda report: report.send())
+    reports_found = handle_with_a_listener(world, process, lambda report: report.send())
 
-    assert {asset for asset, _, _ in reported(ui.instance)} == told
-    assert_tells_the_state(world, reported(ui.instance))
+    assert {asset for asset, _, _ in reported(ui.instance)} == reports_found
+    assert_has_the_state(world, reported(ui.instance))
 
 
-def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
+def test_the_last_report_of_a_round_has_the_state_and_not_the_last_batch(
     world: World, ui: Operator, web_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counting is rare; so the newest report of an asset may tell totals from before its batch, but not for long."""
+    """Cases are counted rarely. So the newest report of an asset may have totals from before its batch, but not for long."""
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
     process = world.process()
     reports: list[DagsterReport] = []
@@ -164,7 +164,7 @@ def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
         reports[:] = [report]
         report.send()
 
-    carried_by_a_listener(world, process, send)
+    handle_with_a_listener(world, process, send)
     registered = dg.AssetKey("registered_explanations")
     assert latest(ui, registered)["processed"].value == REQUESTS
     assert latest(ui, registered)["total_registered"].value == 0, "counted before this batch"
@@ -184,21 +184,21 @@ def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
 
 def test_a_listener_that_stops_counts_once_more(world: World, ui: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
-    carried_by_a_listener(world, world.process(), lambda report: report.send(is_last=True))
+    handle_with_a_listener(world, world.process(), lambda report: report.send(is_last=True))
 
     now = latest(ui, dg.AssetKey("registered_explanations"))
     assert now["total_registered"].value == now["today_registered"].value == REQUESTS
 
 
-def carried_by_a_listener(world: World, process: Process, send: Callable[[DagsterReport], None]) -> set[str]:
-    """Requests, then answers, each handled and reported; the assets that the queues are of."""
+def handle_with_a_listener(world: World, process: Process, send: Callable[[DagsterReport], None]) -> set[str]:
+    """Requests, then answers, are handled and reported. Returns the assets of the queues."""
     outcome_counts = OutcomeCounts()
     report = DagsterReport(process, outcome_counts)
     sources = process.capability(Explanations).sources
     for source in sources:
         process.synchronisation.poll(source, process.stores.institutions.active())
         listener = process.listener()
-        listener.outcome_counts = outcome_counts  # one report for both
+        listener.outcome_counts = outcome_counts  # one report for both queues
         listener.run(threading.Event(), until_idle=True)
         send(report)
         world.control.wait("answered", world.control.summary()["dispatched"])
@@ -206,7 +206,7 @@ def carried_by_a_listener(world: World, process: Process, send: Callable[[Dagste
 
 
 def latest(ui: Operator, asset: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:
-    """The newest that the asset's page shows."""
+    """The newest metadata that the asset's page shows."""
     (record,) = ui.instance.fetch_observations(asset, limit=1).records
     assert record.asset_observation is not None
     return record.asset_observation.metadata
