@@ -1,8 +1,8 @@
 """Wrong data in FS and WISEflow.
 
-Numbers are swapped, given twice, mistyped and corrected. Rows are odd, removed and opened again. Groups have one submission. The
-simulators store how each case must end (`expected`), and the counts use it. The seed decides what happens and when. It happens to
-the next case that fits.
+Numbers are swapped, given twice, mistyped and corrected. Rows are malformed, removed and opened again. Groups have one
+submission. The simulators store how each case must end (`expected`), and the counts use it. The seed decides what happens and
+when. It happens to the next case that fits.
 """
 
 import random

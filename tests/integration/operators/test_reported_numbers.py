@@ -95,11 +95,11 @@ def reported(instance: dg.DagsterInstance) -> Reported:
     return found
 
 
-def assert_has_the_state(world: World, reports_found: Reported) -> None:
+def assert_has_the_state(world: World, found_reports: Reported) -> None:
     process = world.process()
     names = set(process.operators.totals.of(process.operators.status.read()))
     assert names >= FIRST
-    for asset, kind, metadata in reports_found:
+    for asset, kind, metadata in found_reports:
         missing = {name for name in names if not isinstance(metadata.get(name), NUMBERS)}
         assert not missing, f"a {kind} of {asset} lacks numbers"
 
@@ -119,36 +119,36 @@ def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, ui
     )
 
     assert result.success
-    reports_found = reported(ui.instance)
-    assert [name for name, _, _ in reports_found] == [asset.to_user_string()]
-    assert_has_the_state(world, reports_found)
+    found_reports = reported(ui.instance)
+    assert [name for name, _, _ in found_reports] == [asset.to_user_string()]
+    assert_has_the_state(world, found_reports)
 
 
 def test_whatever_sensors_and_batches_report(world: World, ui: Operator) -> None:
     """Each sensor ticks while there is something to report, and its batch runs."""
-    reports_found: Reported = []
+    found_reports: Reported = []
     for _ in range(2):
         for sensor in ui.defs.sensors or ():
             tick = ui.tick(sensor.name)
-            reports_found += [
+            found_reports += [
                 (event.asset_key.to_user_string(), "report of a sensor", event.metadata) for event in tick.asset_events
             ]
             if tick.run_requests:
                 assert ui.run(ui.defs.resolve_sensor_def(sensor.name).job_name).success
             world.control.wait("answered", world.control.summary()["dispatched"])
 
-    assert {asset for asset, _, _ in reports_found} == {"explanation_requests", "explanation_answers"}
+    assert {asset for asset, _, _ in found_reports} == {"explanation_requests", "explanation_answers"}
     batches = reported(ui.instance)
     assert {asset for asset, _, _ in batches} == {"dispatched_requests", "registered_explanations"}
-    assert_has_the_state(world, [*reports_found, *batches])
+    assert_has_the_state(world, [*found_reports, *batches])
 
 
 def test_whatever_a_listener_reports(world: World, ui: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
     process = world.process()
-    reports_found = handle_with_a_listener(world, process, lambda report: report.send())
+    found_reports = handle_with_a_listener(world, process, lambda report: report.send())
 
-    assert {asset for asset, _, _ in reported(ui.instance)} == reports_found
+    assert {asset for asset, _, _ in reported(ui.instance)} == found_reports
     assert_has_the_state(world, reported(ui.instance))
 
 

@@ -1,4 +1,4 @@
-"""The asset checks see what they are there to see, and say what to do."""
+"""The asset checks find what they are made for, and say what to do."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,7 +19,7 @@ def in_days(days: int) -> datetime:
 
 @pytest.fixture
 def ui(world: World, operator: Operators) -> Operator:
-    """Six requests on their way; the assessors have not answered."""
+    """Six requests have been dispatched. The assessors have not answered."""
     world.configure(queue={"lease_seconds": 0.1})
     prepared = operator(institutions=1, courses=2, requests=6)
     world.control.assessors(paused=True)
@@ -33,7 +33,7 @@ def checks(ui: Operator) -> dict[str, dg.AssetCheckEvaluation]:
     return checks_of(result)
 
 
-def test_when_all_is_well_every_check_passes(world: World, ui: Operator) -> None:
+def test_without_failures_every_check_passes(world: World, ui: Operator) -> None:
     world.database.cases.update_many({}, {"$set": {"deadline": in_days(10)}})
 
     assert {name: check.passed for name, check in checks(ui).items()} == {
@@ -45,8 +45,8 @@ def test_when_all_is_well_every_check_passes(world: World, ui: Operator) -> None
     }
 
 
-def test_a_case_that_nothing_carries_is_lost_and_named(world: World, ui: Operator) -> None:
-    """As if a defect had dropped its message: the key keeps the next read from making another."""
+def test_a_case_without_a_message_is_lost_and_named(world: World, ui: Operator) -> None:
+    """The message is gone, as after a defect. Its key prevents the next read from making another one."""
     case = world.database.cases.find_one({})
     assert case
     longer_ago = case["openedAt"] - timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""The backfill by institution and month: each partition alone, again and again, with an account that balances."""
+"""The backfill by institution and month: each partition can run alone and be repeated, and its counts add up."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ Operators = Callable[..., Operator]
 
 
 def month_of(world: World, org_id: str) -> str:
-    """The month in which most requests of the institution were asked for."""
+    """The month with most requests of the institution."""
     months = [case["datoKlageMottat"][:7] for case in world.control.cases() if case["orgId"] == org_id]
     return max(set(months), key=months.count)
 
@@ -36,7 +36,7 @@ def test_a_month_is_read_again_and_what_was_missed_is_accepted_once(world: World
     assert (again["fs_total"], again["accepted_now"], again["pending"], again["lost"]) == (expected, 0, expected, 0)
 
 
-def test_after_the_work_is_done_the_account_shows_where_each_request_is(world: World, operator: Operators) -> None:
+def test_after_the_work_is_done_the_ledger_shows_where_each_request_is(world: World, operator: Operators) -> None:
     ui = operator(institutions=1, courses=3, requests=12)
     (institution,) = world.process().stores.institutions.active()
     world.control.add_request(institution.org_id, oddity="no_candidate")
@@ -57,7 +57,7 @@ def test_after_the_work_is_done_the_account_shows_where_each_request_is(world: W
     assert balances.partition == f"{institution.key}|{month}"
 
 
-def test_a_month_without_requests_balances_too(world: World, operator: Operators) -> None:
+def test_a_month_without_requests_adds_up_too(world: World, operator: Operators) -> None:
     ui = operator(institutions=1)
     (institution,) = world.process().stores.institutions.active()
 

@@ -1,4 +1,4 @@
-"""What the sensors do in a tick, and what they ask of Dagster."""
+"""What the sensors do in a tick, and what they request from Dagster."""
 
 import json
 import time
@@ -23,7 +23,7 @@ Operators = Callable[..., Operator]
 
 @pytest.fixture
 def listening(world: World, operator: Operators) -> Process:
-    """A process whose listener has been heard of."""
+    """A process whose listener has sent a heartbeat."""
     process = world.process()
     process.register_listener(process.listener())
     return process
@@ -79,7 +79,7 @@ def test_answers_reach_the_inbox_and_the_asset(world: World, operator: Operators
 
 
 @pytest.mark.parametrize("sensor", ["fs_requests_sensor", "backlog_sensor"])
-def test_without_a_listener_one_batch_is_asked_for(world: World, operator: Operators, sensor: str) -> None:
+def test_without_a_listener_one_batch_is_requested(world: World, operator: Operators, sensor: str) -> None:
     ui = operator(requests=6)
     ui.tick("fs_requests_sensor")
 
@@ -92,7 +92,7 @@ def test_without_a_listener_one_batch_is_asked_for(world: World, operator: Opera
 
 
 @pytest.mark.parametrize("sensor", ["fs_requests_sensor", "backlog_sensor"])
-def test_a_batch_under_way_is_enough(world: World, operator: Operators, sensor: str) -> None:
+def test_no_second_batch_is_requested_while_one_runs(world: World, operator: Operators, sensor: str) -> None:
     ui = operator(requests=6)
     ui.tick("fs_requests_sensor")
     under_way(ui.instance, "process_queue")
@@ -113,7 +113,9 @@ def test_while_a_listener_is_alive_no_run_is_started(
     assert "listeners are at work" in tick.skip_message
 
 
-def test_a_listener_that_leaves_messages_lying_is_helped(world: World, operator: Operators, listening: Process) -> None:
+def test_a_batch_helps_a_listener_that_leaves_messages_waiting(
+    world: World, operator: Operators, listening: Process
+) -> None:
     world.configure(queue={"overdue_seconds": -1.0})
     ui = operator(requests=6)
     ui.tick("fs_requests_sensor")
@@ -122,7 +124,7 @@ def test_a_listener_that_leaves_messages_lying_is_helped(world: World, operator:
 
 
 def test_a_paused_institutions_messages_start_no_runs(world: World, operator: Operators) -> None:
-    """Its credentials may be refused for a week; a run a minute would do nothing ten thousand times."""
+    """Its credentials may be refused for a week. A run each minute would do nothing ten thousand times."""
     ui = operator(institutions=1, requests=6)
     (institution,) = world.process().stores.institutions.active()
     ui.tick("fs_requests_sensor")
@@ -144,7 +146,9 @@ def test_one_institution_that_fails_does_not_fail_the_tick(world: World, operato
     assert broken.key in tick.asset_events[0].metadata["failures"].value
 
 
-def test_when_nobody_can_be_read_the_tick_fails_with_cause_and_next_action(world: World, operator: Operators) -> None:
+def test_if_no_institution_can_be_read_the_tick_fails_with_cause_and_next_action(
+    world: World, operator: Operators
+) -> None:
     ui = operator(institutions=2)
     world.control.faults({"kind": "status", "system": "fs", "status": 503})
 
@@ -152,7 +156,7 @@ def test_when_nobody_can_be_read_the_tick_fails_with_cause_and_next_action(world
         ui.tick("fs_requests_sensor")
 
 
-def test_a_paused_exam_system_does_not_hide_that_nobody_else_can_be_read(world: World, operator: Operators) -> None:
+def test_a_paused_exam_system_does_not_hide_that_no_other_can_be_read(world: World, operator: Operators) -> None:
     ui = operator(institutions=2)
     process = world.process()
     paused, _ = process.stores.institutions.active()
@@ -167,8 +171,10 @@ def test_a_paused_exam_system_does_not_hide_that_nobody_else_can_be_read(world: 
         ui.tick("fs_requests_sensor")
 
 
-def test_an_outage_that_leaves_no_turn_for_some_moves_the_cursor_to_them(world: World, operator: Operators) -> None:
-    """With an error the cursor stays: whoever comes late in the order would never be polled."""
+def test_after_an_outage_the_cursor_is_at_the_institutions_that_were_not_polled(
+    world: World, operator: Operators
+) -> None:
+    """With an error the cursor would stay: institutions late in the order would never be polled."""
     operator(institutions=3, courses=3)
     process = world.process()
     keys = [institution.key for institution in process.stores.institutions.active()]
@@ -186,7 +192,7 @@ def test_an_outage_that_leaves_no_turn_for_some_moves_the_cursor_to_them(world: 
         poll_round(process, "FS", lambda _process, _institutions: outcomes[:2], Cursor())
 
 
-def test_a_tick_is_over_before_it_is_cut_off() -> None:
+def test_a_tick_ends_before_dagster_stops_it() -> None:
     limit = TimeLimit.of(BUDGET_SECONDS)
     assert limit.end - time.monotonic() <= BUDGET_SECONDS < 60
     with time_limit.within(limit):
@@ -205,7 +211,7 @@ def test_the_turn_moves_on_with_every_tick(world: World, operator: Operators) ->
     assert firsts == [keys[1], keys[2], keys[0]]
 
 
-def test_a_failed_run_is_told_once_without_its_error_text(world: World, operator: Operators) -> None:
+def test_a_failed_run_is_alerted_once_without_its_error_text(world: World, operator: Operators) -> None:
     ui = operator()
     for _ in range(2):
         assert not ui.run("sync_now", {"institutions": ["nowhere.no/prod"]}).success
@@ -228,10 +234,10 @@ def test_while_a_listener_is_alive_it_sends_the_alert(world: World, operator: Op
     assert listening.stores.alerts.pending() == 1
 
 
-def test_a_failure_that_cannot_be_told_is_told_later(
+def test_a_failure_that_cannot_be_alerted_now_is_alerted_later(
     world: World, operator: Operators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that fails because MongoDB is away: the alert cannot be owed now, and the cursor must not pass over it."""
+    """The run fails because MongoDB is away. The alert cannot be stored now, and the cursor must not go past it."""
     ui = operator()
     before = ui.tick("run_failure_alerts").cursor
     ui.run("sync_now", {"institutions": ["nowhere.no/prod"]})
