@@ -55,12 +55,12 @@ def discarded(queue: QueueCalls) -> None:
     assert queue.discard("one") == 1
 
 
-def dead_and_owing(queue: QueueCalls) -> list[PendingEffects]:
+def dead_with_effects(queue: QueueCalls) -> list[PendingEffects]:
     queue.fail(claimed(queue), MessageStatus.DEAD, effect_ids=["effect one"])
     return queue.claim_pending()
 
 
-def finished_and_owing(queue: QueueCalls) -> list[PendingEffects]:
+def finished_with_effects(queue: QueueCalls) -> list[PendingEffects]:
     assert queue.finish(claimed(queue), "effect one")
     queue.pass_time(LEASE)
     return queue.claim_pending()
@@ -72,19 +72,21 @@ OPERATIONS: dict[str, Operation] = {
     "finish": Operation(claimed, lambda queue, message: still_mine(queue.finish(message, "effect one"))),
     "set aside": Operation(claimed, lambda queue, message: queue.fail(message, MessageStatus.DEAD)),
     "try again later": Operation(claimed, lambda queue, message: queue.fail(message, MessageStatus.FAILED, A_WHILE)),
-    "give back at no cost": Operation(
+    "try again later at no cost": Operation(
         claimed, lambda queue, message: queue.fail(message, MessageStatus.ENQUEUED, A_WHILE, counts=False)
     ),
     "release": Operation(claimed, lambda queue, message: queue.release(message)),
     "keep": Operation(claimed, lambda queue, message: queue.keep("worker", message)),
     "replay": Operation(dead, lambda queue, _: queue.replay("one")),
     "discard": Operation(dead, lambda queue, _: queue.discard("one")),
-    "bring back": Operation(discarded, lambda queue, _: queue.replay("one", from_status=MessageStatus.DISCARDED)),
-    "strike out what a dead message owed": Operation(
-        dead_and_owing, lambda queue, pending_effects: queue.acknowledge(pending_effects)
+    "take a discard back": Operation(
+        discarded, lambda queue, _: queue.replay("one", from_status=MessageStatus.DISCARDED)
     ),
-    "strike out what a finished message owed": Operation(
-        finished_and_owing, lambda queue, pending_effects: queue.acknowledge(pending_effects)
+    "remove delivered effects of a dead message": Operation(
+        dead_with_effects, lambda queue, pending_effects: queue.acknowledge(pending_effects)
+    ),
+    "remove delivered effects of a finished message": Operation(
+        finished_with_effects, lambda queue, pending_effects: queue.acknowledge(pending_effects)
     ),
 }
 

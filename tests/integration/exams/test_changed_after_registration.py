@@ -11,7 +11,7 @@ from casebridge.exams.explanations.exam_intake import ExamRows
 from casebridge.exams.models import ExplanationRequest
 from casebridge.institutions.institution import Institution
 from resources.wiring.process import Process
-from tests.integration.exams.test_between_two_looks import ALL, check_nobody_got_anothers, read
+from tests.integration.exams.test_between_two_polls import ALL, check_nobody_got_anothers, read
 from tests.integration.exams.test_polls_of_fs import intake
 from tests.support.added_cases import add, case_of, ours
 from tests.support.explanation_rounds import poll_answers

@@ -12,7 +12,7 @@ from casebridge.exams.deadlines import at_midnight
 from casebridge.exams.explanations.case_state import CaseState
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
-from tests.integration.exams.test_between_two_looks import ALL, read
+from tests.integration.exams.test_between_two_polls import ALL, read
 from tests.support.end_state import check_everything
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World

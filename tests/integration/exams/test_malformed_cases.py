@@ -17,7 +17,7 @@ from casebridge.exams.models import ExplanationRequest
 from casebridge.institutions.institution import Institution
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
-from tests.integration.exams.test_between_two_looks import ALL, NO_NAMES, read
+from tests.integration.exams.test_between_two_polls import ALL, NO_NAMES, read
 from tests.integration.exams.test_malformed_rows import AT, VALUES, YEAR_9999, changed
 from tests.integration.exams.test_polls_of_fs import intake, rows_of
 from tests.support.absent import ABSENT

@@ -90,7 +90,7 @@ ERRORS: Final[tuple[BaseException, ...]] = (
     RateLimitedError("test.rate", "Too fast.", "Wait.", retry_after=timedelta(milliseconds=10)),
 )  # fmt: skip
 BOUNDARIES: Final = (
-    "look_up", "step", "late", "audit_fields", "conclude", "set_aside", "announcer", "channel",
+    "prefetch", "step", "on_lease_lost", "audit_fields", "apply_to_cases", "set_aside", "announcer", "channel",
     "audit", "finish", "fail",
 )  # fmt: skip
 AT_FAILURE: Final = frozenset({"set_aside", "fail"})
@@ -154,7 +154,7 @@ class TrappedFlow(Flow):
 
     def prefetch(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self._trap.spring("look_up", message.key)
+            self._trap.spring("prefetch", message.key)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         self._trap.spring("audit_fields", message.key)
@@ -162,13 +162,13 @@ class TrappedFlow(Flow):
 
     def apply_to_cases(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self._trap.spring("conclude", message.key)
+            self._trap.spring("apply_to_cases", message.key)
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         self._trap.spring("set_aside", message.key)
 
     def on_lease_lost(self, message: Message) -> None:
-        self._trap.spring("late", message.key)
+        self._trap.spring("on_lease_lost", message.key)
 
     def _first(self, message: Message) -> First:
         self._trap.spring("step", message.key)
@@ -251,7 +251,7 @@ class ListenerParts:
         self.queue.trap = self.trap
         alerts = AlertOutbox(database, clock, timedelta(hours=1))
         pauses = Pauses(database, clock, settings)
-        flow = TrappedFlow(self.trap, database, fails=boundary in AT_FAILURE, loses=boundary == "late")
+        flow = TrappedFlow(self.trap, database, fails=boundary in AT_FAILURE, loses=boundary == "on_lease_lost")
         self.channel, self.slack = TrappedChannel(self.trap), TrappedSlack(self.trap)
         settler = Settler(
             self.queue, TrappedAudit(database, self.trap), alerts, pauses, RetryPolicy(settings), [self._announce],
@@ -316,12 +316,12 @@ def test_messages_end_visibly_whatever_is_raised_at_the_boundary(boundary: str, 
     standing = parts.standing()
     assert {standing[key] for key in good} == {"processed"}
     # The prefetch for all messages ends with the first error. Then each step reads by itself.
-    assert parts.trap.met if boundary == "look_up" else set(parts.trap.met) == set(bad), "each error was met"
+    assert parts.trap.met if boundary == "prefetch" else set(parts.trap.met) == set(bad), "each error was met"
     for row in database.messages.find({"status": "dead"}):
         assert row["errors"][-1]["code"]
     assert database.messages.count_documents({"status": "dead"}) == 0 or database.alerts.count_documents({}) > 0
     free = {key for key, error in zip(bad, ERRORS, strict=True) if costs_nothing(error)}
-    if boundary in ("step", "conclude", "finish", "audit"):
+    if boundary in ("step", "apply_to_cases", "finish", "audit"):
         assert {standing[key] for key in free} == {"processed"}, "an outage costs no message"
 
 

@@ -15,7 +15,7 @@ from casebridge.database import Document
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from sensors.backlog import look_at_backlog
-from tests.integration.exams.test_between_two_looks import ALL, read
+from tests.integration.exams.test_between_two_polls import ALL, read
 from tests.integration.exams.test_malformed_rows import changed
 from tests.integration.messaging.test_foreign_messages import message
 from tests.support.absent import ABSENT

@@ -16,8 +16,8 @@ LEFT: dict[str, list[dict[str, Any]]] = {
     "two cases without orderingKey": [{"correlationId": "c-1"}, {"correlationId": "c-2"}],
     "one case with orderingKey": [{"correlationId": "c-1", "orderingKey": "k"}, {"correlationId": "c-1", "orderingKey": "k"}],
     "one case with and without": [{"correlationId": "c-1", "orderingKey": "k"}, {"correlationId": "c-1"}],
-    "nothing to tell by": [{}, {}],
-    "odd values": [{"orderingKey": 5, "enqueuedAt": None, "fence": "x"}, {"orderingKey": 5, "errors": "x", "correlationId": 7}],
+    "no field that identifies the case": [{}, {}],
+    "malformed": [{"orderingKey": 5, "enqueuedAt": None, "fence": "x"}, {"orderingKey": 5, "errors": "x", "correlationId": 7}],
 }  # fmt: skip
 WAIT_AGAIN = {"one case without orderingKey": 1, "one case with orderingKey": 1, "one case with and without": 1}
 

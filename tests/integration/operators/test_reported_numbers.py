@@ -146,9 +146,9 @@ def test_whatever_sensors_and_batches_report(world: World, ui: Operator) -> None
 def test_whatever_a_listener_reports(world: World, ui: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
     process = world.process()
-    found_reports = handle_with_a_listener(world, process, lambda report: report.send())
+    assets = handle_with_a_listener(world, process, lambda report: report.send())
 
-    assert {asset for asset, _, _ in reported(ui.instance)} == found_reports
+    assert {asset for asset, _, _ in reported(ui.instance)} == assets
     assert_has_the_state(world, reported(ui.instance))
 
 

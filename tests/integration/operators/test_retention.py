@@ -294,14 +294,14 @@ def test_sent_alerts_are_pruned_and_pending_ones_stay(database: Database) -> Non
             {"_id": "sent", "state": "sent", "settledAt": now},
             {"_id": "muted", "state": "muted", "settledAt": now},
             {"_id": "owed", "state": "owed", "dueAt": now},
-            {"_id": "told before and owed again", "state": "owed", "settledAt": now, "dueAt": now},
+            {"_id": "sent before and pending again", "state": "owed", "settledAt": now, "dueAt": now},
         ]
     )
 
     assert prune(database, 89)["alerts"].found == 0
     assert prune(database, 91)["alerts"].removed == 2
 
-    assert {alert["_id"] for alert in database.alerts.find()} == {"owed", "told before and owed again"}
+    assert {alert["_id"] for alert in database.alerts.find()} == {"owed", "sent before and pending again"}
 
 
 class PrunedInBetween:
