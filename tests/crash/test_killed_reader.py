@@ -12,11 +12,11 @@ from tests.support.world import World
 
 LEASE_SECONDS = 1.0
 WHILE_READING_FS = [Crash(point) for point in READING]
-WHILE_LOOKING_FOR_ANSWERS = [Crash("messages_written", after=1), Crash("keys_written", after=1)]
+WHILE_POLLING_ANSWERS = [Crash("messages_written", after=1), Crash("keys_written", after=1)]
 """The number of passes: the first accepts requests, the second accepts answers."""
 
 
-@pytest.mark.parametrize("crash", [*WHILE_READING_FS, *WHILE_LOOKING_FOR_ANSWERS], ids=Crash.__str__)
+@pytest.mark.parametrize("crash", [*WHILE_READING_FS, *WHILE_POLLING_ANSWERS], ids=Crash.__str__)
 def test_the_next_synchronisation_finishes_what_a_killed_one_began(
     crash: Crash, world: World, processes: Processes
 ) -> None:

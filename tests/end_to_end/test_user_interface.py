@@ -106,7 +106,7 @@ def row(page: Page, key: str) -> Locator:
     return page.get_by_role("row").filter(has=page.get_by_role("cell", name=key, exact=True)).first
 
 
-def test_a_listener_reports_its_work_and_changes_no_check(after_one_round: Platform) -> None:
+def test_a_listener_reports_its_work_to_dagster(after_one_round: Platform) -> None:
     query = """{ assetOrError(assetKey: {path: ["registered_explanations"]}) { ... on Asset {
         assetObservations(limit: 100) { metadataEntries { label ... on TextMetadataEntry { text } } } } } }"""
 

@@ -168,7 +168,7 @@ def test_a_message_that_names_no_institution_is_set_aside(lacking: str, database
     assert (alert["kind"], alert["body"]["correlationId"]) == ("alert", "c1")
 
 
-def test_a_missing_count_is_corrected(database: Database) -> None:
+def test_a_malformed_count_is_corrected(database: Database) -> None:
     queue = QueueCalls(database)
     database.messages.insert_one(malformed_document({"attempts": None, "fence": "x", "takenOver": []}))
     message = queue.claim_one("odd")

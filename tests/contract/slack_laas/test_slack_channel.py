@@ -78,7 +78,7 @@ def test_a_long_text_is_shortened_and_says_so(slack: RunningSimulators) -> None:
     assert shortened("æ" * LONGEST_TEXT) == "æ" * LONGEST_TEXT
 
 
-def test_a_refused_token_is_a_permanent_error(slack: RunningSimulators) -> None:
+def test_a_refused_token_is_an_error_of_the_credentials(slack: RunningSimulators) -> None:
     with pytest.raises(AuthBrokenError) as caught:
         by_token(slack, token="wrong").send("Feil")
     assert caught.value.code == "slack.credentials_refused"
@@ -120,7 +120,7 @@ def test_a_429_holds_the_next_message_back_as_long_as_slack_says(slack: RunningS
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found", "410 Gone"])
-def test_a_missing_webhook_is_a_permanent_error(status: str) -> None:
+def test_a_missing_webhook_is_an_error_of_the_credentials(status: str) -> None:
     with ScriptedServer(answer(status, b"no_service")) as server:
         with pytest.raises(AuthBrokenError) as caught:
             by_webhook(f"{server.address}/services/SECRET").send("Feil")

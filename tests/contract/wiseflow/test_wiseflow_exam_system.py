@@ -18,7 +18,7 @@ from tests.support.openapi import wiseflow_contract
 from tests.support.recorded_clients import SimulatedWorld, check_exchanges, recorded
 from tests.support.wiseflow_answers import person, prompt_world
 
-ODD_ENDS = {
+CODES_OF_UNUSUAL_CASES = {
     "no_candidate": "wiseflow.participant_missing",
     "no_flow": "wiseflow.flow_missing",
     "two_flows": "wiseflow.flow_ambiguous",
@@ -53,10 +53,10 @@ def test_every_case_of_a_varied_world_reaches_its_own_participant_or_a_person(
     for institution in world.institutions():
         exams, names = world.exam_system(institution), user_names(world, institution)
         for case in (case for case in cases if case["orgId"] == institution.org_id):
-            wanted = ODD_ENDS.get(case["expected"]) or str(case["participantId"])
+            wanted = CODES_OF_UNUSUAL_CASES.get(case["expected"]) or str(case["participantId"])
             assert end_of(exams, case, names[case["personlopenr"]]) == wanted
         described += check_exchanges(recorded(exams.client), contract)
-    assert {case["expected"] for case in cases} == {"registered", *ODD_ENDS}
+    assert {case["expected"] for case in cases} == {"registered", *CODES_OF_UNUSUAL_CASES}
     assert described > 200
     assert simulators.control.summary()["dispatched_to_wrong_participant"] == 0
 

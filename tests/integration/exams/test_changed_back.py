@@ -176,7 +176,7 @@ def test_an_answer_that_is_changed_back_is_registered_again(world: World, on_the
     assert summary["stale_text"] == summary["wrong_text"] == summary["repeated_posts"] == 0
 
 
-def test_an_unchanged_answer_is_fetched_once(world: World, on_the_request: Process) -> None:
+def test_a_changed_answer_is_fetched_once_however_often_it_is_polled(world: World, on_the_request: Process) -> None:
     process = on_the_request
     world.control.change_answer(world.control.cases()[0]["explanationRequestId"], "Ny begrunnelse.")
     for _ in range(3):

@@ -32,7 +32,7 @@ EXAMPLES: Final = [
 ]  # fmt: skip
 SEEN_LATER: Final = ("openAgainAt", "withdrawnAt", "reopenedAt", "rowGoneToldAt", "deadlineToldAt")
 READ: Final = {*NEEDED, "state", "registeredAt", "openAgainAt"}
-FIRST_ODD: Final = 50_000_000
+FIRST_MALFORMED: Final = 50_000_000
 """The person number of the first malformed case. Nobody else in the world has it."""
 
 
@@ -104,7 +104,7 @@ def cases_and_rows(
         step = 2 if field in READ else 6
         for value in VALUES[place % step :: step]:
             number += 1
-            person = FIRST_ODD + number
+            person = FIRST_MALFORMED + number
             own = {**row, "personlopenr": person, "kandidatnr": person}
             request = read_row(own)
             assert isinstance(request, ExplanationRequest)
@@ -130,14 +130,14 @@ def test_no_malformed_registered_case_stops_other_cases(
             continue  # values that the server stores in no index
         rows.append({**row, "datoVedtakFormidlet": "2026-11-20"} if in_fs == "finished" else row)
     assert len(rows) > 150
-    new = {**exam.rows[0], "personlopenr": FIRST_ODD, "kandidatnr": FIRST_ODD}
+    new = {**exam.rows[0], "personlopenr": FIRST_MALFORMED, "kandidatnr": FIRST_MALFORMED}
     shown = [] if in_fs == "gone" else rows
 
     taken = intake(process, Reopenings(process.capability(Explanations).cases, process.stores.alerts).take).take(
         institution, [ExamRows(exam.vurd_id, [*shown, new, *exam.rows], whole=True)], process.stores.clock.now()
     )
 
-    case = world.database.cases.find_one({"personlopenr": FIRST_ODD}) or {}
+    case = world.database.cases.find_one({"personlopenr": FIRST_MALFORMED}) or {}
     assert case["correlationId"] in taken.accepted
     for neighbour in exam.rows:
         registered = world.database.cases.find_one({"personlopenr": neighbour["personlopenr"]}) or {}
@@ -156,7 +156,7 @@ def test_a_case_without_a_person_sets_aside_only_cases_with_the_same_participant
     first, neighbour = add(world, **NO_NAMES), add(world, **NO_NAMES)
     world.send(process)
     sound = ours(world, first)
-    rival = {**sound, "_id": "rival", "correlationId": f"{1:032x}", "personlopenr": FIRST_ODD}
+    rival = {**sound, "_id": "rival", "correlationId": f"{1:032x}", "personlopenr": FIRST_MALFORMED}
     for value in (None, [], 1.5, {"a": 1}):
         world.database.cases.replace_one({"_id": "rival"}, {**rival, field: value}, upsert=True)
     world.control.assessors(paused=False)

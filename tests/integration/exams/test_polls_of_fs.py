@@ -21,10 +21,10 @@ from resources.wiring.process import Process
 from tests.support.explanation_rounds import poll_answers
 from tests.support.failures import dead_messages
 from tests.support.world import World
-from tests.unit.exams.test_fs_rows import POISON
+from tests.unit.exams.test_fs_rows import MALFORMED
 
 PLAIN: dict[str, Any] = {"institutions": 1, "courses": 2, "requests": 4, "variety": False}
-SMALL_POISON = {name: fields for name, fields in POISON.items() if "deep" not in name}
+SMALL_MALFORMED = {name: fields for name, fields in MALFORMED.items() if "deep" not in name}
 
 
 def installed(world: World, **order: Any) -> tuple[Process, Institution]:
@@ -52,7 +52,7 @@ def intake(process: Process, reopened: Any = lambda _institution, _cases: ()) ->
     )
 
 
-@pytest.mark.parametrize("fields", POISON.values(), ids=POISON)
+@pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
 def test_one_row_of_an_exam_stops_no_other(fields: dict[str, Any], world: World) -> None:
     process, institution = installed(world)
     exams = rows_of(process, institution)
@@ -252,7 +252,9 @@ def test_exams_that_are_not_read_in_time_become_messages_and_the_watermark_moves
         pytest.param({"kandidatnr": "x"}, "person", id="a row whose person is known: that person"),
     ],
 )
-def test_a_misstated_row_delays_only_its_own_removal(misstated: dict[str, Any], held: str, world: World) -> None:
+def test_a_misstated_row_delays_only_removals_that_it_may_concern(
+    misstated: dict[str, Any], held: str, world: World
+) -> None:
     process, institution = installed(world, courses=1, requests=0)
     world.control.assessors(paused=True)
     exams: list[list[dict[str, Any]]] = []

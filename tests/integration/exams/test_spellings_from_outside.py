@@ -86,7 +86,7 @@ def test_a_name_in_another_spelling_is_the_same_name(names: Any, world: World, p
     assert (codes(process), state_of(world, added)) == ({}, "registered")
 
 
-ODD_CASES: dict[str, dict[str, Any]] = {
+MALFORMED_CASES: dict[str, dict[str, Any]] = {
     "no exam system": {"examSystem": None},
     "no flow": {"flowId": None},
     "a flow that is a text": {"flowId": "x"},
@@ -101,7 +101,7 @@ ODD_CASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("missing", [True, False], ids=["missing", "malformed"])
-@pytest.mark.parametrize("values", ODD_CASES.values(), ids=ODD_CASES)
+@pytest.mark.parametrize("values", MALFORMED_CASES.values(), ids=MALFORMED_CASES)
 def test_a_malformed_case_stops_no_other(values: dict[str, Any], missing: bool, world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     good = world.control.add_request(org(world))

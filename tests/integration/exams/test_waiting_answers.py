@@ -184,7 +184,7 @@ def test_the_same_answer_submitted_again_after_a_removed_row_came_back_is_regist
     world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
 
 
-def test_a_waiting_answer_costs_no_further_call(world: World, process: Process) -> None:
+def test_a_found_answer_costs_no_further_call(world: World, process: Process) -> None:
     asked = add(world)
     world.send(process)
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)

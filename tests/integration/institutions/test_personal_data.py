@@ -27,7 +27,7 @@ from tests.support.scraped import scrape
 from tests.support.waiting import wait_until
 from tests.support.world import World
 
-ODD_REQUESTS: tuple[dict[str, Any], ...] = (
+UNUSUAL_REQUESTS: tuple[dict[str, Any], ...] = (
     {"oddity": "no_candidate"},
     {"oddity": "no_flow"},
     {"oddity": "two_flows"},
@@ -67,7 +67,7 @@ def persons(world: World) -> World:
     world.configure(log_level="DEBUG")
     population = world.populate(institutions=3, courses=3, requests=0)
     first, second, third = (institution["orgId"] for institution in population["institutions"])
-    orders = [(first, order) for order in ODD_REQUESTS]
+    orders = [(first, order) for order in UNUSUAL_REQUESTS]
     orders += [(org_id, {"answer_text": f"{MARK}: til {org_id}"}) for org_id in (first, second, third) for _ in "12"]
     for place, (org_id, order) in enumerate(orders):
         world.control.add_request(org_id, kandidatnr=FIRST_KANDIDATNR + 1000 * place, **order)

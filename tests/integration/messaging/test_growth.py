@@ -176,7 +176,7 @@ def test_no_growing_collection_is_read_completely_for_a_message(world: World, qu
     assert [query.shape for query in growing if scanned(query, world.database)] == []
 
 
-def test_the_server_explains_its_queries(world: World, uses_server: Callable[[str], None]) -> None:
+def test_the_explanation_of_the_server_is_used(world: World, uses_server: Callable[[str], None]) -> None:
     """Otherwise the test above would always pass. The summary names a server that says nothing."""
     collection = world.database.audit_log.name
     world.database.audit_log.insert_many([{"_id": f"{n}", "correlationId": f"{n}"} for n in range(100)])
@@ -193,7 +193,7 @@ def test_the_server_explains_its_queries(world: World, uses_server: Callable[[st
     assert not bounded(Query(collection, "find", {"time": {"$nin": []}}), world.database)
 
 
-def test_the_status_reads_no_growing_collection(world: World, queries: Recorder) -> None:
+def test_the_status_reads_no_growing_collection_but_the_cases(world: World, queries: Recorder) -> None:
     process = carry_all_kinds(world)
     queries.forget()
 

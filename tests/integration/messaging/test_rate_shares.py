@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 LIMIT = 12
 RATES = [(LIMIT, 1.0)]
-LOOK = LEASE_SECONDS / 5 + 0.1
+RENEW_SECONDS = LEASE_SECONDS / 5 + 0.1
 """After this time a read is due, and earlier calls are out of the vendor's window."""
 
 
@@ -58,7 +58,7 @@ def test_a_process_makes_room_only_when_its_calls_are_out_of_the_vendors_window(
 
     time.now += 0.2
     first.keeper.renew()
-    time.now += LOOK
+    time.now += RENEW_SECONDS
     assert (first.call(LIMIT), second.call(LIMIT)) == (LIMIT // 2, LIMIT // 2)
 
 
@@ -67,11 +67,11 @@ def test_an_idle_process_gives_its_share_back(new_process: Callable[..., RatePro
     assert idle.call(1) == 1
     assert busy.call(LIMIT) < LIMIT
     for _ in range(6):
-        time.now += LOOK
+        time.now += RENEW_SECONDS
         idle.keeper.renew()
         busy.call(1)
     assert idle.parts_in_force == 0
-    time.now += LOOK
+    time.now += RENEW_SECONDS
     assert busy.call(LIMIT) == LIMIT
 
 
@@ -123,13 +123,13 @@ def test_without_the_database_a_share_holds_until_its_lease_ends_and_then_nothin
 
     assert process.call(LIMIT) == LIMIT
     for _ in range(4):
-        time.now += LOOK
+        time.now += RENEW_SECONDS
         process.share_store.before_write = away
         assert process.call(LIMIT) == LIMIT
-    time.now += LOOK
+    time.now += RENEW_SECONDS
     process.share_store.before_write = away
     assert process.call(1) == 0
-    time.now += LOOK
+    time.now += RENEW_SECONDS
     assert process.call(LIMIT) == LIMIT, "it is back"
 
 
@@ -138,7 +138,7 @@ def test_a_budget_smaller_than_the_number_of_processes_is_kept_all_the_same(
 ) -> None:
     crowd = [new_process([(2, 1.0)]) for _ in range(4)]
     for _ in range(20):
-        time.now += LOOK
+        time.now += RENEW_SECONDS
         assert sum(process.call(2) for process in crowd) <= 2
 
 
@@ -150,7 +150,7 @@ def released_for(process: RateProcess, time: ManualSeconds) -> timedelta:
         except RateLimitedError as error:
             if error.code == "wiseflow.rate_limited":
                 return error.retry_after or timedelta()
-            time.now += LOOK
+            time.now += RENEW_SECONDS
 
 
 def test_a_worker_that_waits_for_room_is_not_released_for_the_vendors_window(
@@ -222,14 +222,14 @@ def test_a_share_is_lowered_even_if_the_answer_to_the_write_is_lost(
     first, second = new_process(), new_process()
     assert first.call(LIMIT) == LIMIT
     assert second.call(1) == 0
-    time.now += LOOK
+    time.now += RENEW_SECONDS
 
     def lose_the_answer() -> None:
         raise ServerSelectionTimeoutError("the answer was lost")
 
     first.share_store.after_write = lose_the_answer
     first.keeper.renew()
-    time.now += LOOK
+    time.now += RENEW_SECONDS
     assert second.call(LIMIT) == LIMIT // 2, "it was written"
     assert first.call(LIMIT) == LIMIT // 2
 

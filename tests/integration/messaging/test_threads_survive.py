@@ -246,9 +246,7 @@ def test_a_failing_credential_probe_does_not_stop_the_others(world: World, monke
     world.populate(institutions=3, courses=3, requests=0)
     process = world.process()
     for institution in process.stores.institutions.active():
-        world.database.pauses.insert_one(
-            {"_id": institution.tenant, "institution": institution.key}
-        )  # no further attempts
+        world.database.pauses.insert_one({"_id": institution.tenant, "institution": institution.key})  # no more fields
     trap = Trap(process.stores.institutions.named)
     monkeypatch.setattr(process.stores.institutions, "named", trap)
 

@@ -183,9 +183,7 @@ def test_refused_credentials_pause_only_messages_without_an_exam_system(archive:
 
 
 def test_a_pause_of_the_whole_institution_stops_the_message(archive: Archive) -> None:
-    archive.database.pauses.insert_one(
-        {"_id": "uis.no/test", "institution": "uis.no/test"}
-    )  # a pause of an earlier version
+    archive.database.pauses.insert_one({"_id": "uis.no/test", "institution": "uis.no/test"})  # of an earlier version
     archive.accept("one")
     archive.queue.accept([NewMessage("free", QUEUE, "uio.no", "test", "case of free", "free", {"archiveId": "x"})])
 

@@ -298,7 +298,7 @@ def test_the_status_shows_the_lag_and_that_kafka_is_away(
     assert (away.json()["kafka"]["away"], away.exit_code) == ("kafka.unreachable", ExitCode.DONE)
 
 
-def test_without_a_broker_nothing_of_kafka_is_loaded(world: World, processes: Processes) -> None:
+def test_without_a_broker_kafka_is_off(world: World, processes: Processes) -> None:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
 
     ended = processes.run("consume")

@@ -106,7 +106,7 @@ def test_the_metrics_count_waiting_and_failed_work_by_code(world: World, process
     assert scraped.total("http_client_request_duration_seconds_count", system="LaaS", code="500") >= 1
 
 
-def test_the_metrics_have_the_oldest_message_and_no_foreign_name(world: World, processes: Processes) -> None:
+def test_the_metrics_count_dead_messages_and_have_no_foreign_name(world: World, processes: Processes) -> None:
     """Nobody handles these messages: their institution is paused or not configured."""
     port = free_port()
     world.configure(telemetry={"metrics_port": port})

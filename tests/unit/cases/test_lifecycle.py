@@ -48,5 +48,5 @@ def test_the_states_of_an_explanation_are_stored_as_texts() -> None:
         (CaseState.WITHDRAWN, ("requested", "dispatched")),
     ],
 )
-def test_from_which_states_an_explanation_may_move(state: CaseState, before: tuple[str, ...]) -> None:
+def test_from_which_states_an_explanation_reaches_each_state(state: CaseState, before: tuple[str, ...]) -> None:
     assert LIFECYCLE.before(state) == before

@@ -60,7 +60,7 @@ def nested(depth: int) -> dict[str, Any]:
     return value
 
 
-POISON: dict[str, Any] = {
+MALFORMED: dict[str, Any] = {
     "far date": {"datoKlageMottat": "9999-12-31", "frist": None},
     "first date": {"datoKlageMottat": "0001-01-01"},
     "overflow by its zone": {"datoKlageMottat": "9999-12-31T23:59:59-12:00"},
@@ -79,7 +79,7 @@ POISON: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("fields", POISON.values(), ids=POISON)
+@pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
 def test_any_invalid_field_makes_the_row_unreadable_and_its_error_short(fields: dict[str, Any]) -> None:
     read, again = read_row({**ROW, **fields}), read_row({**ROW, **fields})
     assert isinstance(read, UnreadableRow)

@@ -156,7 +156,7 @@ def test_where_a_poll_may_end_there_is_no_message_to_replay(action: Action) -> N
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=str)
-def test_nothing_to_do_is_said_only_with_a_time_limit(action: Action) -> None:
+def test_an_action_with_nothing_to_do_says_until_when(action: Action) -> None:
     """Even a failure that passes by itself may last. Then a person wants to know what to look at."""
     if "Nothing to do" in action.text or action.text.startswith("nothing"):
         assert (
