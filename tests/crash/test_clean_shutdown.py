@@ -63,7 +63,7 @@ def test_an_idle_listener_ends_at_once(world: World, processes: Processes) -> No
     assert world.database.listeners.count_documents({}) == 0
 
 
-def test_a_call_that_takes_too_long_is_left_to_its_lease(world: World, processes: Processes) -> None:
+def test_the_exit_does_not_wait_for_a_slow_call(world: World, processes: Processes) -> None:
     """The exit does not wait longer than it must for a slow call. The next listener takes the message over."""
     world.configure(queue={"lease_seconds": 1.0, "workers": 2, "shutdown_seconds": 0.2})
     populate_slowly(world, latency=2.0, requests=6)

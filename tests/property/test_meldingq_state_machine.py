@@ -188,7 +188,7 @@ class MeldingQMachine(RuleBasedStateMachine):
         now = self.clock.now()
         due_at = now + wait if wait else None
         failure = Failure(now, message.attempts, "step", "transient", "test.failed", "It failed.", "Look at it.")
-        for _ in range(2):  # the second time stands for an answer that was lost on the way
+        for _ in range(2):  # a second time, as after a lost answer
             self.queue.fail(Outcome(message, status, "step", failure, due_at=due_at, is_charged=counts))
         expected = self.model[message.key]
         expected.status, expected.due_at = status, due_at
@@ -256,7 +256,7 @@ class MeldingQMachine(RuleBasedStateMachine):
         for pending in [
             *claimed,
             *claimed,
-        ]:  # the second time stands for an answer that was lost on the way
+        ]:  # a second time, as after a lost answer
             self.effects.acknowledge(pending, frozenset(), self.clock.now())
         for pending in claimed:
             self.model[pending.key].paid = True
@@ -369,7 +369,7 @@ def test_in_any_sequence_nothing_is_lost_and_nothing_is_done_twice(database: Dat
             max_examples=80,
             stateful_step_count=30,
             deadline=None,
-            derandomize=True,  # the same sequences in every run; to explore, take this line away
+            derandomize=True,  # the same sequences in every run; remove this line to explore others
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),

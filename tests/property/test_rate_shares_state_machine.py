@@ -117,7 +117,7 @@ def test_the_vendors_rate_is_kept_by_all_together(database: Database) -> None:
             max_examples=60,
             stateful_step_count=40,
             deadline=None,
-            derandomize=True,  # the same sequences in every run; to explore, take this line away
+            derandomize=True,  # the same sequences in every run; remove this line to explore others
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),

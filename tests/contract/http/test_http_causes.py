@@ -205,7 +205,7 @@ def test_a_proxy_that_asks_for_a_password_on_plain_http(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("key", ["a\nb", "nøkkel-ł", "a\r\nHost: elsewhere"])
-def test_a_credential_that_no_header_can_carry(key: str) -> None:
+def test_a_credential_that_fits_into_no_header(key: str) -> None:
     with ScriptedServer(answer("200 OK", b"{}")) as server:
         error = failure(server.address, call=HttpCall("GET", "/flows", auth=HeaderAuth("x-api-key", key)))
     assert (type(error), error.code) == (AuthBrokenError, "wiseflow.header_invalid")

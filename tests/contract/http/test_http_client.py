@@ -286,7 +286,7 @@ def test_a_lost_connection_does_not_spoil_the_next_call() -> None:
         http.close()
 
 
-def test_a_429_holds_back_every_thread_of_the_credential() -> None:
+def test_a_429_makes_every_thread_of_the_credential_wait() -> None:
     with ScriptedServer(answer("429 Too Many Requests", b"", "Retry-After: 30")) as server:
         rate_limit = RateLimit("FS", [])
         http = HttpClient("FS", server.address, settings(), rate_limit=rate_limit)

@@ -106,7 +106,7 @@ def effect_of(bench: KafkaInbox) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), WAYS_IN)
-def test_records_go_in_and_out(
+def test_records_are_consumed_and_published(
     protocol: str,
     mechanism: str | None,
     ways: Callable[..., KafkaSettings],

@@ -61,7 +61,7 @@ def test_a_message_that_an_earlier_release_put_off_behind_it_is_due_again(databa
 
 @pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize("status", UNFINISHED)
-def test_whichever_time_is_far_ahead_the_message_and_its_case_go_on(status: str, name: str, database: Database) -> None:
+def test_a_message_and_its_case_go_on_whichever_time_is_far_ahead(status: str, name: str, database: Database) -> None:
     queue = QueueCalls(database)
     queue.accept(new_message("far", "a case"))
     now = queue.clock.now()

@@ -38,7 +38,7 @@ def test_accepting_no_messages_does_nothing(queue: QueueCalls) -> None:
     assert queue.accept() == []
 
 
-def test_sources_that_race_for_the_same_keys_bring_each_once(database: Database) -> None:
+def test_sources_that_race_for_the_same_keys_add_each_once(database: Database) -> None:
     start = Barrier(SOURCES)
 
     def read(number: int) -> list[str]:

@@ -52,7 +52,7 @@ def filled(document: dict[str, Any], database: Database) -> dict[str, Any]:
     return whole
 
 
-def see_to_neighbour(queue: QueueCalls, key: str = "neighbour") -> dict[str, Any]:
+def finish_neighbour(queue: QueueCalls, key: str = "neighbour") -> dict[str, Any]:
     """Claim and finish the neighbour. Fail for good whatever else was claimed."""
     queue.accept(new_message(key))
     claimed = queue.claim()
@@ -71,7 +71,7 @@ def test_a_large_text_blocks_no_other_message_and_is_not_copied(
     document = malformed_document({}) if shape == "ours" else of_contract_11(1, **whose)
     database.messages.insert_one({**document, field: LARGE})
 
-    see_to_neighbour(queue)
+    finish_neighbour(queue)
     Lanes(database, queue.clock).search()
 
     found = database.messages.find_one({"_id": document["_id"]})
@@ -89,7 +89,7 @@ def test_large_texts_in_several_fields_block_no_other_message(queue: QueueCalls,
             {"_id": field, "status": "weird", "correlationId": "c1", "orgId": "uis.no", "env": "test", "queue": "q",
              "dueAt": LONG_PAST, field: HUGE}
         )  # fmt: skip
-    see_to_neighbour(queue)
+    finish_neighbour(queue)
     Lanes(database, queue.clock).search()
     for field in ("correlationId", "orgId", "env"):
         found = queue.document(field)
@@ -103,7 +103,7 @@ def test_large_texts_in_several_fields_block_no_other_message(queue: QueueCalls,
 def test_keys_that_together_are_larger_than_one_query(queue: QueueCalls, database: Database) -> None:
     for number in range(2):
         database.messages.insert_one(malformed_document({"_id": f"odd {number}", "orderingKey": f"{number}{HUGE}"}))
-    see_to_neighbour(queue)
+    finish_neighbour(queue)
     found = list(database.messages.find())
     assert [document["status"] for document in found] == ["dead"] * 2
     assert all(len(document["orderingKey"]) <= LONGEST_KEY for document in found)
@@ -120,13 +120,13 @@ def test_messages_of_one_case_with_a_long_key_stay_in_order(queue: QueueCalls, d
 def test_a_message_without_room_for_its_error_is_dead_and_reported(queue: QueueCalls, database: Database) -> None:
     """One such document only: a small server could not store many of them within the timeout of a call."""
     filled(malformed_document({"status": "weird", "effects": None, "errors": None}), database)
-    assert see_to_neighbour(queue) == {}
+    assert finish_neighbour(queue) == {}
     found = database.messages.find_one({"_id": "odd"}, {"filler": 0})
     assert found is not None
     assert (found["status"], "dueAt" in found) == ("dead", False)
     (alert,) = database.alerts.find()
     assert (alert["code"], alert["state"]) == ("casebridge.message_unwritable", "owed")
-    assert see_to_neighbour(queue, "another") == {}, "and it is not claimed again"
+    assert finish_neighbour(queue, "another") == {}, "and it is not claimed again"
 
     assert queue.discard_as("odd", 1) == 1, "it can be taken out of everybody's way"
     database.messages.update_one({"_id": "odd"}, {"$set": {"filler": "", "status": "dead"}})

@@ -137,7 +137,7 @@ def test_an_answer_that_is_not_accepted_yet_is_too_early(simulators: RunningSimu
     assert mistakes(simulators) == {"registered_too_early": 1, "wrong_text": 1}
 
 
-def test_a_request_for_somebody_who_did_not_ask_is_seen(simulators: RunningSimulators, fs: FsCaller) -> None:
+def test_a_request_for_a_student_who_did_not_ask_is_counted(simulators: RunningSimulators, fs: FsCaller) -> None:
     case = simulators.control.add_request(fs.institution["orgId"])
     wiseflow = wiseflow_of(simulators, fs.institution)
     other = next(
@@ -258,7 +258,7 @@ def test_the_log_of_calls_keeps_no_secret(simulators: RunningSimulators, fs: FsC
         ("Drøfter R&amp;D, a < b\nog mer.\n\nGodt.", 1),
     ],
 )
-def test_of_an_answer_in_html_only_what_a_person_reads_is_right(
+def test_only_the_readable_text_of_an_html_answer_is_right(
     text: str, wrong: int, simulators: RunningSimulators, fs: FsCaller
 ) -> None:
     simulators.control.modes(comment_format="html")

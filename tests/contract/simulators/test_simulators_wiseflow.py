@@ -300,7 +300,7 @@ class TestExplanations:
         assert (numbers["shown"], numbers["emails"]) == (1, 1)
 
     @pytest.mark.parametrize("answer_state", [2, 3])
-    def test_the_answer_comes_by_itself_and_stands_among_other_comments(
+    def test_the_answer_comes_by_itself_and_is_among_other_comments(
         self, simulators: RunningSimulators, world: dict[str, Any], contract: OpenApiContract, answer_state: int
     ) -> None:
         institution = next(

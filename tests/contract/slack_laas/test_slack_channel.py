@@ -55,7 +55,7 @@ def test_by_webhook(slack: RunningSimulators) -> None:
     assert (posted["way"], posted["message"]["text"]) == ("webhook", "Feil")
 
 
-def test_the_token_goes_before_the_webhook(slack: RunningSimulators) -> None:
+def test_the_token_is_used_before_the_webhook(slack: RunningSimulators) -> None:
     addresses = slack.addresses
     settings = SlackSettings(
         token=TOKEN, api_url=addresses["slack_api"], webhook_url=addresses["slack_webhook"], seconds_between=0.0
@@ -108,7 +108,7 @@ def test_faults_become_errors_and_cost_one_call(
     assert slack.control.summary()["calls"]["slack"] == 1
 
 
-def test_a_429_holds_the_next_message_back_as_long_as_slack_says(slack: RunningSimulators) -> None:
+def test_a_429_delays_the_next_message_as_long_as_slack_says(slack: RunningSimulators) -> None:
     slack.control.faults({"system": "slack", "times": 1, "kind": "status", "status": 429, "retry_after": 30})
     channel = by_token(slack)
     for _ in range(2):

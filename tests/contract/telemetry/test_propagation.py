@@ -48,7 +48,7 @@ def test_nothing_is_propagated_by_default() -> None:
         assert name not in head
 
 
-def test_what_is_switched_on_is_the_call_s_own_span() -> None:
+def test_the_header_has_the_span_of_the_call_if_switched_on() -> None:
     head, exporter = head_of_a_call(propagate=True)
     call, _ = exporter.get_finished_spans()
     assert f"traceparent: 00-{CORRELATION_ID}-{call.context.span_id:016x}-01" in head

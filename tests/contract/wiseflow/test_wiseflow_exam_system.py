@@ -115,7 +115,7 @@ def test_a_candidate_who_is_not_in_the_kept_list_costs_one_fresh_list(
     assert sum(path.endswith("/participants") for path in recorded(exams.client).paths()) == 2
 
 
-def test_a_candidate_who_is_not_there_costs_one_list_when_nothing_was_kept(
+def test_a_missing_candidate_costs_one_list_if_none_is_kept(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
 ) -> None:
     case = world.add_request(institution)

@@ -58,7 +58,7 @@ def test_steps_name_their_ids_in_the_exam_system(world: World, carried: Process)
         assert entries["register_explanation"]["durationMs"] >= 0
 
 
-def test_the_text_of_an_answer_is_neither_in_the_audit_nor_in_what_is_kept_of_its_message(
+def test_the_text_of_an_answer_is_neither_in_the_audit_nor_in_its_processed_message(
     world: World, carried: Process
 ) -> None:
     for collection in (world.database.audit_log, world.database.processed_messages, world.database.cases):

@@ -38,7 +38,7 @@ def answers(world: World, process: Process) -> None:
     poll_answers(process, process.stores.institutions.active())
 
 
-def check_nobody_got_anothers(world: World) -> None:
+def check_no_text_of_another_student(world: World) -> None:
     summary = world.control.summary()
     names = ("wrong_text", "dispatched_to_wrong_participant", "registered_twice", "registered_out_of_order")
     assert {name: summary[name] for name in names} == dict.fromkeys(names, 0)
@@ -55,7 +55,7 @@ def test_a_row_that_is_removed_as_the_answer_comes_and_added_again(world: World,
     world.control.withdraw(asked["caseId"], how="reopened")
     world.carry(process)
     assert case_of(world, asked)["state"] == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_number_mistyped_and_corrected_while_the_answer_is_registered(world: World, process: Process) -> None:
@@ -68,7 +68,7 @@ def test_a_number_mistyped_and_corrected_while_the_answer_is_registered(world: W
     world.control.change(asked["caseId"], kandidatnr=asked["kandidatnr"])
     world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
     assert codes(process) == {}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_number_mistyped_and_corrected_while_the_assessor_is_asked(world: World, process: Process) -> None:
@@ -79,7 +79,7 @@ def test_a_number_mistyped_and_corrected_while_the_assessor_is_asked(world: Worl
     world.control.change(asked["caseId"], kandidatnr=asked["kandidatnr"])
     world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
     assert codes(process) == {}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_correction_that_was_read_before_the_answer_makes_no_dead_message(world: World, process: Process) -> None:
@@ -127,7 +127,7 @@ def test_a_person_who_was_asked_about_by_a_mistyped_number_gets_nothing(world: W
     replay(process)
     world.carry(process)
     assert case_of(world, right)["state"] == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_two_rows_with_number_and_name_of_one_participant_match_nobody(world: World, process: Process) -> None:
@@ -148,7 +148,7 @@ def test_two_rows_with_number_and_name_of_one_participant_match_nobody(world: Wo
     )
     world.carry(process)
     assert codes(process) == {"identity.shared_participant": 2}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def world_rows(world: World, process: Process, exam: str, *, release: bool) -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ def test_a_swap_on_both_sides_of_bare_numbers_is_found_behind_a_kept_list(world:
     world.carry(process)
     assert codes(process) == {}
     assert {case_of(world, each)["state"] for each in (first, one, two)} == {"registered"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_correction_in_the_exam_system_that_moves_the_number_is_followed_by_a_replay(
@@ -189,7 +189,7 @@ def test_a_correction_in_the_exam_system_that_moves_the_number_is_followed_by_a_
     world.carry(process)
     assert codes(process) == {}
     assert {case_of(world, each)["state"] for each in (one, two)} == {"registered"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_group_formed_after_the_list_was_read_gets_no_shared_text(world: World, process: Process) -> None:
@@ -202,7 +202,7 @@ def test_a_group_formed_after_the_list_was_read_gets_no_shared_text(world: World
     process.synchronisation.run_batch()
     world.carry(process)
     assert set(codes(process)) == {"identity.group_text"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_dead_message_with_another_participants_text_is_not_registered(world: World, process: Process) -> None:
@@ -222,11 +222,11 @@ def test_a_dead_message_with_another_participants_text_is_not_registered(world: 
     world.send(process)
     replay(process)
     process.synchronisation.run_batch()
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
     world.control.assessors(paused=False)
     world.carry(process)
     assert case_of(world, asked)["state"] == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_registered_row_that_is_gone_is_alerted_once(world: World, process: Process) -> None:
@@ -291,7 +291,7 @@ def test_a_replay_finds_a_person_who_is_another_participant_by_now(world: World,
     replay(process)
     world.carry(process)
     assert (codes(process), case_of(world, asked)["state"]) == ({}, "registered")
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_row_that_is_open_again_is_alerted(world: World, process: Process) -> None:
@@ -322,7 +322,7 @@ def test_a_user_name_that_was_wrong_for_a_while_has_no_effect(world: World, proc
     replay(process)
     world.carry(process)
     assert codes(process) == {}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_the_text_of_a_participant_who_became_another_person_is_not_used(world: World, process: Process) -> None:

@@ -11,7 +11,7 @@ from casebridge.exams.explanations.exam_intake import ExamRows
 from casebridge.exams.models import ExplanationRequest
 from casebridge.institutions.institution import Institution
 from resources.wiring.process import Process
-from tests.integration.exams.test_between_two_polls import ALL, check_nobody_got_anothers, read
+from tests.integration.exams.test_between_two_polls import ALL, check_no_text_of_another_student, read
 from tests.integration.exams.test_polls_of_fs import intake
 from tests.support.added_cases import add, case_of, ours
 from tests.support.explanation_rounds import poll_answers
@@ -103,7 +103,7 @@ def test_a_changed_student_after_the_registration_is_alerted_once(
     assert world.database.processed_messages.count_documents({}) == messages
     assert [case_of(world, asked)["state"] for asked in (one, other)] == ["registered"] * 2
     assert world.control.summary()["registrations"] == registrations
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_each_change_is_alerted_and_a_reverted_change_is_not(

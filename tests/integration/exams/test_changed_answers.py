@@ -70,9 +70,7 @@ def test_the_same_text_submitted_again_is_not(world: World, carried: Process) ->
     assert (summary["registrations"], summary["repeated_posts"]) == (REQUESTS + 1, 0)
 
 
-def test_a_changed_answer_is_found_without_looking_at_answered_cases_only_if_it_is_open(
-    world: World, carried: Process
-) -> None:
+def test_the_frequent_poll_finds_a_changed_answer_only_if_its_case_is_open(world: World, carried: Process) -> None:
     """The frequent poll reads only open cases, to save one call for each answered flow. The reconciliation reads all."""
     world.control.change_answer(case_number(world)["explanationRequestId"], "Ny begrunnelse.")
 
@@ -191,7 +189,7 @@ def test_a_case_that_fs_finishes_with_another_text_is_not_overwritten(world: Wor
     assert world.control.summary()["registered"] == REQUESTS - 1
 
 
-def test_what_our_own_registration_changes_in_fs_is_not_a_new_request(world: World, carried: Process) -> None:
+def test_a_change_in_fs_by_our_own_registration_is_not_a_new_request(world: World, carried: Process) -> None:
     before = world.database.processed_messages.count_documents({})
 
     for _ in range(2):

@@ -42,7 +42,7 @@ def replay(process: Process) -> None:
     )
 
 
-def check_nobody_got_anothers(world: World) -> None:
+def check_no_text_of_another_student(world: World) -> None:
     summary = world.control.summary()
     names = ("wrong_text", "dispatched_to_wrong_participant", "registered_twice", "registered_out_of_order")
     assert {name: summary[name] for name in names} == dict.fromkeys(names, 0)
@@ -54,7 +54,7 @@ def test_only_the_owner_of_a_number_in_two_rows_is_answered(world: World, proces
     world.carry(process)
     assert (state_of(world, right), state_of(world, wrong)) == ("registered", "visible")
     assert codes(process) == {CONTRADICTION: 1}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_numbers_that_are_swapped_in_fs_alone_stop_both_cases(world: World, process: Process) -> None:
@@ -64,7 +64,7 @@ def test_numbers_that_are_swapped_in_fs_alone_stop_both_cases(world: World, proc
     world.control.release()
     world.carry(process)
     assert codes(process) == {CONTRADICTION: 2}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_numbers_swapped_on_both_sides_after_the_list_was_read_mix_up_no_text(world: World, process: Process) -> None:
@@ -78,7 +78,7 @@ def test_numbers_swapped_on_both_sides_after_the_list_was_read_mix_up_no_text(wo
     world.control.release()
     world.carry(process)
     assert {state_of(world, case) for case in (first, one, two)} == {"registered"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_number_that_is_changed_and_changed_back_ends_with_its_own_text(world: World, process: Process) -> None:
@@ -91,7 +91,7 @@ def test_a_number_that_is_changed_and_changed_back_ends_with_its_own_text(world:
     world.control.assessors(paused=False)
     world.carry(process)
     assert state_of(world, asked) == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
     replay(process)
     world.carry(process)
     assert codes(process) == {}, "the message of the number that was mistaken ends as superseded"
@@ -132,10 +132,10 @@ def test_one_participant_for_two_rows_is_not_used_until_one_row_is_gone(world: W
     world.control.assessors(paused=False)
     world.carry(process)
     assert state_of(world, right) == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_two_who_share_a_submission_and_both_ask_get_no_text_of_the_other(world: World, process: Process) -> None:
+def test_two_students_who_share_a_submission_get_no_text_of_the_other(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     one = add(world)
     two = add(world, groupWith=one["caseId"])
@@ -144,10 +144,10 @@ def test_two_who_share_a_submission_and_both_ask_get_no_text_of_the_other(world:
     world.carry(process)
     assert codes(process) == {"identity.group_text": 2}
     assert {state_of(world, one), state_of(world, two)} == {"answered"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_a_row_that_is_removed_before_the_assessor_was_asked_asks_nobody(world: World, process: Process) -> None:
+def test_no_assessor_is_asked_for_a_row_that_was_removed_before(world: World, process: Process) -> None:
     world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "sources/search|sis/flows"})
     asked = add(world)
     world.send(process)
@@ -158,7 +158,7 @@ def test_a_row_that_is_removed_before_the_assessor_was_asked_asks_nobody(world: 
     assert codes(process) == {}
 
 
-def test_a_registered_row_that_is_open_again_is_registered_anew(world: World, process: Process) -> None:
+def test_a_registered_row_that_is_open_again_is_registered_again(world: World, process: Process) -> None:
     asked = add(world)
     world.carry(process)
     world.control.withdraw(asked["caseId"], how="reopened")

@@ -31,7 +31,7 @@ def state_of(world: World, added: dict[str, Any]) -> str:
     return next(case["state"] for case in world.control.cases() if case["caseId"] == added["caseId"])
 
 
-def check_nobody_got_anothers(world: World) -> None:
+def check_no_text_of_another_student(world: World) -> None:
     summary = world.control.summary()
     names = ("wrong_text", "dispatched_to_wrong_participant", "registered_twice", "registered_out_of_order")
     assert {name: summary[name] for name in names} == dict.fromkeys(names, 0)
@@ -79,7 +79,7 @@ def test_an_unreadable_row_with_the_same_number_is_a_claim_on_the_participant(
     (shared,) = [one for one in dead_messages(world) if one["errors"][-1]["code"] == SHARED]
     assert "that of a row that cannot be read" in shared["errors"][-1]["cause"]
     assert world.control.summary()["registered"] == 0
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_an_unreadable_row_that_came_after_the_dispatch_stops_the_answer(world: World) -> None:
@@ -93,7 +93,7 @@ def test_an_unreadable_row_that_came_after_the_dispatch_stops_the_answer(world: 
     world.control.assessors(paused=False)
     world.carry(process)
     assert (state_of(world, asked), codes(process)[SHARED]) == ("answered", 1)
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 @pytest.mark.parametrize("another", ["number", "evidence"])
@@ -107,7 +107,7 @@ def test_an_unreadable_row_of_another_person_is_no_claim(world: World, another: 
     world.carry(process)
     assert state_of(world, good) == "registered"
     assert SHARED not in codes(process)
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 @pytest.mark.parametrize(("status", "is_alerted"), [(403, True), (404, False)])
@@ -167,7 +167,7 @@ def test_a_wrong_answer_from_a_cache_withdraws_and_opens_no_case(world: World) -
             "all are",
         )
         check_nothing_is_lost(world)
-        check_nobody_got_anothers(world)
+        check_no_text_of_another_student(world)
 
 
 def test_a_later_row_of_another_exam_sends_the_text_to_no_other_exam(world: World) -> None:
@@ -186,4 +186,4 @@ def test_a_later_row_of_another_exam_sends_the_text_to_no_other_exam(world: Worl
         world.carry(process)
         assert {state_of(world, case) for case in (one, other)} == {"registered"}
         assert codes(process) == {"fs.row_unreadable": 1}
-        check_nobody_got_anothers(world)
+        check_no_text_of_another_student(world)

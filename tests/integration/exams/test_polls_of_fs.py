@@ -184,7 +184,7 @@ def test_an_unreadable_case_is_alerted_and_compared_once_it_is_corrected(world: 
     assert corrected["state"] == "withdrawn", "compared again: FS has no such row"
 
 
-def test_failures_in_a_row_are_counted_whoever_polls(world: World) -> None:
+def test_failures_in_a_row_are_counted_across_processes(world: World) -> None:
     world.populate(**PLAIN)
     world.send(world.process())
     world.control.faults({"system": "wiseflow", "method": "GET", "kind": "status", "status": 503})

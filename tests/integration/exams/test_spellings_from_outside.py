@@ -128,7 +128,7 @@ def test_an_institution_in_another_spelling_is_known_to_operators(world: World, 
         assert mine.operators.dead_letters.find(DeadLetterFilter(institution=name), 5).found == 0
 
 
-def test_what_fs_sends_later_is_used_by_a_replay(world: World, process: Process) -> None:
+def test_a_replay_uses_a_field_that_fs_sends_later(world: World, process: Process) -> None:
     """The next action of `fs.source_code_part_missing`."""
     template = "{institusjonsnr}||{emnekode}||{versjonskode}||{vurderingsordning}||{arstall}||{vurdtidkode}"
     added = world.control.add_request(org(world), hold=True)

@@ -250,7 +250,7 @@ def test_no_personal_data_reaches_dagster(persons: World, tmp_path: Path) -> Non
     assert PersonalValues(persons, rows_in_fs(persons)).found_in(written) == {}
 
 
-def test_every_field_that_holds_personal_data_is_marked() -> None:
+def test_every_field_with_personal_data_is_marked() -> None:
     assert personal_fields(ExplanationRequest) == {"personlopenr", "kandidatnr", "brukernavn"}
     assert personal_fields(ExplanationRegistration) == {"personlopenr", "kandidatnr", "text"}
     assert personal_fields(ExplanationAnswer) == {"text"}

@@ -68,7 +68,7 @@ def test_no_field_of_a_stored_message_is_shown(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for ours in ("casebridge", "resources", "command_line"):
-        caplog.set_level("DEBUG", logger=ours)  # the driver's own log of its commands is nobody's
+        caplog.set_level("DEBUG", logger=ours)  # nobody sees the driver's own log of its commands
     world.populate(institutions=1, courses=1, requests=0, variety=False)
     process = world.process()
     for name, fields in FIELDS.items():
@@ -143,7 +143,7 @@ def test_no_field_of_a_row_of_fs_is_shown(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for ours in ("casebridge", "resources", "command_line"):
-        caplog.set_level("DEBUG", logger=ours)  # the driver's own log of its commands is nobody's
+        caplog.set_level("DEBUG", logger=ours)  # nobody sees the driver's own log of its commands
     population = world.populate(institutions=1, courses=1, requests=1, variety=False)
     for raw in ROWS:
         world.control.add_request(population["institutions"][0]["orgId"], raw=raw, expected="invalid_row")

@@ -59,7 +59,7 @@ def test_everything_arrives_in_order(proxy: Proxy) -> None:
     assert received == sent
 
 
-def test_a_dropped_proxy_breaks_connections_until_it_is_mended(proxy: Proxy) -> None:
+def test_a_dropped_proxy_breaks_connections_until_it_is_restored(proxy: Proxy) -> None:
     with connected(proxy) as connection:
         connection.sendall(b"!")
         assert connection.recv(1) == b"!"

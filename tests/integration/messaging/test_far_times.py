@@ -198,9 +198,7 @@ def test_a_case_without_the_time_of_its_registration_is_compared_and_polled(
 
 
 @pytest.mark.parametrize("registered_at", [None, "yesterday", YEAR_9999], ids=str)
-def test_once_it_is_corrected_a_reopened_case_is_registered_anew(
-    registered_at: object, world: World, process: Process
-) -> None:
+def test_a_corrected_reopened_case_is_registered_again(registered_at: object, world: World, process: Process) -> None:
     world.carry(process)
     case = world.control.cases()[0]
     known = ours(world, case)

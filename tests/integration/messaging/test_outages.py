@@ -97,7 +97,7 @@ def test_index_entries_are_dropped_in_the_end_and_alerts_never(world: World) -> 
 
 @pytest.mark.parametrize("fault", AWAY, ids=lambda fault: fault["kind"])
 @pytest.mark.parametrize("system", ["fs", "wiseflow"])
-def test_after_an_outage_polls_go_on_and_what_was_given_up_is_replayed(
+def test_after_an_outage_polls_go_on_and_dead_messages_can_be_replayed(
     system: str, fault: dict[str, Any], world: World
 ) -> None:
     world.populate(**PLAIN)
@@ -229,7 +229,7 @@ def test_it_would_steal_them_if_leases_used_the_hosts_clock(world: World) -> Non
     assert world.process(WrongHostClock()).synchronisation.run_batch().handled == REQUESTS
 
 
-def test_nothing_in_the_engine_asks_the_host_what_time_it_is() -> None:
+def test_the_engine_never_reads_the_clock_of_the_host() -> None:
     asked = {
         path.name
         for path in Path(casebridge.__file__).parent.rglob("*.py")

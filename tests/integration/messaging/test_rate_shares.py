@@ -113,7 +113,7 @@ def test_a_process_that_stops_frees_its_share_at_once(
     assert staying.call(LIMIT) == LIMIT
 
 
-def test_without_the_database_a_share_holds_until_its_lease_ends_and_then_nothing_is_called(
+def test_without_the_database_a_share_lasts_until_its_lease_ends_and_then_nothing_is_called(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
     process = new_process()

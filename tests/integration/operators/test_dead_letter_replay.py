@@ -37,7 +37,7 @@ def test_a_real_replay_needs_a_reason_and_a_name(said: dict[str, str]) -> None:
         Order(dry_run=False, **said)
 
 
-def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, mixed: Process) -> None:
+def test_a_replay_continues_at_the_step_that_failed_and_is_audited(world: World, mixed: Process) -> None:
     case = case_of(mixed, letter_of(mixed, MISSING))
     searches = world.control.summary()["calls_by_route"]["wiseflow POST /sources/search"]
     wanted = DeadLetterFilter(correlation_id=case["correlationId"])

@@ -58,7 +58,7 @@ def test_a_list_is_cut_off_and_counts_all(world: World, letters: DeadLetters) ->
     assert (listing.found, listing.by_code) == (30, {"a.last": 30})
 
 
-def test_only_what_waits_or_is_discarded_can_be_chosen() -> None:
+def test_only_failed_dead_or_discarded_messages_can_be_chosen() -> None:
     for status in (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageStatus.PROCESSED):
         with pytest.raises(ValueError, match="only dead, failed or discarded"):
             DeadLetterFilter(status)

@@ -215,7 +215,7 @@ def test_a_row_that_is_removed_before_it_was_sent_counts_as_withdrawn(world: Wor
     assert (numbers["today_dispatched"], numbers["total_dispatched"]) == (1, 1)
 
 
-def test_a_synchronisation_handles_what_is_tried_again_while_it_waits(world: World) -> None:
+def test_a_synchronisation_handles_retries_while_it_waits(world: World) -> None:
     """There may be no listener that handles it."""
     world.configure(queue={"retry_base_seconds": 1.0, "retry_cap_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=2, variety=False)

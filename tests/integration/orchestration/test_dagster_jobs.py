@@ -67,7 +67,7 @@ def test_an_unknown_institution_is_named_with_the_known_ones(world: World, opera
     assert world.process().stores.institutions.active()[0].key in message
 
 
-def test_one_institution_that_fails_is_named_and_stops_nobody_else(world: World, operator: Operators) -> None:
+def test_one_institution_that_fails_is_named_and_stops_no_other(world: World, operator: Operators) -> None:
     ui = operator(institutions=3, courses=6, requests=24)
     broken = world.process().stores.institutions.active()[0]
     world.control.credentials(broken.org_id, "fs", valid=False)
@@ -99,7 +99,7 @@ def test_if_no_institution_can_be_read_the_run_fails_with_cause_and_next_action(
     assert "Next:" in message
 
 
-def test_nobody_waits_for_an_institution_that_is_paused(world: World, operator: Operators) -> None:
+def test_sync_now_does_not_wait_for_a_paused_institution(world: World, operator: Operators) -> None:
     """Its credentials are refused in the middle of the run. Waiting two minutes for it would not help."""
     ui = operator(institutions=2, courses=4, requests=12)
     broken, _ = world.process().stores.institutions.active()

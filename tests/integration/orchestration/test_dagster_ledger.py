@@ -18,7 +18,7 @@ def asked_in(world: World, org_id: str, month: str) -> int:
     return sum(case["orgId"] == org_id and case["datoKlageMottat"][:7] == month for case in world.control.cases())
 
 
-def test_a_month_is_read_again_and_what_was_missed_is_accepted_once(world: World, operator: Operators) -> None:
+def test_a_month_is_read_again_and_missed_requests_are_accepted_once(world: World, operator: Operators) -> None:
     ui = operator(institutions=1, courses=3, requests=12)
     (institution,) = world.process().stores.institutions.active()
     month = month_of(world, institution.org_id)

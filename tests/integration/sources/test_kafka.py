@@ -249,7 +249,7 @@ def replay(process: Process, code: str) -> int:
     return process.operators.dead_letters.replay(DeadLetterFilter(code=code), order).changed
 
 
-def test_an_event_brings_the_answer_at_once_and_never_a_second_registration(
+def test_an_event_registers_the_answer_at_once_and_never_twice(
     kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
     way = kafka_world(institutions=1, courses=1, requests=2)

@@ -147,7 +147,7 @@ def test_a_normal_name_is_not_changed(org_id: str, env: str, exam_system: str) -
     assert tenant_key(made.key, made.exam_system) == made.tenant
 
 
-def test_a_pause_of_an_earlier_version_holds_all_exam_systems() -> None:
+def test_a_pause_of_an_earlier_version_is_for_all_exam_systems() -> None:
     old = Pause.of({"_id": "UiS.no/prod", "system": "FS", "code": "x", "cause": "x", "since": NOW}, 0)
     keys = {old.who}
     assert Lane("uis.no/prod", "requests", "WISEFLOW").is_among(keys)

@@ -104,7 +104,7 @@ def test_a_good_answer_that_says_that_nothing_remains_closes_the_gate(headers: d
     assert time.now == pytest.approx(1000.0 + seconds)
 
 
-def test_a_429_without_any_header_holds_for_a_moment() -> None:
+def test_a_429_without_any_header_closes_the_gate_for_a_moment() -> None:
     time = ManualSeconds()
     limited = gate(time)
     assert limited.observe(429, {}) == WAIT_AFTER_429
@@ -112,7 +112,7 @@ def test_a_429_without_any_header_holds_for_a_moment() -> None:
     assert time.now == pytest.approx(1000.0 + WAIT_AFTER_429.total_seconds())
 
 
-def test_a_shorter_hold_does_not_open_the_gate_early() -> None:
+def test_a_shorter_wait_does_not_open_the_gate_early() -> None:
     time = ManualSeconds()
     limited = gate(time)
     limited.hold(timedelta(seconds=4))
@@ -121,7 +121,7 @@ def test_a_shorter_hold_does_not_open_the_gate_early() -> None:
     assert time.now == pytest.approx(1004.0)
 
 
-def test_a_hold_for_days_is_cut() -> None:
+def test_a_wait_of_days_is_shortened() -> None:
     limited = gate(ManualSeconds())
     limited.hold(timedelta(days=3))
     with pytest.raises(RateLimitedError) as caught:

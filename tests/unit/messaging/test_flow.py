@@ -98,7 +98,7 @@ def test_a_payload_that_cannot_be_read_is_the_error_of_the_step_and_validated_on
     assert Greeting.read_times == 1
 
 
-def test_another_claim_of_the_message_reads_it_anew() -> None:
+def test_another_claim_of_the_message_reads_the_payload_again() -> None:
     message = claimed({"toWhom": "you"})
     run(GreetingFlow(), message)
     run(GreetingFlow(), Message.from_document(message.stored))

@@ -43,7 +43,7 @@ def committed_texts() -> dict[str, str]:
     return texts
 
 
-def test_no_file_holds_a_path_of_one_machine() -> None:
+def test_no_file_contains_a_path_of_one_machine() -> None:
     found = {name: match[0] for name, text in committed_texts().items() if (match := MACHINE_PATH.search(text))}
     assert found == {}
 

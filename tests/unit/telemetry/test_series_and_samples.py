@@ -46,7 +46,7 @@ def test_a_counter_has_a_bounded_number_of_series_and_loses_no_count() -> None:
     assert found[(("code", "code_0"),)] == 3
 
 
-def test_only_configured_names_are_labels_and_one_that_is_configured_later_is_one_then() -> None:
+def test_only_configured_names_are_labels_even_if_configured_later() -> None:
     configured = ConfiguredNames(frozenset({"uis.no/prod"}), frozenset({"uis.no"}), frozenset({"prod"}))
     labels = SafeLabels(SafeNames(lambda: configured, frozenset({"wiseflow-begrunnelse"}), frozenset()))
 

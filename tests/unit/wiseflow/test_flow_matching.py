@@ -41,7 +41,7 @@ class TestChooseFlow:
 
     @pytest.mark.parametrize("ended", [3, 4, 5])
     @pytest.mark.parametrize("running", [1, 2])
-    def test_a_flow_that_has_ended_goes_before_one_that_runs(self, ended: int, running: int) -> None:
+    def test_a_flow_that_has_ended_is_preferred_to_a_running_one(self, ended: int, running: int) -> None:
         assert choose_flow([flow(1, state=running), flow(2, state=ended)]) == FlowPlace(2)
 
     def test_a_running_flow_is_taken_when_there_is_no_other(self) -> None:
@@ -131,11 +131,11 @@ class TestMatchCandidate:
     def test_all_spellings_of_a_number_match(self, spelling: str) -> None:
         assert match(FlowPlace(1), {1: [participant(5, spelling)]}).participant_id == 5
 
-    def test_a_sub_flow_may_hold_the_candidate(self) -> None:
+    def test_the_candidate_may_be_on_a_sub_flow(self) -> None:
         found = match(self.place, {1: [], 2: [participant(5, "1")], 3: [participant(6, "1042")]})
         assert (found.flow_id, found.participant_id) == (3, 6)
 
-    def test_the_main_flow_goes_before_the_same_person_on_a_sub_flow(self) -> None:
+    def test_the_main_flow_is_preferred_to_a_sub_flow_with_the_same_person(self) -> None:
         listed = {1: [participant(5, "1042", person=70)], 2: [participant(6, "1042", person=70)]}
         assert match(self.place, listed).flow_id == 1
 
@@ -244,7 +244,7 @@ NOW = SEEN + timedelta(days=1)
 
 
 class TestFindAnswer:
-    def test_the_text_on_the_request_goes_before_a_comment(self) -> None:
+    def test_the_text_on_the_request_is_preferred_to_a_comment(self) -> None:
         answered = explanation(justification={"text": "on the request"}, acceptDate=ANSWERED)
         found = find_answer(answered, [comment()], 500, SEEN, NOW)
         assert found is not None

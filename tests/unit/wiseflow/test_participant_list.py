@@ -57,7 +57,7 @@ def test_all_who_agree_in_something_are_found_in_the_order_of_the_list(
     assert [one.participant_id for one in found] == sorted({one.participant_id for one in found})
 
 
-def test_a_list_is_made_anew_only_for_other_names_of_the_systems() -> None:
+def test_a_list_is_rebuilt_only_for_other_names_of_the_systems() -> None:
     bad = UnreadableParticipant.of("x")
     listed = ParticipantList([bad], USUAL_NAMES)
 
