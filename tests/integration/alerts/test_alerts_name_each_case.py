@@ -66,7 +66,7 @@ def plain(institution: Institution, number: int) -> Alert:
     )
 
 
-# --- Folding
+# Folding
 
 
 def test_a_case_that_fails_after_the_alert_was_sent_is_named_at_the_end_of_the_hour(
@@ -201,7 +201,7 @@ def test_an_alert_is_sent_whatever_values_its_fields_have(
         assert case_id(3) in sent, repr(value)
 
 
-# --- Cases that only an alert lists
+# Cases that only an alert lists
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_case_of_5aec059_that_did_not_change_is_not_asked_again(world: World, 
     assert (read(process, reach_back=ALL), "revision" in ours(world, asked)) == (0, True)
 
 
-# --- Rows that cannot be read
+# Rows that cannot be read
 
 
 def bad(world: World, added: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ def test_an_unreadable_row_is_reported_once_while_its_message_waits_or_is_dead(w
     assert read(process, reach_back=ALL) == 0
 
 
-# --- Answers
+# Answers
 
 
 @pytest.fixture

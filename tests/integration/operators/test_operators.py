@@ -28,7 +28,7 @@ def case_set_aside(world: World, code: str) -> dict[str, Any]:
     return case
 
 
-# --- Status
+# Status
 
 
 def test_status_counts_cases_and_groups_failures_by_what_to_do(world: World, mixed: Process) -> None:
@@ -108,7 +108,7 @@ def test_the_status_command_says_by_its_exit_code_whether_a_person_is_needed(
     assert processes.run("status", CASEBRIDGE_MONGODB__URI="mongodb://127.0.0.1:9").exit_code == UNREACHABLE
 
 
-# --- Where
+# Where
 
 
 def test_a_case_history_has_every_step_in_order(world: World, mixed: Process) -> None:
@@ -165,7 +165,7 @@ def test_the_where_command_finds_a_case_by_any_of_its_names(world: World, mixed:
     assert processes.run("where", "1||2+3").exit_code == MISUSED
 
 
-# --- Synchronise
+# Synchronise
 
 
 def test_the_sync_command_reports_the_result(world: World, processes: Processes) -> None:

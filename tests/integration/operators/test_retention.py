@@ -100,7 +100,7 @@ def read_everything_again(process: Process) -> tuple[int, int]:
     return sum(len(outcome.accepted) for outcome in requests), answers.accepted
 
 
-# --- Messages and keys
+# Messages and keys
 
 
 def test_pruning_processed_messages_changes_nothing_that_is_shown_of_their_cases(
@@ -185,7 +185,7 @@ def test_a_key_stays_as_long_as_its_processed_message(database: Database) -> Non
     assert (gone["processed_messages"].found, gone["received_keys"].spared, gone["received_keys"].removed) == (0, 2, 0)
 
 
-# --- How it is done
+# How it is done
 
 
 def everything(database: Database) -> list[list[dict[str, Any]]]:
@@ -284,7 +284,7 @@ def test_the_audit_is_pruned_by_its_own_age_or_never(audit_days: float, left: in
     assert remaining == left - 1
 
 
-# --- Alerts and listeners
+# Alerts and listeners
 
 
 def test_sent_alerts_are_pruned_and_pending_ones_stay(database: Database) -> None:
@@ -349,7 +349,7 @@ def test_a_killed_listeners_document_is_pruned(world: World) -> None:
     assert prune(world.database, 1.1)["listeners"].removed == 1
 
 
-# --- The command
+# The command
 
 
 def test_the_command_shows_first_and_removes_with_the_option(

@@ -113,7 +113,7 @@ def runs_with_rows(instance: dg.DagsterInstance) -> set[str]:
         return {row.run_id for row in connection.execute(SqlEventLogStorageTable.select()).fetchall()}
 
 
-# --- Runs
+# Runs
 
 
 def test_old_runs_are_removed_with_their_events_and_younger_ones_stay(instance: dg.DagsterInstance) -> None:
@@ -217,7 +217,7 @@ def test_the_latest_result_of_a_check_stays(instance: dg.DagsterInstance) -> Non
     assert there(instance) == {checked, latest}
 
 
-# --- Events without a run
+# Events without a run
 
 
 def report(instance: dg.DagsterInstance, event: dg.AssetMaterialization | dg.AssetObservation, at: datetime) -> None:
@@ -298,7 +298,7 @@ def test_the_tags_of_removed_events_are_removed_too(instance: dg.DagsterInstance
     assert tagged <= {left.storage_id}
 
 
-# --- The job
+# The job
 
 
 def test_the_job_cleans_up_both_and_a_dry_run_does_not(
