@@ -1,1 +1,1 @@
-"""The tests of casebridge, ring by ring; ``pyproject.toml`` tells what each ring is."""
+"""The tests of casebridge, ring by ring; ``pyproject.toml`` says what each ring is."""

@@ -1,6 +1,6 @@
-"""What all rings share: the embedded MongoDB server, fresh databases in it, and the simulated world around casebridge.
+"""Fixtures of all rings: the embedded MongoDB server, fresh databases in it, and casebridge among simulated systems.
 
-What a server or a world needs is imported by its fixture, not above: the unit ring uses none of it, and would wait for it.
+A fixture imports what it needs itself. The unit ring uses none of these servers and must not wait for their imports.
 """
 
 import gc
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 RINGS = ("unit", "contract", "property", "integration", "crash", "end_to_end")
 SERVER = "server"
 MOST_WORKERS = 4
-"""Each has a database server and other servers of its own: some 700 MB."""
+"""Each worker has a database server and other servers of its own: some 700 MB."""
 servers_used: defaultdict[str, set[str]] = defaultdict(set)
 outcomes: Counter[tuple[str, str]] = Counter()
 
-# How long an example takes says how busy the machine is. What hangs is ended by pytest's own limit.
+# No deadlines: an example is slow where the machine is busy. The time limit of pytest ends a test that hangs.
 hypothesis.settings.register_profile(
     "casebridge", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -40,12 +40,12 @@ hypothesis.settings.load_profile("casebridge")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: a test waits for processes of its own for about a third of its time."""
+    """One more than there are processors, because a test spends about a third of its time waiting for its processes."""
     return min(MOST_WORKERS, (os.cpu_count() or 1) + 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test's ring is the first folder below `tests`."""
+    """Mark each test with its ring: the first folder below `tests`."""
     for item in items:
         ring = next((name for name in RINGS if f"tests/{name}/" in item.path.as_posix()), None)
         if ring:
@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Also of tests that ran in another process: whatever the summary tells comes with the reports."""
+    """Collect what the summary shows. Reports also come from tests that ran in another process."""
     ring = next((name for name in RINGS if f"tests/{name}/" in report.nodeid.replace("\\", "/")), None)
     if ring:
         servers_used[ring] |= {str(name) for kind, name in report.user_properties if kind == SERVER}
@@ -62,20 +62,20 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Which servers each ring ran against; a ring that could not run says so."""
+    """Write for each ring its results and its servers. A ring that could not run is shown, too."""
     terminalreporter.section("rings and their servers")
     for ring in RINGS:
         counts = {
             outcome: outcomes[ring, outcome] for outcome in ("passed", "failed", "skipped") if outcomes[ring, outcome]
         }
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "did not run"
+        result = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "did not run"
         servers = ", ".join(sorted(servers_used[ring])) or "none"
-        terminalreporter.write_line(f"{ring:12} {told:40} servers: {servers}")
+        terminalreporter.write_line(f"{ring:12} {result:40} servers: {servers}")
 
 
 @pytest.fixture
 def uses_server(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Notes for the summary that this test's ring ran against a server."""
+    """Records for the summary that this test's ring ran against a server."""
     return lambda name: request.node.user_properties.append((SERVER, name))
 
 
@@ -91,7 +91,7 @@ def children() -> Iterator["Children"]:
 def mongodb_uri(children: "Children") -> "SecretStr":
     """The MongoDB-protocol server of this run: `CASEBRIDGE_MONGODB_URI` if set, else the embedded one.
 
-    A secret, because pytest prints the arguments of what fails.
+    It is a secret because pytest prints the arguments of a failed function.
     """
     from pydantic import SecretStr
 
@@ -102,7 +102,7 @@ def mongodb_uri(children: "Children") -> "SecretStr":
 
 @dataclass
 class CleanUp:
-    """A connection that outlives the tests: one for each test would cost more than the dropping."""
+    """Drops the databases of tests. It has one connection for all tests: opening one costs more than dropping."""
 
     database: "Database"
     server: str
@@ -115,7 +115,7 @@ class CleanUp:
 
 @pytest.fixture(scope="session")
 def clean_up(mongodb_uri: "SecretStr") -> Iterator[CleanUp]:
-    """On the server of `mongodb_uri`; made anew with it."""
+    """For the server of `mongodb_uri`. Pytest makes a new one when that changes."""
     from casebridge.database import Database
     from casebridge.settings import MongoDBSettings
 
@@ -128,7 +128,7 @@ def clean_up(mongodb_uri: "SecretStr") -> Iterator[CleanUp]:
 def mongodb_settings(
     mongodb_uri: "SecretStr", clean_up: CleanUp, uses_server: Callable[[str], None]
 ) -> Iterator["MongoDBSettings"]:
-    """Two fresh databases of this test's own, dropped afterwards."""
+    """Two fresh databases for this test, dropped afterwards."""
     from casebridge.settings import MongoDBSettings
 
     name = f"test_{uuid.uuid4().hex[:12]}"
@@ -151,7 +151,10 @@ def database(mongodb_settings: "MongoDBSettings") -> Iterator["Database"]:
 
 @pytest.fixture(scope="session")
 def simulators() -> Iterator["RunningSimulators"]:
-    """The simulators of FS, WISEflow, LaaS and Slack: one process for the run; each test makes its own population."""
+    """The simulators of FS, WISEflow, LaaS and Slack, in one process for the whole run.
+
+    Each test makes its own population in them.
+    """
     from simulators.process import running
 
     with running() as started:
@@ -160,7 +163,7 @@ def simulators() -> Iterator["RunningSimulators"]:
 
 @pytest.fixture
 def settings_for(mongodb_settings: "MongoDBSettings", simulators: "RunningSimulators") -> Callable[..., "Settings"]:
-    """Settings for this test's databases and the simulators, with short waits; keyword arguments change sections."""
+    """Makes settings for this test's databases and the simulators, with short waits. Keyword arguments change sections."""
     from tests.support.world import settings_for_tests
 
     return lambda **sections: settings_for_tests(mongodb_settings, simulators.addresses, **sections)
@@ -173,7 +176,7 @@ def world(
     simulators: "RunningSimulators",
     uses_server: Callable[[str], None],
 ) -> Iterator["World"]:
-    """Casebridge in the simulated world; `world.populate(...)` first."""
+    """Casebridge among the simulated systems. Call `world.populate(...)` first."""
     from tests.support.world import World
 
     uses_server("simulators")
@@ -183,7 +186,7 @@ def world(
 
 @pytest.fixture
 def processes(children: "Children", world: "World") -> Iterator["Processes"]:
-    """casebridge's commands as processes of their own in this test's world; its listeners end with the test."""
+    """Starts casebridge's commands as processes of their own in this test's world. Listeners end with the test."""
     from tests.support.processes import Processes
 
     started = Processes(children, world)
@@ -193,7 +196,7 @@ def processes(children: "Children", world: "World") -> Iterator["Processes"]:
 
 @pytest.fixture(scope="session")
 def brokers(children: "Children") -> "Brokers":
-    """Kafka's brokers of this run, each started when it is first asked for."""
+    """The Kafka brokers of this run. Each is started at its first use."""
     from tests.support.kafka_broker import Brokers
 
     return Brokers(children)
@@ -201,7 +204,7 @@ def brokers(children: "Children") -> "Brokers":
 
 @pytest.fixture
 def broker(request: pytest.FixtureRequest, brokers: "Brokers", uses_server: Callable[[str], None]) -> "Broker":
-    """The broker that all tests share: the embedded one, or the one that a test is parametrised with."""
+    """A broker that tests share: the embedded one, or the one that the test is parametrised with."""
     from tests.support.kafka_broker import BROKERS
 
     found = brokers.shared(getattr(request, "param", BROKERS[0]))
@@ -213,11 +216,11 @@ def broker(request: pytest.FixtureRequest, brokers: "Brokers", uses_server: Call
 def own_broker(
     request: pytest.FixtureRequest, brokers: "Brokers", uses_server: Callable[[str], None]
 ) -> Iterator["Broker"]:
-    """One that this test may kill."""
+    """A broker that this test may kill."""
     from tests.support.kafka_broker import BROKERS
 
     found = brokers.start(getattr(request, "param", BROKERS[0]))
     uses_server(f"{found.summary} killed")
     yield found
     found.child.kill()
-    gc.collect()  # while this test's allowance for sockets that kafka-python forgot still holds
+    gc.collect()  # kafka-python leaves sockets open; they must be collected while this test ignores their warnings

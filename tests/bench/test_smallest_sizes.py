@@ -1,6 +1,6 @@
-"""`make bench` still runs, at its smallest sizes. No test checks the figures themselves.
+"""`make bench` still runs, at its smallest sizes. No test checks the figures.
 
-This is no part of `make test`, because it takes over a minute and shows nothing of casebridge. CI runs it (`.ci/run`).
+This is not part of `make test`, because it takes over a minute and tests nothing of casebridge. CI runs it (`.ci/run`).
 """
 
 import json

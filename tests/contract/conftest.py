@@ -1,4 +1,4 @@
-"""The MongoDB-protocol servers that the contract of the queue is held against."""
+"""The MongoDB-protocol servers and the secured Kafka that contract tests run against."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
 
 @pytest.fixture(scope="session")
 def secured_mongodb(children: Children, certificate: CertificateFiles) -> SecuredMongoDB:
-    """Its driver sees a single server, no replica set."""
+    """A single server, no replica set, with user, password and TLS."""
     return SecuredMongoDB(children, certificate.authority, certificate.certificate, certificate.key)
 
 
@@ -40,19 +40,19 @@ def secured_kafka(children: Children, certificate: CertificateFiles) -> SecuredK
 
 @pytest.fixture(scope="session")
 def embedded_mongodb(children: Children) -> EmbeddedMongoDB:
-    """Its driver sees a replica set of one."""
+    """A replica set of one server."""
     return EmbeddedMongoDB(children, "mongodb-contract", replica_set=True)
 
 
 @pytest.fixture(scope="session", params=SERVERS)
 def mongodb_server(request: pytest.FixtureRequest) -> str:
-    """Each server that there is, one after the other."""
+    """The name of each available server, one after the other."""
     return str(request.param)
 
 
 @pytest.fixture(scope="session")
 def mongodb_uri(mongodb_server: str, request: pytest.FixtureRequest) -> SecretStr:
-    """In place of the one server of the other rings. Asked for anew at each change of server; the servers stay."""
+    """Replaces the one server of the other rings. Evaluated again at each change of server; the servers keep running."""
     if mongodb_server == EMBEDDED:
         embedded: EmbeddedMongoDB = request.getfixturevalue("embedded_mongodb")
         return SecretStr(embedded.uri)
@@ -66,7 +66,7 @@ def mongodb_uri(mongodb_server: str, request: pytest.FixtureRequest) -> SecretSt
 def mongodb_settings(
     mongodb_settings: MongoDBSettings, mongodb_server: str, uses_server: Callable[[str], None]
 ) -> MongoDBSettings:
-    """As in the other rings; the summary tells the servers apart."""
+    """As in the other rings. The summary also names the kind of server."""
     if mongodb_server != EMBEDDED:
         uses_server(f"one {mongodb_server}")
     return mongodb_settings

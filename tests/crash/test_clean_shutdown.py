@@ -1,4 +1,4 @@
-"""A listener that is asked to end finishes what it began, gives back the rest at no cost, and is gone in bounded time."""
+"""A listener that is asked to end finishes what it began, releases the rest at no cost, and ends in bounded time."""
 
 import signal
 import time
@@ -18,7 +18,7 @@ SECONDS_TO_END = 30.0
 
 
 def populate_slowly(world: World, latency: float, requests: int) -> None:
-    """More to do than there are workers, and each call takes its time."""
+    """Populate with more work than there are workers, and with slow calls."""
     world.populate(institutions=2, courses=4, requests=requests, variety=False)
     process = world.process()
     read_requests(process, process.stores.institutions.active())
@@ -26,7 +26,9 @@ def populate_slowly(world: World, latency: float, requests: int) -> None:
 
 
 @pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
-def test_nothing_is_held_and_no_attempt_is_lost(asked: signal.Signals, world: World, processes: Processes) -> None:
+def test_no_message_stays_claimed_and_no_attempt_is_lost(
+    asked: signal.Signals, world: World, processes: Processes
+) -> None:
     world.configure(queue={"lease_seconds": 60.0, "workers": 4})
     populate_slowly(world, latency=0.2, requests=REQUESTS)
     listener = processes.listener()
@@ -61,8 +63,8 @@ def test_an_idle_listener_ends_at_once(world: World, processes: Processes) -> No
     assert world.database.listeners.count_documents({}) == 0
 
 
-def test_a_call_that_takes_too_long_is_left_to_its_lease(world: World, processes: Processes) -> None:
-    """The exit does not wait for a slow neighbour longer than it must; the next listener takes the message over."""
+def test_the_exit_does_not_wait_for_a_slow_call(world: World, processes: Processes) -> None:
+    """The exit does not wait longer than it must for a slow call. The next listener takes the message over."""
     world.configure(queue={"lease_seconds": 1.0, "workers": 2, "shutdown_seconds": 0.2})
     populate_slowly(world, latency=2.0, requests=6)
     listener = processes.listener()

@@ -1,4 +1,4 @@
-"""A defect (an exception that nobody foresaw) at each named place costs time and nothing else."""
+"""A defect (an unexpected exception) at each crash point costs time and nothing else."""
 
 import contextlib
 import itertools
@@ -18,7 +18,7 @@ from tests.support.world import World
 
 ROUNDS = 6
 FATAL = frozenset({"claimed"})
-"""Where a defect ends the batch that it happens in: it could not go on without claiming. A listener claims again."""
+"""Crash points at which a defect ends the batch, because it cannot go on without claiming. A listener claims again."""
 
 
 @pytest.mark.parametrize("point", CRASH_POINTS)

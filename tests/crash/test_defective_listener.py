@@ -1,4 +1,4 @@
-"""A defect (an exception that nobody foresaw) at each named place of a real listener: it goes on, or the next one does."""
+"""A defect (an unexpected exception) at each crash point of a real listener: the listener goes on, or the next one does."""
 
 import pytest
 

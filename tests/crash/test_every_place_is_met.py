@@ -1,11 +1,11 @@
-"""The matrix of crashes is whole: every named place, in every kind of process that can come to it, killed and defective.
+"""The matrix of crashes is complete: every crash point, in every kind of process that can reach it, killed and defective.
 
     listener       killed: `test_killed_listener`       defective: `test_defective_listener`
     Dagster run    killed and defective: `test_killed_dagster_run`
     `sync`         killed: `test_killed_reader`         defective: `test_defect_at_each_place`
 
-Those tests take the places from `CRASH_POINTS` itself, but for those that a listener never comes to. That it does not, and that
-the work of the others comes to all of them, is shown here.
+Those tests take the crash points from `CRASH_POINTS` itself, without those that a listener never reaches. The tests here show
+that it does not reach them, and that the other processes reach all of theirs.
 """
 
 import threading
@@ -21,8 +21,10 @@ from tests.support.waiting import wait_until
 from tests.support.world import World
 
 
-def test_a_listener_comes_to_all_places_but_those_of_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It handles what is in the inbox: FS and WISEflow are read by others, so it accepts nothing and moves no watermark."""
+def test_a_listener_reaches_all_crash_points_but_those_of_reading(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listener handles messages of the inbox. Others read FS and WISEflow, so it accepts nothing and moves no watermark."""
     queue_two_answers_and_two_requests(world)
     listener, stop = world.process().listener(), threading.Event()
     passed = listen_for_passes(monkeypatch)
@@ -36,7 +38,7 @@ def test_a_listener_comes_to_all_places_but_those_of_reading(world: World, monke
     assert set(passed) == set(CRASH_POINTS) - set(READING)
 
 
-def test_a_dagster_run_comes_to_all_places(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dagster_run_reaches_all_crash_points(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     show_answers(world)
     for name, value in world.environment().items():

@@ -1,4 +1,4 @@
-"""A listener that stands still longer than its lease (a paused machine, a full disk) comes back as a zombie and harms nothing."""
+"""A listener freezes for longer than its lease (a paused machine, a full disk). It comes back as a zombie and does no harm."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""A Kafka consumer is killed, or meets a defect, at each place that it passes: nothing is missed, and nothing is taken twice."""
+"""A Kafka consumer is killed, or meets a defect, at each crash point that it reaches: nothing is lost or accepted twice."""
 
 import signal
 from collections.abc import Callable
@@ -18,13 +18,13 @@ REQUESTS = 3
 PASSED = ("cases_written", "messages_written", "keys_written", *CONSUMER_CRASH_POINTS)
 
 
-def test_every_place_of_a_consumer_is_covered() -> None:
+def test_every_crash_point_of_a_consumer_is_tested() -> None:
     assert set(PASSED) >= set(CONSUMER_CRASH_POINTS)
 
 
 @pytest.fixture
 def send_requests(broker: Broker, world: World) -> Callable[[], None]:
-    """A world with open requests, and what FS sends of them by Kafka."""
+    """Makes a world with open requests, and sends them by Kafka like FS."""
     world.configure(kafka=kafka_settings(broker.address), queue={"lease_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=REQUESTS, variety=False)
 
@@ -67,7 +67,7 @@ def test_a_defect_costs_a_consumer_nothing_but_time(
 
 
 def finish(world: World, broker: Broker) -> None:
-    """Everything is accepted and committed; then a listener's work, done here."""
+    """Wait until everything is accepted and committed, then do a listener's work here."""
     kafka = world.settings.kafka
     topic = Topic(broker.address, kafka.explanation_requests_topic)
     wait_until(lambda: topic.committed(kafka.group) == {0: REQUESTS}, "all offsets are committed", START_SECONDS)
@@ -77,7 +77,7 @@ def finish(world: World, broker: Broker) -> None:
     def everything_is_done() -> bool:
         process.synchronisation.run_batch()
         poll_answers(process, process.stores.institutions.active())
-        # What is owed to Kafka counts, too: it is tried again by the next batch.
+        # Effects for Kafka count, too: the next batch tries them again.
         return world.control.summary()["outstanding"] == 0 and world.database.messages.count_documents({}) == 0
 
     wait_until(everything_is_done, "every request is registered and nothing is left in the queue", START_SECONDS)

@@ -1,7 +1,7 @@
-"""A Dagster run is killed, or meets a defect; the next run finishes all.
+"""A Dagster run is killed, or meets a defect. The next run finishes everything.
 
-Its work is a listener's, which is killed at every named place (`test_killed_listener`): here at those where the run holds
-something, an effect is made, or one of two writes is done.
+A run does the work of a listener, which is killed at every crash point (`test_killed_listener`). Here a run crashes where it has
+claimed something, where an effect is made, and where one of two writes is done.
 """
 
 import shutil
@@ -20,12 +20,12 @@ ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 1.0
 REQUESTS = 3
 WHILE_REGISTERING = Crash("effect_made", after=3 * REQUESTS + 4)
-"""Past the three steps of each request, and so far into the three of each answer that one is being registered."""
+"""Number of passes: after the three steps of each request, so that an answer is being registered."""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One Dagster home for all runs here: its databases take a second to make."""
+    """One Dagster home for all runs here, because making its databases takes a second."""
     folder = tmp_path_factory.mktemp("dagster-home")
     shutil.copy(ROOT / "dagster.yaml", folder)
     return folder
@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PLACES = ("cases_written", "keys_written", "claimed", "effect_made", "concluded", "settled", "effect_delivered")
 DEFECTS = ("claimed", "settled")
-"""Where a run meets one: before and after the work. `test_defective_listener` has each place."""
+"""Where a run meets a defect: before and after the work. `test_defective_listener` tests each crash point."""
 
 
 @pytest.mark.parametrize(

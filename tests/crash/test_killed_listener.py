@@ -1,4 +1,4 @@
-"""A listener is killed at each named place, twice, in the middle of requests and of answers; the next one finishes all."""
+"""A listener is killed at each crash point, twice, during requests and answers. The next one finishes everything."""
 
 import pytest
 
@@ -12,9 +12,9 @@ from tests.support.world import World
 LEASE_SECONDS = 1.0
 ONE_WORKER = ("--workers", "1")
 READING = ("cases_written", "messages_written", "keys_written", "watermark_written")
-"""Places that only a process passes that reads FS or WISEflow: see `test_killed_reader`."""
+"""Crash points that only processes reach that read FS or WISEflow: see `test_killed_reader`."""
 PASSES = {
-    # the first listener dies while it registers an answer, the second while it sends a request on
+    # the first listener dies while it registers an answer, the second while it dispatches a request
     "claimed": (0, 0),
     "step_begun": (1, 4),
     "effect_made": (1, 4),
@@ -27,7 +27,7 @@ PASSES = {
 }
 
 
-def test_every_place_is_covered() -> None:
+def test_every_crash_point_is_tested() -> None:
     assert {*PASSES, *READING} == set(CRASH_POINTS)
 
 
@@ -45,7 +45,7 @@ def test_the_next_listener_finishes_what_a_killed_one_began(point: str, world: W
 
 
 def queue_two_answers_and_two_requests(world: World) -> None:
-    """Two cases whose answers wait in the queue, and two whose requests do."""
+    """Two cases have an answer in the queue, and two have a request in it."""
     world.populate(institutions=1, courses=1, requests=4, hold=True, variety=False)
     show_answers(world)
     process = world.process()
@@ -60,12 +60,12 @@ def queue_two_answers_and_two_requests(world: World) -> None:
 
 
 def show_answers(world: World) -> None:
-    """Let every institution show its answers: then a step follows on one that has done something outside."""
+    """Let every institution show its answers, so that a step follows one that has done something outside."""
     world.database.orgs.update_many({}, {"$set": {"wiseflow.showJustification": True}})
 
 
 def carry_to_the_end(world: World) -> None:
-    """Look for answers, as a sensor would, until FS has everything and the queue is empty."""
+    """Poll for answers like a sensor until FS has everything and the queue is empty."""
     process = world.process()
 
     def everything_is_done() -> bool:

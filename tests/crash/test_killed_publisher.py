@@ -1,4 +1,4 @@
-"""A listener dies, or meets a defect, when Kafka has a record and the message still owes it: it is told again under one id."""
+"""A listener dies, or meets a defect, when Kafka has a record and its effect is still pending: it is sent again with one id."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ REQUESTS = 3
 
 @pytest.mark.parametrize("kind", ["kill", "exception"])
 @pytest.mark.parametrize("point", PRODUCER_CRASH_POINTS)
-def test_what_was_published_may_be_told_again_and_is_never_lost(
+def test_a_publication_may_be_repeated_and_is_never_lost(
     point: str, kind: str, broker: Broker, world: World, processes: Processes
 ) -> None:
     world.configure(kafka=kafka_settings(broker.address), queue={"lease_seconds": 1.0})
@@ -39,17 +39,17 @@ def test_what_was_published_may_be_told_again_and_is_never_lost(
 
     carry_to_the_end(world)
     check_everything(world, REQUESTS)
-    told = records_by_effect(Topic(broker.address, world.settings.kafka.explanation_answers_topic))
-    assert len(told) == REQUESTS
-    assert len({value["correlationId"] for value in told.values()}) == REQUESTS
+    values_by_effect = records_by_effect(Topic(broker.address, world.settings.kafka.explanation_answers_topic))
+    assert len(values_by_effect) == REQUESTS
+    assert len({value["correlationId"] for value in values_by_effect.values()}) == REQUESTS
 
 
 def records_by_effect(answers: Topic) -> dict[str, Any]:
-    """Each effect once; a record that was told again says the same."""
-    told: dict[str, Any] = {}
+    """The value of each effect. A record that was sent again must have the same value."""
+    values_by_effect: dict[str, Any] = {}
     records = answers.read(2 * REQUESTS, seconds=2.0)
     for record in records:
         value = json.loads(record.value)
-        assert told.setdefault(headers_of(record)["casebridge_effect-id"], value) == value
+        assert values_by_effect.setdefault(headers_of(record)["casebridge_effect-id"], value) == value
     assert REQUESTS < len(records) <= 2 * REQUESTS, "what was published before the crash was published again"
-    return told
+    return values_by_effect

@@ -1,4 +1,4 @@
-"""`casebridge sync` is killed while it reads FS or looks for answers; the next one misses nothing and takes nothing twice."""
+"""`casebridge sync` is killed while it reads FS or polls for answers. The next one misses nothing and accepts nothing twice."""
 
 import signal
 
@@ -12,11 +12,11 @@ from tests.support.world import World
 
 LEASE_SECONDS = 1.0
 WHILE_READING_FS = [Crash(point) for point in READING]
-WHILE_LOOKING_FOR_ANSWERS = [Crash("messages_written", after=1), Crash("keys_written", after=1)]
-"""The first pass accepted requests, the second accepts answers."""
+WHILE_POLLING_ANSWERS = [Crash("messages_written", after=1), Crash("keys_written", after=1)]
+"""The number of passes: the first accepts requests, the second accepts answers."""
 
 
-@pytest.mark.parametrize("crash", [*WHILE_READING_FS, *WHILE_LOOKING_FOR_ANSWERS], ids=Crash.__str__)
+@pytest.mark.parametrize("crash", [*WHILE_READING_FS, *WHILE_POLLING_ANSWERS], ids=Crash.__str__)
 def test_the_next_synchronisation_finishes_what_a_killed_one_began(
     crash: Crash, world: World, processes: Processes
 ) -> None:
@@ -33,7 +33,7 @@ def test_the_next_synchronisation_finishes_what_a_killed_one_began(
 def test_a_request_that_was_finished_before_its_key_was_written_does_not_come_twice(
     world: World, processes: Processes
 ) -> None:
-    """The reader dies between message and key; a listener finishes the message; the next reader meets the request again."""
+    """The reader dies between message and key. A listener finishes the message. The next reader finds the request again."""
     world.configure(queue={"lease_seconds": LEASE_SECONDS})
     world.populate(institutions=1, courses=1, requests=3)
     processes.run("sync", crash=Crash("messages_written"))
@@ -49,7 +49,7 @@ def test_a_request_that_was_finished_before_its_key_was_written_does_not_come_tw
 
 
 def synchronise_to_the_end(world: World, processes: Processes) -> None:
-    """Run `casebridge sync` as an operator does: again, until there is nothing left to do."""
+    """Run `casebridge sync` like an operator: again, until there is nothing left to do."""
 
     def is_done_after_one_more() -> bool:
         processes.run("sync")

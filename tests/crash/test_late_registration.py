@@ -1,4 +1,4 @@
-"""An answer that comes late never takes the place of a newer one in FS."""
+"""A late registration never replaces a newer answer in FS."""
 
 import signal
 from datetime import timedelta
@@ -57,7 +57,7 @@ def test_a_dead_message_that_is_replayed_after_a_newer_answer_was_registered(wor
 
 
 def test_a_frozen_listener_whose_registration_arrives_after_a_newer_answer(world: World, processes: Processes) -> None:
-    """Its call to FS was under way when it froze, longer than its lease; FS takes the call long after."""
+    """Its call to FS was under way when it froze, for longer than its lease. FS handles the call much later."""
     world.configure(queue={"lease_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=1, variety=False)
     process = world.process()
@@ -82,10 +82,10 @@ def test_a_frozen_listener_whose_registration_arrives_after_a_newer_answer(world
     assert world.control.summary()["stale_text"] == 0, "the newest was registered anew"
 
 
-def test_a_registration_that_arrived_in_time_is_not_told_of_once_more(world: World, processes: Processes) -> None:
-    """FS took the frozen listener's call at once, before the newer answer; only the listener hears of it late.
+def test_a_registration_that_arrived_in_time_is_not_audited_again(world: World, processes: Processes) -> None:
+    """FS handled the frozen listener's call at once, before the newer answer. Only the listener gets its answer late.
 
-    Its repair finds the newest answer in FS already: FS counts no change, and the audit must not tell of one.
+    The repair finds the newest answer in FS already. FS counts no change, so the audit must have none either.
     """
     world.configure(queue={"lease_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=1, variety=False)
@@ -109,14 +109,12 @@ def test_a_registration_that_arrived_in_time_is_not_told_of_once_more(world: Wor
     wait_until(lambda: world.synchronise(process, also_answered=True) == 0, "nothing is left to do")
 
     assert_fs_has_the_newest_answer(world)
-    told = [entry["detail"]["outcome"] for entry in world.audit(step="register_explanation", success=True)]
-    assert told.count("registered") == world.control.summary()["registrations"] == 2
+    recorded = [entry["detail"]["outcome"] for entry in world.audit(step="register_explanation", success=True)]
+    assert recorded.count("registered") == world.control.summary()["registrations"] == 2
 
 
-def test_the_audit_tells_of_an_answer_that_was_changed_after_its_registrar_died(
-    world: World, processes: Processes
-) -> None:
-    """FS had both answers; who asks later must find both."""
+def test_the_audit_has_an_answer_that_was_changed_after_its_listener_died(world: World, processes: Processes) -> None:
+    """FS had both answers, so the audit must have both."""
     world.configure(queue={"lease_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=1, variety=False)
     process = world.process()
@@ -129,5 +127,5 @@ def test_the_audit_tells_of_an_answer_that_was_changed_after_its_registrar_died(
     wait_until(lambda: process.synchronisation.run_batch().handled, "the lease has run out")
     wait_until(lambda: world.synchronise(process, also_answered=True) == 0, "nothing is left to do")
 
-    told = world.audit(step="register_explanation", success=True)
-    assert len(told) == world.control.summary()["registrations"] == 2
+    recorded = world.audit(step="register_explanation", success=True)
+    assert len(recorded) == world.control.summary()["registrations"] == 2

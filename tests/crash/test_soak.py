@@ -1,4 +1,4 @@
-"""The short soak: `make soak` in a minute. Whatever faults happen, all counts are 0.
+"""The short soak: `make soak` in one minute. Whatever faults happen, all counts are 0.
 
 `CASEBRIDGE_TEST_SEED` repeats the simulated data, the faults and their order. How the processes interleave differs.
 """

@@ -1,4 +1,4 @@
-"""The running platform and a browser that looks at it. One platform for the ring: it takes a quarter of a minute to start."""
+"""The running platform and a browser. The ring shares one platform, which takes a quarter of a minute to start."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ PAGE_MILLISECONDS = 30_000
 
 
 class TakePicture(Protocol):
-    """Keeps what a page shows as NAME.png, down to `height` pixels if given."""
+    """Saves a picture of a page as NAME.png, down to `height` pixels if given."""
 
     def __call__(self, page: Page, name: str, height: float | None = None) -> None: ...
 
@@ -41,14 +41,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def platform(browser: Browser) -> Iterator[Platform]:
-    """Everything that `make demo` starts; the requests have not appeared yet. Not started where nobody can look at it."""
+    """Everything that `make demo` starts, before the requests appear. Not started without a browser."""
     with running_platform(SIZE) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
 def after_one_round(platform: Platform) -> Platform:
-    """All requests are at their end, and one reconciliation has run with its checks."""
+    """All requests are registered or set aside, and one reconciliation has run with its checks."""
     platform.control.release()
     platform.control.wait("registered", platform.expected["registered"], timeout_s=ROUND_SECONDS)
     with looking_process(platform) as process:
@@ -64,7 +64,7 @@ def after_one_round(platform: Platform) -> Platform:
 
 @pytest.fixture(scope="package")
 def failed_run(after_one_round: Platform) -> Iterator[str]:
-    """The id of a synchronisation that met an FS which answers 503 to everybody."""
+    """The run id of a synchronisation that failed because FS answers 503 to every call."""
     control = after_one_round.control
     control.faults({"system": "fs", "kind": "status", "status": 503})
     run_id = after_one_round.dagster.launch("sync_now")
@@ -86,7 +86,7 @@ def finished(platform: Platform, run_id: str) -> str:
 
 @pytest.fixture
 def page(browser: Browser, platform: Platform, uses_server: Callable[[str], None]) -> Iterator[Page]:
-    """A fresh page. It must not break, and must not talk to anybody but the web server."""
+    """A fresh page. Its scripts must raise no errors, and it must call no host but the web server."""
     for name, version in platform.servers.items():
         uses_server(version if name in {"mongodb", "simulators"} else f"{name} {version}")
     uses_server(f"Chromium {browser.version}")
@@ -106,7 +106,7 @@ def page(browser: Browser, platform: Platform, uses_server: Callable[[str], None
 
 @pytest.fixture
 def take_picture(tmp_path: Path) -> TakePicture:
-    """Into docs/images when CASEBRIDGE_WRITE_IMAGES=1, else where it dirties nothing."""
+    """Writes into docs/images if CASEBRIDGE_WRITE_IMAGES=1, else into a temporary folder."""
     folder = IMAGES if os.environ.get("CASEBRIDGE_WRITE_IMAGES") == "1" else tmp_path
     folder.mkdir(exist_ok=True)
 

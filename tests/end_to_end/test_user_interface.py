@@ -1,4 +1,4 @@
-"""What an operator sees in Dagster's UI after one round: the pictures of README and docs, and the words in them."""
+"""What an operator sees in Dagster's UI after one round: the pictures of README and docs, and the texts in them."""
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -7,7 +7,7 @@ from demo.platform import Platform
 from tests.end_to_end.conftest import SIZE, TakePicture
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(400)  # the first test waits for the platform and its round
+pytestmark = pytest.mark.timeout(400)  # the first test also waits for the platform and its round
 
 ASSETS = (
     "explanation_requests",
@@ -27,7 +27,7 @@ AUTOMATION = (
 )
 
 
-def test_the_asset_graph_shows_the_whole_way_of_a_case(
+def test_the_asset_graph_shows_all_steps_of_a_case(
     page: Page, after_one_round: Platform, take_picture: TakePicture
 ) -> None:
     page.set_viewport_size({"width": 2560, "height": 1100})  # wide enough for whole cards
@@ -43,9 +43,7 @@ def test_the_asset_graph_shows_the_whole_way_of_a_case(
     take_picture(page, "asset-graph")
 
 
-def test_a_materialisation_shows_what_came_of_it(
-    page: Page, after_one_round: Platform, take_picture: TakePicture
-) -> None:
+def test_a_materialisation_shows_its_result(page: Page, after_one_round: Platform, take_picture: TakePicture) -> None:
     page.goto("/assets/explanation_requests?view=events")
     expect(page.get_by_text("Materialized in run").first).to_be_visible()
     for key in ("seen", "accepted", "known", "institutions_failed", "by_institution", "how_to_recover"):
@@ -72,7 +70,7 @@ def test_the_sensors_run(page: Page, after_one_round: Platform, take_picture: Ta
     take_picture(page, "sensors", height=490)
     page.goto("/locations/casebridge/sensors/fs_requests_sensor")
     expect(page.get_by_text("Reads new and changed requests from FS")).to_be_visible()
-    expect(page.get_by_role("button", name="View logs").first).to_be_visible()  # it has ticked
+    expect(page.get_by_role("button", name="View logs").first).to_be_visible()  # the sensor has ticked
 
 
 def test_a_failed_run_says_why_and_what_to_do(page: Page, failed_run: str, take_picture: TakePicture) -> None:
@@ -87,16 +85,16 @@ def test_a_failed_run_says_why_and_what_to_do(page: Page, failed_run: str, take_
     expect(message).to_contain_text("Next:")
     stack = page.get_by_text("Stack Trace:").bounding_box()
     assert stack is not None
-    take_picture(page, "failed-run", height=min(stack["y"], 680))  # the stack names this machine's folders
+    take_picture(page, "failed-run", height=min(stack["y"], 680))  # the stack trace names folders of this machine
 
 
 def node(page: Page, asset: str) -> Locator:
-    """An asset's card in the graph; the name in the list beside it does not count."""
+    """The card of an asset in the graph. The name in the list beside it does not count."""
     return page.locator(f'svg foreignObject [data-tooltip="{asset}"]')
 
 
 def expand_groups(page: Page) -> None:
-    """Several groups are drawn closed; Alt+E opens them all."""
+    """Several groups are closed at first. Alt+E opens them all."""
     drawn = page.locator("svg foreignObject").first
     expect(drawn).to_be_visible()
     if node(page, ASSETS[0]).count() == 0:
@@ -108,13 +106,13 @@ def row(page: Page, key: str) -> Locator:
     return page.get_by_role("row").filter(has=page.get_by_role("cell", name=key, exact=True)).first
 
 
-def test_a_listener_tells_what_it_did_and_leaves_the_checks_as_they_are(after_one_round: Platform) -> None:
+def test_a_listener_reports_its_work_to_dagster(after_one_round: Platform) -> None:
     query = """{ assetOrError(assetKey: {path: ["registered_explanations"]}) { ... on Asset {
         assetObservations(limit: 100) { metadataEntries { label ... on TextMetadataEntry { text } } } } } }"""
 
-    def told_by_a_listener() -> bool:
+    def reported_by_a_listener() -> bool:
         observations = after_one_round.dagster.ask(query)["assetOrError"]["assetObservations"]
         entries = [{entry["label"]: entry.get("text") for entry in one["metadataEntries"]} for one in observations]
         return any(entry.get("driver") == "listener" and "handled" in entry for entry in entries)
 
-    wait_until(told_by_a_listener, "the listener has reported", 30.0, every=0.5)
+    wait_until(reported_by_a_listener, "the listener has reported", 30.0, every=0.5)

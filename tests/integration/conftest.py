@@ -1,4 +1,4 @@
-"""Dagster in a test's world: the definitions as they are, on an instance of the test's own; a world with something set aside."""
+"""Dagster in a test's world: the real definitions on an instance of the test's own. Also a world with cases set aside."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ DYNAMIC_PARTITIONS = "institution"
 
 @dataclass(frozen=True)
 class Operator:
-    """What an operator does in the UI, done here: launch a job, materialise a partition, let a sensor tick."""
+    """Does what an operator does in Dagster's UI: launch a job, materialise a partition, run a tick of a sensor."""
 
     defs: dg.Definitions
     instance: dg.DagsterInstance
@@ -38,7 +38,7 @@ class Operator:
         )
 
     def materialise(self, institution: str, month: str) -> dg.ExecuteInProcessResult:
-        """One partition of the ledger, as a backfill runs it."""
+        """Materialise one partition of the ledger, as a backfill does."""
         self.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, [institution])
         return self.defs.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=self.instance,
@@ -48,7 +48,7 @@ class Operator:
         )
 
     def tick(self, sensor: str, cursor: str | None = None) -> Any:
-        """One tick, with what the daemon would carry out: cursor, run requests, asset events, partition keys."""
+        """Run one tick; return what the daemon would carry out: cursor, run requests, asset events, partition keys."""
         with dg.build_sensor_context(
             instance=self.instance, cursor=cursor, definitions=self.defs, resources={"process": ProcessResource()}
         ) as context:
@@ -57,21 +57,21 @@ class Operator:
 
 @pytest.fixture
 def operator(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Operator]]:
-    """`operator(institutions=2, requests=12)` populates the world and sits down before Dagster."""
+    """`operator(institutions=2, requests=12)` populates the world and returns an operator of its Dagster."""
     with dg.DagsterInstance.ephemeral() as instance:
 
-        def sit_down(**order: Any) -> Operator:
+        def start(**order: Any) -> Operator:
             world.populate(**order)
             for name, value in world.environment().items():
                 monkeypatch.setenv(name, value)
             return Operator(build_defs(), instance)
 
-        yield sit_down
+        yield start
 
 
 @pytest.fixture
 def mixed(world: World) -> Process:
-    """Two institutions: three cases registered, two of the first one's set aside for different reasons."""
+    """Two institutions: three cases are registered. Two cases of the first one are set aside for different reasons."""
     population = world.populate(institutions=2, courses=2, requests=3, variety=False)
     org_id = population["institutions"][0]["orgId"]
     world.control.add_request(org_id, oddity="no_candidate")
@@ -98,13 +98,13 @@ def postgresql(postgresql_server: PostgreSQL, uses_server: Callable[[str], None]
 
 
 def metadata_of(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    """The plain values of an asset's metadata in a run."""
+    """The values of an asset's metadata in a run."""
     (event,) = result.asset_materializations_for_node(asset)
     return {name: value.value for name, value in event.metadata.items()}
 
 
 def failures_of(result: dg.ExecuteInProcessResult) -> dict[str, str]:
-    """The message of each failed step."""
+    """The error message of each failed step."""
     return {
         event.step_key or "": event.step_failure_data.error.message
         for event in result.all_events
@@ -118,7 +118,7 @@ def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvalu
 
 @pytest.fixture
 def letters(world: World) -> DeadLetters:
-    """On a database without institutions: what stands in it, a test has written."""
+    """Dead letters on a database without institutions. The test writes the documents."""
     clock = ManualClock()
     queue = MeldingQ(world.database, clock, timedelta(seconds=60))
     return DeadLetters(

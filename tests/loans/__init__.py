@@ -1,16 +1,16 @@
-"""Book loans: a small capability that exists in the tests alone, and shows what it takes to add one.
+"""Book loans: a small capability for tests only. It is an example of how to add one.
 
-Nothing outside this folder knows of it. `CASEBRIDGE_CAPABILITIES=explanations,tests.loans` is all that turns it on.
+Nothing outside this folder names it. The setting `CASEBRIDGE_CAPABILITIES=explanations,tests.loans` turns it on.
 
-- A *loan* is a case: a book that a library lends, and that is overdue.
-- The source finds overdue loans in the collection `libraryLoans`, which stands for the library's system.
-- The flow looks the loan up and then writes a reminder into `libraryReminders`, once for each loan.
+- A *loan* is a case: a library has lent a book, and the book is overdue.
+- The source finds overdue loans in the collection `libraryLoans`, which plays the part of the library's system.
+- The flow reads the loan and then writes a reminder into `libraryReminders`, once for each loan.
 - A receipt of each reminder is a pending effect. Its channel delivers it into `libraryReceipts`.
 
-The folder has a module for each layer:
+The folder has these modules:
 
-- of the engine: `loan`, `loan_flow`, `loan_source`;
-- of the outside: `receipt_channel`;
-- `wiring` builds the capability;
-- of Dagster: `loan_asset`, `orchestration`.
+- engine: `loan`, `loan_flow`, `loan_source`;
+- outside systems: `receipt_channel`;
+- building the capability: `wiring`;
+- Dagster: `loan_asset`, `orchestration`.
 """

@@ -1,4 +1,4 @@
-"""A loan that is overdue: the case of this capability, in a collection of its own."""
+"""The case of this capability: an overdue loan, stored in a collection of its own."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,7 +15,7 @@ from casebridge.database import Document
 OVERDUE: Final = "overdue"
 REMINDED: Final = "reminded"
 INDEXES: Final = (IndexModel([("shelf", ASCENDING)]),)
-"""Beside those that every kind of case has."""
+"""Further indexes, besides those that every kind of case has."""
 
 
 class Loan(Case):
@@ -27,13 +27,13 @@ class Loan(Case):
 
 
 class Loans(CaseStore[Loan]):
-    """The loans."""
+    """Reads and writes loans in the collection that it is given."""
 
     def __init__(self, collection: Collection[Document], clock: Clock) -> None:
         super().__init__(collection, clock, Loan, ("shelf",))
 
     def open(self, key: str, org_id: str, env: str, shelf: str) -> Loan:
-        """The case of a loan, opened if it is new."""
+        """Return the case of a loan. Opens it if it is new."""
         (loan,) = self.insert_new([self.new_document(key, org_id, env, {"shelf": shelf})])
         return loan
 

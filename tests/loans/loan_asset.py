@@ -1,4 +1,4 @@
-"""The asset `book_loans`: overdue loans, read and reminded of."""
+"""The asset `book_loans`: the overdue loans and their reminders."""
 
 import dagster as dg
 
@@ -12,7 +12,7 @@ from resources.wiring.process_resource import ProcessResource
 
 @dg.asset(group_name="library", owners=OWNERS, kinds={"mongodb"}, freshness_policy=FRESHNESS)
 def book_loans(process: ProcessResource) -> dg.MaterializeResult[None]:
-    """Loans whose borrowers have a reminder. Materialising reads the library, and handles what is due."""
+    """Loans whose borrowers have a reminder. Materialising polls the library and handles the messages that are due."""
     wired = process.get()
     (source,) = next(one for one in wired.capabilities if one.name == "loans").sources
     wired.synchronisation.poll(source, chosen_institutions(wired, ()), EVERYTHING_NEW)

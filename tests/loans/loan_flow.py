@@ -1,4 +1,4 @@
-"""The flow of loans: look the loan up, then remind the borrower."""
+"""The flow of loans: find the loan, then remind the borrower."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -20,20 +20,20 @@ RECEIPT: Final = "library-receipt"
 
 
 class LoanPayload(Payload):
-    """Which loan a message is about."""
+    """The payload of a message: the loan that it is about."""
 
     loan_id: str
 
 
 class FoundLoan(StepResult):
-    """Where the book stands when it is not lent."""
+    """Result of `find_loan`: the shelf on which the book belongs."""
 
     step = "find_loan"
     shelf: str
 
 
 class Reminded(StepResult):
-    """The reminder, by its id in the library's system."""
+    """Result of `remind`: the reminder's id in the library's system."""
 
     step = "remind"
     reminder_id: str
@@ -76,14 +76,14 @@ class LoanFlow(Flow):
         return FoundLoan(shelf=shelf)
 
     def _remind(self, message: Message) -> Reminded:
-        """Idempotent: the reminder of a loan has the loan's id."""
+        """Write the reminder. Doing it twice writes one reminder, because its id is the loan's id."""
         loan_id = LoanPayload.of(message).loan_id
         self._reminders.update_one({"_id": loan_id}, {"$inc": {"asked": 1}}, upsert=True)
         return Reminded(reminder_id=loan_id)
 
 
 def receipt_announcer() -> Announcer:
-    """A receipt for each reminder."""
+    """Announce a receipt for each reminder."""
 
     def announce(message: Message, outcome: Outcome) -> Sequence[PendingEffect]:
         if message.queue != QUEUE or outcome.status is not MessageStatus.PROCESSED:

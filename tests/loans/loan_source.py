@@ -1,4 +1,4 @@
-"""The source of loans: what is overdue in the library's system becomes a case and a message, once."""
+"""The source of loans: each overdue loan in the library's system becomes one case and one message."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from tests.loans.loan_flow import QUEUE
 
 
 class LoanSource:
-    """Reads the loans of each institution."""
+    """Polls the library for the overdue loans of each institution."""
 
     def __init__(self, library: Collection[Document], loans: Loans, queue: MeldingQ, polling: Polling) -> None:
         self._library = library

@@ -1,4 +1,4 @@
-"""What Dagster needs of the capability."""
+"""The capability's parts for Dagster."""
 
 from orchestration.capability import DagsterParts, Synchronised
 from tests.loans.loan_asset import book_loans

@@ -1,4 +1,4 @@
-"""Delivers receipts to the library's system."""
+"""Delivers receipts of reminders to the library's system."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from casebridge.database import Document
 
 
 class ReceiptChannel:
-    """A receipt has the id of its effect: delivered twice, it is there once."""
+    """Stores each receipt under the id of its effect. So a receipt that is delivered twice is stored once."""
 
     may_be_given_up = False
 

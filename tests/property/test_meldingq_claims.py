@@ -1,4 +1,4 @@
-"""Who claims what of MeldingQ: the oldest first, one of a case, and never two workers the same, at the same moment either."""
+"""Who claims which message of MeldingQ: the oldest first, one of each case, and never the same by two workers at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -33,7 +33,7 @@ def test_a_bounded_claim_takes_the_oldest_and_leaves_the_rest(database: Database
     assert [sorted(keys) for keys in taken] == [["m0"], ["m1", "m2"], ["m3", "m4"]]
 
 
-def test_a_replayed_message_behind_a_younger_one_in_work_holds_up_nobody(database: Database) -> None:
+def test_a_replayed_message_behind_a_younger_one_in_work_blocks_nobody(database: Database) -> None:
     clock = ManualClock()
     queue = MeldingQ(database, clock, LEASE)
     queue.accept([new_message("old", "the case")])
@@ -70,7 +70,7 @@ def test_workers_that_claim_at_the_same_moment_never_get_the_same_message(databa
         claimed = [key for keys in pool.map(claim_all, ["one", "two", "three", "four"]) for key in keys]
 
     assert len(claimed) == len(set(claimed)), "a message in two hands"
-    # Whoever lost a race looks again at the next round; nothing is left behind.
+    # A worker that lost a race claims again in the next round, so nothing is left behind.
     claimed += [message.key for message in queue.claim("five", 200)]
     assert sorted(claimed) == sorted(f"m{number}" for number in range(200))
 

@@ -1,7 +1,7 @@
-"""MeldingQ against a plain model: whatever is delivered twice, crashed, expired, retried, replayed or written by a zombie.
+"""MeldingQ compared with a plain model: deliveries repeated, crashes, ended leases, retries, replays, and writes of zombies.
 
-The model is a dictionary and a few rules of the design; the queue is the real one on a real server. Hypothesis looks for a
-sequence in which they disagree.
+The model is a dictionary with a few rules of the design. The queue is the real one on a real server. Hypothesis searches for a
+sequence in which they differ.
 """
 
 from collections.abc import Callable
@@ -30,12 +30,12 @@ LEASE = timedelta(seconds=60)
 RETRY = timedelta(seconds=15)
 HOLD = timedelta(seconds=30)
 MOST_UNFINISHED = 6
-"""Two of each case show all that a queue of a case can do; more only make each look at the database longer."""
+"""Two messages of each case show all that the queue does with a case. More would only make each check slower."""
 
 
 @dataclass
 class Expected:
-    """What the model believes of one message."""
+    """The model's state of one message."""
 
     key: str
     case: str
@@ -103,7 +103,7 @@ class MeldingQMachine(RuleBasedStateMachine):
     def claim(self, worker: str) -> None:
         now = self.clock.now()
         claimable = self.claimable(now)
-        # In an order that does not depend on the server, so that Hypothesis can repeat what it found.
+        # The order does not depend on the server, so that Hypothesis can repeat what it found.
         claimed = sorted(self.queue.claim(worker, 100), key=lambda message: message.key)
         keys = [message.key for message in claimed]
         assert set(keys) == claimable, "the first unfinished message of each case, when it is due, and no other"
@@ -122,7 +122,7 @@ class MeldingQMachine(RuleBasedStateMachine):
         self.postpone_blocked(now)
 
     def claimable(self, now: datetime) -> set[str]:
-        """Of each case the message in work, else the oldest unfinished one; and of these, those that are due."""
+        """Of each case: the message in work, or else the oldest unfinished one. Of these: those that are due."""
         heads: dict[str, Expected] = {}
         for expected in self.model.values():
             if expected.unfinished and (
@@ -132,7 +132,7 @@ class MeldingQMachine(RuleBasedStateMachine):
         return {head.key for head in heads.values() if head.due_at is not None and head.due_at <= now}
 
     def postpone_blocked(self, now: datetime) -> None:
-        """The queue may let blocked messages wait; the model takes over the new time but checks its bounds."""
+        """The queue may postpone blocked messages. The model takes over the new time but checks its bounds."""
         due_at = {row["_id"]: row.get("dueAt") for row in self.database.messages.find({}, {"dueAt": 1})}
         for expected in self.model.values():
             if expected.unfinished and expected.status is not MessageStatus.PROCESSING:
@@ -162,7 +162,7 @@ class MeldingQMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject) -> None:
         message = self.draw_held(data)
         finished = Outcome(message, MessageStatus.PROCESSED, effects=(PendingEffect.of(message, "log_index", {}),))
-        # The second time: the first answer was lost.
+        # The second time, because the first answer was lost.
         first, second = (self.queue.finish([finished], HOLD)[0] for _ in range(2))
         assert (first.status, second.status) == (MessageStatus.PROCESSED, MessageStatus.PROCESSED)
         assert first.pending_effects is not None
@@ -188,7 +188,7 @@ class MeldingQMachine(RuleBasedStateMachine):
         now = self.clock.now()
         due_at = now + wait if wait else None
         failure = Failure(now, message.attempts, "step", "transient", "test.failed", "It failed.", "Look at it.")
-        for _ in range(2):  # the second time stands for an answer that was lost on the way
+        for _ in range(2):  # a second time, as after a lost answer
             self.queue.fail(Outcome(message, status, "step", failure, due_at=due_at, is_charged=counts))
         expected = self.model[message.key]
         expected.status, expected.due_at = status, due_at
@@ -215,7 +215,7 @@ class MeldingQMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: any(self.held.values()) or self.zombies)
     @rule(worker=st.sampled_from(["one", "two"]))
-    def leases_run_out_and_somebody_takes_over(self, worker: str) -> None:
+    def leases_end_and_another_worker_takes_over(self, worker: str) -> None:
         self.clock.pass_time(LEASE.total_seconds() + 1)
         self.claim(worker)
 
@@ -230,7 +230,7 @@ class MeldingQMachine(RuleBasedStateMachine):
         zombie = data.draw(st.sampled_from(self.zombies))
         expected = self.model[zombie.key]
         if expected.status is MessageStatus.PROCESSING and expected.fence == zombie.fence:
-            return  # nobody has taken over yet: its lease may have run out, but the message is still its own
+            return  # nobody has taken over yet: the lease may have ended, but the message is still its own
         before = self.stored(zombie.key)
         failure = Failure(self.clock.now(), 1, "step", "transient", "test.failed", "It failed.", "Look at it.")
         writes: dict[str, Callable[[], None]] = {
@@ -247,7 +247,7 @@ class MeldingQMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(expected.finished and not expected.paid for expected in self.model.values()))
     @rule()
     def relay_delivers(self) -> None:
-        """Another relay than that of the process which settled them: only after that one had its time."""
+        """The relay of another process delivers, after the hold of the process that settled the messages."""
         self.clock.pass_time(HOLD.total_seconds())
         claimed = self.effects.claim(100, HOLD)
         assert self.effects.claim(100, HOLD) == [], "held by the relay that claimed them"
@@ -256,7 +256,7 @@ class MeldingQMachine(RuleBasedStateMachine):
         for pending in [
             *claimed,
             *claimed,
-        ]:  # the second time stands for an answer that was lost on the way
+        ]:  # a second time, as after a lost answer
             self.effects.acknowledge(pending, frozenset(), self.clock.now())
         for pending in claimed:
             self.model[pending.key].paid = True
@@ -335,7 +335,7 @@ class MeldingQMachine(RuleBasedStateMachine):
             holder.pop(message.key, None)
 
     def stored(self, key: str) -> dict[str, object] | None:
-        """A copy of a finished message counts for nothing, and whoever meets it removes it."""
+        """A copy of a finished message does not count. Any process that finds it removes it."""
         return self.database.processed_messages.find_one({"_id": key}) or self.database.messages.find_one({"_id": key})
 
 
@@ -358,7 +358,7 @@ def step_record(clock: ManualClock, message: Message) -> StepRecord:
     return StepRecord(clock.now(), message.fence, 1, {"done": True})
 
 
-def test_whatever_happens_nothing_is_lost_and_nothing_is_done_twice(database: Database) -> None:
+def test_in_any_sequence_nothing_is_lost_and_nothing_is_done_twice(database: Database) -> None:
     MeldingQMachine.database = database
     run_state_machine_as_test(
         MeldingQMachine,
@@ -369,7 +369,7 @@ def test_whatever_happens_nothing_is_lost_and_nothing_is_done_twice(database: Da
             max_examples=80,
             stateful_step_count=30,
             deadline=None,
-            derandomize=True,  # the same sequences in every run; to explore, take this line away
+            derandomize=True,  # the same sequences in every run; remove this line to explore others
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),

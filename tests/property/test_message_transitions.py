@@ -1,7 +1,7 @@
 """Each action on a message in each status: the status changes as the table says, or not at all.
 
-The state machine (`test_meldingq_state_machine`) holds the same for sequences of actions. That messages are put back is tried in
-`integration/exams/test_foreign_rows_beside`, since it takes two of one case.
+The state machine (`test_meldingq_state_machine`) tests the same for sequences of actions. Postponing is tested in
+`integration/exams/test_foreign_rows_beside`, because it needs two messages of one case.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ ENQUEUED, PROCESSING, PROCESSED, FAILED, DEAD, DISCARDED = MessageStatus
 
 
 class KnownQueue(MeldingQ):
-    """A queue that says which database it is on."""
+    """A queue with its database as an attribute."""
 
     database: Database
 
@@ -115,7 +115,7 @@ def status_of(queue: KnownQueue) -> MessageStatus:
     ids=lambda one: one.value,
 )
 @pytest.mark.parametrize("status", MessageStatus, ids=lambda one: one.value)
-def test_an_action_leads_where_the_table_says(
+def test_an_action_leads_to_the_status_in_the_table(
     status: MessageStatus, action: Action, to: MessageStatus, queue: KnownQueue
 ) -> None:
     message = stored(queue, status)
@@ -128,7 +128,7 @@ def test_an_action_leads_where_the_table_says(
     assert not is_allowed or to in ALLOWED_NEXT[status]
 
 
-def test_what_the_table_does_not_have_is_refused_before_anything_is_written(queue: KnownQueue) -> None:
+def test_a_change_that_is_not_in_the_table_is_refused_before_any_write(queue: KnownQueue) -> None:
     message = stored(queue, PROCESSING)
 
     for status in (PROCESSING, PROCESSED, DISCARDED):
@@ -140,7 +140,7 @@ def test_what_the_table_does_not_have_is_refused_before_anything_is_written(queu
     assert status_of(queue) is PROCESSING
 
 
-def test_the_table_says_what_other_places_take_for_granted() -> None:
+def test_the_table_has_what_other_modules_rely_on() -> None:
     assert set(sources(Action.CLAIM)) == {status.value for status in UNFINISHED}
     assert (source(Action.RELEASE), target(Action.RELEASE)) == ("processing", "enqueued")
     assert ALLOWED_NEXT[PROCESSED] == frozenset()

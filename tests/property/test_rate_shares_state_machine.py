@@ -1,7 +1,7 @@
-"""Processes that join, call, freeze, die, leave and overtake each other never use more of a vendor's rate than there is.
+"""Processes join, call, freeze, die, leave and overtake each other. Together they never use more than a vendor's rate.
 
-The book of shares is the real one on a real server; only the clock is the test's. Hypothesis looks for a sequence in which the
-shares in force, or the calls within any second, come to more than the vendor allows.
+The share store is the real one on a real server; only the clock is the test's. Hypothesis searches for a sequence in which the
+shares in force, or the calls within any second, exceed what the vendor allows.
 """
 
 from hypothesis import HealthCheck, settings
@@ -44,40 +44,40 @@ class RateSharesMachine(RuleBasedStateMachine):
 
     @rule(seconds=seconds)
     def time_passes(self, seconds: float) -> None:
-        """Whoever does nothing meanwhile is frozen."""
+        """A process that does nothing meanwhile is frozen."""
         self.time.now += seconds
 
     @rule(seconds=st.sampled_from([0.3, 1.0]))
-    def everybody_looks(self, seconds: float) -> None:
+    def all_renew(self, seconds: float) -> None:
         self.time.now += seconds
         for process in self.processes:
             process.keeper.renew()
 
     @rule(place=places)
-    def one_looks(self, place: int) -> None:
+    def one_renews(self, place: int) -> None:
         self.processes[place].keeper.renew()
 
     @rule(place=places, other=places, times=st.integers(1, LIMIT))
     def one_is_overtaken(self, place: int, other: int, times: int) -> None:
-        """Another calls and looks between this one's look and its write."""
+        """Another process calls and renews between this one's read and its write."""
         if place != other:
-            self.processes[place].book.before_write = lambda: self._calls_and_looks(other, times)
-            self._calls_and_looks(place, times)
+            self.processes[place].share_store.before_write = lambda: self._call_and_renew(other, times)
+            self._call_and_renew(place, times)
 
     @rule(place=places, times=st.integers(1, LIMIT), seconds=seconds)
     def one_is_slow(self, place: int, times: int, seconds: float) -> None:
-        """Frozen between its look and its write."""
+        """The process is frozen between its read and its write."""
 
         def freeze() -> None:
             self.time.now += seconds
 
-        self.processes[place].book.before_write = freeze
-        self._calls_and_looks(place, times)
+        self.processes[place].share_store.before_write = freeze
+        self._call_and_renew(place, times)
 
     @rule(place=places, times=st.integers(1, LIMIT))
     def an_answer_is_lost(self, place: int, times: int) -> None:
-        self.processes[place].book.after_write = lose_the_answer
-        self._calls_and_looks(place, times)
+        self.processes[place].share_store.after_write = lose_the_answer
+        self._call_and_renew(place, times)
 
     @rule(place=places)
     def one_is_killed(self, place: int) -> None:
@@ -88,7 +88,7 @@ class RateSharesMachine(RuleBasedStateMachine):
         self.processes[place].keeper.close()
         self.processes[place] = self.new_process()
 
-    def _calls_and_looks(self, place: int, times: int) -> None:
+    def _call_and_renew(self, place: int, times: int) -> None:
         self.processes[place].call(times)
         self.processes[place].keeper.renew()
 
@@ -102,8 +102,8 @@ class RateSharesMachine(RuleBasedStateMachine):
             assert sum(claim["parts"] for claim in claim_set["claims"]) <= WHOLE
 
     @invariant()
-    def no_second_holds_more_calls_than_the_vendor_allows(self) -> None:
-        """The gate counts in whole milliseconds."""
+    def no_second_has_more_calls_than_the_vendor_allows(self) -> None:
+        """The rate limit counts in whole milliseconds."""
         recent = sorted(moment for moment in self.passed if moment > self.time.now - 8.0)
         for first, last in zip(recent, recent[LIMIT:], strict=False):
             assert last - first > 0.998
@@ -117,7 +117,7 @@ def test_the_vendors_rate_is_kept_by_all_together(database: Database) -> None:
             max_examples=60,
             stateful_step_count=40,
             deadline=None,
-            derandomize=True,  # the same sequences in every run; to explore, take this line away
+            derandomize=True,  # the same sequences in every run; remove this line to explore others
             print_blob=True,
             suppress_health_check=list(HealthCheck),
         ),

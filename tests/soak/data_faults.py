@@ -1,8 +1,8 @@
 """Wrong data in FS and WISEflow.
 
-Numbers are swapped, given twice, mistyped and corrected. Rows are odd, removed and opened again. Groups have one submission. The
-simulators store how each case must end (`expected`), and the counts use it. The seed decides what happens and when. It happens to
-the next case that fits.
+Numbers are swapped, given twice, mistyped and corrected. Rows are malformed, removed and opened again. Groups have one
+submission. The simulators store how each case must end (`expected`), and the counts use it. The seed decides what happens and
+when. It happens to the next case that fits.
 """
 
 import random
@@ -25,7 +25,7 @@ FEWEST: Final = 2
 ROUNDS_UNTIL_CORRECTED: Final = 2
 """Calls of `advance`, some three seconds apart: long enough that a wrong number can be read as the right one."""
 IDENTITY: Final = "identity"
-ODD_ROW: Final = "odd_row"
+MALFORMED_ROW: Final = "odd_row"
 REGISTERED: Final = "registered"
 HUGE: Final = 17_000_000
 """More characters than a document of MongoDB holds bytes."""
@@ -42,7 +42,7 @@ class DataFault(StrEnum):
     THERE_AND_BACK = "number changed after the request was sent, and changed back"
     OTHER_NAMES = "names of another in WISEflow"
     NO_NAMES = "no names of other systems in WISEflow"
-    ODD_ROW = "odd row"
+    MALFORMED_ROW = "odd row"
     HUGE_ROW = "huge row, then corrected"
     REMOVED = "row removed"
     REMOVED_AND_BACK = "row removed, then back"
@@ -60,7 +60,7 @@ EARLY_ONES: Final = frozenset({
     DataFault.SWAPPED_IN_BOTH, DataFault.THERE_AND_BACK, DataFault.REMOVED, DataFault.REMOVED_AND_BACK,
 })  # fmt: skip
 """Faults that need a request under way."""
-ODD_ROWS: Final[tuple[dict[str, Any], ...]] = (
+MALFORMED_ROWS: Final[tuple[dict[str, Any], ...]] = (
     {"raw": {"kandidatnr": "A-17"}},
     {"raw": {"datoKlageMottat": "9999-12-31"}, "omit": ["frist"]},
     {"omit": ["personlopenr"]},
@@ -94,7 +94,7 @@ class DataFaults:
         self._draws = random.Random(f"{seed}:data")  # noqa: S311 - a seed must repeat it
         self._planned = self._plan(requests)
         self._corrections: list[_Correction] = []
-        self._odd_rows = 0
+        self._malformed_rows = 0
         self.done: Counter[DataFault] = Counter()
         self.corrected: set[int] = set()
         """Cases whose data are right again. An operator replays the messages that were set aside for them."""
@@ -218,9 +218,9 @@ class DataFaults:
                 return [row]
         return None
 
-    def _add_odd_row(self, rows: Sequence[Row]) -> list[Row] | None:
-        self._add(rows, **ODD_ROWS[self._odd_rows % len(ODD_ROWS)])
-        self._odd_rows += 1
+    def _add_malformed_row(self, rows: Sequence[Row]) -> list[Row] | None:
+        self._add(rows, **MALFORMED_ROWS[self._malformed_rows % len(MALFORMED_ROWS)])
+        self._malformed_rows += 1
         return []
 
     def _add_huge_row(self, rows: Sequence[Row]) -> list[Row] | None:
@@ -233,10 +233,10 @@ class DataFaults:
         """A request on an exam that has other requests, if there is one with room."""
         for row in self._untouched(rows, "held", "visible")[:5]:
             try:
-                return self._control.add_request(row["orgId"], examId=row["examId"], expected=ODD_ROW, **order)
+                return self._control.add_request(row["orgId"], examId=row["examId"], expected=MALFORMED_ROW, **order)
             except ValueError:
                 continue  # its exam has several flows, or every candidate has a request
-        return self._control.add_request(rows[0]["orgId"], expected=ODD_ROW, **order)
+        return self._control.add_request(rows[0]["orgId"], expected=MALFORMED_ROW, **order)
 
     def _remove(self, rows: Sequence[Row]) -> list[Row] | None:
         for row in self._untouched(rows, "visible", "dispatched"):
@@ -275,7 +275,7 @@ class DataFaults:
         DataFault.THERE_AND_BACK: _there_and_back,
         DataFault.OTHER_NAMES: _give_other_names,
         DataFault.NO_NAMES: _take_names,
-        DataFault.ODD_ROW: _add_odd_row,
+        DataFault.MALFORMED_ROW: _add_malformed_row,
         DataFault.HUGE_ROW: _add_huge_row,
         DataFault.REMOVED: _remove,
         DataFault.REMOVED_AND_BACK: _remove_and_bring_back,

@@ -1,13 +1,13 @@
 """Which differences were reported to people. One that was not is *untold*, the name of its count.
 
 A difference is a case that must not be registered as it is, and whose right text is not in FS. The simulators know these cases:
-odd rows, contradictions of identity, groups with one submission, rows that were withdrawn or opened again. A difference counts as
-reported if one of these is true:
+malformed rows, contradictions of identity, groups with one submission, rows that were withdrawn or opened again. A difference
+counts as reported if one of these is true:
 
 - The case is withdrawn in casebridge, and its row is withdrawn in FS.
 - A Slack message contains the correlation id of the case.
 - A Slack message contains the institution of the case and the code for which it was set aside.
-- The row is so odd that it has no case, and its institution has as many reported messages without a case as it has such rows.
+- The malformed row has no case, and its institution has as many reported messages without a case as it has such rows.
 
 Each message that was set aside must be reported, and each foreign document that was not handled.
 """

@@ -1,11 +1,11 @@
-"""What stands for a field that a document does not have, among values that it may have."""
+"""A marker for a missing field, among the values that the field may have."""
 
 from enum import Enum
 from typing import Final
 
 
 class _Absent(Enum):
-    """An enumeration, and no bare object: each process must give a test the same name."""
+    """An enumeration instead of a bare object, so that each process of pytest gives a test the same id."""
 
     ABSENT = "absent"
 

@@ -1,4 +1,4 @@
-"""A request that a test adds to its world: what the simulators know of it, what we know of it, and what was set aside."""
+"""A request that a test adds to its world: the simulators' case, our case, and what was set aside."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Everything that tells people of cases that nothing but an alert lists, called with cases made up for it."""
+"""Calls every part that alerts people of cases which are listed nowhere else, with cases made up for it."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -42,24 +42,24 @@ def moved(case: Case, day: date) -> CaseAdvance:
     return CaseAdvance.dispatched(case.id, request, CandidatePlace("1", "1", None), "1", day, at_midnight(day))
 
 
-def tell_moved(process: Process, _institution: Institution, cases: Sequence[Case]) -> None:
-    for one in cases:  # one message is settled after another
+def alert_moved(process: Process, _institution: Institution, cases: Sequence[Case]) -> None:
+    for one in cases:  # each in a call of its own, as if one message were settled after the other
         MovedDeadlines(process.capability(Explanations).cases, process.stores.alerts).alert(
             [moved(one, date(2031, 1, 15))]
         )
 
 
-def tell_gone(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
+def alert_gone(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:
         RowsGone(process.capability(Explanations).cases, process.stores.alerts).compare(institution, [one], [])
 
 
-def tell_open(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
+def alert_open(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:
         Reopenings(process.capability(Explanations).cases, process.stores.alerts).take(institution, [one])
 
 
-def tell_passed(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
+def alert_passed(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     for one in cases:
         process.stores.database.cases.update_one({"_id": one.id}, {"$set": {"deadline": at_midnight(date(2026, 1, 1))}})
         PassedDeadlines(process.capability(Explanations).cases, process.stores.alerts, process.stores.clock).alert(
@@ -67,7 +67,7 @@ def tell_passed(process: Process, institution: Institution, cases: Sequence[Case
         )
 
 
-def tell_changed(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
+def alert_changed(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     identities = RegisteredIdentities(
         process.capability(Explanations).cases, process.stores.alerts, process.stores.clock, "klage-beg-dispatcher"
     )
@@ -76,8 +76,8 @@ def tell_changed(process: Process, institution: Institution, cases: Sequence[Cas
         identities.compare(institution, [(one, [ExplanationRequest.model_validate(row)])])
 
 
-def tell_inactive(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
-    """All but these cases are told of already."""
+def alert_inactive(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
+    """Mark all other cases as alerted already, then alert these."""
     process.capability(Explanations).watermarks.read_well(institution, None)
     process.stores.database.orgs.update_many({}, {"$set": {"aktiv": False}})
     others = {"_id": {"$nin": [one.id for one in cases]}}
@@ -97,7 +97,7 @@ def tell_inactive(process: Process, institution: Institution, cases: Sequence[Ca
     process.stores.database.cases.update_many(others, {"$unset": {"inactiveToldAt": ""}})
 
 
-def tell_unreadable(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
+def alert_unreadable(process: Process, institution: Institution, cases: Sequence[Case]) -> None:
     def raises(_document: object) -> object:
         raise TypeError
 
@@ -105,12 +105,12 @@ def tell_unreadable(process: Process, institution: Institution, cases: Sequence[
         UnreadableCases(process.stores.alerts, "klage-beg-dispatcher").pass_over(institution, [one.document], raises)
 
 
-TELLERS: Final[dict[str, Callable[[Process, Institution, Sequence[Case]], None]]] = {
-    "case.deadline_moved": tell_moved,
-    "case.row_gone": tell_gone,
-    "case.changed_after_registration": tell_changed,
-    "institution.inactive": tell_inactive,
-    "case.open_once_more": tell_open,
-    "case.deadline_passed": tell_passed,
-    "casebridge.case_unreadable": tell_unreadable,
+ALERTERS: Final[dict[str, Callable[[Process, Institution, Sequence[Case]], None]]] = {
+    "case.deadline_moved": alert_moved,
+    "case.row_gone": alert_gone,
+    "case.changed_after_registration": alert_changed,
+    "institution.inactive": alert_inactive,
+    "case.open_once_more": alert_open,
+    "case.deadline_passed": alert_passed,
+    "casebridge.case_unreadable": alert_unreadable,
 }

@@ -1,4 +1,4 @@
-"""A certificate authority of a test's own, and a certificate for servers on the loopback address."""
+"""A certificate authority for one test, and a certificate for servers on the loopback address."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ VALID: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class CertificateFiles:
-    """PEM files: what a client trusts, and what a server shows."""
+    """PEM files: the authority that a client trusts, and the certificate and key of a server."""
 
     authority: Path
     certificate: Path
@@ -26,13 +26,13 @@ class CertificateFiles:
 
 
 def make_certificate(folder: Path) -> CertificateFiles:
-    """An authority that nobody else knows, and a certificate of 127.0.0.1 signed by it."""
+    """Make a new authority, and a certificate for 127.0.0.1 signed by it."""
     files = CertificateFiles(folder / "authority.pem", folder / "server.pem", folder / "server.key")
     authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     authority_name = _name("authority of a test")
-    authority = _begun(authority_name, authority_name, authority_key.public_key())
+    authority = _certificate_builder(authority_name, authority_name, authority_key.public_key())
     authority = authority.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    server = _begun(_name(LOOPBACK), authority_name, server_key.public_key())
+    server = _certificate_builder(_name(LOOPBACK), authority_name, server_key.public_key())
     server = server.add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(LOOPBACK))]), critical=False)
     files.authority.write_bytes(authority.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM))
     files.certificate.write_bytes(server.sign(authority_key, hashes.SHA256()).public_bytes(Encoding.PEM))
@@ -41,7 +41,9 @@ def make_certificate(folder: Path) -> CertificateFiles:
     return files
 
 
-def _begun(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _certificate_builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

@@ -1,4 +1,4 @@
-"""Counts the commands that this process sends to MongoDB, by name: what a question costs, whatever the machine's speed."""
+"""Counts the commands that this process sends to MongoDB, by name: a cost that does not depend on the machine's speed."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from typing import Final
 from pymongo import monitoring
 
 OF_THE_DRIVER: Final = frozenset({"saslStart", "saslContinue", "authenticate", "logout", "endSessions"})
-"""What the driver sends for each connection, on a server with users: nobody asked for it."""
+"""The driver itself sends these for each connection to a server with users. They are not counted."""
 
 
 class _Count(monitoring.CommandListener):
-    """The driver keeps a listener for ever, so there is one, and those who count add theirs."""
+    """The one listener of this process. The driver keeps a listener for ever, so each count adds a counter to this one."""
 
     def __init__(self) -> None:
         self.counting: list[Counter[str]] = []
@@ -24,10 +24,10 @@ class _Count(monitoring.CommandListener):
             commands[event.command_name] += 1
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Counted when it was sent."""
+        """Nothing to do: the command was counted when it was sent."""
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Counted when it was sent."""
+        """Nothing to do: the command was counted when it was sent."""
 
 
 _count = _Count()
@@ -36,7 +36,7 @@ monitoring.register(_count)
 
 @contextmanager
 def counted() -> Iterator[Counter[str]]:
-    """The commands of all clients that were made after this module was imported."""
+    """Count the commands of all clients that were made after this module was imported."""
     commands: Counter[str] = Counter()
     _count.counting.append(commands)
     try:

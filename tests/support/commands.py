@@ -1,4 +1,4 @@
-"""The commands of `casebridge`, by name: what a document or a manifest may name."""
+"""The commands of `casebridge` by name: documents and manifests may name only these."""
 
 from typing import cast
 

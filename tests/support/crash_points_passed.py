@@ -1,4 +1,4 @@
-"""Which named places a piece of work passes: a crash point that nothing passes can be met by no test."""
+"""Counts which crash points a piece of work passes. A crash point that nothing passes cannot be tested."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from casebridge import crash_points
 
 
 class _Listening(str):
-    """Stands where an armed point's name would, and notes the names that it is compared with. It is none of them."""
+    """Replaces the name of the armed crash point. It counts the names that it is compared with, and equals none."""
 
     __slots__ = ("passed",)
 
@@ -23,7 +23,7 @@ class _Listening(str):
 
 
 def listen_for_passes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """From now on, how often this process passes each place."""
+    """Count from now on how often this process passes each crash point."""
     listening = _Listening("listening")
     listening.passed = Counter()
     monkeypatch.setattr(crash_points, "_armed", listening)

@@ -1,7 +1,7 @@
 """A proxy before a MongoDB-protocol server that loses one chosen write: its request, or the answer to it.
 
-What is lost leaves the client in the dark: its connection is gone, and it cannot know whether the server has done the work.
-The client speaks plainly to the proxy, which speaks TLS to the server where the server's address asks for it.
+The client's connection breaks, so the client cannot know whether the server has done the write.
+The client connects to the proxy without TLS. The proxy connects to the server with TLS if the server's address says so.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ STOP_SECONDS: Final = 5.0
 
 
 class Lost(StrEnum):
-    """What the client waits for in vain."""
+    """What the proxy loses."""
 
     REQUEST = "request"
     ANSWER = "answer"
@@ -71,12 +71,12 @@ class CuttingProxy:
             thread.join(STOP_SECONDS)
 
     def lose(self, lost: Lost, write: int) -> None:
-        """Lose it of the write that is the `write`-th from now, counting from 1."""
+        """Lose the request or the answer of the `write`-th write from now, counting from 1."""
         with self._lock:
             self._lost, self._countdown = lost, write
 
     def heal(self) -> bool:
-        """Lose nothing from now on; return whether something was lost."""
+        """Lose nothing from now on. Returns whether something was lost."""
         with self._lock:
             was_lost = self._lost is not None and self._countdown <= 0
             self._lost = None
@@ -108,7 +108,7 @@ class CuttingProxy:
         return self._tls.wrap_socket(plain, server_hostname=self._server[0]) if self._tls else plain
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> bool:
-        """One request and its answer; false when the connection is to end."""
+        """Pass on one request and its answer. Returns false if the connection must end."""
         request = _message(client)
         if request is None:
             return False
@@ -131,7 +131,7 @@ class CuttingProxy:
 
 
 def _message(connection: socket.socket) -> bytes | None:
-    """One whole message of the wire protocol, which begins with its length; `None` when the other side has hung up."""
+    """Read one message of the wire protocol, which begins with its length. `None` if the other side has closed."""
     start = _exactly(connection, HEADER_BYTES)
     if start is None:
         return None
@@ -157,7 +157,7 @@ def _command(request: bytes) -> str | None:
 
 
 def _tls(options: Any) -> ssl.SSLContext | None:
-    """As the driver would do it, of the options that an address can hold."""
+    """The TLS settings that the driver would make from the options of an address; `None` without TLS."""
     if not options.get("tls"):
         return None
     context = ssl.create_default_context(cafile=options.get("tlsCAFile"))
@@ -171,7 +171,7 @@ def _tls(options: Any) -> ssl.SSLContext | None:
 
 
 def _plain_address(port: int, parsed: Any) -> str:
-    """The proxy's address with the server's user; the driver is to believe in this one address and to ask it plainly."""
+    """The proxy's address with the server's user. The driver must use this address alone, without TLS."""
     options = {"directConnection": "true", "serverMonitoringMode": "poll"}
     options |= {
         name: str(parsed["options"][name]) for name in ("authSource", "authMechanism") if name in parsed["options"]

@@ -1,6 +1,7 @@
-"""A Dagster run in a process of its own: the real definitions, a real Dagster home, no server between.
+"""A Dagster run in a process of its own: the real definitions and a real Dagster home, but no Dagster server.
 
-The processes are forked from one that has the definitions loaded, which takes seconds; what is forked opens its own connections.
+Loading the definitions takes seconds. So the processes are forked from one that has loaded them. A forked process opens its
+own connections.
 """
 
 import os
@@ -21,7 +22,7 @@ load_once(__name__)
 
 
 class DagsterRuns:
-    """Starts runs in one world, in one Dagster home."""
+    """Starts runs in one world and one Dagster home."""
 
     def __init__(self, world: World, home: Path) -> None:
         self._world = world
@@ -29,18 +30,18 @@ class DagsterRuns:
         self.log = home / "runs.log"
 
     def crashed(self, job: str, crash: Crash) -> None:
-        """A run that came to its crash point: it died there by SIGKILL, or met a defect and ended as it could."""
-        told_before = len(self._told())
+        """Run a job that must reach its crash point: it is killed there by SIGKILL, or fails there with an error."""
+        length_before = len(self._logged())
         exit_code = self._run(job, crash.environment())
-        told = self._told()[told_before:]
-        met = exit_code == -signal.SIGKILL if crash.kind == "kill" else SimulatedCrashError.__name__ in told
-        assert met, f"it never came to {crash}:\n{told[-3000:]}"
+        logged = self._logged()[length_before:]
+        reached = exit_code == -signal.SIGKILL if crash.kind == "kill" else SimulatedCrashError.__name__ in logged
+        assert reached, f"it never came to {crash}:\n{logged[-3000:]}"
 
-    def _told(self) -> str:
+    def _logged(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 
     def run(self, job: str) -> int:
-        """A run to its end; the exit code is 0 if it succeeded."""
+        """Run a job to its end. The exit code is 0 if it succeeded."""
         return self._run(job, {})
 
     def _run(self, job: str, more: Mapping[str, str]) -> int:
@@ -54,12 +55,12 @@ class DagsterRuns:
 
 
 def _execute(job: str, environment: Mapping[str, str], log: Path) -> None:
-    """In the new process: what a launched run does."""
+    """Execute the job in the new process, and exit."""
     enter(environment, log, log)
     with dg.DagsterInstance.get() as instance:
         raise SystemExit(0 if execute(job, instance) else 1)
 
 
 def execute(job: str, instance: dg.DagsterInstance) -> bool:
-    """A run in this process; whether it succeeded."""
+    """Run a job in this process. Returns whether it succeeded."""
     return build_defs().resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False).success

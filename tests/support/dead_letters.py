@@ -1,4 +1,4 @@
-"""Dead letters as a test writes or finds them, and the words of an operator about them."""
+"""Dead letters that a test writes or finds, and the orders and filters that an operator uses for them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 def dead(number: int, *codes: str, **changed: Any) -> Document:
-    """A dead message; of its errors, the last came `number` minutes after `T0`."""
+    """A dead message with an error for each code. The last error happened `number` minutes after `T0`."""
     errors = [
         {
             "at": T0 + timedelta(minutes=number - len(codes) + place),

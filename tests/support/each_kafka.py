@@ -1,4 +1,4 @@
-"""Which Kafka brokers a test of the contract suite runs against: `@EACH`, and `pytestmark = KAFKA_MARKS` in its file."""
+"""Marks that say against which Kafka brokers a contract test runs: `@EACH`, and `pytestmark = KAFKA_MARKS` in its file."""
 
 import pytest
 
@@ -11,6 +11,6 @@ EACH_OWN = pytest.mark.parametrize("own_broker", BROKERS, indirect=True)
 # kafka-python leaves the sockets of refused connections to the garbage collector.
 KAFKA_MARKS = [
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-    # the queue's own suite runs on every database server; here it is the brokers that differ
+    # one database server is enough here: the suite of the queue runs on all of them
     pytest.mark.parametrize("mongodb_server", ["embedded"], indirect=True, scope="session"),
 ]

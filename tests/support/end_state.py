@@ -1,7 +1,7 @@
-"""What must hold at the end: FS has each explanation once, the queue is empty, the audit tells every step.
+"""What must hold at the end of a test: FS has each explanation once, the queue is empty, the audit has every step.
 
-What FS and WISEflow saw is counted by the simulators; what we claim to have done is in the audit. Both are held against each
-other here, for every test that crashes, floods or starves casebridge.
+The simulators count what FS and WISEflow received. The audit has what casebridge says it did. The checks compare the two, for
+every test that crashes, floods or starves casebridge.
 """
 
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ UNCHANGED = "unchanged"
 
 
 def check_registrations(world: World, requests: int) -> None:
-    """FS holds every explanation once, with the right text, and nobody else's."""
+    """FS has every explanation once, each with the text of the right student."""
     summary = world.control.summary()
     counts = {name: summary[name] for name in ("requests", "registered", "outstanding")}
     assert counts == {"requests": requests, "registered": requests, "outstanding": 0}
@@ -29,23 +29,23 @@ def check_registrations(world: World, requests: int) -> None:
 
 
 def check_queue_is_empty(world: World) -> None:
-    """Nothing waits, nothing is held, nothing is owed; whatever was accepted is among what was processed."""
+    """No message waits or is claimed, no effect is pending, and every accepted message is processed."""
     assert list(world.database.messages.find({}, {"status": 1, "errors": 1})) == []
     accepted = {row["_id"] for row in world.database.received_keys.find({}, {"_id": 1})}
     assert accepted <= {row["_id"] for row in world.database.processed_messages.find({}, {"_id": 1})}
 
 
 def check_case_histories(world: World) -> None:
-    """The audit tells the whole history of each case under one correlation id, each step of a message once.
+    """The audit has the whole history of each case under one correlation id, with each step of a message once.
 
-    It also tells what attempts before the last had looked up.
+    It also has the read-only steps of attempts before the last.
     """
     cases = list(world.database.cases.find())
     entries = defaultdict(list)
-    told = world.audit()
-    read_only = ReadOnlySteps(world.database.processed_messages.find(), told)
-    assert read_only.of_failures() <= {entry["_id"] for entry in told}
-    for entry in told:
+    recorded = world.audit()
+    read_only = ReadOnlySteps(world.database.processed_messages.find(), recorded)
+    assert read_only.of_failures() <= {entry["_id"] for entry in recorded}
+    for entry in recorded:
         if entry["success"] and not read_only.is_of_another_attempt(entry):
             entries[entry["correlationId"]].append(entry)
     assert set(entries) >= {case["correlationId"] for case in cases}
@@ -54,20 +54,20 @@ def check_case_histories(world: World) -> None:
 
 
 def _check_case_history(world: World, case: dict[str, Any], entries: list[dict[str, Any]]) -> None:
-    told: dict[str, Counter[str]] = {request_reader.QUEUE: Counter(), answer_poller.QUEUE: Counter()}
+    recorded: dict[str, Counter[str]] = {request_reader.QUEUE: Counter(), answer_poller.QUEUE: Counter()}
     for entry in entries:
         assert (entry["orgId"], entry["env"]) == (case["orgId"], case["env"])
         if entry["step"] != "replayed":
-            told[entry["submodule"]][entry["step"]] += 1
-    assert told[request_reader.QUEUE] == Counter(REQUEST_STEPS), "the way there, once"
+            recorded[entry["submodule"]][entry["step"]] += 1
+    assert recorded[request_reader.QUEUE] == Counter(REQUEST_STEPS), "the way there, once"
     answered = Counter((*ANSWER_STEPS, SHOWN) if _is_shown(world, case) else ANSWER_STEPS)
     for _ in range(_unchanged_answers(entries)):
         answered += Counter(("received", "fetch_answer"))
-    assert told[answer_poller.QUEUE] == answered, "the way back, once"
+    assert recorded[answer_poller.QUEUE] == answered, "the way back, once"
 
 
 def _unchanged_answers(entries: list[dict[str, Any]]) -> int:
-    """Answers that were looked at again, because their dates had changed, and found to be the same text."""
+    """How many answers were read again because their dates had changed, and had the same text."""
     return sum(entry["detail"].get("outcome") == UNCHANGED for entry in entries)
 
 

@@ -1,4 +1,4 @@
-"""The rounds of explanations that a test makes by itself: read FS, look for answers, wait until requests are sent."""
+"""The rounds of explanations that a test runs by itself: read FS, poll for answers, wait until requests are sent."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What must be there whenever something failed: a sentence in the audit that a person can act on, and nobody else hurt."""
+"""What must hold after a failure: the audit says what a person can do, an alert says the same, and nothing is lost."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from tests.support.world import World
 SHORTEST_SENTENCE = 20
 
 
-def told_failures(world: World, code: str, **selection: Any) -> list[dict[str, Any]]:
-    """The audit's entries on a failure with this code; each names cause and next action."""
+def reported_failures(world: World, code: str, **selection: Any) -> list[dict[str, Any]]:
+    """The audit's entries on failures with this code. Each must name a cause and a next action."""
     entries = world.audit(success=False, code=code, **selection)
     for entry in entries:
         assert entry["correlationId"]
@@ -25,13 +25,13 @@ def dead_messages(world: World) -> list[dict[str, Any]]:
     return list(world.database.messages.find({"status": MessageStatus.DEAD.value}))
 
 
-def check_told(world: World, code: str, step: str, messages: int = 1) -> None:
-    """So many messages are dead for this cause: in sight, audited, with an alert that says the same."""
+def check_set_aside(world: World, code: str, step: str, messages: int = 1) -> None:
+    """This many messages are dead with this code. Each is in the audit and in an alert, with the same next action."""
     dead = [message for message in dead_messages(world) if message["errors"][-1]["code"] == code]
     assert len(dead) == messages, [message["errors"] for message in dead_messages(world)]
     for message in dead:
         failure = message["errors"][-1]
-        entry = told_failures(world, code, correlationId=message["correlationId"])[-1]
+        entry = reported_failures(world, code, correlationId=message["correlationId"])[-1]
         assert entry["step"] == failure["step"] == step
         assert entry["errorMessage"] == f"{failure['cause']} {failure['nextAction']}"
         alert = world.database.alerts.find_one({"institution": message["institution"], "code": code, "setAside": True})
@@ -41,7 +41,7 @@ def check_told(world: World, code: str, step: str, messages: int = 1) -> None:
 
 
 def check_nothing_is_lost(world: World) -> None:
-    """Each row that FS shows is a case that is done, or a message that a person sees."""
+    """Each row of FS is registered, or has a dead message that a person sees."""
     summary = world.control.summary()
     assert summary["requests"] == summary["registered"] + len(dead_messages(world))
     assert summary["wrong_text"] == summary["registered_twice"] == 0

@@ -1,6 +1,6 @@
-"""Processes of their own without the seconds that loading takes: forked from one that has loaded what tests run in them.
+"""Processes that start quickly: they are forked from one that has loaded the modules already.
 
-What is forked opens its own connections. It has the environment that it is given, as a process started by a shell has.
+A forked process opens its own connections. It has only the environment that it is given, like a process started by a shell.
 """
 
 import importlib
@@ -20,20 +20,20 @@ _loaded: list[str] = []
 
 
 def load_once(module: str) -> None:
-    """Have it loaded in the process that the others are forked from; counts if said before the first of them is."""
+    """Load a module in the process that the others are forked from. Has no effect after the first fork."""
     _loaded.append(module)
     _context.set_forkserver_preload(_loaded)
 
 
 def forked(target: Any, arguments: tuple[Any, ...]) -> ForkServerProcess:
-    """A function in a process that is under way."""
+    """Start a function in a new process."""
     process = _context.Process(target=target, args=arguments)
     process.start()
     return process
 
 
 class ForkedProcess:
-    """A forked process as the `subprocess.Popen` of a `Child`: what tests use of it."""
+    """A forked process with the methods of `subprocess.Popen` that `Child` and tests use."""
 
     def __init__(self, process: ForkServerProcess) -> None:
         self._process = process
@@ -64,7 +64,7 @@ class ForkedProcess:
 
 
 def enter(environment: Mapping[str, str], output: Path, notes: Path) -> None:
-    """The first thing in such a process: write there, and be in this environment alone."""
+    """The first call in a forked process: redirect its output, and replace its environment."""
     for descriptor, path in ((1, output), (2, notes)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     os.environ.clear()

@@ -1,4 +1,4 @@
-"""All indexes that casebridge needs, in a database that a test has opened by itself."""
+"""Makes all indexes that casebridge needs, in a database that a test has opened by itself."""
 
 from casebridge.database import Database
 from casebridge.exams.explanations.case_indexes import INDEXES

@@ -1,4 +1,4 @@
-"""The brokers that the tests run against, and what a test does with one: send records as FS would, read topics back."""
+"""The brokers that the tests run against, and what a test does with one: send records as FS would, and read topics."""
 
 import time
 import uuid
@@ -35,7 +35,7 @@ class Broker(Protocol):
 
 
 class Brokers:
-    """Starts brokers; a test that needs one which cannot be had is skipped and says so."""
+    """Starts brokers. If a broker is not installed, the test that needs it is skipped with the reason."""
 
     def __init__(self, children: Children) -> None:
         self._children = children
@@ -54,7 +54,10 @@ class Brokers:
 
 
 def kafka_settings(address: str, **more: Any) -> dict[str, Any]:
-    """Settings of a test of its own on a shared broker: its own group and topics; whoever dies is missed soon."""
+    """Settings for one test on a shared broker: a group and topics of its own, and a short session.
+
+    With a short session the broker notices soon that a consumer has died.
+    """
     name = uuid.uuid4().hex[:8]
     topics = {
         field: f"{name}-{KafkaSettings.model_fields[field].default}"
@@ -73,7 +76,7 @@ def kafka_settings(address: str, **more: Any) -> dict[str, Any]:
 
 
 class Topic:
-    """One topic, seen by whoever is at its other end."""
+    """One topic, as FS and other programs use it."""
 
     def __init__(self, address: str, name: str) -> None:
         self._address = address
@@ -86,7 +89,7 @@ class Topic:
         partition: int | None = None,
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> list[int]:
-        """Send records and wait until the broker has them; return their offsets."""
+        """Send records and wait until the broker has them. Returns their offsets."""
         producer = KafkaProducer(
             bootstrap_servers=self._address, acks="all", allow_auto_create_topics=False, linger_ms=5
         )
@@ -100,7 +103,7 @@ class Topic:
             producer.close(timeout=5)
 
     def read(self, count: int, seconds: float = READ_SECONDS) -> list[ConsumerRecord]:
-        """The first `count` records, of all partitions; fewer if no more come in time."""
+        """The first `count` records of all partitions. Fewer if no more arrive in time."""
         consumer = KafkaConsumer(
             bootstrap_servers=self._address, group_id=None, enable_auto_commit=False, fetch_max_wait_ms=50
         )
@@ -128,22 +131,22 @@ class Topic:
         finally:
             consumer.close(autocommit=False, timeout_ms=1000)
 
-    def commit(self, group: str, places: Mapping[int, tuple[int, str]]) -> None:
-        """Commit, by partition, an offset and what is noted with it, as a member that is not there any more has."""
+    def commit(self, group: str, offsets: Mapping[int, tuple[int, str]]) -> None:
+        """Commit an offset and its metadata for each partition, like a member that has left since."""
         consumer = KafkaConsumer(bootstrap_servers=self._address, group_id=group, enable_auto_commit=False)
         try:
             consumer.assign(self._partitions(consumer))
             consumer.commit(
                 {
-                    TopicPartition(self.name, partition): OffsetAndMetadata(offset, noted, -1)
-                    for partition, (offset, noted) in places.items()
+                    TopicPartition(self.name, partition): OffsetAndMetadata(offset, metadata, -1)
+                    for partition, (offset, metadata) in offsets.items()
                 }
             )
         finally:
             consumer.close(autocommit=False, timeout_ms=1000)
 
     def delete(self) -> None:
-        """As an operator does who means to make it anew."""
+        """Delete the topic, like an operator who is about to make it anew."""
         admin = KafkaAdminClient(bootstrap_servers=self._address)
         try:
             admin.delete_topics([self.name])

@@ -1,4 +1,4 @@
-"""Our side of one broker, for the suites about Kafka alone: every record becomes a message, whatever it says."""
+"""Our side of one broker, for the suites about Kafka alone. Every record becomes a message, whatever its value."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ QUEUE: Final = "of-this-test"
 
 
 class EveryRecord:
-    """Each record is one message, under the record's own key."""
+    """Makes one message of each record. The message's key is the record's fingerprint."""
 
     def read(self, records: Sequence[Record]) -> list[Reading]:
         return [Reading(record, message_from(record)) for record in records]
@@ -44,7 +44,10 @@ def message_from(record: Record) -> NewMessage:
 
 
 class KafkaInbox:
-    """With a group and topics of its own. `address`: where the test itself looks, if we connect in another way."""
+    """An inbox with a group and topics of its own.
+
+    `address` is the broker's address for the test itself, where that differs from the address in the settings.
+    """
 
     def __init__(self, database: Database, settings: KafkaSettings, address: str | None = None) -> None:
         self.database = database
@@ -67,7 +70,7 @@ class KafkaInbox:
 
     @contextmanager
     def consuming(self, stop: threading.Event | None = None) -> Iterator[InboxConsumer]:
-        """A consumer at work, in a thread of this process; it leaves its group at the end."""
+        """A consumer at work in a thread of this process. It leaves its group at the end."""
         stop = stop or threading.Event()
         consumer = InboxConsumer(self.settings, self.inbox)
         thread = threading.Thread(target=consumer.run, args=(stop,), daemon=True)
@@ -80,7 +83,7 @@ class KafkaInbox:
             assert not thread.is_alive()
 
     def said(self) -> list[str]:
-        """What is in the inbox, in order of the words."""
+        """The texts of the messages in the inbox, sorted."""
         return sorted(document["payload"]["said"] for document in self.queue.find({"queue": QUEUE}, limit=1000))
 
     def lag(self) -> int:
@@ -98,7 +101,7 @@ def texts(values: Sequence[bytes]) -> list[str]:
     return sorted(value.decode() for value in values)
 
 
-def message_of(word: bytes) -> Message:
-    """A claimed message that owes something."""
-    new = NewMessage(word.decode(), "a queue", "uis.no", "test", "case", "correlation", {}, exam_system="WISEFLOW")
+def message_of(text: bytes) -> Message:
+    """A claimed message, for effects that a test makes of it."""
+    new = NewMessage(text.decode(), "a queue", "uis.no", "test", "case", "correlation", {}, exam_system="WISEFLOW")
     return Message.from_document({**new.document(datetime.now(UTC)), "claim": "a token"})

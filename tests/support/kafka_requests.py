@@ -1,4 +1,4 @@
-"""What FS would send by Kafka: the records of the open requests of a simulated world (contract 2.2)."""
+"""The records that FS would send by Kafka: the open requests of a simulated world (contract 2.2)."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from tests.support.world import World
 
 
 def request_values(world: World, process: Process) -> list[bytes]:
-    """One record for each request that FS shows, read as any client of FS would read it."""
+    """One record for each request that FS lists, read with our client of FS."""
     values = []
     for institution in process.stores.institutions.active():
         registry = process.clients.student_registry(institution)
@@ -21,7 +21,7 @@ def request_values(world: World, process: Process) -> list[bytes]:
 
 
 def request_value(org_id: str, env: str, row: dict[str, Any], **changes: Any) -> bytes:
-    """The record of one row of FS; `changes` go before what it says."""
+    """The record of one row of FS. `changes` replace its fields."""
     begrunnelse = {name: value for name, value in row.items() if name != "examId"}
     wrapper = {"vurdId": row["examId"], "examSys": "WISEFLOW", "orgId": org_id, "env": env, "begrunnelse": begrunnelse}
     return json.dumps({**wrapper, **changes}).encode()

@@ -1,4 +1,4 @@
-"""Values that no record of an outside system should have, put into one: whatever stands there, its neighbours go on."""
+"""Values that no record of an outside system should have. Tests put them into records: other records must not be affected."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from tests.support.world import World
 
 DEEP, DIGITS = "a list nested too deeply", "a number of five thousand digits"
 RAW = {f'"{DEEP}"': "[" * 100_000 + "]" * 100_000, f'"{DIGITS}"': "9" * 5000}
-ODD: tuple[Any, ...] = (
+MALFORMED: tuple[Any, ...] = (
     None, "", "x", [], {}, [[]], {"id": {"id": []}}, True, 10**30, 1e300, "\ud800", "x" * 200_000, DEEP, DIGITS,
 )  # fmt: skip
 WHOLE = "the whole row"
@@ -16,8 +16,8 @@ SHARES = 4
 
 
 def malformed_for(field: str, fields: Sequence[str]) -> tuple[Any, ...]:
-    """A fourth of the malformed values for this one of the fields, another for the next: each value stands in every fourth."""
-    return ODD[fields.index(field) % SHARES :: SHARES]
+    """A quarter of the malformed values, another quarter for the next field. So each value is in every fourth field."""
+    return MALFORMED[fields.index(field) % SHARES :: SHARES]
 
 
 def as_sent(value: Any) -> bytes:
@@ -27,11 +27,11 @@ def as_sent(value: Any) -> bytes:
     return text.encode()
 
 
-def poisoned(row: dict[str, Any], field: str, poison: Any) -> Any:
+def mutated(row: dict[str, Any], field: str, malformed: Any) -> Any:
     if field == WHOLE:
-        return poison
+        return malformed
     outer, _, inner = field.partition(".")
-    return {**row, outer: {**row.get(outer, {}), inner: poison} if inner else poison}
+    return {**row, outer: {**row.get(outer, {}), inner: malformed} if inner else malformed}
 
 
 def registered(world: World) -> set[int]:

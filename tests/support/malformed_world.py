@@ -1,4 +1,4 @@
-"""A world in which something malformed is sent, and carried as far as it goes."""
+"""A world in which an outside system sends something malformed, and casebridge handles it as far as it can."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from tests.support.world import World
 
 PLAIN: dict[str, Any] = {"institutions": 2, "courses": 2, "requests": 4, "variety": False}
 OTHERS = 4
-"""Requests of `PLAIN`, in which nothing is malformed."""
+"""How many requests `PLAIN` has. None of them is malformed."""
 
 
 def settled(world: World) -> bool:
-    """Nothing is on its way any more."""
+    """No message is unfinished."""
     waiting = {"status": {"$in": [status.value for status in UNFINISHED]}}
     return world.database.messages.count_documents(waiting) == 0
 

@@ -1,4 +1,4 @@
-"""Clocks that tests move by hand: of the day, and of seconds."""
+"""Clocks that tests move by hand: one for dates and one for monotonic seconds."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ class ManualClock:
 
 
 class ManualSeconds:
-    """A monotonic clock that stands still until somebody waits."""
+    """A monotonic clock that moves only when somebody waits."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -24,7 +24,7 @@ class ManualSeconds:
         return self.now
 
     def wait(self, seconds: float) -> bool:
-        """Time passes without taking any; nothing interrupts it."""
+        """Move the clock instead of waiting. The wait is never interrupted."""
         assert seconds > 0
         self.now += seconds
         return False

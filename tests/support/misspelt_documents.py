@@ -1,4 +1,4 @@
-"""Cases and messages under names as releases before storage versions wrote them: what migration 1 has to do."""
+"""Cases and messages with misspelt institution names, from before storage versions. Migration 1 corrects them."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ RIGHT: dict[str, Any] = {"orgId": "uis.no", "env": "test", "examSystem": "WISEFL
 
 
 def insert_misspelt(database: Database, cases: int, processed: int = 1) -> int:
-    """Returns how many documents there are to change."""
+    """Insert misspelt documents. Returns how many."""
     database.cases.insert_many(
         [{"_id": f"c-{number}", "correlationId": f"c-{number}", **MISSPELT} for number in range(cases)]
     )

@@ -15,4 +15,4 @@ SERVERS: Final = (EMBEDDED, SECURED, *([NAMED] if NAMED_URI else []))
 OF_EACH_KIND: Final = pytest.mark.parametrize(
     "mongodb_server", [server for server in SERVERS if server != SECURED], indirect=True
 )
-"""For what a login and TLS cannot change: each product once, the embedded one without them."""
+"""For tests that a login and TLS cannot affect: each database product once, the embedded one without login and TLS."""

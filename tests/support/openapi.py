@@ -1,11 +1,11 @@
 """Checks requests and answers against a vendor's OpenAPI description, for simulators and real clients alike.
 
-What belongs here: reading a description, finding the operation, judging one request or one answer. What a particular
-system ought to do beyond its description belongs in that system's tests.
+This module reads a description, finds the operation and checks one request or one answer. What a system must do beyond its
+description belongs in that system's tests.
 
-Stricter than the description in one way: a property it does not name is an error, because nearly every property of
-WISEflow's description is optional and a misspelled name would pass otherwise. More lenient where the description
-contradicts itself; ``_REPAIRS`` lists each place with the reason.
+- The check is stricter than the description in one way: a property without a description is an error. Nearly every property
+  of WISEflow's description is optional, so a misspelled name would pass otherwise.
+- It is more lenient where the description contradicts itself. ``_REPAIRS`` lists each such place with the reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from openapi_schema_validator import OAS30Validator
 JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
 GATEWAY_STATUSES = frozenset({401, 415, 429, 500, 502, 503, 504})
-"""Statuses that the description leaves out of every operation and that every operation can give."""
+"""Every operation can answer with these statuses, though the description does not list them."""
 DESCRIPTION = "wiseflow-openapi-1.34.0.yaml"
 
 _PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ for _name in ("datetime", "date-time"):
 
 
 def _null_by_example(spec: dict[str, Any]) -> None:
-    """A property whose own example is null is nullable, whether the description says so or not."""
+    """A property whose example is null is nullable, even if the description does not say so."""
 
     def visit(node: object) -> None:
         if isinstance(node, dict):
@@ -69,7 +69,7 @@ def _visibility_answer_is_array_or_object(spec: dict[str, Any]) -> None:
 
 
 def _flow_search_answers_list_or_object(spec: dict[str, Any]) -> None:
-    """The deprecated flow search "returns a list of flows" in its words and one object in its schema."""
+    """The deprecated flow search "returns a list of flows" according to its text, and one object in its schema."""
     answer = spec["paths"]["/license/sis/flows/{sisCode}"]["get"]["responses"]["200"]["content"][JSON_TYPE]
     answer["schema"] = {"anyOf": [answer["schema"], {"type": "array", "items": answer["schema"]}]}
 
@@ -89,7 +89,7 @@ class _Operation:
 
 
 class OpenApiContract:
-    """A vendor's description that requests and answers can be held against.
+    """A vendor's description. Requests and answers are checked against it.
 
     :param path: the description, YAML or JSON, OpenAPI 3.0
     """
@@ -118,7 +118,7 @@ class OpenApiContract:
         headers: Mapping[str, str],
         body: bytes | str | None,
     ) -> None:
-        """Hold a request against the description.
+        """Check a request against the description.
 
         :param url_path: the path as on the wire, percent-encoded, with or without the server's base
         :raises AssertionError: with every difference found
@@ -141,9 +141,9 @@ class OpenApiContract:
         *,
         undeclared: Collection[str] = (),
     ) -> None:
-        """Hold an answer against the description.
+        """Check an answer against the description.
 
-        :param undeclared: properties that may stand anywhere in the answer though the description does not name them
+        :param undeclared: properties that are allowed anywhere in the answer though the description does not name them
         :raises AssertionError: with every difference found
         """
         operation = self._operation(method, url_path)
@@ -263,7 +263,7 @@ class OpenApiContract:
         return problems
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """A schema without references, its parts joined."""
+        """The schema with its references followed and its parts joined."""
         if "$ref" in schema:
             target: Any = self._spec
             for step in schema["$ref"].removeprefix("#/").split("/"):
@@ -306,7 +306,7 @@ def _raise(what: str, problems: list[str]) -> None:
 
 @cache
 def wiseflow_contract() -> OpenApiContract:
-    """WISEflow's description, or a skipped test that says where it was looked for; with ``CI=true`` a failed one.
+    """WISEflow's description. Without its file the test is skipped; with ``CI=true`` it fails.
 
     The description is the vendor's document and is never copied into the project.
     """

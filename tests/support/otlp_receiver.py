@@ -1,4 +1,4 @@
-"""A collector of traces for tests: takes OTLP over HTTP, and keeps the spans."""
+"""A collector of traces for tests. It receives OTLP over HTTP and keeps the spans."""
 
 import http.server
 import threading
@@ -27,7 +27,7 @@ class ReceivedSpan:
 
 
 class OtlpReceiver:
-    """Listens on a free loopback port; `status` is what it answers. What it refuses it does not keep."""
+    """Listens on a free loopback port and answers with `status`. It keeps spans only if that is 200."""
 
     def __init__(self) -> None:
         self.spans: list[ReceivedSpan] = []
@@ -44,7 +44,7 @@ class OtlpReceiver:
                 self.end_headers()
 
             def log_message(self, *_arguments: object) -> None:
-                """Nothing is worth telling."""
+                """Log nothing."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""The personal data of a simulated world, as values that a text can be searched for."""
+"""The personal data of a simulated world. Tests search texts for these values."""
 
 import re
 from collections.abc import Iterable
@@ -9,15 +9,19 @@ from simulators.names import FIRST_NAMES, LAST_NAMES
 from tests.support.world import World
 
 MARK = "HEMMELIG"
-"""In every text and name that a test makes up itself."""
+"""A word in every text and name that a test makes up itself."""
 FRAGMENTS = (MARK, "Begrunnelsen gjelder besvarelse", "Se kommentar i margen", "Grensetilfelle", "Notat til medsensor")
-"""Of every text that the simulated assessors write."""
+"""Every text of the simulated assessors has one of these."""
 
 
 class PersonalValues:
-    """What must not be found: numbers and user names of the persons, everybody's names, texts, and credentials beside them.
+    """What must not be found in a text.
 
-    Fingerprints of persons (the ids of cases and messages) count too: who knows the parts can try the numbers out.
+    - the persons' numbers and user names;
+    - first and last names of anybody;
+    - texts of explanations;
+    - fingerprints of persons, which are the ids of cases and messages: somebody who knows the parts could try all numbers;
+    - credentials.
     """
 
     def __init__(self, world: World, rows: Iterable[dict[str, Any]]) -> None:
@@ -39,7 +43,7 @@ class PersonalValues:
         }
 
     def found_in(self, text: str) -> dict[str, list[str]]:
-        """What the text shows, by kind; empty if nothing."""
+        """The values that the text has, by kind; empty if there are none."""
         found = {kind: sorted(set(pattern.findall(text))) for kind, pattern in self._patterns.items()}
         return {kind: values for kind, values in found.items() if values}
 

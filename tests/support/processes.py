@@ -1,4 +1,4 @@
-"""casebridge's own commands as processes of their own, in a test's world; armed with a crash point where a test says so."""
+"""Starts casebridge's commands as processes of their own, in a test's world, with a crash point if the test wants one."""
 
 import json
 import os
@@ -24,7 +24,7 @@ load_once(__name__)
 
 @dataclass(frozen=True)
 class Crash:
-    """A named place, how the process dies there, and how often it passes the place unharmed."""
+    """A crash point, how the process ends there, and how often it passes the point before that."""
 
     point: str
     after: int = 0
@@ -43,7 +43,7 @@ class Crash:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command came to."""
+    """The result of a command: its exit code, standard output and standard error."""
 
     exit_code: int
     output: str
@@ -54,7 +54,7 @@ class Ended:
 
 
 class Processes:
-    """Starts commands in one world; its listeners end with the test."""
+    """Starts commands in one world. Its listeners end with the test."""
 
     def __init__(self, children: Children, world: World) -> None:
         self._children = children
@@ -62,21 +62,21 @@ class Processes:
         self.listeners: list[Child] = []
 
     def listener(self, *arguments: str, crash: Crash | None = None, at_work: bool = True, **environment: str) -> Child:
-        """A listener that is at work; with a crash point, or without `at_work`, one that has just been started."""
+        """Start a listener and wait until it is at work. Does not wait with a crash point or without `at_work`."""
         child = self._start("listen", arguments, self._environment(crash, environment))
         if crash is None and at_work:
             child.wait_until(lambda: "Listening with" in child.log.read_text(), START_SECONDS)
         return child
 
     def crashed_listener(self, crash: Crash, *arguments: str, **environment: str) -> Child:
-        """A listener that died at its crash point, by SIGKILL."""
+        """Start a listener and wait until SIGKILL has ended it at its crash point."""
         child = self.listener(*arguments, crash=crash, **environment)
         exit_code = child.process.wait(START_SECONDS)
         assert exit_code == -signal.SIGKILL, f"it never came to {crash}:\n{child.log_end()}"
         return child
 
     def consumer(self, *, crash: Crash | None = None, **environment: str) -> Child:
-        """A consumer that has its partitions; with a crash point, one that has just been started. Ends with the listeners."""
+        """Start a consumer and wait until it has partitions. Does not wait with a crash point. Ends with the listeners."""
         child = self._start("consume", (), self._environment(crash, environment))
         if crash is None:
             child.wait_until(lambda: ": consuming " in child.log.read_text(), START_SECONDS)
@@ -100,7 +100,7 @@ class Processes:
             listener.stop()
 
     def _start(self, command: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
-        """As `Children.start`, in the same group of processes, but loaded already."""
+        """Like `Children.start`, in the same process group, but forked from a process that has loaded the code."""
         name = f"{command}-{uuid.uuid4().hex[:8]}"
         log = self._children.folder / f"{name}.log"
         log.touch()
@@ -116,14 +116,14 @@ class Processes:
 
 
 def _command(arguments: Sequence[str], environment: Mapping[str, str], output: Path, notes: Path) -> None:
-    """In the new process: what the command's script does."""
+    """Run the command in the new process, like its script."""
     enter(environment, output, notes)
     sys.argv = [COMMAND, *arguments]
     main()
 
 
 def _endless_command(group: int, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-    """In the new process: a command that a signal ends. It dies with its group, as whatever `Children` start."""
+    """Run in the new process a command that only a signal ends. It ends with its process group, like all `Children`."""
     os.setpgid(0, group)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _command(arguments, environment, log, log)

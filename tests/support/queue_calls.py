@@ -1,6 +1,6 @@
-"""How the contract suite calls MeldingQ: the one place that knows the signatures of its methods.
+"""How the contract suite calls MeldingQ. Only this module knows the signatures of its methods.
 
-The tests say what a queue owes whoever uses it. What they look at is what stands in the two collections.
+The tests say what users of a queue can rely on. They check the documents in the two collections.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ EVERYTHING: Final = 1000
 
 
 def new_message(key: str, case: str | None = None, exam_system: str = "WISEFLOW") -> NewMessage:
-    """A message of a case of its own, unless a case is named."""
+    """A new message. It has a case of its own unless a case is given."""
     case = case or f"case of {key}"
     payload = {"text": f"text of {key}"}
     return NewMessage(key, QUEUE, "uis.no", "test", case, f"correlation of {case}", payload, exam_system=exam_system)
@@ -36,20 +36,20 @@ def _effects(message: Message, effect_ids: Sequence[str]) -> tuple[PendingEffect
 
 
 def effects_of(pending_effects: Sequence[PendingEffects]) -> dict[str, list[str]]:
-    """The ids of what is owed, by message."""
+    """The ids of the pending effects, by message."""
     return {pending.key: [effect["id"] for effect in pending.effects] for pending in pending_effects}
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A message as it stands in the database: its document, and whether it has left the live queue."""
+    """A message in the database: its document, and whether it has left the live queue."""
 
     document: dict[str, Any]
     processed: bool
 
 
 class QueueCalls:
-    """One user of the queue, with a clock of its own unless it shares one."""
+    """One user of the queue, with a clock of its own unless one is given."""
 
     def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self.database = database
@@ -62,14 +62,14 @@ class QueueCalls:
         self.clock.pass_time(span.total_seconds())
 
     def accept(self, *messages: NewMessage) -> list[str]:
-        """The keys that were new."""
+        """Accept messages. Returns the keys that were new."""
         return self._queue.accept(messages)
 
     def claim(self, owner: str = "worker", limit: int = EVERYTHING) -> dict[str, Message]:
         return {message.key: message for message in self._queue.claim(owner, limit)}
 
     def claim_one(self, key: str, owner: str = "worker") -> Message:
-        """Claim what is due; it must be this message alone."""
+        """Claim what is due. It must be this message alone."""
         claimed = self.claim(owner)
         assert list(claimed) == [key]
         return claimed[key]
@@ -84,11 +84,11 @@ class QueueCalls:
         self._queue.record_steps(message, {name: self._step(message, name)})
 
     def finish(self, message: Message, *effect_ids: str) -> bool:
-        """Finish with a step `last`, and forget what the step `secret` found; false when somebody else has taken over."""
+        """Finish with a step `last`, and drop the result of the step `secret`. False if the claim was lost."""
         return self.move(message, *effect_ids).status is not None
 
     def move(self, message: Message, *effect_ids: str) -> Outcome:
-        """Finish likewise; what became of it."""
+        """Finish in the same way. Returns the outcome."""
         message.steps["last"] = self._step(message, "last")
         outcome = Outcome(
             message,
@@ -127,17 +127,17 @@ class QueueCalls:
         self._queue.release(messages)
 
     def replay(self, *keys: str, from_status: MessageStatus = MessageStatus.DEAD) -> int:
-        """As an operator who sees the messages as they are now."""
+        """Replay as an operator who sees the messages as they are now."""
         return self._queue.replay(
             self._generations(keys), from_status=from_status, reason="the cause is gone", asked_by="an operator"
         )
 
     def discard(self, *keys: str) -> int:
-        """As an operator who sees the messages as they are now."""
+        """Discard as an operator who sees the messages as they are now."""
         return self._queue.discard(self._generations(keys), reason="settled by telephone", asked_by="an operator")
 
     def replay_as(self, key: str, generation: Any, from_status: MessageStatus) -> int:
-        """As an operator whose listing says this of the message's generation, whatever that is."""
+        """Replay as an operator who has seen the message with this generation, right or wrong."""
         return self._queue.replay(
             [Chosen(key, generation)], from_status=from_status, reason="a try", asked_by="an operator"
         )
@@ -151,27 +151,27 @@ class QueueCalls:
         return [Chosen(key, generation) for key, generation in generations.items()]
 
     def lanes(self) -> set[Lane]:
-        """Where messages are or fall due."""
+        """The lanes in which messages are due or will be."""
         return self._queue.lanes.search()
 
     def claim_pending(self) -> list[PendingEffects]:
-        """For a relay: what is owed, held from other relays."""
+        """Claim the pending effects as a relay, so that no other relay takes them."""
         return self._effects.claim(EVERYTHING, HOLD)
 
     def acknowledge(self, pending_effects: Sequence[PendingEffects]) -> None:
-        """For a relay: all of this is delivered."""
+        """Say as a relay that all of these are delivered."""
         for pending in pending_effects:
             self._effects.acknowledge(pending, frozenset(), self.clock.now() + HOLD)
 
-    def relieve(self) -> list[PendingEffects]:
-        """Be the relay of another process: when its time has come, deliver all that is owed; return what that was."""
+    def deliver_pending(self) -> list[PendingEffects]:
+        """Wait for the end of all holds, then deliver all pending effects as the relay of another process. Returns them."""
         self.pass_time(HOLD)
         pending_effects = self.claim_pending()
         self.acknowledge(pending_effects)
         return pending_effects
 
     def stored(self, key: str) -> Stored | None:
-        """Where a message is: in one of the two collections, never in both."""
+        """The message in one of the two collections, never in both."""
         live = self.database.messages.find_one({"_id": key})
         processed = self.database.processed_messages.find_one({"_id": key})
         assert not (live and processed)
@@ -186,7 +186,7 @@ class QueueCalls:
     def due_at(self, key: str) -> datetime | None:
         return self.document(key).get("dueAt")
 
-    def forget_everything(self) -> None:
+    def delete_everything(self) -> None:
         for collection in (self.database.messages, self.database.processed_messages, self.database.received_keys):
             collection.delete_many({})
 

@@ -1,4 +1,4 @@
-"""Processes that share one vendor's rates, as far as the rates go: a keeper and a gate each, on one clock that tests move."""
+"""Processes that share one vendor's rates: each has a share keeper and a rate limit, on one clock that tests move."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,8 +14,8 @@ KEY = "one credential"
 LEASE_SECONDS = 5.0
 
 
-class Interrupted(ShareStore):
-    """The book as a process sees it on a bad day: something happens between its look and its write, or after its write."""
+class InterruptedShareStore(ShareStore):
+    """A share store in which something happens between a process's read and its write, or after its write."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -23,31 +23,31 @@ class Interrupted(ShareStore):
         self.after_write: Callable[[], None] | None = None
 
     def write(self, claim_sets: Mapping[str, ClaimSet], claims: Mapping[str, Sequence[Claim]]) -> set[str]:
-        if happening := self.before_write:
+        if action := self.before_write:
             self.before_write = None
-            happening()
+            action()
         written = super().write(claim_sets, claims)
-        if happening := self.after_write:
+        if action := self.after_write:
             self.after_write = None
-            happening()
+            action()
         return written
 
 
 class RateProcess:
-    """`passed` is everybody's: the moments of the calls that went out, as the vendor would see them."""
+    """One process. All processes share `passed`: the times of the calls that went out, as the vendor would see them."""
 
     def __init__(
         self, database: Database, time: ManualSeconds, rates: Sequence[tuple[int, float]], passed: list[float]
     ) -> None:
-        self.book = Interrupted(database)
-        self.keeper = ShareKeeper(self.book, LEASE_SECONDS, monotonic=time.monotonic, in_background=False)
+        self.share_store = InterruptedShareStore(database)
+        self.keeper = ShareKeeper(self.share_store, LEASE_SECONDS, monotonic=time.monotonic, in_background=False)
         self.share = self.keeper.share(KEY)
         self.gate = RateLimit("WISEflow", rates, share=self.share, monotonic=time.monotonic, wait=lambda _seconds: True)
         self._time = time
         self._passed = passed
 
     def call(self, times: int) -> int:
-        """So many calls, as far as they go out at once."""
+        """Call this many times, until a call would have to wait. Returns how many calls went out."""
         for done in range(times):
             try:
                 self.gate.pass_gate()

@@ -1,7 +1,7 @@
-"""Steps that change nothing outside. Each attempt makes them anew, so a message keeps those of its last attempt only.
+"""Steps that change nothing outside. Each attempt runs them again, so a message keeps only those of its last attempt.
 
-What the audit tells of them is held against the failures of their message: each attempt that failed made all that
-stand before the step at which it failed, and no others. The place of an entry is what stands in its id after the message's key.
+The audit entries of these steps are compared with the failures of their message. A failed attempt must have made all read-only
+steps before the step at which it failed, and no others. The id of an entry says after the message's key where it belongs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,27 +13,27 @@ READ_ONLY_STEPS_BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
     "find_candidate": ("find_exam",),
     "request_explanation": ("find_exam", "find_candidate"),
 }
-"""For each step the read-only steps between it and whatever changed something before it."""
+"""For each step, the read-only steps between it and the last step before it that changed something."""
 READ_ONLY_STEPS: Final = frozenset(step for steps in READ_ONLY_STEPS_BEFORE.values() for step in steps)
 BETWEEN_STEPS: Final = "handle"
-"""Where a worker fails between two steps; which steps it had made is not told."""
+"""The step of a failure between two steps. It does not say which steps were made before."""
 NOT_BEGUN: Final = "casebridge.worker_lost"
-"""The code of a message that was given up because its workers were lost: nothing was looked up in its last attempt."""
+"""The code of a message that was given up because its workers were lost. Its last attempt made no step."""
 
 
 def step_entry(message: Mapping[str, Any], step: str, fence: int) -> str:
-    """The id of a step's entry. A read-only step bears the fence of its claim, from the second claim on."""
+    """The id of a step's entry. For a read-only step it has the fence of the claim, from the second claim on."""
     again = step in READ_ONLY_STEPS and fence > 1
     return entry_id(message["correlationId"], message["_id"], step, *([fence] if again else []))
 
 
 class ReadOnlySteps:
-    """Of all messages, what their failed attempts must have told, and what else may be told of attempts before the last."""
+    """The audit entries that failed attempts must have, and those that attempts before the last may have, of all messages."""
 
     def __init__(self, messages: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, Any]]) -> None:
         self._messages = {message["_id"]: message for message in messages}
         self._failed_at: dict[tuple[str, int], str] = {}
-        """The step at which a claim of a message failed."""
+        """The step at which a claim of a message failed, by the message's key and the claim's fence."""
         self._begun: set[tuple[str, int]] = set()
         for entry in entries:
             _, key, *place = entry["_id"].split(":") if not entry["success"] else ("", "")
@@ -43,7 +43,7 @@ class ReadOnlySteps:
                     self._begun.add((key, int(place[0])))
 
     def of_failures(self) -> set[str]:
-        """The entries of such steps that the audit's failures ask for. They are written in one batch, the failure last."""
+        """The read-only entries that must exist because of the failures in the audit. The failure is written last."""
         return {
             step_entry(self._messages[key], step, fence)
             for key, fence in self._begun
@@ -52,7 +52,7 @@ class ReadOnlySteps:
         }
 
     def is_of_another_attempt(self, entry: Mapping[str, Any]) -> bool:
-        """Whether a message that is done rightly lacks this step: it was made in another claim than the one that settled it."""
+        """Whether the step was made in another claim than the one that settled the message. Then the message need not have it."""
         if entry["step"] not in READ_ONLY_STEPS:
             return False
         _, key, *place = entry["_id"].split(":")
@@ -63,7 +63,7 @@ class ReadOnlySteps:
         if entry["_id"] != step_entry(message, entry["step"], fence):
             return False
         if fence > settled:
-            # the settlement was on its way when the lease had run out, and arrived while the next worker looked
+            # the settlement was under way when the lease ended, and arrived while the next worker ran read-only steps
             return bool(entry["time"] > message["finishedAt"])
         failed_at = self._failed_at.get((key, fence))
         if failed_at is None:

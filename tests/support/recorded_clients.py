@@ -1,4 +1,4 @@
-"""Our clients connected to the simulated world, with every exchange of WISEflow recorded."""
+"""Our clients connected to the simulators. Every exchange with WISEflow is recorded."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,11 +18,11 @@ from simulators.process import RunningSimulators
 from tests.support.openapi import OpenApiContract
 
 UNDECLARED = ("justification",)
-"""What a licence may send though the description does not name it (contract 4.8)."""
+"""WISEflow may send this though its description does not name it (contract 4.8)."""
 
 
 class RecordingHttpClient(HttpClient):
-    """The real client, which also keeps what went over the wire."""
+    """The real client, which also keeps each request and answer."""
 
     exchanges: list[tuple[requests.PreparedRequest, HttpAnswer]]
 
@@ -36,7 +36,7 @@ class RecordingHttpClient(HttpClient):
 
 
 def check_exchanges(http: RecordingHttpClient, contract: OpenApiContract) -> int:
-    """Hold every recorded request and answer against the description; return how many it describes."""
+    """Check every recorded request and answer against the description. Returns how many it describes."""
     described = 0
     for request, answer in http.exchanges:
         url = urlsplit(request.url or "")
@@ -54,7 +54,7 @@ def check_exchanges(http: RecordingHttpClient, contract: OpenApiContract) -> int
 
 @dataclass
 class SimulatedWorld:
-    """A population, as an installation would have it configured."""
+    """A population of the simulators, configured as in an installation."""
 
     simulators: RunningSimulators
     population: dict[str, Any]

@@ -1,7 +1,7 @@
-"""Skips that are failures where they may not happen.
+"""Skips a test whose server is not installed; in CI the test fails instead.
 
-A newcomer's machine may lack a browser or a database server, and the tests that need it say so. CI's machine can have all of
-them (`make servers` sees to it), and there a skipped ring would hide a broken one.
+A newcomer's machine may lack a browser or a database server. CI's machine has all of them (`make servers` installs them), and
+there a skipped ring would hide a broken one.
 """
 
 import os

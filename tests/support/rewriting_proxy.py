@@ -1,4 +1,4 @@
-"""An HTTP proxy before a simulator that changes answers on their way: for what no simulator sends."""
+"""An HTTP proxy before a simulator that changes its answers, for answers that no simulator gives."""
 
 import http.client
 import threading
@@ -8,13 +8,13 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 Rewrite = Callable[[str, str, bytes], bytes]
-"""Method, path and body of an answer with status 200; the body that is sent on."""
+"""Takes method, path and body of an answer with status 200; returns the body that is sent on."""
 NOT_FORWARDED = {"host", "accept-encoding", "connection", "content-length"}
 ANSWER_SECONDS = 60.0
 
 
 class RewritingProxy:
-    """Listens on a free loopback port; `address` stands for `upstream`, its path included."""
+    """Listens on a free loopback port. Use `address`, which has the path of `upstream`, in place of `upstream`."""
 
     def __init__(self, upstream: str, rewrite: Rewrite) -> None:
         parsed = urlsplit(upstream)
@@ -43,7 +43,7 @@ class RewritingProxy:
             do_GET = do_POST = do_PATCH = handle_any  # noqa: N815 as the library names them
 
             def log_message(self, *_: object) -> None:
-                """Nothing: the test says what is wrong."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

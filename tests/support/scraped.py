@@ -1,4 +1,4 @@
-"""What Prometheus would read of a process."""
+"""Reads the metrics of a process as Prometheus does."""
 
 import urllib.error
 import urllib.request
@@ -29,7 +29,7 @@ class Scraped:
 
 
 def scrape(port: int) -> Scraped:
-    """Raises `OSError` where nobody listens."""
+    """Scrape once. Raises `OSError` if nothing listens on the port."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
         text = answer.read().decode()
     samples: dict[str, dict[Labels, float]] = defaultdict(dict)
@@ -40,14 +40,14 @@ def scrape(port: int) -> Scraped:
 
 
 def scraped_when_open(port: int) -> Scraped:
-    """Of a port that is about to be opened."""
+    """Wait until the port is open, and scrape."""
 
-    def look() -> Scraped | None:
+    def scrape_if_open() -> Scraped | None:
         try:
             return scrape(port)
         except urllib.error.URLError:
             return None
 
-    found = wait_until(look, f"port {port} is open")
+    found = wait_until(scrape_if_open, f"port {port} is open")
     assert found is not None
     return found

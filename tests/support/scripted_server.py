@@ -1,6 +1,6 @@
-"""A server that answers with bytes that a test wrote down: for what the simulators cannot do to a connection.
+"""A server that answers with the bytes that a test gives, for faults of a connection that the simulators cannot make.
 
-One thread per connection; each request takes the next script. The last script repeats.
+There is one thread per connection. Each request takes the next script. The last script repeats.
 """
 
 import socket
@@ -12,7 +12,7 @@ Script = Callable[[socket.socket, threading.Event], None]
 
 
 def answer(status: str, body: bytes = b"", *headers: str) -> Script:
-    """A whole answer with the right length."""
+    """A complete answer with the right length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return raw("\r\n".join(lines).encode() + body)
 
@@ -23,7 +23,7 @@ def raw(content: bytes) -> Script:
 
 
 def cut(content: bytes) -> Script:
-    """These bytes, and then the connection is gone."""
+    """These bytes, and then the connection is closed."""
 
     def play(connection: socket.socket, _: threading.Event) -> None:
         connection.sendall(content)
@@ -49,7 +49,7 @@ def silent() -> Script:
 
 
 class ScriptedServer:
-    """Listens on a free loopback port. `requests` holds each request's head as it came."""
+    """Listens on a free loopback port. `requests` has the head of each request."""
 
     def __init__(self, *scripts: Script) -> None:
         self._scripts: Sequence[Script] = scripts

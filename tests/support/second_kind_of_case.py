@@ -1,4 +1,4 @@
-"""A second kind of case: requests for a document, with states and a collection of their own, and no exam in sight."""
+"""A second kind of case: requests for a document. It has states and a collection of its own and no exam."""
 
 from dataclasses import dataclass
 from typing import Final

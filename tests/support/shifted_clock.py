@@ -1,4 +1,4 @@
-"""A clock that tests move forward, on top of one that runs: for waits of minutes and days that no test can sit out."""
+"""A running clock that tests move forward, for waits of minutes and days that no test can make."""
 
 from datetime import datetime, timedelta
 

@@ -1,7 +1,7 @@
 """Bare callers of the simulated systems, for the simulators' own tests.
 
-They know the contracts and nothing of casebridge's clients, so that the simulators are judged by themselves. Every call
-to WISEflow and every answer is held against the vendor's description.
+They use the contracts and nothing of casebridge's clients, so that the simulators are tested by themselves. Every call to
+WISEflow and every answer is checked against the vendor's description.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TIMEOUT_S = 20.0
 
 
 def session() -> requests.Session:
-    """A session that leaves the machine's proxies alone."""
+    """A session that ignores the machine's proxy settings."""
     made = requests.Session()
     made.trust_env = False
     return made
@@ -28,7 +28,7 @@ def session() -> requests.Session:
 
 @dataclass
 class WiseflowCaller:
-    """One institution's access to WISEflow; each exchange is checked against the description."""
+    """One institution's access to WISEflow. Each exchange is checked against the description."""
 
     address: str
     institution: dict[str, Any]
@@ -50,8 +50,8 @@ class WiseflowCaller:
     ) -> requests.Response:
         """Call, and check the exchange.
 
-        :param valid_request: False for a request that is wrong on purpose; only its answer is checked then
-        :param described: False for an answer that the description does not know
+        :param valid_request: False for a request that is wrong on purpose: then only the answer is checked
+        :param described: False for an answer that the description does not have
         """
         headers = self.credentials() if credentials is None else credentials
         request = self.http.prepare_request(
@@ -94,7 +94,7 @@ class WiseflowCaller:
         return response
 
     def flows_of(self, source_code: str) -> list[int]:
-        """Flow ids by the search that the licence has."""
+        """The flow ids that the licence's search finds."""
         if self.institution["settings"]["flow_search"] == "sources":
             hits = self.call("POST", "/sources/search", {"sourceCode": source_code}).json()["data"]
             return [hit["flow"]["flowid"] for hit in hits]
@@ -102,7 +102,7 @@ class WiseflowCaller:
         return [hit["flowId"] for hit in self.call("GET", f"/license/sis/flows/{code}").json()]
 
     def participants(self, flow_id: int) -> list[dict[str, Any]]:
-        """All participants, page by page where there are pages."""
+        """All participants, read page by page if the licence has pages."""
         if self.institution["settings"]["participants_endpoint"] == "old":
             rows: list[dict[str, Any]] = self.call("GET", f"/flow/{flow_id}/participants", described=False).json()[
                 "data"
@@ -116,7 +116,7 @@ class WiseflowCaller:
                 return rows
 
     def find(self, source_code: str, row: dict[str, Any]) -> tuple[int, int] | None:
-        """The flow and the participant of a row in FS, by the rules of contract 4.3; None when it is not clear."""
+        """The flow and the participant of a row in FS, by the rules of contract 4.3. None unless there is exactly one."""
         feide = f"{row['brukernavn']}@{self.institution['orgId']}"
         found = []
         for hit in self.flows_of(source_code):
@@ -184,7 +184,7 @@ class FsCaller:
 
 
 def registration(exam_id: str, row: dict[str, Any], text: str, communicated: str = "2026-01-15") -> dict[str, Any]:
-    """A registration as contract 3.3 has it."""
+    """The body of a registration (contract 3.3)."""
     return {
         "examId": exam_id,
         "personlopenr": row["personlopenr"],

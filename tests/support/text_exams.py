@@ -1,4 +1,4 @@
-"""An exam system whose ids are texts, in memory: the smallest adapter of the port that carries a case."""
+"""An exam system in memory whose ids are texts: the smallest adapter of the port that can carry a case to its end."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -22,14 +22,14 @@ GIVEN = datetime(2026, 1, 9, 12, tzinfo=UTC)
 
 
 class TextExams:
-    """Knows everybody whom it is asked for. An answer is there once `texts` has one for the request."""
+    """Has every candidate that is asked for. A request has an answer once `texts` has a text for it."""
 
     system = "Text exams"
     shows_answers = True
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
-        """By explanation request."""
+        """The text of each answer, by explanation request."""
         self.requests: dict[str, CandidatePlace] = {}
         self.shown: set[str] = set()
         self._people: dict[str, Person] = {}
@@ -96,7 +96,7 @@ class TextExams:
 
 
 class TextClients:
-    """FS as it is, and the exam system above for everybody."""
+    """The real client of FS, and `TextExams` as every institution's exam system."""
 
     def __init__(self, clients: Clients, exams: TextExams) -> None:
         self._clients = clients

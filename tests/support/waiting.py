@@ -1,18 +1,20 @@
-"""Waiting for a condition with an end in sight: for what has no signal of its own, such as a document in MongoDB."""
+"""Waits for a condition, with a time limit: for what gives no signal, such as a document in MongoDB."""
 
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 Found = TypeVar("Found")
-LOOK_EVERY_SECONDS = 0.02
+CHECK_EVERY_SECONDS = 0.02
 
 
-def wait_until(look: Callable[[], Found], what: str, seconds: float = 60.0, every: float = LOOK_EVERY_SECONDS) -> Found:
-    """The first true value of `look`. Raises `TimeoutError`, which says `what` did not come about."""
+def wait_until(
+    condition: Callable[[], Found], what: str, seconds: float = 60.0, every: float = CHECK_EVERY_SECONDS
+) -> Found:
+    """Call `condition` until it is true, and return its value. Raises `TimeoutError` with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
-        found = look()
+        found = condition()
         if found:
             return found
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Cases of the simulated WISEflow whose assessors have answered, over the exam system port."""
+"""Cases in the simulated WISEflow whose assessors have answered, made through the port of exam systems."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ MODES = {"justification": "comment", "comment_format": "plain", "patch_data": "a
 
 @contextmanager
 def prompt_world(simulators: RunningSimulators) -> Iterator[SimulatedWorld]:
-    """Two institutions without cases, whose assessors answer at once; the modes are as they were afterwards."""
+    """Two institutions without cases, whose assessors answer at once. The simulators' modes are restored afterwards."""
     control = simulators.control
     control.clear_faults()
     control.modes(**MODES)
@@ -38,7 +38,7 @@ def find(exams: WiseflowExamSystem, case: dict[str, Any]) -> CandidatePlace:
 
 
 def person(case: dict[str, Any], user_name: str | None = None, **changes: int) -> Person:
-    """What FS says of a case's student."""
+    """The student of a case, as FS identifies them."""
     numbers = {name: case[name] for name in ("kandidatnr", "personlopenr")} | changes
     return Person(**numbers, user_name=user_name, realm="uis.no")
 

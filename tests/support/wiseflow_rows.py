@@ -1,4 +1,4 @@
-"""Flows, participants, explanation requests and comments as WISEflow has them, with what a test changes."""
+"""Flows, participants, explanation requests and comments in WISEflow's form. A test changes the fields that it is about."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -79,7 +79,7 @@ def iso(moment: int) -> str:
 
 
 UNREADABLE = "x"
-"""As a user id: enough to make a row unreadable."""
+"""A user id that makes a row unreadable."""
 
 
 def bad_row(participant_id: Any = 2, **changes: Any) -> dict[str, Any]:

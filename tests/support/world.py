@@ -1,4 +1,4 @@
-"""Casebridge in a simulated world: what a test needs to populate, run and look at it."""
+"""Casebridge among simulated systems: a test populates them, runs casebridge and checks the results."""
 
 from collections.abc import Callable
 from types import TracebackType
@@ -24,7 +24,7 @@ from tests.support.explanation_rounds import poll_answers, read_requests
 from tests.support.waiting import wait_until
 
 SHORT_WAITS = {
-    "lease_seconds": 60.0,  # not short: on a machine that stands still for seconds no other worker takes over
+    "lease_seconds": 60.0,  # not short: a machine that stops for seconds must not make another worker take over
     "retry_base_seconds": 0.02,
     "retry_cap_seconds": 0.2,
     "not_ready_seconds": 0.1,
@@ -36,7 +36,7 @@ SHORT_WAITS = {
 
 
 def settings_for_tests(mongodb: MongoDBSettings, addresses: dict[str, str], **sections: dict[str, Any]) -> Settings:
-    """Short waits, the simulators' addresses, and whatever a test changes: `queue={"workers": 2}`."""
+    """Settings with short waits and the simulators' addresses. A test changes sections: `queue={"workers": 2}`."""
     return Settings(
         mongodb=mongodb,
         queue=QueueSettings(**{**SHORT_WAITS, **sections.pop("queue", {})}),
@@ -56,7 +56,7 @@ def settings_for_tests(mongodb: MongoDBSettings, addresses: dict[str, str], **se
 
 
 def as_environment(settings: Settings) -> dict[str, str]:
-    """The environment variables from which a process of its own reads the same settings."""
+    """The environment variables from which another process reads the same settings."""
     variables: dict[str, str] = {}
 
     def add(prefix: str, model: BaseModel) -> None:
@@ -76,7 +76,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
 
 
 class World:
-    """One test's institutions, in the databases and the simulators, and the process between them."""
+    """One test's institutions in the databases and the simulators, and the processes of casebridge between them."""
 
     def __init__(
         self, database: Database, settings_for: Callable[..., Settings], simulators: RunningSimulators
@@ -108,7 +108,7 @@ class World:
         self.settings = self._settings_for(**sections)
 
     def populate(self, **order: Any) -> dict[str, Any]:
-        """Make a population and install its institutions. Assessors answer at once unless told otherwise."""
+        """Make a population in the simulators and install its institutions. Assessors answer at once."""
         defaults = {"institutions": 2, "courses": 4, "requests": 12, "oddities": False, "hold": False, "seed": 1}
         population = self.control.population(**{**defaults, **order})
         self.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
@@ -121,35 +121,38 @@ class World:
         return population
 
     def process(self, clock: Clock | None = None) -> Process:
-        """A process as a process would build it: settings and secrets as they are now."""
+        """A process with the settings and secrets of now. It is closed at the end of the test."""
         process = Process(self.settings, Secrets(self.secrets), clock)
         self._processes.append(process)
         return process
 
     def environment(self) -> dict[str, str]:
-        """What a process of its own needs to be part of this world."""
+        """The environment that another process needs to use the same databases and simulators."""
         return {**as_environment(self.settings), **self.secrets}
 
     def send(self, process: Process) -> int:
-        """Read FS and handle what came; return how many messages were handled."""
+        """Read FS and handle the messages. Returns how many messages were handled."""
         read_requests(process, process.stores.institutions.active())
         return process.synchronisation.run_batch().handled
 
     def synchronise(self, process: Process, *, also_answered: bool = False) -> int:
-        """Send, let the assessors answer, look for answers and register them; return how many messages were handled."""
+        """Send requests, let the assessors answer, poll for answers and register them.
+
+        Returns how many messages were handled.
+        """
         sent = self.send(process)
         self.control.wait("submitted", self.control.summary()["dispatched"])
         poll_answers(process, process.stores.institutions.active(), also_answered=also_answered)
         return sent + process.synchronisation.run_batch().handled
 
     def carry(self, process: Process, rounds: int = 3) -> None:
-        """Synchronise until nothing new comes."""
+        """Synchronise until there is nothing to handle, at most `rounds` times."""
         for _ in range(rounds):
             if not self.synchronise(process):
                 return
 
     def carry_until(self, process: Process, done: Callable[[], bool], what: str) -> None:
-        """Synchronise until `done`: for what needs several attempts."""
+        """Synchronise until `done`, for messages that need several attempts."""
 
         def is_done_after_one_more() -> bool:
             self.synchronise(process)

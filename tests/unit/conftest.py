@@ -1,4 +1,4 @@
-"""The unit ring is plain Python: it is quick because nothing of it loads Dagster."""
+"""The unit ring is plain Python. It is quick because none of its tests loads Dagster."""
 
 import sys
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_dagster() -> Iterator[None]:
-    """Where another ring ran before in this process, Dagster may be there already."""
+    """Fail a test that loads Dagster. Another ring may have loaded it before in this process."""
     before = "dagster" in sys.modules
     yield
     assert before or "dagster" not in sys.modules, "this test loads Dagster"

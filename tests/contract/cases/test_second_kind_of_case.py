@@ -1,4 +1,4 @@
-"""A second kind of case needs its own states, fields and collection, and nothing else: no exam, no student registry."""
+"""A second kind of case needs only states, fields and a collection of its own: no exam and no student registry."""
 
 from datetime import timedelta
 
@@ -69,7 +69,7 @@ def test_a_refused_case_may_be_received_again(requests: DocumentRequests, clock:
     assert stored(requests, "a").state == "received"
 
 
-def test_a_state_that_there_is_not_is_a_defect(requests: DocumentRequests) -> None:
+def test_an_unknown_state_is_a_defect(requests: DocumentRequests) -> None:
     requests.receive("a")
     with pytest.raises(ValueError, match="not a state"):
         requests.move(["a"], "registered")
@@ -77,7 +77,7 @@ def test_a_state_that_there_is_not_is_a_defect(requests: DocumentRequests) -> No
         requests.advance([CaseAdvance("a", "registered")])
 
 
-def test_a_case_in_an_unknown_state_is_passed_over(requests: DocumentRequests) -> None:
+def test_a_stored_case_in_an_unknown_state_is_skipped(requests: DocumentRequests) -> None:
     requests.receive("a", "b")
     requests.collection.update_one({"_id": "a"}, {"$set": {"state": "registered"}})
     assert [case.id for case in requests.by_ids(["a", "b"])] == ["b"]
@@ -126,7 +126,7 @@ def test_cases_are_found_counted_and_listed(requests: DocumentRequests) -> None:
     assert sum(row["cases"] for row in requests.counts()) == 3
 
 
-def test_what_a_message_must_carry(requests: DocumentRequests, clock: ManualClock) -> None:
+def test_only_open_cases_in_given_states_need_a_message(requests: DocumentRequests, clock: ManualClock) -> None:
     requests.receive("a", "b")
     requests.move(["b"], "with_archive")
     clock.pass_time(60)
@@ -138,7 +138,7 @@ def test_what_a_message_must_carry(requests: DocumentRequests, clock: ManualCloc
     assert requests.still_needing_message(["a", "b"]) == {"a": stored(requests, "a").correlation_id}
 
 
-def test_deadlines_are_those_of_open_cases(requests: DocumentRequests, clock: ManualClock) -> None:
+def test_only_open_cases_have_deadlines(requests: DocumentRequests, clock: ManualClock) -> None:
     requests.receive("a", "b", "refused", "discarded")
     requests.collection.update_many({}, {"$set": {"deadline": clock.now()}})
     requests.collection.update_one({"_id": "b"}, {"$set": {"deadline": clock.now() - timedelta(days=1)}})

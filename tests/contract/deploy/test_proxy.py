@@ -1,6 +1,6 @@
-"""deploy/Caddyfile on the real Caddy, in front of a web server that answers everything: who gets through to Dagster.
+"""Tests deploy/Caddyfile on the real Caddy, in front of a server that answers everything: who reaches Dagster.
 
-The server behind it says what reached it, so a request that the proxy refused is known by its absence as well as by its answer.
+The server records which requests reach it. So a refused request is known by its answer and by its absence at the server.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RULES = (Path(__file__).parents[3] / "deploy" / "Caddyfile").read_text()
 LOGIN = ("operator", "a password")
 EVIL = "https://evil.example"
 GATEWAY = "https://casebridge.uis.no"
-"""The address under which the institution's own gateway shows the UI."""
+"""The institution's own gateway shows the UI under this address."""
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -41,13 +41,13 @@ FRAME = {**LINK, "Sec-Fetch-Dest": "iframe"}
 
 @dataclass
 class Behind:
-    """What is behind the proxy, and what reached it: `POST /graphql`."""
+    """The server behind the proxy, and the requests that reached it: `POST /graphql`."""
 
     reached: list[str] = field(default_factory=list)
     port: int = 0
 
     def take(self) -> list[str]:
-        """Without the icon that a browser fetches by itself."""
+        """Record a request. The icon that a browser fetches by itself is not recorded."""
         taken, self.reached = self.reached, []
         return [one for one in taken if "favicon" not in one]
 
@@ -88,7 +88,7 @@ def hashed() -> str:
 
 
 def started(children: Children, port: int, hashed: str) -> Caddy:
-    """The rules as they are; only what is behind them, and the address, are the test's."""
+    """Start Caddy with the real rules. Only the server behind it and its address are the test's."""
     rules = RULES.replace("webserver:3000", f"127.0.0.1:{port}")
     assert rules != RULES
     return Caddy(children, rules, {"UI_USER": LOGIN[0], "UI_PASSWORD_HASH": hashed, "UI_ORIGIN": GATEWAY})
@@ -142,7 +142,7 @@ FOREIGN = [
 @pytest.mark.parametrize("path", ["/graphql", "/", "/anything"])
 @pytest.mark.parametrize("content", [JSON, FORM, {"Content-Type": "text/plain; application/json"}, {}], ids=str)
 @pytest.mark.parametrize("where_from", FOREIGN, ids=str)
-def test_no_other_site_acts(
+def test_no_other_site_can_change_anything(
     method: str, path: str, content: dict[str, str], where_from: dict[str, str], proxy: Caddy, behind: Behind
 ) -> None:
     behind.take()
@@ -164,14 +164,14 @@ ALMOST_OWN = [
 @pytest.mark.parametrize(
     "overridden", [{}, {"X-HTTP-Method-Override": "POST"}, {"X-Forwarded-Host": "evil.example"}], ids=str
 )
-def test_what_is_almost_the_own_origin_is_another(
+def test_an_almost_equal_origin_is_refused(
     origin: str, overridden: dict[str, str], proxy: Caddy, behind: Behind
 ) -> None:
     for name, value in {"OWN": proxy.address, "HOSTPORT": f"127.0.0.1:{proxy.port}", "PORT": str(proxy.port)}.items():
         origin = origin.replace(name, value)
     behind.take()
     status = ask(proxy, "POST", "/graphql", {**JSON, **overridden, "Origin": origin.strip()})
-    # As HTTP has it: blanks at the end of a header are none of it.
+    # HTTP says that blanks at the end of a header do not belong to it.
     assert status == (200 if origin.strip() == proxy.address else 403)
     assert len(behind.take()) == (status == 200)
 
@@ -183,10 +183,10 @@ def test_what_is_almost_the_own_origin_is_another(
 @pytest.mark.parametrize(
     "headers", [{}, LINK, {"X-HTTP-Method-Override": "POST"}, {"X-Original-Method": "POST"}], ids=str
 )
-def test_no_spelling_of_the_address_asks(
+def test_no_spelling_of_the_address_reaches_graphql(
     path: str, method: str, headers: dict[str, str], proxy: Caddy, behind: Behind
 ) -> None:
-    """What the proxy lets through, Dagster's own router does not take for its GraphQL: it knows `/graphql` alone."""
+    """The proxy lets these spellings through, but Dagster's router knows `/graphql` alone and does not run them."""
     behind.take()
     session = requests.Session()
     prepared = session.prepare_request(requests.Request(method, proxy.address, headers=headers, auth=LOGIN))
@@ -198,7 +198,7 @@ def test_no_spelling_of_the_address_asks(
 @pytest.mark.parametrize("path", ["/graphql", "/graphql/", "/%67raphql", "/GraphQL", "/graphql?query={version}"])
 @pytest.mark.parametrize("headers", [LINK, IMAGE, FRAME, {"Origin": EVIL}, {}, {"Sec-Fetch-Site": "none"}], ids=str)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_nobody_asks_by_an_address(
+def test_no_query_runs_from_an_address(
     method: str, headers: dict[str, str], path: str, proxy: Caddy, behind: Behind
 ) -> None:
     behind.take()
@@ -210,7 +210,7 @@ def test_nobody_asks_by_an_address(
     "path", ["/runs", "/logs/a", "/notebook", "/dagit/notebook", "/download_debug/1", "/server_info"]
 )
 @pytest.mark.parametrize("headers", [IMAGE, FRAME, {"Origin": EVIL}], ids=str)
-def test_no_other_site_reads(path: str, headers: dict[str, str], proxy: Caddy, behind: Behind) -> None:
+def test_no_other_site_can_read_answers(path: str, headers: dict[str, str], proxy: Caddy, behind: Behind) -> None:
     behind.take()
     assert ask(proxy, "GET", path, headers) == 403
     assert behind.take() == []
@@ -243,7 +243,9 @@ def test_no_other_method_passes(method: str, proxy: Caddy, behind: Behind) -> No
 
 @pytest.mark.parametrize("path", ["/", "/graphql", "/runs", "/server_info", "/report_asset_check/x"])
 @pytest.mark.parametrize("auth", [None, ("operator", "guessed")], ids=["none", "wrong"])
-def test_nobody_passes_without_a_login(auth: tuple[str, str] | None, path: str, proxy: Caddy, behind: Behind) -> None:
+def test_no_request_passes_without_a_login(
+    auth: tuple[str, str] | None, path: str, proxy: Caddy, behind: Behind
+) -> None:
     behind.take()
     assert ask(proxy, "POST", path, JSON, auth=auth) == 401
     assert behind.take() == []
@@ -251,7 +253,7 @@ def test_nobody_passes_without_a_login(auth: tuple[str, str] | None, path: str, 
 
 @pytest.mark.parametrize("path", ["/report_asset_materialization/x", "//report_asset_check/x", "/REPORT_ASSET_CHECK/x",
                                   "/%72eport_asset_observation/x", "/report_asset%5fcheck/x"])  # fmt: skip
-def test_nobody_reports_from_outside(path: str, proxy: Caddy, behind: Behind) -> None:
+def test_no_report_passes_from_outside(path: str, proxy: Caddy, behind: Behind) -> None:
     behind.take()
     session = requests.Session()
     prepared = session.prepare_request(requests.Request("POST", proxy.address, json={}, auth=LOGIN))
@@ -308,7 +310,7 @@ def browser() -> Iterator[Browser]:
 
 
 class TestInABrowser:
-    """What a browser that knows the login sends for a page of somebody else's: no header here is written by the test."""
+    """What a real browser with the login sends for a page of another site. The test writes no header itself."""
 
     @pytest.fixture
     def page(self, browser: Browser, proxy: Caddy, behind: Behind) -> Iterator[Page]:
@@ -318,7 +320,7 @@ class TestInABrowser:
         answered = opened.goto(f"{proxy.address}/runs")
         assert answered is not None
         assert answered.status == 200
-        opened.goto(f"http://localhost:{behind.port}/")  # another site than 127.0.0.1
+        opened.goto(f"http://localhost:{behind.port}/")  # a different site than 127.0.0.1
         behind.take()
         yield opened
         context.close()
@@ -352,7 +354,7 @@ class TestInABrowser:
                 document.body.append(part); }""",
                 [what, f"{proxy.address}/graphql?query={{version}}" if what == "img" else f"{proxy.address}/runs"],
             )
-        # 401 where the browser does not even send the login along
+        # 401 if the browser does not even send the login
         assert answer.value.status in {401, 403, 405}
         assert behind.take() == []
 

@@ -1,4 +1,4 @@
-"""Cases are moved forward for a batch at once: the same on each server, however often and in whatever order it is written."""
+"""A batch moves its cases forward with one write. The result is the same on each server, in any order and when repeated."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -42,7 +42,7 @@ def registered(key: str, text: str = "a", given_at: datetime = GIVEN) -> CaseAdv
     return CaseAdvance.registered(key, text, given_at, given_at, f"message of {text}", given_at)
 
 
-def told(database: Database, key: str, *names: str) -> list[Any]:
+def stored_fields(database: Database, key: str, *names: str) -> list[Any]:
     document = database.cases.find_one({"_id": key}) or {}
     return [document.get(name) for name in names]
 
@@ -51,7 +51,9 @@ def test_a_batch_is_one_command(cases: Cases, keys: list[str], database: Databas
     with counted() as commands:
         cases.advance([dispatched(key) for key in keys])
     assert commands == {"update": 1}
-    assert [told(database, key, "state", "flowId", "kandidatnr") for key in keys] == [["dispatched", 7, 42]] * 3
+    assert [stored_fields(database, key, "state", "flowId", "kandidatnr") for key in keys] == [
+        ["dispatched", 7, 42]
+    ] * 3
 
 
 def test_nothing_to_write_is_no_command(cases: Cases) -> None:
@@ -60,12 +62,12 @@ def test_nothing_to_write_is_no_command(cases: Cases) -> None:
     assert commands == {}
 
 
-def test_a_case_goes_all_its_way_in_one_batch(cases: Cases, keys: list[str], database: Database) -> None:
+def test_one_batch_may_move_a_case_through_all_its_states(cases: Cases, keys: list[str], database: Database) -> None:
     cases.advance([dispatched(keys[0]), registered(keys[0]), CaseAdvance.shown(keys[0], LATER)])
-    assert told(database, keys[0], "state", "registeredHash", "shownAt") == ["shown", "a", LATER]
+    assert stored_fields(database, keys[0], "state", "registeredHash", "shownAt") == ["shown", "a", LATER]
 
 
-def test_a_write_again_changes_nothing(cases: Cases, keys: list[str], database: Database) -> None:
+def test_a_repeated_write_changes_nothing(cases: Cases, keys: list[str], database: Database) -> None:
     way = [dispatched(keys[0]), registered(keys[0]), CaseAdvance.shown(keys[0], LATER)]
     cases.advance(way)
     before = database.cases.find_one({"_id": keys[0]})
@@ -80,8 +82,8 @@ def test_a_case_that_has_moved_on_keeps_its_state_and_gets_its_new_place(
     cases.advance([dispatched(keys[0]), registered(keys[0])])
     moved = CaseAdvance.dispatched(keys[0], REQUEST, CandidatePlace("70", "80", "90"), "2", date(2026, 3, 20), LATER)
     cases.advance([moved, dispatched(keys[1])])
-    assert told(database, keys[0], "state", "flowId", "dispatchedAt") == ["registered", 70, GIVEN]
-    assert told(database, keys[1], "state", "flowId") == ["dispatched", 7]
+    assert stored_fields(database, keys[0], "state", "flowId", "dispatchedAt") == ["registered", 70, GIVEN]
+    assert stored_fields(database, keys[1], "state", "flowId") == ["dispatched", 7]
 
 
 def test_an_older_answer_does_not_take_the_place_of_a_newer_one(
@@ -89,19 +91,19 @@ def test_an_older_answer_does_not_take_the_place_of_a_newer_one(
 ) -> None:
     cases.advance([registered(keys[0], "newer", LATER)])
     cases.advance([registered(keys[0], "older", GIVEN), registered(keys[1], "another", GIVEN)])
-    assert told(database, keys[0], "registeredHash", "answerGivenAt") == ["newer", LATER]
-    assert told(database, keys[1], "state", "registeredHash") == ["registered", "another"]
+    assert stored_fields(database, keys[0], "registeredHash", "answerGivenAt") == ["newer", LATER]
+    assert stored_fields(database, keys[1], "state", "registeredHash") == ["registered", "another"]
 
 
-def test_a_correction_that_bears_an_earlier_date_than_the_text_before_is_still_the_newer_one(
+def test_a_correction_dated_before_the_earlier_text_still_counts_as_newer(
     cases: Cases, keys: list[str], database: Database
 ) -> None:
-    """Unlocked and submitted anew, an answer may be dated before the acceptance of the first: we saw it later."""
+    """An answer that was unlocked and submitted again may have an earlier date than the first. We saw it later."""
     cases.advance([CaseAdvance.registered(keys[0], "first", GIVEN, LATER, "m1", GIVEN)])
     cases.advance([CaseAdvance.registered(keys[0], "corrected", LATER, GIVEN, "m2", LATER)])
-    assert told(database, keys[0], "registeredHash", "answerGivenAt") == ["corrected", GIVEN]
+    assert stored_fields(database, keys[0], "registeredHash", "answerGivenAt") == ["corrected", GIVEN]
 
 
-def test_what_is_not_registered_is_not_shown(cases: Cases, keys: list[str], database: Database) -> None:
+def test_a_case_that_is_not_registered_cannot_become_shown(cases: Cases, keys: list[str], database: Database) -> None:
     cases.advance([CaseAdvance.shown(keys[0], LATER)])
-    assert told(database, keys[0], "state", "shownAt") == ["requested", None]
+    assert stored_fields(database, keys[0], "state", "shownAt") == ["requested", None]

@@ -1,4 +1,4 @@
-"""A case document that takes no further field: what is written of several cases at once reaches all the others."""
+"""One case document is full and takes no further field. A write for several cases must still reach the others."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from tests.support.mongodb_servers import OF_EACH_KIND
 pytestmark = OF_EACH_KIND
 
 FULL_BYTES: Final = 16 * 1024 * 1024 - 2
-"""Of a document that has no room for a word."""
+"""Bytes of a document that has room for nothing more."""
 KEYS: Final = ["case 0", "full", "case 2"]
 WRITES: Final[dict[str, tuple[Callable[[Cases], object], dict[str, Any]]]] = {
     "mark_now": (lambda cases: cases.mark_now(KEYS, "rowGoneToldAt"), {"rowGoneToldAt": {"$exists": True}}),
@@ -40,7 +40,7 @@ def cases(database: Database) -> Cases:
     return Cases(database, ServerClock(database.server_time), deadline_days=14)
 
 
-def test_one_that_takes_no_change_stops_no_other(cases: Cases, database: Database) -> None:
+def test_a_full_case_does_not_stop_the_write_of_the_others(cases: Cases, database: Database) -> None:
     cases.withdraw(KEYS)
     assert [row["state"] for row in database.cases.find({}, {"state": 1}).sort("_id", 1)] == [
         "withdrawn", "withdrawn", "dispatched",

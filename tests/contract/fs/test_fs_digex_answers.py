@@ -1,4 +1,4 @@
-"""The FS client against answers that no simulator gives: what can be read of them is read, and the rest is told of."""
+"""The FS client with answers that no simulator gives. It reads what it can, and reports the rest."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ def scripted(server: ScriptedServer, **settings: Any) -> FsDigexClient:
     )
 
 
-def test_credentials_are_sent_without_being_asked_for_and_as_utf_8() -> None:
+def test_credentials_are_sent_with_the_first_call_and_as_utf_8() -> None:
     with ScriptedServer(answer("200 OK", b"[]")) as server:
         registry = scripted(server)
         assert registry.changed_exams(LONG_AGO).exams == ()
@@ -58,7 +58,7 @@ GOOD = {"examId": "abc", "sistEndret": "2026-01-08T09:14:22+01:00"}
 
 
 @pytest.mark.parametrize("body", [{"begrunnelser": []}, None, "x", 3])
-def test_an_answer_that_is_no_list_fails_as_a_whole(body: object) -> None:
+def test_an_answer_that_is_no_list_fails(body: object) -> None:
     with pytest.raises(CaseError) as caught:
         changed(body)
     assert caught.value.code == "fs.list_unreadable"
@@ -81,7 +81,7 @@ BAD_ITEMS = {
 
 
 @pytest.mark.parametrize("bad", BAD_ITEMS.values(), ids=BAD_ITEMS)
-def test_a_line_that_cannot_be_read_hides_no_other(bad: str) -> None:
+def test_an_unreadable_line_does_not_hide_the_others(bad: str) -> None:
     good = json.dumps(GOOD)
     found = changes(f"[{good}, {bad}, {good.replace('abc', 'def')}]".encode())
     assert [exam.vurd_id for exam in found.exams] == ["abc", "def"]
@@ -89,7 +89,7 @@ def test_a_line_that_cannot_be_read_hides_no_other(bad: str) -> None:
 
 
 @pytest.mark.parametrize("changed_at", ["yesterday", True, 1e300, "32.01.2026", None, "9999-12-31T23:59:59-10:00"])
-def test_a_line_without_a_time_is_told_of_and_its_exam_is_read(changed_at: object) -> None:
+def test_a_line_without_a_time_is_reported_and_its_exam_is_read(changed_at: object) -> None:
     found = changes(json.dumps([GOOD, {"examId": "def", "sistEndret": changed_at, "brukernavn": "kari.n"}]).encode())
     assert {exam.vurd_id: exam.changed_at is None for exam in found.exams} == {"abc": False, "def": True}
     assert ["sistEndret" in line.fault for line in found.unreadable] == [True]
@@ -97,7 +97,7 @@ def test_a_line_without_a_time_is_told_of_and_its_exam_is_read(changed_at: objec
 
 
 @pytest.mark.parametrize("bad", BAD_ITEMS.values(), ids=BAD_ITEMS)
-def test_what_is_no_row_hides_no_row(bad: str) -> None:
+def test_an_entry_that_is_no_row_hides_no_row(bad: str) -> None:
     body = f'{{"begrunnelser": [{{"personlopenr": 1}}, {bad}, {{"personlopenr": 2}}]}}'.encode()
     with ScriptedServer(answer("200 OK", body)) as server:
         registry = scripted(server)
@@ -107,12 +107,12 @@ def test_what_is_no_row_hides_no_row(bad: str) -> None:
     assert len([row for row in rows if isinstance(read_row(row), UnreadableRow)]) == 3
 
 
-def test_a_time_without_a_zone_is_oslos() -> None:
+def test_a_time_without_a_zone_is_in_oslo() -> None:
     [exam] = changed([{"examId": "abc", "sistEndret": "08.01.2026 09:14:22"}])
     assert exam.changed_at == datetime(2026, 1, 8, 8, 14, 22, tzinfo=UTC)
 
 
-def test_an_exam_is_fetched_whole_when_one_of_its_lines_brought_no_request() -> None:
+def test_the_whole_exam_is_fetched_if_one_of_its_lines_has_no_request() -> None:
     request = {**GOOD, "personlopenr": 1, "kandidatnr": 2, "datoKlageMottat": "2026-01-08"}
     assert changed([GOOD, request]) == [ChangedExam("abc", datetime(2026, 1, 8, 8, 14, 22, tzinfo=UTC), None)]
     [exam] = changed([request, {**request, "personlopenr": 3}, request])
@@ -133,7 +133,7 @@ def test_a_request_with_a_missing_field_is_still_a_request() -> None:
         ({"begrunnelser": []}, []),
     ],
 )
-def test_rows_are_handed_on_raw_with_their_exam(body: object, expected: list[dict[str, Any]]) -> None:
+def test_rows_are_returned_raw_with_their_exam(body: object, expected: list[dict[str, Any]]) -> None:
     with ScriptedServer(answer("200 OK", json.dumps(body).encode())) as server:
         registry = scripted(server)
         assert registry.explanation_rows("abc") == expected
@@ -141,7 +141,7 @@ def test_rows_are_handed_on_raw_with_their_exam(body: object, expected: list[dic
 
 
 @pytest.mark.parametrize("body", [{}, {"begrunnelser": None}, None, 3])
-def test_rows_that_are_none_are_never_no_rows(body: object) -> None:
+def test_an_unreadable_list_of_rows_is_not_an_empty_list(body: object) -> None:
     with ScriptedServer(answer("200 OK", json.dumps(body).encode())) as server:
         registry = scripted(server)
         with pytest.raises(TransientError) as caught:
@@ -161,7 +161,7 @@ def test_rows_that_are_none_are_never_no_rows(body: object) -> None:
         (answer("201 Created", b"<html>Planned maintenance</html>"), False),
     ],
 )
-def test_only_what_looks_like_fs_counts_as_registered(script: Any, is_registered: bool) -> None:
+def test_only_an_answer_in_the_form_of_fs_counts_as_registered(script: Any, is_registered: bool) -> None:
     case = {"examId": "abc", "personlopenr": 481223, "kandidatnr": 1042}
     with ScriptedServer(script) as server:
         registry = scripted(server)

@@ -1,4 +1,4 @@
-"""The FS client against the simulated FS-Digex (contract 3)."""
+"""The FS client with the simulated FS-Digex (contract 3)."""
 
 import base64
 import logging
@@ -46,7 +46,7 @@ def registry(world: SimulatedWorld, institution: Institution) -> FsDigexClient:
 
 @pytest.fixture
 def cases(simulators: RunningSimulators, institution: Institution) -> list[dict[str, Any]]:
-    """The institution's cases, as the simulator knows them."""
+    """The institution's cases in the simulator."""
     return [case for case in simulators.control.cases() if case["orgId"] == institution.org_id]
 
 
@@ -74,7 +74,7 @@ def test_all_changes_and_all_rows_are_read(registry: FsDigexClient, cases: list[
     }
 
 
-def test_the_list_may_hold_whole_requests(
+def test_the_list_may_contain_whole_requests(
     registry: FsDigexClient, cases: list[dict[str, Any]], simulators: RunningSimulators
 ) -> None:
     as_exams = list(registry.changed_exams(LONG_AGO).exams)
@@ -95,7 +95,7 @@ def test_lines_that_come_twice_count_once(registry: FsDigexClient, simulators: R
     assert registry.changed_exams(LONG_AGO) == once
 
 
-def test_since_is_included_and_what_is_older_is_not(registry: FsDigexClient) -> None:
+def test_changes_from_siden_on_are_read_and_older_ones_are_not(registry: FsDigexClient) -> None:
     newest = registry.changed_exams(LONG_AGO).exams[-1]
     assert newest in registry.changed_exams(newest.changed_at).exams
     assert newest not in registry.changed_exams(newest.changed_at + timedelta(seconds=1)).exams
@@ -143,7 +143,7 @@ def test_control_characters_are_left_out_and_counted_in_the_log(
 
 
 @pytest.mark.parametrize(("text", "code"), [(" \n", "fs.text_empty"), ("æ" * 6, "fs.text_too_long")])
-def test_what_fs_could_not_take_is_not_sent(
+def test_a_text_that_fs_cannot_take_is_not_sent(
     world: SimulatedWorld,
     institution: Institution,
     cases: list[dict[str, Any]],
@@ -158,7 +158,7 @@ def test_what_fs_could_not_take_is_not_sent(
     assert simulators.control.summary()["calls"]["fs"] == calls
 
 
-def test_a_case_that_was_finished_otherwise_is_a_matter_for_a_person(
+def test_a_case_that_was_finished_by_hand_needs_a_person(
     registry: FsDigexClient, cases: list[dict[str, Any]], simulators: RunningSimulators
 ) -> None:
     simulators.control.withdraw(cases[0]["caseId"], text="Skrevet i FS")
@@ -178,7 +178,7 @@ UNKNOWN_EXAM = base64.urlsafe_b64encode("901||NONE||1||S||2025||HØST".encode())
         lambda registry, case: registry.register_explanation(registration({**case, "examId": UNKNOWN_EXAM})),
     ],
 )
-def test_an_unknown_exam(
+def test_an_unknown_exam_is_a_permanent_error(
     registry: FsDigexClient, cases: list[dict[str, Any]], call: Callable[[FsDigexClient, dict[str, Any]], object]
 ) -> None:
     with pytest.raises(PermanentError) as caught:
@@ -186,14 +186,14 @@ def test_an_unknown_exam(
     assert caught.value.code == "fs.exam_unknown"
 
 
-def test_a_wrong_institution_is_forbidden_and_pauses(world: SimulatedWorld, institution: Institution) -> None:
+def test_a_forbidden_institution_number_pauses_the_institution(world: SimulatedWorld, institution: Institution) -> None:
     stranger = institution.model_copy(update={"institusjonsnr": 999})
     with pytest.raises(AuthBrokenError) as caught:
         world.registry(stranger).changed_exams(LONG_AGO)
     assert caught.value.code == "fs.forbidden"
 
 
-def test_refused_credentials(
+def test_refused_credentials_pause_the_institution(
     registry: FsDigexClient, institution: Institution, cases: list[dict[str, Any]], simulators: RunningSimulators
 ) -> None:
     registry.check_credentials()
@@ -238,4 +238,4 @@ def test_a_registration_whose_answer_was_lost_is_repeated_without_harm(
     assert (summary["registered"], summary["registrations"]) == (1, 1)
 
 
-# What the simulator, being faithful, never answers
+# What the simulator never answers, because it follows the contract.

@@ -1,4 +1,4 @@
-"""FS says which exam an answer or a row is of: what is of another exam than the one asked for is nobody's on this one."""
+"""FS says to which exam an answer or a row belongs. A row of another exam than the requested one is not used for this one."""
 
 import base64
 import json
@@ -46,8 +46,8 @@ def now(body: object) -> Any:
 
 
 @pytest.mark.parametrize("outer", [OTHER, OTHER + "==", "abc", 7, {}, [ASKED], {"id": ASKED}, True])
-def test_the_answer_of_another_exam_is_none_of_this_one(outer: Any) -> None:
-    """A wrong answer out of somebody's cache: its rows say nothing of their exam."""
+def test_an_answer_for_another_exam_is_refused(outer: Any) -> None:
+    """A cache may give the answer for another exam. Its rows do not name their exam."""
     for rows in ([row()], [row(examId=ASKED)], []):
         with pytest.raises(TransientError) as caught:
             rows_of({"examId": outer, "begrunnelser": rows})
@@ -58,13 +58,13 @@ def test_the_answer_of_another_exam_is_none_of_this_one(outer: Any) -> None:
 @pytest.mark.parametrize("asked", [ASKED, PADDED, STANDARD])
 @pytest.mark.parametrize("outer", SAME)
 @pytest.mark.parametrize("inner", SAME)
-def test_each_spelling_of_the_exam_is_the_exam(outer: str | None, inner: str | None, asked: str) -> None:
+def test_each_spelling_of_the_exam_is_accepted(outer: str | None, inner: str | None, asked: str) -> None:
     (read,) = rows_of({"examId": outer, "begrunnelser": [row(examId=inner)]}, asked)
     assert isinstance(read, ExplanationRequest)
     assert read.exam == KEY
 
 
-def test_a_row_of_another_exam_cannot_be_read() -> None:
+def test_a_row_of_another_exam_counts_as_unreadable() -> None:
     read = rows_of({"examId": ASKED, "begrunnelser": [row(examId=OTHER), row(), row(examId="abc"), "x"]})
     assert [isinstance(one, UnreadableRow) for one in read] == [True, False, True, True]
     strange = read[0]

@@ -1,4 +1,4 @@
-"""Why a call came to no answer is told apart by its cause, each with what a person can do; nothing that is raised gets by."""
+"""A call without an answer raises an error with its cause and with what a person can do. No exception gets past this."""
 
 import http.client
 import inspect
@@ -38,7 +38,7 @@ def server_context(certificate: CertificateFiles) -> ssl.SSLContext:
 
 @contextmanager
 def tls_server(context: ssl.SSLContext | None) -> Iterator[int]:
-    """The port of a server that answers every call with an empty object; without a context whatever it is that comes."""
+    """The port of a TLS server that answers every call with an empty object. Without a context it reads anything."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -113,13 +113,13 @@ def test_https_where_plain_http_is_spoken() -> None:
     assert (type(error), error.code) == (AuthBrokenError, "wiseflow.scheme_wrong")
 
 
-def test_plain_http_to_a_port_for_tls_as_a_web_server_answers_it() -> None:
+def test_plain_http_to_a_tls_port_of_a_web_server() -> None:
     with ScriptedServer(answer("400 Bad Request", PLAIN_TO_TLS)) as server:
         error = failure(server.address)
     assert (type(error), error.code) == (AuthBrokenError, "wiseflow.scheme_wrong")
 
 
-def test_plain_http_to_a_port_for_tls_that_only_hangs_up_names_scheme_and_port(certificate: CertificateFiles) -> None:
+def test_plain_http_to_a_tls_port_that_only_closes_names_scheme_and_port(certificate: CertificateFiles) -> None:
     with tls_server(server_context(certificate)) as port:
         error = failure(f"http://127.0.0.1:{port}")
     assert (type(error), error.code) == (TransientError, "wiseflow.connection_lost")
@@ -157,7 +157,7 @@ def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_arguments: object, **_options: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    # what a name server says of a name that it does not know; a host of the tests may have no name server
+    # the answer of a name server for an unknown name; the host of the tests may have no name server
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     error = failure("http://wiseflow.invalid")
     assert (type(error), error.code) == (AuthBrokenError, "wiseflow.name_unknown")
@@ -180,7 +180,7 @@ def test_a_name_server_that_is_away_is_an_outage(monkeypatch: pytest.MonkeyPatch
         (answer("502 Bad Gateway"), TransientError, "wiseflow.proxy_unreachable"),
     ],
 )
-def test_a_proxy_that_does_not_lead_there(
+def test_a_proxy_that_cannot_reach_the_address(
     monkeypatch: pytest.MonkeyPatch, script: Script, kind: type[CaseError], code: str
 ) -> None:
     with ScriptedServer(script) as proxy:
@@ -205,14 +205,14 @@ def test_a_proxy_that_asks_for_a_password_on_plain_http(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("key", ["a\nb", "nøkkel-ł", "a\r\nHost: elsewhere"])
-def test_a_credential_that_no_header_can_carry(key: str) -> None:
+def test_a_credential_that_fits_into_no_header(key: str) -> None:
     with ScriptedServer(answer("200 OK", b"{}")) as server:
         error = failure(server.address, call=HttpCall("GET", "/flows", auth=HeaderAuth("x-api-key", key)))
     assert (type(error), error.code) == (AuthBrokenError, "wiseflow.header_invalid")
     assert key.strip() not in str(error)
 
 
-def test_a_value_that_no_address_can_carry_concerns_its_case_only() -> None:
+def test_a_value_that_fits_into_no_address_affects_its_case_only() -> None:
     with ScriptedServer(answer("200 OK", b"{}")) as server:
         error = failure(server.address, call=HttpCall("GET", "/flows/{flow}", path={"flow": "\ud800"}))
     assert (type(error), error.code) == (PermanentError, "wiseflow.call_unsendable")
@@ -225,7 +225,7 @@ def test_an_address_that_has_moved_for_good(status: str) -> None:
     assert (type(error), error.code) == (AuthBrokenError, "wiseflow.moved")
 
 
-# --- the kind: whatever `requests` and all below it can raise comes out as an error with a cause and something to do
+# --- in general: whatever `requests` and its libraries can raise becomes an error with a cause and a next action
 
 
 def raised_by(*modules: ModuleType) -> list[type[Exception]]:
@@ -239,7 +239,7 @@ def raised_by(*modules: ModuleType) -> list[type[Exception]]:
 
 
 def descendants(kind: type[Exception]) -> set[type[Exception]]:
-    """Of Python itself: what other programs of the test session made of `OSError` is not raised by a call."""
+    """All subclasses that Python itself has. Other tests of the session may have made further ones of `OSError`."""
     own = [child for child in kind.__subclasses__() if child.__module__ in {"builtins", "ssl", "socket"}]
     return {kind} | {below for child in own for below in descendants(child)}
 
@@ -260,16 +260,16 @@ def test_the_search_finds_exceptions() -> None:
 def test_each_exception_becomes_an_error_with_something_to_do(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    error = kind.__new__(kind)  # each has arguments of its own
+    error = kind.__new__(kind)  # each exception needs its own arguments
     error.args = ("https://user:secret@wiseflow.example/kari.n",)
 
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
     monkeypatch.setattr(requests.Session, "request", fail)
-    told = failure("https://wiseflow.example")
-    assert told.code in {f"wiseflow.{cause.code}" for cause in CAUSES}
-    assert type(told) is cause_of(error).kind
-    assert "kari.n" not in str(told)
-    assert "Nothing to do" not in told.next_action
-    assert "{" not in str(told)
+    error_raised = failure("https://wiseflow.example")
+    assert error_raised.code in {f"wiseflow.{cause.code}" for cause in CAUSES}
+    assert type(error_raised) is cause_of(error).kind
+    assert "kari.n" not in str(error_raised)
+    assert "Nothing to do" not in error_raised.next_action
+    assert "{" not in str(error_raised)

@@ -1,4 +1,4 @@
-"""What becomes of every way in which a server or a network can fail, on real connections."""
+"""What the HTTP client makes of each failure of a server or a network, on real connections."""
 
 import gzip
 import logging
@@ -93,7 +93,7 @@ def failure(*scripts: Script, call: HttpCall = CALL, **changes: float) -> CaseEr
         (cut(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}"), "fs.connection_lost"),
     ],
 )
-def test_what_passes_by_itself_is_transient(script: Script, code: str) -> None:
+def test_failures_that_pass_by_themselves_are_transient(script: Script, code: str) -> None:
     error = failure(script)
     assert isinstance(error, TransientError)
     assert error.code == code
@@ -108,7 +108,7 @@ def test_what_passes_by_itself_is_transient(script: Script, code: str) -> None:
         (answer("429 Too Many Requests"), RateLimitedError, "fs.rate_limited"),
     ],
 )
-def test_what_does_not_pass_by_itself(script: Script, kind: type[CaseError], code: str) -> None:
+def test_other_failures_are_not_transient(script: Script, kind: type[CaseError], code: str) -> None:
     error = failure(script)
     assert type(error) is kind
     assert error.code == code
@@ -127,7 +127,7 @@ def test_what_does_not_pass_by_itself(script: Script, kind: type[CaseError], cod
 )
 def test_no_answer_takes_longer_than_the_total_time(script: Script) -> None:
     began = time.monotonic()
-    # the total is shorter than the longest silence: without a deadline the dripping ones would never end
+    # the total time is shorter than the longest silence: without a deadline the dripping answers would never end
     error = failure(script, total_seconds=0.4, read_seconds=60.0)
     assert error.code in {"fs.timeout", "fs.connection_lost"}  # http.client gives up by itself after 100 headers
     assert isinstance(error, TransientError)
@@ -150,7 +150,7 @@ def test_the_deadline_of_one_call_is_not_that_of_the_next_on_the_same_connection
         http.close()
 
 
-def test_nobody_at_the_address() -> None:
+def test_an_address_where_nothing_listens() -> None:
     with ScriptedServer(silent()) as server:
         address = server.address
     http = HttpClient("FS", address, settings())
@@ -202,7 +202,7 @@ def test_a_503_may_say_how_long_to_wait() -> None:
     assert failure(answer("503 Busy")).retry_after is None
 
 
-def test_the_callers_table_goes_before_the_general_one() -> None:
+def test_the_table_of_the_caller_overrides_the_general_one() -> None:
     refusal = Refusal(PermanentError, "exam_unknown", "FS does not know the exam.", "Look it up.")
     call = HttpCall("GET", "/exams/{exam_id}", path={"exam_id": SECRET}, refusals={404: refusal})
     error = failure(answer("404 Not Found"), call=call)
@@ -218,12 +218,12 @@ def test_a_message_names_trace_id_and_error_code_and_nothing_of_the_body() -> No
     assert "unknown" not in cause
 
 
-def test_a_trace_id_that_could_be_anything_is_not_repeated() -> None:
+def test_a_trace_id_of_unknown_form_is_not_quoted() -> None:
     assert "trace" not in failure(answer("500 x", b"", "X-Trace-Id: kari.n, 1042")).cause
 
 
 def test_the_body_of_a_redirect_is_not_read_to_its_end() -> None:
-    """Ten times what an answer may be: the deadline would end it late, and memory is bounded by nothing else."""
+    """The body has ten times the allowed size. The deadline would stop the read too late, and nothing else bounds memory."""
     body = b"x" * 1_000_000
     error = failure(answer("302 Found", body, "Location: /login"), maximum_bytes=100_000)
     assert error.code == "fs.answer_too_large"
@@ -286,7 +286,7 @@ def test_a_lost_connection_does_not_spoil_the_next_call() -> None:
         http.close()
 
 
-def test_a_429_holds_back_every_thread_of_the_credential() -> None:
+def test_a_429_makes_every_thread_of_the_credential_wait() -> None:
     with ScriptedServer(answer("429 Too Many Requests", b"", "Retry-After: 30")) as server:
         rate_limit = RateLimit("FS", [])
         http = HttpClient("FS", server.address, settings(), rate_limit=rate_limit)

@@ -1,6 +1,6 @@
-"""Kafka: offsets are committed after the inbox has the records; groups, restarts and outages lose and repeat nothing.
+"""Kafka: offsets are committed after the inbox has the records. Groups, restarts and outages lose and repeat nothing.
 
-Readers of the domain are in `tests/integration`.
+Readers of the domain are tested in `tests/integration`.
 """
 
 import itertools
@@ -29,9 +29,7 @@ SEVERAL = 12
 
 
 @EACH
-def test_what_was_accepted_is_committed_and_does_not_come_again(
-    broker: Broker, bench_on: Callable[..., KafkaInbox]
-) -> None:
+def test_accepted_records_are_committed_and_not_read_again(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker)
     bench.make_topics()
     bench.requests.send(*words(SEVERAL))
@@ -90,7 +88,7 @@ def test_two_consumers_share_the_partitions_and_one_takes_over(
 
 
 @EACH
-def test_an_unreadable_record_holds_up_nothing(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
+def test_an_unreadable_record_does_not_stop_the_others(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker, maximum_record_bytes=100)
     bench.make_topics()
     bench.requests.send(b"before", b"\xff\xfe not utf-8", b"x" * 101, None, b"after", key=b"k")
@@ -99,12 +97,12 @@ def test_an_unreadable_record_holds_up_nothing(broker: Broker, bench_on: Callabl
         wait_until(lambda: bench.committed() == 5, "all are committed")
 
     assert bench.said() == ["", "after", "before"]
-    poison = bench.queue.find({"queue": "kafka-record"}, limit=100)
-    assert sorted((message["origin"]["offset"], message["origin"]["value"]) for message in poison) == [
+    unreadable = bench.queue.find({"queue": "kafka-record"}, limit=100)
+    assert sorted((message["origin"]["offset"], message["origin"]["value"]) for message in unreadable) == [
         (1, b"\xff\xfe not utf-8"),
         (2, None),
     ]
-    assert len({message["correlationId"] for message in poison}) == 2
+    assert len({message["correlationId"] for message in unreadable}) == 2
 
 
 @EACH_OWN
@@ -126,7 +124,7 @@ def test_a_consumer_outlives_its_broker(own_broker: Broker, bench_on: Callable[.
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[KafkaConsumer]:
-    """What the consumers of a test open, in turn."""
+    """The Kafka consumers that the test's consumers open, in order."""
     opened: list[KafkaConsumer] = []
 
     def open_and_keep(client: Any, **options: Any) -> KafkaConsumer:
@@ -138,15 +136,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[KafkaConsumer]:
 
 
 @APACHE
-def test_a_member_sees_a_rebalance_to_its_end_that_outlasts_a_look(
+def test_a_member_finishes_a_rebalance_that_takes_longer_than_one_check(
     broker: Broker,
     bench_on: Callable[..., KafkaInbox],
     caplog: pytest.LogCaptureFixture,
     opened: list[KafkaConsumer],
 ) -> None:
-    """The leader begins it because its topic is gone, and is between two looks when the last member joins, slow with its batch.
+    """The leader starts a rebalance because its topic is gone. The last member joins late, because it is slow with its batch.
 
-    Tansu lets nobody feel that a topic is gone.
+    At that moment the leader is between two checks. Tansu is left out because its consumers do not notice a missing topic.
     """
     caplog.set_level("INFO", logger="resources.kafka")
     bench = bench_on(broker, partitions=2)
@@ -156,8 +154,8 @@ def test_a_member_sees_a_rebalance_to_its_end_that_outlasts_a_look(
     )
     reader = SlowReader()
     other.inbox = RecordInbox(other.queue, {bench.requests.name: reader}, bench.settings.maximum_record_bytes)
-    between_looks = PausingEvent()
-    with leader.consuming(between_looks):
+    between_checks = PausingEvent()
+    with leader.consuming(between_checks):
         wait_until(lambda: "|0, " in caplog.text, "the first has all partitions, and leads", 40.0)
         with other.consuming():
             wait_until(lambda: caplog.text.count("consuming ") == 3, "each has one", 40.0)
@@ -170,12 +168,12 @@ def test_a_member_sees_a_rebalance_to_its_end_that_outlasts_a_look(
             bench.make_topics()
             known = opened[0]._client.cluster.partitions_for_topic  # noqa: SLF001 what it knows without asking
             wait_until(lambda: known(bench.requests.name), "the leader knows the new topic", 40.0)
-            between_looks.pause = Pause()
-            assert between_looks.pause.reached.wait(20)
+            between_checks.pause = Pause()
+            assert between_checks.pause.reached.wait(20)
             caplog.clear()
             reader.pause.over.set()
             wait_until(lambda: "consuming " in caplog.text, "the other has what the leader gave out", 40.0)
-            between_looks.pause.over.set()
+            between_checks.pause.over.set()
         for partition in (0, 1):
             bench.requests.send(*words(1, first=2 + partition), partition=partition)
 
@@ -183,7 +181,7 @@ def test_a_member_sees_a_rebalance_to_its_end_that_outlasts_a_look(
 
 
 class Pause:
-    """Somebody reaches a point, and waits there until it is over."""
+    """A thread that reaches this point waits until `over` is set."""
 
     def __init__(self) -> None:
         self.reached = threading.Event()
@@ -206,7 +204,7 @@ class SlowReader(EveryRecord):
 
 
 class PausingEvent(threading.Event):
-    """An end that a consumer asks for between its looks: it may have to wait for the answer."""
+    """The stop event of a consumer. While `pause` is set, a check of the event waits."""
 
     pause: Pause | None = None
 

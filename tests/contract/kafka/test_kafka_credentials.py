@@ -1,4 +1,4 @@
-"""TLS and logins of Kafka, on Apache Kafka: what is right works, what is wrong is told by a code, and nothing is given away."""
+"""TLS and logins of Kafka, on Apache Kafka. Right settings work, wrong ones are reported by a code, and no secret is shown."""
 
 import gc
 import logging
@@ -33,9 +33,9 @@ WAYS_IN: Final = (
     ("SASL_PLAINTEXT", "SCRAM-SHA-512"),
 )
 REFUSALS: Final[dict[str, set[str]]] = {
-    # The broker's refusal is lost every other time or so (resources.kafka.connection).
+    # About every other refusal of the broker gets lost (resources.kafka.connection).
     "wrong password": {"kafka.credentials_refused", "kafka.hung_up"},
-    # Topics that a user may not see are not there for it.
+    # A user does not see topics without the right to read them.
     "user without rights": {"kafka.forbidden", "kafka.topics_missing"},
     "authority of somebody else": {"kafka.certificate_refused"},
     "no such file": {"kafka.ca_file_unreadable"},
@@ -47,7 +47,7 @@ REFUSALS: Final[dict[str, set[str]]] = {
 # kafka-python leaves the sockets of refused connections to the garbage collector.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed <(socket|ssl):ResourceWarning"),
-    # the queue's own suite runs on every database server; here it is the broker that matters
+    # one database server is enough here: the suite of the queue runs on all of them
     pytest.mark.parametrize("mongodb_server", ["embedded"], indirect=True, scope="session"),
 ]
 
@@ -56,7 +56,7 @@ pytestmark = [
 def ways(
     secured_kafka: SecuredKafka, certificate: CertificateFiles, uses_server: Callable[[str], None]
 ) -> Iterator[Callable[..., KafkaSettings]]:
-    """Settings for one way in, right but for what is asked for otherwise."""
+    """Settings for each way to log in. They are right except for the changes that the test asks for."""
     uses_server(f"{secured_kafka.summary} with TLS and logins")
 
     def way(protocol: str, mechanism: str | None, **other: Any) -> KafkaSettings:
@@ -68,7 +68,7 @@ def ways(
         )
 
     yield way
-    gc.collect()  # while this test's allowance for sockets that kafka-python forgot still holds
+    gc.collect()  # kafka-python leaves sockets open; they must be collected while this test ignores their warnings
 
 
 @pytest.fixture
@@ -92,11 +92,11 @@ def refused(
 
 @contextmanager
 def nothing_given_away(caplog: pytest.LogCaptureFixture, secured_kafka: SecuredKafka) -> Iterator[None]:
-    """However talkative the log is made."""
+    """No secret may appear at the most verbose log level."""
     caplog.set_level(logging.DEBUG)
     yield
     for secret in (secured_kafka.password, OTHER_PASSWORD):
-        # Not in an assertion on the secret itself, which would print it.
+        # No assertion on the secret itself: its failure would print the secret.
         found = secret in caplog.text
         assert not found
 
@@ -106,7 +106,7 @@ def effect_of(bench: KafkaInbox) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("protocol", "mechanism"), WAYS_IN)
-def test_records_go_in_and_out(
+def test_records_are_consumed_and_published(
     protocol: str,
     mechanism: str | None,
     ways: Callable[..., KafkaSettings],
@@ -133,14 +133,14 @@ def test_records_go_in_and_out(
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_a_refusal_is_told_by_its_code(
+def test_a_refusal_is_reported_by_its_code(
     kind: str,
     refused: dict[str, KafkaSettings],
     secured_kafka: SecuredKafka,
     database: Database,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """By whoever looks how things stand, by what is to be published, and by the consumer, which goes on asking."""
+    """Reported by the status, by the channel that publishes, and by the consumer, which keeps trying."""
     settings = refused[kind]
     bench = KafkaInbox(database, settings, secured_kafka.address)
     channel = KafkaChannel(settings)
@@ -156,11 +156,11 @@ def test_a_refusal_is_told_by_its_code(
 
 
 def names_of(settings: KafkaSettings) -> dict[str, str]:
-    """Its group and topics."""
+    """The names of its group and topics."""
     return {name: value for name, value in settings.model_dump().items() if name == "group" or name.endswith("_topic")}
 
 
-def test_it_goes_on_once_the_login_is_right(
+def test_the_consumer_goes_on_when_the_login_is_right(
     ways: Callable[..., KafkaSettings],
     secured_kafka: SecuredKafka,
     database: Database,
@@ -178,10 +178,10 @@ def test_it_goes_on_once_the_login_is_right(
 
 
 @pytest.mark.parametrize("make_topics", [False, True])
-def test_the_rights_that_are_asked_for_are_enough(
+def test_the_documented_rights_are_enough(
     make_topics: bool, ways: Callable[..., KafkaSettings], secured_kafka: SecuredKafka, database: Database
 ) -> None:
-    """Those of docs/kafka.md."""
+    """The rights that docs/kafka.md lists are enough."""
     settings = ways("SASL_SSL", "SCRAM-SHA-512", user=STRANGER, make_topics=make_topics)
     if not make_topics:
         KafkaInbox(database, ways("SASL_SSL", "PLAIN", **names_of(settings))).make_topics()

@@ -1,4 +1,4 @@
-"""Kafka: the lag is exact, grows old, and says when the broker is away."""
+"""Kafka: the lag is exact, has an age, and says when the broker is away."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Kafka: what any producer may write stops no partition, and what no broker takes is the record's own fault."""
+"""Kafka: no record stops its partition, whatever its producer wrote. A record that no broker takes is set aside alone."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ pytestmark = KAFKA_MARKS
 
 
 class _BadName(str):
-    """A header's name as a producer of another make may send it: bytes that are no UTF-8."""
+    """The name of a header as another producer may send it: bytes that are not UTF-8."""
 
     __slots__ = ()
 
@@ -29,8 +29,8 @@ class _BadName(str):
 FIRST_AND_LAST = (-(2**62), -1, 0, 253_402_300_800_000, 2**62)
 
 
-def send_odd(bench: KafkaInbox) -> int:
-    """Whatever a broker takes from any producer (some refuse a time that is far away); how many records that are."""
+def send_unusual_records(bench: KafkaInbox) -> int:
+    """Send unusual records. Returns how many the broker took: some brokers refuse a time that is far away."""
     producer = KafkaProducer(bootstrap_servers=bench.settings.bootstrap_servers, max_block_ms=10_000)
     headers: list[list[tuple[str, bytes | None]]] = [
         [(_BadName("x"), b"1"), ("y", b"2")], [("", b"")], [("a", b"1"), ("a", b"2")], [("casebridge_effect-id", b"\xff")],
@@ -41,7 +41,7 @@ def send_odd(bench: KafkaInbox) -> int:
         producer.send(topic, key=b"k", value=f"h{number}".encode(), headers=some) for number, some in enumerate(headers)
     ]
     for timestamp in FIRST_AND_LAST[2:]:
-        producer.flush(10)  # a batch of its own: a broker refuses the whole batch for one
+        producer.flush(10)  # in a batch of its own, because a broker refuses the whole batch for one record
         sent.append(producer.send(topic, key=b"k", value=f"t{timestamp}".encode(), timestamp_ms=timestamp))
     producer.flush(10)
     sent.append(producer.send(topic, key=b"k", value=b"last"))
@@ -58,7 +58,7 @@ def test_no_header_and_no_timestamp_of_a_record_stops_its_partition(
 ) -> None:
     bench = bench_on(broker, partitions=1)
     bench.make_topics()
-    sent = send_odd(bench)
+    sent = send_unusual_records(bench)
 
     assert LagReader(bench.settings, bench.inbox.topics).read().away is None
     with bench.consuming():
@@ -70,16 +70,16 @@ def test_no_header_and_no_timestamp_of_a_record_stops_its_partition(
 
 
 @EACH
-def test_a_topic_that_no_broker_takes_is_the_records_own_fault(
+def test_a_record_for_an_invalid_topic_is_a_permanent_error(
     broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
     bench = bench_on(broker)
     bench.make_topics()
     channel = KafkaChannel(bench.settings)
     for topic in ("no topic!", "x" * 250, "", "..", "a/b"):
-        odd = Publication(topic, b"k", b"1").effect_of(message_of(b"1")).document()
+        effect = Publication(topic, b"k", b"1").effect_of(message_of(b"1")).document()
         with pytest.raises(PermanentError) as raised:
-            channel.deliver([odd])
+            channel.deliver([effect])
         assert raised.value.code == "kafka.record_refused"
     good = Publication(bench.answers.name, b"good", b"3").effect_of(message_of(b"3")).document()
     assert channel.deliver([good]) == {}

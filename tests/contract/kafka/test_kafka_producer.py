@@ -1,4 +1,4 @@
-"""Kafka: publications and dead letters arrive as they are owed, whatever the broker does."""
+"""Kafka: pending publications and dead letters are delivered, whatever the broker does."""
 
 import json
 from collections.abc import Callable
@@ -28,45 +28,45 @@ def test_a_publication_arrives_with_key_value_and_headers_in_order(
     broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
     bench = bench_on(broker)
-    owed = [
+    effects = [
         Publication(bench.answers.name, b"case", value, (("why", b"because"),)).effect_of(message_of(value))
         for value in words(SEVERAL)
     ]
     channel = KafkaChannel(bench.settings)
 
-    assert channel.deliver([effect.document() for effect in owed]) == {}
+    assert channel.deliver([effect.document() for effect in effects]) == {}
     channel.close()
 
     records = bench.answers.read(SEVERAL)
     assert [record.value for record in records] == words(SEVERAL)
     assert {record.key for record in records} == {b"case"}
-    assert [headers_of(record) for record in records] == [{"why": "because", EFFECT_ID: effect.id} for effect in owed]
+    assert [headers_of(record) for record in records] == [
+        {"why": "because", EFFECT_ID: effect.id} for effect in effects
+    ]
 
 
 @EACH_OWN
-def test_what_a_broker_that_is_away_does_not_take_stays_owed(
-    own_broker: Broker, bench_on: Callable[..., KafkaInbox]
-) -> None:
+def test_effects_stay_pending_while_the_broker_is_away(own_broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(own_broker, request_seconds=2.0)
     channel = KafkaChannel(bench.settings)
-    owed = [
+    effects = [
         Publication(bench.answers.name, b"case", value).effect_of(message_of(value)).document() for value in words(4)
     ]
-    assert channel.deliver(owed[:1]) == {}
+    assert channel.deliver(effects[:1]) == {}
 
     own_broker.child.kill()
-    assert set(channel.deliver(owed[1:])) == {effect["id"] for effect in owed[1:]}
-    assert channel.deliver(owed[1:]) == {effect["id"]: "kafka.unreachable" for effect in owed[1:]}
+    assert set(channel.deliver(effects[1:])) == {effect["id"] for effect in effects[1:]}
+    assert channel.deliver(effects[1:]) == {effect["id"]: "kafka.unreachable" for effect in effects[1:]}
     own_broker.restart()
 
-    wait_until(lambda: channel.deliver(owed[1:]) == {}, "the broker takes it again", 40.0)
+    wait_until(lambda: channel.deliver(effects[1:]) == {}, "the broker takes it again", 40.0)
     kept = words(4) if own_broker.keeps_its_data else words(3, first=1)
     assert [record.value for record in bench.answers.read(len(kept))] == kept
     channel.close()
 
 
 def dead_message(bench: KafkaInbox, value: bytes) -> tuple[Message, Outcome]:
-    """A message that came by Kafka and has just been given up."""
+    """A message that came by Kafka and has just become dead."""
     record = Record(bench.requests.name, "id", 0, 42, FAILED_AT, b"case", value, (("why", b"because"),))
     document = {**message_from(record).document(FAILED_AT), "origin": record.origin(), "generation": 2}
     document["errors"] = [{"at": FAILED_AT, "code": "wiseflow.timeout"}]
@@ -78,9 +78,7 @@ def dead_message(bench: KafkaInbox, value: bytes) -> tuple[Message, Outcome]:
 
 
 @EACH
-def test_a_dead_letter_bears_the_record_and_where_it_came_from(
-    broker: Broker, bench_on: Callable[..., KafkaInbox]
-) -> None:
+def test_a_dead_letter_has_the_record_and_its_origin(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker)
     message, outcome = dead_message(bench, b'{"a": "\xc3\xb8"}')
     channel = KafkaChannel(bench.settings)
@@ -109,17 +107,17 @@ def test_a_dead_letter_bears_the_record_and_where_it_came_from(
 
 
 @pytest.mark.parametrize("broker", ["kafka"], indirect=True)
-def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
+def test_a_dead_letter_that_the_broker_refuses_is_sent_without_its_value(
     broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
-    """Apache Kafka takes a mebibyte; the embedded broker knows no limit."""
+    """Apache Kafka takes records up to one mebibyte. The embedded broker has no limit."""
     bench = bench_on(broker)
     message, outcome = dead_message(bench, b"x" * (2 * 1024 * 1024))
     small = Publication(bench.answers.name, b"case", b"small").effect_of(message_of(b"small")).document()
     channel = KafkaChannel(bench.settings)
 
-    owed = [effect.document() for effect in announce_dead_record(message, outcome)]
-    assert channel.deliver([*owed, small]) == {}
+    effects = [effect.document() for effect in announce_dead_record(message, outcome)]
+    assert channel.deliver([*effects, small]) == {}
     channel.close()
 
     (letter,) = Topic(broker.address, dead_letter_topic(bench.requests.name)).read(1)
@@ -130,10 +128,10 @@ def test_a_dead_letter_that_the_broker_will_not_take_is_told_without_its_value(
 
 
 @EACH
-def test_one_that_the_client_will_not_send_is_named_and_holds_up_no_other(
+def test_an_effect_that_the_client_cannot_send_is_named_and_blocks_no_other(
     broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
-    """A header without a value is sent as an empty one; a header that is none at all is the record's own fault."""
+    """A header without a value is sent with an empty one. A header that is no header is the record's own fault."""
     bench = bench_on(broker)
     channel = KafkaChannel(bench.settings)
     topic = bench.answers.name

@@ -1,4 +1,4 @@
-"""Kafka: the topics are made once, each with its dead letters, and one that was made anew is told from the old one."""
+"""Kafka: each topic is made once, with its topic of dead letters. A topic that was made anew is read from its beginning."""
 
 import threading
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def test_topics_are_made_each_with_its_dead_letters(broker: Broker, bench_on: Ca
 
 
 @EACH
-def test_topics_that_are_there_stay_as_they_are(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
+def test_existing_topics_are_not_changed(broker: Broker, bench_on: Callable[..., KafkaInbox]) -> None:
     bench = bench_on(broker)
     admin = KafkaAdminClient(bootstrap_servers=broker.address)
     try:
@@ -80,7 +80,7 @@ def test_two_makers_at_once_do_not_disturb_each_other(broker: Broker, bench_on: 
 def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
     broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
-    """Its first records stand at offsets that were read and committed in the one of the same name before it."""
+    """Its first records have offsets that were read and committed in the earlier topic of the same name."""
     bench = bench_on(broker)
     bench.make_topics()
     bench.requests.send(*words(SEVERAL))
@@ -98,10 +98,10 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
 
 
 @APACHE
-def test_a_place_that_was_committed_in_another_topic_of_the_name_is_not_ours(
+def test_an_offset_committed_in_an_earlier_topic_of_the_same_name_is_ignored(
     broker: Broker, bench_on: Callable[..., KafkaInbox]
 ) -> None:
-    """Nobody consumed while it was made anew: only what was committed tells one topic from the other. Tansu keeps no notes."""
+    """Nobody consumed while the topic was made anew. Only the commit shows that it is another one. Tansu stores no metadata."""
     bench = bench_on(broker)
     bench.make_topics()
     bench.requests.send(*words(SEVERAL))

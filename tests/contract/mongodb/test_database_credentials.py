@@ -1,4 +1,4 @@
-"""User, password and TLS in the address of the database: what is wrong is told, and nothing is given away."""
+"""User, password and TLS in the address of the database. A wrong address is reported, and no secret is shown."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ START_SECONDS: Final = 30.0
 
 @pytest.fixture(scope="module")
 def wrong_addresses(secured_mongodb: SecuredMongoDB, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Each with a password that may not be seen anywhere."""
+    """Wrong addresses. Each has a password that must not be shown anywhere."""
     right, password = secured_mongodb.uri, secured_mongodb.password
     stranger = make_certificate(tmp_path_factory.mktemp("stranger")).authority
     authority = right.partition("tlsCAFile=")[2].partition("&")[0]
@@ -57,7 +57,7 @@ KINDS: Final = (
 
 
 def environment(uri: str) -> dict[str, str]:
-    """As talkative as it can be, and quick to give up."""
+    """The most verbose settings, with a short timeout."""
     return {
         "CASEBRIDGE_MONGODB__URI": uri,
         "CASEBRIDGE_MONGODB__SERVER_SELECTION_SECONDS": "0.5",
@@ -66,7 +66,7 @@ def environment(uri: str) -> dict[str, str]:
 
 
 def run(uri: str, *command: str, **more: str) -> tuple[int, str]:
-    """The exit code of a command, and all that it said."""
+    """Run a command. Returns its exit code and its whole output."""
     ended = subprocess.run(
         command,
         env={**os.environ, **environment(uri), **more},
@@ -80,7 +80,7 @@ def run(uri: str, *command: str, **more: str) -> tuple[int, str]:
 
 
 def check_secret(said: str, secured: SecuredMongoDB) -> None:
-    """No password as it is, none as it stands in an address, and no recognisable piece of one."""
+    """The output must have no password, plain or escaped as in an address, and no recognisable part of one."""
     assert said
     for secret in (
         secured.password,
@@ -88,7 +88,7 @@ def check_secret(said: str, secured: SecuredMongoDB) -> None:
         secured.password[: -len(AWKWARD)],
         OTHER_PASSWORD,
     ):
-        # Not in an assertion on the secret itself, which would print it.
+        # No assertion on the secret itself: its failure would print the secret.
         found = secret in said
         assert not found
 
@@ -102,7 +102,7 @@ def test_the_right_address_is_served(secured_mongodb: SecuredMongoDB, uses_serve
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_wrong_address_is_told_in_a_sentence(
+def test_a_wrong_address_is_reported_in_a_sentence(
     kind: str, wrong_addresses: dict[str, str], secured_mongodb: SecuredMongoDB
 ) -> None:
     exit_code, said = run(wrong_addresses[kind], COMMAND, "status")
@@ -119,13 +119,13 @@ def test_the_error_itself_gives_nothing_away(
     secured_mongodb: SecuredMongoDB,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What Dagster shows of a failed run is the error with its causes; what a log shows is what the driver tells."""
+    """For a failed run Dagster shows the error with its causes. A log shows what the driver logs."""
     caplog.set_level(logging.DEBUG)
     settings = MongoDBSettings.model_validate({"uri": wrong_addresses[kind], "server_selection_seconds": 0.5})
     with pytest.raises(PyMongoError) as caught, closing(Database(settings)) as database:
         ensure_all_indexes(database)
-    told = "".join(traceback.format_exception(caught.value))
-    check_secret(f"{told}\n{caplog.text}\n{settings!r}\n{settings.model_dump_json()}", secured_mongodb)
+    shown = "".join(traceback.format_exception(caught.value))
+    check_secret(f"{shown}\n{caplog.text}\n{settings!r}\n{settings.model_dump_json()}", secured_mongodb)
 
 
 def test_a_driver_at_work_gives_nothing_away(secured_mongodb: SecuredMongoDB, caplog: pytest.LogCaptureFixture) -> None:

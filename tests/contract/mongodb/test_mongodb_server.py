@@ -1,4 +1,4 @@
-"""What casebridge asks of a MongoDB-protocol server, held against each that there is."""
+"""What casebridge needs from a MongoDB-protocol server, tested on each available server."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -24,7 +24,7 @@ def message(number: int, status: str) -> dict[str, Any]:
     return {"_id": number, "orderingKey": CASE, "enqueuedAt": number, "status": status, "institution": "uis.no/test"}
 
 
-def test_one_message_of_a_case_in_work(database: Database) -> None:
+def test_only_one_message_of_a_case_can_be_in_work(database: Database) -> None:
     database.messages.insert_many([message(1, "processing"), message(2, "enqueued"), message(3, "enqueued")])
     with pytest.raises(DuplicateKeyError):
         database.messages.update_many({"_id": {"$in": [2, 3]}}, {"$set": {"status": "processing"}})
@@ -49,8 +49,8 @@ def test_a_write_is_acknowledged_when_it_is_in_the_journal(database: Database) -
     assert database.messages.insert_one(message(1, "enqueued")).acknowledged
 
 
-def test_the_servers_clock_is_the_one_that_counts(database: Database, mongodb_settings: MongoDBSettings) -> None:
-    """Two hosts read it between two looks of a third: none is before the first look, and none after the last."""
+def test_all_hosts_use_the_time_of_the_server(database: Database, mongodb_settings: MongoDBSettings) -> None:
+    """Two hosts read the time between two reads by a third one. No time is before the first read or after the last."""
     first, second = (ServerClock(database.server_time) for _ in range(2))
     before = database.server_time()
     read = [first.now(), second.now()]
@@ -67,7 +67,7 @@ def test_a_time_comes_back_as_it_was_written(database: Database) -> None:
     assert database.messages.find_one({"dueAt": {"$lt": now}}) is None
 
 
-def test_what_is_there_is_told_and_the_rest_is_inserted(database: Database) -> None:
+def test_a_bulk_insert_names_existing_documents_and_inserts_the_rest(database: Database) -> None:
     documents = [{"_id": str(number)} for number in range(5)]
     assert insert_absent(database.received_keys, documents[1:3]) == set()
     assert insert_absent(database.received_keys, documents) == {"1", "2"}
@@ -108,7 +108,7 @@ def test_an_index_that_is_no_longer_needed_is_dropped(database: Database) -> Non
 def test_indexes_over_many_documents_may_take_their_time(
     database: Database, mongodb_settings: MongoDBSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An answer that comes later than any other operation may wait for."""
+    """The answer may take longer than the timeout of any other operation."""
     database.messages.drop_indexes()
     waited: list[float | None] = []
     originally = Collection.create_indexes

@@ -1,4 +1,4 @@
-"""Claims on each MongoDB-protocol server: each message has one worker at a time, and a case one message at a time."""
+"""Claims on each MongoDB-protocol server: a message has one worker at a time, and a case one message at a time."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -49,7 +49,7 @@ def test_a_claim_charges_an_attempt_and_raises_the_fence(queue: QueueCalls) -> N
     assert queue.due_at("one") == queue.clock.now() + LEASE
 
 
-def test_what_is_in_work_is_nobody_elses_until_its_lease_has_run_out(queue: QueueCalls) -> None:
+def test_a_claimed_message_is_not_claimed_again_before_its_lease_ends(queue: QueueCalls) -> None:
     queue.accept(new_message("one"))
     queue.claim_one("one", owner="first")
     queue.pass_time(LEASE - MOMENT)
@@ -60,7 +60,7 @@ def test_what_is_in_work_is_nobody_elses_until_its_lease_has_run_out(queue: Queu
 
 
 def lose(queue: QueueCalls, key: str, times: int) -> Message:
-    """Claimed by one worker after the other, each of which dies."""
+    """The message is claimed by one worker after the other, and each worker dies."""
     message = queue.claim_one(key, owner="worker 0")
     for number in range(1, times + 1):
         queue.pass_time(LEASE)
@@ -68,7 +68,7 @@ def lose(queue: QueueCalls, key: str, times: int) -> Message:
     return message
 
 
-def test_what_is_taken_over_twice_in_a_row_is_to_be_run_alone(queue: QueueCalls) -> None:
+def test_a_message_that_is_taken_over_twice_in_a_row_is_isolated(queue: QueueCalls) -> None:
     queue.accept(new_message("one"))
     assert not lose(queue, "one", 0).isolated
     queue.pass_time(LEASE)
@@ -78,21 +78,21 @@ def test_what_is_taken_over_twice_in_a_row_is_to_be_run_alone(queue: QueueCalls)
     assert (third.attempts, third.fence, third.isolated) == (1, 3, True)
 
 
-def test_only_what_was_lost_alone_is_charged(queue: QueueCalls) -> None:
-    """Claimed beside it and lost with it costs nothing, however often."""
+def test_only_a_message_that_was_lost_alone_is_charged(queue: QueueCalls) -> None:
+    """A message that was claimed beside it and lost with it is not charged, however often."""
     queue.accept(new_message("culprit"))
     message = lose(queue, "culprit", 2)
     for attempts in (1, 2, 3):
         queue.begin_isolated(message)
-        queue.begin_isolated(message)  # its answer was lost
+        queue.begin_isolated(message)  # the answer to the claim was lost
         assert (message.attempts, queue.document("culprit")["attempts"]) == (attempts, attempts)
         queue.pass_time(LEASE)
         message = queue.claim_one("culprit", owner=f"after {attempts}")
     assert queue.document("culprit")["attempts"] == 3
 
 
-def test_its_own_worker_takes_it_over_at_no_cost(queue: QueueCalls) -> None:
-    """A process that lost its lease and lives could not reach the database: that is no message's fault."""
+def test_its_own_worker_takes_a_message_over_at_no_cost(queue: QueueCalls) -> None:
+    """A living process loses its lease only if it cannot reach the database. The message is not to blame."""
     queue.accept(new_message("one"))
     for fence in range(1, 9):
         message = queue.claim_one("one", owner="the same")
@@ -100,7 +100,7 @@ def test_its_own_worker_takes_it_over_at_no_cost(queue: QueueCalls) -> None:
         queue.pass_time(LEASE)
 
 
-def test_after_an_ordinary_outcome_it_is_under_no_suspicion(queue: QueueCalls) -> None:
+def test_after_an_ordinary_outcome_a_message_is_not_isolated(queue: QueueCalls) -> None:
     queue.accept(new_message("one"))
     message = lose(queue, "one", 3)
     queue.begin_isolated(message)
@@ -123,7 +123,7 @@ def test_a_heartbeat_keeps_the_lease_of_its_owner_alone(queue: QueueCalls) -> No
     assert queue.claim("second") == {}
 
 
-def test_what_failed_is_due_when_its_time_has_come(queue: QueueCalls) -> None:
+def test_a_failed_message_is_due_after_its_wait(queue: QueueCalls) -> None:
     queue.accept(new_message("one"))
     queue.fail(queue.claim_one("one"), MessageStatus.FAILED, A_WHILE)
     queue.pass_time(A_WHILE - MOMENT)
@@ -140,7 +140,7 @@ def test_a_released_message_has_lost_no_attempt(queue: QueueCalls) -> None:
 
 
 class TestOrderOfACase:
-    """Three messages of one case, and one of another, which is never held up."""
+    """Three messages of one case, and one of another case, which is never blocked."""
 
     @pytest.fixture(autouse=True)
     def _case(self, queue: QueueCalls) -> None:
@@ -158,24 +158,24 @@ class TestOrderOfACase:
         queue.pass_time(A_WHILE)
         assert queue.finish(queue.claim_one("third"))
 
-    def test_one_that_waits_for_its_next_attempt_is_waited_for(self, queue: QueueCalls) -> None:
+    def test_a_message_that_waits_for_its_next_attempt_blocks_the_next(self, queue: QueueCalls) -> None:
         queue.fail(queue.claim()["first"], MessageStatus.FAILED, A_WHILE)
         queue.pass_time(A_WHILE - MOMENT)
         assert queue.claim() == {}
         queue.pass_time(MOMENT)
         assert list(queue.claim()) == ["first"]
 
-    def test_one_that_is_set_aside_lets_the_next_pass(self, queue: QueueCalls) -> None:
+    def test_a_message_that_is_set_aside_does_not_block_the_next(self, queue: QueueCalls) -> None:
         queue.fail(queue.claim()["first"], MessageStatus.DEAD)
         queue.pass_time(A_WHILE)
         assert list(queue.claim()) == ["second"]
 
-    def test_one_whose_worker_is_gone_goes_first_again(self, queue: QueueCalls) -> None:
+    def test_a_message_whose_worker_died_is_first_again(self, queue: QueueCalls) -> None:
         queue.claim("first worker")
         queue.pass_time(LEASE)
         assert sorted(queue.claim("second worker")) == ["another", "first"]
 
-    def test_one_that_is_replayed_takes_its_old_place(self, queue: QueueCalls) -> None:
+    def test_a_replayed_message_takes_its_old_place(self, queue: QueueCalls) -> None:
         queue.fail(queue.claim()["first"], MessageStatus.DEAD)
         assert queue.replay("first") == 1
         queue.pass_time(A_WHILE)
@@ -190,7 +190,7 @@ def claim_until_nothing_is_left(queue: QueueCalls, owner: str) -> list[str]:
 
 
 def check_each_was_claimed_once(database: Database, shares: list[list[str]]) -> None:
-    """Whoever finds only what another is about to take stops early; so the rest is claimed here."""
+    """A claimer that finds only messages that others are about to take stops early. So the rest is claimed here."""
     rest = claim_until_nothing_is_left(QueueCalls(database, server_clock(database)), "last")
     claimed = [key for share in (*shares, rest) for key in share]
     assert sorted(claimed) == sorted(f"message {number}" for number in range(MESSAGES))
@@ -229,7 +229,7 @@ def remember_the_start(barrier: ProcessBarrier) -> None:
 
 
 def work_as_a_process(settings: MongoDBSettings) -> list[str]:
-    """A worker with a client and a clock of its own."""
+    """A worker with a database client and a clock of its own."""
     database = Database(settings)
     queue = QueueCalls(database, server_clock(database))
     start_of_processes.wait()
@@ -247,8 +247,8 @@ def test_processes_share_the_queue(filled: Database, mongodb_settings: MongoDBSe
     check_each_was_claimed_once(filled, shares)
 
 
-def test_two_messages_of_a_case_are_in_work_with_nobody(database: Database) -> None:
-    """A crowd claims, works and finishes; whoever holds a message holds the only one of its case."""
+def test_two_messages_of_a_case_are_never_in_work_at_once(database: Database) -> None:
+    """Many threads claim, work and finish. A thread that has a message of a case must have the only one."""
     clock = server_clock(database)
     QueueCalls(database, clock).accept(*(new_message(f"message {n}", f"case {n % 3}") for n in range(12)))
     start = Barrier(THREADS)

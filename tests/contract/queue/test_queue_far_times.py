@@ -1,6 +1,6 @@
-"""Times of stored messages that lie far ahead: nothing stands for ever, and nobody's message waits for one that does.
+"""Stored messages with times in the far future: none waits for ever, and no other message waits for it.
 
-No release writes such a time, because no wait of ours is longer than a day. A hand may, and so may another program.
+No release writes such a time, because no wait of ours is longer than a day. A person or another program may.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -24,13 +24,13 @@ TIMES: Final = (
     "enqueuedAt", "dueAt", "startedAt", "processingAt", "finishedAt", "discardedAt", "replayedAt", "effectsDueAt",
     "undeliveredAt",
 )  # fmt: skip
-"""Every field of a live message that a release, or contract 11, has a time in."""
+"""Every field of a live message in which a release, or contract 11, stores a time."""
 WHOSE: Final = {"orgId": "uis.no", "env": "test", "examSystem": "WISEFLOW"}
 
 
 @pytest.mark.parametrize("due_at", [YEAR_9999, IN_2030], ids=["9999", "2030"])
 @pytest.mark.parametrize("status", UNFINISHED)
-def test_one_that_is_due_far_ahead_is_due_now(status: str, due_at: datetime, database: Database) -> None:
+def test_a_message_that_is_due_far_ahead_is_due_now(status: str, due_at: datetime, database: Database) -> None:
     queue = QueueCalls(database)
     queue.accept(new_message("far"))
     database.messages.update_one({"_id": "far"}, {"$set": {"status": status, "dueAt": due_at}})
@@ -52,7 +52,7 @@ def test_later_messages_of_its_case_are_not_put_off_with_it(status: str, databas
     assert queue.finish(queue.claim_one("later"))
 
 
-def test_one_that_an_earlier_release_put_behind_it_is_due_again(database: Database) -> None:
+def test_a_message_that_an_earlier_release_put_off_behind_it_is_due_again(database: Database) -> None:
     queue = QueueCalls(database)
     queue.accept(new_message("later"))
     database.messages.update_one({"_id": "later"}, {"$set": {"dueAt": YEAR_9999}})
@@ -61,11 +61,11 @@ def test_one_that_an_earlier_release_put_behind_it_is_due_again(database: Databa
 
 @pytest.mark.parametrize("name", TIMES)
 @pytest.mark.parametrize("status", UNFINISHED)
-def test_whichever_time_is_far_ahead_the_message_and_its_case_go_on(status: str, name: str, database: Database) -> None:
+def test_a_message_and_its_case_go_on_whichever_time_is_far_ahead(status: str, name: str, database: Database) -> None:
     queue = QueueCalls(database)
     queue.accept(new_message("far", "a case"))
     now = queue.clock.now()
-    # `processing` with a lease that has run out.
+    # `processing` with a lease that has ended.
     database.messages.update_one({"_id": "far"}, {"$set": {"status": status, "dueAt": now, name: YEAR_9999}})
 
     assert queue.finish(queue.claim_one("far"))
@@ -75,7 +75,7 @@ def test_whichever_time_is_far_ahead_the_message_and_its_case_go_on(status: str,
 
 @pytest.mark.parametrize("due_at", [ABSENT, IN_2030], ids=["not due", "as an earlier release adopted it"])
 @pytest.mark.parametrize("begun", [IN_2030, YEAR_9999], ids=["2030", "9999"])
-def test_what_another_program_began_in_the_future_has_its_time_from_now_on(
+def test_a_claim_of_another_program_dated_in_the_future_lasts_from_now(
     begun: datetime, due_at: object, database: Database
 ) -> None:
     queue = QueueCalls(database)
@@ -89,7 +89,7 @@ def test_what_another_program_began_in_the_future_has_its_time_from_now_on(
 
 
 def test_the_longest_wait_of_ours_is_waited_for(database: Database) -> None:
-    """A rate limit that asks for a day has some jitter added to it."""
+    """A rate limit may ask for a day, and some jitter is added to it."""
     queue = QueueCalls(database)
     queue.accept(new_message("waits"))
     longest = timedelta(seconds=1.24 * LONGEST_WAIT_SECONDS)
@@ -105,7 +105,7 @@ def test_the_longest_wait_of_ours_is_waited_for(database: Database) -> None:
 
 @pytest.mark.parametrize("status", ["dead", "discarded"])
 @pytest.mark.parametrize("due_at", [ABSENT, YEAR_9999], ids=["not due", "9999"])
-def test_what_waits_for_a_person_stays_as_it_is(status: str, due_at: object, database: Database) -> None:
+def test_a_dead_message_is_not_changed(status: str, due_at: object, database: Database) -> None:
     queue = QueueCalls(database)
     document = {**new_message("settled").document(queue.clock.now()), "status": status, "dueAt": due_at}
     stored = {name: value for name, value in document.items() if value is not ABSENT}

@@ -1,4 +1,4 @@
-"""The inbox of the queue on each MongoDB-protocol server: what was ever accepted is there once, and is never accepted again."""
+"""The queue's inbox on each MongoDB-protocol server: an accepted message is stored once and never accepted again."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ def queue(database: Database) -> QueueCalls:
     return QueueCalls(database)
 
 
-def test_what_is_new_is_enqueued_and_its_key_kept(queue: QueueCalls, database: Database) -> None:
+def test_a_new_message_is_enqueued_and_its_key_is_stored(queue: QueueCalls, database: Database) -> None:
     assert queue.accept(new_message("one"), new_message("two")) == ["one", "two"]
     assert queue.accept(new_message("two"), new_message("three")) == ["three"]
     assert {key: queue.document(key)["status"] for key in ("one", "two", "three")} == dict.fromkeys(
@@ -34,16 +34,16 @@ def test_a_message_that_comes_twice_at_once_is_one(queue: QueueCalls, database: 
     assert database.messages.count_documents({}) == 1
 
 
-def test_nothing_is_accepted_from_nobody(queue: QueueCalls) -> None:
+def test_accepting_no_messages_does_nothing(queue: QueueCalls) -> None:
     assert queue.accept() == []
 
 
-def test_sources_that_race_for_the_same_keys_bring_each_once(database: Database) -> None:
+def test_sources_that_race_for_the_same_keys_add_each_once(database: Database) -> None:
     start = Barrier(SOURCES)
 
     def read(number: int) -> list[str]:
         source = QueueCalls(database)
-        # Each in an order of its own, so that they meet in the middle of their batches.
+        # Each source has an order of its own, so that they meet in the middle of their batches.
         messages = [new_message(f"message {(place + number * 5) % MESSAGES}") for place in range(MESSAGES)]
         start.wait()
         return source.accept(*messages)
@@ -57,7 +57,7 @@ def test_sources_that_race_for_the_same_keys_bring_each_once(database: Database)
     assert sorted(document["_id"] for document in database.received_keys.find({}, {"_id": 1})) == everything
 
 
-def test_a_source_that_died_between_message_and_key_is_made_good(queue: QueueCalls, database: Database) -> None:
+def test_a_key_that_a_dead_source_did_not_write_is_added(queue: QueueCalls, database: Database) -> None:
     queue.accept(new_message("one"))
     database.received_keys.delete_one({"_id": "one"})
 
@@ -67,11 +67,11 @@ def test_a_source_that_died_between_message_and_key_is_made_good(queue: QueueCal
     assert database.received_keys.count_documents({}) == 2
 
 
-def test_a_copy_of_a_finished_message_is_not_handed_out(queue: QueueCalls, database: Database) -> None:
-    """A source that had looked for the key before, and froze, writes the message after it was finished."""
+def test_a_copy_of_a_finished_message_is_not_claimed(queue: QueueCalls, database: Database) -> None:
+    """A source checked the key, froze, and writes the message after another copy was finished."""
     queue.accept(new_message("one"))
     assert queue.finish(queue.claim_one("one"))
-    queue.relieve()
+    queue.deliver_pending()
     database.messages.insert_one(new_message("one").document(queue.clock.now()))
 
     assert queue.claim() == {}
@@ -82,13 +82,13 @@ def test_a_copy_of_a_finished_message_is_not_handed_out(queue: QueueCalls, datab
 def test_a_finished_message_is_never_accepted_again(queue: QueueCalls, database: Database) -> None:
     queue.accept(new_message("one"))
     assert queue.finish(queue.claim_one("one"))
-    queue.relieve()
+    queue.deliver_pending()
     assert queue.accept(new_message("one")) == []
     assert database.messages.count_documents({}) == 0
 
 
-def test_a_document_of_the_first_version_is_carried_on(queue: QueueCalls, database: Database) -> None:
-    """As it was written then: frozen here, never adapted to new code."""
+def test_a_document_of_the_first_version_is_handled(queue: QueueCalls, database: Database) -> None:
+    """The document as version 1 wrote it. It is frozen here and never adapted to new code."""
     database.messages.insert_one(
         {
             "_id": "aa41",
@@ -130,7 +130,7 @@ def test_a_document_of_the_first_version_is_carried_on(queue: QueueCalls, databa
     assert found.processed
 
 
-def test_a_document_that_lacks_almost_everything_fails_in_sight(queue: QueueCalls, database: Database) -> None:
+def test_a_document_without_most_fields_becomes_visibly_dead(queue: QueueCalls, database: Database) -> None:
     database.messages.insert_one({"_id": "bare", "status": "enqueued", "dueAt": WRITTEN})
 
     assert queue.claim() == {}

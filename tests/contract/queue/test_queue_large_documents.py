@@ -1,6 +1,6 @@
-"""Stored messages of many megabytes, in whatever field: none stops another's claim, is run for ever or goes untold.
+"""Stored messages of many megabytes, in any field. None blocks another's claim, runs for ever or stays unreported.
 
-What sets a message aside repeats its names in several places, so a text that fits into the message may not fit there.
+Setting a message aside repeats its names in several places. So a text that fits into the message may not fit there.
 """
 
 from typing import Any, Final
@@ -25,11 +25,11 @@ from tests.support.queue_calls import QueueCalls, new_message
 pytestmark = OF_EACH_KIND
 
 HUGE: Final = "x" * 9_000_000
-"""Twice this is more than a document may have."""
+"""Two of these are more than a document may have."""
 LARGE: Final = HUGE[:300_000]
-"""As odd as that, and quicker where a server keeps it in an index."""
+"""As unusual as `HUGE`, but quicker on a server that keeps it in an index."""
 FULL: Final = 16 * 1024 * 1024 - 2
-"""Bytes of a document that has no room for a word."""
+"""Bytes of a document that has room for nothing more."""
 TEXTS: Final = (
     "status", "orgId", "env", "queue", "examSystem", "institution", "correlationId", "orderingKey", "enqueuedAt", "dueAt",
     "owner", "claim", "attempts", "fence", "generation", "steps", "effects", "notStored",
@@ -45,15 +45,15 @@ def queue(database: Database) -> QueueCalls:
 
 
 def filled(document: dict[str, Any], database: Database) -> dict[str, Any]:
-    """The document, stored with as much in `filler` as it has room for."""
+    """Store the document with a `filler` that leaves no room."""
     room = FULL - len(bson.encode({**document, "filler": ""}))
     whole = {**document, "filler": "x" * room}
     database.messages.insert_one(whole)
     return whole
 
 
-def see_to_neighbour(queue: QueueCalls, key: str = "neighbour") -> dict[str, Any]:
-    """The neighbour is claimed and finished; what else was claimed fails for good."""
+def finish_neighbour(queue: QueueCalls, key: str = "neighbour") -> dict[str, Any]:
+    """Claim and finish the neighbour. Fail for good whatever else was claimed."""
     queue.accept(new_message(key))
     claimed = queue.claim()
     assert queue.finish(claimed.pop(key))
@@ -64,32 +64,32 @@ def see_to_neighbour(queue: QueueCalls, key: str = "neighbour") -> dict[str, Any
 
 @pytest.mark.parametrize("field", TEXTS)
 @pytest.mark.parametrize("shape", ["ours", "of another program"])
-def test_a_large_text_stops_nobody_and_is_not_repeated(
+def test_a_large_text_blocks_no_other_message_and_is_not_copied(
     field: str, shape: str, queue: QueueCalls, database: Database
 ) -> None:
     whose = {"orgId": "uis.no", "env": "test", "examSystem": "WISEFLOW"}
     document = malformed_document({}) if shape == "ours" else of_contract_11(1, **whose)
     database.messages.insert_one({**document, field: LARGE})
 
-    see_to_neighbour(queue)
+    finish_neighbour(queue)
     Lanes(database, queue.clock).search()
 
     found = database.messages.find_one({"_id": document["_id"]})
     assert found is not None
     assert is_in_sight(found)
-    for told in (database.audit_log, database.alerts):
-        assert all(len(str(row)) < 20 * LONGEST_NAME for row in told.find())
+    for collection in (database.audit_log, database.alerts):
+        assert all(len(str(row)) < 20 * LONGEST_NAME for row in collection.find())
     assert all(len(str(effect)) < 20 * LONGEST_NAME for effect in found.get("effects", []) if effect != LARGE)
 
 
-def test_it_stops_nobody_where_several_fields_hold_it(queue: QueueCalls, database: Database) -> None:
-    """The issue's example, with each of the names that setting aside repeats."""
+def test_large_texts_in_several_fields_block_no_other_message(queue: QueueCalls, database: Database) -> None:
+    """The example of the issue, with each name that setting aside repeats."""
     for field in ("correlationId", "orgId", "env"):
         database.messages.insert_one(
             {"_id": field, "status": "weird", "correlationId": "c1", "orgId": "uis.no", "env": "test", "queue": "q",
              "dueAt": LONG_PAST, field: HUGE}
         )  # fmt: skip
-    see_to_neighbour(queue)
+    finish_neighbour(queue)
     Lanes(database, queue.clock).search()
     for field in ("correlationId", "orgId", "env"):
         found = queue.document(field)
@@ -100,10 +100,10 @@ def test_it_stops_nobody_where_several_fields_hold_it(queue: QueueCalls, databas
         assert alert["kind"] == "alert"
 
 
-def test_keys_that_together_are_larger_than_a_question(queue: QueueCalls, database: Database) -> None:
+def test_keys_that_together_are_larger_than_one_query(queue: QueueCalls, database: Database) -> None:
     for number in range(2):
         database.messages.insert_one(malformed_document({"_id": f"odd {number}", "orderingKey": f"{number}{HUGE}"}))
-    see_to_neighbour(queue)
+    finish_neighbour(queue)
     found = list(database.messages.find())
     assert [document["status"] for document in found] == ["dead"] * 2
     assert all(len(document["orderingKey"]) <= LONGEST_KEY for document in found)
@@ -117,16 +117,16 @@ def test_messages_of_one_case_with_a_long_key_stay_in_order(queue: QueueCalls, d
     assert len(queue.claim()) == 1
 
 
-def test_one_that_has_no_room_for_its_error_is_dead_and_told_of(queue: QueueCalls, database: Database) -> None:
-    """One such document: many are more than a small server stores in the time that a call has."""
+def test_a_message_without_room_for_its_error_is_dead_and_reported(queue: QueueCalls, database: Database) -> None:
+    """One such document only: a small server could not store many of them within the timeout of a call."""
     filled(malformed_document({"status": "weird", "effects": None, "errors": None}), database)
-    assert see_to_neighbour(queue) == {}
+    assert finish_neighbour(queue) == {}
     found = database.messages.find_one({"_id": "odd"}, {"filler": 0})
     assert found is not None
     assert (found["status"], "dueAt" in found) == ("dead", False)
     (alert,) = database.alerts.find()
     assert (alert["code"], alert["state"]) == ("casebridge.message_unwritable", "owed")
-    assert see_to_neighbour(queue, "another") == {}, "and it is not claimed again"
+    assert finish_neighbour(queue, "another") == {}, "and it is not claimed again"
 
     assert queue.discard_as("odd", 1) == 1, "it can be taken out of everybody's way"
     database.messages.update_one({"_id": "odd"}, {"$set": {"filler": "", "status": "dead"}})

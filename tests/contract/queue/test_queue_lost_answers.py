@@ -1,7 +1,7 @@
 """The network is cut between a write and its answer, on each MongoDB-protocol server.
 
-Whoever wrote does not know whether it was done, and does it again. Every write of every operation is cut once, before the
-server hears of it and after; in the end the database must look as if nothing had happened.
+The writer does not know whether the write was done, and repeats it. Every write of every operation is cut once before the
+server gets it and once after. In the end the database must be as if nothing had happened.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,13 +25,13 @@ from tests.support.queue_calls import LEASE, QueueCalls, effects_of, new_message
 A_WHILE = timedelta(seconds=15)
 MOST_WRITES = 6
 DRAWN = ("claim", "relay")
-"""Fields that hold tokens, which are drawn anew by each attempt."""
+"""Fields with tokens, which each attempt draws anew."""
 Prepared = Any
 
 
 @dataclass(frozen=True)
 class Operation:
-    """Something that somebody does to the message `one`, after `prepare`, and does again when the answer was lost."""
+    """An operation on the message `one`, after `prepare`. It is repeated if its answer was lost."""
 
     prepare: Callable[[QueueCalls], Prepared]
     do: Callable[[QueueCalls, Prepared], object]
@@ -55,12 +55,12 @@ def discarded(queue: QueueCalls) -> None:
     assert queue.discard("one") == 1
 
 
-def dead_and_owing(queue: QueueCalls) -> list[PendingEffects]:
+def dead_with_effects(queue: QueueCalls) -> list[PendingEffects]:
     queue.fail(claimed(queue), MessageStatus.DEAD, effect_ids=["effect one"])
     return queue.claim_pending()
 
 
-def finished_and_owing(queue: QueueCalls) -> list[PendingEffects]:
+def finished_with_effects(queue: QueueCalls) -> list[PendingEffects]:
     assert queue.finish(claimed(queue), "effect one")
     queue.pass_time(LEASE)
     return queue.claim_pending()
@@ -72,19 +72,21 @@ OPERATIONS: dict[str, Operation] = {
     "finish": Operation(claimed, lambda queue, message: still_mine(queue.finish(message, "effect one"))),
     "set aside": Operation(claimed, lambda queue, message: queue.fail(message, MessageStatus.DEAD)),
     "try again later": Operation(claimed, lambda queue, message: queue.fail(message, MessageStatus.FAILED, A_WHILE)),
-    "give back at no cost": Operation(
+    "try again later at no cost": Operation(
         claimed, lambda queue, message: queue.fail(message, MessageStatus.ENQUEUED, A_WHILE, counts=False)
     ),
     "release": Operation(claimed, lambda queue, message: queue.release(message)),
     "keep": Operation(claimed, lambda queue, message: queue.keep("worker", message)),
     "replay": Operation(dead, lambda queue, _: queue.replay("one")),
     "discard": Operation(dead, lambda queue, _: queue.discard("one")),
-    "bring back": Operation(discarded, lambda queue, _: queue.replay("one", from_status=MessageStatus.DISCARDED)),
-    "strike out what a dead message owed": Operation(
-        dead_and_owing, lambda queue, pending_effects: queue.acknowledge(pending_effects)
+    "take a discard back": Operation(
+        discarded, lambda queue, _: queue.replay("one", from_status=MessageStatus.DISCARDED)
     ),
-    "strike out what a finished message owed": Operation(
-        finished_and_owing, lambda queue, pending_effects: queue.acknowledge(pending_effects)
+    "remove delivered effects of a dead message": Operation(
+        dead_with_effects, lambda queue, pending_effects: queue.acknowledge(pending_effects)
+    ),
+    "remove delivered effects of a finished message": Operation(
+        finished_with_effects, lambda queue, pending_effects: queue.acknowledge(pending_effects)
     ),
 }
 
@@ -101,14 +103,14 @@ def proxy(mongodb_uri: SecretStr) -> Iterator[CuttingProxy]:
 
 @pytest.fixture
 def proxied(proxy: CuttingProxy, database: Database, mongodb_settings: MongoDBSettings) -> Iterator[Database]:
-    """This test's databases, seen through the proxy."""
+    """This test's databases, through the proxy."""
     opened = Database(MongoDBSettings.model_validate({**mongodb_settings.model_dump(), "uri": proxy.uri}))
     yield opened
     opened.close()
 
 
 def picture(database: Database) -> dict[str, list[dict[str, Any]]]:
-    """All that stands in the collections of the queue, but for what is drawn at random."""
+    """All documents of the queue's collections, without the fields that are drawn at random."""
     return {
         collection.name: [
             {name: value for name, value in document.items() if name not in DRAWN}
@@ -120,13 +122,13 @@ def picture(database: Database) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("lost", Lost)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_what_is_done_again_is_done_once(
+def test_a_repeated_operation_has_one_effect(
     name: str, lost: Lost, database: Database, proxied: Database, proxy: CuttingProxy
 ) -> None:
     operation = OPERATIONS[name]
 
     def prepared() -> tuple[QueueCalls, Prepared]:
-        QueueCalls(database).forget_everything()
+        QueueCalls(database).delete_everything()
         clock = ManualClock()
         return QueueCalls(proxied, clock), operation.prepare(QueueCalls(database, clock))
 
@@ -151,10 +153,10 @@ def test_what_is_done_again_is_done_once(
 
 
 @pytest.mark.parametrize("lost", Lost)
-def test_a_claim_that_nobody_heard_of_ends_with_its_lease(
+def test_a_claim_with_a_lost_answer_ends_with_its_lease(
     lost: Lost, database: Database, proxied: Database, proxy: CuttingProxy
 ) -> None:
-    """Nobody works on what nobody knows to hold; when the lease is over, it is handed out with everything it had."""
+    """No process knows that it has the claim. When the lease ends, the message is claimed again with all its effects."""
     clock = ManualClock()
     queue, other = QueueCalls(proxied, clock), QueueCalls(database, clock)
     other.accept(new_message("one"), new_message("two"))
@@ -176,7 +178,7 @@ def test_a_claim_that_nobody_heard_of_ends_with_its_lease(
     assert all(queue.finish(message) for message in taken.values())
 
 
-def test_a_relay_that_did_not_hear_what_it_holds_lets_go_of_it(
+def test_effects_claimed_with_a_lost_answer_are_claimed_again(
     database: Database, proxied: Database, proxy: CuttingProxy
 ) -> None:
     clock = ManualClock()
@@ -190,15 +192,15 @@ def test_a_relay_that_did_not_hear_what_it_holds_lets_go_of_it(
     assert proxy.heal()
 
     assert other.claim_pending() == []
-    assert effects_of(queue.relieve()) == {"one": ["effect one"]}
+    assert effects_of(queue.deliver_pending()) == {"one": ["effect one"]}
 
 
 @pytest.mark.parametrize("lost", Lost)
 @pytest.mark.parametrize("write", [1, 2], ids=["move", "remove"])
-def test_what_may_be_with_another_relay_by_now_is_not_delivered_here(
+def test_effects_that_another_relay_may_have_are_not_delivered_here(
     write: int, lost: Lost, database: Database, proxied: Database, proxy: CuttingProxy
 ) -> None:
-    """Who did not hear that its messages were moved may have been cut off for longer than their effects waited for it."""
+    """The process did not learn that its messages were moved. By now another relay may have their effects."""
     clock = ManualClock()
     queue, other = QueueCalls(proxied, clock), QueueCalls(database, clock)
     message = claimed(other)
@@ -207,7 +209,7 @@ def test_what_may_be_with_another_relay_by_now_is_not_delivered_here(
         queue.move(message, "effect one")
     assert proxy.heal()
 
-    by_another = effects_of(other.relieve())
+    by_another = effects_of(other.deliver_pending())
     moved = queue.move(message, "effect one")
 
     assert moved.status is MessageStatus.PROCESSED
@@ -216,4 +218,4 @@ def test_what_may_be_with_another_relay_by_now_is_not_delivered_here(
         "by one of the two, and by no more"
     )
     queue.acknowledge(written_now)
-    assert other.relieve() == []
+    assert other.deliver_pending() == []

@@ -1,7 +1,7 @@
-"""Stored documents of any shape: none stops another's claim, and each is claimed, adopted or set aside in sight.
+"""Stored documents of any form. None blocks another's claim, and each is claimed, adopted or visibly set aside.
 
 Hypothesis puts arbitrary BSON values into any field of a message. Its neighbour of the same institution and queue must be
-claimed, and the odd one must end as something that a person sees.
+claimed, and the malformed message must end in a state that a person sees.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -64,7 +64,7 @@ def empty(database: Database) -> None:
 
 
 def is_in_sight(document: dict[str, Any]) -> bool:
-    """Whether a person or a later claim comes to it: dead with an error, waiting for its time, or at rest."""
+    """Whether a person or a later claim finds it: it is dead with an error, waits for its time, or is finished."""
     status, due_at = document.get("status"), document.get("dueAt")
     if status == "dead":
         return bool(document.get("errors"))
@@ -72,14 +72,14 @@ def is_in_sight(document: dict[str, Any]) -> bool:
 
 
 def settle(queue: QueueCalls, message: Message) -> None:
-    """As the settler does with what cannot be read, and with what failed."""
+    """Settle a message like the settler: unreadable or failed."""
     assert unreadable(message.unreadable or ("none",)).code
     queue.fail(message, MessageStatus.DEAD, effect_ids=["the alert"])
 
 
 @given(changed=st.dictionaries(st.sampled_from(FIELDS), st.one_of(VALUES, st.just(ABSENT)), min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_whatever_stands_in_a_field_nobody_else_is_held_up(changed: dict[str, Any], database: Database) -> None:
+def test_no_value_of_a_field_blocks_another_message(changed: dict[str, Any], database: Database) -> None:
     empty(database)
     queue = QueueCalls(database)
     document = malformed_document(changed)
@@ -101,7 +101,7 @@ def test_whatever_stands_in_a_field_nobody_else_is_held_up(changed: dict[str, An
     queue.discard_as("odd", generation)
     queue.accept(new_message("later"))
     assert "later" in queue.claim("another")
-    queue.relieve()
+    queue.deliver_pending()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_an_id_that_is_no_text_or_too_long_is_set_aside(key: object, database: D
 
 
 def of_contract_11(number: int, **more: Any) -> dict[str, Any]:
-    """A message as a taken-over installation has it (contract 11), with what it may have beside."""
+    """A message as a taken-over installation has it (contract 11), with fields that it may have besides."""
     return {
         "_id": f"contract {number}",
         "queue": QUEUE,
@@ -134,7 +134,7 @@ def of_contract_11(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_a_message_of_the_contract_is_adopted_where_it_says_whose_it_is(database: Database) -> None:
+def test_a_message_of_contract_11_is_adopted_if_it_names_its_institution(database: Database) -> None:
     queue = QueueCalls(database)
     whose = {"orgId": "uis.no", "env": "test", "examSystem": "WISEFLOW"}
     database.messages.insert_many([of_contract_11(number, **whose) for number in range(3)])
@@ -144,7 +144,7 @@ def test_a_message_of_the_contract_is_adopted_where_it_says_whose_it_is(database
     assert all(queue.finish(message) for message in claimed.values())
 
 
-def test_what_another_program_has_in_work_is_left_to_it_for_its_time(database: Database) -> None:
+def test_a_message_that_another_program_has_claimed_is_left_until_its_lease_ends(database: Database) -> None:
     clock: Clock = ManualClock()
     queue = QueueCalls(database, clock)
     whose = {"orgId": "uis.no", "env": "test", "examSystem": "WISEFLOW", "status": "processing"}
@@ -155,7 +155,7 @@ def test_what_another_program_has_in_work_is_left_to_it_for_its_time(database: D
 
 
 @pytest.mark.parametrize("lacking", ["orgId", "env", "queue", "status"])
-def test_one_that_does_not_say_whose_it_is_is_set_aside(lacking: str, database: Database) -> None:
+def test_a_message_that_names_no_institution_is_set_aside(lacking: str, database: Database) -> None:
     queue = QueueCalls(database)
     document = of_contract_11(1, orgId="uis.no", env="test", examSystem="WISEFLOW")
     del document[lacking]
@@ -168,7 +168,7 @@ def test_one_that_does_not_say_whose_it_is_is_set_aside(lacking: str, database: 
     assert (alert["kind"], alert["body"]["correlationId"]) == ("alert", "c1")
 
 
-def test_a_count_that_is_none_is_mended(database: Database) -> None:
+def test_a_malformed_count_is_corrected(database: Database) -> None:
     queue = QueueCalls(database)
     database.messages.insert_one(malformed_document({"attempts": None, "fence": "x", "takenOver": []}))
     message = queue.claim_one("odd")
@@ -185,7 +185,7 @@ def test_a_count_that_is_none_is_mended(database: Database) -> None:
     ],
     ids=["17 MB", "half a character", "a large number"],
 )
-def test_one_that_cannot_be_stored_is_accepted_without_its_content(
+def test_a_message_that_cannot_be_stored_is_accepted_without_its_content(
     content: dict[str, Any], code: str, database: Database
 ) -> None:
     queue = QueueCalls(database)

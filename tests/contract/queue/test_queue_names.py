@@ -1,4 +1,4 @@
-"""Names in any spelling, and names that are corrected: a message is found where it belongs, by everybody who may touch it."""
+"""Names in other spellings, and corrected names: every operation finds the message where it belongs."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -42,7 +42,7 @@ def names(database: Database, key: str) -> dict[str, Any]:
 @pytest.mark.parametrize("lacks", [(), ("institution", "dueAt")], ids=["ours", "of the contract"])
 @pytest.mark.parametrize("status", ["enqueued", "failed", "dead"])
 @pytest.mark.parametrize("spelling", SPELLINGS, ids=str)
-def test_a_name_is_found_in_whatever_spelling(
+def test_a_message_is_claimed_in_any_spelling_of_its_names(
     spelling: dict[str, str], status: str, lacks: tuple[str, ...], queue: QueueCalls, database: Database
 ) -> None:
     document = malformed_document({**RIGHT, **spelling, "status": status})
@@ -63,8 +63,8 @@ def test_a_name_is_found_in_whatever_spelling(
 
 
 @pytest.mark.parametrize("env", ["prod", "PROD", " Prod ", 5, None, {"a": 1}, "unknown"], ids=str)
-def test_what_is_owed_is_delivered_in_whatever_spelling(env: object, queue: QueueCalls, database: Database) -> None:
-    """An alert of a message that died before its names were seen to, or cannot say its environment."""
+def test_pending_effects_are_delivered_in_any_spelling(env: object, queue: QueueCalls, database: Database) -> None:
+    """A message died before its names were normalised, or cannot say its environment. It has an alert pending."""
     effect = {"id": "alert", "kind": "alert", "body": {}}
     document = malformed_document(
         {"env": env, "status": "dead", "effects": [effect], "effectsDueAt": queue.clock.now()}
@@ -78,10 +78,10 @@ def test_what_is_owed_is_delivered_in_whatever_spelling(env: object, queue: Queu
 
 
 @pytest.mark.parametrize("lacking", ["orgId", "env"])
-def test_one_whose_name_is_corrected_is_replayed_where_it_belongs(
+def test_a_message_with_corrected_names_is_replayed_where_it_belongs(
     lacking: str, queue: QueueCalls, database: Database
 ) -> None:
-    """The next action of `casebridge.message_unreadable`, as it is written."""
+    """The next action of `casebridge.message_unreadable`, done exactly as written."""
     database.messages.insert_one({**of_contract_11(1, **RIGHT), lacking: None, "institution": None})
     assert queue.claim() == {}
     dead = queue.document("contract 1")
@@ -92,7 +92,9 @@ def test_one_whose_name_is_corrected_is_replayed_where_it_belongs(
     assert queue.claim_one("contract 1").institution == "uis.no/prod"
 
 
-def test_one_that_is_replayed_without_a_correction_is_set_aside_again(queue: QueueCalls, database: Database) -> None:
+def test_a_message_that_is_replayed_without_a_correction_is_set_aside_again(
+    queue: QueueCalls, database: Database
+) -> None:
     database.messages.insert_one(of_contract_11(1, env="test", examSystem="WISEFLOW"))
     assert queue.claim() == {}
     assert queue.replay_as("contract 1", None, MessageStatus.DEAD) == 1
@@ -100,10 +102,10 @@ def test_one_that_is_replayed_without_a_correction_is_set_aside_again(queue: Que
     assert queue.document("contract 1")["errors"][-1]["code"] == "casebridge.message_unreadable"
 
 
-def test_one_of_an_earlier_release_takes_its_institution_from_its_corrected_parts(
+def test_a_message_of_an_earlier_release_takes_its_institution_from_its_corrected_parts(
     queue: QueueCalls, database: Database
 ) -> None:
-    """Set aside by a release that stored an institution with `unknown` in it; found in that lane, it is not claimed there."""
+    """A release stored an institution with `unknown` and set the message aside. It is not claimed in that lane."""
     database.messages.insert_one(malformed_document({**RIGHT, "institution": "unknown/prod"}))
     scans = [LaneScan(Lane("unknown/prod", QUEUE, "WISEFLOW"))]
     served = MeldingQ(database, queue.clock, LEASE)
@@ -135,7 +137,7 @@ COUNTS: Final = (
 
 @pytest.mark.parametrize("count", COUNTS, ids=str)
 @pytest.mark.parametrize("name", ["fence", "attempts", "generation", "takenOver"])
-def test_a_message_with_any_count_is_worked_on_once(
+def test_a_message_with_any_count_is_handled_once(
     name: str, count: object, queue: QueueCalls, database: Database
 ) -> None:
     database.messages.insert_one(malformed_document({name: count}))
@@ -149,7 +151,7 @@ GENERATIONS: Final = (0, 1, 2, None, 1.0, 0.5, 1.5, -1, True, False, "two", "", 
 
 
 @pytest.mark.parametrize("generation", GENERATIONS, ids=str)
-def test_whatever_its_generation_is_it_is_replayed_and_discarded(
+def test_a_message_with_any_generation_is_replayed_and_discarded(
     generation: object, queue: QueueCalls, database: Database
 ) -> None:
     dead = {"status": "dead", "dueAt": None}
@@ -164,7 +166,7 @@ def test_whatever_its_generation_is_it_is_replayed_and_discarded(
     assert queue.discard_as("odd", generation) == 0
 
 
-def test_steps_that_are_null_are_none(queue: QueueCalls, database: Database) -> None:
+def test_steps_that_are_null_count_as_no_steps(queue: QueueCalls, database: Database) -> None:
     database.messages.insert_one(malformed_document({"steps": None}))
     message = queue.claim_one("odd")
     queue.record_step(message, "first")
@@ -176,7 +178,7 @@ def test_steps_that_are_null_are_none(queue: QueueCalls, database: Database) -> 
     assert queue.finish(again)
 
 
-def test_steps_that_are_null_take_a_failure(queue: QueueCalls, database: Database) -> None:
+def test_a_message_whose_steps_are_null_can_fail(queue: QueueCalls, database: Database) -> None:
     database.messages.insert_one(malformed_document({"steps": None}))
     queue.fail(queue.claim_one("odd"), MessageStatus.DEAD)
     assert queue.document("odd")["steps"] == {}

@@ -1,4 +1,4 @@
-"""What becomes of claimed messages on each MongoDB-protocol server: steps, outcomes, zombies, owed effects and replays."""
+"""What becomes of claimed messages on each MongoDB-protocol server: steps, outcomes, zombies, pending effects, replays."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +23,12 @@ def queue(database: Database) -> QueueCalls:
 
 @pytest.fixture
 def message(queue: QueueCalls) -> Message:
-    """The message `one`, in the hands of a worker."""
+    """The message `one`, claimed by a worker."""
     queue.accept(new_message("one"))
     return queue.claim_one("one")
 
 
-def test_steps_that_are_done_stay_done_for_the_next_worker(queue: QueueCalls, message: Message) -> None:
+def test_the_next_worker_does_not_repeat_done_steps(queue: QueueCalls, message: Message) -> None:
     queue.record_step(message, "find_exam")
     queue.record_step(message, "find_candidate")
     queue.pass_time(LEASE)
@@ -52,7 +52,7 @@ def test_a_finished_message_leaves_the_live_queue_with_all_its_steps(queue: Queu
     assert queue.claim() == {}
 
 
-def test_what_is_to_be_forgotten_is_gone(queue: QueueCalls, message: Message) -> None:
+def test_dropped_results_are_not_stored(queue: QueueCalls, message: Message) -> None:
     queue.record_step(message, "secret")
     assert "secret" in str(queue.document("one"))
     assert queue.finish(message)
@@ -68,7 +68,7 @@ def test_a_message_that_is_set_aside_stays_and_is_never_due(queue: QueueCalls, m
     assert {"dueAt", "owner", "claim"}.isdisjoint(document)
 
 
-def test_what_is_nobodys_fault_costs_no_attempt(queue: QueueCalls, message: Message) -> None:
+def test_an_uncharged_failure_costs_no_attempt(queue: QueueCalls, message: Message) -> None:
     queue.fail(message, MessageStatus.ENQUEUED, A_WHILE, counts=False)
     assert queue.claim() == {}
     queue.pass_time(A_WHILE)
@@ -85,7 +85,7 @@ def test_the_newest_errors_are_kept(queue: QueueCalls, message: Message) -> None
 
 
 class TestZombie:
-    """A worker that lost its lease and does not know it: nothing that it writes is seen."""
+    """A worker that lost its lease and does not know it. None of its writes has an effect."""
 
     @pytest.fixture(params=["in work", "finished", "set aside", "paid"])
     def taken_over(self, request: pytest.FixtureRequest, queue: QueueCalls, message: Message) -> str:
@@ -96,7 +96,7 @@ class TestZombie:
         elif request.param != "in work":
             assert queue.finish(other, "effect of the other")
             if request.param == "paid":
-                queue.relieve()
+                queue.deliver_pending()
         return str(request.param)
 
     def test_its_writes_change_nothing(self, queue: QueueCalls, message: Message, taken_over: str) -> None:
@@ -111,16 +111,16 @@ class TestZombie:
         assert queue.stored("one") == before
 
 
-class TestOwedEffects:
-    def test_they_are_handed_to_a_relay_when_the_own_one_had_its_time(
+class TestPendingEffects:
+    def test_another_relay_gets_them_when_the_hold_of_the_own_one_ends(
         self, queue: QueueCalls, message: Message
     ) -> None:
         assert queue.finish(message, "effect one", "effect two")
         assert queue.claim_pending() == []
-        assert effects_of(queue.relieve()) == {"one": ["effect one", "effect two"]}
-        assert queue.relieve() == []
+        assert effects_of(queue.deliver_pending()) == {"one": ["effect one", "effect two"]}
+        assert queue.deliver_pending() == []
 
-    def test_what_one_relay_holds_is_not_handed_to_another(self, database: Database, queue: QueueCalls) -> None:
+    def test_effects_that_a_relay_has_claimed_go_to_no_other(self, database: Database, queue: QueueCalls) -> None:
         keys = [f"message {number}" for number in range(8)]
         queue.accept(*(new_message(key) for key in keys))
         for message in queue.claim().values():
@@ -136,34 +136,34 @@ class TestOwedEffects:
             held = [key for share in pool.map(relay, range(RELAYS)) for key in share]
         assert sorted(held) == keys
 
-    def test_what_a_dead_relay_held_is_handed_out_again(self, queue: QueueCalls, message: Message) -> None:
+    def test_effects_of_a_dead_relay_are_claimed_again(self, queue: QueueCalls, message: Message) -> None:
         assert queue.finish(message, "effect one")
         queue.pass_time(LEASE)
         assert effects_of(queue.claim_pending()) == {"one": ["effect one"]}
         assert queue.claim_pending() == []
-        assert effects_of(queue.relieve()) == {"one": ["effect one"]}
+        assert effects_of(queue.deliver_pending()) == {"one": ["effect one"]}
 
-    def test_what_a_message_owes_while_it_lives_it_owes_when_it_is_finished(
+    def test_effects_of_a_live_message_stay_pending_when_it_is_finished(
         self, queue: QueueCalls, message: Message
     ) -> None:
         queue.fail(message, MessageStatus.FAILED, A_WHILE, effect_ids=["alert of an attempt"])
         queue.pass_time(A_WHILE)
         assert queue.finish(queue.claim_one("one"), "effect one")
-        assert effects_of(queue.relieve()) == {"one": ["alert of an attempt", "effect one"]}
-        assert queue.relieve() == []
+        assert effects_of(queue.deliver_pending()) == {"one": ["alert of an attempt", "effect one"]}
+        assert queue.deliver_pending() == []
 
-    def test_what_a_dead_message_owes_is_delivered_and_the_message_stays(
+    def test_effects_of_a_dead_message_are_delivered_and_the_message_stays(
         self, queue: QueueCalls, message: Message
     ) -> None:
         queue.fail(message, MessageStatus.DEAD, effect_ids=["alert"])
         assert effects_of(queue.claim_pending()) == {"one": ["alert"]}
-        assert effects_of(queue.relieve()) == {"one": ["alert"]}
-        assert queue.relieve() == []
+        assert effects_of(queue.deliver_pending()) == {"one": ["alert"]}
+        assert queue.deliver_pending() == []
         assert queue.document("one")["status"] == "dead"
 
 
 class TestReplay:
-    def test_a_message_that_was_set_aside_begins_anew_where_it_stood(self, queue: QueueCalls, message: Message) -> None:
+    def test_a_replayed_message_continues_at_its_failed_step(self, queue: QueueCalls, message: Message) -> None:
         queue.record_step(message, "find_exam")
         queue.fail(message, MessageStatus.DEAD)
         assert queue.replay("one") == 1
@@ -184,7 +184,7 @@ class TestReplay:
         assert queue.replay(key) == queue.replay(key, from_status=MessageStatus.DISCARDED) == queue.discard(key) == 0
         assert queue.stored("one") == before
 
-    def test_what_is_discarded_is_left_alone_and_can_be_brought_back(self, queue: QueueCalls, message: Message) -> None:
+    def test_a_discarded_message_is_not_claimed_and_can_be_replayed(self, queue: QueueCalls, message: Message) -> None:
         queue.record_step(message, "find_exam")
         queue.fail(message, MessageStatus.DEAD)
         assert queue.discard("one") == 1

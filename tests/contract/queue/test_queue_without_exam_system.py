@@ -1,4 +1,4 @@
-"""Messages of a capability that has no exam system go all the ways of the queue, in a lane of their own."""
+"""Messages of a capability without an exam system use all operations of the queue, in a lane of their own."""
 
 from datetime import timedelta
 
@@ -28,7 +28,7 @@ def test_it_is_claimed_and_finished(queue: QueueCalls) -> None:
     assert (message.exam_system, message.tenant, message.unreadable) == (NO_EXAM_SYSTEM, f"{INSTITUTION}/", ())
     assert queue.finish(message, "effect one")
     assert queue.document("one")["examSystem"] == NO_EXAM_SYSTEM
-    assert [pending.institution for pending in queue.relieve()] == [INSTITUTION]
+    assert [pending.institution for pending in queue.deliver_pending()] == [INSTITUTION]
 
 
 def test_it_is_tried_again_set_aside_and_replayed(queue: QueueCalls) -> None:
@@ -49,7 +49,7 @@ def test_it_is_tried_again_set_aside_and_replayed(queue: QueueCalls) -> None:
 
 
 def test_it_is_in_a_lane_of_its_own(queue: QueueCalls, database: Database) -> None:
-    """Not in that of a message of another program, which does not say on which exam system it is."""
+    """Its lane is not the one for messages of other programs that do not name their exam system."""
     database.messages.insert_one(of_contract_11(1, orgId="uis.no", env="test"))
     queue.accept(new_message("one", exam_system=NO_EXAM_SYSTEM), new_message("two"))
 
@@ -62,7 +62,7 @@ def test_it_is_in_a_lane_of_its_own(queue: QueueCalls, database: Database) -> No
     assert queue.lanes() == {Lane(INSTITUTION, QUEUE, system) for system in (NO_EXAM_SYSTEM, "WISEFLOW", None)}
 
 
-def test_notifications_and_pauses_tell_the_lanes_apart() -> None:
+def test_notifications_and_pauses_distinguish_the_lanes() -> None:
     none, wiseflow, unsaid = (Lane(INSTITUTION, QUEUE, system) for system in (NO_EXAM_SYSTEM, "WISEFLOW", None))
 
     assert [unsaid.covers(lane) for lane in (none, wiseflow, unsaid)] == [True, True, True]

@@ -1,4 +1,4 @@
-"""The check against the vendor's description finds what is wrong: one that cannot fail proves nothing."""
+"""The check against the vendor's description finds errors. A check that cannot fail proves nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def contract() -> OpenApiContract:
 
 
 class TestTheCheckItself:
-    """A check that cannot fail proves nothing."""
+    """Each kind of error must be found."""
 
     def test_a_misspelled_property_is_found(self, contract: OpenApiContract) -> None:
         body = b'{"success": true, "data": [{"participantID": 1}]}'

@@ -1,6 +1,6 @@
-"""All routes of all simulators, the control interface too, with odd methods, paths, queries, headers and bodies: none fails.
+"""Every route of every simulator and of the control interface, called with unusual methods, paths, queries, headers and bodies.
 
-A new route is found by itself, and is called with all of it.
+No call may make a simulator fail. New routes are found and called without a change here.
 """
 
 import base64
@@ -61,7 +61,7 @@ def paths(routes: list[Any], base: str) -> list[str]:
 
 
 def systems(addresses: Mapping[str, str], made: dict[str, Any]) -> Iterator[tuple[str, list[str], dict[str, str]]]:
-    """Where each simulator is, all its paths, and the credentials of somebody with rights."""
+    """The address of each simulator, all its paths, and valid credentials."""
     world = World(1)
     institution = made["institutions"][0]
     fs, access = institution["fs"], institution["wiseflow"]

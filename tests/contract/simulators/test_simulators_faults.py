@@ -1,4 +1,4 @@
-"""Faults on demand: how each looks on the wire, whom it befalls, and that its draws are fixed by the seed."""
+"""Faults on demand: what each does to a connection, which calls it affects, and that a seed fixes which calls are drawn."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_status_can_say_when_to_come_back(simulators: RunningSimulators, fs: FsC
         ("not_found_body", 404, "text/html; charset=utf-8", b"<h1>404"),
     ],
 )
-def test_answers_that_are_no_answers(
+def test_faults_that_send_broken_answers(
     simulators: RunningSimulators, fs: FsCaller, kind: str, status: int, media_type: str | None, beginning: bytes
 ) -> None:
     simulators.control.faults({"system": "fs", "kind": kind})
@@ -114,14 +114,14 @@ def test_an_expired_token_stays_expired(
 
 
 @pytest.mark.parametrize("kind", ["latency", "slow_body"])
-def test_a_slow_answer_is_a_right_answer(simulators: RunningSimulators, fs: FsCaller, kind: str) -> None:
+def test_a_slow_answer_is_complete_and_right(simulators: RunningSimulators, fs: FsCaller, kind: str) -> None:
     simulators.control.faults({"system": "fs", "kind": kind, "seconds": 0.3})
     started = time.monotonic()
     assert "versjon" in fs.get("/versjon").json()
     assert time.monotonic() - started >= 0.29
 
 
-def test_a_rule_befalls_only_whom_it_names(simulators: RunningSimulators, world: dict[str, Any]) -> None:
+def test_a_rule_affects_only_the_calls_that_it_names(simulators: RunningSimulators, world: dict[str, Any]) -> None:
     here, there = (fs_of(simulators, one) for one in world["institutions"])
     simulators.control.faults(
         {"system": "fs", "kind": "status", "orgId": here.institution["orgId"], "path": "/versjon$", "method": "get"}
@@ -154,6 +154,6 @@ def test_faults_end_when_they_are_cleared(simulators: RunningSimulators, fs: FsC
 @pytest.mark.parametrize(
     "rule", [{"system": "fs", "kind": "gremlin"}, {"kind": "drop"}, {"system": "fs", "kind": "drop", "path": "("}]
 )
-def test_a_rule_that_makes_no_sense_is_refused(simulators: RunningSimulators, rule: dict[str, Any]) -> None:
+def test_an_invalid_rule_is_refused(simulators: RunningSimulators, rule: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         simulators.control.faults(rule)

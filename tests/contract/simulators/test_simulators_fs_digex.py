@@ -143,7 +143,7 @@ class TestWhatChanged:
 
 
 class TestModes:
-    def test_the_list_can_hold_the_requests_themselves(
+    def test_the_list_can_contain_the_requests_themselves(
         self, simulators: RunningSimulators, fs: FsCaller, case: dict[str, Any]
     ) -> None:
         simulators.control.modes(fs_list_shape="requests")
@@ -168,7 +168,7 @@ class TestModes:
 
 
 class TestRegistering:
-    def test_the_result_stands_on_the_row(self, fs: FsCaller, case: dict[str, Any]) -> None:
+    def test_the_result_is_on_the_row(self, fs: FsCaller, case: dict[str, Any]) -> None:
         body = registration(case["examId"], only_row(fs, case), "Begrunnelse 🎓 med æøå\nog linjer.")
         assert fs.register(body).status_code == 200
         row = only_row(fs, case)
@@ -208,7 +208,7 @@ class TestRegistering:
         assert fs.rows(case["examId"]) == []
         assert fs.register(registration(case["examId"], row, "Tekst.")).status_code == 404
 
-    def test_a_row_that_was_finished_by_hand_carries_its_text(
+    def test_a_row_that_was_finished_by_hand_has_its_text(
         self, simulators: RunningSimulators, fs: FsCaller, case: dict[str, Any]
     ) -> None:
         simulators.control.withdraw(case["caseId"], text="Gitt muntlig.")
@@ -271,8 +271,8 @@ class TestBadRows:
     ) -> None:
         row = only_row(fs, case)
         simulators.control.change(case["caseId"], raw={"frist": "når det passer"}, omit=["kandidatnr"])
-        odd = only_row(fs, case)
-        assert (odd["frist"], "kandidatnr" in odd) == ("når det passer", False)
+        malformed = only_row(fs, case)
+        assert (malformed["frist"], "kandidatnr" in malformed) == ("når det passer", False)
         simulators.control.change(case["caseId"], raw={}, omit=[])
         assert only_row(fs, case) == row
 

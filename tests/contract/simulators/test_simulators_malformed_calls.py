@@ -1,4 +1,4 @@
-"""Calls that nobody means: each simulator answers with what is wrong, never with a failure of its own."""
+"""Senseless calls: each simulator answers with what is wrong, and never with a failure of its own."""
 
 import base64
 import json
@@ -89,7 +89,7 @@ def test_a_login_of_fs_that_cannot_be_read_is_refused(simulators: RunningSimulat
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
-def test_half_a_character_is_refused_in_each_encoding(
+def test_an_incomplete_character_is_refused_in_each_encoding(
     simulators: RunningSimulators, wiseflow: WiseflowCaller, encoding: str
 ) -> None:
     org_id, fs = wiseflow.institution["orgId"], fs_of(simulators, wiseflow.institution)
@@ -144,11 +144,11 @@ def test_a_refused_order_names_the_field(
     assert simulators.control.cases() == before
 
 
-def test_a_row_still_takes_what_no_row_should_hold(simulators: RunningSimulators, wiseflow: WiseflowCaller) -> None:
-    odd = {"kandidatnr": "A-17", "kommisjonsId": ["1"], "frist": {"a": [None, 1e300]}, "sistEndret": "i går"}
-    case = simulators.control.add_request(wiseflow.institution["orgId"], raw=odd, omit=["personlopenr"])
+def test_a_row_can_be_given_malformed_values(simulators: RunningSimulators, wiseflow: WiseflowCaller) -> None:
+    fields = {"kandidatnr": "A-17", "kommisjonsId": ["1"], "frist": {"a": [None, 1e300]}, "sistEndret": "i går"}
+    case = simulators.control.add_request(wiseflow.institution["orgId"], raw=fields, omit=["personlopenr"])
     (row,) = fs_of(simulators, wiseflow.institution).rows(case["examId"])
-    assert odd.items() <= row.items()
+    assert fields.items() <= row.items()
     simulators.control.change(case["caseId"], raw={}, brukernavn={"a": [1]}, externalIds=None)
     (row,) = fs_of(simulators, wiseflow.institution).rows(case["examId"])
     assert row["brukernavn"] == {"a": [1]}

@@ -1,7 +1,7 @@
-"""Orders to the control interface, one field odd: a refused one changes nothing, and after an accepted one all calls answer.
+"""Orders to the control interface with one malformed field. A refused one changes nothing; after an accepted one all calls work.
 
-A new order, a new field and a new fault are tried by themselves. The servers' own applications are called in this process, so
-that a failure shows where it happens, in the assessors' work too, and thousands of calls take seconds.
+New orders, fields and faults are tried without a change here. The servers' applications are called in this process: so a
+failure shows where it happens, also in the work of the assessors, and thousands of calls take seconds.
 """
 
 import asyncio
@@ -36,18 +36,18 @@ from simulators.flow import Participant
 from simulators.front_door import FrontDoor
 from simulators.state import AssessorPace, World
 
-ODD: Final[tuple[object, ...]] = (
+MALFORMED: Final[tuple[object, ...]] = (
     None, True, -1, 0, 0.001, 1e300, 42, 10**18, 10**400, "", "3", "nan", "€", "a\r\nb", "(" * 5000 + ")" * 5000, "9" * 4000,
     "9999-12-31", "0001-01-01", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59", [], ["x"], [1], [{}],
     [[1, 2]], {}, {"a": 1}, json.loads("[" * 400 + "]" * 400),
 )  # fmt: skip
 Order = tuple[str, dict[str, Any], str]
-"""Where to, what is asked, and the field that is odd."""
+"""Path, order, and the name of the malformed field."""
 
 
 @dataclass
 class Applications:
-    """A world with a case that is answered and one that nobody has asked about, and the applications over it."""
+    """The applications, over a world with a case that is answered and one that nobody has asked about."""
 
     failures: list[str] = field(default_factory=list)
 
@@ -66,12 +66,12 @@ class Applications:
     async def populate(self) -> None:
         self.begin()
         world = {"institutions": 1, "courses": 1, "requests": 3, "seed": 3, "variety": False, "hold": False}
-        await self.told("/population", world)
-        await self.told("/assessors", {"minimum_delay_s": 0, "maximum_delay_s": 0})
-        await self.look()
+        await self.post_order("/population", world)
+        await self.post_order("/assessors", {"minimum_delay_s": 0, "maximum_delay_s": 0})
+        await self.prepare_cases()
 
-    async def look(self) -> None:
-        """See who is there, and let the first case be answered."""
+    async def prepare_cases(self) -> None:
+        """Find the two cases, and let the first one be answered."""
         self.answered, self.unasked, *_ = (one for one in self.world.cases.values() if one.expected == REGISTERED)
         self.institution = self.answered.institution
         self.exam = self.answered.exam
@@ -85,15 +85,15 @@ class Applications:
         assert self.request.ready_at is not None
 
     async def let_assessors_work(self) -> None:
-        """All that is due at once: the steps of an answer follow each other without a delay."""
+        """Let the assessors do all that is due: the steps of an answer follow each other without a delay."""
         for _ in range(12):
             await asyncio.sleep(0)
 
-    async def told(self, path: str, order: object) -> int:
+    async def post_order(self, path: str, order: object) -> int:
         return (await call(self.control, "POST", path, json.dumps(order).encode()))[0]
 
     def state(self) -> bytes:
-        """All that an order can change."""
+        """The state that orders can change."""
         world = self.world
         of_case = [name for name in Case.__slots__ if name not in {"exam", "student"}]
         return pickle.dumps((
@@ -132,14 +132,14 @@ class Applications:
         return await self.wiseflow("POST", f"/flow/{self.flow_id}/explanation/request", body)
 
     def a_few_calls(self) -> Iterator[tuple[str, Coroutine[Any, Any, "Answer"]]]:
-        """What a fault strikes: it is the same for all calls of a system."""
+        """A few calls are enough for faults: a fault affects all calls of a system alike."""
         yield "version of FS", self.fs("GET", "/versjon")
         yield "search", self.wiseflow("POST", "/sources/search", {"sourceCode": self.exam.source_code})
         yield "flow", self.wiseflow("GET", f"/flow/{self.flow_id}")
         yield "faults", call(self.control, "GET", "/faults")
 
     def each_kind_of_call(self) -> Iterator[tuple[str, Coroutine[Any, Any, "Answer"]]]:
-        """What somebody sends who uses the simulators as they are meant to be used."""
+        """The calls of a program that uses the simulators as intended."""
         numbers = {"personlopenr": self.answered.student.personlopenr, "kandidatnr": self.answered.kandidatnr}
         text = {"examId": self.exam.exam_id, "datoVedtakFormidlet": "2026-01-15", "begrunnelse": {"tekst": "x"}}
         since = {"institusjonsnr": self.institution.institusjonsnr, "siden": "0001-01-01T00:00:00"}
@@ -178,7 +178,7 @@ async def call(
     application: ASGIApp, method: str, path: str, body: bytes = b"", headers: Mapping[str, bytes] | None = None,
     query: Mapping[str, object] | None = None,
 ) -> Answer:  # fmt: skip
-    """One call; what the application raises is raised here."""
+    """Make one call. An exception of the application is raised here."""
     sent: list[Message] = []
     scope = {
         "type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(), "http_version": "1.1",
@@ -198,7 +198,7 @@ async def call(
 
 
 def right_orders(one: Applications) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-    """Each order as it is right, and the fields that it can have."""
+    """Each order in its right form, and the fields that it can have."""
     org_id, case_id = one.institution.org_id, one.answered.case_id
     yield "/population", {"institutions": 1, "courses": 1, "requests": 3}, list(population.FIELDS)
     yield "/release", {}, ["count"]
@@ -220,29 +220,29 @@ def right_orders(one: Applications) -> Iterator[tuple[str, dict[str, Any], list[
 def malformed_orders(one: Applications) -> Iterator[Order]:
     for path, right, fields in right_orders(one):
         for name in [*fields, "unknown"]:
-            for odd in ODD:
-                yield path, right | {name: odd}, name
+            for malformed in MALFORMED:
+                yield path, right | {name: malformed}, name
 
 
 def malformed_rules(_one: Applications) -> Iterator[Order]:
-    """A dropped connection is what such a rule asks for, and no failure; it is looked at in ``test_simulators_faults``."""
+    """Rules without `drop`: a dropped connection is what such a rule asks for (see ``test_simulators_faults``)."""
     for place, kind in enumerate(sorted(faults.KINDS - {"drop"})):
         for name in faults.FIELDS:
-            for odd in (*ODD, 204, 304):
-                if name != "seconds" or not isinstance(odd, int) or odd <= 0:
-                    rule = {"kind": kind, "system": ("fs", "wiseflow")[place % 2], "seconds": 0, name: odd}
+            for malformed in (*MALFORMED, 204, 304):
+                if name != "seconds" or not isinstance(malformed, int) or malformed <= 0:
+                    rule = {"kind": kind, "system": ("fs", "wiseflow")[place % 2], "seconds": 0, name: malformed}
                     yield "/faults", {"rules": [rule]}, name
 
 
 async def check(orders: Orders, calls: Calls) -> tuple[list[str], int, int]:
-    """What failed, and how many orders were accepted and refused."""
+    """Returns what failed, and how many orders were accepted and refused."""
     one, failed, accepted, refused = Applications(), list[str](), 0, 0
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: failed.append(f"assessors: {context}"))
     await one.populate()
     before = one.state()
     for path, order, name in list(orders(one)):
         where = f"{path} {name} in {ascii(order)[:90]}"
-        status = await guarded(one.told(path, order), failed, where)
+        status = await guarded(one.post_order(path, order), failed, where)
         is_changed = one.state() != before
         if status == 400:
             refused += 1
@@ -251,10 +251,10 @@ async def check(orders: Orders, calls: Calls) -> tuple[list[str], int, int]:
         elif status == 200:
             accepted += 1
             if is_changed:
-                await look_and_call(one, path, calls, failed, where)
+                await prepare_and_call(one, path, calls, failed, where)
         else:
             failed.append(f"{where}: {status}")
-        await one.told("/faults", {"rules": []})
+        await one.post_order("/faults", {"rules": []})
         if is_changed and one.state() != before:
             one.assessors.stop()
             await one.populate()
@@ -262,9 +262,9 @@ async def check(orders: Orders, calls: Calls) -> tuple[list[str], int, int]:
     return failed, accepted, refused
 
 
-async def look_and_call(one: Applications, path: str, calls: Calls, failed: list[str], where: str) -> None:
+async def prepare_and_call(one: Applications, path: str, calls: Calls, failed: list[str], where: str) -> None:
     if path == "/population" and len(one.world.cases) > 1:
-        await one.look()
+        await one.prepare_cases()
     for kind, calling in calls(one):
         answer = await guarded(calling, failed, f"{where}, then {kind}")
         if answer is not None and answer[0] == 500:

@@ -1,4 +1,4 @@
-"""Participants of the simulated WISEflow: one at a time, changed, grouped; held against the vendor's description 1.34.0."""
+"""Participants of the simulated WISEflow: one at a time, changed, in groups. Checked against the vendor's description 1.34.0."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def added(simulators: RunningSimulators, wiseflow: WiseflowCaller, **order: Any)
 
 
 class TestOneParticipant:
-    def test_it_looks_as_in_the_list(self, wiseflow: WiseflowCaller, case: dict[str, Any]) -> None:
+    def test_one_participant_is_the_same_as_in_the_list(self, wiseflow: WiseflowCaller, case: dict[str, Any]) -> None:
         path = f"/flows/{case['flowId']}/participants/{case['participantId']}"
         answer = wiseflow.call("GET", path).json()
         (listed,) = (
@@ -57,7 +57,7 @@ class TestOneParticipant:
         )
         assert answer == {"success": True, "data": listed}
 
-    def test_who_is_not_on_the_flow_gives_404_in_the_envelope(
+    def test_an_unknown_participant_gives_404_in_the_envelope(
         self, simulators: RunningSimulators, wiseflow: WiseflowCaller, case: dict[str, Any]
     ) -> None:
         elsewhere = added(simulators, wiseflow)
@@ -68,7 +68,7 @@ class TestOneParticipant:
         answers = [wiseflow.call("GET", f"/flows/{flow}/participants/{one}") for flow, one in places]
         assert [(one.status_code, one.json()["success"]) for one in answers] == [(404, False)] * 3
 
-    def test_it_belongs_to_the_licences_that_have_the_new_list(
+    def test_only_licences_with_the_new_list_have_it(
         self, simulators: RunningSimulators, world: dict[str, Any], contract: OpenApiContract
     ) -> None:
         institution = next(one for one in world["institutions"] if one["settings"]["participants_endpoint"] == "old")
@@ -77,7 +77,7 @@ class TestOneParticipant:
         path = f"/flows/{case['flowId']}/participants/{case['participantId']}"
         assert old.call("GET", path).status_code == 404
 
-    def test_what_changes_is_seen_at_once(
+    def test_a_change_is_seen_at_once(
         self, simulators: RunningSimulators, wiseflow: WiseflowCaller, case: dict[str, Any]
     ) -> None:
         path = f"/flows/{case['flowId']}/participants/{case['participantId']}"
@@ -137,7 +137,7 @@ class TestGroups:
         for member in members:
             assert sum(f"Deltaker {member['participantId']}." in content for content in shared) == 1
 
-    def test_a_text_on_the_request_tells_whose_it_is(
+    def test_a_text_on_the_request_names_its_participant(
         self, simulators: RunningSimulators, wiseflow: WiseflowCaller, case: dict[str, Any]
     ) -> None:
         simulators.control.modes(justification="justification")

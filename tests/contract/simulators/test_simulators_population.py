@@ -1,4 +1,4 @@
-"""The simulated population: fixed by its seed, varied where real life is, and true to the numbers it promises."""
+"""The simulated population: fixed by its seed, varied like real institutions, with the numbers that it was ordered with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def simulators() -> Iterator[RunningSimulators]:
 
 
 def bytes_of(simulators: RunningSimulators, **order: Any) -> bytes:
-    """A population and all its cases as bytes. The moment a case became visible is the only thing left out."""
+    """A population and all its cases as bytes, without the times at which cases became visible."""
     made = simulators.control.population(today=DAY, **order)
     cases = [{name: value for name, value in row.items() if name != "visibleAt"} for row in simulators.control.cases()]
     return json.dumps([made, cases]).encode()
@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_bytes_in_another_process(simulators: Runni
         {"requests": 0},
     ],
 )
-def test_it_holds_what_was_ordered(simulators: RunningSimulators, order: dict[str, int]) -> None:
+def test_the_population_has_what_was_ordered(simulators: RunningSimulators, order: dict[str, int]) -> None:
     made = simulators.control.population(**order)
     wanted = {"institutions": 12, "requests": 600} | order
     expected = made["expected"]
@@ -115,7 +115,7 @@ def test_a_deadline_on_a_weekend_moves_to_monday(received: str, deadline: str) -
     assert deadline_after(date.fromisoformat(received)) == date.fromisoformat(deadline)
 
 
-def test_an_order_that_makes_no_sense_is_refused(simulators: RunningSimulators) -> None:
+def test_an_invalid_order_is_refused(simulators: RunningSimulators) -> None:
     for order in ({"institutions": 0}, {"colour": "red"}, {"today": "tomorrow"}):
         with pytest.raises(ValueError, match=r".+"):
             simulators.control.population(**order)

@@ -1,4 +1,4 @@
-"""The simulators as a process: one line when they listen, and an end at once."""
+"""The simulators as a process: they print one line when they listen, and end at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ sys.stdin.read()
 """
 
 
-def test_one_line_tells_all_addresses_and_all_of_them_listen() -> None:
+def test_one_line_has_all_addresses_and_all_of_them_listen() -> None:
     with running() as simulators:
         addresses = simulators.addresses
         assert set(addresses) == {"fs", "wiseflow", "laas", "slack_api", "slack_webhook", "control"}

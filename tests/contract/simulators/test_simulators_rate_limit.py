@@ -16,7 +16,7 @@ pytestmark = pytest.mark.contract
 
 NOON = 1_767_866_400.0
 MOST_CALLS = 6_000
-"""Beyond the allowance of a minute, so that a slow machine meets that limit if not the one of a second."""
+"""More calls than the limit of a minute allows, so that a slow machine reaches that limit if not the one of a second."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_a_minute_allows_five_thousand_and_the_next_one_again() -> None:
     assert take(limit, 100, NOON + 60) == 100
 
 
-def test_a_refusal_tells_when_to_come_back() -> None:
+def test_a_refusal_says_when_to_call_again() -> None:
     limit = RateLimit()
     take(limit, 200, NOON + 0.2)
     headers = limit.take(NOON + 0.2).headers
@@ -50,7 +50,7 @@ def test_a_refusal_tells_when_to_come_back() -> None:
     assert headers["X-RateLimit-Minute-Remaining"] == "4799"
 
 
-def test_a_used_up_minute_is_told_from_a_used_up_second() -> None:
+def test_the_refusal_distinguishes_a_used_up_minute_from_a_used_up_second() -> None:
     limit = RateLimit()
     for second in range(25):
         take(limit, 200, NOON + second)
@@ -60,7 +60,7 @@ def test_a_used_up_minute_is_told_from_a_used_up_second() -> None:
     assert refused.headers["RateLimit-Limit"] == "5000"
 
 
-def test_it_is_enforced_for_one_credential_set_and_not_for_another(simulators: RunningSimulators) -> None:
+def test_each_credential_set_has_a_limit_of_its_own(simulators: RunningSimulators) -> None:
     world: dict[str, Any] = simulators.control.population(institutions=4, courses=4, requests=8)
     greedy, modest = (wiseflow_of(simulators, world["institutions"][place]) for place in (0, 3))
     credentials = greedy.credentials()

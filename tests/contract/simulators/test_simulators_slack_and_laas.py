@@ -64,7 +64,7 @@ def test_a_message_by_the_incoming_webhook(simulators: RunningSimulators) -> Non
     ],
 )
 @pytest.mark.filterwarnings("ignore:The top-level `text` argument is missing:UserWarning")
-def test_refusals_are_told_in_the_body(
+def test_refusals_are_in_the_body_of_the_answer(
     simulators: RunningSimulators, token: str, channel: str, text: str, error: str
 ) -> None:
     with pytest.raises(SlackApiError) as refused:

@@ -1,4 +1,4 @@
-"""What the simulators count: a population carried to its end counts clean, and every kind of mistake is seen."""
+"""What the simulators count: no mistake for a population that is handled to its end, and each kind of mistake otherwise."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fs(simulators: RunningSimulators) -> FsCaller:
 
 
 def answered(simulators: RunningSimulators, fs: FsCaller, **order: Any) -> dict[str, Any]:
-    """A case whose explanation is given in WISEflow, and not yet registered in FS."""
+    """A case whose explanation is given in WISEflow and not yet registered in FS."""
     case = simulators.control.add_request(fs.institution["orgId"], **order)
     created = wiseflow_of(simulators, fs.institution).request_explanation(case["flowId"], case["participantId"])
     simulators.control.wait("answered", simulators.control.summary()["dispatched"])
@@ -49,7 +49,7 @@ def mistakes(simulators: RunningSimulators) -> dict[str, int]:
     return {name: numbers[name] for name in names if numbers[name]}
 
 
-def test_a_population_carried_to_its_end_counts_clean(simulators: RunningSimulators) -> None:
+def test_a_population_that_is_handled_to_its_end_has_no_mistakes(simulators: RunningSimulators) -> None:
     control = simulators.control
     control.assessors(minimum_delay_s=0.01, maximum_delay_s=0.05, paused=False)
     world = control.population(institutions=6, courses=8, requests=40, seed=14)
@@ -112,7 +112,9 @@ def test_the_same_answer_under_another_date_is_registered_twice(simulators: Runn
     assert mistakes(simulators) == {"registered_twice": 1}
 
 
-def test_a_spare_version_does_not_hide_a_second_registration(simulators: RunningSimulators, fs: FsCaller) -> None:
+def test_an_unregistered_version_does_not_hide_a_second_registration(
+    simulators: RunningSimulators, fs: FsCaller
+) -> None:
     case = answered(simulators, fs, answer_text="Første.")
     simulators.control.change_answer(case["explanationRequestId"], "Andre.")
     register(fs, case, "Andre.", "2026-01-15")
@@ -135,7 +137,7 @@ def test_an_answer_that_is_not_accepted_yet_is_too_early(simulators: RunningSimu
     assert mistakes(simulators) == {"registered_too_early": 1, "wrong_text": 1}
 
 
-def test_a_request_for_somebody_who_did_not_ask_is_seen(simulators: RunningSimulators, fs: FsCaller) -> None:
+def test_a_request_for_a_student_who_did_not_ask_is_counted(simulators: RunningSimulators, fs: FsCaller) -> None:
     case = simulators.control.add_request(fs.institution["orgId"])
     wiseflow = wiseflow_of(simulators, fs.institution)
     other = next(
@@ -157,10 +159,10 @@ def test_another_candidate_of_the_same_exam_can_ask(simulators: RunningSimulator
     assert mistakes(simulators)["wrong_text"] == 1
 
 
-def test_an_order_for_a_request_that_makes_no_sense_is_refused(simulators: RunningSimulators, fs: FsCaller) -> None:
+def test_an_invalid_order_for_a_request_is_refused(simulators: RunningSimulators, fs: FsCaller) -> None:
     org_id = fs.institution["orgId"]
-    odd = simulators.control.add_request(org_id, oddity="two_flows")["examId"]
-    for order in ({"oddity": "ghost"}, {"examId": "bm8"}, {"examId": odd}, {"colour": "red"}):
+    exam_id = simulators.control.add_request(org_id, oddity="two_flows")["examId"]
+    for order in ({"oddity": "ghost"}, {"examId": "bm8"}, {"examId": exam_id}, {"colour": "red"}):
         with pytest.raises(ValueError, match=r".+"):
             simulators.control.add_request(org_id, **order)
 
@@ -256,7 +258,7 @@ def test_the_log_of_calls_keeps_no_secret(simulators: RunningSimulators, fs: FsC
         ("Drøfter R&amp;D, a < b\nog mer.\n\nGodt.", 1),
     ],
 )
-def test_of_an_answer_in_html_only_what_a_person_reads_is_right(
+def test_only_the_readable_text_of_an_html_answer_is_right(
     text: str, wrong: int, simulators: RunningSimulators, fs: FsCaller
 ) -> None:
     simulators.control.modes(comment_format="html")

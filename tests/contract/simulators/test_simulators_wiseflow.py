@@ -1,4 +1,4 @@
-"""The simulated WISEflow: every answer it gives is held against the vendor's description 1.34.0."""
+"""The simulated WISEflow. Every answer is checked against the vendor's description 1.34.0."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def world(simulators: RunningSimulators) -> dict[str, Any]:
 def caller(
     simulators: RunningSimulators, world: dict[str, Any], contract: OpenApiContract, **settings: str
 ) -> WiseflowCaller:
-    """Of the first institution with such settings."""
+    """A caller of the first institution with these settings."""
     for institution in world["institutions"]:
         if all(institution["settings"][name] == value for name, value in settings.items()):
             return wiseflow_of(simulators, institution, contract)
@@ -92,7 +92,7 @@ class TestAccess:
         wiseflow.token = None
         assert wiseflow.call("GET", path).status_code == 200
 
-    def test_static_key_opens_the_door_of_the_licence_that_has_one(
+    def test_a_static_key_works_for_the_licence_that_has_one(
         self, simulators: RunningSimulators, world: dict[str, Any], contract: OpenApiContract
     ) -> None:
         institution = next(one for one in world["institutions"] if one["wiseflow"]["auth"] == "api_key")
@@ -110,7 +110,7 @@ class TestAccess:
         assert [other.call("GET", path).status_code for path in paths] == [404, 404, 404]
         assert other.flows_of(source_code(case["examId"])) == []
 
-    def test_rate_limit_headers_stand_on_every_answer(self, wiseflow: WiseflowCaller) -> None:
+    def test_every_answer_has_rate_limit_headers(self, wiseflow: WiseflowCaller) -> None:
         headers = wiseflow.call("GET", f"/flow/{UNKNOWN_ID}").headers
         assert headers["X-RateLimit-Second-Limit"] == "200"
         assert headers["X-RateLimit-Minute-Limit"] == "5000"
@@ -140,7 +140,7 @@ class TestFindingTheFlow:
             ({"sourceCode": "901||*"}, {"limit": "101"}),
         ],
     )
-    def test_search_refuses_what_it_cannot_search_for(
+    def test_search_refuses_an_invalid_query(
         self, wiseflow: WiseflowCaller, body: dict[str, Any], query: dict[str, str]
     ) -> None:
         answer = wiseflow.call("POST", "/sources/search", body, query=query, valid_request=False)
@@ -230,14 +230,14 @@ class TestParticipants:
 
 
 class TestExplanations:
-    def test_created_once_and_then_got(
+    def test_a_request_is_created_once_and_then_returned(
         self, simulators: RunningSimulators, wiseflow: WiseflowCaller, case: dict[str, Any]
     ) -> None:
         simulators.control.assessors(paused=True)
         first = wiseflow.request_explanation(case["flowId"], case["participantId"])
         again = wiseflow.request_explanation(case["flowId"], case["participantId"], show=True)
         assert (first.status_code, again.status_code) == (201, 200)
-        # the wish to show has no effect on a request that exists
+        # asking again with `showJustification` does not change an existing request
         assert first.json() == again.json()
         requests_of_flow = wiseflow.call("GET", f"/flow/{case['flowId']}/explanation/request").json()
         assert [(one["explanationId"], one["state"]) for one in requests_of_flow] == [
@@ -300,7 +300,7 @@ class TestExplanations:
         assert (numbers["shown"], numbers["emails"]) == (1, 1)
 
     @pytest.mark.parametrize("answer_state", [2, 3])
-    def test_the_answer_comes_by_itself_and_stands_among_other_comments(
+    def test_the_answer_comes_by_itself_and_is_among_other_comments(
         self, simulators: RunningSimulators, world: dict[str, Any], contract: OpenApiContract, answer_state: int
     ) -> None:
         institution = next(
@@ -334,7 +334,7 @@ class TestExplanations:
         assert "<p>Dr&oslash;fter R&amp;D,  a &lt; b<br>og mer.</p><p>Godt.</p>" in contents
         assert "<p>Notat til medsensor: se over poengsummen.</p>" in contents
 
-    def test_the_text_can_stand_on_the_request_instead(
+    def test_the_text_can_be_on_the_request_instead(
         self, simulators: RunningSimulators, wiseflow: WiseflowCaller, case: dict[str, Any]
     ) -> None:
         simulators.control.modes(justification="justification")

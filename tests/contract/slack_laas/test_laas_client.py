@@ -1,4 +1,4 @@
-"""Index entries to the simulated LaaS."""
+"""The client of the log index, with the simulated LaaS."""
 
 from collections.abc import Iterator
 
@@ -50,7 +50,7 @@ def test_faults_become_errors(
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_an_entry_that_cannot_be_written_is_its_own_fault(value: float, simulators: RunningSimulators) -> None:
-    """Told as one that is away, it would hold up all other entries for good."""
+    """Reported as an outage, it would block all other entries for ever."""
     channel = LogIndexEffects(client(simulators))
     with pytest.raises(PermanentError) as caught:
         channel.deliver([{"id": "1", "kind": "log_index", "body": {"x": value}}])

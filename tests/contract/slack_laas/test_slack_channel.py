@@ -1,4 +1,4 @@
-"""Alerts to the simulated Slack, by token and by webhook."""
+"""The channel of alerts, with the simulated Slack: by token and by webhook."""
 
 import gc
 import logging
@@ -55,7 +55,7 @@ def test_by_webhook(slack: RunningSimulators) -> None:
     assert (posted["way"], posted["message"]["text"]) == ("webhook", "Feil")
 
 
-def test_the_token_goes_before_the_webhook(slack: RunningSimulators) -> None:
+def test_the_token_is_used_before_the_webhook(slack: RunningSimulators) -> None:
     addresses = slack.addresses
     settings = SlackSettings(
         token=TOKEN, api_url=addresses["slack_api"], webhook_url=addresses["slack_webhook"], seconds_between=0.0
@@ -64,7 +64,7 @@ def test_the_token_goes_before_the_webhook(slack: RunningSimulators) -> None:
     assert [posted["way"] for posted in slack.control.slack_messages()] == ["chat.postMessage"]
 
 
-def test_with_neither_an_alert_is_not_lost() -> None:
+def test_without_token_and_webhook_an_alert_is_not_lost() -> None:
     with pytest.raises(NotReadyError) as caught:
         SlackChannel(SlackSettings()).send("Feil")
     assert caught.value.code == "slack.not_configured"
@@ -78,7 +78,7 @@ def test_a_long_text_is_shortened_and_says_so(slack: RunningSimulators) -> None:
     assert shortened("æ" * LONGEST_TEXT) == "æ" * LONGEST_TEXT
 
 
-def test_a_token_that_is_refused(slack: RunningSimulators) -> None:
+def test_a_refused_token_is_an_error_of_the_credentials(slack: RunningSimulators) -> None:
     with pytest.raises(AuthBrokenError) as caught:
         by_token(slack, token="wrong").send("Feil")
     assert caught.value.code == "slack.credentials_refused"
@@ -108,7 +108,7 @@ def test_faults_become_errors_and_cost_one_call(
     assert slack.control.summary()["calls"]["slack"] == 1
 
 
-def test_a_429_holds_the_next_message_back_as_long_as_slack_says(slack: RunningSimulators) -> None:
+def test_a_429_delays_the_next_message_as_long_as_slack_says(slack: RunningSimulators) -> None:
     slack.control.faults({"system": "slack", "times": 1, "kind": "status", "status": 429, "retry_after": 30})
     channel = by_token(slack)
     for _ in range(2):
@@ -120,7 +120,7 @@ def test_a_429_holds_the_next_message_back_as_long_as_slack_says(slack: RunningS
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found", "410 Gone"])
-def test_a_webhook_that_is_gone(status: str) -> None:
+def test_a_missing_webhook_is_an_error_of_the_credentials(status: str) -> None:
     with ScriptedServer(answer(status, b"no_service")) as server:
         with pytest.raises(AuthBrokenError) as caught:
             by_webhook(f"{server.address}/services/SECRET").send("Feil")
@@ -140,7 +140,7 @@ def test_a_broken_connection_neither_hangs_nor_shows_the_address(
         assert len(server.requests) == 1
     assert "SECRET" not in str(caught.value) + caplog.text
     assert "kari" not in caplog.text
-    # the SDK leaves the answer of a lost connection unclosed: it must be collected here, where that is expected
+    # the SDK leaves the answer of a lost connection open: collect it here, where the warning is expected
     del caught
     gc.collect()
 

@@ -1,4 +1,4 @@
-"""What an outside system hears of a trace: nothing, unless it is switched on."""
+"""Which trace headers an outside system gets: none, unless this is switched on."""
 
 from datetime import UTC, datetime
 
@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 def head_of_a_call(*, propagate: bool, ratio: float = 1.0) -> tuple[str, InMemorySpanExporter]:
-    """What a server is sent with a call that a worker makes for a message."""
+    """The request head that a server gets with a call that a worker makes for a message."""
     exporter = InMemorySpanExporter()
     traces = Traces(SimpleSpanProcessor(exporter), Resource.create(), ratio)
     seeing = OpenTelemetryObserver(SafeLabels(AllNames()), None, traces, propagate=propagate)
@@ -32,7 +32,7 @@ def head_of_a_call(*, propagate: bool, ratio: float = 1.0) -> tuple[str, InMemor
         handled = observer().handling(Message.from_document(new.document(NOW)))
         client.send(HttpCall("GET", "/exams"))
         handled.ended()
-        client.send(HttpCall("GET", "/exams"))  # of no message
+        client.send(HttpCall("GET", "/exams"))  # a call for no message
         client.close()
         traces.shutdown()
         first, last = (head.lower() for head in server.requests)
@@ -48,14 +48,14 @@ def test_nothing_is_propagated_by_default() -> None:
         assert name not in head
 
 
-def test_what_is_switched_on_is_the_call_s_own_span() -> None:
+def test_the_header_has_the_span_of_the_call_if_switched_on() -> None:
     head, exporter = head_of_a_call(propagate=True)
     call, _ = exporter.get_finished_spans()
     assert f"traceparent: 00-{CORRELATION_ID}-{call.context.span_id:016x}-01" in head
 
 
 @pytest.mark.parametrize("propagate", [False, True])
-def test_a_case_that_is_not_among_the_sample_is_not_told_of(propagate: bool) -> None:
+def test_a_case_outside_the_sample_sends_no_trace_header(propagate: bool) -> None:
     head, exporter = head_of_a_call(propagate=propagate, ratio=0.0)
     assert not exporter.get_finished_spans()
     assert "traceparent" not in head

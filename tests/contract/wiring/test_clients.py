@@ -1,4 +1,4 @@
-"""One client per institution and system, kept, shared and closed."""
+"""There is one client for each institution and system. It is kept, shared between threads and closed."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,7 @@ def clients(world: SimulatedWorld) -> Iterator[InstitutionClients]:
     opened.close()
 
 
-def test_it_is_the_port_that_the_flows_expect(clients: InstitutionClients, world: SimulatedWorld) -> None:
+def test_the_clients_implement_the_port_of_the_flows(clients: InstitutionClients, world: SimulatedWorld) -> None:
     port: Clients = clients
     registry: StudentRegistry = port.student_registry(world.institutions()[0])
     exam_system: ExamSystem = port.exam_system(world.institutions()[0])
@@ -89,10 +89,10 @@ def test_institutions_that_share_a_credential_share_its_rate(
     clients.exam_system(other).check_credentials()
 
 
-def test_all_clients_of_a_process_share_its_places_for_calls(
+def test_all_clients_of_a_process_share_its_limit_of_calls(
     world: SimulatedWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where one call is all that may be under way, neither FS of one institution nor the exam system of another is called."""
+    """With a limit of one call, neither FS of one institution nor the exam system of another is called at the same time."""
     one, other = world.institutions()
     opened = InstitutionClients(Settings(http=HttpSettings(calls_per_process=1)), world.secrets)
     monkeypatch.setattr(opened.all_calls, "_longest_wait", timedelta(0))

@@ -1,4 +1,4 @@
-"""What the HTML of a comment may cost at most, in time and memory: the sender decides what it holds."""
+"""What the HTML of a comment may cost in time and memory. The sender decides what it contains."""
 
 import subprocess
 import sys
@@ -42,7 +42,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("html", HOSTILE.values(), ids=HOSTILE)
 def test_the_time_grows_no_faster_than_the_text(html: str) -> None:
-    """A quarter of the text in at least an eighth of the time; were it the square, it would be a sixteenth."""
+    """A quarter of the text must take at least an eighth of the time. With quadratic growth it would take a sixteenth."""
 
     def seconds(text: str) -> float:
         began = time.process_time()
@@ -78,6 +78,6 @@ print(peak() - before)
 
 
 def test_the_longest_content_takes_little_memory() -> None:
-    """In a process of its own, because it counts what the parser takes too: at most 100 MB on top of what stands there."""
+    """In a process of its own, because it also counts the memory of the parser: at most 100 MB more than before."""
     printed = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True).stdout
     assert int(printed) < 100 * 1024

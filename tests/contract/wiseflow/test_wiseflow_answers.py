@@ -1,4 +1,4 @@
-"""The exam system port over the simulated WISEflow: whose answer, from when, and which change of it is seen."""
+"""The exam system port with the simulated WISEflow: whose answer it is, when it was given, and which changes are noticed."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -75,7 +75,7 @@ def test_html_that_is_too_long_to_be_read_never_reaches_fs(
     assert caught.value.code == "fs.text_too_long"
 
 
-def test_the_moment_of_an_answer_is_wiseflows_and_stays(
+def test_an_answer_has_the_time_that_wiseflow_says_and_keeps_it(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
 ) -> None:
     one = answered(world, exams, institution)
@@ -95,7 +95,7 @@ def test_an_answer_without_text_is_an_error(
     assert caught.value.code == "wiseflow.answer_empty"
 
 
-def test_an_answer_that_was_unlocked_is_not_handed_on(
+def test_an_unlocked_answer_is_not_returned(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
 ) -> None:
     one = answered(world, exams, institution)
@@ -127,9 +127,9 @@ def test_a_state_that_wiseflow_does_not_describe_is_no_answer(
         if statuses[0].state is not ExplanationState.AWAITED:
             break
     assert [one.state for one in statuses] == [ExplanationState.UNKNOWN]
-    told = exams.not_followed(statuses, (), ())
-    assert told is not None
-    assert (told.code, f"explanation request {requested.explanation_request_id} (state 9)" in told.cause) == (
+    error = exams.not_followed(statuses, (), ())
+    assert error is not None
+    assert (error.code, f"explanation request {requested.explanation_request_id} (state 9)" in error.cause) == (
         "wiseflow.state_unknown",
         True,
     )
@@ -138,7 +138,7 @@ def test_a_state_that_wiseflow_does_not_describe_is_no_answer(
 
 
 class TestMarker:
-    """What a poll compares to see that an answer changed."""
+    """A poll compares the marker to notice that an answer changed."""
 
     def marker(self, exams: WiseflowExamSystem, one: Answered) -> str:
         found = {status.explanation_request_id: status for status in exams.explanations(one.candidate.flow_id)}
@@ -217,7 +217,7 @@ class TestMarker:
 
 
 class TestSharedComments:
-    """WISEflow gives comments for a whole flow: the answers of a burst share a list, and none gets an older text than its own."""
+    """WISEflow lists the comments of a whole flow. Answers read together share one list, and each gets at least its own text."""
 
     @pytest.fixture
     def two(
@@ -232,7 +232,7 @@ class TestSharedComments:
     def text(self, exams: WiseflowExamSystem, one: Answered, markers: dict[int, str]) -> str:
         return exams.answer(one.candidate.flow_id, one.request_id, one.candidate, SEEN, markers[one.request_id]).text
 
-    def test_answers_that_a_poll_saw_are_read_without_reading_the_comments_again(
+    def test_answers_that_a_poll_saw_need_no_further_read_of_the_comments(
         self, exams: WiseflowExamSystem, two: tuple[Answered, Answered]
     ) -> None:
         markers = self.markers(exams, two[0])
@@ -242,7 +242,7 @@ class TestSharedComments:
         assert [path for path in paths if "participants" not in path] == [
             f"GET /v1/flow/{one.candidate.flow_id}/explanation/request/{one.request_id}" for one in two
         ]
-        # Who shares a submission is judged by a list that is no older than the comments: one reading for the burst.
+        # The list of who shares a submission must not be older than the comments: one reading for all.
         assert sum("participants" in path for path in paths) == 1
 
     def test_answers_that_another_process_saw_share_one_reading(
@@ -269,7 +269,7 @@ class TestSharedComments:
         assert self.text(exams, two[0], seen_elsewhere) == "En ny tekst"
         assert self.text(exams, two[1], seen_elsewhere) == "Den andre"
 
-    def test_whoever_does_not_say_what_was_seen_gets_it_as_it_is_now(
+    def test_a_caller_without_a_marker_gets_the_answer_as_it_is_now(
         self, exams: WiseflowExamSystem, simulators: RunningSimulators, two: tuple[Answered, Answered]
     ) -> None:
         self.markers(exams, two[0])

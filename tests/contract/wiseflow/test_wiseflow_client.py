@@ -1,4 +1,4 @@
-"""The WISEflow client against the simulated WISEflow; every exchange is held against the vendor's description."""
+"""The WISEflow client with the simulated WISEflow. Every exchange is checked against the vendor's description."""
 
 import json
 import threading
@@ -149,9 +149,7 @@ def test_the_older_list_of_participants_is_read(world: SimulatedWorld) -> None:
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5, 6, 7])
-def test_pages_are_put_together(
-    world: SimulatedWorld, institution: Institution, case: dict[str, Any], page: int
-) -> None:
+def test_all_pages_are_read(world: SimulatedWorld, institution: Institution, case: dict[str, Any], page: int) -> None:
     client = world.wiseflow(institution, participants_page=page, comments_page=page)
     assert len(client.participants(case["flowId"], "new")) == 6
     pages = [path for path in recorded(client).paths() if path.endswith("/participants")]
@@ -198,7 +196,7 @@ def test_refused_credentials_pause_the_institution_and_recover(
     assert client.flow(case["flowId"]).flow_id == case["flowId"]
 
 
-def test_a_fresh_token_that_is_refused_as_well_is_not_tried_for_ever(
+def test_a_refused_fresh_token_is_not_renewed_for_ever(
     client: WiseflowClient, case: dict[str, Any], simulators: RunningSimulators
 ) -> None:
     simulators.control.faults({"kind": "status", "status": 401, "system": "wiseflow", "path": "/flow/"})
@@ -254,7 +252,7 @@ def test_faults_become_errors(
     assert client.flow(case["flowId"]).flow_id == case["flowId"]
 
 
-def test_explanations_that_are_off_are_a_matter_for_the_institution(
+def test_explanations_that_are_switched_off_concern_the_institution(
     world: SimulatedWorld, institution: Institution, client: WiseflowClient
 ) -> None:
     case = world.add_request(institution, oddity="explanations_off")
@@ -264,7 +262,7 @@ def test_explanations_that_are_off_are_a_matter_for_the_institution(
     assert "trace id" in caught.value.cause
 
 
-# What the simulator, being faithful, never answers
+# What the simulator never answers, because it follows the description.
 
 ACCESS = {"licenseId": 1, "credentialRef": "x", "authentication": "api_key"}
 
@@ -339,7 +337,7 @@ def test_a_list_that_cannot_be_read_is_never_an_empty_list(body: bytes) -> None:
 
 
 def test_comments_with_one_id_do_not_replace_each_other() -> None:
-    """The newest text is chosen by its date: whichever is listed last is not."""
+    """The newest text is chosen by its date, not by its place in the list."""
     rows = [
         {"id": 0, "containerId": container, "content": text, "createdAt": f"2026-11-{day}T12:00:00Z"}
         for container, day, text in ((500, 20, "En rettelse"), (500, 10, "En begrunnelse"), (501, 12, "En annens"))
@@ -353,7 +351,7 @@ def test_comments_with_one_id_do_not_replace_each_other() -> None:
     ]  # fmt: skip
 
 
-def test_pages_without_an_end_end() -> None:
+def test_endless_pages_end_with_an_error() -> None:
     with ScriptedServer(answer("200 OK", page(ONE, 10_000_000))) as server:
         client = scripted(server)
         with pytest.raises(TransientError) as caught:

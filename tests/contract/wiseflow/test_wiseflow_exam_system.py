@@ -1,4 +1,4 @@
-"""The exam system port over the simulated WISEflow: whose exam, which candidate, and at which cost in calls."""
+"""The exam system port with the simulated WISEflow: which exam, which candidate, and how many calls that costs."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.support.openapi import wiseflow_contract
 from tests.support.recorded_clients import SimulatedWorld, check_exchanges, recorded
 from tests.support.wiseflow_answers import person, prompt_world
 
-ODD_ENDS = {
+CODES_OF_UNUSUAL_CASES = {
     "no_candidate": "wiseflow.participant_missing",
     "no_flow": "wiseflow.flow_missing",
     "two_flows": "wiseflow.flow_ambiguous",
@@ -45,7 +45,7 @@ def exams(world: SimulatedWorld, institution: Institution) -> WiseflowExamSystem
 def test_every_case_of_a_varied_world_reaches_its_own_participant_or_a_person(
     world: SimulatedWorld, simulators: RunningSimulators
 ) -> None:
-    """Both searches, both lists, keys and tokens, decoys, combined flows and every oddity."""
+    """Both searches, both lists, keys and tokens, decoys, combined flows and every unusual case."""
     world.population = simulators.control.population(institutions=12, courses=24, requests=160, seed=7, hold=False)
     contract = wiseflow_contract()
     cases = simulators.control.cases()
@@ -53,10 +53,10 @@ def test_every_case_of_a_varied_world_reaches_its_own_participant_or_a_person(
     for institution in world.institutions():
         exams, names = world.exam_system(institution), user_names(world, institution)
         for case in (case for case in cases if case["orgId"] == institution.org_id):
-            wanted = ODD_ENDS.get(case["expected"]) or str(case["participantId"])
+            wanted = CODES_OF_UNUSUAL_CASES.get(case["expected"]) or str(case["participantId"])
             assert end_of(exams, case, names[case["personlopenr"]]) == wanted
         described += check_exchanges(recorded(exams.client), contract)
-    assert {case["expected"] for case in cases} == {"registered", *ODD_ENDS}
+    assert {case["expected"] for case in cases} == {"registered", *CODES_OF_UNUSUAL_CASES}
     assert described > 200
     assert simulators.control.summary()["dispatched_to_wrong_participant"] == 0
 
@@ -81,7 +81,7 @@ def user_names(world: SimulatedWorld, institution: Institution) -> dict[int, str
     }
 
 
-def test_a_burst_for_one_exam_costs_one_look_up(
+def test_many_requests_for_one_exam_read_its_lists_once(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
 ) -> None:
     case = world.add_request(institution)
@@ -104,7 +104,7 @@ def test_a_burst_for_one_exam_costs_one_look_up(
     ]
 
 
-def test_a_candidate_who_came_later_forces_one_fresh_list(
+def test_a_candidate_who_is_not_in_the_kept_list_costs_one_fresh_list(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem, simulators: RunningSimulators
 ) -> None:
     case = world.add_request(institution)
@@ -115,7 +115,7 @@ def test_a_candidate_who_came_later_forces_one_fresh_list(
     assert sum(path.endswith("/participants") for path in recorded(exams.client).paths()) == 2
 
 
-def test_a_candidate_who_is_not_there_costs_one_list_when_nothing_was_kept(
+def test_a_missing_candidate_costs_one_list_if_none_is_kept(
     world: SimulatedWorld, institution: Institution, exams: WiseflowExamSystem
 ) -> None:
     case = world.add_request(institution)

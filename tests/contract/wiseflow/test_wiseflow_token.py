@@ -1,4 +1,4 @@
-"""WISEflow's OAuth2 tokens: how long one is used, where it stands, and what is none."""
+"""WISEflow's OAuth2 tokens: how long a token is used, where it is sent, and which answers are no token."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_a_short_token_is_used_for_half_of_its_life(expires_in: float, usable: f
     assert AccessToken("t", expires_in).usable_seconds(120) == usable
 
 
-def test_a_token_stands_in_the_header_and_nowhere_in_a_representation() -> None:
+def test_a_token_is_in_the_header_and_in_no_representation() -> None:
     token = b'{"access_token": "sesame", "token_type": "bearer", "expires_in": 100}'
     flow = b'{"id": 7, "state": 4, "variant": 0}'
     with ScriptedServer(answer("200 OK", token), answer("200 OK", flow)) as server:
@@ -36,7 +36,7 @@ def test_a_token_stands_in_the_header_and_nowhere_in_a_representation() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "body",
     [
         b'{"access_token": "a\\nb"}', b'{"access_token": ""}', b'{"access_token": "\\u00e6"}', b'{"access_token": " a"}',
         b'{"access_token": "' + b"x" * 20_000 + b'"}', b'{"access_token": null}', b'{"access_token": ["a"]}',
@@ -44,9 +44,9 @@ def test_a_token_stands_in_the_header_and_nowhere_in_a_representation() -> None:
         b'{"access_token": "a", "expires_in": "soon"}', b'{"access_token": "a", "expires_in": {}}', b"[]", b"null", b'"a"',
     ],
 )  # fmt: skip
-def test_what_is_no_token_is_no_fault_of_the_credentials(told: bytes) -> None:
-    """A proxy may answer in WISEflow's place: the institution is not paused for it."""
-    with ScriptedServer(answer("200 OK", told)) as server:
+def test_an_answer_without_a_token_is_not_blamed_on_the_credentials(body: bytes) -> None:
+    """A proxy may answer in WISEflow's place. The institution is not paused for that."""
+    with ScriptedServer(answer("200 OK", body)) as server:
         client = with_token(server)
         with pytest.raises(TransientError) as caught:
             client.flow(7)

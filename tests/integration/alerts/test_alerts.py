@@ -1,4 +1,4 @@
-"""People are told of a failure once, in words they can act on, unless the noise is known; and no alert is ever lost."""
+"""One alert tells people of a failure, with its cause and a next action, unless the failure is muted. No alert is ever lost."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,7 @@ def populate(world: World) -> str:
 
 
 def fail(world: World, process: Process, org_id: str, oddity: str = "no_flow", times: int = 1) -> None:
-    """So many new requests that are set aside at once."""
+    """Add this many new requests that will be set aside, and handle them."""
     for _ in range(times):
         world.control.add_request(org_id, oddity=oddity)
     world.send(process)
@@ -71,7 +71,7 @@ def test_an_alert_says_who_where_why_and_what_to_do(
     assert f"casebridge where {case_id}" in text
 
 
-def test_a_crowd_of_failures_is_one_alert(world: World) -> None:
+def test_many_failures_of_one_cause_are_one_alert(world: World) -> None:
     org_id = populate(world)
 
     fail(world, world.process(), org_id, times=7)
@@ -82,7 +82,7 @@ def test_a_crowd_of_failures_is_one_alert(world: World) -> None:
     assert text.count("casebridge where") == 1
 
 
-def test_the_same_cause_is_told_once_an_hour_and_another_cause_at_once(world: World, clock: ShiftedClock) -> None:
+def test_the_same_cause_is_alerted_once_an_hour_and_another_cause_at_once(world: World, clock: ShiftedClock) -> None:
     org_id = populate(world)
     process = world.process(clock)
     fail(world, process, org_id)
@@ -120,7 +120,7 @@ def test_institutions_do_not_share_alerts(world: World) -> None:
     ],
     ids=str,
 )
-def test_known_noise_is_muted_and_stays_in_the_audit(row: dict[str, Any], world: World) -> None:
+def test_a_muted_failure_sends_no_alert_and_is_audited(row: dict[str, Any], world: World) -> None:
     org_id = populate(world)
     mute(world, orgId=org_id, **row)
 
@@ -144,7 +144,7 @@ def test_known_noise_is_muted_and_stays_in_the_audit(row: dict[str, Any], world:
     ],
     ids=str,
 )
-def test_what_is_not_or_no_longer_known_is_told(row: dict[str, Any], world: World) -> None:
+def test_a_failure_that_is_not_or_no_longer_muted_is_alerted(row: dict[str, Any], world: World) -> None:
     org_id = populate(world)
     mute(world, **{"orgId": org_id, **row})
 
@@ -153,23 +153,23 @@ def test_what_is_not_or_no_longer_known_is_told(row: dict[str, Any], world: Worl
     assert len(texts(world)) == 1
 
 
-def test_a_failure_that_may_mend_itself_is_told_at_the_third_attempt_and_when_it_is_given_up(
+def test_a_transient_failure_is_alerted_at_the_third_attempt_and_when_it_is_dead(
     world: World, clock: ShiftedClock
 ) -> None:
-    """Two messages for one cause: first there is nothing to do but to know, then there is."""
+    """There are two alerts for one cause: the first asks for nothing, the second asks for a replay."""
     world.configure(queue={"retry_base_seconds": 60.0, "retry_cap_seconds": 60.0})
     org_id = populate(world)
     process = world.process(clock)
     world.control.add_request(org_id)
     world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "/sources/search"})
 
-    told = []
+    counts = []
     for _ in range(5):
         world.send(process)
-        told.append(len(texts(world)))
+        counts.append(len(texts(world)))
         clock.pass_time(timedelta(seconds=90))
 
-    assert told == [0, 0, 1, 1, 2]
+    assert counts == [0, 0, 1, 1, 2]
     first, second = texts(world)
     assert "Next: It is tried again; if it lasts" in first
     assert "The message has had its 5 attempts: replay it when the cause is gone." in second
@@ -180,8 +180,8 @@ def test_a_failure_that_may_mend_itself_is_told_at_the_third_attempt_and_when_it
     assert failure.next_action.endswith("replay it when the cause is gone.")
 
 
-def test_an_endless_429_is_told_when_a_message_has_waited_for_too_long(world: World, clock: ShiftedClock) -> None:
-    """It costs no attempt, so nothing else would ever tell of it; and it is told again as long as it lasts."""
+def test_an_endless_429_is_alerted_when_a_message_has_waited_too_long(world: World, clock: ShiftedClock) -> None:
+    """A 429 costs no attempt, so no other alert would come. The alert is repeated as long as the failure lasts."""
     world.configure(queue={"overdue_seconds": 900.0})
     org_id = populate(world)
     process = world.process(clock)
@@ -189,15 +189,15 @@ def test_an_endless_429_is_told_when_a_message_has_waited_for_too_long(world: Wo
     slow_down = {"kind": "status", "status": 429, "retry_after": 1.0}
     world.control.faults({"system": "wiseflow", "path": "/sources/search", **slow_down})
 
-    told = []
+    counts = []
     for _ in range(16):
         world.send(process)
-        told.append(len(texts(world)))
+        counts.append(len(texts(world)))
         clock.pass_time(timedelta(minutes=10))
 
-    assert told[:2] == [0, 0], "ten minutes are no news"
-    assert told[2] == told[5] == 1, "told after a quarter of an hour, and once an hour at most"
-    assert told[-1] == 3
+    assert counts[:2] == [0, 0], "ten minutes are no news"
+    assert counts[2] == counts[5] == 1, "told after a quarter of an hour, and once an hour at most"
+    assert counts[-1] == 3
     (alert,) = world.database.alerts.find()
     assert (alert["code"], alert["setAside"]) == ("wiseflow.rate_limited", False)
     assert "waited for this for too long" in texts(world)[0]
@@ -211,7 +211,7 @@ def test_an_endless_429_is_told_when_a_message_has_waited_for_too_long(world: Wo
     assert world.control.summary()["dispatched"] == 1
 
 
-def test_a_short_429_is_no_news(world: World, clock: ShiftedClock) -> None:
+def test_a_short_429_sends_no_alert(world: World, clock: ShiftedClock) -> None:
     world.configure(queue={"overdue_seconds": 900.0})
     org_id = populate(world)
     process = world.process(clock)
@@ -228,7 +228,7 @@ def test_a_short_429_is_no_news(world: World, clock: ShiftedClock) -> None:
 
 
 @pytest.mark.parametrize("side", ["requests", "answers"])
-def test_a_poll_that_keeps_failing_is_told_though_each_sync_is_a_process_of_its_own(
+def test_a_poll_that_keeps_failing_is_alerted_though_each_sync_is_a_process_of_its_own(
     side: str, world: World, processes: Processes
 ) -> None:
     populate(world)
@@ -242,17 +242,17 @@ def test_a_poll_that_keeps_failing_is_told_though_each_sync_is_a_process_of_its_
         else {"system": "wiseflow", "method": "GET", "kind": "status", "status": 503}
     )
 
-    told = []
+    counts = []
     for _ in range(3):
         assert processes.run("sync", "--wait", "0").exit_code != 0
-        told.append(len(texts(world)))
+        counts.append(len(texts(world)))
 
-    assert told == [0, 0, 1]
+    assert counts == [0, 0, 1]
     assert f"{'fs' if side == 'requests' else 'wiseflow'}.http_503" in texts(world)[0]
     assert "Next: " in texts(world)[0]
 
 
-def test_nothing_is_sent_where_no_channel_is_set_and_nothing_is_forgotten(world: World) -> None:
+def test_without_a_channel_alerts_wait_and_are_not_lost(world: World) -> None:
     world.configure(slack={"token": None, "webhook_url": None})
     org_id = populate(world)
     fail(world, world.process(), org_id)
@@ -279,7 +279,7 @@ def test_nothing_is_sent_where_no_channel_is_set_and_nothing_is_forgotten(world:
         {"pattern": "participant", "submodule": 1},
     ],
 )
-def test_a_row_that_cannot_be_used_mutes_nothing(row: dict[str, Any], world: World) -> None:
+def test_an_invalid_row_mutes_nothing(row: dict[str, Any], world: World) -> None:
     org_id = populate(world)
     mute(world, **row)
 
@@ -288,7 +288,7 @@ def test_a_row_that_cannot_be_used_mutes_nothing(row: dict[str, Any], world: Wor
     assert len(texts(world)) == 1
 
 
-def test_a_row_that_cannot_be_used_is_logged_once_and_shown(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_row_is_logged_once_and_shown(world: World, caplog: pytest.LogCaptureFixture) -> None:
     populate(world)
     mute(world, _id="odd", pattern=404)
     mute(world, _id="good", pattern="x")
@@ -323,7 +323,7 @@ def test_a_regular_expression_of_the_database_mutes(world: World) -> None:
         {"openedAt": "yesterday", "correlationIds": [None, 3]},
     ],
 )
-def test_an_alert_that_lacks_fields_does_not_silence_the_others(poor: dict[str, Any], world: World) -> None:
+def test_an_alert_without_some_fields_does_not_stop_the_others(poor: dict[str, Any], world: World) -> None:
     org_id = populate(world)
     process = world.process()
     due = process.stores.clock.now() - HOUR

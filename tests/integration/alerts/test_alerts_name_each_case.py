@@ -1,4 +1,4 @@
-"""Each case that only an alert tells of is named to people, whenever it came; and no cause is told twice in an hour."""
+"""An alert names each case that is listed nowhere else, whenever the case comes. One cause sends one message an hour at most."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from casebridge.institutions.institution import Institution
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from tests.support.added_cases import add, ours
-from tests.support.case_alerters import TELLERS, case, case_id, moved
+from tests.support.case_alerters import ALERTERS, case, case_id, moved
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
 
@@ -47,7 +47,7 @@ def texts(world: World) -> list[str]:
 
 
 def named(text: str) -> list[str]:
-    """The cases of the last line, without the one of the command."""
+    """The cases in the last line, without the case in the command."""
     (line,) = re.findall(r"^Cases: (.*) \(`casebridge where", text, re.M)
     return re.findall(r"0198c0ff-[0-9a-f-]+", line)
 
@@ -66,7 +66,7 @@ def plain(institution: Institution, number: int) -> Alert:
     )
 
 
-# The folding
+# Folding
 
 
 def test_a_case_that_fails_after_the_alert_was_sent_is_named_at_the_end_of_the_hour(
@@ -88,7 +88,7 @@ def test_a_case_that_fails_after_the_alert_was_sent_is_named_at_the_end_of_the_h
     assert list(world.database.alerts.find({"dueAt": {"$exists": True}})) == []
 
 
-def test_a_case_that_keeps_failing_is_told_once_an_hour_and_no_more(
+def test_a_case_that_keeps_failing_is_alerted_once_an_hour(
     world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     for _ in range(13):
@@ -115,7 +115,7 @@ def test_at_most_one_message_an_hour_however_the_cases_come(
     assert counted == 40, "each is told of, once"
 
 
-def test_a_case_that_comes_while_the_alert_is_on_its_way_is_told_in_the_next(
+def test_a_case_that_comes_while_the_alert_is_sent_is_in_the_next_one(
     world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     process.stores.alerts.enqueue(plain(institution, 1))
@@ -131,7 +131,7 @@ def test_a_case_that_comes_while_the_alert_is_on_its_way_is_told_in_the_next(
     assert [named(text) for text in texts(world)] == [[case_id(2)]]
 
 
-def test_an_alert_that_was_sent_and_not_settled_names_what_came_meanwhile_in_the_next(
+def test_after_an_alert_that_was_sent_but_not_settled_the_next_names_the_new_cases(
     world: World, process: Process, clock: ShiftedClock, institution: Institution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process.stores.alerts.enqueue(plain(institution, 1))
@@ -151,7 +151,7 @@ def test_an_alert_that_was_sent_and_not_settled_names_what_came_meanwhile_in_the
     assert [named(text) for text in texts(world)] == [[case_id(1)], [case_id(2)]]
 
 
-def test_a_muted_cause_stays_muted_and_is_told_once_it_is_no_longer(
+def test_a_muted_cause_is_alerted_when_it_is_no_longer_muted(
     world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     world.database.slack_blacklists.insert_one({"pattern": "flow_missing", "reason": "known"})
@@ -165,7 +165,7 @@ def test_a_muted_cause_stays_muted_and_is_told_once_it_is_no_longer(
     assert [named(text) for text in texts(world)] == [[case_id(2)]]
 
 
-def test_an_alert_of_an_earlier_release_is_added_to_and_told(
+def test_cases_are_added_to_an_alert_of_an_earlier_release(
     world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     process.stores.alerts.enqueue(plain(institution, 1))
@@ -180,7 +180,7 @@ def test_an_alert_of_an_earlier_release_is_added_to_and_told(
 
 
 @pytest.mark.parametrize("field", ["toldIds", "notes", "addedBy", "furtherCases", "listsCases", "dueAt"])
-def test_people_are_told_whatever_the_fields_of_an_alert_hold(
+def test_an_alert_is_sent_whatever_values_its_fields_have(
     field: str, world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     for value in (None, 7, "x", [], [7], {"a": 1}, {"$gt": 1}, 1e300, True):
@@ -196,42 +196,42 @@ def test_people_are_told_whatever_the_fields_of_an_alert_hold(
         for _ in range(3):
             clock.pass_time(HOUR)
             process.relay.send_alerts()
-        told = "".join(texts(world)[before:])
-        assert case_id(2) in told, repr(value)
-        assert case_id(3) in told, repr(value)
+        sent = "".join(texts(world)[before:])
+        assert case_id(2) in sent, repr(value)
+        assert case_id(3) in sent, repr(value)
 
 
-# What nothing else lists
+# Cases that only an alert lists
 
 
 @pytest.mark.parametrize(
-    ("code", "is_sent_between"), [*((code, True) for code in TELLERS), (next(iter(TELLERS)), False)]
+    ("code", "is_sent_between"), [*((code, True) for code in ALERTERS), (next(iter(ALERTERS)), False)]
 )
 def test_each_case_is_named(
     code: str, is_sent_between: bool, world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
-    """A hundred and twenty, the first of which is told of before the others come: all in a few messages, an hour between them."""
+    """There are 120 cases. The first is alerted before the others come, and all are named in a few messages, one an hour."""
     cases = [case(number, institution) for number in range(1, 121)]
     world.database.cases.insert_many(one.document for one in cases)
-    TELLERS[code](process, institution, cases[:1])
+    ALERTERS[code](process, institution, cases[:1])
     if is_sent_between:
         process.relay.send_alerts()
-    TELLERS[code](process, institution, cases[1:])
+    ALERTERS[code](process, institution, cases[1:])
     assert process.relay.send_alerts() == (0 if is_sent_between else 1)
     while process.relay.send_alerts() or world.database.alerts.count_documents({"dueAt": {"$exists": True}}):
         clock.pass_time(HOUR)
 
     (alert,) = world.database.alerts.find()
     assert (alert["code"], alert["state"]) == (code, "sent")
-    told = [key for text in texts(world) for key in named(text)]
-    assert sorted(told) == [case_id(number) for number in range(1, 121)], "each once"
+    sent = [key for text in texts(world) for key in named(text)]
+    assert sorted(sent) == [case_id(number) for number in range(1, 121)], "each once"
     assert 3 <= len(texts(world)) <= 6
     assert all(len(text) < 4000 and "shortened" not in text for text in texts(world))
     for text in texts(world)[int(is_sent_between) : -1]:
         assert "more come with the next message" in text
 
 
-def test_a_deadline_that_moves_and_moves_back_is_told_as_it_is_last(
+def test_an_alert_has_the_last_value_of_a_moved_deadline(
     world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     one, other = case(1, institution), case(2, institution)
@@ -250,7 +250,7 @@ def test_a_deadline_that_moves_and_moves_back_is_told_as_it_is_last(
     assert f"{case_id(2)} (now 2031-01-20)" in last
 
 
-def test_a_deadline_that_moves_while_the_alert_is_on_its_way_is_told_in_the_next(
+def test_a_deadline_that_moves_while_the_alert_is_sent_is_in_the_next_one(
     world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     one = case(1, institution)
@@ -267,10 +267,8 @@ def test_a_deadline_that_moves_while_the_alert_is_on_its_way_is_told_in_the_next
     assert f"{case_id(1)} (now 2031-01-16)" in text
 
 
-def test_ten_deadlines_of_an_institution_are_told_of_by_name(
-    world: World, process: Process, clock: ShiftedClock
-) -> None:
-    """As it happens: deadlines are moved in FS, and each of their requests comes anew."""
+def test_an_alert_names_ten_cases_with_moved_deadlines(world: World, process: Process, clock: ShiftedClock) -> None:
+    """As it really happens: deadlines are moved in FS, and each request comes again."""
     world.control.assessors(paused=True)
     asked = [add(world) for _ in range(10)]
     world.send(process)
@@ -281,10 +279,10 @@ def test_ten_deadlines_of_an_institution_are_told_of_by_name(
     clock.pass_time(HOUR)
     process.relay.send_alerts()
 
-    told = "\n".join(texts(world)[before:])
+    sent = "\n".join(texts(world)[before:])
     assert len(texts(world)) - before == 2
     for one in asked:
-        assert told.count(f"{ours(world, one)['correlationId']} (now 2031-01-15)") == 1
+        assert sent.count(f"{ours(world, one)['correlationId']} (now 2031-01-15)") == 1
 
 
 @pytest.mark.parametrize("length", [1, 36, 200, 5000])
@@ -300,10 +298,10 @@ def test_a_list_is_never_longer_than_slack_takes(length: int, process: Process, 
     assert claimed["correlationIds"]
 
 
-def test_a_name_that_people_may_not_be_told_is_told_of_once(
+def test_a_case_whose_name_may_not_be_shown_is_alerted_once(
     world: World, process: Process, clock: ShiftedClock, institution: Institution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is shown in its place is not what is stored: the case is told all the same, and not every hour for ever."""
+    """The alert shows a replacement for the stored name. The case is alerted once, not every hour for ever."""
     whole = process.stores.names.of_document
     monkeypatch.setattr(process.stores.names, "of_document", lambda row: {**whole(row), "correlationIds": ["unknown"]})
     process.stores.alerts.enqueue(plain(institution, 1))
@@ -316,7 +314,7 @@ def test_a_name_that_people_may_not_be_told_is_told_of_once(
 
 
 @pytest.mark.parametrize("lists_cases", [True, False])
-def test_no_case_is_lost_when_many_owe_while_it_is_sent(
+def test_no_case_is_lost_when_many_are_added_while_the_alert_is_sent(
     lists_cases: bool, world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     def enqueue(first: int) -> None:
@@ -344,8 +342,8 @@ def test_no_case_is_lost_when_many_owe_while_it_is_sent(
 
 
 @pytest.mark.parametrize("days", [1, 70])
-def test_a_long_hour_is_kept(days: int, world: World, clock: ShiftedClock, institution: Institution) -> None:
-    """A folding time of days is no mistake of the document: it is not told before that is over."""
+def test_a_long_folding_time_is_kept(days: int, world: World, clock: ShiftedClock, institution: Institution) -> None:
+    """A folding time of days is allowed. No alert is repeated before its end."""
     world.configure(slack={"fold_minutes": days * 24 * 60.0})
     process = world.process(clock)
     for number in (1, 2, 3):

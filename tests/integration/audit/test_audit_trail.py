@@ -1,4 +1,4 @@
-"""The audit tells the whole history of a case, from FS's request to FS's answer, with the fields of contract 2.2, once."""
+"""The audit has the whole history of a case once, from the request in FS to the answer in FS, with the fields of contract 2.2."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_steps_name_their_ids_in_the_exam_system(world: World, carried: Process)
         assert entries["register_explanation"]["durationMs"] >= 0
 
 
-def test_the_text_of_an_answer_is_neither_in_the_audit_nor_in_what_is_kept_of_its_message(
+def test_the_text_of_an_answer_is_neither_in_the_audit_nor_in_its_processed_message(
     world: World, carried: Process
 ) -> None:
     for collection in (world.database.audit_log, world.database.processed_messages, world.database.cases):
@@ -67,7 +67,9 @@ def test_the_text_of_an_answer_is_neither_in_the_audit_nor_in_what_is_kept_of_it
     assert all(len(entry["detail"]["textHash"]) == 64 for entry in fetched)
 
 
-def test_the_two_ways_of_a_case_bear_one_correlation_id_that_tells_nothing(world: World, carried: Process) -> None:
+def test_request_and_answer_of_a_case_have_one_correlation_id_without_personal_data(
+    world: World, carried: Process
+) -> None:
     ids = set()
     for case in world.database.cases.find():
         submodules = set(world.database.audit_log.distinct("submodule", {"correlationId": case["correlationId"]}))
@@ -104,8 +106,8 @@ def test_nothing_changes_or_removes_an_entry(world: World, carried: Process) -> 
 
 
 @pytest.fixture
-def looked_twice(world: World) -> dict[str, Any]:
-    """A request whose first attempt found exam and candidate and was refused, and whose second one finds it superseded."""
+def tried_twice(world: World) -> dict[str, Any]:
+    """A request with two attempts: the first found exam and candidate and was refused, the second was superseded."""
     world.populate(institutions=1, courses=1, requests=1, variety=False)
     process = world.process()
     (asked,) = world.control.cases()
@@ -124,11 +126,9 @@ def looked_twice(world: World) -> dict[str, Any]:
     return message
 
 
-def test_a_look_that_finds_something_else_than_before_is_told_of_too(
-    world: World, looked_twice: dict[str, Any]
-) -> None:
-    told = [entry for entry in world.audit() if looked_twice["_id"] in entry["_id"]]
-    found = [(entry["step"], entry["success"], entry["detail"].get("outcome")) for entry in told]
+def test_a_read_only_step_of_each_attempt_is_audited(world: World, tried_twice: dict[str, Any]) -> None:
+    recorded = [entry for entry in world.audit() if tried_twice["_id"] in entry["_id"]]
+    found = [(entry["step"], entry["success"], entry["detail"].get("outcome")) for entry in recorded]
     assert found == [
         ("received", True, None),
         ("find_exam", True, None),
@@ -137,24 +137,24 @@ def test_a_look_that_finds_something_else_than_before_is_told_of_too(
         ("replayed", True, None),
         ("find_exam", True, "superseded"),
     ]
-    assert told[-1]["time"] == looked_twice["steps"]["find_exam"]["at"]
+    assert recorded[-1]["time"] == tried_twice["steps"]["find_exam"]["at"]
     assert [kind for kind, names in count_all(world).why["audit_gaps"].items() if names] == []
 
 
 @pytest.mark.parametrize("lacking", [("find_exam",), ("find_exam", 2), ("find_candidate",)])
-def test_each_look_that_the_audit_lacks_is_a_gap(
-    lacking: tuple[object, ...], world: World, looked_twice: dict[str, Any]
+def test_the_checks_find_each_missing_read_only_step(
+    lacking: tuple[object, ...], world: World, tried_twice: dict[str, Any]
 ) -> None:
-    entry = ":".join(map(str, (looked_twice["correlationId"], looked_twice["_id"], *lacking)))
+    entry = ":".join(map(str, (tried_twice["correlationId"], tried_twice["_id"], *lacking)))
     assert world.database.audit_log.delete_one({"_id": entry}).deleted_count == 1
     assert count_all(world).why["audit_gaps"]["steps without entry"] == [entry]
 
 
 @pytest.mark.parametrize("invented", [("find_candidate", 2), ("find_exam", 3), ("find_exam", 1)])
-def test_each_look_that_nobody_made_is_a_gap(
-    invented: tuple[object, ...], world: World, looked_twice: dict[str, Any]
+def test_the_checks_find_each_read_only_step_that_nobody_made(
+    invented: tuple[object, ...], world: World, tried_twice: dict[str, Any]
 ) -> None:
-    place = (looked_twice["correlationId"], looked_twice["_id"])
+    place = (tried_twice["correlationId"], tried_twice["_id"])
     real = world.database.audit_log.find_one({"_id": ":".join((*place, "find_exam"))})
     assert real is not None
     entry = ":".join(map(str, (*place, *invented)))
@@ -165,8 +165,8 @@ def test_each_look_that_nobody_made_is_a_gap(
 def test_each_read_only_step_is_known_to_the_checks(world: World) -> None:
     process = world.process()
     for flow in process.flows.values():
-        looks: list[str] = []
+        read_only_steps: list[str] = []
         for step in flow.steps:
-            assert READ_ONLY_STEPS_BEFORE.get(step.name, ()) == tuple(looks)
+            assert READ_ONLY_STEPS_BEFORE.get(step.name, ()) == tuple(read_only_steps)
             assert (step.name in READ_ONLY_STEPS) == step.read_only
-            looks = [*looks, step.name] if step.read_only else []
+            read_only_steps = [*read_only_steps, step.name] if step.read_only else []

@@ -1,4 +1,4 @@
-"""The writes of `make bench`: what a command listener hears is repeated in a copy, and its index entries are counted."""
+"""The writes that `make bench` counts. A command listener records them, a copy repeats them, and index entries are counted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,12 +16,12 @@ MESSAGE = {
     "correlationId": "c", "status": "enqueued",
 }  # fmt: skip
 LIVE_ENTRIES = 4
-"""On `_id`, on the due time, on the correlation id, on the ordering key; the others are sparse or partial."""
+"""The index entries: `_id`, the due time, the correlation id, the ordering key. The other indexes are sparse or partial."""
 
 
 @pytest.fixture
 def copy_names(mongodb_settings: MongoDBSettings) -> Iterator[dict[str, str]]:
-    """Databases beside those of the test, with the same indexes."""
+    """The names of two further databases with the same indexes."""
     names = {
         "config_database": f"{mongodb_settings.config_database}_copy",
         "oai_database": f"{mongodb_settings.oai_database}_copy",
@@ -43,7 +43,7 @@ def log() -> CommandLog:
 def client(
     mongodb_settings: MongoDBSettings, log: CommandLog, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MongoClient[dict[str, Any]]]:
-    """A client that the log hears."""
+    """A client whose commands the log records."""
     monkeypatch.setenv("CASEBRIDGE_MONGODB__URI", mongodb_settings.uri.get_secret_value())
     with MongoClient[dict[str, Any]](mongodb_settings.uri.get_secret_value(), event_listeners=[log]) as opened:
         yield opened
@@ -67,7 +67,7 @@ def test_the_life_of_a_message_is_counted(
     assert counts.replayed == counts.documents
     assert counts.entries_changed == {
         "meldingQ insert": 3 * LIVE_ENTRIES,
-        "meldingQ update": 2 + 1,  # its due time, and the index of messages in work
+        "meldingQ update": 2 + 1,  # entries for its due time, and for the index of messages in work
         "meldingQ delete": LIVE_ENTRIES + 1 + LIVE_ENTRIES,
     }
     assert counts.entries_written == {
@@ -102,7 +102,7 @@ def test_without_a_copy_only_commands_are_counted(
     assert (recorded.counts.commands, recorded.counts.documents) == ({"insert": 1}, {})
 
 
-def test_a_write_that_nobody_counts_is_refused(
+def test_a_kind_of_write_that_is_not_counted_is_refused(
     database: Database, log: CommandLog, client: MongoClient[dict[str, Any]]
 ) -> None:
     messages = client[database.messages.database.name]["meldingQ"]

@@ -1,6 +1,6 @@
-"""A capability that is added by a folder of its own (`tests.loans`) is known to everything that the platform has.
+"""A capability in a folder of its own (`tests.loans`) works in every part of the platform.
 
-Nothing outside that folder names it: only the setting does.
+Nothing outside that folder names it. Only the setting `CASEBRIDGE_CAPABILITIES` does.
 """
 
 import re
@@ -29,7 +29,7 @@ CODE = "library.shelf_missing"
 
 @pytest.fixture
 def library(world: World) -> str:
-    """One institution with two overdue loans, of which the library does not know one's shelf."""
+    """One institution with two overdue loans. The library does not know the shelf of the second one."""
     world.configure(capabilities=CAPABILITIES)  # type: ignore[arg-type]  # a setting that is no section
     population = world.populate(institutions=1, courses=1, requests=0)
     institution = f"{population['institutions'][0]['orgId']}/test"
@@ -54,7 +54,7 @@ def correlation_id(world: World, loan: str) -> str:
     return str(found["correlationId"])
 
 
-def carried_by_a_listener(world: World) -> Process:
+def run_listener(world: World) -> Process:
     process = world.process()
     process.ensure_indexes()
     assert poll(process) == 2
@@ -62,8 +62,8 @@ def carried_by_a_listener(world: World) -> Process:
     return process
 
 
-def test_a_listener_carries_it_and_delivers_its_effects(world: World, library: str) -> None:
-    process = carried_by_a_listener(world)
+def test_a_listener_handles_its_messages_and_delivers_its_effects(world: World, library: str) -> None:
+    process = run_listener(world)
 
     assert poll(process) == 0, "each loan is taken once"
     (reminder,) = world.database.collection("libraryReminders").find()
@@ -74,21 +74,21 @@ def test_a_listener_carries_it_and_delivers_its_effects(world: World, library: s
     assert states == {"a loan": "reminded", "another loan": "overdue"}
 
 
-def test_it_is_audited_and_people_are_told(world: World, library: str) -> None:
-    carried_by_a_listener(world)
+def test_its_steps_are_audited_and_its_failures_are_alerted(world: World, library: str) -> None:
+    run_listener(world)
 
     steps = [(one["step"], one["success"]) for one in world.audit(correlationId=correlation_id(world, "a loan"))]
     assert sorted(steps) == [("find_loan", True), ("received", True), ("remind", True)]
     assert {one["shelf"] for one in world.audit(step="remind")} == {"A 1"}
     (failed,) = world.audit(success=False)
     assert (failed["submodule"], failed["code"]) == (QUEUE, CODE)
-    (told,) = [one["message"]["text"] for one in world.control.slack_messages()]
-    assert CODE in told
-    assert QUEUE in told, "its queue is a name of ours"
+    (alert,) = [one["message"]["text"] for one in world.control.slack_messages()]
+    assert CODE in alert
+    assert QUEUE in alert, "its queue is a name of ours"
 
 
-def test_status_counts_it_and_shows_its_table(world: World, library: str, processes: Processes) -> None:
-    process = carried_by_a_listener(world)
+def test_status_counts_its_cases_and_shows_its_table(world: World, library: str, processes: Processes) -> None:
+    process = run_listener(world)
 
     found = processes.run("status", "--json").json()
     (row,) = found["institutions"]
@@ -102,8 +102,8 @@ def test_status_counts_it_and_shows_its_table(world: World, library: str, proces
     assert re.search(r"A 1\D+1", shown)
 
 
-def test_a_dead_message_is_found_shown_and_replayed(world: World, library: str, processes: Processes) -> None:
-    process = carried_by_a_listener(world)
+def test_its_dead_message_is_listed_shown_and_replayed(world: World, library: str, processes: Processes) -> None:
+    process = run_listener(world)
     whose = correlation_id(world, "another loan")
 
     (history,) = processes.run("where", whose, "--json").json()
@@ -120,7 +120,7 @@ def test_a_dead_message_is_found_shown_and_replayed(world: World, library: str, 
 
 
 def test_a_discarded_message_discards_its_case(world: World, library: str) -> None:
-    process = carried_by_a_listener(world)
+    process = run_listener(world)
     order = Order(dry_run=False, reason="the book is back", asked_by="kari")
 
     assert process.operators.dead_letters.discard(DeadLetterFilter(code=CODE), order).changed == 1
@@ -129,23 +129,23 @@ def test_a_discarded_message_discards_its_case(world: World, library: str) -> No
     assert (row.discarded, row.set_aside, row.dead) == (1, 0, 0)
 
 
-def test_dagster_knows_it(world: World, library: str, operator: Callable[..., Operator]) -> None:
-    sitting = operator(institutions=1, courses=1, requests=0)
+def test_dagster_runs_its_batches_and_its_asset(world: World, library: str, operator: Callable[..., Operator]) -> None:
+    ui = operator(institutions=1, courses=1, requests=0)
     wanted = f"{world.database.environments.find_one({})['orgId']}/test"  # type: ignore[index]  # populated anew
     world.database.collection("libraryLoans").update_many({}, {"$set": {"institution": wanted}})
     poll(world.process())
 
-    assert sitting.tick("backlog_sensor").run_requests, "its messages are due and no listener is alive"
-    batch = sitting.run("process_queue")
+    assert ui.tick("backlog_sensor").run_requests, "its messages are due and no listener is alive"
+    batch = ui.run("process_queue")
     reported = [event.asset_key for event in batch.all_events if event.is_step_materialization]
     assert [key.to_user_string() for key in reported if key] == ["book_loans"]
-    synchronised = sitting.run("sync_now", {"wait_seconds": 0.0})
+    synchronised = ui.run("sync_now", {"wait_seconds": 0.0})
     metadata: dict[str, Any] = metadata_of(synchronised, "book_loans")
     assert (metadata["total_reminded"], metadata["handled"]) == (1, 0)
     assert "shelves" in metadata
 
 
-def test_a_listener_of_its_own_takes_it(world: World, library: str, processes: Processes) -> None:
+def test_a_listener_process_handles_its_messages(world: World, library: str, processes: Processes) -> None:
     poll(world.process())
     processes.listener()
 
@@ -157,7 +157,7 @@ def test_a_listener_of_its_own_takes_it(world: World, library: str, processes: P
     )
 
 
-def test_a_process_without_it_leaves_its_messages_alone(world: World, library: str) -> None:
+def test_a_process_without_the_capability_leaves_its_messages_alone(world: World, library: str) -> None:
     poll(world.process())
     world.configure(capabilities=("explanations",))  # type: ignore[arg-type]  # a setting that is no section
 
@@ -166,7 +166,7 @@ def test_a_process_without_it_leaves_its_messages_alone(world: World, library: s
     assert {one["status"] for one in world.database.messages.find()} == {"enqueued"}
 
 
-def test_nothing_else_names_it() -> None:
+def test_nothing_outside_its_folder_names_it() -> None:
     named = subprocess.run(
         ["git", "grep", "-lE", "tests[./]loans|library-(loans|receipt)|book_loans"],
         cwd=ROOT, capture_output=True, text=True, check=True,

@@ -1,6 +1,6 @@
-"""The next action of a code, carried out as it is written: after it, and a replay of what was set aside, nothing is dead.
+"""For each code its next action is done as written. After that, and after a replay of the dead messages, no message is dead.
 
-One row a code: how it comes about, and what the action says to do. A row for a further code is all that a further code needs.
+Each code has one row: how the failure is caused, and what the action says to do. A further code needs only a further row.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Act = Callable[[World], None]
 
 @dataclass(frozen=True)
 class Row:
-    """`pauses`: the messages wait by themselves and nobody replays; else they are set aside and replayed by their code."""
+    """With `pauses` the messages wait and nobody replays them. Otherwise they are set aside and replayed by their code."""
 
     code: str
     cause: Act
@@ -87,7 +87,7 @@ def with_tls(address_now: str) -> str:
 
 
 def name_nobody(field: str) -> Act:
-    """FS was read, and its messages stand as another program writes them (contract 11), without whose they are."""
+    """FS was read, but the messages are stored as another program writes them (contract 11), without an institution."""
 
     def write(world: World) -> None:
         process = world.process()
@@ -137,8 +137,8 @@ def carried(world: World, process: Process) -> bool:
     return bool(summary["registered"] == 3)
 
 
-def seen(world: World, process: Process, row: Row) -> bool:
-    """Whether the cause has come about: in a pause, or in a message that is dead."""
+def has_failed(world: World, process: Process, row: Row) -> bool:
+    """Whether the failure has happened: there is a pause, or a dead message."""
     world.synchronise(process)
     if row.pauses:
         return any(pause.code == row.code for pause in process.stores.pauses.all())
@@ -150,11 +150,11 @@ def test_after_the_action_nothing_is_dead(row: Row, world: World) -> None:
     world.populate(institutions=1, courses=1, requests=3, variety=False)
     healthy = world.process()
     if row.pauses:
-        # FS can be read throughout: what waits must be what was asked for before
+        # FS stays readable: the waiting requests must be those that came before
         read_requests(healthy, healthy.stores.institutions.active())
     row.cause(world)
     ill = world.process()
-    wait_until(lambda: seen(world, ill, row), f"{row.code} comes about")
+    wait_until(lambda: has_failed(world, ill, row), f"{row.code} comes about")
     if row.pauses:
         assert ill.operators.status.read().dead == 0, "what a person must mend uses up no message"
 

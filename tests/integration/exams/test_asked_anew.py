@@ -1,4 +1,4 @@
-"""The participant of an answer is not the person of the row: the next action, followed as it is written, mends it."""
+"""The participant of an answer is not the person of the row. Following the next action as written corrects that."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -53,10 +53,10 @@ def requests(world: World, case: dict[str, Any]) -> int:
 
 
 @NAMES_OR_NOT
-def test_numbers_that_fs_swaps_by_day_and_wiseflow_by_night(
+def test_numbers_that_are_swapped_first_in_fs_and_later_in_wiseflow(
     evidence: dict[str, Any], world: World, process: Process
 ) -> None:
-    """Both cases move by WISEflow's old list; once it swaps too, both answers are nobody's, and nothing is left to correct."""
+    """The old list of WISEflow moves both cases. Once WISEflow swaps too, both answers match nobody, and no correction helps."""
     one = add(world, **evidence)
     two = add(world, examId=one["examId"], **evidence)
     world.send(process)
@@ -66,10 +66,10 @@ def test_numbers_that_fs_swaps_by_day_and_wiseflow_by_night(
     for case, other in ((one, two), (two, one)):
         world.control.change(case["caseId"], uniqueExamId=str(other["kandidatnr"]))
     answers(world, process)
-    told = codes(process)
-    assert told, "people are told"
+    dead_codes = codes(process)
+    assert dead_codes, "people are told"
 
-    for _ in told:
+    for _ in dead_codes:
         replay(process)
         world.carry(process)
     world.carry_until(process, registered(world, one, two), "both are registered")
@@ -102,7 +102,7 @@ def test_an_answer_that_was_contradicted_for_a_while_is_registered_by_a_replay(
     assert (codes(process), requests(world, asked)) == ({}, 1), "nobody was asked anew"
 
 
-def test_a_replay_before_anything_was_corrected_asks_nobody_and_tells(world: World, process: Process) -> None:
+def test_a_replay_before_a_correction_asks_nobody_and_is_dead_again(world: World, process: Process) -> None:
     asked = add(world)
     world.send(process)
     other_number(world, asked)
@@ -122,8 +122,8 @@ def test_a_replay_before_anything_was_corrected_asks_nobody_and_tells(world: Wor
     assert codes(process) == {}
 
 
-def test_a_participant_who_is_gone_is_looked_for_anew_by_a_replay(world: World, process: Process) -> None:
-    """The next action of `wiseflow.participant_unknown` at the answer."""
+def test_a_replay_searches_again_for_a_participant_who_is_gone(world: World, process: Process) -> None:
+    """The next action of `wiseflow.participant_unknown` for an answer."""
     asked = add(world)
     world.send(process)
     right = ours(world, asked)["participantId"]
@@ -138,7 +138,7 @@ def test_a_participant_who_is_gone_is_looked_for_anew_by_a_replay(world: World, 
 
 
 def test_a_replay_of_an_answer_whose_participant_is_another_asks_the_right_one(world: World, process: Process) -> None:
-    """The participant that the case had is not there any more; the person is, as another participant."""
+    """The case's participant does not exist any more. The person is there as another participant."""
     asked = add(world)
     world.send(process)
     case = ours(world, asked)
@@ -154,7 +154,7 @@ def test_a_replay_of_an_answer_whose_participant_is_another_asks_the_right_one(w
 
 
 def test_a_contradiction_is_superseded_only_while_a_request_is_on_its_way(world: World, process: Process) -> None:
-    """The correction counts as read and as known, and no message of it waits: people are told, and nothing is dropped."""
+    """The correction was read and no message of it waits. An alert is sent, and nothing is dropped."""
     asked = add(world)
     world.send(process)
     world.control.change(asked["caseId"], kandidatnr=4321)
@@ -164,7 +164,7 @@ def test_a_contradiction_is_superseded_only_while_a_request_is_on_its_way(world:
     assert codes(process) == {CONTRADICTION: 1}
 
 
-def test_of_a_finished_row_nobody_is_asked_anew(world: World, process: Process) -> None:
+def test_a_finished_row_asks_nobody_again(world: World, process: Process) -> None:
     asked = add(world)
     world.send(process)
     answers(world, process)

@@ -1,4 +1,4 @@
-"""Whatever FS lists and whatever stands in the queue: a clear audited error, nothing lost, and nobody else's case is touched."""
+"""Bad rows of FS and bad documents in the queue: each gives a clear audited error, nothing is lost, no other case is affected."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from resources.wiring.explanations import Explanations
 from tests.support.explanation_rounds import read_requests
-from tests.support.failures import check_nothing_is_lost, check_told, dead_messages, told_failures
+from tests.support.failures import check_nothing_is_lost, check_set_aside, dead_messages, reported_failures
 from tests.support.malformed_world import OTHERS, PLAIN, carry, first_org, replay_all
 from tests.support.world import World
 
@@ -32,7 +32,7 @@ from tests.support.world import World
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else None,
 )
-def test_a_request_that_cannot_be_carried_is_set_aside_in_sight(
+def test_a_request_that_cannot_be_handled_is_set_aside_and_alerted(
     order: dict[str, Any], code: str, step: str, world: World
 ) -> None:
     org_id = first_org(world.populate(**PLAIN))
@@ -40,7 +40,7 @@ def test_a_request_that_cannot_be_carried_is_set_aside_in_sight(
 
     carry(world)
 
-    check_told(world, code, step)
+    check_set_aside(world, code, step)
     check_nothing_is_lost(world)
     assert world.control.summary()["registered"] == OTHERS
     (message,) = dead_messages(world)
@@ -58,10 +58,10 @@ def test_an_unreadable_row_is_taken_once_however_often_it_is_read(world: World) 
     carry(world, process)
 
     assert len(dead_messages(world)) == 1
-    assert len(told_failures(world, "fs.row_unreadable")) == 1
+    assert len(reported_failures(world, "fs.row_unreadable")) == 1
 
 
-def test_an_unknown_state_is_told_with_each_poll_and_hides_nobody(world: World) -> None:
+def test_an_unknown_state_is_reported_by_each_poll_and_affects_no_other_case(world: World) -> None:
     org_id = first_org(world.populate(**PLAIN))
     added = world.control.add_request(org_id, oddity="unknown_state")
     world.control.add_request(org_id, examId=added["examId"])
@@ -69,7 +69,7 @@ def test_an_unknown_state_is_told_with_each_poll_and_hides_nobody(world: World) 
     process = carry(world)
     carry(world, process)
 
-    entries = told_failures(world, "wiseflow.state_unknown")
+    entries = reported_failures(world, "wiseflow.state_unknown")
     assert {entry["correlationId"] for entry in entries} == {f"{org_id}/test"}
     summary = world.control.summary()
     assert (summary["registered"], summary["outstanding"]) == (OTHERS + 1, 0)
@@ -78,8 +78,8 @@ def test_an_unknown_state_is_told_with_each_poll_and_hides_nobody(world: World) 
 
 
 @pytest.mark.parametrize("missing", ["all", "payload", "correlationId", "enqueuedAt", "orgId", "steps"])
-def test_a_document_in_the_queue_that_nobody_can_read_stops_nobody(missing: str, world: World) -> None:
-    """Written by hand, or by another program: it goes the way of every message that fails, and does not kill its worker."""
+def test_an_unreadable_document_in_the_queue_blocks_no_other(missing: str, world: World) -> None:
+    """A person or another program wrote it. It fails like any other message and does not stop its worker."""
     world.populate(**PLAIN)
     process = world.process()
     read_requests(process, process.stores.institutions.active())
@@ -93,7 +93,7 @@ def test_a_document_in_the_queue_that_nobody_can_read_stops_nobody(missing: str,
     assert world.control.summary()["registered"] == OTHERS
     (dead,) = dead_messages(world)
     assert dead["_id"] == "broken"
-    (failure, *_) = told_failures(world, dead["errors"][-1]["code"])
+    (failure, *_) = reported_failures(world, dead["errors"][-1]["code"])
     assert failure["correlationId"] == dead["correlationId"]
     status = process.operators.status.read()
     assert (status.dead, len(status.failures)) == (1, 1)
@@ -103,21 +103,21 @@ def test_a_document_in_the_queue_that_nobody_can_read_stops_nobody(missing: str,
     assert len(dead_messages(world)) == 1
 
 
-def test_a_line_without_a_time_is_told_of_and_its_request_is_read(world: World) -> None:
+def test_a_line_without_a_time_is_reported_and_its_request_is_read(world: World) -> None:
     world.control.modes(fs_list_shape="requests")
     org_id = first_org(world.populate(**PLAIN))
     world.control.add_request(org_id, raw={"sistEndret": "i går"})
 
     process = carry(world)
 
-    check_told(world, "fs.line_unreadable", "read_exam")
+    check_set_aside(world, "fs.line_unreadable", "read_exam")
     assert world.control.summary()["registered"] == OTHERS + 1
     institution = next(one for one in process.stores.institutions.active() if one.org_id == org_id)
     assert process.capability(Explanations).watermarks.get(institution).since is not None
 
 
 @pytest.mark.parametrize("shape", ["exams", "requests"])
-def test_what_comes_twice_is_taken_once(shape: str, world: World) -> None:
+def test_a_repeated_row_is_accepted_once(shape: str, world: World) -> None:
     world.control.modes(fs_duplicates=True, fs_list_shape=shape)
     world.populate(**PLAIN)
 
@@ -128,7 +128,7 @@ def test_what_comes_twice_is_taken_once(shape: str, world: World) -> None:
 
 
 def test_a_change_that_fs_dates_in_the_future_hides_no_later_one(world: World) -> None:
-    """A wrong clock at FS, or a date typed wrongly: the watermark never runs ahead of the time that is."""
+    """FS may have a wrong clock or a wrong date. The watermark never goes beyond the present."""
     world.control.modes(fs_list_shape="requests")
     org_id = first_org(world.populate(**PLAIN))
     tomorrow_in_ten_years = (datetime.now(UTC) + timedelta(days=3650)).isoformat()

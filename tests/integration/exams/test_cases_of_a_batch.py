@@ -1,4 +1,4 @@
-"""Cases are read and written for many messages at once; a message whose case was not read then finds it by itself."""
+"""Cases are read and written for many messages at once. A message whose case was not read then finds its case by itself."""
 
 from collections.abc import Sequence
 from threading import Event
@@ -22,7 +22,7 @@ def claimed(world: World) -> list[Message]:
     return process.stores.queue.claim("a test", 100)
 
 
-def test_one_question_for_the_cases_of_a_claim(world: World) -> None:
+def test_the_cases_of_a_claim_are_read_with_one_query(world: World) -> None:
     messages = claimed(world)
     process = world.process()
     assert len(messages) == 8
@@ -37,7 +37,7 @@ def test_one_question_for_the_cases_of_a_claim(world: World) -> None:
 
 
 @pytest.mark.parametrize("error", [AutoReconnect("away"), RuntimeError("a defect")])
-def test_what_could_not_be_read_together_is_read_by_each(
+def test_each_message_reads_its_case_if_the_common_read_fails(
     world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fails(_cases: Cases, _keys: Sequence[str]) -> None:
@@ -68,8 +68,8 @@ def test_a_listener_reads_the_cases_of_its_claims_together(world: World) -> None
     assert process.stores.database.cases.count_documents({"state": "dispatched"}) == 20
 
 
-def test_an_answer_that_fs_has_is_written_down_though_it_cannot_be_shown(world: World) -> None:
-    """The step that failed comes after the one that the case must tell of."""
+def test_a_registered_answer_is_stored_in_its_case_though_it_cannot_be_shown(world: World) -> None:
+    """The failed step comes after the step that must be written to the case."""
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.database.orgs.update_many({}, {"$set": {"wiseflow.showJustification": True}})
     process = world.process()

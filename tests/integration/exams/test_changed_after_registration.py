@@ -1,4 +1,4 @@
-"""Who the student of a finished row is, held against whom the text was registered for: people are told of each change, once."""
+"""The student of a finished row is compared with the person for whom the text was registered. Each change is alerted once."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +11,7 @@ from casebridge.exams.explanations.exam_intake import ExamRows
 from casebridge.exams.models import ExplanationRequest
 from casebridge.institutions.institution import Institution
 from resources.wiring.process import Process
-from tests.integration.exams.test_between_two_looks import ALL, check_nobody_got_anothers, read
+from tests.integration.exams.test_between_two_polls import ALL, check_no_text_of_another_student, read
 from tests.integration.exams.test_polls_of_fs import intake
 from tests.support.added_cases import add, case_of, ours
 from tests.support.explanation_rounds import poll_answers
@@ -20,12 +20,12 @@ from tests.support.world import World
 
 CODE: Final = "case.changed_after_registration"
 IDENTITY: Final[dict[str, Any]] = {"kandidatnr": 987654, "brukernavn": "another.person"}
-"""Fields of a row that say who the student is, beside the FS number, and other values for them."""
+"""Fields of a row that say who the student is, besides the FS number, with other values for them."""
 DATED: Final[dict[str, Any]] = {
     "kommisjonsId": "2", "datoKlageMottat": "2026-01-02", "datoVedtakFormidlet": "2026-02-02", "frist": "2031-01-15",
     "vurderingsordning": "X", "tid": "HØST",
 }  # fmt: skip
-"""Fields that say something else."""
+"""Fields that say something else, with other values."""
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def institution(process: Process) -> Institution:
     return institution
 
 
-def told(world: World, process: Process, clock: ShiftedClock) -> list[str]:
-    """The cases that people hear of now, with an hour gone by."""
+def alerted(world: World, process: Process, clock: ShiftedClock) -> list[str]:
+    """The cases that are alerted now, after one hour has passed."""
     before = len(world.control.slack_messages())
     clock.pass_time(timedelta(hours=1, minutes=1))
     process.relay.send_alerts()
@@ -60,7 +60,7 @@ def row_of(process: Process, institution: Institution, case: dict[str, Any]) -> 
     return dict(next(row for row in rows if row["personlopenr"] == case["personlopenr"]))
 
 
-def look(process: Process, institution: Institution, case: dict[str, Any], *rows: dict[str, Any]) -> None:
+def compare(process: Process, institution: Institution, case: dict[str, Any], *rows: dict[str, Any]) -> None:
     taken = intake(process).take(institution, [ExamRows(case["vurdId"], rows, whole=False)], process.stores.clock.now())
     assert (taken.unreadable, taken.accepted) == (0, [])
 
@@ -70,7 +70,7 @@ def in_world(**changes: Any) -> Callable[[World, dict[str, Any], dict[str, Any]]
 
 
 @pytest.mark.parametrize(
-    ("change", "number_told"),
+    ("change", "number_alerted"),
     [
         (lambda world, one, other: world.control.change(one["caseId"], swapWith=other["caseId"]), 2),
         (in_world(kandidatnr=987654), 1),
@@ -78,15 +78,15 @@ def in_world(**changes: Any) -> Callable[[World, dict[str, Any], dict[str, Any]]
     ],
     ids=["swapWith", "kandidatnr", "brukernavn"],
 )
-def test_a_student_who_is_another_one_after_the_registration_is_told_of_once(
-    change: Callable[..., object], number_told: int, world: World, process: Process, clock: ShiftedClock
+def test_a_changed_student_after_the_registration_is_alerted_once(
+    change: Callable[..., object], number_alerted: int, world: World, process: Process, clock: ShiftedClock
 ) -> None:
     one = add(world)
     other = add(world, examId=one["examId"])
     assert one["kandidatnr"] != other["kandidatnr"]
     world.carry(process)
     read(process, reach_back=timedelta(days=14))
-    assert told(world, process, clock) == []
+    assert alerted(world, process, clock) == []
     messages = world.database.processed_messages.count_documents({})
     registrations = world.control.summary()["registrations"]
 
@@ -94,22 +94,22 @@ def test_a_student_who_is_another_one_after_the_registration_is_told_of_once(
     for _ in range(2):
         read(process, reach_back=timedelta(days=14))
 
-    changed = sorted((one, other), key=lambda asked: asked["personlopenr"]) if number_told == 2 else [one]
-    assert told(world, process, clock) == [ours(world, asked)["correlationId"] for asked in changed]
+    changed = sorted((one, other), key=lambda asked: asked["personlopenr"]) if number_alerted == 2 else [one]
+    assert alerted(world, process, clock) == [ours(world, asked)["correlationId"] for asked in changed]
     read(process, reach_back=timedelta(days=14))
-    assert told(world, process, clock) == []
-    # Nothing is done about it by itself.
+    assert alerted(world, process, clock) == []
+    # Nothing is changed automatically.
     assert world.database.messages.count_documents({}) == 0
     assert world.database.processed_messages.count_documents({}) == messages
     assert [case_of(world, asked)["state"] for asked in (one, other)] == ["registered"] * 2
     assert world.control.summary()["registrations"] == registrations
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_each_change_is_told_and_one_that_is_taken_back_is_over(
+def test_each_change_is_alerted_and_a_reverted_change_is_not(
     world: World, process: Process, clock: ShiftedClock
 ) -> None:
-    """What the alert says to do about a row that is wrong: have it corrected."""
+    """The alert says to have a wrong row corrected."""
     asked = add(world)
     world.carry(process)
     heard = []
@@ -117,12 +117,12 @@ def test_each_change_is_told_and_one_that_is_taken_back_is_over(
         world.control.change(asked["caseId"], kandidatnr=number)
         for _ in range(2):
             read(process, reach_back=ALL)
-        heard.append(len(told(world, process, clock)))
+        heard.append(len(alerted(world, process, clock)))
         assert ("identityTold" in ours(world, asked)) == (number != asked["kandidatnr"])
     assert heard == [1, 1, 0, 1]
 
 
-def test_changes_within_the_hour_are_told_when_it_is_over(world: World, process: Process, clock: ShiftedClock) -> None:
+def test_changes_within_an_hour_are_alerted_at_its_end(world: World, process: Process, clock: ShiftedClock) -> None:
     asked = add(world)
     world.carry(process)
     for number in (987654, asked["kandidatnr"], 987654):
@@ -131,11 +131,11 @@ def test_changes_within_the_hour_are_told_when_it_is_over(world: World, process:
         process.relay.send_alerts()
         clock.pass_time(timedelta(minutes=1))
     assert len([one for one in world.control.slack_messages() if CODE in one["message"]["text"]]) == 1
-    assert told(world, process, clock) == [ours(world, asked)["correlationId"]]
+    assert alerted(world, process, clock) == [ours(world, asked)["correlationId"]]
 
 
 def test_every_field_of_a_row_is_identity_or_not() -> None:
-    """A new field must be put into one of the two lists, and compared if it says who the student is."""
+    """A new field must be put into one of the two lists. If it says who the student is, it must be compared."""
     fields = {field.alias or name for name, field in ExplanationRequest.model_fields.items()}
     assert fields == {*IDENTITY, *DATED, "examId", "personlopenr"}, "the last two are what the row is found by"
 
@@ -143,7 +143,7 @@ def test_every_field_of_a_row_is_identity_or_not() -> None:
 @pytest.mark.parametrize(
     ("field", "is_old"), [*((field, False) for field in (*IDENTITY, *DATED)), *((field, True) for field in IDENTITY)]
 )
-def test_only_who_the_student_is_counts(
+def test_only_fields_of_identity_are_compared(
     field: str, is_old: bool, world: World, process: Process, clock: ShiftedClock, institution: Institution
 ) -> None:
     asked = add(world)
@@ -155,10 +155,10 @@ def test_only_who_the_student_is_counts(
     case = ours(world, asked)
     changed = {**row_of(process, institution, case), field: {**IDENTITY, **DATED}[field]}
 
-    look(process, institution, case, changed)
+    compare(process, institution, case, changed)
 
-    is_told = field in IDENTITY and not (is_old and field == "brukernavn")  # of that an old case says nothing
-    assert told(world, process, clock) == [case["correlationId"]] * is_told
+    is_alerted = field in IDENTITY and not (is_old and field == "brukernavn")  # an old case does not have this field
+    assert alerted(world, process, clock) == [case["correlationId"]] * is_alerted
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,8 @@ def test_another_spelling_or_less_to_compare_is_no_change(
     world.carry(process)
     case = ours(world, asked)
     row = row_of(process, institution, case)
-    look(process, institution, case, {**row, **spelling(row, institution.realm)})
-    assert told(world, process, clock) == []
+    compare(process, institution, case, {**row, **spelling(row, institution.realm)})
+    assert alerted(world, process, clock) == []
 
 
 def test_one_of_several_rows_that_is_as_it_was_is_enough(
@@ -193,14 +193,14 @@ def test_one_of_several_rows_that_is_as_it_was_is_enough(
     world.carry(process)
     case = ours(world, asked)
     row = row_of(process, institution, case)
-    look(process, institution, case, {**row, "kandidatnr": 987654, "datoVedtakFormidlet": "2031-01-01"}, row)
-    assert told(world, process, clock) == []
+    compare(process, institution, case, {**row, "kandidatnr": 987654, "datoVedtakFormidlet": "2031-01-01"}, row)
+    assert alerted(world, process, clock) == []
 
 
 def test_a_number_that_was_changed_in_both_systems_before_the_registration_is_no_change(
     world: World, process: Process, clock: ShiftedClock
 ) -> None:
-    """The case has the number with which the assessor was asked; the text was registered for the person of the row."""
+    """The case has the number with which the assessor was asked. The text was registered for the person of the row."""
     world.control.assessors(paused=True)
     asked = add(world)
     world.send(process)
@@ -211,10 +211,10 @@ def test_a_number_that_was_changed_in_both_systems_before_the_registration_is_no
     process.synchronisation.run_batch()
     assert case_of(world, asked)["state"] == "registered"
     read(process, reach_back=ALL)
-    assert told(world, process, clock) == []
+    assert alerted(world, process, clock) == []
 
 
-def test_what_a_case_was_registered_for_names_nobody(world: World, process: Process) -> None:
+def test_the_stored_identity_of_a_case_names_nobody(world: World, process: Process) -> None:
     asked = add(world)
     world.carry(process)
     kept = ours(world, asked)["registeredFor"]
@@ -224,7 +224,7 @@ def test_what_a_case_was_registered_for_names_nobody(world: World, process: Proc
 
 
 @pytest.mark.parametrize("field", ["registeredFor", "identityTold", "kandidatnr"])
-def test_any_value_in_the_case_stops_nothing(
+def test_no_value_in_the_case_stops_the_comparison(
     field: str, world: World, process: Process, institution: Institution
 ) -> None:
     asked, neighbour = add(world), add(world)

@@ -1,4 +1,4 @@
-"""What changes after it was carried: answers, requests, cases that FS finishes by hand. Each change once, nothing else again."""
+"""Changes after the work is done: answers, requests, and cases that FS finishes by hand. Each change is handled once."""
 
 from typing import Any
 
@@ -28,13 +28,13 @@ def case_number(world: World, place: int = 0) -> dict[str, Any]:
     return world.control.cases()[place]
 
 
-def look_again(world: World, process: Process) -> None:
-    """The reconciliation: answered cases are looked at too."""
+def poll_again(world: World, process: Process) -> None:
+    """Poll like the reconciliation, which also reads answered cases."""
     world.synchronise(process, also_answered=True)
 
 
 def outcomes(world: World, case: dict[str, Any]) -> list[str]:
-    """What came of each answer of the case, in order of time."""
+    """The outcome of each answer of the case, in order of time."""
     ours = world.database.cases.find_one({"personlopenr": case["personlopenr"], "vurdId": case["examId"]})
     assert ours is not None
     entries = world.audit(correlationId=ours["correlationId"], submodule=answer_poller.QUEUE, success=True)
@@ -46,8 +46,8 @@ def test_another_text_is_registered_again(edit: bool, world: World, carried: Pro
     case = case_number(world)
     world.control.change_answer(case["explanationRequestId"], "Ny begrunnelse.", edit=edit)
 
-    look_again(world, carried)
-    look_again(world, carried)
+    poll_again(world, carried)
+    poll_again(world, carried)
 
     assert outcomes(world, case) == ["registered", "registered"]
     assert case_number(world)["registrations"] == 2
@@ -59,31 +59,29 @@ def test_another_text_is_registered_again(edit: bool, world: World, carried: Pro
 def test_the_same_text_submitted_again_is_not(world: World, carried: Process) -> None:
     case = case_number(world)
     world.control.change_answer(case["explanationRequestId"], "Ny begrunnelse.")
-    look_again(world, carried)
+    poll_again(world, carried)
     world.control.change_answer(case["explanationRequestId"], "Ny begrunnelse.")
 
-    look_again(world, carried)
-    look_again(world, carried)
+    poll_again(world, carried)
+    poll_again(world, carried)
 
     assert outcomes(world, case) == ["registered", "registered", "unchanged"]
     summary = world.control.summary()
     assert (summary["registrations"], summary["repeated_posts"]) == (REQUESTS + 1, 0)
 
 
-def test_a_changed_answer_is_found_without_looking_at_answered_cases_only_if_it_is_open(
-    world: World, carried: Process
-) -> None:
-    """The frequent poll asks only for what is open: one call less for each answered flow. The reconciliation asks for all."""
+def test_the_frequent_poll_finds_a_changed_answer_only_if_its_case_is_open(world: World, carried: Process) -> None:
+    """The frequent poll reads only open cases, to save one call for each answered flow. The reconciliation reads all."""
     world.control.change_answer(case_number(world)["explanationRequestId"], "Ny begrunnelse.")
 
     world.synchronise(carried)
     assert world.control.summary()["stale_text"] == 1
-    look_again(world, carried)
+    poll_again(world, carried)
     assert world.control.summary()["stale_text"] == 0
 
 
 def test_an_answer_that_is_taken_back_meanwhile_waits_at_no_cost(world: World) -> None:
-    """Unlocked between poll and fetch: nothing is registered before it is submitted again, and no attempt is spent."""
+    """The answer is unlocked between poll and fetch. It is registered when it is submitted again, and no attempt is charged."""
     world.populate(**PLAIN)
     process = world.process()
     run, institutions = process.synchronisation, process.stores.institutions.active()
@@ -174,7 +172,7 @@ def test_a_case_that_fs_finishes_by_hand_is_left_alone(when: str, world: World) 
 
 
 def test_a_case_that_fs_finishes_with_another_text_is_not_overwritten(world: World) -> None:
-    """FS was finished by hand after our last look: the registration is refused, and a person compares."""
+    """A person finished the case in FS after our last read. The registration is refused, and a person compares."""
     world.populate(**PLAIN)
     process = world.process()
     run, institutions = process.synchronisation, process.stores.institutions.active()
@@ -191,7 +189,7 @@ def test_a_case_that_fs_finishes_with_another_text_is_not_overwritten(world: Wor
     assert world.control.summary()["registered"] == REQUESTS - 1
 
 
-def test_what_our_own_registration_changes_in_fs_is_not_a_new_request(world: World, carried: Process) -> None:
+def test_a_change_in_fs_by_our_own_registration_is_not_a_new_request(world: World, carried: Process) -> None:
     before = world.database.processed_messages.count_documents({})
 
     for _ in range(2):

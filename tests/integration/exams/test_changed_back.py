@@ -1,4 +1,4 @@
-"""What was so before, was otherwise, and is so again is a change like any other: the key of its message is not known."""
+"""A value that changes and changes back is a change like any other: its message gets a new key."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,7 +35,7 @@ def read(process: Process, *, reach_back: timedelta | None = None) -> int:
 
 
 def as_5aec059_left_it(world: World, added: dict[str, Any]) -> None:
-    """The case as that commit would have written it, with its key of each version that the case had."""
+    """The case as that commit would have stored it, with its key for each version of the case."""
     case = ours(world, added)
     keys = [{"_id": short_hash(QUEUE, case["_id"], version, None)} for version in case["versions"]]
     world.database.received_keys.delete_many({"queue": QUEUE, "correlationId": case["correlationId"]})
@@ -109,7 +109,7 @@ def removed(world: World, added: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("between", [good, removed], ids=["corrected", "removed"])
-def test_a_row_that_is_bad_again_is_told_each_time(between: Any, world: World, process: Process) -> None:
+def test_a_row_that_is_unreadable_again_is_reported_each_time(between: Any, world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     asked = add(world)
     world.send(process)
@@ -127,7 +127,7 @@ def test_a_row_that_is_bad_again_is_told_each_time(between: Any, world: World, p
     assert world.database.messages.count_documents({"status": "discarded"}) == 3
 
 
-def test_a_bad_row_that_waits_or_is_dead_is_told_once(world: World, process: Process) -> None:
+def test_an_unreadable_row_is_reported_once_while_its_message_waits_or_is_dead(world: World, process: Process) -> None:
     asked = add(world)
     bad(world, asked)
     assert [read(process, reach_back=ALL) for _ in range(3)] == [2, 0, 0], "one beside the case of the population"
@@ -142,19 +142,19 @@ def test_a_bad_row_that_waits_or_is_dead_is_told_once(world: World, process: Pro
 
 @pytest.fixture
 def on_the_request(world: World, process: Process) -> Process:
-    """An answer on the request itself, accepted without a date: the vendor's own sample has `acceptDate: 0`."""
+    """An answer on the request itself, accepted without a date. The vendor's own example has `acceptDate: 0`."""
     world.control.modes(justification="justification")
     world.carry(process)
     return process
 
 
-def look_again(world: World, process: Process) -> None:
+def poll_again(world: World, process: Process) -> None:
     poll_answers(process, process.stores.institutions.active(), also_answered=True)
     process.synchronisation.run_batch()
 
 
 def undated(world: World, process: Process) -> None:
-    """Nothing but the text tells one version from another."""
+    """Answers without dates: two versions differ only in their text."""
     client = process.clients.exam_system(process.stores.institutions.active()[0]).client
     plain = client.explanations
     dates = {"accept_date": None, "assign_date": None}
@@ -166,28 +166,28 @@ def test_an_answer_that_is_changed_back_is_registered_again(world: World, on_the
     undated(world, process)
     (case,) = world.control.cases()
     first = compose(ours(world, case)["submissionId"], 1, seed=1)
-    look_again(world, process)
+    poll_again(world, process)
     for number, text in enumerate(("Ny begrunnelse.", first, "Ny begrunnelse.", first), 2):
         world.control.change_answer(case["explanationRequestId"], text)
-        look_again(world, process)
-        look_again(world, process)
+        poll_again(world, process)
+        poll_again(world, process)
         assert world.control.cases()[0]["registrations"] == number
     summary = world.control.summary()
     assert summary["stale_text"] == summary["wrong_text"] == summary["repeated_posts"] == 0
 
 
-def test_what_fs_has_is_looked_at_once(world: World, on_the_request: Process) -> None:
+def test_a_changed_answer_is_fetched_once_however_often_it_is_polled(world: World, on_the_request: Process) -> None:
     process = on_the_request
     world.control.change_answer(world.control.cases()[0]["explanationRequestId"], "Ny begrunnelse.")
     for _ in range(3):
-        look_again(world, process)
+        poll_again(world, process)
     assert world.database.processed_messages.count_documents({"queue": "wiseflow-begrunnelse-svar"}) == 2
 
 
 def test_an_answer_that_5aec059_registered_is_known_by_its_message(world: World, on_the_request: Process) -> None:
     process = on_the_request
     world.database.cases.update_many({}, {"$unset": {"registeredVersion": ""}})
-    look_again(world, process)
+    poll_again(world, process)
     assert world.database.processed_messages.count_documents({"queue": "wiseflow-begrunnelse-svar"}) == 1
 
 

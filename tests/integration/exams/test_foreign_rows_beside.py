@@ -1,4 +1,4 @@
-"""One stored document beside the message in hand: a key that is no text, a list where a text is, no room for a word."""
+"""A malformed stored document besides the message in work: a key that is no text, a list instead of a text, a full document."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -29,12 +29,12 @@ def process(world: World) -> Process:
 
 
 def full(database: Database, document: dict[str, Any]) -> None:
-    """Store it with as much as it has room for."""
+    """Store a document that has room for nothing more."""
     room = 16 * 1024 * 1024 - 2 - len(bson.encode({**document, "filler": ""}))
     database.messages.insert_one({**document, "filler": "x" * room})
 
 
-def test_one_that_takes_no_token_holds_back_no_other_effect(process: Process) -> None:
+def test_a_full_message_blocks_no_effect_of_another(process: Process) -> None:
     now = process.stores.clock.now()
     owing = {"status": "dead", "effects": [EFFECT], "effectsDueAt": now}
     full(process.stores.database, message(process, "full", **owing))
@@ -47,7 +47,7 @@ def test_one_that_takes_no_token_holds_back_no_other_effect(process: Process) ->
 
 
 @pytest.mark.parametrize("key", [["a list"], {"a": 1}, 5, None], ids=str)
-def test_an_ordering_key_that_is_no_text_ends_no_look(key: Any, process: Process, world: World) -> None:
+def test_an_ordering_key_that_is_no_text_stops_no_search(key: Any, process: Process, world: World) -> None:
     read_requests(process, process.stores.institutions.active())
     case = process.stores.database.cases.find_one()
     assert case is not None
@@ -60,14 +60,14 @@ def test_an_ordering_key_that_is_no_text_ends_no_look(key: Any, process: Process
     assert process.stores.database.messages.count_documents({"_id": {"$ne": "odd"}}) == 0, "the others are through"
 
 
-def test_letters_that_are_no_text_by_key_are_moved_out_and_pruned(process: Process, world: World) -> None:
+def test_dead_messages_whose_key_is_no_text_are_moved_and_pruned(process: Process, world: World) -> None:
     process.stores.database.messages.insert_many(
         [message(process, key, status="dead", orderingKey=str(key)) for key in ({"a": 1}, 5, "right")]
     )
     assert process.operators.dead_letters.discard(DeadLetterFilter(), FOR_REAL).changed == 3
     long_ago = process.stores.clock.now() - timedelta(days=4000)
     process.stores.database.messages.update_many({}, {"$set": {"discardedAt": long_ago, "finishedAt": long_ago}})
-    # A move that was broken off left a copy of each.
+    # An interrupted move left a copy of each.
     process.stores.database.processed_messages.insert_many(list(process.stores.database.messages.find()))
     process.stores.database.received_keys.insert_one({"_id": {"a": 1}, "firstSeen": long_ago})
 
@@ -80,7 +80,7 @@ def test_letters_that_are_no_text_by_key_are_moved_out_and_pruned(process: Proce
     )
 
 
-def test_prepare_passes_over_one_that_takes_no_change(process: Process, world: World) -> None:
+def test_prepare_skips_a_full_document(process: Process, world: World) -> None:
     wrong = {"orgId": "STRASSE", "env": "TEST", "status": "dead"}
     full(process.stores.database, message(process, "full", **{**wrong, "orgId": "STRAßE"}))
     process.stores.database.messages.insert_one(message(process, "right", **wrong))
@@ -97,7 +97,7 @@ def test_prepare_passes_over_one_that_takes_no_change(process: Process, world: W
 
 
 @pytest.mark.parametrize("status", [MessageStatus.DEAD, MessageStatus.FAILED])
-def test_status_tells_of_large_causes_and_ids(status: MessageStatus, process: Process) -> None:
+def test_status_shows_large_causes_and_ids(status: MessageStatus, process: Process) -> None:
     error = {"code": "a.b", "cause": "x" * 6_000_000, "nextAction": "Look."}
     process.stores.database.messages.insert_many(
         [
@@ -107,6 +107,6 @@ def test_status_tells_of_large_causes_and_ids(status: MessageStatus, process: Pr
             for number in range(3)
         ]
     )
-    told = process.operators.status.read().plain()
-    assert len(str(told)) < 10_000
+    shown_status = process.operators.status.read().plain()
+    assert len(str(shown_status)) < 10_000
     assert process.operators.dead_letters.replay(DeadLetterFilter(status), Order()).found == 3

@@ -1,4 +1,4 @@
-"""What documents of some cases bring out while their deadlines are looked at keeps nothing else from being read or told."""
+"""Errors with single cases while deadlines are checked: they stop neither the poll nor the alerts of other cases."""
 
 from datetime import date
 from typing import Final
@@ -28,7 +28,7 @@ def process(world: World) -> Process:
     return process
 
 
-def test_a_case_that_takes_no_mark_stops_neither_the_poll_nor_its_neighbours(world: World, process: Process) -> None:
+def test_a_full_case_stops_neither_the_poll_nor_other_cases(world: World, process: Process) -> None:
     org_id = str(world.control.cases()[0]["orgId"])
     add(world)
     world.send(process)
@@ -42,39 +42,41 @@ def test_a_case_that_takes_no_mark_stops_neither_the_poll_nor_its_neighbours(wor
 
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert world.database.cases.count_documents({"personlopenr": added["personlopenr"]}) == 1
-    told = {case["_id"] for case in world.database.cases.find({"deadlineToldAt": {"$exists": True}}, {"_id": 1})}
-    assert told == {case["_id"] for case in (neighbour, *others)}
+    alerted = {case["_id"] for case in world.database.cases.find({"deadlineToldAt": {"$exists": True}}, {"_id": 1})}
+    assert alerted == {case["_id"] for case in (neighbour, *others)}
     (alert,) = world.database.alerts.find({"code": "case.deadline_passed"})
     assert set(alert["correlationIds"]) == {case["correlationId"] for case in (full, neighbour, *others)}
 
 
-@pytest.mark.parametrize("poison", [ValueError("x"), OperationFailure("x", 17419), RecursionError()], ids=repr)
+@pytest.mark.parametrize("error", [ValueError("x"), OperationFailure("x", 17419), RecursionError()], ids=repr)
 @pytest.mark.parametrize("where", ["polled", "paused"])
-def test_deadlines_that_cannot_be_told_fail_no_poll(
-    where: str, poison: Exception, world: World, process: Process, monkeypatch: pytest.MonkeyPatch
+def test_deadlines_that_cannot_be_alerted_fail_no_poll(
+    where: str, error: Exception, world: World, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     institution, other = process.stores.institutions.active()
-    tell, told = PassedDeadlines.alert, []
+    alert, alerted = PassedDeadlines.alert, []
 
     def raising(deadlines: PassedDeadlines, owner: Owner) -> int:
         if owner.key == institution.key:
-            raise poison
-        told.append(owner.key)
-        return tell(deadlines, owner)
+            raise error
+        alerted.append(owner.key)
+        return alert(deadlines, owner)
 
     monkeypatch.setattr(PassedDeadlines, "alert", raising)
     if where == "paused":
         for one in (institution, other):
             world.control.credentials(one.org_id, "fs", valid=False)
         process.capability(Explanations).reader.read_new([institution, other])
-        told.clear()
+        alerted.clear()
     outcomes = process.capability(Explanations).reader.read_new([institution, other])
 
     assert [(outcome.error, outcome.skipped) for outcome in outcomes] == [(None, where == "paused")] * 2
-    assert told == [other.key]
+    assert alerted == [other.key]
 
 
-def test_a_database_that_is_away_is_no_matter_of_one_case(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_of_the_database_is_not_an_error_of_one_case(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def raising(_deadlines: PassedDeadlines, _owner: Owner) -> int:
         raise ConnectionFailure
 

@@ -1,6 +1,6 @@
-"""Whose text a student gets, from FS's row to FS's text: each way in which two systems can disagree on who somebody is.
+"""Whose text a student gets, from the row in FS to the text in FS: each way in which two systems can disagree about a person.
 
-The texts are judged by the simulators (`wrong_text`, `dispatched_to_wrong_participant`), which know nothing of casebridge.
+The simulators check the texts (`wrong_text`, `dispatched_to_wrong_participant`). They know nothing of casebridge.
 """
 
 from datetime import timedelta
@@ -42,35 +42,33 @@ def replay(process: Process) -> None:
     )
 
 
-def check_nobody_got_anothers(world: World) -> None:
+def check_no_text_of_another_student(world: World) -> None:
     summary = world.control.summary()
     names = ("wrong_text", "dispatched_to_wrong_participant", "registered_twice", "registered_out_of_order")
     assert {name: summary[name] for name in names} == dict.fromkeys(names, 0)
 
 
-def test_of_two_rows_with_one_number_only_the_owner_is_answered(world: World, process: Process) -> None:
+def test_only_the_owner_of_a_number_in_two_rows_is_answered(world: World, process: Process) -> None:
     right = add(world)
     wrong = add(world, examId=right["examId"], raw={"kandidatnr": right["kandidatnr"]}, expected="set_aside")
     world.carry(process)
     assert (state_of(world, right), state_of(world, wrong)) == ("registered", "visible")
     assert codes(process) == {CONTRADICTION: 1}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_numbers_that_are_swapped_in_fs_alone_stop_both(world: World, process: Process) -> None:
+def test_numbers_that_are_swapped_in_fs_alone_stop_both_cases(world: World, process: Process) -> None:
     one = add(world, hold=True, expected="set_aside")
     two = add(world, hold=True, expected="set_aside", examId=one["examId"])
     world.control.change(one["caseId"], swapWith=two["caseId"])
     world.control.release()
     world.carry(process)
     assert codes(process) == {CONTRADICTION: 2}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_numbers_that_are_swapped_on_both_sides_after_the_list_was_read_cross_nothing(
-    world: World, process: Process
-) -> None:
-    """The list of participants is kept for minutes: it must not decide."""
+def test_numbers_swapped_on_both_sides_after_the_list_was_read_mix_up_no_text(world: World, process: Process) -> None:
+    """The list of participants is kept for minutes. It must not decide."""
     first = add(world)
     one = add(world, examId=first["examId"], hold=True)
     two = add(world, examId=first["examId"], hold=True)
@@ -80,7 +78,7 @@ def test_numbers_that_are_swapped_on_both_sides_after_the_list_was_read_cross_no
     world.control.release()
     world.carry(process)
     assert {state_of(world, case) for case in (first, one, two)} == {"registered"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_number_that_is_changed_and_changed_back_ends_with_its_own_text(world: World, process: Process) -> None:
@@ -93,7 +91,7 @@ def test_a_number_that_is_changed_and_changed_back_ends_with_its_own_text(world:
     world.control.assessors(paused=False)
     world.carry(process)
     assert state_of(world, asked) == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
     replay(process)
     world.carry(process)
     assert codes(process) == {}, "the message of the number that was mistaken ends as superseded"
@@ -102,7 +100,7 @@ def test_a_number_that_is_changed_and_changed_back_ends_with_its_own_text(world:
 def test_a_number_corrected_before_the_answer_came_is_registered_for_the_right_participant(
     world: World, process: Process
 ) -> None:
-    """Without a user name and without names in WISEflow nothing but the number tells: the fresh row decides."""
+    """Only the number can be compared, because there are no user names. The fresh row decides."""
     world.control.assessors(paused=True)
     asked = add(world, omit=["brukernavn"], externalIds=[])
     world.send(process)
@@ -111,12 +109,12 @@ def test_a_number_corrected_before_the_answer_came_is_registered_for_the_right_p
     world.control.assessors(paused=False)
     world.control.wait("submitted", world.control.summary()["dispatched"])
     poll_answers(process, process.stores.institutions.active())
-    process.synchronisation.run_batch()  # the answer to the old number, before the change was read
+    process.synchronisation.run_batch()  # the answer for the old number, before the change was read
     assert state_of(world, asked) != "registered"
 
 
-def test_one_participant_of_two_persons_is_nobodys_until_one_row_is_gone(world: World, process: Process) -> None:
-    """Nothing but the number is there to compare."""
+def test_one_participant_for_two_rows_is_not_used_until_one_row_is_gone(world: World, process: Process) -> None:
+    """Only the number can be compared."""
     world.control.assessors(paused=True)
     right = add(world, omit=["brukernavn"], externalIds=[])
     world.send(process)
@@ -134,10 +132,10 @@ def test_one_participant_of_two_persons_is_nobodys_until_one_row_is_gone(world: 
     world.control.assessors(paused=False)
     world.carry(process)
     assert state_of(world, right) == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_two_who_share_a_submission_and_both_ask_get_no_text_of_the_other(world: World, process: Process) -> None:
+def test_two_students_who_share_a_submission_get_no_text_of_the_other(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     one = add(world)
     two = add(world, groupWith=one["caseId"])
@@ -146,10 +144,10 @@ def test_two_who_share_a_submission_and_both_ask_get_no_text_of_the_other(world:
     world.carry(process)
     assert codes(process) == {"identity.group_text": 2}
     assert {state_of(world, one), state_of(world, two)} == {"answered"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_a_row_that_is_removed_before_the_assessor_was_asked_asks_nobody(world: World, process: Process) -> None:
+def test_no_assessor_is_asked_for_a_row_that_was_removed_before(world: World, process: Process) -> None:
     world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "sources/search|sis/flows"})
     asked = add(world)
     world.send(process)
@@ -160,7 +158,7 @@ def test_a_row_that_is_removed_before_the_assessor_was_asked_asks_nobody(world: 
     assert codes(process) == {}
 
 
-def test_a_registered_row_that_is_open_again_is_registered_anew(world: World, process: Process) -> None:
+def test_a_registered_row_that_is_open_again_is_registered_again(world: World, process: Process) -> None:
     asked = add(world)
     world.carry(process)
     world.control.withdraw(asked["caseId"], how="reopened")

@@ -1,4 +1,4 @@
-"""The engine carries a case whatever the ids of its exam system look like, and finds stored ids as numbers and as texts."""
+"""The engine handles a case whatever form the ids of its exam system have. It finds stored ids as numbers and as texts."""
 
 from datetime import timedelta
 from typing import Any
@@ -94,7 +94,7 @@ def test_the_other_case_of_a_participant_is_found_in_either_form(world: World, s
         ]
 
 
-def test_what_is_no_number_is_an_error_of_that_case_alone(world: World, sent: Process) -> None:
+def test_an_id_that_is_no_number_is_an_error_of_its_case_alone(world: World, sent: Process) -> None:
     first, second = world.database.cases.find().sort("_id", 1)
     world.database.cases.update_one({"_id": first["_id"]}, {"$set": {"explanationRequestId": "abc"}})
 
@@ -160,7 +160,7 @@ def text_flows(process: Process, exams: TextExams) -> tuple[dict[str, Flow], Ans
     return {request.queue: request, answer.queue: answer}, poller
 
 
-def test_a_request_is_carried_to_its_answer_without_any_number(world: World) -> None:
+def test_a_case_whose_ids_are_texts_is_handled_to_its_end(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     process, exams = world.process(), TextExams()
     flows, poller = text_flows(process, exams)

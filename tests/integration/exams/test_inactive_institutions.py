@@ -1,4 +1,4 @@
-"""An institution that is taken out while its assessors are at work: people are told of its open cases, and of their deadlines."""
+"""An institution is deactivated while its assessors work: alerts name its open cases and their passed deadlines."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -12,7 +12,7 @@ from casebridge.exams.deadlines import at_midnight
 from casebridge.exams.explanations.case_state import CaseState
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
-from tests.integration.exams.test_between_two_looks import ALL, read
+from tests.integration.exams.test_between_two_polls import ALL, read
 from tests.support.end_state import check_everything
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
@@ -31,7 +31,7 @@ def clock(world: World) -> ShiftedClock:
 
 
 def asked(world: World, clock: ShiftedClock, institutions: int = 2, **order: Any) -> str:
-    """All is dispatched and nothing waits in the queue; the institution that will be taken out."""
+    """All requests are dispatched and the queue is empty. The institution is the one that will be deactivated."""
     world.populate(institutions=institutions, courses=institutions, requests=REQUESTS, variety=False, **order)
     world.control.assessors(paused=True)
     process = world.process(clock)
@@ -66,8 +66,8 @@ def of(world: World, org_id: str) -> list[str]:
     return sorted(case["correlationId"] for case in world.database.cases.find({"orgId": org_id}))
 
 
-def told(world: World, process: Process, clock: ShiftedClock, code: str = "institution.inactive") -> list[str]:
-    """The cases that people hear of now, with an hour gone by."""
+def alerted(world: World, process: Process, clock: ShiftedClock, code: str = "institution.inactive") -> list[str]:
+    """The cases that are alerted now, after one hour has passed."""
     before = len(world.control.slack_messages())
     clock.pass_time(AN_HOUR)
     process.relay.send_alerts()
@@ -78,7 +78,7 @@ def told(world: World, process: Process, clock: ShiftedClock, code: str = "insti
 
 @pytest.mark.parametrize("institutions", [1, 2], ids=["the only one", "one of two"])
 @pytest.mark.parametrize("way", WAYS)
-def test_open_cases_of_an_institution_that_is_taken_out_are_told_of_once(
+def test_open_cases_of_a_deactivated_institution_are_alerted_once(
     way: str, institutions: int, world: World, clock: ShiftedClock
 ) -> None:
     org_id = asked(world, clock, institutions)
@@ -86,9 +86,9 @@ def test_open_cases_of_an_institution_that_is_taken_out_are_told_of_once(
     process = world.process(clock)
     for _ in range(2):
         read(process, reach_back=ALL)
-    assert told(world, process, clock) == of(world, org_id)
+    assert alerted(world, process, clock) == of(world, org_id)
     read(process)
-    assert told(world, process, clock) == [], "not again at each poll"
+    assert alerted(world, process, clock) == [], "not again at each poll"
 
     case = world.database.cases.find_one({"orgId": org_id})
     assert case is not None
@@ -97,23 +97,23 @@ def test_open_cases_of_an_institution_that_is_taken_out_are_told_of_once(
     world.database.cases.insert_one(further)
     for _ in range(2):
         read(process)
-    assert told(world, process, clock) == [further["correlationId"]]
+    assert alerted(world, process, clock) == [further["correlationId"]]
 
-    # Their deadlines pass like those of others.
+    # Their deadlines pass like those of other cases.
     world.database.cases.update_many({"orgId": org_id}, {"$set": {"deadline": at_midnight(date(2026, 1, 2))}})
     for _ in range(2):
         read(process)
-    assert told(world, process, clock, "case.deadline_passed") == of(world, org_id)
+    assert alerted(world, process, clock, "case.deadline_passed") == of(world, org_id)
     read(process)
-    assert told(world, process, clock, "case.deadline_passed") == []
+    assert alerted(world, process, clock, "case.deadline_passed") == []
 
 
-def test_what_the_alert_says_to_do_works(world: World, clock: ShiftedClock) -> None:
+def test_the_next_action_of_the_alert_works(world: World, clock: ShiftedClock) -> None:
     org_id = asked(world, clock)
     WAYS["aktiv is false"](world, org_id)
     process = world.process(clock)
     read(process)
-    assert told(world, process, clock) == of(world, org_id)
+    assert alerted(world, process, clock) == of(world, org_id)
 
     world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": True}})
     again = world.process(clock)
@@ -122,7 +122,7 @@ def test_what_the_alert_says_to_do_works(world: World, clock: ShiftedClock) -> N
     WAYS["begrunnelse is false"](world, org_id)
     once_more = world.process(clock)
     read(once_more)
-    assert told(world, once_more, clock) == of(world, org_id), "taken out anew, told anew"
+    assert alerted(world, once_more, clock) == of(world, org_id), "taken out anew, told anew"
 
     world.database.environments.update_one({"orgId": org_id}, {"$set": {"begrunnelse": True}})
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
@@ -131,18 +131,16 @@ def test_what_the_alert_says_to_do_works(world: World, clock: ShiftedClock) -> N
 
 
 @pytest.mark.parametrize("state", CaseState)
-def test_only_open_cases_are_told_of(state: CaseState, world: World, clock: ShiftedClock) -> None:
+def test_only_open_cases_are_alerted(state: CaseState, world: World, clock: ShiftedClock) -> None:
     org_id = asked(world, clock)
     world.database.cases.update_many({"orgId": org_id}, {"$set": {"state": state.value}})
     WAYS["aktiv is false"](world, org_id)
     process = world.process(clock)
     read(process)
-    assert told(world, process, clock) == (of(world, org_id) if OPEN_OR_NOT[state] else [])
+    assert alerted(world, process, clock) == (of(world, org_id) if OPEN_OR_NOT[state] else [])
 
 
-def test_nobody_is_told_while_all_are_active_or_by_a_configuration_of_a_moment_ago(
-    world: World, clock: ShiftedClock
-) -> None:
+def test_no_alert_is_sent_while_all_are_active_or_from_an_old_configuration(world: World, clock: ShiftedClock) -> None:
     org_id = asked(world, clock)
     process = world.process(clock)
     read(process, reach_back=ALL)
@@ -151,10 +149,10 @@ def test_nobody_is_told_while_all_are_active_or_by_a_configuration_of_a_moment_a
     assert len(stale.stores.institutions.active()) == 1
     world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": True}})
     read(stale)
-    assert told(world, stale, clock) == []
+    assert alerted(world, stale, clock) == []
 
 
-def test_one_of_two_exam_systems_is_taken_out(world: World, clock: ShiftedClock) -> None:
+def test_one_of_two_exam_systems_is_deactivated(world: World, clock: ShiftedClock) -> None:
     org_id = asked(world, clock)
     row = world.database.environments.find_one({"orgId": org_id})
     assert row is not None
@@ -168,11 +166,11 @@ def test_one_of_two_exam_systems_is_taken_out(world: World, clock: ShiftedClock)
     wiseflow = sorted(
         case["correlationId"] for case in world.database.cases.find({"orgId": org_id, "_id": {"$ne": "i"}})
     )
-    assert told(world, process, clock) == wiseflow
+    assert alerted(world, process, clock) == wiseflow
 
 
 @pytest.mark.parametrize("serves", ["test", "prod", ""])
-def test_of_another_environment_nobody_is_told(serves: str, world: World, clock: ShiftedClock) -> None:
+def test_no_alert_is_sent_for_another_environment(serves: str, world: World, clock: ShiftedClock) -> None:
     org_id = asked(world, clock)
     WAYS["aktiv is false"](world, org_id)
     world.configure(environment=serves)
@@ -180,19 +178,21 @@ def test_of_another_environment_nobody_is_told(serves: str, world: World, clock:
     read(process)
     world.configure()
     everybody = world.process(clock)
-    assert told(world, everybody, clock) == ([] if serves == "prod" else of(world, org_id))
+    assert alerted(world, everybody, clock) == ([] if serves == "prod" else of(world, org_id))
 
 
-def test_what_is_set_aside_has_its_own_alert(world: World, clock: ShiftedClock) -> None:
+def test_a_case_that_is_set_aside_has_its_own_alert(world: World, clock: ShiftedClock) -> None:
     org_id = asked(world, clock)
     world.database.cases.update_many({"orgId": org_id}, {"$set": {"setAside": "wiseflow.flow_missing"}})
     WAYS["aktiv is false"](world, org_id)
     process = world.process(clock)
     read(process)
-    assert told(world, process, clock) == []
+    assert alerted(world, process, clock) == []
 
 
-def test_many_are_told_of_in_several_looks(world: World, clock: ShiftedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_cases_are_alerted_in_several_polls(
+    world: World, clock: ShiftedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("casebridge.exams.explanations.inactive_institutions.AT_ONCE", 2)
     org_id = asked(world, clock, 1)
     WAYS["aktiv is false"](world, org_id)
@@ -200,6 +200,6 @@ def test_many_are_told_of_in_several_looks(world: World, clock: ShiftedClock, mo
     heard = []
     for _ in range(4):
         read(process)
-        heard.append(told(world, process, clock))
+        heard.append(alerted(world, process, clock))
     assert [len(keys) for keys in heard] == [2, 2, 2, 0]
     assert sorted(key for keys in heard for key in keys) == of(world, org_id)

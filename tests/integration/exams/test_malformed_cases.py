@@ -1,4 +1,4 @@
-"""Case documents with any value in any field, compared with FS: that case alone is passed over and told, and the poll goes on."""
+"""Case documents with any value in any field are compared with FS. Only that case is skipped and reported; the poll goes on."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,7 +17,7 @@ from casebridge.exams.models import ExplanationRequest
 from casebridge.institutions.institution import Institution
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
-from tests.integration.exams.test_between_two_looks import ALL, NO_NAMES, read
+from tests.integration.exams.test_between_two_polls import ALL, NO_NAMES, read
 from tests.integration.exams.test_malformed_rows import AT, VALUES, YEAR_9999, changed
 from tests.integration.exams.test_polls_of_fs import intake, rows_of
 from tests.support.absent import ABSENT
@@ -32,8 +32,8 @@ EXAMPLES: Final = [
 ]  # fmt: skip
 SEEN_LATER: Final = ("openAgainAt", "withdrawnAt", "reopenedAt", "rowGoneToldAt", "deadlineToldAt")
 READ: Final = {*NEEDED, "state", "registeredAt", "openAgainAt"}
-FIRST_ODD: Final = 50_000_000
-"""The person of the first odd case: no person of the world."""
+FIRST_MALFORMED: Final = 50_000_000
+"""The person number of the first malformed case. Nobody else in the world has it."""
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def institution(process: Process) -> Institution:
 def test_malformed_cases_do_not_stop_the_institution(in_fs: str, world: World, process: Process) -> None:
     asked, neighbour = [add(world) for _ in EXAMPLES], add(world)
     world.carry(process)
-    odd = [ours(world, one) for one in asked]
-    for case, example in zip(odd, EXAMPLES, strict=True):
+    malformed = [ours(world, one) for one in asked]
+    for case, example in zip(malformed, EXAMPLES, strict=True):
         world.database.cases.replace_one({"_id": case["_id"]}, changed(case, *example))
     before = process.capability(Explanations).watermarks.get(process.stores.institutions.active()[0]).since
     assert before is not None
-    # FS tells whole seconds: a mark that moves within one would look like one that stands still.
+    # FS gives whole seconds: a watermark that moves within one second would look unchanged.
     world.database.watermarks.update_many({}, {"$set": {"siden": before - timedelta(hours=1)}})
     for one in (*asked, neighbour):
         world.control.withdraw(one["caseId"], how=in_fs)
@@ -78,7 +78,7 @@ def test_malformed_cases_do_not_stop_the_institution(in_fs: str, world: World, p
         assert case_of(world, neighbour)["state"] == "registered"
     alerts = world.database.alerts.find({"code": "casebridge.case_unreadable"})
     named = {key for alert in alerts for key in alert["correlationIds"]}
-    nameable = [(field, case) for case, (field, _) in zip(odd, EXAMPLES, strict=True) if field != "correlationId"]
+    nameable = [(field, case) for case, (field, _) in zip(malformed, EXAMPLES, strict=True) if field != "correlationId"]
     needed = {case["correlationId"] for field, case in nameable if (field, in_fs) not in NOT_NEEDED}
     assert needed <= named <= {case["correlationId"] for _, case in nameable}
     defects = world.database.alerts.find({"code": "casebridge.defect", "submodule": {"$ne": QUEUE}})
@@ -89,22 +89,22 @@ NOT_NEEDED: Final = {
     ("participantId", "reopened"), ("flowId", "removed"), ("kandidatnr", "removed"), ("openAgainAt", "removed"),
     ("participantId", "removed"), ("vurdId", "removed"),
 }  # fmt: skip
-"""Fields that are not asked for in that state of FS."""
+"""Fields that are not read in that state of FS."""
 
 
 def cases_and_rows(
     template: Document, row: dict[str, Any], institution: Institution
 ) -> Iterator[tuple[Document, dict[str, Any]]]:
-    """A registered case for a value of each field, with its row, of a person of its own.
+    """For a value of each field a registered case, with its row and a person of its own.
 
-    Every second value of the fields that are read for a row that is open again, and fewer of the others, in turns.
+    Fields that are read for a row that is open again get every second value in turn, the others get fewer.
     """
     number = 0
     for place, field in enumerate(sorted({*template, *SEEN_LATER} - {"_id"})):
         step = 2 if field in READ else 6
         for value in VALUES[place % step :: step]:
             number += 1
-            person = FIRST_ODD + number
+            person = FIRST_MALFORMED + number
             own = {**row, "personlopenr": person, "kandidatnr": person}
             request = read_row(own)
             assert isinstance(request, ExplanationRequest)
@@ -116,7 +116,7 @@ def cases_and_rows(
 
 
 @pytest.mark.parametrize("in_fs", ["open", "finished", "gone"])
-def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
+def test_no_malformed_registered_case_stops_other_cases(
     in_fs: str, world: World, process: Process, institution: Institution
 ) -> None:
     (exam,) = rows_of(process, institution)
@@ -127,17 +127,17 @@ def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
         try:
             world.database.cases.insert_one(case)
         except OperationFailure:
-            continue  # what the server takes in no index
+            continue  # values that the server stores in no index
         rows.append({**row, "datoVedtakFormidlet": "2026-11-20"} if in_fs == "finished" else row)
     assert len(rows) > 150
-    new = {**exam.rows[0], "personlopenr": FIRST_ODD, "kandidatnr": FIRST_ODD}
+    new = {**exam.rows[0], "personlopenr": FIRST_MALFORMED, "kandidatnr": FIRST_MALFORMED}
     shown = [] if in_fs == "gone" else rows
 
     taken = intake(process, Reopenings(process.capability(Explanations).cases, process.stores.alerts).take).take(
         institution, [ExamRows(exam.vurd_id, [*shown, new, *exam.rows], whole=True)], process.stores.clock.now()
     )
 
-    case = world.database.cases.find_one({"personlopenr": FIRST_ODD}) or {}
+    case = world.database.cases.find_one({"personlopenr": FIRST_MALFORMED}) or {}
     assert case["correlationId"] in taken.accepted
     for neighbour in exam.rows:
         registered = world.database.cases.find_one({"personlopenr": neighbour["personlopenr"]}) or {}
@@ -148,15 +148,15 @@ def test_no_registered_case_whatever_it_holds_stops_its_neighbours(
 
 
 @pytest.mark.parametrize("field", ["personlopenr", "vurdId", "correlationId"])
-def test_a_case_that_does_not_say_whose_it_is_sets_aside_only_who_shares_its_participant(
+def test_a_case_without_a_person_sets_aside_only_cases_with_the_same_participant(
     field: str, world: World, process: Process
 ) -> None:
-    """With a single piece of evidence nobody can tell that the other case is not another person's."""
+    """With one piece of evidence it is not certain that the other case belongs to another person."""
     world.control.assessors(paused=True)
     first, neighbour = add(world, **NO_NAMES), add(world, **NO_NAMES)
     world.send(process)
     sound = ours(world, first)
-    rival = {**sound, "_id": "rival", "correlationId": f"{1:032x}", "personlopenr": FIRST_ODD}
+    rival = {**sound, "_id": "rival", "correlationId": f"{1:032x}", "personlopenr": FIRST_MALFORMED}
     for value in (None, [], 1.5, {"a": 1}):
         world.database.cases.replace_one({"_id": "rival"}, {**rival, field: value}, upsert=True)
     world.control.assessors(paused=False)

@@ -1,4 +1,4 @@
-"""Documents of the collections beside the queue, with any value in any field: none stops a poll, a claim, a call or a command.
+"""Documents of the collections besides the queue, with any value in any field. None stops a poll, a claim, a call or a command.
 
 The messages of the queue have their own tests (`tests/contract/queue/test_queue_malformed_documents.py`).
 """
@@ -43,7 +43,7 @@ VALUES: Final = (
 
 
 def third_for(field: str, fields: Sequence[str]) -> tuple[Any, ...]:
-    """A third of the values for this one of the fields, another third for the next."""
+    """A third of the values for this field, another third for the next field."""
     return VALUES[fields.index(field) % 3 :: 3]
 
 
@@ -60,7 +60,7 @@ def process(world: World) -> Process:
 
 @pytest.fixture
 def pair(process: Process) -> tuple[Institution, Institution]:
-    """The institution whose documents are odd, and its neighbour."""
+    """The institution with malformed documents, and another one."""
     first, second = process.stores.institutions.active()
     return first, second
 
@@ -73,7 +73,7 @@ PAUSE: Final[Document] = {
 }  # fmt: skip
 
 
-def test_no_pause_whatever_it_holds_stops_a_round(process: Process, world: World) -> None:
+def test_no_malformed_pause_stops_a_poll(process: Process, world: World) -> None:
     rows = [changed(PAUSE, field, value) for field in PAUSE for value in VALUES]
     process.stores.database.pauses.insert_many({"_id": f"odd-{number}", **row} for number, row in enumerate(rows))
     process.stores.database.pauses.insert_many(
@@ -86,12 +86,12 @@ def test_no_pause_whatever_it_holds_stops_a_round(process: Process, world: World
     process.operators.status.read().plain()
 
 
-def test_a_pause_is_tried_whatever_its_time_says(process: Process, pair: tuple[Institution, Institution]) -> None:
-    """A pause that nobody would ever try holds its institution back for good."""
-    odd, _ = pair
-    row = {**PAUSE, "institution": odd.key, "examSystem": odd.exam_system}
+def test_a_pause_with_a_malformed_time_is_probed(process: Process, pair: tuple[Institution, Institution]) -> None:
+    """A pause that is never probed would stop its institution for ever."""
+    malformed, _ = pair
+    row = {**PAUSE, "institution": malformed.key, "examSystem": malformed.exam_system}
     for value in VALUES:
-        process.stores.database.pauses.insert_one({"_id": odd.tenant, **changed(row, "tryAt", value)})
+        process.stores.database.pauses.insert_one({"_id": malformed.tenant, **changed(row, "tryAt", value)})
         process.platform.probes.run_due()
         assert process.stores.pauses.all() == [], repr(value)[:60]
 
@@ -102,17 +102,17 @@ MARK: Final[Document] = {"siden": AT, "failures": 0, "status": "processed"}
 
 
 @pytest.mark.parametrize("field", MARK)
-def test_no_watermark_whatever_it_holds_stops_a_poll(
+def test_no_malformed_watermark_stops_a_poll(
     field: str, process: Process, world: World, pair: tuple[Institution, Institution]
 ) -> None:
-    odd, neighbour = pair
+    malformed, neighbour = pair
     for value in third_for(field, list(MARK)):
-        row = {"_id": row_key(odd, MODULE), **changed(MARK, field, value)}
+        row = {"_id": row_key(malformed, MODULE), **changed(MARK, field, value)}
         process.stores.database.watermarks.replace_one({"_id": row["_id"]}, row, upsert=True)
         process.stores.database.received_keys.delete_many({})
         process.stores.database.messages.delete_many({})
 
-        report = read_requests(process, [odd, neighbour])
+        report = read_requests(process, [malformed, neighbour])
 
         assert (report.failed, report.accepted) == ({}, 8), repr(value)[:60]
         mark = process.stores.database.watermarks.find_one({"_id": row["_id"]})
@@ -122,20 +122,20 @@ def test_no_watermark_whatever_it_holds_stops_a_poll(
         assert mark["failures"] == 0
 
 
-def test_failures_are_counted_and_told_whatever_was_counted_before(
+def test_failures_are_counted_and_alerted_whatever_count_is_stored(
     process: Process, world: World, pair: tuple[Institution, Institution]
 ) -> None:
-    odd, neighbour = pair
-    key = row_key(odd, MODULE)
-    world.control.faults({"system": "fs", "orgId": odd.org_id, "kind": "status", "status": 500})
+    malformed, neighbour = pair
+    key = row_key(malformed, MODULE)
+    world.control.faults({"system": "fs", "orgId": malformed.org_id, "kind": "status", "status": 500})
     for value in VALUES:
         process.stores.database.watermarks.replace_one(
             {"_id": key}, {"_id": key, **changed(MARK, "failures", value)}, upsert=True
         )
 
-        report = read_requests(process, [odd, neighbour])
+        report = read_requests(process, [malformed, neighbour])
 
-        assert list(report.failed) == [odd.key]
+        assert list(report.failed) == [malformed.key]
         mark = process.stores.database.watermarks.find_one({"_id": key})
         assert mark is not None
         assert mark["failures"] >= 1, repr(value)[:60]
@@ -152,22 +152,22 @@ CASE: Final[Document] = {
 
 
 @pytest.mark.parametrize("state", ["requested", "dispatched", "registered"])
-def test_no_case_whatever_it_holds_stops_its_neighbours(
+def test_no_malformed_case_stops_other_cases(
     state: str, process: Process, world: World, pair: tuple[Institution, Institution]
 ) -> None:
-    """On the same exam and flow as another student's, where its own fields do not say otherwise."""
-    odd, _ = pair
+    """The case has the same exam and flow as another student's, unless its malformed field says otherwise."""
+    malformed, _ = pair
     world.send(process)
-    neighbour = process.stores.database.cases.find_one({"institution": odd.key})
+    neighbour = process.stores.database.cases.find_one({"institution": malformed.key})
     assert neighbour is not None
     assert neighbour["state"] == "dispatched"
     whose = {name: neighbour[name] for name in ("institution", "orgId", "env", "vurdId", "flowId")}
-    # Every third value of each field, another third for the next field: all of them in the three states together.
+    # Every third value of each field, another third for the next field. The three states together have all values.
     first = ["requested", "dispatched", "registered"].index(state)
     odds = [(field, value) for place, field in enumerate(CASE) for value in VALUES[(first + place) % 3 :: 3]]
     for number, one in enumerate(odds):
         case = changed({**CASE, **whose, "state": state, "correlationId": f"odd {number}"}, *one)
-        with contextlib.suppress(OperationFailure):  # what the server takes in no index
+        with contextlib.suppress(OperationFailure):  # values that the server stores in no index
             process.stores.database.cases.insert_one({"_id": f"odd {number}", **case})
     process.stores.database.watermarks.delete_many({})
 
@@ -196,10 +196,10 @@ PAGE: Final = ("version", "claims", "writer")
 
 
 @pytest.mark.parametrize("field", PAGE)
-def test_no_claim_set_of_a_rate_whatever_it_holds_stops_a_call(field: str, process: Process, world: World) -> None:
+def test_no_malformed_claim_set_of_a_rate_stops_a_call(field: str, process: Process, world: World) -> None:
     world.send(process)
-    page = process.stores.database.rate_shares.find_one({})
-    assert page is not None
+    claim_set = process.stores.database.rate_shares.find_one({})
+    assert claim_set is not None
     process.clients.close()
     for value in third_for(field, PAGE):
         for row in process.stores.database.rate_shares.find({}, {"_id": 1}):
@@ -233,7 +233,7 @@ ALERT: Final = ("openedAt", "lastAt", "state", "dueAt", "correlationIds", "insti
 
 
 @pytest.mark.parametrize("field", ALERT)
-def test_people_are_told_whatever_an_earlier_alert_holds(field: str, process: Process, world: World) -> None:
+def test_an_alert_is_sent_whatever_an_earlier_alert_contains(field: str, process: Process, world: World) -> None:
     values = third_for(field, ALERT)
     for number, value in enumerate(values):
         alert = Alert(
@@ -246,12 +246,12 @@ def test_people_are_told_whatever_an_earlier_alert_holds(field: str, process: Pr
         try:
             process.stores.database.alerts.replace_one({"_id": fingerprint}, changed(row, field, value))
         except OperationFailure:
-            continue  # the server does not take the value in an index
+            continue  # the server does not store the value in an index
         process.stores.alerts.enqueue(alert)
     for _ in range(2 * len(values)):
         process.relay.send_alerts()
-    told = str(world.control.slack_messages())
+    sent = str(world.control.slack_messages())
     missing = [
-        number for number in range(len(values)) if f"code.{number}\\" not in told and f"code.{number}\n" not in told
+        number for number in range(len(values)) if f"code.{number}\\" not in sent and f"code.{number}\n" not in sent
     ]
     assert missing == []

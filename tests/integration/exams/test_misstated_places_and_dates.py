@@ -1,4 +1,4 @@
-"""What WISEflow misstates of a participant, or of the time of an answer, moves no text to another student or another day."""
+"""WISEflow misstates a participant or the time of an answer. No text may go to another student or get a wrong day."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import pytest
 
 from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
-from tests.support.failures import check_told, dead_messages
+from tests.support.failures import check_set_aside, dead_messages
 from tests.support.malformed_values import registered
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
@@ -27,7 +27,7 @@ Change = Callable[[dict[str, Any]], Any]
 
 @contextmanager
 def misstated(world: World, changes: dict[re.Pattern[str], Change]) -> Iterator[str]:
-    """One institution whose WISEflow sends each row at these paths changed."""
+    """One institution whose WISEflow changes each row at these paths."""
 
     def rewrite(method: str, path: str, body: bytes) -> bytes:
         found = [change for pattern, change in changes.items() if pattern.search(path)]
@@ -45,8 +45,8 @@ def misstated(world: World, changes: dict[re.Pattern[str], Change]) -> Iterator[
 
 
 @pytest.mark.parametrize("is_mended", [False, True])
-def test_a_participant_that_cannot_be_read_gives_its_request_to_no_other(world: World, is_mended: bool) -> None:
-    """Both have the number; the right one also the user name."""
+def test_the_request_of_an_unreadable_participant_goes_to_no_other(world: World, is_mended: bool) -> None:
+    """Both participants have the number. The right one also has the user name."""
     said: dict[int, dict[str, Any]] = {}
     with misstated(
         world, dict.fromkeys((LIST, ALONE), lambda row: {**row, **said.get(row["participantId"], {})})
@@ -60,7 +60,7 @@ def test_a_participant_that_cannot_be_read_gives_its_request_to_no_other(world: 
         if is_mended:
             assert registered(world) == {asked["caseId"]}
         else:
-            check_told(world, "wiseflow.participant_ambiguous", "find_candidate")
+            check_set_aside(world, "wiseflow.participant_ambiguous", "find_candidate")
             assert (
                 f"{asked['participantId']} on flow {asked['flowId']}" in dead_messages(world)[0]["errors"][-1]["cause"]
             )
@@ -69,8 +69,8 @@ def test_a_participant_that_cannot_be_read_gives_its_request_to_no_other(world: 
         assert summary["wrong_text"] == summary["dispatched_to_wrong_participant"] == 0
 
 
-def test_a_participant_that_cannot_be_read_any_more_is_not_called_gone(world: World) -> None:
-    """On the list that licences before 1.34 have, there is no look at one participant alone."""
+def test_a_participant_that_becomes_unreadable_is_not_reported_as_gone(world: World) -> None:
+    """Licences before 1.34 have only the list: one participant cannot be read alone."""
     bad: list[int] = []
     with misstated(world, {LIST: lambda row: {**row, "user": "x"} if row["participantId"] in bad else row}) as org_id:
         world.database.orgs.update_one({}, {"$set": {"wiseflow.participantsEndpoint": "old"}})
@@ -82,7 +82,7 @@ def test_a_participant_that_cannot_be_read_any_more_is_not_called_gone(world: Wo
         bad.append(one["participantId"])
         world.control.assessors(paused=False)
         world.carry_until(process, lambda: len(dead_messages(world)) == 1, "it is set aside")
-        check_told(world, "wiseflow.participants_unreadable", "register_explanation")
+        check_set_aside(world, "wiseflow.participants_unreadable", "register_explanation")
         assert registered(world) == {other["caseId"]}
         bad.clear()
         process.operators.dead_letters.replay(
@@ -108,7 +108,7 @@ EPOCH, FUTURE = "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
         ({"updatedAt": FUTURE}, {"acceptDate": 4_070_908_800}),
     ],
 )
-def test_fs_is_told_a_day_on_which_the_text_was_there(
+def test_fs_gets_a_day_on_which_the_text_existed(
     world: World, of_comment: dict[str, Any], of_request: dict[str, Any], justification: str
 ) -> None:
     world.control.modes(justification=justification)

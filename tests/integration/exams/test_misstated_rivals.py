@@ -1,6 +1,6 @@
-"""What FS misstates hides no claim on a text: an unreadable row, an exam out of sight, an answer or a row of another exam.
+"""FS misstates rows: an unreadable row, a hidden exam, an answer or a row of another exam. No claim on a text may be missed.
 
-The texts are judged by the simulators (`wrong_text`, `dispatched_to_wrong_participant`), which know nothing of casebridge.
+The simulators check the texts (`wrong_text`, `dispatched_to_wrong_participant`). They know nothing of casebridge.
 """
 
 import json
@@ -13,14 +13,14 @@ import pytest
 
 from tests.support.added_cases import codes
 from tests.support.explanation_rounds import poll_answers
-from tests.support.failures import check_nothing_is_lost, check_told, dead_messages
+from tests.support.failures import check_nothing_is_lost, check_set_aside, dead_messages
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
 
 EXAM = re.compile(r"/begrunnelser/WISEFLOW/([^/]+)$")
 SHARED = "identity.shared_participant"
 BARE: dict[str, Any] = {"omit": ["brukernavn"], "externalIds": []}
-"""Nothing but the number is there to compare."""
+"""Only the number can be compared."""
 
 
 def populated(world: World) -> str:
@@ -31,7 +31,7 @@ def state_of(world: World, added: dict[str, Any]) -> str:
     return next(case["state"] for case in world.control.cases() if case["caseId"] == added["caseId"])
 
 
-def check_nobody_got_anothers(world: World) -> None:
+def check_no_text_of_another_student(world: World) -> None:
     summary = world.control.summary()
     names = ("wrong_text", "dispatched_to_wrong_participant", "registered_twice", "registered_out_of_order")
     assert {name: summary[name] for name in names} == dict.fromkeys(names, 0)
@@ -39,7 +39,7 @@ def check_nobody_got_anothers(world: World) -> None:
 
 @contextmanager
 def rows_rewritten(world: World, rewrite_exam: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Iterator[None]:
-    """FS with the answer for an exam changed on its way."""
+    """FS with a changed answer for one exam."""
 
     def rewrite(method: str, path: str, body: bytes) -> bytes:
         found = EXAM.search(path)
@@ -75,14 +75,14 @@ def test_an_unreadable_row_with_the_same_number_is_a_claim_on_the_participant(
     process = world.process()
     world.carry(process)
     assert codes(process)[SHARED] == 1
-    check_told(world, SHARED, "request_explanation")
+    check_set_aside(world, SHARED, "request_explanation")
     (shared,) = [one for one in dead_messages(world) if one["errors"][-1]["code"] == SHARED]
     assert "that of a row that cannot be read" in shared["errors"][-1]["cause"]
     assert world.control.summary()["registered"] == 0
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_an_unreadable_row_that_came_after_the_question_keeps_the_answer_back(world: World) -> None:
+def test_an_unreadable_row_that_came_after_the_dispatch_stops_the_answer(world: World) -> None:
     org_id = populated(world)
     world.control.assessors(paused=True)
     asked = world.control.add_request(org_id, expected="set_aside", **BARE)
@@ -93,12 +93,12 @@ def test_an_unreadable_row_that_came_after_the_question_keeps_the_answer_back(wo
     world.control.assessors(paused=False)
     world.carry(process)
     assert (state_of(world, asked), codes(process)[SHARED]) == ("answered", 1)
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 @pytest.mark.parametrize("another", ["number", "evidence"])
-def test_an_unreadable_row_of_somebody_else_is_no_claim(world: World, another: str) -> None:
-    """One bad row of an exam stops nobody whose number, or whose further evidence, is another."""
+def test_an_unreadable_row_of_another_person_is_no_claim(world: World, another: str) -> None:
+    """An unreadable row affects nobody who has another number or other further evidence."""
     org_id = populated(world)
     good = world.control.add_request(org_id, **(BARE if another == "number" else {}))
     raw = {"datoKlageMottat": "i går"} | ({"kandidatnr": good["kandidatnr"]} if another == "evidence" else {})
@@ -107,12 +107,12 @@ def test_an_unreadable_row_of_somebody_else_is_no_claim(world: World, another: s
     world.carry(process)
     assert state_of(world, good) == "registered"
     assert SHARED not in codes(process)
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-@pytest.mark.parametrize(("status", "is_told"), [(403, True), (404, False)])
-def test_only_an_exam_that_fs_does_not_know_gives_up_its_claim(world: World, status: int, is_told: bool) -> None:
-    """Two exams' students have one participant: a mistake of WISEflow's, or of one of the two rows."""
+@pytest.mark.parametrize(("status", "is_alerted"), [(403, True), (404, False)])
+def test_only_an_exam_that_fs_does_not_know_gives_up_its_claim(world: World, status: int, is_alerted: bool) -> None:
+    """Students of two exams have one participant: an error of WISEflow, or of one of the two rows."""
     org_id = populated(world)
     world.control.assessors(paused=True)
     first, second = (world.control.add_request(org_id, **BARE) for _ in range(2))
@@ -131,12 +131,12 @@ def test_only_an_exam_that_fs_does_not_know_gives_up_its_claim(world: World, sta
     world.control.wait("submitted", 2)
     poll_answers(process, process.stores.institutions.active())
     process.synchronisation.run_batch()
-    assert (state_of(world, first) == "registered") is not is_told
+    assert (state_of(world, first) == "registered") is not is_alerted
     shared = [one for one in dead_messages(world) if one["errors"][-1]["code"] == SHARED]
-    assert [one["correlationId"] for one in shared] == ([ours["correlationId"]] if is_told else [])
+    assert [one["correlationId"] for one in shared] == ([ours["correlationId"]] if is_alerted else [])
 
 
-def test_a_wrong_answer_out_of_a_cache_withdraws_and_opens_nothing(world: World) -> None:
+def test_a_wrong_answer_from_a_cache_withdraws_and_opens_no_case(world: World) -> None:
     answers: dict[str, dict[str, Any]] = {}
     wrong: dict[str, str] = {}
 
@@ -167,7 +167,7 @@ def test_a_wrong_answer_out_of_a_cache_withdraws_and_opens_nothing(world: World)
             "all are",
         )
         check_nothing_is_lost(world)
-        check_nobody_got_anothers(world)
+        check_no_text_of_another_student(world)
 
 
 def test_a_later_row_of_another_exam_sends_the_text_to_no_other_exam(world: World) -> None:
@@ -186,4 +186,4 @@ def test_a_later_row_of_another_exam_sends_the_text_to_no_other_exam(world: Worl
         world.carry(process)
         assert {state_of(world, case) for case in (one, other)} == {"registered"}
         assert codes(process) == {"fs.row_unreadable": 1}
-        check_nobody_got_anothers(world)
+        check_no_text_of_another_student(world)

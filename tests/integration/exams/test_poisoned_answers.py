@@ -1,7 +1,7 @@
-"""A flow or an explanation request that WISEflow misstates, among good ones: those go on, and the bad one is in sight.
+"""WISEflow misstates a flow or an explanation request among good ones. The good ones go on, and the bad one is reported.
 
-Each field that we read of an explanation request is sent in odd forms, in the list of its flow and where it is looked at alone.
-Good requests stand on the same flow.
+Each field of an explanation request is sent with malformed values, in the list of its flow and where the request is read alone.
+Good requests are on the same flow.
 """
 
 import json
@@ -16,8 +16,8 @@ from casebridge.sources.watermarks import ANSWERS, Watermarks
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from resources.wiseflow.records import EXPLANATION_FIELDS
-from tests.support.failures import check_nothing_is_lost, dead_messages, told_failures
-from tests.support.malformed_values import DEEP, DIGITS, WHOLE, as_sent, malformed_for, poisoned, registered
+from tests.support.failures import check_nothing_is_lost, dead_messages, reported_failures
+from tests.support.malformed_values import DEEP, DIGITS, WHOLE, as_sent, malformed_for, mutated, registered
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
 
@@ -29,17 +29,17 @@ CODES = {
     "wiseflow.shape_unknown", "wiseflow.body_not_json", "wiseflow.answer_empty", "wiseflow.participant_mismatch",
 }  # fmt: skip
 Poisons = dict[tuple[int, int], Any]
-"""What stands in place of the field, by flow and participant."""
+"""The malformed value of the field, by flow and participant."""
 
 
 def is_a_text(value: Any) -> bool:
-    """Whether it is a text that FS can be given."""
+    """Whether FS accepts the value as a text."""
     return isinstance(value, str) and value not in ("", "\ud800", DEEP, DIGITS)
 
 
 @contextmanager
-def poisoning(world: World, field: str, poisons: Poisons, *, alone: bool) -> Iterator[None]:
-    """WISEflow as the institutions see it; `alone` if a request is misstated also where it is looked at by itself."""
+def misstating(world: World, field: str, poisons: Poisons, *, alone: bool) -> Iterator[None]:
+    """WISEflow with malformed requests. With `alone` a request is also malformed where it is read by itself."""
 
     def rewrite(method: str, path: str, body: bytes) -> bytes:
         is_list, is_alone = bool(LIST.search(path)) and not ALONE.search(path), bool(ALONE.search(path))
@@ -47,7 +47,7 @@ def poisoning(world: World, field: str, poisons: Poisons, *, alone: bool) -> Ite
             return body
         rows = json.loads(body) if is_list else [json.loads(body)]
         sent = [
-            poisoned(row, field, poisons[key])
+            mutated(row, field, poisons[key])
             if (key := (row["flowId"], row["participant"]["participantId"])) in poisons
             else row
             for row in rows
@@ -65,7 +65,7 @@ def install(world: World) -> str:
 
 
 def feed(world: World, org_id: str, poisons: Poisons, values: Sequence[Any]) -> tuple[list[int], list[int]]:
-    """A bad request for each odd value, and good ones between them on the flow; their case ids."""
+    """Adds a request for each malformed value, and good ones between them on the flow. Returns their case ids."""
     bad, good = [], []
     for number, value in enumerate(values):
         one = world.control.add_request(org_id)
@@ -82,18 +82,18 @@ def institution_and_marks(process: Process) -> tuple[Any, Watermarks]:
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(field: str, world: World) -> None:
+def test_a_misstated_request_is_set_aside_and_alerted_and_others_go_on(field: str, world: World) -> None:
     if field.startswith("justification"):
         world.control.modes(justification="justification")
     poisons: Poisons = {}
     values = malformed_for(field, FIELDS)
-    with poisoning(world, field, poisons, alone=True):
+    with misstating(world, field, poisons, alone=True):
         org_id = install(world)
         bad, good = feed(world, org_id, poisons, values)
         process = world.process()
 
         def is_settled() -> bool:
-            """Each bad one is carried all the same, set aside, or told of with each poll."""
+            """Each malformed request is registered all the same, set aside, or reported by each poll."""
             open_cases = world.database.cases.count_documents({"state": "dispatched", "setAside": None})
             unknown = world.database.alerts.count_documents({"code": "wiseflow.state_unknown"})
             return registered(world) >= set(good) and (open_cases == 0 or (field == "state" and bool(unknown)))
@@ -101,7 +101,7 @@ def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(fiel
         world.carry_until(process, is_settled, "all are at their end")
         summary = world.control.summary()
         assert summary["registered_twice"] == summary["registered_out_of_order"] == 0
-        # In place of the text a text stands for itself.
+        # A text in place of the text is valid.
         assert summary["wrong_text"] == (sum(map(is_a_text, values)) if field == "justification.text" else 0)
         dead = dead_messages(world)
         if field == "justification.text":
@@ -113,9 +113,11 @@ def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(fiel
             failure = message["errors"][-1]
             assert failure["code"] in CODES
             assert failure["nextAction"]
-            assert told_failures(world, failure["code"], correlationId=message["correlationId"])
-        told = {key for alert in world.database.alerts.find({"setAside": True}) for key in alert["correlationIds"]}
-        assert told >= {message["correlationId"] for message in dead}
+            assert reported_failures(world, failure["code"], correlationId=message["correlationId"])
+        alerted_cases = {
+            key for alert in world.database.alerts.find({"setAside": True}) for key in alert["correlationIds"]
+        }
+        assert alerted_cases >= {message["correlationId"] for message in dead}
         institution, marks = institution_and_marks(process)
         outcome = process.capability(Explanations).poller.poll([institution])[0]
         assert outcome.error is None or outcome.error.code in {"wiseflow.request_unreadable", "wiseflow.state_unknown"}
@@ -123,9 +125,9 @@ def test_a_misstated_request_is_set_aside_in_sight_and_its_neighbours_go_on(fiel
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_what_only_the_list_misstates_is_carried_by_a_read_of_it_alone(field: str, world: World) -> None:
+def test_a_request_that_only_the_list_misstates_is_read_alone_and_handled(field: str, world: World) -> None:
     poisons: Poisons = {}
-    with poisoning(world, field, poisons, alone=False):
+    with misstating(world, field, poisons, alone=False):
         bad, good = feed(world, install(world), poisons, malformed_for(field, FIELDS))
         process = world.process()
         world.send(process)
@@ -141,9 +143,9 @@ def test_what_only_the_list_misstates_is_carried_by_a_read_of_it_alone(field: st
         world.carry_until(process, lambda: registered(world) == {*good, *bad}, "the list is right again")
 
 
-def test_a_request_that_is_mended_goes_on_by_itself(world: World) -> None:
+def test_a_corrected_request_goes_on_by_itself(world: World) -> None:
     poisons: Poisons = {}
-    with poisoning(world, "requestDate", poisons, alone=True):
+    with misstating(world, "requestDate", poisons, alone=True):
         org_id = install(world)
         one = world.control.add_request(org_id)
         poisons[one["flowId"], one["participantId"]] = "some day"
@@ -157,9 +159,9 @@ def test_a_request_that_is_mended_goes_on_by_itself(world: World) -> None:
         world.carry_until(process, lambda: registered(world) == {one["caseId"]}, "it is registered")
 
 
-def test_a_request_that_does_not_say_which_it_is_is_told_with_its_flow(world: World) -> None:
+def test_a_request_without_an_id_is_reported_with_its_flow(world: World) -> None:
     poisons: Poisons = {}
-    with poisoning(world, "explanationId", poisons, alone=False):
+    with misstating(world, "explanationId", poisons, alone=False):
         org_id = install(world)
         one = world.control.add_request(org_id)
         poisons[one["flowId"], one["participantId"]] = {}
@@ -175,14 +177,16 @@ def test_a_request_that_does_not_say_which_it_is_is_told_with_its_flow(world: Wo
     assert "replay" not in alert["nextAction"]
 
 
-@pytest.mark.parametrize("odd", [None, {}, "x", 7, {"a": DEEP}, DIGITS, {"data": []}], ids=lambda odd: str(odd)[:12])
-def test_a_flow_that_is_no_list_hides_no_other_flow(odd: Any, world: World) -> None:
+@pytest.mark.parametrize(
+    "malformed", [None, {}, "x", 7, {"a": DEEP}, DIGITS, {"data": []}], ids=lambda malformed: str(malformed)[:12]
+)
+def test_a_flow_without_a_list_affects_no_other_flow(malformed: Any, world: World) -> None:
     bad_flow: list[int] = []
 
     def rewrite(method: str, path: str, body: bytes) -> bytes:
         found = LIST.search(path)
         if method == "GET" and found and not ALONE.search(path) and int(found[1]) in bad_flow:
-            return as_sent(odd)
+            return as_sent(malformed)
         return body
 
     with RewritingProxy(world.addresses["wiseflow"], rewrite) as proxy:

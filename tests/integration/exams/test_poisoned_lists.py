@@ -1,6 +1,6 @@
-"""A participant or a comment that WISEflow misstates in the list of a flow: the others of the flow go on.
+"""WISEflow misstates a participant or a comment in the list of a flow. The others of the flow go on.
 
-Each field that we read is sent in odd forms. Good requests stand on the same flow.
+Each field that we read is sent with malformed values. Good requests are on the same flow.
 """
 
 import json
@@ -14,8 +14,8 @@ import pytest
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from resources.wiseflow.records import Participant, SubmissionComment
-from tests.support.failures import check_nothing_is_lost, dead_messages, told_failures
-from tests.support.malformed_values import WHOLE, as_sent, malformed_for, poisoned, registered
+from tests.support.failures import check_nothing_is_lost, dead_messages, reported_failures
+from tests.support.malformed_values import WHOLE, as_sent, malformed_for, mutated, registered
 from tests.support.rewriting_proxy import RewritingProxy
 from tests.support.world import World
 
@@ -31,14 +31,14 @@ COMMENT_CODES = {"wiseflow.comment_unreadable", "wiseflow.answer_empty"}
 
 
 @contextmanager
-def poisoning(world: World, path: re.Pattern[str], field: str, key: str, poisons: dict[int, Any]) -> Iterator[None]:
-    """WISEflow with the rows of this list misstated whose `key` is in `poisons`."""
+def misstating(world: World, path: re.Pattern[str], field: str, key: str, poisons: dict[int, Any]) -> Iterator[None]:
+    """WISEflow with malformed rows in this list: those whose `key` is in `poisons`."""
 
     def rewrite(method: str, where: str, body: bytes) -> bytes:
         if method != "GET" or not path.search(where):
             return body
         answer = json.loads(body)
-        sent = [poisoned(row, field, poisons[row[key]]) if row[key] in poisons else row for row in answer["data"]]
+        sent = [mutated(row, field, poisons[row[key]]) if row[key] in poisons else row for row in answer["data"]]
         return as_sent({**answer, "data": sent})
 
     with RewritingProxy(world.addresses["wiseflow"], rewrite) as proxy:
@@ -47,7 +47,7 @@ def poisoning(world: World, path: re.Pattern[str], field: str, key: str, poisons
 
 
 def requests(world: World, number: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """So many to be misstated, and good ones on the same flow."""
+    """This many requests to be misstated, and good ones on the same flow."""
     population = world.populate(institutions=1, courses=1, requests=0, variety=False)
     org_id = str(population["institutions"][0]["orgId"])
     bad = [world.control.add_request(org_id) for _ in range(number)]
@@ -67,7 +67,7 @@ def submissions_of(world: World, cases: list[dict[str, Any]]) -> list[int]:
 def test_a_misstated_participant_hides_no_other(field: str, world: World) -> None:
     poisons: dict[int, Any] = {}
     values = malformed_for(field, PERSON_FIELDS)
-    with poisoning(world, PARTICIPANTS, field, "participantId", poisons):
+    with misstating(world, PARTICIPANTS, field, "participantId", poisons):
         bad, good = requests(world, len(values))
         poisons.update(zip((one["participantId"] for one in bad), values, strict=True))
 
@@ -80,9 +80,9 @@ def test_a_misstated_participant_hides_no_other(field: str, world: World) -> Non
         assert {message["errors"][-1]["code"] for message in dead_messages(world)} <= PERSON_CODES
 
 
-def test_whoever_cannot_be_found_is_told_that_a_participant_cannot_be_read(world: World) -> None:
+def test_the_error_of_a_missing_participant_names_an_unreadable_one(world: World) -> None:
     poisons: dict[int, Any] = {}
-    with poisoning(world, PARTICIPANTS, "user", "participantId", poisons):
+    with misstating(world, PARTICIPANTS, "user", "participantId", poisons):
         bad, _ = requests(world, 2)
         poisons[bad[0]["participantId"]] = "Kari Nordmann"
         world.carry_until(world.process(), lambda: len(dead_messages(world)) == 1, "it is set aside")
@@ -95,11 +95,11 @@ def test_whoever_cannot_be_found_is_told_that_a_participant_cannot_be_read(world
 @pytest.mark.parametrize("field", COMMENT_FIELDS)
 def test_a_misstated_comment_hides_no_other(field: str, world: World) -> None:
     poisons: dict[int, Any] = {}
-    # In place of the text a text stands for itself.
+    # A text in place of the text is valid.
     values = [
         value for value in malformed_for(field, COMMENT_FIELDS) if not (field == "content" and isinstance(value, str))
     ]
-    with poisoning(world, COMMENTS, field, "containerId", poisons):
+    with misstating(world, COMMENTS, field, "containerId", poisons):
         bad, good = requests(world, len(values))
         process = world.process()
         world.send(process)
@@ -112,9 +112,9 @@ def test_a_misstated_comment_hides_no_other(field: str, world: World) -> None:
         assert {message["errors"][-1]["code"] for message in dead_messages(world)} <= COMMENT_CODES
 
 
-def test_a_comment_that_does_not_say_whose_it_is_is_told_with_its_flow(world: World) -> None:
+def test_a_comment_without_an_owner_is_reported_with_its_flow(world: World) -> None:
     poisons: dict[int, Any] = {}
-    with poisoning(world, COMMENTS, WHOLE, "containerId", poisons):
+    with misstating(world, COMMENTS, WHOLE, "containerId", poisons):
         bad, good = requests(world, 2)
         process = world.process()
         world.send(process)
@@ -131,11 +131,11 @@ def test_a_comment_that_does_not_say_whose_it_is_is_told_with_its_flow(world: Wo
 
 
 @pytest.mark.parametrize("field", PERSON_FIELDS)
-def test_a_participant_misstated_after_dispatch_keeps_no_answer_of_another_back(field: str, world: World) -> None:
-    """Nobody on these flows has a group: a comment is surely its participant's, whatever other rows say."""
+def test_a_participant_misstated_after_dispatch_stops_no_answer_of_another(field: str, world: World) -> None:
+    """Nobody on these flows has a group. So a comment certainly belongs to its participant, whatever other rows say."""
     poisons: dict[int, Any] = {}
     values = malformed_for(field, PERSON_FIELDS)
-    with poisoning(world, PARTICIPANTS, field, "participantId", poisons):
+    with misstating(world, PARTICIPANTS, field, "participantId", poisons):
         bad, good = requests(world, len(values))
         process = world.process()
         world.send(process)
@@ -149,12 +149,12 @@ def test_a_participant_misstated_after_dispatch_keeps_no_answer_of_another_back(
         assert registered(world) >= ids(good)
         check_nothing_is_lost(world)
         codes = {message["errors"][-1]["code"] for message in dead_messages(world)}
-        # Who has no submission any more has no comment either.
+        # A participant without a submission has no comment.
         assert codes <= ({"wiseflow.answer_empty"} if field == "submissionId" else set())
 
 
 def group(world: World) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two who handed in together and have both asked; the assessors wait."""
+    """Two students who share a submission and have both asked. The assessors wait."""
     population = world.populate(institutions=1, courses=1, requests=0, variety=False)
     world.control.assessors(paused=True)
     org_id = str(population["institutions"][0]["orgId"])
@@ -172,9 +172,7 @@ def group(world: World) -> tuple[dict[str, Any], dict[str, Any]]:
         ({"user": "x", "submissionId": []}, "identity.group_text"),
     ],
 )
-def test_one_of_a_group_that_cannot_be_read_keeps_the_text_of_the_other_back(
-    changes: Any, code: str, world: World
-) -> None:
+def test_an_unreadable_member_of_a_group_stops_the_text_of_the_other(changes: Any, code: str, world: World) -> None:
     misstated: list[int] = []
 
     def rewrite(method: str, where: str, body: bytes) -> bytes:
@@ -203,13 +201,13 @@ def test_one_of_a_group_that_cannot_be_read_keeps_the_text_of_the_other_back(
 
         world.carry_until(process, is_set_aside, "the other's answer is set aside")
         assert [letter["errors"][-1]["code"] for letter in letters] == [code]
-        assert told_failures(world, code, correlationId=case["correlationId"])
+        assert reported_failures(world, code, correlationId=case["correlationId"])
         assert world.control.summary()["registered"] == 0
 
 
-def test_a_correction_in_a_comment_that_cannot_be_read_is_told_and_registered_once_it_is_mended(world: World) -> None:
+def test_a_correction_in_an_unreadable_comment_is_reported_and_registered_when_readable(world: World) -> None:
     poisons: dict[int, Any] = {}
-    with poisoning(world, COMMENTS, "content", "id", poisons):
+    with misstating(world, COMMENTS, "content", "id", poisons):
         population = world.populate(institutions=1, courses=1, requests=0, variety=False)
         one = world.control.add_request(str(population["institutions"][0]["orgId"]))
         process = world.process()

@@ -1,4 +1,4 @@
-"""What one item brings out stops no other, in each loop of a poll; what FS settles without us is seen; and people hear of it."""
+"""An error with one item stops no other, in each loop of a poll. Changes that people make in FS are noticed and alerted."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,10 @@ from resources.wiring.process import Process
 from tests.support.explanation_rounds import poll_answers
 from tests.support.failures import dead_messages
 from tests.support.world import World
-from tests.unit.exams.test_fs_rows import POISON
+from tests.unit.exams.test_fs_rows import MALFORMED
 
 PLAIN: dict[str, Any] = {"institutions": 1, "courses": 2, "requests": 4, "variety": False}
-SMALL_POISON = {name: fields for name, fields in POISON.items() if "deep" not in name}
+SMALL_MALFORMED = {name: fields for name, fields in MALFORMED.items() if "deep" not in name}
 
 
 def installed(world: World, **order: Any) -> tuple[Process, Institution]:
@@ -52,7 +52,7 @@ def intake(process: Process, reopened: Any = lambda _institution, _cases: ()) ->
     )
 
 
-@pytest.mark.parametrize("fields", POISON.values(), ids=POISON)
+@pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
 def test_one_row_of_an_exam_stops_no_other(fields: dict[str, Any], world: World) -> None:
     process, institution = installed(world)
     exams = rows_of(process, institution)
@@ -69,9 +69,9 @@ def test_one_row_of_an_exam_stops_no_other(fields: dict[str, Any], world: World)
     assert dead["errors"][-1]["code"] == "fs.row_unreadable"
 
 
-@pytest.mark.parametrize("poison", [ValueError("x"), MemoryError(), SystemExit(1), RecursionError()], ids=repr)
+@pytest.mark.parametrize("error", [ValueError("x"), MemoryError(), SystemExit(1), RecursionError()], ids=repr)
 def test_one_exam_of_a_list_and_one_institution_of_a_poll_stop_no_other(
-    poison: BaseException, world: World, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process, institution = installed(world, courses=4, requests=8, institutions=2)
     other = process.stores.institutions.active()[1]
@@ -81,7 +81,7 @@ def test_one_exam_of_a_list_and_one_institution_of_a_poll_stop_no_other(
 
     def raising(vurd_id: str) -> Sequence[dict[str, Any]]:
         if vurd_id == bad:
-            raise poison
+            raise error
         return read(vurd_id)
 
     monkeypatch.setattr(registry, "explanation_rows", raising)
@@ -99,7 +99,7 @@ def test_one_exam_of_a_list_and_one_institution_of_a_poll_stop_no_other(
 
     def broken(_institution: Institution, _error: object = None) -> PollOutcome:
         if _institution.key == institution.key:
-            raise poison
+            raise error
         return PollOutcome(_institution.key)
 
     polling = Polling(
@@ -159,8 +159,8 @@ def test_an_unreadable_case_does_not_stop_the_comparison(world: World) -> None:
     assert outcome.counts["open"] + outcome.counts["finished"] == 4
 
 
-def test_an_unreadable_case_is_told_of_and_taken_up_once_it_is_corrected(world: World) -> None:
-    """As its alert says: found by the correlation id, corrected there, and compared by the next poll that reads its exam."""
+def test_an_unreadable_case_is_alerted_and_compared_once_it_is_corrected(world: World) -> None:
+    """The alert's action is followed: the case is found by its correlation id, corrected, and compared by the next poll."""
     process, institution = installed(world)
     world.send(process)
     document = world.database.cases.find_one() or {}
@@ -184,12 +184,12 @@ def test_an_unreadable_case_is_told_of_and_taken_up_once_it_is_corrected(world: 
     assert corrected["state"] == "withdrawn", "compared again: FS has no such row"
 
 
-def test_failures_in_a_row_are_counted_whoever_polls(world: World) -> None:
+def test_failures_in_a_row_are_counted_across_processes(world: World) -> None:
     world.populate(**PLAIN)
     world.send(world.process())
     world.control.faults({"system": "wiseflow", "method": "GET", "kind": "status", "status": 503})
     for _ in range(3):
-        process = world.process()  # as each `casebridge sync` is a process of its own
+        process = world.process()  # each `casebridge sync` is a process of its own
         (institution,) = process.stores.institutions.active()
         poll_answers(process, [institution])
 
@@ -204,7 +204,7 @@ def test_failures_in_a_row_are_counted_whoever_polls(world: World) -> None:
     assert Watermarks(world.database, process.stores.clock, ANSWERS).get(institution).failures == 0
 
 
-def test_a_passed_deadline_is_told_once_a_case(world: World) -> None:
+def test_a_passed_deadline_is_alerted_once_per_case(world: World) -> None:
     process, institution = installed(world, requests=0)
     world.control.assessors(paused=True)
     for _ in range(2):
@@ -221,7 +221,7 @@ def test_a_passed_deadline_is_told_once_a_case(world: World) -> None:
 
 @dataclass(frozen=True)
 class LateAtOnce(TimeLimit):
-    """It is late as soon as one institution's poll has begun."""
+    """It is late as soon as the poll of one institution has begun."""
 
     asked: Iterator[int] = field(default_factory=itertools.count)
 
@@ -230,7 +230,7 @@ class LateAtOnce(TimeLimit):
         return next(self.asked) > 0
 
 
-def test_what_is_not_read_in_time_becomes_messages_and_the_watermark_passes(
+def test_exams_that_are_not_read_in_time_become_messages_and_the_watermark_moves(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process, institution = installed(world)
@@ -252,7 +252,9 @@ def test_what_is_not_read_in_time_becomes_messages_and_the_watermark_passes(
         pytest.param({"kandidatnr": "x"}, "person", id="a row whose person is known: that person"),
     ],
 )
-def test_a_misstated_row_holds_off_no_removal_but_its_own(misstated: dict[str, Any], held: str, world: World) -> None:
+def test_a_misstated_row_delays_only_removals_that_it_may_concern(
+    misstated: dict[str, Any], held: str, world: World
+) -> None:
     process, institution = installed(world, courses=1, requests=0)
     world.control.assessors(paused=True)
     exams: list[list[dict[str, Any]]] = []
@@ -276,7 +278,7 @@ def test_a_misstated_row_holds_off_no_removal_but_its_own(misstated: dict[str, A
 
 
 def rows_removed(bad: dict[str, Any], misstated: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """The one row that FS still has on the exam, misstated."""
+    """The one row that FS still has on the exam is malformed."""
     row = {
         "examId": bad["examId"],
         "personlopenr": bad["personlopenr"],
@@ -288,7 +290,7 @@ def rows_removed(bad: dict[str, Any], misstated: dict[str, Any]) -> list[list[di
 
 @pytest.mark.parametrize("status", [404, 403])
 def test_many_exams_that_are_all_refused_are_one_failure_of_the_poll(status: int, world: World) -> None:
-    """A wrong path or a wrong institution: hundreds of dead letters would say nothing more."""
+    """A wrong path or a wrong institution number: hundreds of dead messages would not help."""
     process, institution = installed(world, courses=8, requests=24)
     exams = len({case["examId"] for case in world.control.cases()})
     assert exams > 5
@@ -315,7 +317,7 @@ def test_many_exams_that_are_all_refused_are_one_failure_of_the_poll(status: int
     world.carry_until(process, lambda: world.control.summary()["registered"] == 24, "all are registered")
 
 
-def test_refused_exams_beside_one_that_is_read_are_each_their_own_trouble(world: World) -> None:
+def test_refused_exams_are_reported_one_by_one_if_another_exam_is_read(world: World) -> None:
     process, institution = installed(world, courses=8, requests=24)
     exams = sorted({case["examId"] for case in world.control.cases()})
     world.control.faults(
@@ -331,7 +333,7 @@ def test_refused_exams_beside_one_that_is_read_are_each_their_own_trouble(world:
     assert process.capability(Explanations).watermarks.get(institution).since is not None
 
 
-def test_a_few_refused_exams_are_each_their_own_trouble_even_if_no_other_changed(world: World) -> None:
+def test_a_few_refused_exams_are_reported_one_by_one_even_if_no_other_changed(world: World) -> None:
     process, institution = installed(world, courses=2, requests=4)
     world.control.faults({"system": "fs", "method": "GET", "path": "/begrunnelser/", "kind": "status", "status": 404})
     (outcome,) = process.capability(Explanations).reader.read_new([institution])

@@ -1,9 +1,9 @@
-"""Calls that FS or WISEflow refuse, or that are answered with a page: told, nothing lost, and a replay goes on."""
+"""FS or WISEflow refuses calls, or answers with an HTML page. The failure is reported, nothing is lost, and a replay goes on."""
 
 import pytest
 
 from resources.wiring.explanations import Explanations
-from tests.support.failures import check_nothing_is_lost, check_told, dead_messages, told_failures
+from tests.support.failures import check_nothing_is_lost, check_set_aside, dead_messages, reported_failures
 from tests.support.malformed_world import OTHERS, PLAIN, carry, first_org, replay_all, requests_of, settled
 from tests.support.world import World
 
@@ -26,13 +26,13 @@ CALLS = {
 @pytest.mark.parametrize(
     ("call", "kind"), [*((call, "html") for call in CALLS), *((call, "empty") for call in ("registration", "search"))]
 )
-def test_a_page_with_status_200_is_no_answer(call: str, kind: str, world: World) -> None:
-    """Also where the call took effect and only its answer was replaced: then it is made again, and changes nothing."""
+def test_a_page_with_status_200_counts_as_a_failure(call: str, kind: str, world: World) -> None:
+    """Also if the call took effect and only its answer was replaced. Then it is repeated and changes nothing."""
     system, method, path = CALLS[call]
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.database.orgs.update_many({}, {"$set": {"wiseflow.showJustification": True}})
-    page = {"system": system, "method": method, "path": path, "kind": kind, "times": 1}
-    world.control.faults(page, {**page, "after_effect": True})
+    fault = {"system": system, "method": method, "path": path, "kind": kind, "times": 1}
+    world.control.faults(fault, {**fault, "after_effect": True})
 
     process = world.process()
     world.carry_until(
@@ -41,17 +41,17 @@ def test_a_page_with_status_200_is_no_answer(call: str, kind: str, world: World)
     world.carry(process)
 
     assert [rule["struck"] for rule in world.control.faults_in_force()] == [1, 1]
-    assert told_failures(world, f"{system}.body_not_json")
+    assert reported_failures(world, f"{system}.body_not_json")
     check_nothing_is_lost(world)
     assert world.control.summary()["shown"] == 2
     assert not dead_messages(world)
 
 
-def test_a_page_that_stays_sets_aside_what_it_befalls_and_a_replay_registers_it(world: World) -> None:
+def test_a_lasting_page_sets_messages_aside_and_a_replay_registers_them(world: World) -> None:
     org_id = first_org(world.populate(**PLAIN))
     world.control.faults({"system": "fs", "method": "POST", "kind": "html", "orgId": org_id})
     process = carry(world)
-    check_told(world, "fs.body_not_json", "register_explanation", messages=requests_of(world, org_id))
+    check_set_aside(world, "fs.body_not_json", "register_explanation", messages=requests_of(world, org_id))
     assert all(message["attempts"] == 5 for message in dead_messages(world))
     check_nothing_is_lost(world)
 
@@ -88,7 +88,7 @@ def test_a_refusal_without_a_body_says_what_to_do_and_a_replay_goes_on(
     refusal = {"system": system, "method": method, "path": path, "kind": "status", "status": status, "orgId": org_id}
     world.control.faults(refusal)
     process = carry(world)
-    check_told(world, code, step, messages=requests_of(world, org_id))
+    check_set_aside(world, code, step, messages=requests_of(world, org_id))
     check_nothing_is_lost(world)
 
     world.control.clear_faults()
@@ -101,7 +101,7 @@ def test_a_refusal_without_a_body_says_what_to_do_and_a_replay_goes_on(
 
 @pytest.mark.parametrize("status", [400, 404, 418])
 @pytest.mark.parametrize("call", ["list of changes"])
-def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_place(
+def test_a_poll_refused_without_a_body_is_alerted_and_repeated_from_the_same_watermark(
     call: str, status: int, world: World
 ) -> None:
     system, method, path = CALLS[call]
@@ -112,7 +112,7 @@ def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_pl
     entries = [entry for entry in world.audit(success=False) if entry["correlationId"] == f"{org_id}/test"]
     assert entries
     assert {entry["step"] for entry in entries} == {"poll"}
-    assert told_failures(world, entries[0]["code"])
+    assert reported_failures(world, entries[0]["code"])
     assert world.control.summary()["registered"] == OTHERS - requests_of(world, org_id)
 
     world.control.clear_faults()
@@ -122,8 +122,8 @@ def test_a_poll_that_is_refused_without_a_body_is_told_and_begins_at_the_same_pl
 
 
 @pytest.mark.parametrize("status", [400, 404, 418])
-def test_a_list_of_a_flow_that_is_refused_stops_no_answer(status: int, world: World) -> None:
-    """Each case's own message looks for its request alone."""
+def test_a_refused_list_of_a_flow_stops_no_answer(status: int, world: World) -> None:
+    """Each case's own message reads its request alone."""
     system, method, path = CALLS["requests of a flow"]
     org_id = first_org(world.populate(**PLAIN))
     refusal = {"system": system, "method": method, "path": path, "kind": "status", "status": status, "orgId": org_id}
@@ -132,13 +132,13 @@ def test_a_list_of_a_flow_that_is_refused_stops_no_answer(status: int, world: Wo
     assert world.control.summary()["registered"] == OTHERS
 
 
-def test_a_list_that_fs_refuses_stops_nobody_for_good(world: World) -> None:
-    """`siden` in a format that FS cannot read: a setting to correct, and an alert that says so."""
+def test_a_list_that_fs_refuses_stops_no_case_for_ever(world: World) -> None:
+    """FS cannot read the format of `siden`. A setting must be corrected, and an alert says so."""
     world.populate(**PLAIN)
     world.control.modes(fs_siden="unparsable")
     process = world.process()
     world.synchronise(process)
-    assert len(told_failures(world, "fs.list_refused")) == 2
+    assert len(reported_failures(world, "fs.list_refused")) == 2
     assert world.database.alerts.count_documents({"code": "fs.list_refused"}) == 2
     assert world.control.summary()["registered"] == 0
 
@@ -160,7 +160,7 @@ def test_an_exam_that_is_refused_is_set_aside_alone_and_a_replay_reads_it(status
 
     process = carry(world)
 
-    check_told(world, code, "read_exam")
+    check_set_aside(world, code, "read_exam")
     assert not process.stores.pauses.paused()
     assert world.control.summary()["registered"] == OTHERS
     institution = next(one for one in process.stores.institutions.active() if one.org_id == org_id)

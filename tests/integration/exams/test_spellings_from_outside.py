@@ -1,4 +1,4 @@
-"""Unusual and harmless spellings in what comes from outside: names, numbers, keys and documents, each from source to answer."""
+"""Unusual but harmless spellings from outside: names, numbers, keys and documents, each from the source to the answer."""
 
 from dataclasses import replace
 from typing import Any
@@ -43,7 +43,7 @@ ROWS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("raw", ROWS.values(), ids=ROWS)
-def test_a_row_in_another_spelling_is_carried(raw: Any, world: World, process: Process) -> None:
+def test_a_row_in_another_spelling_is_registered(raw: Any, world: World, process: Process) -> None:
     added = world.control.add_request(org(world), hold=True)
     world.control.change(added["caseId"], raw=raw(added), expected="registered")
     world.control.release()
@@ -86,7 +86,7 @@ def test_a_name_in_another_spelling_is_the_same_name(names: Any, world: World, p
     assert (codes(process), state_of(world, added)) == ({}, "registered")
 
 
-ODD_CASES: dict[str, dict[str, Any]] = {
+MALFORMED_CASES: dict[str, dict[str, Any]] = {
     "no exam system": {"examSystem": None},
     "no flow": {"flowId": None},
     "a flow that is a text": {"flowId": "x"},
@@ -100,19 +100,19 @@ ODD_CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("missing", [True, False], ids=["missing", "odd"])
-@pytest.mark.parametrize("values", ODD_CASES.values(), ids=ODD_CASES)
+@pytest.mark.parametrize("missing", [True, False], ids=["missing", "malformed"])
+@pytest.mark.parametrize("values", MALFORMED_CASES.values(), ids=MALFORMED_CASES)
 def test_a_malformed_case_stops_no_other(values: dict[str, Any], missing: bool, world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     good = world.control.add_request(org(world))
     world.send(process)
-    odd = dict(world.database.cases.find_one({"personlopenr": good["personlopenr"]}) or {})
+    bad = dict(world.database.cases.find_one({"personlopenr": good["personlopenr"]}) or {})
     elsewhere = ExamKey.from_vurd_id(good["examId"])
-    elsewhere = replace(elsewhere, emnekode="ANNET1")  # else the read of the exam would miss its row and withdraw it
-    odd |= {"_id": "odd", "correlationId": "odd", "personlopenr": 99, "vurdId": elsewhere.vurd_id, **values}
+    elsewhere = replace(elsewhere, emnekode="ANNET1")  # else reading the exam would withdraw the case
+    bad |= {"_id": "bad", "correlationId": "bad", "personlopenr": 99, "vurdId": elsewhere.vurd_id, **values}
     if missing:
-        odd = {name: value for name, value in odd.items() if name not in values}
-    world.database.cases.insert_one(odd)
+        bad = {name: value for name, value in bad.items() if name not in values}
+    world.database.cases.insert_one(bad)
     world.control.assessors(paused=False)
     world.carry(process)
     poll_answers(process, process.stores.institutions.active(), also_answered=True)
@@ -128,7 +128,7 @@ def test_an_institution_in_another_spelling_is_known_to_operators(world: World, 
         assert mine.operators.dead_letters.find(DeadLetterFilter(institution=name), 5).found == 0
 
 
-def test_what_fs_sends_later_is_used_by_a_replay(world: World, process: Process) -> None:
+def test_a_replay_uses_a_field_that_fs_sends_later(world: World, process: Process) -> None:
     """The next action of `fs.source_code_part_missing`."""
     template = "{institusjonsnr}||{emnekode}||{versjonskode}||{vurderingsordning}||{arstall}||{vurdtidkode}"
     added = world.control.add_request(org(world), hold=True)

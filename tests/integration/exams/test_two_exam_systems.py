@@ -1,6 +1,6 @@
-"""One institution on two exam systems in one environment: each is carried, paused, polled and told of for itself.
+"""One institution on two exam systems in one environment. Each system is handled, paused, polled and reported by itself.
 
-This version carries WISEflow only. What is asked for in another exam system is set aside in sight, and stops nothing in WISEflow.
+This version supports WISEflow only. A request in another exam system is set aside and alerted, and stops nothing in WISEflow.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ LONG_AGO = datetime(2026, 1, 8, tzinfo=UTC)
 
 
 def populate(world: World, *, inspera_first: bool = False) -> str:
-    """One institution with a row for each of the two."""
+    """One institution with a configuration row for each of the two systems."""
     population = world.populate(institutions=1, courses=2, requests=REQUESTS, variety=False)
     org_id = str(population["institutions"][0]["orgId"])
     (row,) = world.database.environments.find()
@@ -50,7 +50,7 @@ def of_inspera(org_id: str, key: str = "of INSPERA") -> NewMessage:
 
 
 @pytest.mark.parametrize("inspera_first", [True, False], ids=["INSPERA first", "INSPERA last"])
-def test_what_wiseflow_has_is_carried_whichever_row_comes_first(inspera_first: bool, world: World) -> None:
+def test_cases_in_wiseflow_are_handled_whichever_row_comes_first(inspera_first: bool, world: World) -> None:
     org_id = populate(world, inspera_first=inspera_first)
     process = world.process()
     assert [one.tenant for one in process.stores.institutions.active()] == [
@@ -69,7 +69,7 @@ def test_what_wiseflow_has_is_carried_whichever_row_comes_first(inspera_first: b
     assert f"{org_id}/test/INSPERA" in process.operators.status.read().configuration, "in sight"
 
 
-def test_what_cannot_be_carried_is_set_aside_and_stops_nothing(world: World) -> None:
+def test_cases_in_another_system_are_set_aside_and_stop_nothing(world: World) -> None:
     org_id = populate(world)
     process = world.process()
     read_requests(process, process.stores.institutions.active())
@@ -86,7 +86,7 @@ def test_what_cannot_be_carried_is_set_aside_and_stops_nothing(world: World) -> 
     assert len(world.control.slack_messages()) == 1
 
 
-def test_a_pause_holds_its_own_exam_system_only(world: World) -> None:
+def test_a_pause_stops_its_own_exam_system_only(world: World) -> None:
     world.configure(queue={"probe_seconds": 900.0, "probe_cap_seconds": 900.0})
     org_id = populate(world)
     process = world.process()
@@ -104,8 +104,8 @@ def test_a_pause_holds_its_own_exam_system_only(world: World) -> None:
 
 
 @pytest.mark.parametrize("form", ["of this version", "of an earlier version"])
-def test_credentials_that_work_lift_the_pause_of_what_cannot_be_carried(form: str, world: World) -> None:
-    """FS was refused for INSPERA, too; the exam system that nobody can ask must not keep the pause for ever."""
+def test_working_credentials_end_the_pause_of_an_unsupported_system(form: str, world: World) -> None:
+    """FS was refused for INSPERA, too. No client can ask that exam system, so it must not keep the pause for ever."""
     org_id = populate(world)
     process = world.process()
     name = f"{org_id}/test"
@@ -137,7 +137,7 @@ def test_a_pause_of_an_earlier_version_stays_for_the_exam_system_that_is_refused
     assert (pause.institution, pause.exam_system, pause.probes) == (name, "WISEFLOW", 4)
 
 
-def test_both_failures_of_one_institution_are_told(world: World) -> None:
+def test_both_failures_of_one_institution_are_alerted(world: World) -> None:
     org_id = populate(world)
     process = world.process()
     world.control.faults({"system": "fs", "kind": "status", "status": 503})
@@ -163,12 +163,12 @@ def test_alerts_of_two_exam_systems_are_two_causes(world: World) -> None:
 
 
 def test_a_month_of_the_ledger_covers_all_exam_systems(world: World, operator: Callable[..., Operator]) -> None:
-    sitting = operator(institutions=1, courses=2, requests=REQUESTS)
+    ui = operator(institutions=1, courses=2, requests=REQUESTS)
     (row,) = world.database.environments.find()
     world.database.environments.insert_one({**row, "_id": "another", "examSystem": "INSPERA"})
     month = month_of(world, row["orgId"])
 
-    account = metadata_of(sitting.materialise(f"{row['orgId']}/{row['env']}", month), "request_ledger")
+    account = metadata_of(ui.materialise(f"{row['orgId']}/{row['env']}", month), "request_ledger")
 
     expected = asked_in(world, row["orgId"], month)
     assert (account["fs_total"], account["accepted_now"], account["pending"], account["lost"]) == (
@@ -195,7 +195,7 @@ def rows_of(database: Database, changes: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_of_rows_that_say_the_same_the_first_counts_and_the_others_are_in_sight(
+def test_the_first_of_equal_rows_counts_and_the_others_are_reported(
     backwards: bool, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     org_id = str(world.populate(institutions=1, courses=1, requests=2, variety=False)["institutions"][0]["orgId"])
@@ -227,7 +227,7 @@ def test_of_rows_that_say_the_same_the_first_counts_and_the_others_are_in_sight(
     ],
     ids=str,
 )
-def test_a_row_that_cannot_be_read_is_in_sight_and_stops_no_other(bad: dict[str, Any], world: World) -> None:
+def test_an_unreadable_row_is_reported_and_stops_no_other(bad: dict[str, Any], world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     rows_of(world.database, [bad, {}])
     process = world.process()
@@ -267,7 +267,7 @@ def test_a_harmless_spelling_is_the_same_institution(spelling: dict[str, str], w
 
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_documents_under_another_spelling_are_found_after_prepare(interrupted: bool, world: World) -> None:
-    """Earlier versions took the names as the configuration spelled them."""
+    """Earlier versions stored the names as the configuration spelled them."""
     org_id = str(world.populate(institutions=1, courses=1, requests=2, variety=False)["institutions"][0]["orgId"])
     process = world.process()
     world.control.assessors(paused=True)
@@ -303,7 +303,7 @@ def test_documents_under_another_spelling_are_found_after_prepare(interrupted: b
 def test_a_case_whose_institution_was_spelled_otherwise_is_found_by_its_old_id(
     written: dict[str, str], world: World
 ) -> None:
-    """5aec059 took the configuration's spelling for the case's id: with it the case is found, and opened no second time."""
+    """5aec059 used the configuration's spelling in the case's id. The case is found by it, and not opened a second time."""
     org_id = str(world.populate(institutions=1, courses=1, requests=2, variety=False)["institutions"][0]["orgId"])
     spelling = {name: org_id.upper() if text == "upper" else text for name, text in written.items()}
     world.database.environments.update_many({}, {"$set": spelling})
@@ -371,7 +371,7 @@ def test_a_notification_of_an_earlier_version_is_for_all_exam_systems(world: Wor
     }
 
 
-def test_a_message_that_names_no_exam_system_is_of_the_only_one(world: World) -> None:
+def test_a_message_without_an_exam_system_belongs_to_the_only_one(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     process = world.process()
     read_requests(process, process.stores.institutions.active())

@@ -1,8 +1,8 @@
-"""Answers in HTML, huge, with control characters or without anything to see: registered as a person reads them, or never."""
+"""Answers in HTML, huge answers, with control characters or without visible text: registered as a person reads them, or never."""
 
 import pytest
 
-from tests.support.failures import check_nothing_is_lost, check_told, dead_messages
+from tests.support.failures import check_nothing_is_lost, check_set_aside, dead_messages
 from tests.support.malformed_world import OTHERS, PLAIN, carry, first_org
 from tests.support.world import World
 
@@ -33,7 +33,7 @@ def test_a_text_of_a_megabyte_is_registered_whole(justification: str, world: Wor
     assert not dead_messages(world)
 
 
-def test_control_characters_go_and_everything_readable_stays(world: World) -> None:
+def test_control_characters_are_removed_and_readable_text_stays(world: World) -> None:
     org_id = first_org(world.populate(**{**PLAIN, "requests": 0}))
     text = "\ufeffBra!\x00\x07 👩‍🎓🇳🇴 \x1b[31mrødt\x1b[0m\r\n\tæøå Ω ½ \u202eomvendt \x7f"
     added = world.control.add_request(org_id, answer_text=text)
@@ -59,12 +59,12 @@ def test_control_characters_go_and_everything_readable_stays(world: World) -> No
     ],
 )
 @pytest.mark.parametrize("justification", ["comment", "justification"])
-def test_an_answer_without_anything_to_see_is_never_registered(justification: str, text: str, world: World) -> None:
+def test_an_answer_without_visible_text_is_never_registered(justification: str, text: str, world: World) -> None:
     world.control.modes(justification=justification)
     org_id = first_org(world.populate(**PLAIN))
     world.control.add_request(org_id, answer_text=text)
 
     carry(world)
 
-    check_told(world, "wiseflow.answer_empty", "fetch_answer")
+    check_set_aside(world, "wiseflow.answer_empty", "fetch_answer")
     check_nothing_is_lost(world)

@@ -1,4 +1,4 @@
-"""An answer that is not there (any more): its message holds back neither a correction nor a withdrawal of its case."""
+"""A message waits for an answer that is not there (any more). It blocks neither a correction nor a withdrawal of its case."""
 
 import json
 import re
@@ -23,7 +23,7 @@ ANSWERS = "wiseflow-begrunnelse-svar"
 
 
 class Lists:
-    """What WISEflow's lists of explanation requests show; what one request alone shows stays true."""
+    """Changes WISEflow's lists of explanation requests. A request that is read alone is not changed."""
 
     def __init__(self) -> None:
         self.shown: Callable[[Rows], Rows] = lambda rows: rows
@@ -43,7 +43,7 @@ def unreadable(rows: Rows) -> Rows:
 
 
 def accepted(rows: Rows) -> Rows:
-    """As the list was before each answer was unlocked."""
+    """The list as it was before each answer was unlocked."""
     return [{**row, "state": 3, "acceptDate": "2026-11-20T10:00:00Z"} for row in rows]
 
 
@@ -66,7 +66,7 @@ def process(world: World, lists: Lists) -> Process:
     return process
 
 
-def look(process: Process, *, also_answered: bool = False) -> None:
+def poll(process: Process, *, also_answered: bool = False) -> None:
     poll_answers(process, process.stores.institutions.active(), also_answered=also_answered)
     process.synchronisation.run_batch()
 
@@ -91,7 +91,7 @@ def test_the_right_assessor_is_asked_once_a_mistyped_number_is_corrected(
     world.send(process)
     assert ours(world, asked)["participantId"] == other["participantId"]
     lists.shown = shown
-    look(process)
+    poll(process)
     lists.shown = lambda rows: rows
     world.control.change(asked["caseId"], raw={}, omit=["brukernavn"])
     read(process)
@@ -114,7 +114,7 @@ def test_a_case_that_fs_settled_is_withdrawn(
     asked = add(world)
     world.send(process)
     lists.shown = shown
-    look(process)
+    poll(process)
     lists.shown = lambda rows: rows
     world.control.withdraw(asked["caseId"], how=how, text="Gitt muntlig.")
 
@@ -134,7 +134,7 @@ def test_an_answer_that_comes_after_all_is_registered(
     asked = add(world)
     world.send(process)
     lists.shown = shown
-    look(process)
+    poll(process)
     assert waiting(world) == (1 if shown is accepted else 0), "only an answer that was there is waited for"
     lists.shown = lambda rows: rows
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
@@ -143,21 +143,21 @@ def test_an_answer_that_comes_after_all_is_registered(
 
 
 @pytest.mark.parametrize("shown", [omitted, unreadable], ids=lambda shown: shown.__name__)
-def test_what_the_list_goes_on_not_to_show_is_looked_for_once_an_hour(
+def test_a_request_missing_from_the_list_is_read_once_an_hour(
     shown: Callable[[Rows], Rows], world: World, lists: Lists, process: Process
 ) -> None:
     asked = add(world)
     world.send(process)
     lists.shown = shown
     for _ in range(4):
-        look(process)
+        poll(process)
     done = world.database.processed_messages.count_documents(
         {"queue": ANSWERS, "orderingKey": ours(world, asked)["_id"]}
     )
     assert done in (2, 3), "the first, and one in each hour that these looks were in"
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
     world.control.wait("answered", 2)
-    world.database.received_keys.delete_many({"queue": ANSWERS})  # as if an hour had passed
+    world.database.received_keys.delete_many({"queue": ANSWERS})  # an hour later
     world.database.processed_messages.delete_many({"queue": ANSWERS})
     world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
 
@@ -165,11 +165,11 @@ def test_what_the_list_goes_on_not_to_show_is_looked_for_once_an_hour(
 def test_the_same_answer_submitted_again_after_a_removed_row_came_back_is_registered(
     world: World, lists: Lists, process: Process
 ) -> None:
-    """The list shows the very row that it showed before."""
+    """The list shows the same row as before."""
     asked = add(world)
     world.send(process)
     lists.shown = accepted
-    look(process)
+    poll(process)
     world.control.withdraw(asked["caseId"], how="removed")
 
     def is_withdrawn() -> bool:
@@ -184,7 +184,7 @@ def test_the_same_answer_submitted_again_after_a_removed_row_came_back_is_regist
     world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
 
 
-def test_an_answer_that_is_looked_for_costs_no_call_more(world: World, process: Process) -> None:
+def test_a_found_answer_costs_no_further_call(world: World, process: Process) -> None:
     asked = add(world)
     world.send(process)
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
@@ -205,10 +205,10 @@ def undated(rows: Rows) -> Rows:
 
 
 @pytest.mark.parametrize("shown", [without_texts, undated], ids=lambda shown: shown.__name__)
-def test_a_text_that_the_list_does_not_show_is_looked_at_alone(
+def test_a_text_that_the_list_does_not_show_is_read_alone(
     shown: Callable[[Rows], Rows], world: World, lists: Lists, process: Process
 ) -> None:
-    """In a reconciliation, and once each: an answer that did not change is fetched once more at most."""
+    """In a reconciliation each request is read alone once: an unchanged answer is fetched at most once more."""
     world.control.modes(justification="justification")
     lists.shown = shown
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
@@ -218,11 +218,11 @@ def test_a_text_that_the_list_does_not_show_is_looked_at_alone(
     request = case_of(world, asked)["explanationRequestId"]
     for number, text in enumerate(("Ny begrunnelse.", "Enda en.", "Ny begrunnelse."), 2):
         world.control.change_answer(request, text)
-        look(process, also_answered=True)
-        look(process, also_answered=True)
+        poll(process, also_answered=True)
+        poll(process, also_answered=True)
         assert case_of(world, asked)["registrations"] == number
     done = world.database.processed_messages.count_documents({"queue": ANSWERS})
-    look(process, also_answered=True)
+    poll(process, also_answered=True)
     assert world.database.processed_messages.count_documents({"queue": ANSWERS}) == done
     assert (codes(process), world.control.summary()["stale_text"]) == ({}, 0)
 

@@ -1,4 +1,4 @@
-"""The main job: a request travels FS → WISEflow → FS, and everybody who must know, knows."""
+"""The main job: a request goes from FS to WISEflow and its answer back to FS, and everybody who must know is informed."""
 
 from tests.support.world import World
 

@@ -1,4 +1,4 @@
-"""An institution whose credentials fail stops alone: one alert, no attempt lost, and it goes on by itself when they work."""
+"""An institution whose credentials fail stops alone: one alert, no attempt lost. It goes on by itself when they work again."""
 
 from datetime import timedelta
 from functools import partial
@@ -13,14 +13,14 @@ from casebridge.operators.dead_letters import Order
 from resources.wiring.process import Process
 from tests.support.end_state import check_everything
 from tests.support.explanation_rounds import poll_answers, read_requests
-from tests.support.failures import told_failures
+from tests.support.failures import reported_failures
 from tests.support.shifted_clock import ShiftedClock
 from tests.support.world import World
 
 REQUESTS = 12
 LONGER_THAN_A_TRIAL = timedelta(minutes=1)
 TRIALS = {"probe_seconds": 15.0, "probe_cap_seconds": 30.0}
-"""No trial comes by itself while a test runs: time passes when the test says so."""
+"""No probe comes by itself during a test: the test says when time passes."""
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def clock(world: World) -> ShiftedClock:
 
 
 def populate(world: World) -> str:
-    """Three institutions; the first is the one in trouble."""
+    """Three institutions. The first one has the trouble."""
     population = world.populate(institutions=3, courses=6, requests=REQUESTS, variety=False)
     return str(population["institutions"][0]["orgId"])
 
@@ -40,15 +40,15 @@ def messages_of(world: World, org_id: str) -> list[dict[str, Any]]:
 
 
 def registered(world: World) -> dict[str, bool]:
-    """Whether each institution has all its explanations."""
+    """Whether all explanations of each institution are registered."""
     rows: dict[str, bool] = {}
     for case in world.control.cases():
         rows[case["orgId"]] = rows.get(case["orgId"], True) and case["state"] == "registered"
     return rows
 
 
-def check_it_waits_alone(world: World, process: Process, org_id: str) -> None:
-    """The others have everything; its own wait with all their attempts, and are not even looked at."""
+def check_only_it_waits(world: World, process: Process, org_id: str) -> None:
+    """The other institutions are done. The messages of the first wait with all their attempts, and its systems are not called."""
     assert {org: done for org, done in registered(world).items() if not done} == {org_id: False}
     waiting = messages_of(world, org_id)
     assert all(message["status"] == MessageStatus.ENQUEUED for message in waiting)
@@ -68,7 +68,7 @@ def check_one_alert(world: World, org_id: str, code: str) -> None:
 
 
 def probes(world: World, process: Process, clock: ShiftedClock) -> list[int]:
-    """Let the time for the next trial come; return how often each pause that is left was tried."""
+    """Let the time of the next probe come. Returns how often each remaining pause was probed."""
     clock.pass_time(LONGER_THAN_A_TRIAL)
     process.platform.probes.run_due()
     return [pause.probes for pause in process.stores.pauses.all()]
@@ -89,8 +89,8 @@ def test_refused_credentials_stop_one_institution_until_they_work(
     world.control.credentials(org_id, system, valid=False)
     world.carry(process)
 
-    check_it_waits_alone(world, process, org_id)
-    assert told_failures(world, code)
+    check_only_it_waits(world, process, org_id)
+    assert reported_failures(world, code)
     assert probes(world, process, clock) == [1]
     assert probes(world, process, clock) == [2]
     check_one_alert(world, org_id, code)
@@ -104,7 +104,7 @@ def test_refused_credentials_stop_one_institution_until_they_work(
 
 @pytest.mark.parametrize("system", ["fs", "wiseflow"])
 def test_credentials_that_fail_on_the_way_back_lose_no_answer(system: str, world: World, clock: ShiftedClock) -> None:
-    """Refused where answers wait in the queue, where requests wait, and where polls go: that is one alert, not three."""
+    """Refused for waiting answers, for waiting requests and for polls: that is one alert, not three."""
     org_id = populate(world)
     process = world.process(clock)
     run, institutions = process.synchronisation, process.stores.institutions.active()
@@ -118,11 +118,11 @@ def test_credentials_that_fail_on_the_way_back_lose_no_answer(system: str, world
 
     run.run_batch()
     for pause in process.stores.pauses.all():
-        process.stores.pauses.lift(pause)  # as if a trial and a new refusal had come between
+        process.stores.pauses.lift(pause)  # as if a probe and a new refusal had come between
     poll_answers(process, institutions)
     read_requests(process, institutions)
 
-    check_it_waits_alone(world, process, org_id)
+    check_only_it_waits(world, process, org_id)
     check_one_alert(world, org_id, f"{system}.credentials_refused")
     world.control.credentials(org_id, system, valid=True)
     assert probes(world, process, clock) == []
@@ -139,8 +139,8 @@ def test_an_institution_without_credentials_waits_for_them(world: World, clock: 
     process = world.process(clock)
     world.carry(process)
 
-    check_it_waits_alone(world, process, org_id)
-    (message, *_) = told_failures(world, "credentials.missing")
+    check_only_it_waits(world, process, org_id)
+    (message, *_) = reported_failures(world, "credentials.missing")
     assert "CASEBRIDGE_SECRET_" in message["errorMessage"]
     check_one_alert(world, org_id, "credentials.missing")
 
@@ -151,7 +151,7 @@ def test_an_institution_without_credentials_waits_for_them(world: World, clock: 
     check_everything(world, requests=REQUESTS)
 
 
-def test_a_trial_that_says_nothing_about_credentials_lifts_nothing(world: World, clock: ShiftedClock) -> None:
+def test_a_probe_that_says_nothing_about_credentials_ends_no_pause(world: World, clock: ShiftedClock) -> None:
     org_id = populate(world)
     process = world.process(clock)
     world.control.credentials(org_id, "wiseflow", valid=False)
@@ -167,7 +167,7 @@ def test_a_trial_that_says_nothing_about_credentials_lifts_nothing(world: World,
 
 @pytest.mark.parametrize("system", ["fs", "wiseflow"])
 def test_without_a_listener_the_next_synchronisation_goes_on(system: str, world: World, clock: ShiftedClock) -> None:
-    """Batches and polls try what is due for a trial, so an installation that has only Dagster resumes as well."""
+    """Batches and polls probe what is due. So an installation that has only Dagster resumes as well."""
     org_id = populate(world)
     process = world.process(clock)
     world.control.credentials(org_id, system, valid=False)
@@ -182,7 +182,7 @@ def test_without_a_listener_the_next_synchronisation_goes_on(system: str, world:
     check_everything(world, requests=REQUESTS)
 
 
-def test_a_poll_that_finds_an_institution_paused_tries_it_when_that_is_due(world: World, clock: ShiftedClock) -> None:
+def test_a_poll_probes_a_paused_institution_when_that_is_due(world: World, clock: ShiftedClock) -> None:
     org_id = populate(world)
     process = world.process(clock)
     world.control.credentials(org_id, "fs", valid=False)
@@ -196,10 +196,10 @@ def test_a_poll_that_finds_an_institution_paused_tries_it_when_that_is_due(world
 
 
 @pytest.mark.parametrize("form", ["of this version", "of an earlier version"])
-def test_a_paused_institution_that_is_taken_out_is_set_aside_in_sight(
+def test_messages_of_a_paused_institution_that_is_deactivated_are_set_aside(
     form: str, world: World, clock: ShiftedClock
 ) -> None:
-    """Its credentials are of no interest any more, so nothing would ever lift the pause: its messages must not wait for good."""
+    """Its credentials are never probed again, so nothing would end the pause. Its messages must not wait for ever."""
     org_id = populate(world)
     process = world.process(clock)
     world.control.credentials(org_id, "wiseflow", valid=False)
@@ -224,10 +224,10 @@ def test_a_paused_institution_that_is_taken_out_is_set_aside_in_sight(
         (MessageStatus.DEAD, "institution.inactive")
     }
     assert len(dead) == waiting
-    told = " ".join(message["message"]["text"] for message in world.control.slack_messages())
-    assert "institution.inactive" in told
+    slack_texts = " ".join(message["message"]["text"] for message in world.control.slack_messages())
+    assert "institution.inactive" in slack_texts
 
-    # What the alert says to do next works.
+    # The next action of the alert works.
     world.database.orgs.update_one({"orgId": org_id}, {"$set": {"aktiv": True}})
     world.control.credentials(org_id, "wiseflow", valid=True)
     again = world.process(clock)

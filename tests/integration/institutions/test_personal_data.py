@@ -1,4 +1,4 @@
-"""Recognisable persons go through every success and failure, and are found in MongoDB, FS and WISEflow only."""
+"""Recognisable persons go through every success and failure. Their data must be found in MongoDB, FS and WISEflow only."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ from tests.support.scraped import scrape
 from tests.support.waiting import wait_until
 from tests.support.world import World
 
-ODD_REQUESTS: tuple[dict[str, Any], ...] = (
+UNUSUAL_REQUESTS: tuple[dict[str, Any], ...] = (
     {"oddity": "no_candidate"},
     {"oddity": "no_flow"},
     {"oddity": "two_flows"},
@@ -54,7 +54,7 @@ ROOT = Path(__file__).parents[3]
 
 @dataclass(frozen=True)
 class Observed:
-    """A world after all that can happen in it, and everything that anybody outside the fence could read of it."""
+    """A world in which everything has happened, and all output that people without access to personal data can read."""
 
     world: World
     values: PersonalValues
@@ -63,11 +63,11 @@ class Observed:
 
 @pytest.fixture
 def persons(world: World) -> World:
-    """Nobody in this world has a number that could be anything else's."""
+    """A world in which no number of a person can be the number of anything else."""
     world.configure(log_level="DEBUG")
     population = world.populate(institutions=3, courses=3, requests=0)
     first, second, third = (institution["orgId"] for institution in population["institutions"])
-    orders = [(first, order) for order in ODD_REQUESTS]
+    orders = [(first, order) for order in UNUSUAL_REQUESTS]
     orders += [(org_id, {"answer_text": f"{MARK}: til {org_id}"}) for org_id in (first, second, third) for _ in "12"]
     for place, (org_id, order) in enumerate(orders):
         world.control.add_request(org_id, kandidatnr=FIRST_KANDIDATNR + 1000 * place, **order)
@@ -123,12 +123,12 @@ def observed(persons: World, processes: Processes, collector: OtlpReceiver) -> O
 
 
 def plant_a_defect(world: World) -> None:
-    """A case that no release of ours would write: the step that reads it fails with an error that quotes it."""
+    """Insert a case that no release of ours would write. The step that reads it fails with an error that quotes it."""
     readable = {"payload.request": {"$exists": True}, "status": "dead"}
     message = wait_until(lambda: world.database.messages.find_one(readable), "a request is set aside")
     case = world.database.cases.find_one({"_id": message["payload"]["caseId"]}) or {}
-    odd = {"_id": "odd case", "correlationId": "01a22167f5607d39bf4d3a38506982b2", "state": f"{MARK}-defekt"}
-    world.database.cases.insert_one({**case, **odd})
+    fields = {"_id": "odd case", "correlationId": "01a22167f5607d39bf4d3a38506982b2", "state": f"{MARK}-defekt"}
+    world.database.cases.insert_one({**case, **fields})
     broken = {**message, "_id": "broken", "orderingKey": "broken", "steps": {}, "status": "enqueued", "attempts": 0}
     broken |= {"payload": {**message["payload"], "caseId": "odd case"}, "dueAt": message["enqueuedAt"]}
     world.database.messages.insert_one(broken)
@@ -136,7 +136,7 @@ def plant_a_defect(world: World) -> None:
 
 
 def ask_everything(world: World, processes: Processes) -> dict[str, Ended]:
-    """Every question of an operator, about cases that went well and cases that did not."""
+    """Ask every question of an operator, about cases that succeeded and cases that failed."""
     done, failed = (
         next(case for case in world.control.cases() if case["state"] == state) for state in ("registered", "visible")
     )
@@ -203,7 +203,7 @@ def test_no_personal_data_leaves(observed: Observed) -> None:
 
 
 def check_that_everything_happened(observed: Observed) -> None:
-    """Success, every kind of failure, a pause, a defect: else the search would prove nothing."""
+    """Success, every kind of failure, a pause and a defect must have happened. Otherwise the search proves nothing."""
     world = observed.world
     codes = {entry["code"] for entry in world.audit(success=False)}
     assert codes >= {
@@ -225,7 +225,7 @@ def check_that_everything_happened(observed: Observed) -> None:
 
 
 def test_no_personal_data_reaches_dagster(persons: World, tmp_path: Path) -> None:
-    """Whatever a run writes: its event log, its metadata, its errors, its console."""
+    """Everything that a run writes: its event log, its metadata, its errors, its console."""
     shutil.copy(ROOT / "dagster.yaml", tmp_path)
     runs = DagsterRuns(persons, tmp_path)
     org_ids = {case["orgId"] for case in persons.control.cases()}
@@ -243,14 +243,14 @@ def test_no_personal_data_reaches_dagster(persons: World, tmp_path: Path) -> Non
     for job in ("list_dead_letters", "replay_dead_letters", "discard_dead_letters"):
         assert runs.run(job) == 0
 
-    told = "".join(path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
+    written = "".join(path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
 
     for said in ("fs.credentials_refused", "wiseflow.participant_missing", "casebridge.defect", "how_to_recover"):
-        assert said in told
-    assert PersonalValues(persons, rows_in_fs(persons)).found_in(told) == {}
+        assert said in written
+    assert PersonalValues(persons, rows_in_fs(persons)).found_in(written) == {}
 
 
-def test_every_field_that_holds_personal_data_is_marked() -> None:
+def test_every_field_with_personal_data_is_marked() -> None:
     assert personal_fields(ExplanationRequest) == {"personlopenr", "kandidatnr", "brukernavn"}
     assert personal_fields(ExplanationRegistration) == {"personlopenr", "kandidatnr", "text"}
     assert personal_fields(ExplanationAnswer) == {"text"}
@@ -259,7 +259,7 @@ def test_every_field_that_holds_personal_data_is_marked() -> None:
     assert personal_fields(SubmissionComment) == {"content"}
 
 
-def test_what_is_marked_does_not_show_when_a_value_is_printed() -> None:
+def test_marked_fields_are_not_printed() -> None:
     answer = ExplanationAnswer(text=MARK, given_at=datetime(2026, 1, 8, tzinfo=UTC), source="comment")
     registration = ExplanationRegistration("vurdId", 480001, 1042, None, date(2026, 1, 8), MARK)
     for shown in (repr(answer), repr(registration)):
@@ -268,19 +268,19 @@ def test_what_is_marked_does_not_show_when_a_value_is_printed() -> None:
         assert "1042" not in shown
 
 
-def test_a_defect_is_told_by_its_type_and_place(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_defect_is_reported_by_its_type_and_place(caplog: pytest.LogCaptureFixture) -> None:
     try:
         try:
             int(MARK)
         except ValueError as first:
             raise RuntimeError(f"cannot handle {MARK}") from first
     except RuntimeError as defect:
-        told = as_case_error(defect)
+        error = as_case_error(defect)
 
-    assert told.code == "casebridge.defect"
-    assert "RuntimeError" in str(told)
+    assert error.code == "casebridge.defect"
+    assert "RuntimeError" in str(error)
     assert Path(__file__).name in caplog.text, "where it happened"
-    assert MARK not in caplog.text + str(told)
+    assert MARK not in caplog.text + str(error)
 
 
 def test_the_log_index_gets_no_field_that_the_audit_marks_as_personal(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Names that come from outside are repeated to nobody unless they are configured: each field, through to each surface."""
+"""Names from outside are shown to nobody unless they are configured. Each field is tested in each kind of output."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -22,13 +22,13 @@ from tests.support.given_bridge import resource_with
 from tests.support.world import World
 
 CANARY = "Kari Hemmelig 01019012345"
-"""A name and an identity number, as a sender might put them anywhere."""
+"""A name and an identity number. A sender might put them anywhere."""
 PIECES = ("hemmelig", "01019012345")
 ENV = "test"
 
 
 def stored(world: World, **fields: Any) -> dict[str, Any]:
-    """A message as another program may have written it; all that it must have, and nothing more."""
+    """A message as another program may have written it, with the required fields only."""
     institution = world.process().stores.institutions.active()[0]
     now = datetime.now(UTC) - timedelta(minutes=1)
     return {
@@ -64,11 +64,11 @@ FIELDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def test_what_a_stored_message_says_is_repeated_nowhere(
+def test_no_field_of_a_stored_message_is_shown(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for ours in ("casebridge", "resources", "command_line"):
-        caplog.set_level("DEBUG", logger=ours)  # the driver's own log of its commands is nobody's
+        caplog.set_level("DEBUG", logger=ours)  # nobody sees the driver's own log of its commands
     world.populate(institutions=1, courses=1, requests=0, variety=False)
     process = world.process()
     for name, fields in FIELDS.items():
@@ -89,7 +89,7 @@ def test_what_a_stored_message_says_is_repeated_nowhere(
 def surfaces(
     world: World, process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> dict[str, str]:
-    """Everything that anybody outside the fence can read."""
+    """All output that people without access to personal data can read."""
     for name, value in world.environment().items():
         monkeypatch.setenv(name, value)
     runner = CliRunner()
@@ -139,11 +139,11 @@ ROWS: tuple[dict[str, Any], ...] = (
 )
 
 
-def test_what_a_row_of_fs_says_is_repeated_nowhere(
+def test_no_field_of_a_row_of_fs_is_shown(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for ours in ("casebridge", "resources", "command_line"):
-        caplog.set_level("DEBUG", logger=ours)  # the driver's own log of its commands is nobody's
+        caplog.set_level("DEBUG", logger=ours)  # nobody sees the driver's own log of its commands
     population = world.populate(institutions=1, courses=1, requests=1, variety=False)
     for raw in ROWS:
         world.control.add_request(population["institutions"][0]["orgId"], raw=raw, expected="invalid_row")
@@ -157,7 +157,7 @@ def test_what_a_row_of_fs_says_is_repeated_nowhere(
 
 
 @pytest.mark.parametrize("field", ["institution", "orgId", "submodule", "examSystem"])
-def test_an_alert_that_an_earlier_version_wrote_is_told_without_the_name(field: str, world: World) -> None:
+def test_an_alert_of_an_earlier_version_is_sent_without_the_name(field: str, world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0, variety=False)
     process = world.process()
     key = process.stores.institutions.active()[0].key
@@ -177,7 +177,7 @@ def test_an_alert_that_an_earlier_version_wrote_is_told_without_the_name(field: 
     assert leaks({"Slack": as_text(world.control.slack_messages())}) == {}
 
 
-def test_configured_names_are_told_whether_active_or_not(world: World) -> None:
+def test_configured_names_are_shown_whether_active_or_not(world: World) -> None:
     world.populate(institutions=2, courses=1, requests=0, variety=False)
     first, second = (institution.key for institution in world.process().stores.institutions.active())
     world.database.environments.update_one({"orgId": second.split("/")[0]}, {"$set": {"begrunnelse": False}})
@@ -191,7 +191,7 @@ def test_configured_names_are_told_whether_active_or_not(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "shown_name"),
     [
         (ExamKey(217, "DAT200", "1", "S", 2025, "HØST"), "exam DAT200 1 2025 HØST"),
         (ExamKey(217, "MED-3100", "A", "S", 2025, "H25"), "exam MED-3100 A 2025 H25"),
@@ -203,8 +203,8 @@ def test_configured_names_are_told_whether_active_or_not(world: World) -> None:
     ],
     ids=str,
 )
-def test_an_exam_is_named_by_codes_only(key: ExamKey, told: str) -> None:
-    assert exam_name(key.vurd_id) == told
+def test_an_exam_is_named_by_codes_only(key: ExamKey, shown_name: str) -> None:
+    assert exam_name(key.vurd_id) == shown_name
 
 
 def test_fields_of_ours_are_named_and_no_others() -> None:

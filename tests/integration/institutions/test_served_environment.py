@@ -1,6 +1,6 @@
-"""Two environments on one database: a process leaves alone what belongs to the other one, and loses nothing of it.
+"""Two environments on one database. A process does not touch what belongs to the other one, and nothing of it is lost.
 
-Each test has the same institutions, of `prod`; one process serves `prod`, the other `test`.
+Each test has the same institutions, of `prod`. One process serves `prod`, the other one `test`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,10 +72,8 @@ def test_another_environments_messages_are_not_claimed(world: World, prod: Proce
     check_everything(world, REQUESTS)
 
 
-def test_a_listener_of_another_environment_takes_nobodys_place(
-    prod: Process, other: Process, everybody: Process
-) -> None:
-    """Its being alive is no reason for the sensors of `prod` to wait."""
+def test_a_listener_of_another_environment_does_not_count(prod: Process, other: Process, everybody: Process) -> None:
+    """The sensors of `prod` must not wait because a listener of another environment is alive."""
     read_requests(prod, prod.stores.institutions.active())
     other.register_listener(other.listener())
     assert look_at_backlog(prod).batch_needed
@@ -86,7 +84,7 @@ def test_a_listener_of_another_environment_takes_nobodys_place(
     assert prod.operators.status.listeners_alive() == 2, "status shows all"
 
 
-def test_another_environments_pause_is_not_tried(org_id: str, world: World, prod: Process, other: Process) -> None:
+def test_another_environments_pause_is_not_probed(org_id: str, world: World, prod: Process, other: Process) -> None:
     refused = AuthBrokenError("fs.credentials_refused", "FS refused the credentials.", "Renew them.", system="FS")
     prod.stores.pauses.pause(f"{org_id}/prod", "WISEFLOW", refused)
     world.database.pauses.update_many({}, {"$set": {"tryAt": datetime(2026, 1, 8, tzinfo=UTC)}})
@@ -133,8 +131,10 @@ def test_another_environments_effects_are_not_delivered(world: World, prod: Proc
 @pytest.mark.parametrize(
     "changed", [{"env": "unknown", "institution": "uis.no/unknown"}, {"env": None, "institution": None}], ids=str
 )
-def test_what_names_no_environment_is_anybodys(changed: dict[str, Any], world: World, other: Process) -> None:
-    """It must not lie there for ever because each process takes it for another's."""
+def test_any_process_handles_a_message_without_an_environment(
+    changed: dict[str, Any], world: World, other: Process
+) -> None:
+    """It must not wait for ever because each process takes it for another's."""
     message = NewMessage("key", "no such queue", "uis.no", "prod", "case", "correlation", {}, exam_system="WISEFLOW")
     world.database.messages.insert_one({**message.document(other.stores.clock.now()), **changed})
 
@@ -143,19 +143,19 @@ def test_what_names_no_environment_is_anybodys(changed: dict[str, Any], world: W
     assert world.database.messages.count_documents({"status": "dead"}) == 1, "set aside, in sight"
 
 
-def test_a_process_that_serves_all_takes_all(world: World, everybody: Process) -> None:
+def test_a_process_that_serves_all_environments_handles_all(world: World, everybody: Process) -> None:
     world.carry(everybody)
     check_everything(world, REQUESTS)
 
 
 @pytest.fixture
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is owed to Kafka waits, and nobody looks for a broker: only what comes into the inbox is of interest."""
+    """Effects for Kafka stay pending, and no broker is called. Only the inbox is tested here."""
 
-    def owed_still(_channel: KafkaChannel, effects: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    def deliver_nothing(_channel: KafkaChannel, effects: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         return {effect["id"]: "kafka.unreachable" for effect in effects}
 
-    monkeypatch.setattr(KafkaChannel, "deliver", owed_still)
+    monkeypatch.setattr(KafkaChannel, "deliver", deliver_nothing)
 
 
 def with_kafka(world: World, environment: str) -> Process:
@@ -169,8 +169,8 @@ def records(values: list[bytes]) -> list[Record]:
 
 
 @pytest.mark.usefixtures("no_broker")
-def test_another_environments_kafka_records_are_left_to_it(world: World, org_id: str) -> None:
-    """They share a consumer group: who gets a record puts it into the inbox, and whoever serves it reads it there."""
+def test_another_environments_kafka_records_are_handled_by_it(world: World, org_id: str) -> None:
+    """The environments share a consumer group. Any of them stores a record in the inbox; the one that serves it handles it."""
     prod, other = with_kafka(world, "prod"), with_kafka(world, "test")
     values = request_values(world, prod)
     assert other.kafka.records is not None
@@ -188,7 +188,7 @@ def test_another_environments_kafka_records_are_left_to_it(world: World, org_id:
 
 
 @pytest.mark.usefixtures("no_broker")
-def test_a_kafka_record_of_nobodys_environment_is_set_aside_in_sight(world: World, org_id: str) -> None:
+def test_a_kafka_record_of_an_unknown_environment_is_set_aside(world: World, org_id: str) -> None:
     prod, other = with_kafka(world, "prod"), with_kafka(world, "test")
     value = request_values(world, prod)[0].replace(b'"prod"', b'"stage"')
     assert other.kafka.records is not None

@@ -1,4 +1,4 @@
-"""Nothing that the demo or a test starts outlives it, whatever way it ends."""
+"""No process that the demo or a test starts outlives it, however it ends."""
 
 import json
 import signal
@@ -46,16 +46,16 @@ def test_children_and_grandchildren_and_their_folder_are_gone(end: signal.Signal
 
 
 def _end(parent: subprocess.Popen[str], end: signal.Signals) -> tuple[list[psutil.Process], Path]:
-    """End the parent by `end`; return everything that it had started, and its folder."""
+    """End the parent with `end`. Returns all processes that it had started, and its folder."""
     assert parent.stdout is not None
-    told = json.loads(parent.stdout.readline())
-    family = [psutil.Process(pid) for pid in told["pids"]]
+    started = json.loads(parent.stdout.readline())
+    family = [psutil.Process(pid) for pid in started["pids"]]
     family += [child for process in family for child in process.children(recursive=True)]
     assert len(family) >= 3
 
     parent.send_signal(end)
     parent.wait()
-    return family, Path(told["folder"])
+    return family, Path(started["folder"])
 
 
 def test_a_server_is_ready_only_when_it_has_its_port_itself(children: Children) -> None:
@@ -66,7 +66,7 @@ def test_a_server_is_ready_only_when_it_has_its_port_itself(children: Children) 
         children.start("second", serve).wait_until_listening(port, READY_SECONDS)
 
 
-def test_a_free_port_is_none_that_a_connection_is_given() -> None:
+def test_a_free_port_is_outside_the_range_of_outgoing_connections() -> None:
     given = free_port()
     with socket.socket() as server, socket.socket() as client:
         server.bind(("127.0.0.1", given))

@@ -1,4 +1,4 @@
-"""The proxies that the soak cuts: they carry, break, stand still and are mended."""
+"""The proxies that the soak cuts: they pass data on, break connections, stall and recover."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ SILENCE_SECONDS = 0.3
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """Before a server that sends back what it gets."""
+    """A proxy before a server that sends back what it gets."""
     with socket.create_server(("127.0.0.1", 0)) as server, Proxies() as proxies:
 
         def answer(connection: socket.socket) -> None:
@@ -59,7 +59,7 @@ def test_everything_arrives_in_order(proxy: Proxy) -> None:
     assert received == sent
 
 
-def test_a_dropped_proxy_breaks_connections_until_it_is_mended(proxy: Proxy) -> None:
+def test_a_dropped_proxy_breaks_connections_until_it_is_restored(proxy: Proxy) -> None:
     with connected(proxy) as connection:
         connection.sendall(b"!")
         assert connection.recv(1) == b"!"
@@ -70,7 +70,7 @@ def test_a_dropped_proxy_breaks_connections_until_it_is_mended(proxy: Proxy) -> 
     wait_until(lambda: carries(proxy), "it carries again")
 
 
-def test_what_a_stalled_proxy_held_back_arrives_late(proxy: Proxy) -> None:
+def test_data_in_a_stalled_proxy_arrives_late(proxy: Proxy) -> None:
     with connected(proxy) as connection:
         connection.sendall(b"!")
         assert connection.recv(1) == b"!"

@@ -1,7 +1,7 @@
-"""Whatever is raised at a boundary of the queue: each message ends in sight, its neighbours are handled, the listener lives.
+"""Any exception at a boundary of the queue: each message ends visibly, other messages are handled, and the listener lives.
 
-One listener run for each boundary. Each message there meets another error; five neighbours meet none. A new boundary gets
-a line in `BOUNDARIES`, a new kind of error one in `ERRORS`.
+The listener runs once for each boundary. Each message there meets another error, and five other messages meet none. A new
+boundary gets a row in `BOUNDARIES`, and a new kind of error a row in `ERRORS`.
 """
 
 import asyncio
@@ -54,20 +54,20 @@ from casebridge.settings import QueueSettings
 from tests.support.waiting import wait_until
 
 PAUSE_SECONDS: Final = 0.02
-"""Of the listener, after each error that says that the database is away: each boundary meets a dozen of them in a row."""
+"""The listener's pause after each error that says that the database is away. Each boundary meets a dozen of them in a row."""
 LOOK_AROUND_SECONDS: Final = 0.1
 ATTEMPTS: Final = 3
 HOLD: Final = timedelta(seconds=0.5)
-"""What a relay dropped when an error threw it out of its round is owed until then."""
+"""Effects that a relay dropped because of an error are pending until this time has passed."""
 QUEUE: Final = "a queue"
 EFFECT: Final = "an effect"
 NEIGHBOURS: Final = 5
 PASSES: Final = 1
-"""So often an error is met that says that the same call may work later."""
+"""How often an error is met that says that the same call may work later."""
 
 
 class PanicError(BaseException):
-    """Stands for pyo3's PanicException, which is no `Exception` either."""
+    """Plays the part of pyo3's PanicException, which is no `Exception` either."""
 
 
 ERRORS: Final[tuple[BaseException, ...]] = (
@@ -90,20 +90,20 @@ ERRORS: Final[tuple[BaseException, ...]] = (
     RateLimitedError("test.rate", "Too fast.", "Wait.", retry_after=timedelta(milliseconds=10)),
 )  # fmt: skip
 BOUNDARIES: Final = (
-    "look_up", "step", "late", "audit_fields", "conclude", "set_aside", "announcer", "channel",
+    "prefetch", "step", "on_lease_lost", "audit_fields", "apply_to_cases", "set_aside", "announcer", "channel",
     "audit", "finish", "fail",
 )  # fmt: skip
 AT_FAILURE: Final = frozenset({"set_aside", "fail"})
-"""Boundaries that only a message comes to whose step failed."""
+"""Boundaries that only messages with a failed step reach."""
 
 
 def costs_nothing(error: BaseException) -> bool:
-    """Whether it is met again and again until it is over, as an outage is."""
+    """Whether the error is met again and again until it is over, like an outage."""
     return is_away(error) or isinstance(error, LeaseLostError | NotReadyError | RateLimitedError)
 
 
 def says_that_it_is_away(boundary: str, error: BaseException) -> bool:
-    """Of a channel: then what it owes waits for it, for ever if need be."""
+    """Whether the error says that the channel is away. Then its effects stay pending, even for ever."""
     return boundary == "channel" and isinstance(error, CaseError) and not isinstance(error, PermanentError)
 
 
@@ -119,7 +119,7 @@ class Trap:
         if boundary != self._boundary or not key.startswith("bad"):
             return
         error = ERRORS[int(key.removeprefix("bad"))]
-        # What cannot be written at all can never be settled: there, each error passes.
+        # A message that can never be written can never be settled, so each error ends there.
         is_over = costs_nothing(error) or boundary == "fail" or says_that_it_is_away(boundary, error)
         passes = PASSES if is_over else 1_000
         with self._lock:
@@ -154,7 +154,7 @@ class TrappedFlow(Flow):
 
     def prefetch(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self._trap.spring("look_up", message.key)
+            self._trap.spring("prefetch", message.key)
 
     def audit_fields(self, message: Message) -> dict[str, Any]:
         self._trap.spring("audit_fields", message.key)
@@ -162,20 +162,20 @@ class TrappedFlow(Flow):
 
     def apply_to_cases(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self._trap.spring("conclude", message.key)
+            self._trap.spring("apply_to_cases", message.key)
 
     def set_aside(self, message: Message, error: CaseError) -> None:
         self._trap.spring("set_aside", message.key)
 
     def on_lease_lost(self, message: Message) -> None:
-        self._trap.spring("late", message.key)
+        self._trap.spring("on_lease_lost", message.key)
 
     def _first(self, message: Message) -> First:
         self._trap.spring("step", message.key)
         if message.key.startswith("bad") and self._fails:
             raise PermanentError("test.failed", "It failed.", "Look at it.")
         if message.key.startswith("bad") and self._loses and message.key not in self._lost:
-            self._lost.add(message.key)  # another worker takes it over, and is gone at once
+            self._lost.add(message.key)  # another worker claims the message, and dies at once
             change = {"$inc": {"fence": 1}, "$set": {"owner": "another", "claim": "another"}}
             self._database.messages.update_one({"_id": message.key}, change)
         return First(found=1)
@@ -236,7 +236,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class ListenerParts:
-    """A listener with all that it works with, on the real queue."""
+    """A listener with all its parts, on the real queue."""
 
     def __init__(self, database: Database, boundary: str) -> None:
         self.database = database
@@ -251,7 +251,7 @@ class ListenerParts:
         self.queue.trap = self.trap
         alerts = AlertOutbox(database, clock, timedelta(hours=1))
         pauses = Pauses(database, clock, settings)
-        flow = TrappedFlow(self.trap, database, fails=boundary in AT_FAILURE, loses=boundary == "late")
+        flow = TrappedFlow(self.trap, database, fails=boundary in AT_FAILURE, loses=boundary == "on_lease_lost")
         self.channel, self.slack = TrappedChannel(self.trap), TrappedSlack(self.trap)
         settler = Settler(
             self.queue, TrappedAudit(database, self.trap), alerts, pauses, RetryPolicy(settings), [self._announce],
@@ -295,7 +295,7 @@ def _message(key: str) -> NewMessage:
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_whatever_is_raised_there(boundary: str, database: Database) -> None:
+def test_messages_end_visibly_whatever_is_raised_at_the_boundary(boundary: str, database: Database) -> None:
     parts = ListenerParts(database, boundary)
     bad = [f"bad{number}" for number in range(len(ERRORS))]
     good = [f"good{number}" for number in range(NEIGHBOURS)]
@@ -315,13 +315,13 @@ def test_whatever_is_raised_there(boundary: str, database: Database) -> None:
 
     standing = parts.standing()
     assert {standing[key] for key in good} == {"processed"}
-    # A look for all at once ends with the first error: then the steps look for themselves.
-    assert parts.trap.met if boundary == "look_up" else set(parts.trap.met) == set(bad), "each error was met"
+    # The prefetch for all messages ends with the first error. Then each step reads by itself.
+    assert parts.trap.met if boundary == "prefetch" else set(parts.trap.met) == set(bad), "each error was met"
     for row in database.messages.find({"status": "dead"}):
         assert row["errors"][-1]["code"]
     assert database.messages.count_documents({"status": "dead"}) == 0 or database.alerts.count_documents({}) > 0
     free = {key for key, error in zip(bad, ERRORS, strict=True) if costs_nothing(error)}
-    if boundary in ("step", "conclude", "finish", "audit"):
+    if boundary in ("step", "apply_to_cases", "finish", "audit"):
         assert {standing[key] for key in free} == {"processed"}, "an outage costs no message"
 
 
@@ -330,8 +330,8 @@ def _owing(database: Database) -> int:
     return database.messages.count_documents(owing) + database.processed_messages.count_documents(owing)
 
 
-def test_an_effect_that_breaks_its_channel_is_set_aside_in_sight(database: Database) -> None:
-    """Told, and kept in the message; an effect of a channel that is merely away is delivered when it is back."""
+def test_an_effect_that_makes_its_channel_fail_is_set_aside_and_alerted(database: Database) -> None:
+    """The effect is alerted and stays in the message. An effect of a channel that is away is delivered when it is back."""
     parts = ListenerParts(database, "channel")
     bad = [f"bad{number}" for number in range(len(ERRORS))]
     parts.accept(*bad, "good")
@@ -348,14 +348,14 @@ def test_an_effect_that_breaks_its_channel_is_set_aside_in_sight(database: Datab
     assert kept & parts.channel.delivered == set()
     assert len(kept) > len(ERRORS) // 3
     assert kept | parts.channel.delivered == {*bad, "good"}
-    told = database.alerts.distinct("correlationIds", {"step": "deliver_effect"})
-    assert set(told) == kept
+    alerted = database.alerts.distinct("correlationIds", {"step": "deliver_effect"})
+    assert set(alerted) == kept
 
 
 Send = Callable[[str], None]
 
 
-def test_an_alert_that_breaks_its_channel_holds_up_no_other(database: Database) -> None:
+def test_an_alert_that_makes_its_channel_fail_blocks_no_other(database: Database) -> None:
     parts = ListenerParts(database, "none")
     alerts = AlertOutbox(database, ServerClock(database.server_time), timedelta(hours=1))
     from casebridge.alerts.alert import Alert  # noqa: PLC0415

@@ -1,7 +1,7 @@
-"""MongoDB goes away under a working listener, by a kill and by a freeze, and comes back with what was acknowledged.
+"""MongoDB goes away under a working listener, killed or frozen, and comes back with every acknowledged write.
 
-The outage is a scaled one: the driver finds no server after 0.5 s instead of 3, and waits 1 s instead of 20 for an answer, so an
-outage of some three seconds stands for one of twenty. The listener is a real process, the server is this test's own.
+The outage is scaled down. The driver gives up finding a server after 0.5 s instead of 3 s, and waits 1 s instead of 20 s for an
+answer. So an outage of some three seconds stands for one of twenty. The listener is a real process, the server is the test's own.
 """
 
 import signal
@@ -36,7 +36,7 @@ def own_server(children: Children) -> Iterator[EmbeddedMongoDB]:
 
 @pytest.fixture
 def mongodb_settings(own_server: EmbeddedMongoDB, uses_server: Callable[[str], None]) -> MongoDBSettings:
-    """In place of the shared server's: with its own address, and scaled waits."""
+    """The settings of this test's own server, with scaled waits, instead of the shared one."""
     settings = MongoDBSettings(uri=own_server.uri, server_selection_seconds=0.5, socket_seconds=1.0)
     database = Database(settings)
     uses_server(f"{database.server_name()} killed and frozen")

@@ -1,5 +1,4 @@
-"""The database answers, and refuses: what it took without a majority does not count, and what it does not take costs no
-attempt."""
+"""The database answers but refuses. A write without a majority does not count, and a refused write costs no attempt."""
 
 import threading
 import uuid
@@ -63,7 +62,7 @@ def failing(faulty_server: EmbeddedMongoDB) -> Iterator[Callable[..., Any]]:
         yield fail
 
 
-def test_what_the_majority_does_not_have_is_not_there(database: Database, failing: Callable[..., Any]) -> None:
+def test_a_write_without_a_majority_does_not_count(database: Database, failing: Callable[..., Any]) -> None:
     with failing(["insert"], times=1, writeConcernError=STEPPED_DOWN), pytest.raises(WriteConcernError):
         insert_absent(database.alerts, [{"_id": "one"}])
     assert insert_absent(database.alerts, [{"_id": "one"}, {"_id": "two"}]) == {"one"}
@@ -81,7 +80,7 @@ def test_another_refusal_is_the_drivers_error(code: int, database: Database, fai
     [
         *((command, {"writeConcernError": STEPPED_DOWN}) for command in ("insert", "update", "delete")),
         *((command, {"errorCode": DISK_FULL}) for command in ("insert", "update", "delete")),
-        # refused before it is looked at, so the same for each command
+        # refused before the command is read, so every command is refused alike
         ("update", {"errorCode": UNAUTHORIZED}),
         ("update", {"errorCode": NOT_PRIMARY}),
     ],
@@ -90,7 +89,7 @@ def test_another_refusal_is_the_drivers_error(code: int, database: Database, fai
 def test_a_listener_outlives_refused_writes_and_no_attempt_is_lost(
     command: str, fault: dict[str, Any], world: World, failing: Callable[..., Any]
 ) -> None:
-    """For several leases; what was written under it and rolled back is not missed, because nobody took it for written."""
+    """The refusals last several leases. Writes that were rolled back are not missed, because nothing relied on them."""
     world.configure(queue={"lease_seconds": LEASE_SECONDS, "workers": 4, "retry_base_seconds": 0.5})
     world.populate(institutions=2, courses=2, requests=REQUESTS, variety=False)
     process = world.process()

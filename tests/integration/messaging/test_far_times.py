@@ -1,7 +1,7 @@
-"""Stored times that lie far ahead of now: nothing waits for one for ever, and nobody believes one for ever.
+"""Stored times far in the future: nothing waits for one for ever, and nothing believes one for ever.
 
-The times of messages have their own tests (`tests/contract/queue/test_queue_far_times.py`), and those of pauses and marks theirs
-(`test_odd_rows.py`).
+The times of messages have their own tests (`tests/contract/queue/test_queue_far_times.py`), and so have those of pauses and
+watermarks (`tests/integration/exams/test_malformed_rows.py`).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from casebridge.database import Document
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from sensors.backlog import look_at_backlog
-from tests.integration.exams.test_between_two_looks import ALL, read
+from tests.integration.exams.test_between_two_polls import ALL, read
 from tests.integration.exams.test_malformed_rows import changed
 from tests.integration.messaging.test_foreign_messages import message
 from tests.support.absent import ABSENT
@@ -45,11 +45,11 @@ TIMES: Final[dict[str, tuple[str, ...]]] = {
     "received_keys": ("firstSeen",),
     "audit_log": ("time",),
 }  # fmt: skip
-"""Every field of a stored document, but of the configuration, that a time stands in."""
+"""Every field with a time in stored documents, without the configuration."""
 FIELDS: Final = [(collection, field) for collection, fields in TIMES.items() for field in fields]
 HALF: Final = -(-len(FIELDS) // 2)
 TWO_AT_ONCE: Final = list(zip_longest(FIELDS[:HALF], FIELDS[HALF:], fillvalue=FIELDS[0]))
-"""Each with one of another collection."""
+"""Pairs of a document and one of another collection."""
 
 
 @pytest.fixture
@@ -59,22 +59,22 @@ def process(world: World) -> Process:
 
 
 def set_all(world: World, collection: str, field: str, value: object) -> None:
-    """In every document, whether it has that time or not."""
+    """Set the time in every document, whether it has that field or not."""
     found = getattr(world.database, collection)
     for document in list(found.find()):
         found.replace_one({"_id": document["_id"]}, changed(document, field, value))
 
 
-def is_answered_or_told(world: World) -> bool:
+def is_answered_or_reported(world: World) -> bool:
     unanswered = [case for case in world.control.cases() if case["state"] != "registered"]
     return not unanswered or world.database.alerts.count_documents({"code": "casebridge.case_unreadable"}) > 0
 
 
 @pytest.mark.parametrize("times", TWO_AT_ONCE, ids=str)
-def test_whichever_time_is_far_ahead_the_requests_are_answered_or_told_of(
+def test_whichever_time_is_far_ahead_each_request_is_answered_or_reported(
     times: tuple[tuple[str, str], ...], world: World, process: Process
 ) -> None:
-    """One request is asked already, another one in the queue, and the last comes afterwards, to another process."""
+    """One request is dispatched, one is in the queue, and the last comes later, in another process."""
     world.control.assessors(paused=True)
     world.send(process)
     add(world)
@@ -86,7 +86,7 @@ def test_whichever_time_is_far_ahead_the_requests_are_answered_or_told_of(
     process = world.process()
 
     world.control.assessors(paused=False, minimum_delay_s=0.0, maximum_delay_s=0.0)
-    world.carry_until(process, lambda: is_answered_or_told(world) and settled(world), "each is answered or told of")
+    world.carry_until(process, lambda: is_answered_or_reported(world) and settled(world), "each is answered or told of")
     process.relay.deliver_left_behind()
     process.relay.send_alerts()
 
@@ -94,7 +94,7 @@ def test_whichever_time_is_far_ahead_the_requests_are_answered_or_told_of(
     assert process.operators.completeness.account().lost == 0
 
 
-def test_every_time_that_is_stored_is_among_these(world: World, process: Process) -> None:
+def test_every_stored_time_is_tested(world: World, process: Process) -> None:
     world.control.faults({"system": "laas", "kind": "status", "status": 503})
     first, second = add(world), add(world)
     world.carry(process)
@@ -113,7 +113,7 @@ def test_every_time_that_is_stored_is_among_these(world: World, process: Process
 
 
 @pytest.mark.parametrize("processed", [False, True], ids=["of a dead message", "of a processed message"])
-def test_what_is_owed_far_ahead_is_delivered(processed: bool, world: World, process: Process) -> None:
+def test_effects_that_are_due_far_ahead_are_delivered(processed: bool, world: World, process: Process) -> None:
     collection = process.stores.database.processed_messages if processed else process.stores.database.messages
     status = "processed" if processed else "dead"
     owing = changed(message(process, "owing", status=status, effects=[EFFECT], effectsDueAt=YEAR_2100), "dueAt", ABSENT)
@@ -127,7 +127,7 @@ def test_what_is_owed_far_ahead_is_delivered(processed: bool, world: World, proc
     assert world.database.alerts.count_documents({"code": ALERT.code}) == 1
 
 
-def test_an_alert_that_is_due_far_ahead_is_told(world: World, process: Process) -> None:
+def test_an_alert_that_is_due_far_ahead_is_sent(world: World, process: Process) -> None:
     process.stores.alerts.enqueue(ALERT)
     world.database.alerts.update_many({}, {"$set": {"dueAt": YEAR_2100}})
     assert process.relay.send_alerts() == 1
@@ -135,7 +135,9 @@ def test_an_alert_that_is_due_far_ahead_is_told(world: World, process: Process) 
 
 
 @pytest.mark.parametrize("far", [YEAR_2100, timedelta(hours=1)], ids=["2100", "an hour"])
-def test_a_listener_that_was_heard_of_in_the_future_is_not_believed(far: Any, world: World, process: Process) -> None:
+def test_a_listener_with_a_heartbeat_in_the_future_does_not_count_as_alive(
+    far: Any, world: World, process: Process
+) -> None:
     process.register_listener(process.listener())
     assert process.operators.status.listeners_alive() == 1
     seen_at = process.stores.clock.now() + far if isinstance(far, timedelta) else far
@@ -173,7 +175,7 @@ def test_an_answer_that_was_seen_far_ahead_is_not_newer_than_every_other(
 
 
 @pytest.mark.parametrize("registered_at", [ABSENT, None, "yesterday", YEAR_9999], ids=str)
-def test_a_case_that_does_not_say_when_it_was_registered_is_compared_and_watched(
+def test_a_case_without_the_time_of_its_registration_is_compared_and_polled(
     registered_at: object, world: World, process: Process
 ) -> None:
     world.carry(process)
@@ -196,9 +198,7 @@ def test_a_case_that_does_not_say_when_it_was_registered_is_compared_and_watched
 
 
 @pytest.mark.parametrize("registered_at", [None, "yesterday", YEAR_9999], ids=str)
-def test_once_it_is_corrected_a_reopened_case_is_registered_anew(
-    registered_at: object, world: World, process: Process
-) -> None:
+def test_a_corrected_reopened_case_is_registered_again(registered_at: object, world: World, process: Process) -> None:
     world.carry(process)
     case = world.control.cases()[0]
     known = ours(world, case)
@@ -217,7 +217,7 @@ def test_once_it_is_corrected_a_reopened_case_is_registered_anew(
     assert case_of(world, case)["state"] == "registered"
 
 
-def test_that_people_were_told_of_a_deadline_far_ahead_is_not_believed(world: World, process: Process) -> None:
+def test_a_deadline_marked_as_alerted_in_the_future_is_alerted(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     world.send(process)
     passed = {"deadline": datetime(2026, 1, 8, tzinfo=UTC), "deadlineToldAt": YEAR_2100}

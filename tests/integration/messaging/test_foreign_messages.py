@@ -1,4 +1,4 @@
-"""Messages that another program or a hand wrote, carried through the whole: whom they touch, and what people are told of them."""
+"""Messages of another program or a person, handled to the end: which cases they affect, and what is reported of them."""
 
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ def message(process: Process, key: Any, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("queue", [request_intake.QUEUE, answer_poller.QUEUE])
-def test_no_payload_marks_or_moves_anothers_case(queue: str, process: Process, world: World) -> None:
+def test_no_payload_changes_a_case_of_another_student(queue: str, process: Process, world: World) -> None:
     read_requests(process, process.stores.institutions.active())
     opened = list(process.stores.database.cases.find().sort("_id", 1))
     assert len(opened) == PLAIN["requests"]
@@ -97,7 +97,7 @@ def test_letters_of_any_key_are_replayed_and_discarded_with_their_neighbours(key
 
 
 def test_a_letter_with_a_large_text_in_a_step_is_shown(process: Process) -> None:
-    """An answer of 2 MB that FS did not take: its text stays in the message until it is registered."""
+    """FS refused an answer of 2 MB. Its text stays in the message until it is registered."""
     step = {"at": LONG_PAST, "milliseconds": 7, "result": {"text": "x" * 2_050_000}}
     process.stores.database.messages.insert_many(
         [message(process, f"m{number}", status="dead", steps={"fetch_answer": step}) for number in range(2)]
@@ -108,7 +108,7 @@ def test_a_letter_with_a_large_text_in_a_step_is_shown(process: Process) -> None
     assert "xxx" not in str(found)
 
 
-def test_a_letter_that_is_too_large_to_be_shown_is_told_of(
+def test_a_letter_that_is_too_large_to_be_shown_is_reported(
     process: Process, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process.stores.database.messages.insert_many(
@@ -122,12 +122,12 @@ def test_a_letter_that_is_too_large_to_be_shown_is_told_of(
     for name, value in world.environment().items():
         monkeypatch.setenv(name, value)
     process.stores.database.messages.delete_one({"_id": "small"})
-    told = CliRunner().invoke(application, ["dead", "show", "c-1"])
-    assert told.exit_code == 0, told.output
-    assert "1 more of this case" in " ".join(told.output.split())
+    done = CliRunner().invoke(application, ["dead", "show", "c-1"])
+    assert done.exit_code == 0, done.output
+    assert "1 more of this case" in " ".join(done.output.split())
 
 
-def test_a_row_that_is_too_large_mutes_nothing_and_hides_no_other(process: Process) -> None:
+def test_a_too_large_row_mutes_nothing_and_affects_no_other(process: Process) -> None:
     rows = process.stores.database.slack_blacklists
     rows.insert_many(
         [
@@ -163,15 +163,15 @@ TOKENS: Final = (
 )
 
 
-@pytest.mark.parametrize("told", FOREIGN)
-def test_a_correlation_id_that_may_be_anything_is_told_nowhere(
-    told: str, process: Process, world: World, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("foreign_id", FOREIGN)
+def test_a_correlation_id_of_unknown_form_is_shown_nowhere(
+    foreign_id: str, process: Process, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert safe_id(told) == "unknown"
+    assert safe_id(foreign_id) == "unknown"
     process.stores.database.messages.insert_many(
         [
-            message(process, "by a claim", correlationId=told),
-            message(process, "set aside", correlationId=told, status="weird", orderingKey="y"),
+            message(process, "by a claim", correlationId=foreign_id),
+            message(process, "set aside", correlationId=foreign_id, status="weird", orderingKey="y"),
         ]
     )
     carry(world, process)
@@ -184,17 +184,17 @@ def test_a_correlation_id_that_may_be_anything_is_told_nowhere(
         caplog.text,
         str(world.control.summary()),
     ]
-    assert all(told not in each for each in said if told), said
+    assert all(foreign_id not in each for each in said if foreign_id), said
     assert sum(process.operators.dead_letters.find(DeadLetterFilter(), 50).by_code.values()) == 2
 
 
-@pytest.mark.parametrize("told", TOKENS, ids=("short", "Camel", "another GUID", "ours"))
-def test_a_token_is_told_as_it_is(told: str) -> None:
-    assert safe_id(told) == told
+@pytest.mark.parametrize("foreign_id", TOKENS, ids=("short", "Camel", "another GUID", "ours"))
+def test_a_token_is_shown_unchanged(foreign_id: str) -> None:
+    assert safe_id(foreign_id) == foreign_id
 
 
-def test_a_message_that_takes_no_failure_is_dead_and_told_of(process: Process, world: World) -> None:
-    """As large as a document may be, and otherwise right: what it failed with has no room in it."""
+def test_a_message_without_room_for_its_error_is_dead_and_reported(process: Process, world: World) -> None:
+    """The document is valid and as large as a document may be. It has no room for its error."""
     document = message(process, "full", payload={"caseId": "none", "request": {}})
     room = 16 * 1024 * 1024 - 350 - len(bson.encode({**document, "filler": ""}))
     process.stores.database.messages.insert_one({**document, "filler": "x" * room})

@@ -1,4 +1,4 @@
-"""What a message costs does not depend on how much is stored: every query of its way has an index that bounds it."""
+"""The cost of a message does not depend on how much is stored: an index bounds every query."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -17,16 +17,16 @@ from tests.support.world import World
 
 GROWING = ("meldingQProcessed", "kafkaMessages", "auditLog", "begrunnelser")
 INDEXED = {*GROWING, "meldingQ", "alerts"}
-"""The other collections hold a row an institution, a lane, a pause or a listener."""
+"""The other collections have one document for each institution, lane, pause or listener."""
 SEARCH_FOR_LANES = "aggregate meldingQ {}"
-"""Once in half a minute, and in the live queue only."""
+"""Read twice a minute, and only in the live queue."""
 KEYS_BY_AGE = 'find kafkaMessages {"firstSeen": {"$lt": "\\u2026"}}'
-"""One pass a night; an index for it would cost more with each message than it saves."""
+"""One pass a night. An index for it would cost more with each message than it saves."""
 
 DISCARDED_BY_AGE = (
     'find meldingQ {"discardedAt": {"$lt": "\\u2026"}, "effectsDueAt": {"$exists": "\\u2026"}, "status": "\\u2026"}'
 )
-"""Likewise, and in the live queue only."""
+"""Also one pass a night, and only in the live queue."""
 
 
 WHOLE = "COLLSCAN"
@@ -36,7 +36,7 @@ BY_INDEX = "IXSCAN"
 
 @dataclass(frozen=True)
 class Query:
-    """A selection that was sent to the server."""
+    """A filter that was sent to the server."""
 
     collection: str
     command: str
@@ -48,14 +48,14 @@ class Query:
 
 
 def _shape(value: Any) -> Any:
-    """Without the values: two claims have the same shape."""
+    """The filter without its values: two claims have the same shape."""
     if isinstance(value, Mapping):
         return {name: _shape(part) for name, part in value.items()}
     return "…"
 
 
 class Recorder(pymongo.monitoring.CommandListener):
-    """Hears every command of the clients made after it was registered; notes those of one database while it is told to."""
+    """Listens to every command of the clients that are made after it. While switched on, it records those for one database."""
 
     def __init__(self) -> None:
         self.database: str | None = None
@@ -68,7 +68,7 @@ class Recorder(pymongo.monitoring.CommandListener):
                 self.queries[query.shape] = query
 
     def seen(self) -> list[Query]:
-        """Until now: the threads of a process may go on asking."""
+        """The queries until now. The threads of a process may send more."""
         return list(self.queries.values())
 
     def forget(self) -> None:
@@ -97,7 +97,7 @@ pymongo.monitoring.register(recorder)
 
 @pytest.fixture
 def queries(mongodb_settings: MongoDBSettings, world: World) -> Iterator[Recorder]:
-    """What is sent to this test's database, by shape, from here on; a process must be built after this."""
+    """The queries of this test's database from here on, by shape. A process must be built after this."""
     recorder.forget()
     recorder.database = mongodb_settings.oai_database
     yield recorder
@@ -105,21 +105,21 @@ def queries(mongodb_settings: MongoDBSettings, world: World) -> Iterator[Recorde
 
 
 def bounded(query: Query, database: Database) -> bool:
-    """Whether an index begins with a field that the selection narrows."""
+    """Whether an index begins with a field that the filter narrows."""
     collection = database.messages.database[query.collection]
     leading = {next(iter(index["key"])) for index in collection.list_indexes()}
     return any(name in leading and not _is_open(value) for name, value in query.selection.items())
 
 
 def _is_open(value: Any) -> bool:
-    """A condition that most documents meet narrows nothing."""
+    """Whether the condition holds for most documents, so that it narrows nothing."""
     return isinstance(value, Mapping) and set(value) <= {"$nin", "$ne", "$exists"}
 
 
 def scanned(query: Query, database: Database) -> bool | None:
-    """Whether the server would read the whole collection; `None` where it does not say, in no stage that is known.
+    """Whether the server would read the whole collection. `None` if its answer has no stage that is known.
 
-    What names its documents by `_id` is not asked: the embedded server then explains another way than it goes.
+    Filters on `_id` are not asked: the embedded server explains them in another way than it runs them.
     """
     if "_id" in query.selection:
         return False
@@ -135,7 +135,7 @@ def scanned(query: Query, database: Database) -> bool | None:
 
 
 def _stages(plan: Any) -> Iterator[str]:
-    """The names of the stages, wherever a server puts them."""
+    """The names of the stages, wherever in its answer a server puts them."""
     if isinstance(plan, Mapping):
         if isinstance(stage := plan.get("stage"), str):
             yield stage
@@ -147,7 +147,7 @@ def _stages(plan: Any) -> Iterator[str]:
 
 
 def carry_all_kinds(world: World) -> Process:
-    """Cases that are registered, set aside, replayed, changed in FS, and told of: the whole way of a message."""
+    """Handle cases that are registered, set aside, replayed, changed in FS and alerted."""
     population = world.populate(institutions=2, courses=2, requests=6, variety=False)
     world.control.add_request(population["institutions"][0]["orgId"], oddity="no_candidate")
     process = world.process()
@@ -157,7 +157,7 @@ def carry_all_kinds(world: World) -> Process:
     return process
 
 
-def test_the_way_of_a_message_is_bounded_by_indexes(world: World, queries: Recorder) -> None:
+def test_every_query_for_a_message_is_bounded_by_an_index(world: World, queries: Recorder) -> None:
     carry_all_kinds(world)
     seen = [query for query in queries.seen() if query.collection in INDEXED]
 
@@ -167,8 +167,8 @@ def test_the_way_of_a_message_is_bounded_by_indexes(world: World, queries: Recor
     assert [query.shape for query in seen if not bounded(query, world.database)] == [SEARCH_FOR_LANES]
 
 
-def test_no_collection_that_grows_is_read_as_a_whole_for_a_message(world: World, queries: Recorder) -> None:
-    """By the server's own word."""
+def test_no_growing_collection_is_read_completely_for_a_message(world: World, queries: Recorder) -> None:
+    """The server itself says so."""
     carry_all_kinds(world)
     growing = [query for query in queries.seen() if query.collection in GROWING]
 
@@ -176,8 +176,8 @@ def test_no_collection_that_grows_is_read_as_a_whole_for_a_message(world: World,
     assert [query.shape for query in growing if scanned(query, world.database)] == []
 
 
-def test_the_server_is_asked_and_its_word_counts(world: World, uses_server: Callable[[str], None]) -> None:
-    """Else the test above would be true of anything. A server that says nothing is named as such in the summary."""
+def test_the_explanation_of_the_server_is_used(world: World, uses_server: Callable[[str], None]) -> None:
+    """Otherwise the test above would always pass. The summary names a server that says nothing."""
     collection = world.database.audit_log.name
     world.database.audit_log.insert_many([{"_id": f"{n}", "correlationId": f"{n}"} for n in range(100)])
 
@@ -193,7 +193,7 @@ def test_the_server_is_asked_and_its_word_counts(world: World, uses_server: Call
     assert not bounded(Query(collection, "find", {"time": {"$nin": []}}), world.database)
 
 
-def test_looking_how_things_stand_reads_nothing_that_only_grows(world: World, queries: Recorder) -> None:
+def test_the_status_reads_no_growing_collection_but_the_cases(world: World, queries: Recorder) -> None:
     process = carry_all_kinds(world)
     queries.forget()
 
@@ -221,7 +221,7 @@ def test_open_cases_of_inactive_institutions_are_found_by_an_index(world: World,
     assert [query.shape for query in growing if scanned(query, world.database)] == []
 
 
-def test_a_look_at_one_case_is_bounded(world: World, queries: Recorder) -> None:
+def test_reading_one_case_is_bounded(world: World, queries: Recorder) -> None:
     process = carry_all_kinds(world)
     case = world.database.cases.find_one()
     assert case is not None

@@ -1,4 +1,4 @@
-"""Which lane is next: no institution waits for ever, a lost notification costs little, and other processes hear one."""
+"""Which lane is next: no institution waits for ever, a lost notification costs little, and other processes get notifications."""
 
 import threading
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ QUEUE = "wiseflow-begrunnelse"
 
 
 class ManualMonotonic:
-    """A monotonic clock that moves when it is told to."""
+    """A monotonic clock that tests move."""
 
     def __init__(self) -> None:
         self.seconds = 1000.0
@@ -50,7 +50,7 @@ def turns_of(database: Database, queue: MeldingQ, monotonic: ManualMonotonic, *q
     return LaneScheduler(queue, ServerClock(database.server_time), queues, monotonic=monotonic)
 
 
-def test_many_messages_of_one_institution_keep_nobody_waiting(database: Database, queue: MeldingQ) -> None:
+def test_many_messages_of_one_institution_do_not_delay_the_others(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("crowd.no", 400))
     queue.accept(messages("small.no", 3))
 
@@ -60,7 +60,7 @@ def test_many_messages_of_one_institution_keep_nobody_waiting(database: Database
     assert counts == {"crowd.no": 16, "small.no": 3}
 
 
-def test_answers_are_not_held_up_by_many_requests(database: Database, queue: MeldingQ) -> None:
+def test_many_requests_do_not_delay_answers(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("crowd.no", 400))
     queue.accept(messages("crowd.no", 2, "wiseflow-begrunnelse-svar"))
 
@@ -87,7 +87,7 @@ def test_paused_institutions_are_passed_over_and_come_back(database: Database, q
     assert {message.org_id for message in scheduler.take("one", 10, ())} == {"paused.no"}
 
 
-def test_only_the_queues_that_were_asked_for(database: Database, queue: MeldingQ) -> None:
+def test_a_claim_takes_messages_of_its_queues_only(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("a.no", 2) + messages("a.no", 2, "another queue"))
     scheduler = turns_of(database, queue, ManualMonotonic(), "another queue")
 
@@ -96,7 +96,7 @@ def test_only_the_queues_that_were_asked_for(database: Database, queue: MeldingQ
 
 
 def test_a_lane_that_nobody_notified_is_found(database: Database, queue: MeldingQ) -> None:
-    """A notification that was lost, or a message of a version that sends none, costs half a minute and no message."""
+    """The notification was lost, or the message comes from a version that sends none. That costs half a minute and no message."""
     monotonic = ManualMonotonic()
     scheduler = turns_of(database, queue, monotonic)
     assert scheduler.take("one", 10, ()) == []
@@ -112,7 +112,7 @@ def test_a_lane_that_nobody_notified_is_found(database: Database, queue: Melding
 def test_lanes_without_an_exam_system_have_nothing_searched_for_at_each_scan(
     database: Database, queue: MeldingQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a dead message of nobody, which stays for months, nor more live ones than one claim takes."""
+    """Not for a dead message without an institution, which stays for months, and not for more live ones than one claim takes."""
     now = ServerClock(database.server_time).now()
     documents = [each.document(now) for each in messages("a.no", 40)]
     for document in documents:
@@ -137,7 +137,7 @@ def test_lanes_without_an_exam_system_have_nothing_searched_for_at_each_scan(
     )
 
 
-def test_what_falls_due_later_is_looked_for_then(database: Database, queue: MeldingQ) -> None:
+def test_a_lane_is_scanned_when_its_next_message_is_due(database: Database, queue: MeldingQ) -> None:
     queue.accept(messages("a.no", 1))
     database.messages.update_many({}, {"$set": {"dueAt": database.server_time() + timedelta(seconds=2)}})
     scheduler = turns_of(database, queue, ManualMonotonic())
@@ -147,7 +147,7 @@ def test_what_falls_due_later_is_looked_for_then(database: Database, queue: Meld
 
 
 @pytest.mark.parametrize("streams", [True, False], ids=["change stream", "reading again and again"])
-def test_a_notification_is_heard_in_another_process(
+def test_another_process_gets_a_notification(
     streams: bool, database: Database, queue: MeldingQ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not streams:
@@ -176,7 +176,7 @@ def refuse(*_: Any) -> None:
 
 
 def test_a_slow_institution_leaves_workers_for_the_others(world: World) -> None:
-    """One institution's neighbour hangs on every call; the other's requests are sent meanwhile."""
+    """The exam system of one institution hangs on every call. The requests of the other one are sent meanwhile."""
     world.configure(queue={"workers": 4})
     population = world.populate(institutions=2, courses=4, requests=40, variety=False)
     slow, quick = (institution["orgId"] for institution in population["institutions"])

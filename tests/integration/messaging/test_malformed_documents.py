@@ -1,4 +1,4 @@
-"""Documents that lack fields, or hold other types than any release writes, end no read and no action of an operator."""
+"""Documents without some fields, or with other types than any release writes, stop no read and no action of an operator."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -65,13 +65,13 @@ def with_case(document: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("document", MESSAGES, ids=str)
-def test_a_message_that_is_poor_or_malformed_ends_no_read(document: dict[str, Any], process: Process) -> None:
+def test_no_incomplete_or_malformed_message_stops_a_read(document: dict[str, Any], process: Process) -> None:
     process.stores.database.messages.insert_one(with_case(document, 1))
 
     read_everything(process)
 
 
-def test_all_of_them_are_found_replayed_and_discarded(process: Process) -> None:
+def test_all_malformed_messages_are_found_replayed_and_discarded(process: Process) -> None:
     process.stores.database.messages.insert_many(
         [with_case(document, number) for number, document in enumerate(MESSAGES)]
     )
@@ -96,7 +96,7 @@ def test_all_of_them_are_found_replayed_and_discarded(process: Process) -> None:
     ],
     ids=str,
 )
-def test_a_case_that_is_poor_or_malformed_ends_no_status(case: dict[str, Any], process: Process) -> None:
+def test_no_incomplete_or_malformed_case_stops_the_status(case: dict[str, Any], process: Process) -> None:
     process.stores.database.cases.insert_one({"_id": "poor", **case})
 
     process.operators.status.read().plain()
@@ -138,14 +138,16 @@ FIELDS = (
     status=st.sampled_from(["dead", "failed", "discarded", "enqueued"]),
     fields=st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, VALUES)),
 )
-def test_no_message_whatever_it_holds_ends_a_read(process: Process, status: str, fields: dict[str, Any]) -> None:
+def test_no_message_with_any_values_stops_a_read(process: Process, status: str, fields: dict[str, Any]) -> None:
     process.stores.database.messages.delete_many({})
     process.stores.database.messages.insert_one({"_id": "odd", "status": status, **fields})
 
     read_everything(process)
 
 
-def test_the_commands_and_the_checks_show_them(process: Process, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_and_checks_show_malformed_documents(
+    process: Process, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     process.stores.database.messages.insert_many(
         [with_case(document, number) for number, document in enumerate(MESSAGES)]
     )

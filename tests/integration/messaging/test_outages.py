@@ -1,6 +1,6 @@
-"""Neighbours that are away, slow or out of step: what does not need them goes on, and nothing is lost when they are back.
+"""Other systems are away, slow or wrong: work that does not need them goes on, and nothing is lost when they are back.
 
-The database's own outages are in `test_database_away`.
+Outages of the database are in `test_database_away`.
 """
 
 import ast
@@ -63,20 +63,20 @@ def test_without_laas_everything_else_is_done_and_its_entries_follow(fault: dict
     check_registrations(world, REQUESTS)
     check_case_histories(world)
     assert process.operators.status.read().pending == 0, "what only owes an index entry waits for nobody"
-    assert owing(world) == 2 * REQUESTS
+    assert with_pending_effects(world) == 2 * REQUESTS
     world.control.clear_faults()
-    world.carry_until(process, lambda: owing(world) == 0, "LaaS has every entry")
+    world.carry_until(process, lambda: with_pending_effects(world) == 0, "LaaS has every entry")
     check_queue_is_empty(world)
     documents = [row["document"] for row in world.control.laas_documents()]
     assert len(documents) == len({document["id"] for document in documents}) == 2 * REQUESTS
 
 
-def owing(world: World) -> int:
-    """How many processed messages owe something."""
+def with_pending_effects(world: World) -> int:
+    """How many processed messages have pending effects."""
     return world.database.processed_messages.count_documents({"effectsDueAt": {"$exists": True}})
 
 
-def test_index_entries_are_given_up_at_last_and_alerts_never(world: World) -> None:
+def test_index_entries_are_dropped_in_the_end_and_alerts_never(world: World) -> None:
     population = world.populate(**PLAIN)
     world.control.add_request(population["institutions"][0]["orgId"], oddity="no_flow")
     world.control.faults({"system": "laas", "kind": "drop"}, {"system": "slack", "kind": "drop"})
@@ -97,7 +97,7 @@ def test_index_entries_are_given_up_at_last_and_alerts_never(world: World) -> No
 
 @pytest.mark.parametrize("fault", AWAY, ids=lambda fault: fault["kind"])
 @pytest.mark.parametrize("system", ["fs", "wiseflow"])
-def test_after_an_outage_polls_go_on_and_what_was_given_up_is_replayed(
+def test_after_an_outage_polls_go_on_and_dead_messages_can_be_replayed(
     system: str, fault: dict[str, Any], world: World
 ) -> None:
     world.populate(**PLAIN)
@@ -128,7 +128,7 @@ def dead(world: World) -> int:
 
 
 def test_a_call_whose_answer_is_lost_is_not_done_twice(world: World) -> None:
-    """The most dangerous moment: the other end did it, and we do not know. FS is looked at again before anything is sent anew."""
+    """The most dangerous moment: the other system has done it, and we do not know. FS is read again before any repetition."""
     world.populate(**PLAIN)
     lost = {"kind": "drop", "after_effect": True, "times": 2}
     world.control.faults(
@@ -145,7 +145,7 @@ def test_a_call_whose_answer_is_lost_is_not_done_twice(world: World) -> None:
     check_everything(world, REQUESTS)
 
 
-def test_being_asked_to_wait_costs_no_attempt(world: World) -> None:
+def test_a_429_costs_no_attempt(world: World) -> None:
     world.populate(**PLAIN)
     slower = {"kind": "status", "status": 429, "retry_after": 0.05, "times": 4}
     world.control.faults({"system": "fs", "method": "POST", **slower}, {"system": "wiseflow", **slower})
@@ -189,7 +189,7 @@ def test_an_answer_that_drips_is_given_up_and_asked_for_again(system: str, world
 
 
 class HourAhead(datetime):
-    """The clock of a host that nobody has set."""
+    """A host's clock that is wrong by an hour."""
 
     @classmethod
     def now(cls, tz: Any = None) -> datetime:  # type: ignore[override]  # its own type has `Self` here
@@ -207,7 +207,7 @@ class WrongHostClock:
 
 
 def claimed_by_another(world: World) -> None:
-    """Messages that a worker with the right time holds under a lease."""
+    """Messages that a worker with the right time has claimed."""
     world.populate(**PLAIN)
     holder = world.process(ServerClock(world.database.server_time))
     read_requests(holder, holder.stores.institutions.active())
@@ -222,14 +222,14 @@ def test_a_host_whose_clock_is_an_hour_wrong_steals_no_lease(world: World, wrong
     assert {message["fence"] for message in world.database.messages.find()} == {1}
 
 
-def test_it_would_if_leases_were_measured_by_its_own_clock(world: World) -> None:
+def test_it_would_steal_them_if_leases_used_the_hosts_clock(world: World) -> None:
     world.configure(queue={"lease_seconds": 60.0})
     claimed_by_another(world)
 
     assert world.process(WrongHostClock()).synchronisation.run_batch().handled == REQUESTS
 
 
-def test_nothing_in_the_engine_asks_the_host_what_time_it_is() -> None:
+def test_the_engine_never_reads_the_clock_of_the_host() -> None:
     asked = {
         path.name
         for path in Path(casebridge.__file__).parent.rglob("*.py")

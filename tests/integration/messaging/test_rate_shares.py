@@ -1,4 +1,4 @@
-"""How processes share a vendor's rate, step by step: the book on a real server, the clock moved by hand."""
+"""How processes share a vendor's rate, step by step: the share store is on a real server, and the test moves the clock."""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -20,8 +20,8 @@ from tests.support.waiting import wait_until
 
 LIMIT = 12
 RATES = [(LIMIT, 1.0)]
-LOOK = LEASE_SECONDS / 5 + 0.1
-"""A look is due, and what was called before is out of the window."""
+RENEW_SECONDS = LEASE_SECONDS / 5 + 0.1
+"""After this time a read is due, and earlier calls are out of the vendor's window."""
 
 
 @pytest.fixture
@@ -41,11 +41,11 @@ def claims_of(database: Database, credential: str) -> Sequence[Any]:
     return list(document["claims"])
 
 
-def test_one_alone_uses_all_of_the_rate_and_no_more(new_process: Callable[..., RateProcess]) -> None:
+def test_a_single_process_uses_all_of_the_rate_and_no_more(new_process: Callable[..., RateProcess]) -> None:
     assert new_process().call(LIMIT + 5) == LIMIT
 
 
-def test_who_has_used_all_makes_room_only_when_its_calls_are_out_of_the_vendors_window(
+def test_a_process_makes_room_only_when_its_calls_are_out_of_the_vendors_window(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
     first, second = new_process(), new_process()
@@ -58,7 +58,7 @@ def test_who_has_used_all_makes_room_only_when_its_calls_are_out_of_the_vendors_
 
     time.now += 0.2
     first.keeper.renew()
-    time.now += LOOK
+    time.now += RENEW_SECONDS
     assert (first.call(LIMIT), second.call(LIMIT)) == (LIMIT // 2, LIMIT // 2)
 
 
@@ -67,18 +67,18 @@ def test_an_idle_process_gives_its_share_back(new_process: Callable[..., RatePro
     assert idle.call(1) == 1
     assert busy.call(LIMIT) < LIMIT
     for _ in range(6):
-        time.now += LOOK
+        time.now += RENEW_SECONDS
         idle.keeper.renew()
         busy.call(1)
     assert idle.parts_in_force == 0
-    time.now += LOOK
+    time.now += RENEW_SECONDS
     assert busy.call(LIMIT) == LIMIT
 
 
-def test_what_a_dead_process_may_have_used_is_free_after_its_lease_and_the_slack(
+def test_the_share_of_a_dead_process_is_free_after_its_lease_and_one_window(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
-    """The dead one may have called until the very end of its lease; a window later nobody counts that."""
+    """The dead process may have called until the end of its lease. One window later those calls count no more."""
     dead, living = new_process(), new_process()
     dead.call(1)
     assert dead.call(LIMIT) == LIMIT - 1, "it has all"
@@ -103,7 +103,7 @@ def test_a_process_that_was_frozen_finds_its_share_gone(
     assert frozen.call(LIMIT) == 0
 
 
-def test_whoever_leaves_in_order_leaves_its_share_at_once(
+def test_a_process_that_stops_frees_its_share_at_once(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
     leaving, staying = new_process(), new_process()
@@ -113,7 +113,7 @@ def test_whoever_leaves_in_order_leaves_its_share_at_once(
     assert staying.call(LIMIT) == LIMIT
 
 
-def test_without_the_database_a_share_holds_until_its_lease_ends_and_then_nothing_is_called(
+def test_without_the_database_a_share_lasts_until_its_lease_ends_and_then_nothing_is_called(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
     process = new_process()
@@ -123,13 +123,13 @@ def test_without_the_database_a_share_holds_until_its_lease_ends_and_then_nothin
 
     assert process.call(LIMIT) == LIMIT
     for _ in range(4):
-        time.now += LOOK
-        process.book.before_write = away
+        time.now += RENEW_SECONDS
+        process.share_store.before_write = away
         assert process.call(LIMIT) == LIMIT
-    time.now += LOOK
-    process.book.before_write = away
+    time.now += RENEW_SECONDS
+    process.share_store.before_write = away
     assert process.call(1) == 0
-    time.now += LOOK
+    time.now += RENEW_SECONDS
     assert process.call(LIMIT) == LIMIT, "it is back"
 
 
@@ -138,25 +138,25 @@ def test_a_budget_smaller_than_the_number_of_processes_is_kept_all_the_same(
 ) -> None:
     crowd = [new_process([(2, 1.0)]) for _ in range(4)]
     for _ in range(20):
-        time.now += LOOK
+        time.now += RENEW_SECONDS
         assert sum(process.call(2) for process in crowd) <= 2
 
 
-def sent_away(process: RateProcess, time: ManualSeconds) -> timedelta:
-    """Ask again and again, as a worker that waits does, until it is not worth waiting any more; for how long that will be."""
+def released_for(process: RateProcess, time: ManualSeconds) -> timedelta:
+    """Try to call until waiting is no longer worth it, like a worker. Returns for how long the worker is released."""
     while True:
         try:
             process.gate.pass_gate()
         except RateLimitedError as error:
             if error.code == "wiseflow.rate_limited":
                 return error.retry_after or timedelta()
-            time.now += LOOK
+            time.now += RENEW_SECONDS
 
 
-def test_who_waits_for_others_to_make_room_is_not_sent_away_for_the_vendors_window(
+def test_a_worker_that_waits_for_room_is_not_released_for_the_vendors_window(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
-    """Its calls of the last minute are too many for a share that is small only until the others have made room."""
+    """Its calls of the last minute are too many for its share, but the share is small only until the others make room."""
     rates = [(LIMIT, 1.0), (60 * LIMIT, 60.0)]
     returning, busy = new_process(rates), new_process(rates)
     for _ in range(20):
@@ -166,25 +166,25 @@ def test_who_waits_for_others_to_make_room_is_not_sent_away_for_the_vendors_wind
     time.now += LEASE_SECONDS + SLACK_SECONDS + 0.1
     assert busy.call(LIMIT - 1) == LIMIT - 1, "it has all: the other was silent for too long"
     assert returning.call(1) == 0, "it is back, and asks"
-    busy.keeper.renew()  # it makes room, as far as its calls are out of the vendor's window
+    busy.keeper.renew()  # it makes room when its calls are out of the vendor's window
 
-    wait = sent_away(returning, time)
+    wait = released_for(returning, time)
 
     assert returning.parts_in_force == WHOLE // LIMIT
     assert wait <= LONGEST_WAIT
 
 
-def test_who_has_used_up_an_even_share_is_sent_away_until_the_vendors_window_is_over(
+def test_a_worker_with_a_used_up_even_share_is_released_until_the_window_ends(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
     rates = [(LIMIT, 60.0)]
     first, second = new_process(rates), new_process(rates)
     assert (first.call(LIMIT // 2), second.call(LIMIT // 2)) == (LIMIT // 2, LIMIT // 2)
 
-    assert sent_away(first, time) > timedelta(seconds=50)
+    assert released_for(first, time) > timedelta(seconds=50)
 
 
-def test_shares_are_renewed_in_the_background_and_given_up_at_the_end(database: Database) -> None:
+def test_shares_are_renewed_in_the_background_and_freed_at_the_end(database: Database) -> None:
     keeper = ShareKeeper(ShareStore(database), lease_seconds=0.5)
     share = keeper.share("a credential")
     assert share.grow_beyond(0)
@@ -203,38 +203,38 @@ def test_shares_are_renewed_in_the_background_and_given_up_at_the_end(database: 
 def test_a_lease_runs_from_the_read_not_from_the_write(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
-    """Whoever is frozen between the two must not believe the share to be its own for longer than the others do."""
+    """A process that is frozen between the two must not use its share for longer than the others expect."""
     process = new_process()
 
     def freeze() -> None:
         time.now += LEASE_SECONDS - 1.0
 
-    process.book.before_write = freeze
+    process.share_store.before_write = freeze
     process.call(1)
     assert process.parts_in_force > 0
     time.now += 1.1
     assert process.parts_in_force == 0
 
 
-def test_a_share_is_lowered_also_when_nobody_knows_whether_that_was_written(
+def test_a_share_is_lowered_even_if_the_answer_to_the_write_is_lost(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
     first, second = new_process(), new_process()
     assert first.call(LIMIT) == LIMIT
     assert second.call(1) == 0
-    time.now += LOOK
+    time.now += RENEW_SECONDS
 
     def lose_the_answer() -> None:
         raise ServerSelectionTimeoutError("the answer was lost")
 
-    first.book.after_write = lose_the_answer
+    first.share_store.after_write = lose_the_answer
     first.keeper.renew()
-    time.now += LOOK
+    time.now += RENEW_SECONDS
     assert second.call(LIMIT) == LIMIT // 2, "it was written"
     assert first.call(LIMIT) == LIMIT // 2
 
 
-def test_who_is_overtaken_every_time_is_granted_nothing(
+def test_a_process_that_is_always_overtaken_gets_no_share(
     new_process: Callable[..., RateProcess], time: ManualSeconds
 ) -> None:
     slow, fast = new_process(), new_process()
@@ -244,8 +244,8 @@ def test_who_is_overtaken_every_time_is_granted_nothing(
         time.now += LEASE_SECONDS / 2
         fast.call(1)
         fast.keeper.renew()
-        slow.book.before_write = overtake
+        slow.share_store.before_write = overtake
 
-    slow.book.before_write = overtake
+    slow.share_store.before_write = overtake
     slow.share.grow_beyond(0)
     assert (slow.parts_in_force, fast.parts_in_force) == (0, WHOLE // 2)

@@ -1,4 +1,4 @@
-"""Several processes on one database: listeners share the work and the vendor's rate, a Celery worker takes Dagster's runs."""
+"""Several processes on one database: listeners share the work and the vendor's rate, and a Celery worker runs Dagster's runs."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -30,19 +30,19 @@ CARRY_SECONDS = 90.0
 
 @dataclass(frozen=True)
 class Installation:
-    """Dagster's servers and a Celery worker that carries out what they launch."""
+    """Dagster's servers, and a Celery worker that runs what they launch."""
 
     dagster: DagsterServers
     worker: Child
 
     def wait_for(self, run_id: str) -> None:
-        """Return when the run has ended well."""
+        """Wait until the run has succeeded."""
         ended = {"SUCCESS", "FAILURE", "CANCELED"}
         wait_until(lambda: self.dagster.run_status(run_id) in ended, "the run ends", RUN_SECONDS)
         assert self.dagster.run_status(run_id) == "SUCCESS", self.worker.log_end(40)
 
     def process_of(self, run_id: str) -> int:
-        """The process in which the steps of a run were carried out."""
+        """The process in which the steps of a run were executed."""
         with dg.DagsterInstance.get() as instance:
             events = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event]
         metadata = [event.engine_event_data.metadata for event in events if event.is_engine_event]
@@ -63,7 +63,7 @@ def redis(children: Children, uses_server: Callable[[str], None]) -> Iterator[Re
 
 @pytest.fixture
 def installation(world: World, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
-    """As an operator configures it: the environment, and nothing else."""
+    """Configured like an operator does it: with environment variables only."""
     world.populate(institutions=3, courses=6, requests=REQUESTS, hold=True)
     environment = {
         **world.environment(),
@@ -84,7 +84,7 @@ def installation(world: World, redis: Redis, monkeypatch: pytest.MonkeyPatch) ->
         yield Installation(dagster, worker)
 
 
-def test_two_listeners_and_a_celery_worker_carry_every_request_once(
+def test_two_listeners_and_a_celery_worker_handle_every_request_once(
     world: World, processes: Processes, installation: Installation
 ) -> None:
     listeners = [processes.listener("--workers", "1"), processes.listener("--workers", "1")]
@@ -108,9 +108,9 @@ def test_two_listeners_and_a_celery_worker_carry_every_request_once(
 
 
 def test_two_listeners_keep_the_vendors_rate_together(world: World, processes: Processes) -> None:
-    """The vendor counts at its own door: beyond our rate there are only calls that were on their way, one a thread."""
-    on_their_way = 2 * (WORKERS + 1) + 1  # in each listener the workers and the trials of credentials; this process
-    # small claims: neither may take everything before the other has looked
+    """The vendor counts the calls. Beyond our rate there may only be calls that were under way, one for each thread."""
+    on_their_way = 2 * (WORKERS + 1) + 1  # in each listener the workers and the credential probes; and this process
+    # small claims, so that no listener takes everything before the other has claimed
     world.configure(wiseflow={"requests_per_second": RATE}, queue={"group_size": WORKERS})
     world.control.rates(calls_per_second=RATE + on_their_way)
     world.populate(institutions=1, courses=4, requests=REQUESTS)
@@ -134,12 +134,12 @@ def test_two_listeners_keep_the_vendors_rate_together(world: World, processes: P
 
 
 def owner_of(world: World, listener: Child) -> str:
-    """The name under which a listener holds messages."""
+    """The owner of the messages that a listener has claimed."""
     announced = wait_until(lambda: world.database.listeners.find_one({"pid": listener.pid}), "it is announced")
     return str(announced["_id"])
 
 
 def holders(world: World) -> int:
-    """How many processes have a share of the one credential's rate."""
-    page = world.database.rate_shares.find_one() or {"claims": []}
-    return sum(claim["parts"] > 0 for claim in page["claims"])
+    """How many processes have a share of the credential's rate."""
+    claim_set = world.database.rate_shares.find_one() or {"claims": []}
+    return sum(claim["parts"] > 0 for claim in claim_set["claims"])

@@ -1,7 +1,7 @@
-"""Each thread and each endless loop outlives whatever is raised in it, and goes on with its work.
+"""Each thread and each endless loop survives any exception in it, and goes on with its work.
 
-The threads are looked up in the source: a new one must get an entry in `THREADS`, and so a test. Loops over messages at the
-boundaries of the queue are in `test_boundaries`.
+The threads are found in the source. A new one needs an entry in `THREADS`, and so a test. Loops over messages at the boundaries
+of the queue are tested in `test_boundaries`.
 """
 
 import ast
@@ -45,11 +45,11 @@ THREADS = {
     "command_line/listen.py: look_after",
     "resources/telemetry/scrape.py: self._open_until_done",
 }
-"""What runs in a thread of its own, and has a test below. The demo's are not in production."""
+"""Functions that run in a thread of their own, and have a test below. The demo's threads are not in production."""
 
 
 class PanicError(BaseException):
-    """Stands for a native library's panic, which is no `Exception`."""
+    """Plays the part of a native library's panic, which is no `Exception`."""
 
 
 ERRORS: tuple[BaseException, ...] = (
@@ -77,7 +77,7 @@ def test_each_thread_of_the_source_has_its_test() -> None:
 
 
 class Trap:
-    """Stands before a function: raises one error after the other, then lets the calls through."""
+    """Replaces a function: it raises one error after the other, then lets the calls through."""
 
     def __init__(self, through: Callable[..., Any]) -> None:
         self._through = through
@@ -117,7 +117,7 @@ PLACES: dict[str, tuple[type, str]] = {
     "credentials": (CredentialProbes, "run_due"),
     "lanes": (LaneScheduler, "scan_all"),
 }
-"""What the claiming itself, and each helper of a listener by the name of its thread, calls first."""
+"""What the claiming thread, and each helper of a listener by the name of its thread, calls first."""
 
 
 def set_trap(monkeypatch: pytest.MonkeyPatch, place: str) -> Trap:
@@ -131,7 +131,7 @@ def set_trap(monkeypatch: pytest.MonkeyPatch, place: str) -> Trap:
     return trap
 
 
-def test_each_helper_of_a_listener_is_tried(world: World) -> None:
+def test_each_helper_of_a_listener_is_tested(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0)
     before = set(threading.enumerate())
     with running(world.process().listener()) as thread:
@@ -144,7 +144,7 @@ def test_each_helper_of_a_listener_is_tried(world: World) -> None:
 
 
 @pytest.mark.parametrize("place", sorted(set(PLACES) - {"lanes"}))
-def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_survives_each_error(place: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.configure(queue={"lease_seconds": 0.6})
     monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
@@ -161,7 +161,7 @@ def test_a_listener_outlives_it(place: str, world: World, monkeypatch: pytest.Mo
 
 
 def test_lanes_are_watched_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its loop ends with a defect and is begun anew by its thread; what it waits for is found by scanning."""
+    """Its loop ends with an error and is started again by its thread. A scan finds what was notified meanwhile."""
     monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
     missed = set_trap(monkeypatch, "lanes")
     with running(world.process().listener()) as thread:
@@ -171,7 +171,7 @@ def test_lanes_are_watched_again(world: World, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_shares_are_renewed_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the background, and in the call that asks for one: no call fails for it."""
+    """In the background, and in the call that asks for a share: no call fails because of that."""
     store = ShareStore(world.database)
     read = store.read
     trap = Trap(read)
@@ -230,7 +230,7 @@ def test_the_port_of_metrics_is_opened_again(monkeypatch: pytest.MonkeyPatch) ->
         server.stop()
 
 
-def test_a_process_at_work_tells_of_itself_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_at_work_announces_itself_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("casebridge.storage.processes.HEARTBEAT_SECONDS", 0.01)
     processes = world.process().storage.processes
     with processes.at_work("run"):
@@ -242,13 +242,11 @@ def test_a_process_at_work_tells_of_itself_again(world: World, monkeypatch: pyte
     assert world.database.processes.count_documents({}) == 0
 
 
-def test_one_trial_of_credentials_that_breaks_keeps_no_other_from_its_own(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_credential_probe_does_not_stop_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=3, courses=3, requests=0)
     process = world.process()
     for institution in process.stores.institutions.active():
-        world.database.pauses.insert_one({"_id": institution.tenant, "institution": institution.key})  # and no more
+        world.database.pauses.insert_one({"_id": institution.tenant, "institution": institution.key})  # no more fields
     trap = Trap(process.stores.institutions.named)
     monkeypatch.setattr(process.stores.institutions, "named", trap)
 

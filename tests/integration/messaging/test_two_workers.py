@@ -1,4 +1,4 @@
-"""Two workers want the same message at the same moment: one gets it, and the other finds something else to do."""
+"""Two workers want the same message at the same moment: one gets it, and the other one takes something else."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ def new_queue(database: Database, clock: Clock) -> Callable[[], MeldingQ]:
 def overtaken_queue(
     mongodb_settings: MongoDBSettings, database: Database, clock: Clock
 ) -> Iterator[Callable[[Callable[[], object]], MeldingQ]]:
-    """A queue whose claim comes too late: something happens between its look and its write."""
+    """A queue whose claim comes too late: something happens between its read and its write."""
     own = Database(mongodb_settings)
 
     def queue(happening: Callable[[], object]) -> MeldingQ:
@@ -48,7 +48,7 @@ def overtaken_queue(
 
 
 class Overtaken:
-    """A collection whose next `update_many` comes too late: `first` is done before it."""
+    """A collection whose next `update_many` comes too late: `first` is done before."""
 
     def __init__(self, collection: Any, first: Callable[[], object]) -> None:
         self._collection = collection
@@ -68,7 +68,7 @@ def new_message(number: int, case: str) -> NewMessage:
     )
 
 
-def test_what_another_claims_between_read_and_claim_stays_the_others(
+def test_a_message_that_another_claims_between_read_and_claim_stays_with_it(
     database: Database,
     new_queue: Callable[[], MeldingQ],
     overtaken_queue: Callable[[Callable[[], object]], MeldingQ],
@@ -92,7 +92,7 @@ def test_two_messages_of_a_case_are_never_in_work_together(
     new_queue: Callable[[], MeldingQ],
     overtaken_queue: Callable[[Callable[[], object]], MeldingQ],
 ) -> None:
-    """The other worker saw the case when only its second message was there: the index refuses what the look did not see."""
+    """The other worker read the case before its first message came. The index refuses what the read did not see."""
     fast = new_queue()
     fast.accept([new_message(2, "case")])
     earlier = new_message(1, "case").document(clock.now() - LEASE)
@@ -124,8 +124,8 @@ def test_many_workers_share_the_queue(database: Database, new_queue: Callable[[]
     assert {(document["fence"], document["attempts"]) for document in database.messages.find()} == {(1, 1)}
 
 
-def test_two_processes_worth_of_work_on_one_database_does_nothing_twice(world: World) -> None:
-    """Two processes read, handle and look for answers side by side, as a listener and a Dagster run do."""
+def test_two_processes_on_one_database_do_nothing_twice(world: World) -> None:
+    """Two processes read, handle and poll for answers at the same time, like a listener and a Dagster run."""
     world.populate(institutions=3, courses=6, requests=30)
     processes = [world.process(), world.process()]
     for _ in range(3):
@@ -139,7 +139,7 @@ def test_two_processes_worth_of_work_on_one_database_does_nothing_twice(world: W
 
 
 def test_a_step_that_takes_longer_than_a_lease_keeps_it(world: World) -> None:
-    """The heartbeat runs beside the work: the other worker, which looks all the time, finds nothing to take over."""
+    """The heartbeat runs during the work. The other worker claims all the time and finds nothing to take over."""
     world.configure(queue={"lease_seconds": 3.0})
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     slow = {"system": "wiseflow", "method": "POST", "path": "/explanation/request$", "kind": "latency", "seconds": 4.5}

@@ -1,4 +1,4 @@
-"""A listener carries messages of a capability that has no exam system: audited, tried again, set aside, paused."""
+"""A listener handles messages of a capability without an exam system: audited, retried, set aside, paused."""
 
 import threading
 from collections import Counter
@@ -38,14 +38,14 @@ HOUR = timedelta(hours=1)
 
 
 class Stored(StepResult):
-    """That it was stored."""
+    """The result of the step: the document was stored."""
 
     step = "store"
     stored: bool
 
 
 class ArchiveFlow(Flow):
-    """One step, which raises what a message is to meet, once for each error."""
+    """One step. It raises the errors that its message is to meet, each once."""
 
     queue = QUEUE
 
@@ -80,7 +80,7 @@ class Slack:
 
 
 class Archive:
-    """A listener with all that it works with, on the real queue."""
+    """A listener with all its parts, on the real queue."""
 
     def __init__(self, database: Database) -> None:
         self.database, self.flow, self.slack = database, ArchiveFlow(), Slack()
@@ -136,7 +136,7 @@ def archive(database: Database) -> Archive:
     return Archive(database)
 
 
-def test_it_is_carried_and_audited_with_the_fields_of_its_own_flow(archive: Archive) -> None:
+def test_a_message_is_handled_and_audited_with_the_fields_of_its_flow(archive: Archive) -> None:
     archive.accept("one")
 
     with archive.running():
@@ -149,7 +149,7 @@ def test_it_is_carried_and_audited_with_the_fields_of_its_own_flow(archive: Arch
         assert not NO_COLUMNS.keys() & entry.keys(), "no field of an exam"
 
 
-def test_it_is_tried_again_and_set_aside(archive: Archive) -> None:
+def test_a_message_is_retried_and_set_aside(archive: Archive) -> None:
     archive.accept("late", TransientError("archive.away", "It is away.", "Wait."))
     archive.accept("bad", PermanentError("archive.refused", "It refuses this.", "Look at it."))
 
@@ -163,14 +163,14 @@ def test_it_is_tried_again_and_set_aside(archive: Archive) -> None:
     assert text.startswith("*uis.no/test* · archive · store: archive.refused\n")
 
 
-def test_refused_credentials_hold_back_only_what_has_no_exam_system(archive: Archive) -> None:
+def test_refused_credentials_pause_only_messages_without_an_exam_system(archive: Archive) -> None:
     archive.flow.refused.add("refused")
     archive.accept("refused")
     with archive.running():
         wait_until(lambda: bool(archive.pauses.all()), "it is paused")
     archive.accept("same")
     archive.accept("other", exam_system="WISEFLOW")
-    with archive.running():  # it reads the pauses before its first claim
+    with archive.running():  # the listener reads the pauses before its first claim
         wait_until(lambda: archive.status("other") == "processed", "the exam system goes on")
 
     assert (archive.status("refused"), archive.status("same")) == ("enqueued", "enqueued")
@@ -182,7 +182,7 @@ def test_refused_credentials_hold_back_only_what_has_no_exam_system(archive: Arc
         wait_until(lambda: {archive.status(key) for key in ("refused", "same")} == {"processed"}, "it goes on")
 
 
-def test_a_pause_of_the_whole_institution_holds_it_back(archive: Archive) -> None:
+def test_a_pause_of_the_whole_institution_stops_the_message(archive: Archive) -> None:
     archive.database.pauses.insert_one({"_id": "uis.no/test", "institution": "uis.no/test"})  # of an earlier version
     archive.accept("one")
     archive.queue.accept([NewMessage("free", QUEUE, "uio.no", "test", "case of free", "free", {"archiveId": "x"})])

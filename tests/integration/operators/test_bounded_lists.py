@@ -1,4 +1,4 @@
-"""What is listed is bounded: no read brings whole documents over, however large and however many they are."""
+"""Lists are bounded: no read fetches whole documents, however large and many they are."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -40,22 +40,22 @@ MESSAGES = 60
 CASES = 60
 SIZE = 100_000
 MOST_BYTES = 200_000
-"""Far less than two messages of each hundred; what is shown of a message is some hundred bytes."""
+"""Much less than two messages of each hundred. What is shown of a message is some hundred bytes."""
 
 
 class _Brought(monitoring.CommandListener):
-    """Bytes of the replies that this process got."""
+    """The bytes of the replies to this process."""
 
     bytes = 0
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        """Counted when it is answered."""
+        """Nothing to do: the reply is counted when it comes."""
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         self.bytes += len(str(event.reply))
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Brought nothing."""
+        """Nothing to do: a failure has no documents."""
 
 
 _brought = _Brought()
@@ -133,7 +133,7 @@ READS: dict[str, Callable[[Process], object]] = {
     "Blacklist.rows": lambda process: Blacklist(process.stores.database).rows(),
     "Blacklist.unusable": lambda process: Blacklist(process.stores.database).unusable(),
 }
-"""Each way in which many documents are looked at; a method by the name of its class."""
+"""Each way to read many documents. A method has the name of its class."""
 STORES: Final = (
     CompletenessCheck, AlertOutbox, AuditLog, Blacklist, Cases, DeadLetters, Lanes, MeldingQ, Pauses, CaseHistoryReader,
     StatusReader, StoredMessages,
@@ -152,7 +152,7 @@ NO_LISTS: Final = {
     "Pauses.paused": "one small document an institution",
     "Pauses.take_due_probes": "one small document an institution",
 }
-"""What gives many back and is no look at data that grows, and why."""
+"""Functions that return many but read no growing data, each with the reason."""
 
 
 def _institution(process: Process) -> Institution:
@@ -168,7 +168,7 @@ def _case(process: Process) -> Case:
 
 
 @pytest.mark.parametrize("name", READS)
-def test_a_read_brings_no_contents(name: str, world: World) -> None:
+def test_a_read_fetches_no_contents(name: str, world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0, variety=False)
     process = world.process()
     key = process.stores.institutions.active()[0].key
@@ -202,7 +202,7 @@ def test_a_read_brings_no_contents(name: str, world: World) -> None:
 
 
 def others(process: Process, key: str) -> None:
-    """What stands beside messages: each with a field that no release writes, and more than a list may show."""
+    """Documents of the other collections: each with a field that no release writes, and more than a list may show."""
     now, stray = process.stores.clock.now(), "x" * SIZE
     process.stores.database.cases.insert_many(
         {
@@ -224,7 +224,7 @@ def others(process: Process, key: str) -> None:
 
 
 def test_every_way_to_list_is_measured() -> None:
-    """A method that gives back many is among those that are measured, or it says why it needs no bound."""
+    """A method that returns many must be measured here, or say why it needs no bound."""
     listing = set(_listing_methods())
 
     assert listing - READS.keys() - NO_LISTS.keys() == set()
@@ -239,9 +239,9 @@ def _listing_methods() -> Iterator[str]:
 
 
 def _is_many(returned: Any) -> bool:
-    told = str(returned)
+    shown = str(returned)
     return any(
-        instruction in told
+        instruction in shown
         for instruction in ("list[", "dict[", "set[", "Sequence[", "Iterator[", "Iterable[", "Mapping[")
     ) or (getattr(returned, "__name__", "") in {"Listing", "Status", "Account", "ActionReport"})
 
@@ -271,7 +271,7 @@ def test_a_case_history_of_many_steps_shows_the_last_and_says_so(
     assert [stone.step for stone in earlier.milestones] == [f"step {number}" for number in range(20)]
 
 
-def test_what_is_lost_is_counted_in_full_and_named_in_part(world: World) -> None:
+def test_all_lost_cases_are_counted_and_some_are_named(world: World) -> None:
     process = world.process()
     process.stores.database.cases.insert_many(
         {

@@ -1,4 +1,4 @@
-"""Thousands of dead letters are replayed and discarded in batches."""
+"""Thousands of dead messages are replayed and discarded in batches."""
 
 from collections.abc import Callable
 
@@ -33,16 +33,16 @@ BATCHES = 2000 // BATCH
 @pytest.mark.parametrize(
     ("ask", "commands"),
     [
-        # Counted by code, and twenty rows.
+        # One query counts by code, one lists twenty rows.
         (ask_list, {"aggregate": 2}),
         (dry_run, {"aggregate": 2}),
-        # For each batch: read, audited, changed; half of them were replayed before, and each generation is a change of its own.
-        # Then whoever serves their lanes is woken.
+        # For each batch: read, audit, change. Half of them were replayed before, and each generation is changed separately.
+        # Then the lanes are notified.
         (
             replay,
             {"aggregate": 2, "getMore": BATCHES, "insert": BATCHES, "find": BATCHES, "update": 3 * BATCHES},
         ),
-        # For each batch also: what else drives these cases, and their mark; at the end, what can move on.
+        # Also for each batch: other messages of these cases, and the mark in the cases; at the end, messages that can move on.
         (
             discard,
             {"aggregate": 2, "getMore": BATCHES, "find": BATCHES + 1, "insert": BATCHES, "update": 3 * BATCHES},
@@ -61,15 +61,15 @@ def test_two_thousand_letters_cost_a_few_round_trips(
     assert {name: count for name, count in sent.items() if count > commands[name]} == {}
 
 
-def test_progress_is_told_after_each_batch_and_few_cases_are_named(world: World, letters: DeadLetters) -> None:
+def test_progress_is_reported_after_each_batch_and_few_cases_are_named(world: World, letters: DeadLetters) -> None:
     world.database.messages.insert_many([dead(number, MISSING) for number in range(BATCH + 10)])
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
 
     report = letters.replay(
-        DeadLetterFilter(), Order(BATCH + 5, False, REASON, "kari"), lambda done, of: told.append((done, of))
+        DeadLetterFilter(), Order(BATCH + 5, False, REASON, "kari"), lambda done, of: progress.append((done, of))
     )
 
-    assert told == [(BATCH, BATCH + 5), (BATCH + 5, BATCH + 5)]
+    assert progress == [(BATCH, BATCH + 5), (BATCH + 5, BATCH + 5)]
     assert (report.found, report.chosen, report.changed) == (BATCH + 10, BATCH + 5, BATCH + 5)
     assert report.correlation_ids == [f"correlation-{number}" for number in range(NAMED)]
     assert letters.find(DeadLetterFilter(), 10).found == 5

@@ -1,4 +1,4 @@
-"""`casebridge dead`: list, show, replay and discard, as an operator types them."""
+"""`casebridge dead`: list, show, replay and discard, called like an operator does."""
 
 import getpass
 
@@ -15,7 +15,7 @@ DONE, MISUSED, NOT_FOUND = 0, 2, 3
 KILLED = -9
 
 
-def test_the_command_lists_and_shows(mixed: Process, processes: Processes) -> None:
+def test_the_command_lists_and_shows_dead_messages(mixed: Process, processes: Processes) -> None:
     listed = processes.run("dead", "list", "--json", "--since", "1h", "--limit", "1")
     assert (listed.exit_code, listed.json()["found"], len(listed.json()["letters"])) == (DONE, 2, 1)
     case = listed.json()["letters"][0]["correlation_id"]
@@ -68,7 +68,7 @@ def test_the_discard_command_can_be_taken_back(mixed: Process, processes: Proces
 
 @pytest.mark.parametrize("action", ["replay", "discard"])
 @pytest.mark.parametrize("kind", ["kill", "exception"])
-def test_a_process_that_dies_between_audit_and_change_leaves_it_to_be_done_again(
+def test_after_a_crash_between_audit_and_change_the_command_can_be_repeated(
     action: str, kind: str, mixed: Process, world: World, processes: Processes
 ) -> None:
     asked = ("dead", action, "--for-real", "--reason", REASON, "--asked-by", "kari")

@@ -1,4 +1,4 @@
-"""A discard settles what nobody can mend: told everywhere, nothing lost, and taken back for a while."""
+"""A discard settles a message that nobody can correct. It is shown everywhere, loses nothing, and can be taken back later."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from tests.support.dead_letters import AMBIGUOUS, DISCARDED, FOR_REAL, MISSING, 
 from tests.support.world import World
 
 
-def test_what_is_discarded_is_gone_from_the_queue_and_told_everywhere(world: World, mixed: Process) -> None:
+def test_a_discarded_message_leaves_the_queue_and_is_shown_everywhere(world: World, mixed: Process) -> None:
     message = letter_of(mixed, MISSING)
     report = mixed.operators.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
     again = mixed.operators.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
@@ -57,7 +57,7 @@ def test_nothing_is_lost_by_a_discard(world: World, mixed: Process) -> None:
     )
 
 
-def test_what_a_discarded_message_owes_is_delivered_before_it_moves_on(world: World, letters: DeadLetters) -> None:
+def test_effects_of_a_discarded_message_are_delivered_before_it_moves_on(world: World, letters: DeadLetters) -> None:
     owing = {"effectsDueAt": T0, "effects": [{"id": "1", "kind": "alert", "body": {}}]}
     world.database.messages.insert_many([dead(1, MISSING, **owing), dead(2, MISSING)])
     letters.discard(DeadLetterFilter(), FOR_REAL)
@@ -69,7 +69,7 @@ def test_what_a_discarded_message_owes_is_delivered_before_it_moves_on(world: Wo
     assert [row["_id"] for row in world.database.messages.find()] == ["key-00001"]
 
 
-def test_an_older_discard_cannot_be_brought_back(world: World, letters: DeadLetters) -> None:
+def test_an_older_discard_cannot_be_taken_back(world: World, letters: DeadLetters) -> None:
     world.database.messages.insert_many([dead(1, MISSING), dead(2, MISSING)])
     letters.discard(DeadLetterFilter(), FOR_REAL)
     too_long_ago = T0 - BROUGHT_BACK_WITHIN - timedelta(seconds=1)
@@ -80,7 +80,7 @@ def test_an_older_discard_cannot_be_brought_back(world: World, letters: DeadLett
     assert (report.found, report.changed) == (2, 1)
 
 
-def test_what_was_discarded_by_mistake_is_brought_back(world: World, mixed: Process) -> None:
+def test_a_mistaken_discard_is_taken_back(world: World, mixed: Process) -> None:
     message = letter_of(mixed, MISSING)
     mixed.operators.dead_letters.discard(DeadLetterFilter(code=MISSING), FOR_REAL)
 
@@ -131,7 +131,7 @@ def test_a_case_is_discarded_only_with_the_last_message_that_drives_it(
 
 
 def test_a_case_that_got_further_is_not_discarded(world: World, mixed: Process) -> None:
-    """A newer version of the request has reached the assessor; only the old version's message is settled."""
+    """A newer version of the request has reached the assessor. Only the old version's message is discarded."""
     message = letter_of(mixed, MISSING)
     further = {"state": "dispatched", "setAside": None}
     world.database.cases.update_one({"_id": message["orderingKey"]}, {"$set": further})
@@ -141,13 +141,13 @@ def test_a_case_that_got_further_is_not_discarded(world: World, mixed: Process) 
     assert {name: case_of(mixed, message)[name] for name in further} == further
 
 
-def test_only_what_is_dead_can_be_discarded(letters: DeadLetters) -> None:
+def test_only_a_dead_message_can_be_discarded(letters: DeadLetters) -> None:
     with pytest.raises(ValueError, match="only dead messages can be discarded"):
         letters.discard(DeadLetterFilter(MessageStatus.FAILED), FOR_REAL)
 
 
-def test_a_case_that_was_marked_before_a_crash_is_put_right_by_the_next_discard(world: World, mixed: Process) -> None:
-    """The case is marked first: until the message follows, it stays in the list and accounts for the case."""
+def test_a_case_marked_before_a_crash_is_corrected_by_the_next_discard(world: World, mixed: Process) -> None:
+    """The case is marked first. Until its message follows, the message stays in the list and the case is not lost."""
     world.database.cases.update_many({}, {"$set": {"openedAt": T0}})
     message = letter_of(mixed, MISSING)
     mixed.capability(Explanations).cases.discard([message["orderingKey"]], by="kari", reason=REASON)

@@ -1,4 +1,4 @@
-"""A replay goes on where a message failed, is audited, and stands whatever dies on the way."""
+"""A replay continues where a message failed, is audited, and survives crashes."""
 
 from datetime import timedelta
 
@@ -32,12 +32,12 @@ def test_a_dry_run_shows_and_changes_nothing(action: str, world: World, mixed: P
 
 
 @pytest.mark.parametrize("said", [{}, {"reason": REASON}, {"asked_by": "kari"}, {"reason": " ", "asked_by": "kari"}])
-def test_for_real_it_wants_a_reason_and_a_name(said: dict[str, str]) -> None:
+def test_a_real_replay_needs_a_reason_and_a_name(said: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"say (why|who asks)"):
         Order(dry_run=False, **said)
 
 
-def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, mixed: Process) -> None:
+def test_a_replay_continues_at_the_step_that_failed_and_is_audited(world: World, mixed: Process) -> None:
     case = case_of(mixed, letter_of(mixed, MISSING))
     searches = world.control.summary()["calls_by_route"]["wiseflow POST /sources/search"]
     wanted = DeadLetterFilter(correlation_id=case["correlationId"])
@@ -62,8 +62,8 @@ def test_a_replay_goes_on_at_the_step_that_failed_and_is_audited(world: World, m
     assert (story.letter.replays, len(story.errors)) == (1, 2)
 
 
-def test_what_died_again_meanwhile_is_left_to_whoever_looks_at_it_anew(world: World, letters: DeadLetters) -> None:
-    """Two operators chose the same letter; when the slower one's word arrives, it was begun anew and has died again."""
+def test_a_message_that_is_dead_again_meanwhile_is_not_replayed(world: World, letters: DeadLetters) -> None:
+    """Two operators chose the same message. When the slower one's order arrives, it was replayed and is dead again."""
     world.database.messages.insert_one(dead(1, MISSING))
     queue = MeldingQ(world.database, ManualClock(), timedelta(seconds=60))
     words = {"reason": REASON, "asked_by": "kari"}
@@ -94,7 +94,7 @@ def test_the_history_of_replays_is_bounded_and_their_number_is_not(world: World,
 
 
 def test_a_case_s_messages_keep_their_order(world: World, letters: DeadLetters) -> None:
-    """Two versions of one request are dead; replayed together, the older one goes first."""
+    """Two versions of one request are dead. Replayed together, the older one goes first."""
     world.database.messages.insert_many([dead(2, MISSING, orderingKey="one"), dead(1, MISSING, orderingKey="one")])
     assert letters.replay(DeadLetterFilter(), FOR_REAL).changed == 2
 

@@ -1,4 +1,4 @@
-"""Dead letters are found and shown in one place, with all that an operator needs."""
+"""Dead messages are found and shown in one place, with everything that an operator needs."""
 
 from datetime import timedelta
 
@@ -58,14 +58,14 @@ def test_a_list_is_cut_off_and_counts_all(world: World, letters: DeadLetters) ->
     assert (listing.found, listing.by_code) == (30, {"a.last": 30})
 
 
-def test_only_what_waits_or_is_discarded_can_be_chosen() -> None:
+def test_only_failed_dead_or_discarded_messages_can_be_chosen() -> None:
     for status in (MessageStatus.ENQUEUED, MessageStatus.PROCESSING, MessageStatus.PROCESSED):
         with pytest.raises(ValueError, match="only dead, failed or discarded"):
             DeadLetterFilter(status)
 
 
 def test_documents_of_the_first_release_are_found_shown_and_replayed(world: World, letters: DeadLetters) -> None:
-    """They lack what came later; one was replayed then, and one is as poor as a document can be."""
+    """They lack fields that came later. One was replayed then, and one has as few fields as possible."""
     replayed = dead(1, MISSING, replayedAt=T0, replayedBy="ola", replayReason="before the upgrade", generation=2)
     poor = {"_id": "poor", "status": "dead"}
     world.database.messages.insert_many([replayed, poor])
@@ -108,7 +108,7 @@ def test_a_letter_is_shown_with_all_that_an_operator_needs_and_nothing_personal(
     assert (story.letter.came_by, story.letter.step, story.letter.code) == ("kafka", "find_candidate", MISSING)
     assert [(error.attempt, error.code) for error in story.errors] == [(1, "wiseflow.http_503"), (2, MISSING)]
     assert [(done.name, done.milliseconds) for done in story.steps_done] == [("find_exam", 41)]
-    told = f"{story.plain()} {letters.find(DeadLetterFilter(), 10).plain()}"
-    assert "secret" not in told
-    assert "key-00007" not in told, "a message's key is a fingerprint of a person's data"
+    shown = f"{story.plain()} {letters.find(DeadLetterFilter(), 10).plain()}"
+    assert "secret" not in shown
+    assert "key-00007" not in shown, "a message's key is a fingerprint of a person's data"
     assert letters.show("correlation-7", "wiseflow-begrunnelse-svar").stories == []

@@ -1,6 +1,6 @@
-"""What killed processes of commit 5aec059 left in the middle of a step is carried to its end, and what came by Kafka, too.
+"""Killed processes of commit 5aec059 left work in the middle of a step. It is finished, and so is what came by Kafka.
 
-As in `test_documents_of_5aec059`, the world of the documents is made again, and what had been done outside is done again.
+As in `test_documents_of_5aec059`, the world of the documents is made again, and what was done outside is done again.
 """
 
 from pathlib import Path
@@ -33,8 +33,8 @@ def documents() -> dict[str, list[Document]]:
 
 @pytest.fixture
 def process(world: World, documents: dict[str, list[Document]]) -> Process:
-    """Of the new release, after the upgrade."""
-    world.configure(kafka={"bootstrap_servers": "127.0.0.1:1"})  # nobody is there: the records were fetched then
+    """A process of the new release, after the upgrade."""
+    world.configure(kafka={"bootstrap_servers": "127.0.0.1:1"})  # no broker is needed: the records were fetched then
     org_id = old_world.populate(world)
     process = world.process()
     (institution,) = process.stores.institutions.active()
@@ -70,7 +70,7 @@ def process(world: World, documents: dict[str, list[Document]]) -> Process:
     return process
 
 
-def test_the_set_has_what_it_is_for(documents: dict[str, list[Document]]) -> None:
+def test_the_documents_have_each_kind_of_unfinished_work(documents: dict[str, list[Document]]) -> None:
     kinds = {(message["queue"], message["status"]) for message in documents["meldingQ"]}
     assert kinds == {
         ("wiseflow-begrunnelse", "processing"),
@@ -84,7 +84,7 @@ def test_the_set_has_what_it_is_for(documents: dict[str, list[Document]]) -> Non
     assert documents["rateShares"]
 
 
-def test_what_was_begun_is_finished_once(world: World, process: Process, documents: dict[str, list[Document]]) -> None:
+def test_unfinished_work_is_finished_once(world: World, process: Process, documents: dict[str, list[Document]]) -> None:
     before = {case["_id"] for case in documents["begrunnelser"]}
     reconcile(world, process)
 
@@ -98,11 +98,11 @@ def test_what_was_begun_is_finished_once(world: World, process: Process, documen
     left = {(message["status"], message["errors"][-1]["code"]) for message in world.database.messages.find()}
     assert left == {
         ("discarded", "fs.row_unreadable"),
-        ("dead", "fs.row_unreadable"),  # read again, and still unreadable
+        ("dead", "fs.row_unreadable"),  # read again, and still not readable
         ("dead", "kafka.record_unreadable"),
     }
 
 
-def test_what_was_discarded_can_be_found(process: Process) -> None:
+def test_discarded_messages_can_be_found(process: Process) -> None:
     found = process.operators.dead_letters.find(DeadLetterFilter(status=MessageStatus.DISCARDED), 5)
     assert found.by_code == {"fs.row_unreadable": 1}

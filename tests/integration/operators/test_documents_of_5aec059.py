@@ -1,7 +1,7 @@
-"""What commit 5aec059 left in the database is carried on: no second case, no second request, no second registration.
+"""Documents that commit 5aec059 left in the database are handled: no second case, no second request, no second registration.
 
-The documents are that version's own (tests/fixtures/README.md). The world to which they belong is made again in the simulators,
-and what had been done there is done again by plain calls, so that FS and WISEflow stand as the documents say.
+That version wrote the documents (tests/fixtures/README.md). Their world is made again in the simulators. Plain calls repeat
+what had been done there, so that FS and WISEflow are as the documents say.
 """
 
 import hashlib
@@ -34,13 +34,13 @@ MISTAKES = (
 REPLAY = Order(dry_run=False, reason="upgraded", asked_by="a test")
 AWARE = json_util.JSONOptions(tz_aware=True)
 ASKED_BEFORE = 11
-"""Explanation requests in WISEflow, also of the case that some tests leave out."""
+"""The number of explanation requests in WISEflow, with the one of the case that some tests leave out."""
 Document = dict[str, Any]
 
 
 @dataclass
 class Old:
-    """The world as 5aec059 left it: its documents loaded, FS and WISEflow as they say."""
+    """The world as 5aec059 left it: its documents are loaded, and FS and WISEflow match them."""
 
     world: World
     refused: str
@@ -51,7 +51,7 @@ class Old:
         return [case for case in self.documents["begrunnelser"] if wanted.items() <= case.items()]
 
     def upgrade(self) -> Process:
-        """As docs/operating.md says: `casebridge migrate`, here twice."""
+        """Upgrade as docs/operating.md says, with `casebridge migrate`, here twice."""
         process = self.world.process()
         process.stores.database.ensure_indexes()
         assert process.storage.migrate(lambda _migration, _progress: None) == MIGRATIONS
@@ -60,7 +60,7 @@ class Old:
 
 
 def load(world: World, *, padded: bool | None) -> Old:
-    """The old world. `padded`: how FS spells the exam of the padded case now; `None` leaves that case out."""
+    """Make the old world. `padded` is how FS spells the exam of the padded case now; `None` leaves that case out."""
     documents: dict[str, list[Document]] = json_util.loads(FILE.read_text(), json_options=AWARE)
     plain, showing, refused = old_world.populate(world)
     process = world.process()
@@ -128,7 +128,7 @@ def register(process: Process, institution: Institution, case: Document) -> None
 
 
 def reconcile(world: World, process: Process) -> None:
-    """Until nothing new comes, with what is answered already, too; assessors write what they are asked for."""
+    """Reconcile until nothing new comes, also with answered cases. The assessors answer what they are asked."""
     world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
     for _ in range(3):
         if not world.synchronise(process, also_answered=True):
@@ -145,7 +145,7 @@ def check_no_mistakes(world: World, *, registered: int) -> None:
     assert (summary["registered"], summary["registrations"]) == (registered, registered)
 
 
-def test_open_and_finished_cases_are_carried_on_once(world: World) -> None:
+def test_open_and_finished_cases_are_handled_once(world: World) -> None:
     old = load(world, padded=None)
     before = {case["_id"]: case for case in old.documents["begrunnelser"]}
     process = old.upgrade()
@@ -165,7 +165,7 @@ def test_open_and_finished_cases_are_carried_on_once(world: World) -> None:
             assert case["registeredBy"] == known["registeredBy"], "what was registered then was not registered anew"
 
 
-def test_owed_alerts_and_watermarks_go_on(world: World) -> None:
+def test_pending_alerts_and_watermarks_are_used(world: World) -> None:
     old = load(world, padded=None)
     process = old.upgrade()
     owed = [alert for alert in old.documents["alerts"] if alert["state"] == "owed"]
@@ -177,8 +177,8 @@ def test_owed_alerts_and_watermarks_go_on(world: World) -> None:
 
     assert process.relay.send_alerts() == len(owed)
 
-    told = " ".join(message["message"]["text"] for message in world.control.slack_messages())
-    assert all(alert["code"] in told for alert in owed)
+    slack_texts = " ".join(message["message"]["text"] for message in world.control.slack_messages())
+    assert all(alert["code"] in slack_texts for alert in owed)
 
 
 def test_dead_messages_can_be_replayed(world: World) -> None:
@@ -200,7 +200,7 @@ def test_dead_messages_can_be_replayed(world: World) -> None:
 
 
 @pytest.mark.parametrize("migrated", [True, False], ids=["after migrate", "without migrate"])
-def test_a_pause_holds_until_it_is_lifted(migrated: bool, world: World) -> None:
+def test_a_pause_lasts_until_it_is_ended(migrated: bool, world: World) -> None:
     old = load(world, padded=None)
     process = old.upgrade() if migrated else world.process()
     name = f"{old.refused}/test"
@@ -222,7 +222,7 @@ def test_a_pause_holds_until_it_is_lifted(migrated: bool, world: World) -> None:
 
 
 def claimed(process: Process) -> list[Any]:
-    """What a listener's next claim takes while it passes over what is paused; given back."""
+    """The messages that a listener's next claim takes while some are paused. They are released again."""
     messages = LaneScheduler(process.stores.queue, process.stores.clock).take(
         "a test", 100, process.stores.pauses.paused()
     )

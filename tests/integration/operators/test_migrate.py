@@ -1,4 +1,4 @@
-"""`casebridge migrate`: in steps that can be broken off and repeated, and never beside a process of an older release."""
+"""`casebridge migrate` runs in steps that can be interrupted and repeated, and never beside a process of an older release."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -46,7 +46,7 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-def untold(_migration: Migration, _progress: Progress) -> None:
+def no_progress(_migration: Migration, _progress: Progress) -> None:
     pass
 
 
@@ -55,24 +55,26 @@ def insert(database: Database, place: tuple[str, dict[str, Any]]) -> None:
     database.cases.database[collection].insert_one({"_id": "old", **fields})
 
 
-def test_documents_are_brought_up_to_date_in_batches(database: Database, clock: ManualClock) -> None:
+def test_documents_are_migrated_in_batches(database: Database, clock: ManualClock) -> None:
     total = insert_misspelt(database, AT_ONCE + 1)
     storage = Storage(database, clock, MIGRATIONS)
-    told: list[tuple[int, Progress]] = []
+    progress_reports: list[tuple[int, Progress]] = []
 
-    assert storage.migrate(lambda migration, progress: told.append((migration.number, progress))) == MIGRATIONS
+    assert (
+        storage.migrate(lambda migration, progress: progress_reports.append((migration.number, progress))) == MIGRATIONS
+    )
 
-    assert [(number, progress.done) for number, progress in told] == [
+    assert [(number, progress.done) for number, progress in progress_reports] == [
         (1, 0), (1, 1), (1, 1 + AT_ONCE), (1, total)
     ]  # fmt: skip
-    assert {progress.total for _, progress in told} == {total}
+    assert {progress.total for _, progress in progress_reports} == {total}
     assert (count(database, MISSPELT), count(database, RIGHT)) == (0, total)
     assert database.storage.find_one() == {"_id": "version", "version": SUPPORTED}
-    assert storage.migrate(untold) == (), "a second time there is nothing to do"
+    assert storage.migrate(no_progress) == (), "a second time there is nothing to do"
 
 
 @pytest.mark.parametrize("batches", [0, 1, 2])
-def test_a_migration_that_was_broken_off_is_run_again(batches: int, database: Database, clock: ManualClock) -> None:
+def test_an_interrupted_migration_is_run_again(batches: int, database: Database, clock: ManualClock) -> None:
     total = insert_misspelt(database, AT_ONCE + 1)
     storage = Storage(database, clock, MIGRATIONS)
 
@@ -85,9 +87,9 @@ def test_a_migration_that_was_broken_off_is_run_again(batches: int, database: Da
 
     assert database.storage.find_one() == {"_id": "version", "version": 0, "target": SUPPORTED}
     with pytest.raises(StorageError, match=f"storage version {SUPPORTED}"):
-        Storage(database, clock, ()).check()  # an older release: documents in the new form may be there
+        Storage(database, clock, ()).check()  # an older release, because there may be documents in the new form
     storage.check()
-    assert storage.migrate(untold) == MIGRATIONS
+    assert storage.migrate(no_progress) == MIGRATIONS
     assert count(database, RIGHT) == total
     assert database.storage.find_one() == {"_id": "version", "version": SUPPORTED}
 
@@ -99,40 +101,40 @@ def test_a_capability_adds_steps_and_only_the_missing_ones_run(database: Databas
 
     further = Migration(SUPPORTED + 1, "Cases have a mark", ("begrunnelser",), add_field)
     insert_misspelt(database, 1)
-    Storage(database, clock, MIGRATIONS).migrate(untold)
+    Storage(database, clock, MIGRATIONS).migrate(no_progress)
 
-    assert Storage(database, clock, [further, *MIGRATIONS]).migrate(untold) == (further,)
+    assert Storage(database, clock, [further, *MIGRATIONS]).migrate(no_progress) == (further,)
 
     assert database.cases.count_documents({"mark": 1}) == 1
     with pytest.raises(StorageError) as refused:
-        Storage(database, clock, MIGRATIONS).migrate(untold)
+        Storage(database, clock, MIGRATIONS).migrate(no_progress)
     assert refused.value.code == "casebridge.storage_newer"
 
 
 @pytest.mark.parametrize("found", OLD_PROCESSES)
-def test_it_refuses_while_an_older_process_is_at_work(found: str, database: Database, clock: ManualClock) -> None:
+def test_migrate_refuses_while_an_older_process_is_at_work(found: str, database: Database, clock: ManualClock) -> None:
     insert_misspelt(database, 1)
     insert(database, OLD_PROCESSES[found])
     storage = Storage(database, clock, MIGRATIONS)
 
     with pytest.raises(StorageError) as refused:
-        storage.migrate(untold)
+        storage.migrate(no_progress)
 
     assert refused.value.code == "casebridge.older_process_at_work"
     assert count(database, MISSPELT) == 2, "nothing was changed"
     assert storage.version.read().newest == 0
     clock.pass_time(SILENT.total_seconds() + 1)
-    assert storage.migrate(untold) == MIGRATIONS, "it was killed, and a minute is over"
+    assert storage.migrate(no_progress) == MIGRATIONS, "it was killed, and a minute is over"
 
 
 @pytest.mark.parametrize("found", NO_OLD_PROCESSES)
-def test_it_runs_beside_what_is_not_older(found: str, database: Database, clock: ManualClock) -> None:
+def test_migrate_runs_beside_processes_that_are_not_older(found: str, database: Database, clock: ManualClock) -> None:
     insert(database, NO_OLD_PROCESSES[found])
-    assert Storage(database, clock, MIGRATIONS).migrate(untold) == MIGRATIONS
+    assert Storage(database, clock, MIGRATIONS).migrate(no_progress) == MIGRATIONS
 
 
-def test_a_process_that_starts_meanwhile_is_seen(database: Database, clock: ManualClock) -> None:
-    """It looked before the migration was announced, and told of itself after the first look for older processes."""
+def test_migrate_notices_an_older_process_that_starts_meanwhile(database: Database, clock: ManualClock) -> None:
+    """It started before the migration was announced, and announced itself after the first check for older processes."""
     storage = Storage(database, clock, MIGRATIONS)
     announce = storage.version.announce
 
@@ -143,12 +145,12 @@ def test_a_process_that_starts_meanwhile_is_seen(database: Database, clock: Manu
     storage.version.announce = started_meanwhile  # type: ignore[method-assign]  # the moment between the two looks
 
     with pytest.raises(StorageError, match="1 listeners"):
-        storage.migrate(untold)
+        storage.migrate(no_progress)
 
     assert storage.version.read().newest == 0, "taken back: the older release may go on"
 
 
-def test_the_command_shows_progress_and_can_be_given_again(world: World, processes: Processes) -> None:
+def test_the_command_shows_progress_and_can_be_repeated(world: World, processes: Processes) -> None:
     total = insert_misspelt(world.database, 3)
 
     first, second = processes.run("migrate"), processes.run("migrate")
@@ -172,7 +174,7 @@ def test_the_command_refuses_beside_an_older_listener(world: World, processes: P
     assert count(world.database, MISSPELT) == 4
 
 
-def test_an_empty_database_begins_at_this_version(world: World, processes: Processes) -> None:
+def test_an_empty_database_gets_this_version(world: World, processes: Processes) -> None:
     assert processes.run("prepare").exit_code == 0
     assert world.database.storage.find_one() == {"_id": "version", "version": SUPPORTED}
 

@@ -1,4 +1,4 @@
-"""A database that a newer release has migrated: no process of this one works on it, and each says what to do."""
+"""A newer release has migrated the database. No process of this release works on it, and each says what to do."""
 
 import threading
 from collections.abc import Callable
@@ -49,36 +49,36 @@ def test_each_command_ends_with_a_next_action(command: tuple[str, ...], world: W
 
 @pytest.mark.parametrize("stored", STORED)
 def test_each_sensor_fails_with_a_next_action(stored: str, world: World, operator: Callable[..., Operator]) -> None:
-    sitting = operator(institutions=1, courses=1, requests=1)
-    sitting.tick("backlog_sensor")
+    ui = operator(institutions=1, courses=1, requests=1)
+    ui.tick("backlog_sensor")
     say(world, STORED[stored])
 
     for sensor in SENSORS:
         with pytest.raises(StorageError, match="Start the newer release"):
-            sitting.tick(sensor)
+            ui.tick(sensor)
 
     assert world.database.messages.count_documents({}) == 0
     say(world, {"version": len(MIGRATIONS)})
-    sitting.tick("fs_requests_sensor")
+    ui.tick("fs_requests_sensor")
     assert world.database.messages.count_documents({}) == 1, "the code server went on by itself"
 
 
 def test_a_run_fails_with_a_next_action(world: World, operator: Callable[..., Operator]) -> None:
-    sitting = operator(institutions=1, courses=1, requests=1)
+    ui = operator(institutions=1, courses=1, requests=1)
     say(world, STORED["migrated"])
 
-    result = sitting.run("sync_now")
+    result = ui.run("sync_now")
 
     assert not result.success
-    told = [event.message or "" for event in result.all_events] + [
+    said = [event.message or "" for event in result.all_events] + [
         str(event.event_specific_data) for event in result.all_events if event.is_failure
     ]
-    assert any("Start the newer release" in text for text in told)
+    assert any("Start the newer release" in text for text in said)
     assert world.database.messages.count_documents({}) == 0
     assert world.database.processes.count_documents({}) == 0
 
 
-def test_a_run_tells_of_itself_while_it_is_at_work(world: World, operator: Callable[..., Operator]) -> None:
+def test_a_run_announces_itself_while_it_is_at_work(world: World, operator: Callable[..., Operator]) -> None:
     operator(institutions=1, courses=1, requests=0)
     process = world.process()
     with process.storage.processes.at_work("run"):
@@ -106,7 +106,7 @@ def test_a_listener_that_was_frozen_meanwhile_stops(world: World) -> None:
 @pytest.mark.parametrize(
     "stored", [{"version": "2"}, {}, {"version": -1}, {"version": True}, {"version": 1, "target": "x"}], ids=str
 )
-def test_a_version_that_cannot_be_read_stops_it_too(stored: dict[str, str], world: World, processes: Processes) -> None:
+def test_an_unreadable_version_stops_a_process_too(stored: dict[str, str], world: World, processes: Processes) -> None:
     say(world, stored)
 
     ended = processes.run("status")

@@ -1,7 +1,7 @@
-"""Documents as this release's first version wrote them stay readable: an upgrade finds work in every state and carries it on.
+"""Documents of this release's first version stay readable: after an upgrade, work in every state is finished.
 
-The documents stand here literally, as frozen pictures of schema version 1. Never adapt them to new code: a new version gets
-pictures of its own beside them. Only the names of a living case (exam, person, flow) are filled in.
+The documents are written out here, as frozen copies of schema version 1. Never adapt them to new code: a new version gets
+copies of its own beside them. Only the names of a living case (exam, person, flow) are filled in.
 """
 
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ USER_NAME = "kari.nordmann17"
 
 
 class Living:
-    """A case of the simulated world, under the names that the pictures need."""
+    """A case of the simulated world, with the names that the documents need."""
 
     def __init__(self, world: World, org_id: str, number: int) -> None:
         added = world.control.add_request(org_id)
@@ -159,7 +159,7 @@ def process(world: World, org_id: str) -> Process:
     ids=["enqueued", "failed", "processing"],
 )
 @pytest.mark.parametrize("begun", [False, True], ids=["at its first step", "at its last step"])
-def test_a_request_message_is_carried_on(
+def test_a_request_message_is_handled(
     changed: Document, begun: bool, world: World, org_id: str, process: Process
 ) -> None:
     living = Living(world, org_id, 1)
@@ -180,9 +180,7 @@ def test_a_request_message_is_carried_on(
     assert [entry["step"] for entry in world.audit(success=True)].count("find_exam") == 1
 
 
-def test_an_answer_message_is_carried_on_where_its_text_was_fetched(
-    world: World, org_id: str, process: Process
-) -> None:
+def test_an_answer_message_continues_after_its_fetched_text(world: World, org_id: str, process: Process) -> None:
     living = Living(world, org_id, 2)
     institution = process.stores.institutions.active()[0]
     created = process.clients.exam_system(institution).client.request_explanation(
@@ -257,7 +255,7 @@ def test_an_answer_message_is_carried_on_where_its_text_was_fetched(
     assert case["registeredHash"].startswith("5e884898")
 
 
-def test_a_processed_message_still_delivers_what_it_owes(world: World, org_id: str, process: Process) -> None:
+def test_pending_effects_of_a_processed_message_are_delivered(world: World, org_id: str, process: Process) -> None:
     living = Living(world, org_id, 3)
     document = {
         "time": "2026-01-08T09:14:22.345000+00:00",
@@ -293,7 +291,7 @@ def test_a_processed_message_still_delivers_what_it_owes(world: World, org_id: s
     assert world.database.processed_messages.count_documents({"_id": owing["_id"]}) == 1
 
 
-def test_an_owed_alert_is_sent_and_a_dead_message_is_found(world: World, org_id: str, process: Process) -> None:
+def test_a_pending_alert_is_sent_and_a_dead_message_is_found(world: World, org_id: str, process: Process) -> None:
     living = Living(world, org_id, 4)
     world.database.cases.insert_one(living.case(setAside="wiseflow.participant_missing", setAsideAt=WRITTEN))
     failure = {

@@ -1,4 +1,4 @@
-"""What operators ask, answered by the classes and by the real command: how things stand, where a case is, synchronise now."""
+"""Questions of operators, answered by the classes and by the real command: the status, where a case is, synchronise now."""
 
 import json
 from datetime import timedelta
@@ -48,7 +48,7 @@ def test_status_counts_cases_and_groups_failures_by_what_to_do(world: World, mix
     assert status.set_aside == {"wiseflow.participant_missing": 1, "wiseflow.flow_ambiguous": 1}
 
 
-def test_status_counts_what_can_never_be_delivered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_counts_effects_that_can_never_be_delivered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     process = world.process()
     world.carry(process)
@@ -67,7 +67,7 @@ def test_status_counts_what_can_never_be_delivered(world: World, monkeypatch: py
     assert json.loads(CliRunner().invoke(application, ["status", "--json"]).output)["undelivered"] == 2
 
 
-def test_status_names_what_waits_and_who_is_paused(world: World) -> None:
+def test_status_shows_waiting_messages_and_pauses(world: World) -> None:
     population = world.populate(institutions=2, courses=2, requests=4, variety=False)
     org_id = population["institutions"][0]["orgId"]
     process = world.process()
@@ -100,9 +100,9 @@ def test_the_status_command_says_by_its_exit_code_whether_a_person_is_needed(
     troubled = processes.run("status", "--json")
 
     assert troubled.exit_code == ATTENTION
-    told = troubled.json()
-    assert (told["pending"], told["dead"]) == (0, 1)
-    (failure,) = told["failures"]
+    answer = troubled.json()
+    assert (answer["pending"], answer["dead"]) == (0, 1)
+    (failure,) = answer["failures"]
     assert failure["code"] == "wiseflow.flow_missing"
     assert "then replay the message" in failure["next_action"]
     assert processes.run("status", CASEBRIDGE_MONGODB__URI="mongodb://127.0.0.1:9").exit_code == UNREACHABLE
@@ -111,7 +111,7 @@ def test_the_status_command_says_by_its_exit_code_whether_a_person_is_needed(
 # Where
 
 
-def test_a_case_history_tells_every_step_in_order(world: World, mixed: Process) -> None:
+def test_a_case_history_has_every_step_in_order(world: World, mixed: Process) -> None:
     (case, *_) = world.database.cases.find({"state": "registered"})
 
     history = mixed.operators.histories.by_correlation_id(case["correlationId"])
@@ -168,7 +168,7 @@ def test_the_where_command_finds_a_case_by_any_of_its_names(world: World, mixed:
 # Synchronise
 
 
-def test_the_sync_command_tells_how_it_went(world: World, processes: Processes) -> None:
+def test_the_sync_command_reports_the_result(world: World, processes: Processes) -> None:
     population = world.populate(institutions=2, courses=2, requests=4, variety=False)
     first, second = (institution["orgId"] for institution in population["institutions"])
     own = sum(case["orgId"] == second for case in world.control.cases())
@@ -187,7 +187,7 @@ def test_the_sync_command_tells_how_it_went(world: World, processes: Processes) 
 
 
 def test_the_sync_command_says_that_a_row_waits_for_a_person(world: World, processes: Processes) -> None:
-    """A row that cannot be read has no case: only its message tells of it."""
+    """An unreadable row has no case. Only its message shows it."""
     population = world.populate(institutions=1, courses=1, requests=1, variety=False)
     org_id = population["institutions"][0]["orgId"]
     world.control.add_request(org_id, expected="invalid_row", raw={"kandidatnr": None})
@@ -215,8 +215,8 @@ def test_a_row_that_is_removed_before_it_was_sent_counts_as_withdrawn(world: Wor
     assert (numbers["today_dispatched"], numbers["total_dispatched"]) == (1, 1)
 
 
-def test_a_synchronisation_handles_what_is_tried_again_while_it_waits(world: World) -> None:
-    """There may be no listener to do it."""
+def test_a_synchronisation_handles_retries_while_it_waits(world: World) -> None:
+    """There may be no listener that handles it."""
     world.configure(queue={"retry_base_seconds": 1.0, "retry_cap_seconds": 1.0})
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.control.faults({"system": "wiseflow", "kind": "status", "status": 503, "path": "/search$", "times": 1})
@@ -231,7 +231,7 @@ def test_a_synchronisation_handles_what_is_tried_again_while_it_waits(world: Wor
 
 
 def test_json_stands_alone_on_standard_output(world: World, mixed: Process, processes: Processes) -> None:
-    """Whatever happens on standard error, a script reads one JSON value."""
+    """Whatever is written on standard error, a script reads one JSON value."""
     ended = processes.run("sync", "--wait", "1", "--json", CASEBRIDGE_LOG_LEVEL="DEBUG")
 
     assert "DEBUG" in ended.notes

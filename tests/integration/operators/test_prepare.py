@@ -1,4 +1,4 @@
-"""`casebridge prepare` on a database that another program, or an early release, left: messages of one case at work at once."""
+"""`casebridge prepare` on a database of another program or an early release, with several messages of a case in work at once."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,8 +16,8 @@ LEFT: dict[str, list[dict[str, Any]]] = {
     "two cases without orderingKey": [{"correlationId": "c-1"}, {"correlationId": "c-2"}],
     "one case with orderingKey": [{"correlationId": "c-1", "orderingKey": "k"}, {"correlationId": "c-1", "orderingKey": "k"}],
     "one case with and without": [{"correlationId": "c-1", "orderingKey": "k"}, {"correlationId": "c-1"}],
-    "nothing to tell by": [{}, {}],
-    "odd values": [{"orderingKey": 5, "enqueuedAt": None, "fence": "x"}, {"orderingKey": 5, "errors": "x", "correlationId": 7}],
+    "no field that identifies the case": [{}, {}],
+    "malformed": [{"orderingKey": 5, "enqueuedAt": None, "fence": "x"}, {"orderingKey": 5, "errors": "x", "correlationId": 7}],
 }  # fmt: skip
 WAIT_AGAIN = {"one case without orderingKey": 1, "one case with orderingKey": 1, "one case with and without": 1}
 
@@ -52,7 +52,7 @@ def test_a_database_with_two_messages_of_a_case_at_work_is_prepared(
         assert message["_id"] == "m-1", "the first one stays in work"
         assert message["errors"][-1]["code"] == "casebridge.twice_at_work"
         assert "1 messages wait again" in prepared.output
-    # All go on: what is in work when its lease is over, what waits after it.
+    # All are handled: those in work when their lease ends, and those that wait after them.
     process = world.process()
     world.carry_until(
         process,

@@ -1,6 +1,6 @@
-"""Every asset's latest metadata tells the state in numbers that Dagster can plot, whoever reports it.
+"""The latest metadata of every asset has the state as numbers that Dagster can plot, whatever reports it.
 
-The assets, sensors and jobs are taken from the definitions: a new one must pass too.
+The assets, sensors and jobs are taken from the definitions, so a new one is tested, too.
 """
 
 import os
@@ -36,7 +36,7 @@ FIRST = {
     "pending",
     "oldest_pending_seconds",
 }
-"""What the rule asks for by name: totals, today's numbers and the oldest pending."""
+"""The required names: totals, today's numbers and the oldest pending."""
 NUMBERS = (dg.IntMetadataValue, dg.FloatMetadataValue)
 Reported = list[tuple[str, str, Mapping[str, dg.MetadataValue]]]
 
@@ -47,8 +47,8 @@ def own_assets() -> list[dg.AssetKey]:
 
 
 @pytest.fixture
-def sitting(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
-    """Two institutions with requests, before a Dagster whose storage a web server of its own can open too."""
+def ui(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    """Two institutions with requests, and a Dagster whose storage a web server can open, too."""
     world.populate(institutions=2, requests=REQUESTS)
     for name, value in world.environment().items():
         monkeypatch.setenv(name, value)
@@ -58,8 +58,8 @@ def sitting(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture
-def web_server(sitting: Operator, tmp_path: Path) -> Iterator[str]:
-    """Dagster's web server on the same storage; it needs no code to take a report."""
+def web_server(ui: Operator, tmp_path: Path) -> Iterator[str]:
+    """Dagster's web server on the same storage. It needs no code to receive a report."""
     with Children("casebridge-web-server") as children:
         port = free_port()
         server = children.start(
@@ -83,7 +83,7 @@ def _answers(address: str) -> bool:
 
 
 def reported(instance: dg.DagsterInstance) -> Reported:
-    """All that Dagster was told of any asset: asset, kind of the event, metadata."""
+    """All that was reported to Dagster about any asset: asset, kind of event, metadata."""
     found: Reported = []
     for key in instance.all_asset_keys():
         for record in instance.fetch_materializations(key, limit=1000).records:
@@ -95,23 +95,23 @@ def reported(instance: dg.DagsterInstance) -> Reported:
     return found
 
 
-def assert_tells_the_state(world: World, told: Reported) -> None:
+def assert_has_the_state(world: World, found_reports: Reported) -> None:
     process = world.process()
     names = set(process.operators.totals.of(process.operators.status.read()))
     assert names >= FIRST
-    for asset, kind, metadata in told:
+    for asset, kind, metadata in found_reports:
         missing = {name for name in names if not isinstance(metadata.get(name), NUMBERS)}
         assert not missing, f"a {kind} of {asset} lacks numbers"
 
 
 @pytest.mark.parametrize("asset", own_assets(), ids=lambda key: key.to_user_string())
-def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, sitting: Operator) -> None:
+def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, ui: Operator) -> None:
     institution = world.process().stores.institutions.active()[0].key
-    sitting.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, [institution])
-    is_partitioned = sitting.defs.resolve_asset_graph().get(asset).is_partitioned
+    ui.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, [institution])
+    is_partitioned = ui.defs.resolve_asset_graph().get(asset).is_partitioned
 
-    result = sitting.defs.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=sitting.instance,
+    result = ui.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=ui.instance,
         asset_selection=[asset],
         partition_key=dg.MultiPartitionKey({"institution": institution, "month": "2026-10"})
         if is_partitioned
@@ -119,43 +119,43 @@ def test_each_asset_that_a_run_materialises(asset: dg.AssetKey, world: World, si
     )
 
     assert result.success
-    told = reported(sitting.instance)
-    assert [name for name, _, _ in told] == [asset.to_user_string()]
-    assert_tells_the_state(world, told)
+    found_reports = reported(ui.instance)
+    assert [name for name, _, _ in found_reports] == [asset.to_user_string()]
+    assert_has_the_state(world, found_reports)
 
 
-def test_whatever_sensors_and_batches_report(world: World, sitting: Operator) -> None:
-    """Each sensor ticks while there is something to report, and its batch is run."""
-    told: Reported = []
+def test_whatever_sensors_and_batches_report(world: World, ui: Operator) -> None:
+    """Each sensor ticks while there is something to report, and its batch runs."""
+    found_reports: Reported = []
     for _ in range(2):
-        for sensor in sitting.defs.sensors or ():
-            tick = sitting.tick(sensor.name)
-            told += [
+        for sensor in ui.defs.sensors or ():
+            tick = ui.tick(sensor.name)
+            found_reports += [
                 (event.asset_key.to_user_string(), "report of a sensor", event.metadata) for event in tick.asset_events
             ]
             if tick.run_requests:
-                assert sitting.run(sitting.defs.resolve_sensor_def(sensor.name).job_name).success
+                assert ui.run(ui.defs.resolve_sensor_def(sensor.name).job_name).success
             world.control.wait("answered", world.control.summary()["dispatched"])
 
-    assert {asset for asset, _, _ in told} == {"explanation_requests", "explanation_answers"}
-    batches = reported(sitting.instance)
+    assert {asset for asset, _, _ in found_reports} == {"explanation_requests", "explanation_answers"}
+    batches = reported(ui.instance)
     assert {asset for asset, _, _ in batches} == {"dispatched_requests", "registered_explanations"}
-    assert_tells_the_state(world, [*told, *batches])
+    assert_has_the_state(world, [*found_reports, *batches])
 
 
-def test_whatever_a_listener_reports(world: World, sitting: Operator, web_server: str) -> None:
+def test_whatever_a_listener_reports(world: World, ui: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
     process = world.process()
-    told = carried_by_a_listener(world, process, lambda report: report.send())
+    assets = handle_with_a_listener(world, process, lambda report: report.send())
 
-    assert {asset for asset, _, _ in reported(sitting.instance)} == told
-    assert_tells_the_state(world, reported(sitting.instance))
+    assert {asset for asset, _, _ in reported(ui.instance)} == assets
+    assert_has_the_state(world, reported(ui.instance))
 
 
-def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
-    world: World, sitting: Operator, web_server: str, monkeypatch: pytest.MonkeyPatch
+def test_the_last_report_of_a_round_has_the_state_and_not_the_last_batch(
+    world: World, ui: Operator, web_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counting is rare; so the newest report of an asset may tell totals from before its batch, but not for long."""
+    """Cases are counted rarely. So the newest report of an asset may have totals from before its batch, but not for long."""
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
     process = world.process()
     reports: list[DagsterReport] = []
@@ -164,49 +164,49 @@ def test_the_last_report_of_a_round_tells_the_state_not_the_last_batch(
         reports[:] = [report]
         report.send()
 
-    carried_by_a_listener(world, process, send)
+    handle_with_a_listener(world, process, send)
     registered = dg.AssetKey("registered_explanations")
-    assert latest(sitting, registered)["processed"].value == REQUESTS
-    assert latest(sitting, registered)["total_registered"].value == 0, "counted before this batch"
+    assert latest(ui, registered)["processed"].value == REQUESTS
+    assert latest(ui, registered)["total_registered"].value == 0, "counted before this batch"
 
     reports[0].send()
-    assert latest(sitting, registered)["total_registered"].value == 0, "it is not counted again so soon"
+    assert latest(ui, registered)["total_registered"].value == 0, "it is not counted again so soon"
     monkeypatch.setattr(listeners_report, "COUNTED_SECONDS", 0.0)
     reports[0].send()
 
-    now = latest(sitting, registered)
+    now = latest(ui, registered)
     assert (now["total_registered"].value, now["today_registered"].value) == (REQUESTS, REQUESTS)
     assert (now["pending"].value, now["oldest_pending_seconds"].value) == (0, 0.0)
-    before = len(reported(sitting.instance))
+    before = len(reported(ui.instance))
     reports[0].send()
-    assert len(reported(sitting.instance)) == before, "there is nothing more to tell"
+    assert len(reported(ui.instance)) == before, "there is nothing more to tell"
 
 
-def test_a_listener_that_stops_counts_once_more(world: World, sitting: Operator, web_server: str) -> None:
+def test_a_listener_that_stops_counts_once_more(world: World, ui: Operator, web_server: str) -> None:
     world.configure(dagster={"url": web_server, "report_seconds": 0.0})
-    carried_by_a_listener(world, world.process(), lambda report: report.send(is_last=True))
+    handle_with_a_listener(world, world.process(), lambda report: report.send(is_last=True))
 
-    now = latest(sitting, dg.AssetKey("registered_explanations"))
+    now = latest(ui, dg.AssetKey("registered_explanations"))
     assert now["total_registered"].value == now["today_registered"].value == REQUESTS
 
 
-def carried_by_a_listener(world: World, process: Process, send: Callable[[DagsterReport], None]) -> set[str]:
-    """Requests, then answers, each handled and reported; the assets that the queues are of."""
+def handle_with_a_listener(world: World, process: Process, send: Callable[[DagsterReport], None]) -> set[str]:
+    """Requests, then answers, are handled and reported. Returns the assets of the queues."""
     outcome_counts = OutcomeCounts()
     report = DagsterReport(process, outcome_counts)
     sources = process.capability(Explanations).sources
     for source in sources:
         process.synchronisation.poll(source, process.stores.institutions.active())
         listener = process.listener()
-        listener.outcome_counts = outcome_counts  # one report for both
+        listener.outcome_counts = outcome_counts  # one report for both queues
         listener.run(threading.Event(), until_idle=True)
         send(report)
         world.control.wait("answered", world.control.summary()["dispatched"])
     return {str(process.queues[source.queues[-1]].reported_as) for source in sources}
 
 
-def latest(sitting: Operator, asset: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:
-    """The newest that the asset's page shows."""
-    (record,) = sitting.instance.fetch_observations(asset, limit=1).records
+def latest(ui: Operator, asset: dg.AssetKey) -> Mapping[str, dg.MetadataValue]:
+    """The newest metadata that the asset's page shows."""
+    (record,) = ui.instance.fetch_observations(asset, limit=1).records
     assert record.asset_observation is not None
     return record.asset_observation.metadata

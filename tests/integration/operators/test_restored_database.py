@@ -1,7 +1,7 @@
-"""A database restored from a backup of an hour ago, while FS and WISEflow are an hour ahead: docs/operating.md, Restore.
+"""A database is restored from a backup of an hour ago, while FS and WISEflow are an hour ahead (docs/operating.md, Restore).
 
-In that hour every kind of step was done: requests that were asked for, answered, registered, shown, corrected and withdrawn, of
-cases that the backup has and of others that it does not have.
+In that hour every kind of step was done: requests were dispatched, answered, registered, shown, corrected and withdrawn, for
+cases that are in the backup and for others that are not.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ def restore(database: Database, backup: Backup) -> None:
 
 
 def reconcile(world: World, process: Process) -> None:
-    """As the schedule of 120 minutes does, until nothing new comes."""
+    """Reconcile like the schedule of 120 minutes, until nothing new comes."""
     world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
     for _ in range(4):
         if not world.synchronise(process, also_answered=True):
@@ -60,7 +60,7 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
     def ask(count: int) -> list[dict[str, Any]]:
         return [world.control.add_request(org_id) for org_id in plain_and_showing for _ in range(count)]
 
-    # Before the backup: finished ones, some that wait for the assessor, some that wait in the inbox.
+    # Before the backup: some cases are finished, some wait for the assessor, some wait in the inbox.
     ask(2)
     world.carry(process)
     world.control.assessors(paused=True)
@@ -70,7 +70,7 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
     read_requests(process, process.stores.institutions.active())
     backup = back_up(world.database)
 
-    # The hour after it: all of those are carried on, and more come. Some are answered, some asked for, some not seen yet.
+    # The hour after it: all of those go on, and more come. Some get answered, some dispatched, some are not read yet.
     world.send(process)
     world.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)
     ask(2)
@@ -96,7 +96,7 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
     assert after["registrations"] == after["registered"] == 22, "one explanation for each, though FS had 16 already"
     assert after["emails"] == after["shown"] == 11, "each answer was shown once"
     assert world.database.messages.count_documents({}) == 0, "nothing waits, and nothing is set aside"
-    # Of 4 that were asked for, answered and registered in that hour, FS lists nothing open: there is no case of them.
+    # 4 were dispatched, answered and registered in that hour. FS lists none of them as open, so they have no case.
     states = Counter(case["state"] for case in world.database.cases.find())
     assert states == (
         {"registered": 7, "shown": 7, "withdrawn": 4}
@@ -106,8 +106,8 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
     assert restored.operators.completeness.account().unaccounted == ()
 
 
-def test_what_was_owed_is_sent_at_least_once(world: World, plain_and_showing: tuple[str, str]) -> None:
-    """An alert that was sent after the backup is owed again: twice is better than never."""
+def test_pending_alerts_are_sent_at_least_once(world: World, plain_and_showing: tuple[str, str]) -> None:
+    """An alert that was sent after the backup is pending again. Two alerts are better than none."""
     plain, _ = plain_and_showing
     world.control.add_request(plain, oddity="no_candidate")
     process = world.process()
@@ -146,7 +146,7 @@ def test_a_request_that_was_withdrawn_meanwhile_stays_withdrawn(
 def test_an_answer_that_was_corrected_meanwhile_is_registered_once(
     world: World, plain_and_showing: tuple[str, str]
 ) -> None:
-    """The backup has the first answer as registered; FS has the second one by then."""
+    """In the backup the first answer is registered. By then FS has the second one."""
     plain, _ = plain_and_showing
     process = world.process()
     world.control.add_request(plain)

@@ -1,4 +1,4 @@
-"""What is finished is removed when its time has come, and nobody misses it: nothing is lost, done twice or told wrongly."""
+"""Finished data is removed when its time has come, and nothing needs it: nothing is lost, done twice or reported wrongly."""
 
 import getpass
 import threading
@@ -44,14 +44,14 @@ ALERT = Alert(
 
 
 def clock_in(days: float) -> ManualClock:
-    """A clock that is so many days ahead."""
+    """A clock that is this many days ahead."""
     clock = ManualClock()
     clock.pass_time((datetime.now(UTC) + timedelta(days=days) - clock.now()).total_seconds())
     return clock
 
 
 def retention(database: Database, days: float, **settings: Any) -> Retention:
-    """As it will be in so many days."""
+    """The retention as it will be in this many days."""
     queue = MeldingQ(database, clock_in(days), timedelta(seconds=60))
     clock = clock_in(days)
     cases = [Cases(database, clock, 14)]
@@ -64,7 +64,7 @@ def prune(database: Database, days: float, *, dry_run: bool = False, **settings:
 
 
 def fill_processed(database: Database, messages: int) -> None:
-    """Messages that were finished today, with the keys by which they are known."""
+    """Insert messages that were finished today, with their keys."""
     now = datetime.now(UTC)
     ids = [f"message-{number:05}" for number in range(messages)]
     database.processed_messages.insert_many([{"_id": key, "finishedAt": now} for key in ids])
@@ -81,8 +81,8 @@ def carried(world: World) -> Process:
     return process
 
 
-def told(process: Process) -> Any:
-    """What operators are told of every case."""
+def shown_of_each_case(process: Process) -> Any:
+    """What operators see of every case."""
     cases = process.stores.database.cases.find({}, {"correlationId": 1})
     histories = [process.operators.histories.by_correlation_id(case["correlationId"]) for case in cases]
     return (
@@ -93,7 +93,7 @@ def told(process: Process) -> Any:
 
 
 def read_everything_again(process: Process) -> tuple[int, int]:
-    """How many messages a reading of all that FS and WISEflow have, from the first day, finds to be new."""
+    """Read all of FS and WISEflow from the first day. Returns how many messages are new."""
     institutions = process.stores.institutions.active()
     requests = process.capability(Explanations).reader.read_window(institutions, ALWAYS)
     answers = poll_answers(process, institutions, also_answered=True)
@@ -103,15 +103,17 @@ def read_everything_again(process: Process) -> tuple[int, int]:
 # Messages and keys
 
 
-def test_processed_messages_go_and_everything_tells_the_same_of_their_cases(world: World, carried: Process) -> None:
-    before, calls = told(carried), world.control.summary()["registered"]
+def test_pruning_processed_messages_changes_nothing_that_is_shown_of_their_cases(
+    world: World, carried: Process
+) -> None:
+    before, calls = shown_of_each_case(carried), world.control.summary()["registered"]
     assert world.database.processed_messages.count_documents({}) == 6
 
     assert prune(world.database, 179)["processed_messages"].found == 0
     assert prune(world.database, 181)["processed_messages"].removed == 6
 
     assert world.database.processed_messages.count_documents({}) == 0
-    assert told(carried) == before
+    assert shown_of_each_case(carried) == before
     (institution,) = carried.stores.institutions.active()
     (outcome,), ledger = read_ledger(carried, [institution], ALWAYS)
     assert (ledger.lost, ledger.registered, ledger.set_aside, len(outcome.accepted)) == (0, 3, 1, 0)
@@ -120,14 +122,14 @@ def test_processed_messages_go_and_everything_tells_the_same_of_their_cases(worl
     assert world.control.summary()["registered"] == calls
 
 
-def test_keys_go_when_their_messages_and_cases_are_done_and_nothing_comes_in_again(
+def test_keys_are_pruned_when_messages_and_cases_are_done_and_nothing_is_accepted_again(
     world: World, carried: Process
 ) -> None:
-    # Two years on, the answers are no longer watched for changes.
+    # Two years later answers are no longer checked for changes.
     world.database.cases.update_many(
         {"registeredAt": {"$exists": True}}, {"$set": {"registeredAt": datetime(2020, 1, 1, tzinfo=UTC)}}
     )
-    before = told(carried)[0]
+    before = shown_of_each_case(carried)[0]
     assert world.database.received_keys.count_documents({}) == 7
 
     gone = prune(world.database, 731)
@@ -137,11 +139,11 @@ def test_keys_go_when_their_messages_and_cases_are_done_and_nothing_comes_in_aga
     (dead,) = world.database.messages.find()
     assert (kept["_id"], dead["status"]) == (dead["_id"], "dead"), "the message that waits for a person keeps its key"
     assert read_everything_again(carried) == (0, 0), "what we registered, FS lists as finished and we look at no more"
-    assert told(carried)[0] == before
+    assert shown_of_each_case(carried)[0] == before
 
 
 def test_the_key_of_an_open_case_stays_at_any_age(world: World) -> None:
-    """FS lists an open request for as long as it is open."""
+    """FS lists an open request as long as it is open."""
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     process = world.process()
     world.send(process)
@@ -155,8 +157,8 @@ def test_the_key_of_an_open_case_stays_at_any_age(world: World) -> None:
     )
 
 
-def test_a_request_whose_key_is_lost_is_asked_for_again_and_done_once(world: World) -> None:
-    """Never done by us; an operator with a shell might. The case, and WISEflow's own idempotency, hold."""
+def test_a_request_whose_key_is_lost_is_accepted_again_and_done_once(world: World) -> None:
+    """We never do this; an operator with a shell might. The case, and WISEflow's own idempotency, prevent a second request."""
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     process = world.process()
     world.send(process)
@@ -199,14 +201,14 @@ def everything(database: Database) -> list[list[dict[str, Any]]]:
     return [sorted(collection.find(), key=lambda document: str(document["_id"])) for collection in collections]
 
 
-def test_a_dry_run_finds_what_would_go_and_changes_nothing(world: World, carried: Process) -> None:
+def test_a_dry_run_counts_what_would_be_removed_and_changes_nothing(world: World, carried: Process) -> None:
     before = everything(world.database)
 
     dry = prune(world.database, 5000, dry_run=True)
 
     assert everything(world.database) == before
     real = prune(world.database, 5000)
-    # A message that is still there at the dry run spares its key; the real run has removed it by then.
+    # In the dry run a key is kept because its message is still there. The real run has removed the message by then.
     assert dry["received_keys"].spared == 7
     assert real["received_keys"].spared == 1
     for what in ("processed_messages", "audit_entries", "alerts", "listeners"):
@@ -250,7 +252,7 @@ def test_several_at_once_remove_everything_and_count_it_once(database: Database)
     assert database.processed_messages.count_documents({}) == database.received_keys.count_documents({}) == 0
 
 
-def test_the_audit_tells_who_removed_what_and_how_much(database: Database) -> None:
+def test_the_audit_has_who_removed_what_and_how_much(database: Database) -> None:
     fill_processed(database, 3)
 
     prune(database, 181)
@@ -271,7 +273,7 @@ def test_the_audit_tells_who_removed_what_and_how_much(database: Database) -> No
 
 
 @pytest.mark.parametrize(("audit_days", "left"), [(3653.0, 1), (0.0, 2)])
-def test_the_audit_goes_by_its_own_age_or_never(audit_days: float, left: int, database: Database) -> None:
+def test_the_audit_is_pruned_by_its_own_age_or_never(audit_days: float, left: int, database: Database) -> None:
     database.audit_log.insert_many([{"_id": "old", "time": datetime.now(UTC)}])
 
     gone = prune(database, 3650, audit_days=audit_days)
@@ -285,25 +287,25 @@ def test_the_audit_goes_by_its_own_age_or_never(audit_days: float, left: int, da
 # Alerts and listeners
 
 
-def test_told_alerts_go_and_owed_ones_stay(database: Database) -> None:
+def test_sent_alerts_are_pruned_and_pending_ones_stay(database: Database) -> None:
     now = datetime.now(UTC)
     database.alerts.insert_many(
         [
             {"_id": "sent", "state": "sent", "settledAt": now},
             {"_id": "muted", "state": "muted", "settledAt": now},
             {"_id": "owed", "state": "owed", "dueAt": now},
-            {"_id": "told before and owed again", "state": "owed", "settledAt": now, "dueAt": now},
+            {"_id": "sent before and pending again", "state": "owed", "settledAt": now, "dueAt": now},
         ]
     )
 
     assert prune(database, 89)["alerts"].found == 0
     assert prune(database, 91)["alerts"].removed == 2
 
-    assert {alert["_id"] for alert in database.alerts.find()} == {"owed", "told before and owed again"}
+    assert {alert["_id"] for alert in database.alerts.find()} == {"owed", "sent before and pending again"}
 
 
 class PrunedInBetween:
-    """The real collection, in which an alert is pruned just after its cause was found to be known."""
+    """The real collection. An alert is pruned in it just after its cause was found to exist."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -321,7 +323,7 @@ class PrunedInBetween:
 
 
 @pytest.mark.parametrize("fold", [timedelta(hours=1), timedelta(0)])
-def test_an_alert_is_owed_even_if_its_cause_is_pruned_at_that_moment(
+def test_an_alert_stays_pending_even_if_its_cause_is_pruned_at_that_moment(
     fold: timedelta, database: Database, mongodb_settings: MongoDBSettings
 ) -> None:
     outbox = AlertOutbox(database, clock_in(0), fold)
@@ -337,7 +339,7 @@ def test_an_alert_is_owed_even_if_its_cause_is_pruned_at_that_moment(
     assert (between.pruned, alert["state"], alert["correlationIds"]) == (1, "owed", ["the case"])
 
 
-def test_a_listener_that_was_killed_leaves_no_trace_for_ever(world: World) -> None:
+def test_a_killed_listeners_document_is_pruned(world: World) -> None:
     world.populate(institutions=1, courses=1, requests=0)
     process = world.process()
     process.register_listener(process.listener())
@@ -350,7 +352,9 @@ def test_a_listener_that_was_killed_leaves_no_trace_for_ever(world: World) -> No
 # The command
 
 
-def test_the_command_shows_first_and_removes_when_told(world: World, carried: Process, processes: Processes) -> None:
+def test_the_command_shows_first_and_removes_with_the_option(
+    world: World, carried: Process, processes: Processes
+) -> None:
     world.database.processed_messages.update_many({}, {"$set": {"finishedAt": datetime(2020, 1, 1, tzinfo=UTC)}})
 
     dry = processes.run("prune", "--json")

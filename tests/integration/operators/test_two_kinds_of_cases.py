@@ -1,4 +1,4 @@
-"""What operators ask covers the cases of every capability: here explanations, and a kind that the tests alone have."""
+"""Operators' questions cover the cases of every capability: here explanations, and a kind that only the tests have."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -31,7 +31,7 @@ CODE = "archive.away"
 
 @dataclass
 class Desk:
-    """The operators' parts over both kinds, and one case of each: an explanation, and a request for a document."""
+    """The operators' parts over both kinds of cases, with one case of each: an explanation and a request for a document."""
 
     database: Database
     clock: ManualClock
@@ -91,7 +91,7 @@ def test_a_case_of_the_second_kind_has_a_history_and_links(desk: Desk) -> None:
     assert histories.by_correlation_id("another") is None
 
 
-def test_its_dead_letter_is_found_discarded_and_brought_back(desk: Desk) -> None:
+def test_its_dead_message_is_found_discarded_and_replayed(desk: Desk) -> None:
     wanted = DeadLetterFilter(correlation_id=desk.request, queue=QUEUE, institution="uis.no/test")
     assert desk.letters.find(wanted, 10).by_code == {CODE: 1}
 
@@ -158,7 +158,7 @@ def test_received_keys_of_open_cases_of_both_kinds_stay(desk: Desk) -> None:
     assert pruned(desk.clock) == {desk.explanation}
 
 
-def test_names_are_brought_into_their_one_spelling_in_both_kinds(desk: Desk) -> None:
+def test_names_are_normalised_in_both_kinds(desk: Desk) -> None:
     misspelt = {"orgId": "UiS.no", "institution": "UiS.no/test", "examSystem": "WISEFLOW"}
     desk.database.cases.update_one({}, {"$set": misspelt})
     desk.requests.collection.update_one({}, {"$set": misspelt})

@@ -1,4 +1,4 @@
-"""Arguments that nobody means: a command says what is wrong with them (exit code 2 or 3), and never ends with a defect."""
+"""Senseless arguments: a command says what is wrong with them (exit code 2 or 3), and never ends with a defect."""
 
 import pytest
 from typer.testing import CliRunner
@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from command_line.main import application
 from tests.support.world import World
 
-HALF: str = "\udcff"  # what Python makes of a byte that is no UTF-8
+HALF: str = "\udcff"  # how Python reads a byte that is no UTF-8
 LONG: str = "9" * 5000
 ARGUMENTS: tuple[tuple[str, ...], ...] = (
     ("where", "x+\u00b2"), ("where", f"x+{LONG}"), ("where", f"x+{'9' * 30}"), ("where", HALF), ("where", f"{HALF}+1"),
@@ -32,6 +32,6 @@ def test_no_argument_ends_a_command_with_a_defect(world: World, monkeypatch: pyt
         monkeypatch.setenv(name, value)
     for arguments in ARGUMENTS:
         done = CliRunner().invoke(application, list(arguments))
-        told = f"{ascii(arguments)[:80]}: exit {done.exit_code}, {type(done.exception).__name__}"
-        assert done.exception is None or isinstance(done.exception, SystemExit), told
-        assert done.exit_code in {0, 2, 3, 4}, told
+        description = f"{ascii(arguments)[:80]}: exit {done.exit_code}, {type(done.exception).__name__}"
+        assert done.exception is None or isinstance(done.exception, SystemExit), description
+        assert done.exit_code in {0, 2, 3, 4}, description

@@ -1,4 +1,4 @@
-"""Every number that an operator may give to a job or a command has bounds: what lies beyond is refused before anything runs."""
+"""Every number that an operator may give to a job or a command has bounds. A number outside is refused before anything runs."""
 
 import math
 import typing
@@ -24,7 +24,7 @@ LIMIT_MESSAGE: Final = "must be at least 1, not 0: leave it out"
 
 
 def config_classes() -> list[type[dg.Config]]:
-    build_defs()  # imports them all
+    build_defs()  # this imports all of them
     found, left = [], [dg.Config]
     while left:
         for each in left.pop().__subclasses__():
@@ -54,11 +54,11 @@ def type_of(config: type[dg.Config]) -> ConfigType:
 
 
 def problem(config: type[dg.Config], **values: Any) -> str:
-    """What Dagster says of the configuration before there is a run; empty if nothing."""
+    """Dagster's error for the configuration before there is a run; empty if there is none."""
 
     @dg.op(config_schema=type_of(config))
     def reads(_context: dg.OpExecutionContext) -> None:
-        """Never run."""
+        """This is never executed."""
 
     @dg.job
     def launched() -> None:
@@ -100,7 +100,7 @@ def test_a_number_beyond_its_bounds_is_refused_at_launch_and_by_the_class(config
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"limit": 0}, LIMIT_MESSAGE),
         ({"limit": -1}, "must be at least 1, not -1"),
@@ -113,8 +113,8 @@ def test_a_number_beyond_its_bounds_is_refused_at_launch_and_by_the_class(config
     ],
     ids=str,
 )
-def test_sync_now_says_what_to_give_instead(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(dg.DagsterInvalidConfigError, match=told):
+def test_sync_now_says_what_to_give_instead(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match=message):
         dg.validate_run_config(build_defs().resolve_job_def("sync_now"), values)
 
 
@@ -124,7 +124,7 @@ def test_sync_now_says_what_to_give_instead(values: dict[str, Any], told: str) -
      {"limit": 2**31 - 1, "reach_back_hours": 876_000.0, "wait_seconds": 86_400}],
     ids=str,
 )  # fmt: skip
-def test_sync_now_takes_what_lies_within(values: dict[str, Any]) -> None:
+def test_sync_now_accepts_numbers_within_the_bounds(values: dict[str, Any]) -> None:
     assert dg.validate_run_config(build_defs().resolve_job_def("sync_now"), values)
 
 

@@ -1,4 +1,4 @@
-"""The asset checks see what they are there to see, and say what to do."""
+"""The asset checks find what they are made for, and say what to do."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,8 +18,8 @@ def in_days(days: int) -> datetime:
 
 
 @pytest.fixture
-def sitting(world: World, operator: Operators) -> Operator:
-    """Six requests on their way; the assessors have not answered."""
+def ui(world: World, operator: Operators) -> Operator:
+    """Six requests have been dispatched. The assessors have not answered."""
     world.configure(queue={"lease_seconds": 0.1})
     prepared = operator(institutions=1, courses=2, requests=6)
     world.control.assessors(paused=True)
@@ -27,16 +27,16 @@ def sitting(world: World, operator: Operators) -> Operator:
     return prepared
 
 
-def checks(sitting: Operator) -> dict[str, dg.AssetCheckEvaluation]:
-    result = sitting.run("reconcile")
+def checks(ui: Operator) -> dict[str, dg.AssetCheckEvaluation]:
+    result = ui.run("reconcile")
     assert result.success, "a check that fails tells; it does not stop the reconciliation"
     return checks_of(result)
 
 
-def test_when_all_is_well_every_check_passes(world: World, sitting: Operator) -> None:
+def test_without_failures_every_check_passes(world: World, ui: Operator) -> None:
     world.database.cases.update_many({}, {"$set": {"deadline": in_days(10)}})
 
-    assert {name: check.passed for name, check in checks(sitting).items()} == {
+    assert {name: check.passed for name, check in checks(ui).items()} == {
         "nothing_lost": True,
         "oldest_pending": True,
         "dead_letters": True,
@@ -45,14 +45,14 @@ def test_when_all_is_well_every_check_passes(world: World, sitting: Operator) ->
     }
 
 
-def test_a_case_that_nothing_carries_is_lost_and_named(world: World, sitting: Operator) -> None:
-    """As if a defect had dropped its message: the key keeps the next read from making another."""
+def test_a_case_without_a_message_is_lost_and_named(world: World, ui: Operator) -> None:
+    """The message is gone, as after a defect. Its key prevents the next read from making another one."""
     case = world.database.cases.find_one({})
     assert case
     longer_ago = case["openedAt"] - timedelta(minutes=1)
     world.database.cases.update_one({"_id": case["_id"]}, {"$set": {"state": "requested", "openedAt": longer_ago}})
 
-    check = checks(sitting)["nothing_lost"]
+    check = checks(ui)["nothing_lost"]
 
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.ERROR
@@ -60,11 +60,11 @@ def test_a_case_that_nothing_carries_is_lost_and_named(world: World, sitting: Op
     assert check.metadata["correlation_ids"].value == case["correlationId"]
 
 
-def test_a_case_whose_message_is_dead_is_set_aside_not_lost(world: World, sitting: Operator) -> None:
+def test_a_case_whose_message_is_dead_is_set_aside_not_lost(world: World, ui: Operator) -> None:
     (institution, *_) = world.process().stores.institutions.active()
     world.control.add_request(institution.org_id, oddity="no_candidate")
 
-    found = checks(sitting)
+    found = checks(ui)
 
     assert found["nothing_lost"].passed
     assert not found["dead_letters"].passed
@@ -72,14 +72,14 @@ def test_a_case_whose_message_is_dead_is_set_aside_not_lost(world: World, sittin
     assert "wiseflow.participant_missing" in (found["dead_letters"].description or "")
 
 
-def test_a_message_that_waits_too_long_is_reported(world: World, sitting: Operator) -> None:
+def test_a_message_that_waits_too_long_is_reported(world: World, ui: Operator) -> None:
     (institution, *_) = world.process().stores.institutions.active()
     world.control.add_request(institution.org_id)
     world.process().capability(Explanations).reader.read_new([institution])
     world.control.credentials(institution.org_id, "wiseflow", valid=False)
     world.database.messages.update_many({}, {"$set": {"enqueuedAt": datetime.now(UTC) - timedelta(hours=1)}})
 
-    check = checks(sitting)["oldest_pending"]
+    check = checks(ui)["oldest_pending"]
 
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
@@ -95,14 +95,14 @@ def test_a_message_that_waits_too_long_is_reported(world: World, sitting: Operat
     ],
 )
 def test_the_legal_deadline(
-    world: World, sitting: Operator, days: int, severity: dg.AssetCheckSeverity, past: int, near: int
+    world: World, ui: Operator, days: int, severity: dg.AssetCheckSeverity, past: int, near: int
 ) -> None:
     world.database.cases.update_many({}, {"$set": {"deadline": in_days(10)}})
     case = world.database.cases.find_one({})
     assert case
     world.database.cases.update_one({"_id": case["_id"]}, {"$set": {"deadline": in_days(days)}})
 
-    check = checks(sitting)["deadline_overdue"]
+    check = checks(ui)["deadline_overdue"]
 
     assert not check.passed
     assert check.severity is severity
@@ -112,10 +112,10 @@ def test_the_legal_deadline(
     assert set(row.data) == {"correlation_id", "institution", "deadline", "state", "set_aside"}, "nothing personal"
 
 
-def test_an_answered_case_has_no_deadline_any_more(world: World, sitting: Operator) -> None:
+def test_an_answered_case_has_no_deadline_any_more(world: World, ui: Operator) -> None:
     world.database.cases.update_many({}, {"$set": {"deadline": in_days(-3)}})
     world.control.assessors(paused=False)
     world.control.wait("answered", 6)
-    assert sitting.run("sync_now").success
+    assert ui.run("sync_now").success
 
-    assert checks(sitting)["deadline_overdue"].passed
+    assert checks(ui)["deadline_overdue"].passed

@@ -1,4 +1,4 @@
-"""Dagster's own storage grows no further than the settings say, and forgets nothing that is needed: on SQLite and PostgreSQL."""
+"""Dagster's own storage grows no further than the settings say, and keeps everything that is needed, on SQLite and PostgreSQL."""
 
 import shutil
 from collections import Counter
@@ -31,7 +31,7 @@ ANSWERS = dg.AssetKey("explanation_answers")
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    """The instance as `dagster.yaml` makes it, on either storage: one for all tests, as making it takes seconds."""
+    """The instance from `dagster.yaml`, on either storage. All tests share it, because making it takes seconds."""
     home = tmp_path_factory.mktemp("dagster")
     shutil.copy(ROOT / "dagster.yaml", home)
     with pytest.MonkeyPatch.context() as environment:
@@ -47,7 +47,7 @@ def storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def instance(storage: dg.DagsterInstance, uses_server: Callable[[str], None]) -> dg.DagsterInstance:
-    """Empty."""
+    """The instance without any runs or events."""
     storage.wipe()
     uses_server(
         f"Dagster on {'PostgreSQL' if isinstance(storage.event_log_storage, PostgresEventLogStorage) else 'SQLite'}"
@@ -83,7 +83,7 @@ def run(
     *assets: dg.AssetsDefinition | dg.AssetChecksDefinition,
     **options: Any,
 ) -> str:
-    """A run that ended, made so long ago: of these assets, or of a job that does nothing."""
+    """Add a run that has ended, of this age: of these assets, or of a job that does nothing."""
     done = (
         dg.materialize(list(assets), instance=instance, **options)
         if assets
@@ -108,7 +108,7 @@ def there(instance: dg.DagsterInstance) -> set[str]:
 
 
 def runs_with_rows(instance: dg.DagsterInstance) -> set[str]:
-    """The runs that the event log knows: all their events, or on SQLite those that its index repeats."""
+    """The runs in the event log: with all their events, or on SQLite with those that its index repeats."""
     with instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]  # as above
         return {row.run_id for row in connection.execute(SqlEventLogStorageTable.select()).fetchall()}
 
@@ -116,7 +116,7 @@ def runs_with_rows(instance: dg.DagsterInstance) -> set[str]:
 # Runs
 
 
-def test_old_runs_go_with_their_events_and_younger_ones_stay(instance: dg.DagsterInstance) -> None:
+def test_old_runs_are_removed_with_their_events_and_younger_ones_stay(instance: dg.DagsterInstance) -> None:
     old = [run(instance, OLD) for _ in range(5)]
     young = run(instance, NOW)
 
@@ -130,7 +130,7 @@ def test_old_runs_go_with_their_events_and_younger_ones_stay(instance: dg.Dagste
 
 
 @pytest.mark.parametrize("storage", ["sqlite"], indirect=True)
-def test_on_sqlite_the_file_of_a_run_goes_too(instance: dg.DagsterInstance) -> None:
+def test_on_sqlite_the_file_of_a_run_is_removed_too(instance: dg.DagsterInstance) -> None:
     log = instance.event_log_storage
     assert isinstance(log, SqliteEventLogStorage)
     old, young = run(instance, OLD), run(instance, NOW)
@@ -162,7 +162,7 @@ def test_a_run_key_counts_until_its_own_time_is_over(instance: dg.DagsterInstanc
     assert not instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": "backlog_sensor:0"})), forgotten
 
 
-def test_what_an_asset_shows_as_its_latest_stays_at_any_age(instance: dg.DagsterInstance) -> None:
+def test_the_latest_materialisation_of_an_asset_stays_at_any_age(instance: dg.DagsterInstance) -> None:
     run(instance, VERY_OLD, plain)
     latest = run(instance, VERY_OLD, plain)
     before = instance.get_latest_materialization_event(plain.key)
@@ -175,7 +175,7 @@ def test_what_an_asset_shows_as_its_latest_stays_at_any_age(instance: dg.Dagster
     assert [found.run_id for found in instance.fetch_materializations(plain.key, limit=9).records] == [latest]
 
 
-def test_what_each_partition_shows_as_its_latest_stays(instance: dg.DagsterInstance) -> None:
+def test_the_latest_materialisation_of_each_partition_stays(instance: dg.DagsterInstance) -> None:
     run(instance, VERY_OLD, cut, partition_key="one")
     one = run(instance, VERY_OLD, cut, partition_key="one")
     two = run(instance, VERY_OLD, cut, partition_key="two")
@@ -221,7 +221,7 @@ def test_the_latest_result_of_a_check_stays(instance: dg.DagsterInstance) -> Non
 
 
 def report(instance: dg.DagsterInstance, event: dg.AssetMaterialization | dg.AssetObservation, at: datetime) -> None:
-    """As a sensor or a listener did, at that time."""
+    """Report like a sensor or a listener, at that time."""
     instance.report_runless_asset_event(event)
     storage = instance.event_log_storage
     for connect in (storage.index_connection, lambda: storage.run_connection("")):  # type: ignore[attr-defined]  # as above
@@ -240,7 +240,7 @@ def dg_max_id(connection: Any) -> int:
 
 
 def rows_without_a_run(instance: dg.DagsterInstance) -> list[int]:
-    """In the index, and on SQLite also in the file that such events share."""
+    """The rows in the index, and on SQLite also in the file that such events share."""
     storage = instance.event_log_storage
     counts = []
     for connect in (storage.index_connection, lambda: storage.run_connection("")):  # type: ignore[attr-defined]  # as above
@@ -254,7 +254,7 @@ def remove_events(instance: dg.DagsterInstance, *, dry_run: bool = False, batch_
     return RunlessEvents(instance, RetentionSettings(batch_size=batch_size), NOW).remove(dry_run=dry_run)
 
 
-def test_old_events_without_a_run_go_and_each_asset_keeps_its_latest(instance: dg.DagsterInstance) -> None:
+def test_old_events_without_a_run_are_removed_but_the_latest_of_each_asset_stays(instance: dg.DagsterInstance) -> None:
     for number in range(5):
         report(instance, dg.AssetMaterialization(ANSWERS, metadata={"number": number}, tags={"kind": "poll"}), OLD)
         report(instance, dg.AssetObservation(ANSWERS, metadata={"number": number}), OLD)
@@ -286,7 +286,7 @@ def test_younger_events_without_a_run_stay(instance: dg.DagsterInstance) -> None
     assert len(instance.fetch_materializations(ANSWERS, limit=9).records) == 2
 
 
-def test_the_tags_of_removed_events_go_too(instance: dg.DagsterInstance) -> None:
+def test_the_tags_of_removed_events_are_removed_too(instance: dg.DagsterInstance) -> None:
     for _ in range(3):
         report(instance, dg.AssetMaterialization(ANSWERS, tags={"kind": "poll"}), OLD)
 
@@ -313,12 +313,12 @@ def test_the_job_cleans_up_both_and_a_dry_run_does_not(
         report(instance, dg.AssetMaterialization(ANSWERS), OLD)
 
     dry = dagster.run("clean_up")
-    assert told(dry, "found") == {"prune_mongodb": 2, "remove_old_runs": 1, "remove_runless_events": 1}
-    assert set(told(dry, "removed").values()) == {0}
+    assert values_of_steps(dry, "found") == {"prune_mongodb": 2, "remove_old_runs": 1, "remove_runless_events": 1}
+    assert set(values_of_steps(dry, "removed").values()) == {0}
     assert old in there(instance)
     done = dagster.run("clean_up", {"dry_run": False})
 
-    assert told(done, "removed") == {"prune_mongodb": 2, "remove_old_runs": 1, "remove_runless_events": 1}
+    assert values_of_steps(done, "removed") == {"prune_mongodb": 2, "remove_old_runs": 1, "remove_runless_events": 1}
     assert old not in there(instance)
     assert world.database.processed_messages.count_documents({}) == 0
     (entry,) = world.audit(step="prune_begun")
@@ -337,11 +337,11 @@ def test_one_step_that_fails_does_not_stop_the_others(
     done = dagster.run("clean_up", {"dry_run": False})
 
     assert set(failures_of(done)) == {"prune_mongodb"}
-    assert told(done, "removed") == {"remove_old_runs": 1, "remove_runless_events": 0}
+    assert values_of_steps(done, "removed") == {"remove_old_runs": 1, "remove_runless_events": 0}
 
 
-def told(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
-    """What each step says under this name."""
+def values_of_steps(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
+    """The value with this name in the output of each step."""
     return {
         event.step_key or "": event.step_output_data.metadata[name].value
         for event in result.all_events

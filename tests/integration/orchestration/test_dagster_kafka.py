@@ -1,4 +1,4 @@
-"""Kafka as operators see it in Dagster: what is unread, and a check that says when it is too much, or when nobody can say."""
+"""Kafka as operators see it in Dagster: the lag, and a check that fails if the lag is too long or unknown."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,18 +15,18 @@ from tests.support.world import World
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
-def look(operator: Operator) -> dg.ExecuteInProcessResult:
+def materialise_inbox(operator: Operator) -> dg.ExecuteInProcessResult:
     return operator.defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=operator.instance, asset_selection=[dg.AssetKey("kafka_inbox")], raise_on_error=False
     )
 
 
-def told(result: dg.ExecuteInProcessResult) -> tuple[dict[str, Any], dg.AssetCheckEvaluation]:
+def metadata_and_check(result: dg.ExecuteInProcessResult) -> tuple[dict[str, Any], dg.AssetCheckEvaluation]:
     assert result.success
     return metadata_of(result, "kafka_inbox"), checks_of(result)["kafka_lag"]
 
 
-def test_the_lag_is_told_and_too_much_of_it_is_reported(
+def test_the_lag_is_shown_and_a_long_one_fails_the_check(
     broker: Broker, world: World, operator: Callable[..., Operator]
 ) -> None:
     world.configure(kafka=kafka_settings(broker.address, maximum_lag=3))
@@ -34,13 +34,13 @@ def test_the_lag_is_told_and_too_much_of_it_is_reported(
     with topics_of(kafka) as topics:
         topics.ensure()
     topic = Topic(broker.address, kafka.explanation_requests_topic)
-    seat = operator(institutions=1, requests=1)
+    ui = operator(institutions=1, requests=1)
 
     topic.send(b"1", b"2", b"3")
-    metadata, check = told(look(seat))
+    metadata, check = metadata_and_check(materialise_inbox(ui))
     assert (metadata["unread"], check.passed) == (3, True)
     topic.send(b"4")
-    metadata, check = told(look(seat))
+    metadata, check = metadata_and_check(materialise_inbox(ui))
     assert (metadata["unread"], check.passed, check.severity) == (4, False, dg.AssetCheckSeverity.WARN)
     assert f"{topic.name}|0: 4" in (check.description or "")
 
@@ -49,18 +49,18 @@ def test_a_broker_that_is_away_fails_the_check_and_nothing_else(
     own_broker: Broker, world: World, operator: Callable[..., Operator]
 ) -> None:
     world.configure(kafka=kafka_settings(own_broker.address))
-    seat = operator(institutions=1, requests=1)
+    ui = operator(institutions=1, requests=1)
     own_broker.child.kill()
 
-    metadata, check = told(look(seat))
+    metadata, check = metadata_and_check(materialise_inbox(ui))
 
     assert metadata["kafka"] == "kafka.unreachable"
     assert not check.passed
     assert "kafka.unreachable" in (check.description or "")
 
 
-def test_where_kafka_is_off_there_is_nothing_to_check(operator: Callable[..., Operator]) -> None:
-    metadata, check = told(look(operator(institutions=1, requests=1)))
+def test_without_kafka_the_check_passes(operator: Callable[..., Operator]) -> None:
+    metadata, check = metadata_and_check(materialise_inbox(operator(institutions=1, requests=1)))
 
     assert "off" in metadata["kafka"]
     assert check.passed

@@ -1,4 +1,4 @@
-"""A run as Dagster launches it: a process of its own, with nothing but the environment."""
+"""A run as Dagster launches it: a process of its own, configured by its environment only."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ RUN_SECONDS = 120.0
 
 @pytest.fixture
 def installation(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A Dagster home with our `dagster.yaml`, in a populated world."""
+    """A Dagster home with our `dagster.yaml`, and a populated world."""
     world.populate(institutions=2, requests=10)
     shutil.copy(ROOT / "dagster.yaml", tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
@@ -25,7 +25,7 @@ def installation(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return {**os.environ, **world.environment()}
 
 
-def test_a_run_in_a_process_of_its_own_carries_every_request(world: World, installation: dict[str, str]) -> None:
+def test_a_run_in_a_process_of_its_own_handles_every_request(world: World, installation: dict[str, str]) -> None:
     launched = subprocess.run(
         [str(Path(sys.executable).with_name("dg")), "launch", "--job", "sync_now"],
         env=installation,

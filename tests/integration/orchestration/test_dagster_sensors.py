@@ -1,4 +1,4 @@
-"""What the sensors do in a tick, and what they ask of Dagster."""
+"""What the sensors do in a tick, and what they request from Dagster."""
 
 import json
 import time
@@ -23,7 +23,7 @@ Operators = Callable[..., Operator]
 
 @pytest.fixture
 def listening(world: World, operator: Operators) -> Process:
-    """A process whose listener has been heard of."""
+    """A process whose listener has sent a heartbeat."""
     process = world.process()
     process.register_listener(process.listener())
     return process
@@ -34,8 +34,8 @@ def under_way(instance: dg.DagsterInstance, job: str) -> None:
 
 
 def test_new_requests_reach_the_inbox_and_the_asset(world: World, operator: Operators) -> None:
-    sitting = operator(institutions=2, requests=12)
-    tick = sitting.tick("fs_requests_sensor")
+    ui = operator(institutions=2, requests=12)
+    tick = ui.tick("fs_requests_sensor")
 
     assert world.database.messages.count_documents({"status": "enqueued"}) == 12
     (event,) = tick.asset_events
@@ -49,9 +49,9 @@ def test_new_requests_reach_the_inbox_and_the_asset(world: World, operator: Oper
 
 
 def test_a_tick_that_finds_nothing_new_says_so_and_writes_no_event(world: World, operator: Operators) -> None:
-    sitting = operator(requests=4)
-    sitting.run("sync_now")
-    tick = sitting.tick("fs_requests_sensor")
+    ui = operator(requests=4)
+    ui.run("sync_now")
+    tick = ui.tick("fs_requests_sensor")
 
     assert tick.asset_events == []
     assert tick.run_requests == []
@@ -59,19 +59,19 @@ def test_a_tick_that_finds_nothing_new_says_so_and_writes_no_event(world: World,
 
 
 def test_known_institutions_are_not_added_again(world: World, operator: Operators) -> None:
-    sitting = operator(institutions=2)
+    ui = operator(institutions=2)
     keys = [institution.key for institution in world.process().stores.institutions.active()]
-    sitting.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, keys)
+    ui.instance.add_dynamic_partitions(DYNAMIC_PARTITIONS, keys)
 
-    assert not sitting.tick("fs_requests_sensor").dynamic_partitions_requests
+    assert not ui.tick("fs_requests_sensor").dynamic_partitions_requests
 
 
 def test_answers_reach_the_inbox_and_the_asset(world: World, operator: Operators) -> None:
-    sitting = operator(requests=6)
-    sitting.tick("fs_requests_sensor")
-    sitting.run("process_queue")
+    ui = operator(requests=6)
+    ui.tick("fs_requests_sensor")
+    ui.run("process_queue")
     world.control.wait("answered", 6)
-    tick = sitting.tick("wiseflow_answers_sensor")
+    tick = ui.tick("wiseflow_answers_sensor")
 
     (event,) = tick.asset_events
     assert event.asset_key == dg.AssetKey("explanation_answers")
@@ -79,81 +79,85 @@ def test_answers_reach_the_inbox_and_the_asset(world: World, operator: Operators
 
 
 @pytest.mark.parametrize("sensor", ["fs_requests_sensor", "backlog_sensor"])
-def test_without_a_listener_one_batch_is_asked_for(world: World, operator: Operators, sensor: str) -> None:
-    sitting = operator(requests=6)
-    sitting.tick("fs_requests_sensor")
+def test_without_a_listener_one_batch_is_requested(world: World, operator: Operators, sensor: str) -> None:
+    ui = operator(requests=6)
+    ui.tick("fs_requests_sensor")
 
-    first = sitting.tick(sensor)
-    second = sitting.tick(sensor, first.cursor)
+    first = ui.tick(sensor)
+    second = ui.tick(sensor, first.cursor)
 
     assert len(first.run_requests) == len(second.run_requests) == 1
-    assert sitting.defs.resolve_sensor_def(sensor).job_name == "process_queue"
+    assert ui.defs.resolve_sensor_def(sensor).job_name == "process_queue"
     assert first.run_requests[0].run_key != second.run_requests[0].run_key, "a spent key would drop the next batch"
 
 
 @pytest.mark.parametrize("sensor", ["fs_requests_sensor", "backlog_sensor"])
-def test_a_batch_under_way_is_enough(world: World, operator: Operators, sensor: str) -> None:
-    sitting = operator(requests=6)
-    sitting.tick("fs_requests_sensor")
-    under_way(sitting.instance, "process_queue")
+def test_no_second_batch_is_requested_while_one_runs(world: World, operator: Operators, sensor: str) -> None:
+    ui = operator(requests=6)
+    ui.tick("fs_requests_sensor")
+    under_way(ui.instance, "process_queue")
 
-    assert not sitting.tick(sensor).run_requests
+    assert not ui.tick(sensor).run_requests
 
 
 @pytest.mark.parametrize("sensor", ["fs_requests_sensor", "backlog_sensor"])
 def test_while_a_listener_is_alive_no_run_is_started(
     world: World, operator: Operators, listening: Process, sensor: str
 ) -> None:
-    sitting = operator(requests=6)
+    ui = operator(requests=6)
 
-    sitting.tick("fs_requests_sensor")
-    tick = sitting.tick(sensor)
+    ui.tick("fs_requests_sensor")
+    tick = ui.tick(sensor)
 
     assert not tick.run_requests
     assert "listeners are at work" in tick.skip_message
 
 
-def test_a_listener_that_leaves_messages_lying_is_helped(world: World, operator: Operators, listening: Process) -> None:
+def test_a_batch_helps_a_listener_that_leaves_messages_waiting(
+    world: World, operator: Operators, listening: Process
+) -> None:
     world.configure(queue={"overdue_seconds": -1.0})
-    sitting = operator(requests=6)
-    sitting.tick("fs_requests_sensor")
+    ui = operator(requests=6)
+    ui.tick("fs_requests_sensor")
 
-    assert sitting.tick("backlog_sensor").run_requests
+    assert ui.tick("backlog_sensor").run_requests
 
 
 def test_a_paused_institutions_messages_start_no_runs(world: World, operator: Operators) -> None:
-    """Its credentials may be refused for a week; a run a minute would do nothing ten thousand times."""
-    sitting = operator(institutions=1, requests=6)
+    """Its credentials may be refused for a week. A run each minute would do nothing ten thousand times."""
+    ui = operator(institutions=1, requests=6)
     (institution,) = world.process().stores.institutions.active()
-    sitting.tick("fs_requests_sensor")
+    ui.tick("fs_requests_sensor")
     world.control.credentials(institution.org_id, "wiseflow", valid=False)
-    sitting.run("process_queue")
+    ui.run("process_queue")
 
     assert world.database.messages.count_documents({"status": "enqueued"}) == 6
-    assert "no message is due" in sitting.tick("backlog_sensor").skip_message
+    assert "no message is due" in ui.tick("backlog_sensor").skip_message
 
 
 def test_one_institution_that_fails_does_not_fail_the_tick(world: World, operator: Operators) -> None:
-    sitting = operator(institutions=2, courses=4, requests=12)
+    ui = operator(institutions=2, courses=4, requests=12)
     broken, _ = world.process().stores.institutions.active()
     world.control.faults({"kind": "status", "system": "fs", "status": 503, "orgId": broken.org_id})
 
-    tick = sitting.tick("fs_requests_sensor")
+    tick = ui.tick("fs_requests_sensor")
 
     assert tick.asset_events[0].metadata["institutions_failed"].value == 1
     assert broken.key in tick.asset_events[0].metadata["failures"].value
 
 
-def test_when_nobody_can_be_read_the_tick_fails_with_cause_and_next_action(world: World, operator: Operators) -> None:
-    sitting = operator(institutions=2)
+def test_if_no_institution_can_be_read_the_tick_fails_with_cause_and_next_action(
+    world: World, operator: Operators
+) -> None:
+    ui = operator(institutions=2)
     world.control.faults({"kind": "status", "system": "fs", "status": 503})
 
     with pytest.raises(NothingCouldBeReadError, match="Next:"):
-        sitting.tick("fs_requests_sensor")
+        ui.tick("fs_requests_sensor")
 
 
-def test_a_paused_exam_system_does_not_hide_that_nobody_else_can_be_read(world: World, operator: Operators) -> None:
-    sitting = operator(institutions=2)
+def test_a_paused_exam_system_does_not_hide_that_no_other_can_be_read(world: World, operator: Operators) -> None:
+    ui = operator(institutions=2)
     process = world.process()
     paused, _ = process.stores.institutions.active()
     process.stores.pauses.pause(
@@ -164,11 +168,13 @@ def test_a_paused_exam_system_does_not_hide_that_nobody_else_can_be_read(world: 
     world.control.faults({"kind": "status", "system": "fs", "status": 503})
 
     with pytest.raises(NothingCouldBeReadError, match="Next:"):
-        sitting.tick("fs_requests_sensor")
+        ui.tick("fs_requests_sensor")
 
 
-def test_an_outage_that_leaves_no_turn_for_some_moves_the_cursor_to_them(world: World, operator: Operators) -> None:
-    """With an error the cursor stays: whoever comes late in the order would never be polled."""
+def test_after_an_outage_the_cursor_is_at_the_institutions_that_were_not_polled(
+    world: World, operator: Operators
+) -> None:
+    """With an error the cursor would stay: institutions late in the order would never be polled."""
     operator(institutions=3, courses=3)
     process = world.process()
     keys = [institution.key for institution in process.stores.institutions.active()]
@@ -186,7 +192,7 @@ def test_an_outage_that_leaves_no_turn_for_some_moves_the_cursor_to_them(world: 
         poll_round(process, "FS", lambda _process, _institutions: outcomes[:2], Cursor())
 
 
-def test_a_tick_is_over_before_it_is_cut_off() -> None:
+def test_a_tick_ends_before_dagster_stops_it() -> None:
     limit = TimeLimit.of(BUDGET_SECONDS)
     assert limit.end - time.monotonic() <= BUDGET_SECONDS < 60
     with time_limit.within(limit):
@@ -195,23 +201,23 @@ def test_a_tick_is_over_before_it_is_cut_off() -> None:
 
 
 def test_the_turn_moves_on_with_every_tick(world: World, operator: Operators) -> None:
-    sitting = operator(institutions=3, courses=3)
+    ui = operator(institutions=3, courses=3)
     keys = [institution.tenant for institution in world.process().stores.institutions.active()]
     cursor, firsts = None, []
     for _ in range(3):
-        cursor = sitting.tick("fs_requests_sensor", cursor).cursor
+        cursor = ui.tick("fs_requests_sensor", cursor).cursor
         firsts.append(json.loads(cursor or "")["first"])
 
     assert firsts == [keys[1], keys[2], keys[0]]
 
 
-def test_a_failed_run_is_told_once_without_its_error_text(world: World, operator: Operators) -> None:
-    sitting = operator()
+def test_a_failed_run_is_alerted_once_without_its_error_text(world: World, operator: Operators) -> None:
+    ui = operator()
     for _ in range(2):
-        assert not sitting.run("sync_now", {"institutions": ["nowhere.no/prod"]}).success
+        assert not ui.run("sync_now", {"institutions": ["nowhere.no/prod"]}).success
 
-    first = sitting.tick("run_failure_alerts")
-    sitting.tick("run_failure_alerts", first.cursor)
+    first = ui.tick("run_failure_alerts")
+    ui.tick("run_failure_alerts", first.cursor)
 
     (message,) = world.control.slack_messages()
     assert "dagster.run_failed" in json.dumps(message)
@@ -220,27 +226,27 @@ def test_a_failed_run_is_told_once_without_its_error_text(world: World, operator
 
 
 def test_while_a_listener_is_alive_it_sends_the_alert(world: World, operator: Operators, listening: Process) -> None:
-    sitting = operator()
-    sitting.run("sync_now", {"institutions": ["nowhere.no/prod"]})
-    sitting.tick("run_failure_alerts")
+    ui = operator()
+    ui.run("sync_now", {"institutions": ["nowhere.no/prod"]})
+    ui.tick("run_failure_alerts")
 
     assert world.control.slack_messages() == []
     assert listening.stores.alerts.pending() == 1
 
 
-def test_a_failure_that_cannot_be_told_is_told_later(
+def test_a_failure_that_cannot_be_alerted_now_is_alerted_later(
     world: World, operator: Operators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that fails because MongoDB is away: the alert cannot be owed now, and the cursor must not pass over it."""
-    sitting = operator()
-    before = sitting.tick("run_failure_alerts").cursor
-    sitting.run("sync_now", {"institutions": ["nowhere.no/prod"]})
+    """The run fails because MongoDB is away. The alert cannot be stored now, and the cursor must not go past it."""
+    ui = operator()
+    before = ui.tick("run_failure_alerts").cursor
+    ui.run("sync_now", {"institutions": ["nowhere.no/prod"]})
     with monkeypatch.context() as outage:
         outage.setenv("CASEBRIDGE_MONGODB__URI", "mongodb://127.0.0.1:1")
         outage.setenv("CASEBRIDGE_MONGODB__SERVER_SELECTION_SECONDS", "0.2")
         with pytest.raises(PyMongoError):
-            sitting.tick("run_failure_alerts", before)
+            ui.tick("run_failure_alerts", before)
 
-    sitting.tick("run_failure_alerts", before)
+    ui.tick("run_failure_alerts", before)
 
     assert len(world.control.slack_messages()) == 1

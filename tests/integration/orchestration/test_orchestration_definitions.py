@@ -1,4 +1,4 @@
-"""The definitions as a whole: they load without a warning, and what operators see does not change unnoticed."""
+"""All definitions together: they load without a warning, and what operators see does not change unnoticed."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def specs(defs: dg.Definitions) -> dict[str, dg.AssetSpec]:
     return {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
 
 
-def test_they_load_and_no_beta_preview_or_deprecated_feature_is_used() -> None:
+def test_the_definitions_load_without_beta_preview_or_deprecated_features() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", LOAD_WITH_WARNINGS_AS_ERRORS],
         capture_output=True,
@@ -64,7 +64,7 @@ def test_they_load_and_no_beta_preview_or_deprecated_feature_is_used() -> None:
 
 
 def test_importing_and_building_needs_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong setting must fail a run with its name, not the whole code location."""
+    """A wrong setting must fail a run with the setting's name. It must not stop the whole code location."""
     monkeypatch.setenv("CASEBRIDGE_QUEUE__WORKERS", "none")
 
     dg.Definitions.validate_loadable(build_defs())
@@ -83,10 +83,10 @@ def test_every_asset_is_grouped_owned_described_tagged_and_has_a_kind(specs: dic
         assert "casebridge/side" in spec.tags, name
 
 
-def test_the_lineage_is_the_way_of_a_case_from_fs_to_fs(specs: dict[str, dg.AssetSpec]) -> None:
-    road = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in specs.items()}
+def test_the_lineage_follows_a_case_from_fs_to_fs(specs: dict[str, dg.AssetSpec]) -> None:
+    lineage = {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in specs.items()}
 
-    assert road == {
+    assert lineage == {
         "fs_requests": set(),
         "explanation_requests": {"fs_requests"},
         "dispatched_requests": {"explanation_requests"},
@@ -104,7 +104,7 @@ def test_the_lineage_is_the_way_of_a_case_from_fs_to_fs(specs: dict[str, dg.Asse
     }
 
 
-def test_every_asset_of_a_case_tells_when_nothing_reconciles_it(specs: dict[str, dg.AssetSpec]) -> None:
+def test_every_asset_of_a_case_shows_when_nothing_reconciles_it(specs: dict[str, dg.AssetSpec]) -> None:
     assert {name for name, spec in specs.items() if spec.freshness_policy} == CASE_ASSETS
 
 
@@ -121,7 +121,7 @@ def test_the_checks_are_these(defs: dg.Definitions) -> None:
     }
 
 
-def test_each_job_has_an_end_and_goes_before_backfills(defs: dg.Definitions) -> None:
+def test_each_job_has_a_time_limit_and_a_higher_priority_than_backfills(defs: dg.Definitions) -> None:
     tags = {
         name: defs.resolve_job_def(name).tags
         for name in (
@@ -168,8 +168,8 @@ def test_the_clean_up_runs_every_night_and_for_real(defs: dg.Definitions) -> Non
     assert request.run_config == {"dry_run": False}
 
 
-def test_the_names_by_which_dagster_keeps_cursors_stay(defs: dg.Definitions) -> None:
-    """A cursor is kept under the names of location and sensor: renaming either loses it."""
+def test_the_names_on_which_cursors_depend_do_not_change(defs: dg.Definitions) -> None:
+    """Dagster keeps a cursor under the names of location and sensor. Renaming one of them loses it."""
     sensors = defs.get_repository_def().sensor_defs
 
     assert {sensor.name for sensor in sensors} == {

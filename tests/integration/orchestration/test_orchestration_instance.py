@@ -1,4 +1,4 @@
-"""`dagster.yaml` as Dagster reads it, and the storage that the environment chooses."""
+"""`dagster.yaml` as Dagster reads it, and the storage that the environment selects."""
 
 import shutil
 from collections.abc import Iterator
@@ -71,13 +71,13 @@ def test_one_reconciliation_at_a_time_and_a_pool_per_outside_system(instance: dg
     assert concurrency.run_queue_config.max_user_code_failure_retries == 10
 
 
-def test_nothing_is_told_to_anybody_and_no_process_catches_what_steps_print(instance: dg.DagsterInstance) -> None:
+def test_no_telemetry_is_sent_and_no_output_of_steps_is_captured(instance: dg.DagsterInstance) -> None:
     assert not instance.telemetry_enabled
     assert not instance.nux_enabled
     assert isinstance(instance.compute_log_manager, NoOpComputeLogManager)
     assert set(instance.managed_python_loggers) == {"casebridge", "resources"}
 
 
-def test_one_slow_sensor_does_not_hold_up_the_others(instance: dg.DagsterInstance) -> None:
+def test_a_slow_sensor_does_not_block_the_others(instance: dg.DagsterInstance) -> None:
     assert instance.get_settings("sensors")["use_threads"]
     assert instance.get_settings("retention")["sensor"]["purge_after_days"]["success"] == 14

@@ -1,4 +1,4 @@
-"""The account of one reading: what is open in FS is carried by a case, whatever moves meanwhile."""
+"""The counts of one read of FS: each open row has a case that a message carries, whatever changes meanwhile."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from casebridge.sources.polling import PollOutcome
 def account(
     open_rows: int, open_cases: list[str], finished_rows: int = 0, finished_cases: tuple[str, ...] = ()
 ) -> Ledger:
-    """Cases are named by their states."""
+    """Count the rows. Each case is named by its state."""
     names = [f"{number} {state}" for number, state in enumerate([*open_cases, *finished_cases])]
     outcome = PollOutcome(
         "uis.no/prod",
@@ -30,15 +30,17 @@ def account(
         pytest.param(1, ["withdrawn"], 1, id="a case that waits for nothing carries nothing"),
     ],
 )
-def test_lost_is_what_is_open_in_fs_and_nobody_carries(open_rows: int, open_cases: list[str], lost: int) -> None:
+def test_a_row_is_lost_if_it_is_open_in_fs_and_no_message_carries_it(
+    open_rows: int, open_cases: list[str], lost: int
+) -> None:
     assert account(open_rows, open_cases).lost == lost
 
 
-def test_what_was_finished_by_hand_before_we_came_is_history() -> None:
+def test_rows_that_were_finished_by_hand_before_our_start_are_history() -> None:
     ledger = account(0, [], 9, ("registered", "shown", "withdrawn"))
 
     assert (ledger.fs_total, ledger.finished_elsewhere, ledger.lost) == (9, 6, 0)
 
 
-def test_history_of_others_does_not_hide_a_loss() -> None:
+def test_history_does_not_hide_a_loss() -> None:
     assert account(1, [], 9).lost == 1

@@ -1,4 +1,4 @@
-"""The ledger's partitions: few enough for the UI after five years, and each month exactly once."""
+"""The partitions of the ledger: few enough for the UI after five years, and each month exactly once."""
 
 from datetime import UTC, date, datetime
 
@@ -29,11 +29,11 @@ def test_the_current_month_can_be_backfilled() -> None:
 
 
 def test_a_month_begins_at_midnight_in_oslo() -> None:
-    """An hour before midnight UTC it is the next month in Oslo."""
+    """One hour before midnight UTC it is already the next month in Oslo."""
     assert MONTHS.get_partition_keys(current_time=datetime(2026, 11, 30, 23, 30, tzinfo=UTC))[-1] == "2026-12"
 
 
-def test_an_institutions_name_is_a_legal_key() -> None:
+def test_an_institutions_name_is_a_valid_key() -> None:
     key = dg.MultiPartitionKey({"institution": "uis.no/prod", "month": "2026-11"})
 
     assert LEDGER.get_partition_key_from_str(str(key)) == key

@@ -1,4 +1,4 @@
-"""Where Dagster's runs are carried out, chosen by the environment alone."""
+"""Where Dagster's runs are executed. The environment alone selects it."""
 
 import importlib
 import shutil
@@ -59,7 +59,9 @@ def test_the_worker_knows_the_tasks_that_the_launcher_sends(celery: None) -> Non
 
 
 @pytest.mark.parametrize("missing", [celery_runs.BROKER, celery_runs.BACKEND])
-def test_celery_without_an_address_says_which_one(celery: None, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_celery_without_an_address_names_the_variable(
+    celery: None, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
     monkeypatch.delenv(missing)
     with pytest.raises(ValueError, match=missing):
         celery_runs.celery_run_launcher()

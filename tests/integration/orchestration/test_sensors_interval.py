@@ -1,4 +1,4 @@
-"""How often the sensors poll is chosen by one environment variable."""
+"""One environment variable says how often the sensors poll."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_without_the_variable_it_is_thirty_seconds() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["0", "-5", "5.5", "often"])
-def test_a_value_that_would_press_a_vendor_is_refused(wrong: str) -> None:
+def test_a_too_short_interval_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match=VARIABLE):
         poll_seconds({VARIABLE: wrong})
 

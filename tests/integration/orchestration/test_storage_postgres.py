@@ -1,4 +1,4 @@
-"""Dagster's own storage on a real PostgreSQL, chosen by nothing but an environment variable."""
+"""Dagster's own storage on a real PostgreSQL, selected by an environment variable alone."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ COMMAND_SECONDS = 60.0
 def installation(
     tmp_path: Path, mongodb_settings: MongoDBSettings, postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    """The environment of an installation on PostgreSQL, set for this process, too."""
+    """The environment of an installation on PostgreSQL. It is set for this process, too."""
     shutil.copy(ROOT / "dagster.yaml", tmp_path)
     environment = {
         **as_environment(Settings(mongodb=mongodb_settings)),

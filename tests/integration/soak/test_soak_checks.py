@@ -1,4 +1,4 @@
-"""The counts of the soak: they are 0 after a run without faults, and each kind of fault is counted, named and kept."""
+"""The counts of the soak are 0 after a run without faults. Each kind of fault is counted, named and kept."""
 
 import json
 from collections import Counter
@@ -26,7 +26,7 @@ def wrong(checks: Checks) -> dict[str, int]:
 
 
 def finish(world: World, process: Process) -> None:
-    """Carry the cases, index the outcomes and send the alerts, as a listener does."""
+    """Handle the cases, write the index entries and send the alerts, like a listener."""
     world.carry(process)
     process.register_listener(process.listener())
     process.relay.send_alerts()
@@ -80,7 +80,7 @@ def test_a_text_of_another_student_is_counted_and_kept(
     assert json.loads((kept / "simulators" / "calls.json").read_text())
 
 
-def test_a_row_that_is_opened_again_and_not_read_is_untold(world: World, process: Process) -> None:
+def test_a_row_that_is_opened_again_and_not_read_counts_as_untold(world: World, process: Process) -> None:
     """No process of casebridge runs after the row was changed."""
     name = world.control.cases()[0]["caseId"]
     world.control.withdraw(name, how="reopened")
@@ -88,7 +88,7 @@ def test_a_row_that_is_opened_again_and_not_read_is_untold(world: World, process
     assert (wrong(checks), checks.why["untold"]["cases"]) == ({"untold": 1}, [f"case {name}"])
 
 
-def test_a_removed_row_is_untold_until_the_case_is_withdrawn(
+def test_a_removed_row_counts_as_untold_until_the_case_is_withdrawn(
     world: World, process: Process, population: dict[str, Any]
 ) -> None:
     world.control.assessors(paused=True)
@@ -118,14 +118,14 @@ def test_a_request_that_was_not_read_is_lost(world: World, process: Process, pop
     assert wrong(count_all(world)) == {"lost": 2}
 
 
-def test_a_foreign_message_is_untold_while_it_waits(world: World, process: Process) -> None:
+def test_a_foreign_message_counts_as_untold_while_it_waits(world: World, process: Process) -> None:
     foreign = insert_foreign_documents(world.database, process.stores.institutions.active()[0].key)
     checks = count_all(world, foreign)
     assert wrong(checks) == {"untold": len(foreign) - 1}
     assert "few-fields-and-dead" not in checks.why["untold"]["messages of others"]
 
 
-def test_every_data_fault_finds_a_case_and_is_corrected_where_it_must_be(world: World) -> None:
+def test_every_data_fault_finds_a_case_and_is_corrected_if_planned(world: World) -> None:
     """No process of casebridge runs: only the simulators are checked."""
     world.populate(institutions=3, courses=3, requests=60, hold=True)
     faults = DataFaults(world.control, seed=7, requests=60, without_numbers=frozenset())

@@ -17,7 +17,7 @@ from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
 from tests.support.end_state import check_everything, check_registrations
 from tests.support.explanation_rounds import poll_answers, read_requests
-from tests.support.failures import check_told
+from tests.support.failures import check_set_aside
 from tests.support.kafka_broker import Broker, Topic, headers_of, kafka_settings
 from tests.support.kafka_requests import request_values
 from tests.support.personal_values import MARK, PersonalValues
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 
 
 class KafkaWorld:
-    """A world whose FS also sends by Kafka, and the topics at both ends."""
+    """A world whose FS also sends by Kafka, with the topics at both ends."""
 
     def __init__(self, world: World, address: str) -> None:
         self.world = world
@@ -49,7 +49,7 @@ class KafkaWorld:
         wait_until(lambda: sum(topic.committed(self.kafka.group).values()) == count, f"{count} records are accepted")
 
     def handle(self) -> int:
-        """A batch of the queue, and what it owes."""
+        """Run a batch of the queue, and deliver its effects."""
         return self.process.synchronisation.run_batch().handled
 
     def read_fs(self) -> int:
@@ -63,10 +63,12 @@ class KafkaWorld:
         return live + list(self.world.database.processed_messages.find({"queue": queue}))
 
     def event_of(self, case: dict[str, Any], sequence_number: int) -> bytes:
-        """What WISEflow's webhook says of a case, with what Sikt adds."""
-        told = {name: case[name] for name in ("flowId", "explanationRequestId", "participantId")}
+        """An event of WISEflow's webhook about a case, with the fields that Sikt adds."""
+        content = {name: case[name] for name in ("flowId", "explanationRequestId", "participantId")}
         envelope = {"assessorId": 1, "callTime": 1768470131, "timestamp": 1768470130, "sequenceNumber": sequence_number}
-        return json.dumps({**told, **envelope, "org": case["orgId"], "env": "test", "examSystem": "WISEFLOW"}).encode()
+        return json.dumps(
+            {**content, **envelope, "org": case["orgId"], "env": "test", "examSystem": "WISEFLOW"}
+        ).encode()
 
 
 @pytest.fixture
@@ -100,12 +102,12 @@ def test_a_request_travels_from_kafka_to_fs_and_its_outcome_back_to_kafka(
 
 
 def check_answers(world: World, records: list[Any]) -> None:
-    """One record a case, under the case's key, with its ids and its date; no text and nobody's name."""
+    """Each case has one record, under the case's key, with its ids and its date, but without text and names."""
     cases = {(case["orgId"], case["examId"], case["personlopenr"]): case for case in world.control.cases()}
-    told = {record.key.decode(): json.loads(record.value) for record in records}
-    assert set(told) == {f"{org_id}|{exam_id}|{person}" for org_id, exam_id, person in cases}
+    content = {record.key.decode(): json.loads(record.value) for record in records}
+    assert set(content) == {f"{org_id}|{exam_id}|{person}" for org_id, exam_id, person in cases}
     for (org_id, exam_id, person), case in cases.items():
-        answer = told[f"{org_id}|{exam_id}|{person}"]
+        answer = content[f"{org_id}|{exam_id}|{person}"]
         mine = world.database.cases.find_one({"vurdId": exam_id, "personlopenr": person})
         assert mine is not None
         assert answer["outcome"] == "registered"
@@ -137,10 +139,10 @@ def test_a_request_that_comes_by_fs_and_by_kafka_is_one_case_and_one_message(
     assert world.database.received_keys.count_documents({}) == REQUESTS
 
 
-def test_a_record_neither_closes_nor_reopens_a_case(
+def test_a_record_neither_finishes_nor_reopens_a_case(
     kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
-    """It may be years old: that a request is finished, or open again, is for FS itself to say."""
+    """A record may be years old. Only FS says that a request is finished or open again."""
     way = kafka_world(institutions=1, courses=1, requests=2)
     values = [json.loads(value) for value in request_values(world, way.process)]
     finished = {**values[0], "begrunnelse": {**values[0]["begrunnelse"], "datoVedtakFormidlet": "2026-01-15"}}
@@ -163,9 +165,9 @@ def test_a_record_neither_closes_nor_reopens_a_case(
 
 LARGEST = 4000
 FOREIGN_EXAM = "OTk5fHxEQVQyMDB8fDF8fFN8fDIwMjV8fEjDmFNU"
-"""`999||DAT200||1||S||2025||HØS`: no institution here."""
+"""The key is `999||DAT200||1||S||2025||HØS`, of no institution here."""
 Change = Callable[[dict[str, Any]], bytes]
-POISON: dict[str, tuple[Change, str]] = {
+BAD_RECORDS: dict[str, tuple[Change, str]] = {
     "not text": (lambda _value: b"\xff\xfe" + MARK.encode(), "kafka.record_unreadable"),
     "not an object": (lambda _value: json.dumps([MARK]).encode(), "kafka.record_unreadable"),
     "nothing": (lambda _value: b"", "kafka.record_unreadable"),
@@ -187,37 +189,37 @@ def as_record(value: dict[str, Any], **changes: Any) -> bytes:
     return json.dumps({**value, **changes}).encode()
 
 
-def test_poison_is_dead_in_sight_told_and_holds_up_nobody(
+def test_unreadable_records_are_dead_and_alerted_and_block_no_other(
     kafka_world: Callable[..., KafkaWorld], world: World, processes: Processes
 ) -> None:
     way = kafka_world(kafka={"maximum_record_bytes": LARGEST})
     good = request_values(world, way.process)
-    poison = [make(json.loads(good[0])) for make, _ in POISON.values()]
+    bad = [make(json.loads(good[0])) for make, _ in BAD_RECORDS.values()]
     consumer = processes.consumer()
 
-    way.requests.send(good[0], *poison, *good[1:], key=b"k")
-    way.accepted(way.requests, len(good) + len(poison))
+    way.requests.send(good[0], *bad, *good[1:], key=b"k")
+    way.accepted(way.requests, len(good) + len(bad))
     wait_until(lambda: way.handle() == 0, "nothing is left to do")
 
-    codes = [code for _, code in POISON.values()]
+    codes = [code for _, code in BAD_RECORDS.values()]
     for code in set(codes):
-        check_told(world, code, "read_record", messages=codes.count(code))
+        check_set_aside(world, code, "read_record", messages=codes.count(code))
     assert world.control.summary()["dispatched"] == REQUESTS
-    letters = way.dead_requests.read(len(poison))
-    assert sorted(letter.value or b"" for letter in letters) == sorted([*poison[:-1], b""]), (
+    letters = way.dead_requests.read(len(bad))
+    assert sorted(letter.value or b"" for letter in letters) == sorted([*bad[:-1], b""]), (
         "as they came, but for the large one"
     )
     offsets = {int(headers_of(letter)["kafka_dlt-original-offset"]) for letter in letters}
-    assert offsets == set(range(1, len(poison) + 1))
+    assert offsets == set(range(1, len(bad) + 1))
     alerts = list(world.database.alerts.find({}, {"_id": 0}))
-    told = json.dumps([alerts, world.audit(success=False)], default=str) + consumer.log.read_text()
-    assert MARK not in told + "".join(str(headers_of(letter)) for letter in letters)
+    content = json.dumps([alerts, world.audit(success=False)], default=str) + consumer.log.read_text()
+    assert MARK not in content + "".join(str(headers_of(letter)) for letter in letters)
 
 
-def test_poison_is_carried_on_by_a_replay_once_its_cause_is_gone(
+def test_a_replay_handles_an_unreadable_record_once_its_cause_is_gone(
     kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
-    """An institution is activated after its first request came; a replay before that is told again."""
+    """An institution is activated after its first request came. A replay before that is alerted again."""
     way = kafka_world(institutions=1, courses=1, requests=1)
     (value,) = request_values(world, way.process)
     world.database.environments.update_one({}, {"$set": {"begrunnelse": False}})
@@ -227,7 +229,7 @@ def test_poison_is_carried_on_by_a_replay_once_its_cause_is_gone(
     way.process = world.process()
     for times in (1, 2):
         way.handle()
-        check_told(world, "kafka.institution_unknown", "read_record")
+        check_set_aside(world, "kafka.institution_unknown", "read_record")
         assert len(way.dead_requests.read(times)) == times
         assert replay(way.process, "kafka.institution_unknown") == 1
 
@@ -247,7 +249,7 @@ def replay(process: Process, code: str) -> int:
     return process.operators.dead_letters.replay(DeadLetterFilter(code=code), order).changed
 
 
-def test_an_event_brings_the_answer_at_once_and_never_a_second_registration(
+def test_an_event_registers_the_answer_at_once_and_never_twice(
     kafka_world: Callable[..., KafkaWorld], processes: Processes, world: World
 ) -> None:
     way = kafka_world(institutions=1, courses=1, requests=2)
@@ -265,7 +267,7 @@ def test_an_event_brings_the_answer_at_once_and_never_a_second_registration(
     wait_until(lambda: way.handle() == 0, "the events are handled, and what they brought")
     assert world.control.summary()["registered"] == 2, "both were on the flow that was looked at"
     assert len(way.messages(explanation_event_record.QUEUE)) == 2, "a re-delivered event is one event"
-    check_told(world, "kafka.record_unreadable", "read_record")
+    check_set_aside(world, "kafka.record_unreadable", "read_record")
 
     assert way.poll() == 0
     way.events.send(way.event_of(second, 4))
@@ -276,7 +278,7 @@ def test_an_event_brings_the_answer_at_once_and_never_a_second_registration(
     assert len(way.answers.read(3, seconds=1.0)) == 2
 
 
-def test_the_status_tells_what_is_unread_and_that_kafka_is_away(
+def test_the_status_shows_the_lag_and_that_kafka_is_away(
     own_broker: Broker, world: World, processes: Processes
 ) -> None:
     world.configure(kafka=kafka_settings(own_broker.address))
@@ -284,9 +286,9 @@ def test_the_status_tells_what_is_unread_and_that_kafka_is_away(
     way = KafkaWorld(world, own_broker.address)
     way.requests.send(b"one", b"two", b"three")
 
-    told = processes.run("status", "--json").json()["kafka"]
-    assert (told["away"], told["unread"]) == (None, 3)
-    assert {(lag["topic"], lag["unread"]) for lag in told["partitions"]} == {
+    content = processes.run("status", "--json").json()["kafka"]
+    assert (content["away"], content["unread"]) == (None, 3)
+    assert {(lag["topic"], lag["unread"]) for lag in content["partitions"]} == {
         (way.requests.name, 3),
         (way.events.name, 0),
     }
@@ -296,7 +298,7 @@ def test_the_status_tells_what_is_unread_and_that_kafka_is_away(
     assert (away.json()["kafka"]["away"], away.exit_code) == ("kafka.unreachable", ExitCode.DONE)
 
 
-def test_without_a_broker_nothing_is_there(world: World, processes: Processes) -> None:
+def test_without_a_broker_kafka_is_off(world: World, processes: Processes) -> None:
     world.populate(institutions=1, courses=1, requests=1, variety=False)
 
     ended = processes.run("consume")

@@ -1,4 +1,4 @@
-"""What single records come to, without a broker: the inbox reads them as a consumer would hand them over."""
+"""What becomes of single records, without a broker: the inbox gets them like from a consumer."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ ACCEPTED = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 
 @pytest.fixture
 def process(world: World) -> Process:
-    world.configure(kafka={"bootstrap_servers": "127.0.0.1:1"})  # nobody is there: nothing is fetched here
+    world.configure(kafka={"bootstrap_servers": "127.0.0.1:1"})  # no broker is needed: nothing is fetched here
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     return world.process()
 
@@ -35,14 +35,14 @@ def record(value: bytes | None, topic: str = TOPIC, offset: int = 7) -> Record:
 
 
 @pytest.mark.parametrize("topic", [TOPIC, EVENTS])
-def test_a_tombstone_asks_for_nothing(topic: str, process: Process) -> None:
+def test_a_tombstone_makes_no_case(topic: str, process: Process) -> None:
     intake = process.kafka.records.accept([record(None, topic)])
 
     assert (intake.nothing_to_do, intake.unreadable) == (1, 0)
     assert process.stores.database.messages.count_documents({}) == 0
 
 
-def test_a_byte_order_mark_is_passed_over(world: World, process: Process) -> None:
+def test_a_byte_order_mark_is_ignored(world: World, process: Process) -> None:
     values = request_values(world, process)
 
     intake = process.kafka.records.accept(
@@ -52,7 +52,7 @@ def test_a_byte_order_mark_is_passed_over(world: World, process: Process) -> Non
     assert (intake.accepted, intake.unreadable) == (len(values), 0)
 
 
-def test_an_exam_that_cannot_be_decoded_is_the_senders_fault(world: World, process: Process) -> None:
+def test_an_exam_that_cannot_be_decoded_is_an_error_of_the_sender(world: World, process: Process) -> None:
     value = json.loads(request_values(world, process)[0])
     process.kafka.records.accept([record(json.dumps({**value, "vurdId": NAME}).encode())])
     process.synchronisation.run_batch()
@@ -63,7 +63,7 @@ def test_an_exam_that_cannot_be_decoded_is_the_senders_fault(world: World, proce
     assert NAME not in letter.cause
 
 
-ODD: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+MISPLACED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "institution": lambda value: {**value, "orgId": IDENTITY_NUMBER, "env": NAME},
     "institution of an event": lambda value: {**value, "orgId": None, "org": IDENTITY_NUMBER, "env": NAME},
     "exam system": lambda value: {**value, "examSys": IDENTITY_NUMBER},
@@ -74,11 +74,11 @@ ODD: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ODD)
-def test_what_stands_in_the_wrong_place_is_repeated_nowhere(
+@pytest.mark.parametrize("kind", MISPLACED)
+def test_a_value_in_the_wrong_field_is_shown_nowhere(
     kind: str, world: World, process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
-    value = ODD[kind](json.loads(request_values(world, process)[0]))
+    value = MISPLACED[kind](json.loads(request_values(world, process)[0]))
     headers = ((NAME, IDENTITY_NUMBER.encode()), (IDENTITY_NUMBER, None))
     process.kafka.records.accept(
         [Record(TOPIC, None, 0, 7, ACCEPTED, NAME.encode(), json.dumps(value).encode(), headers)]
@@ -100,24 +100,24 @@ def test_what_stands_in_the_wrong_place_is_repeated_nowhere(
         "audit": list(process.stores.database.audit_log.find({"success": False})),
         "log": caplog.text,
     }
-    for place, told in shown.items():
-        assert IDENTITY_NUMBER not in str(told), place
-        assert NAME not in str(told), place
+    for place, content in shown.items():
+        assert IDENTITY_NUMBER not in str(content), place
+        assert NAME not in str(content), place
 
 
 @pytest.mark.parametrize("field", ["flowId", "participantId"])
 @pytest.mark.parametrize("value", [ABSENT, None, "x", [], {}, {"a": 1}, True, 1.5, ["flow"]], ids=str)
-def test_a_case_that_does_not_say_its_place_hides_no_others_events(
+def test_a_case_without_its_flow_or_participant_blocks_no_event_of_another(
     field: str, value: object, world: World, process: Process
 ) -> None:
-    """Each event is of a case of its flow: whatever one case holds, those of the others come through."""
+    """Each event belongs to a case of its flow. A malformed case must not affect events of the others."""
     world.send(process)
     neighbour, other = process.stores.database.cases.find({"state": "dispatched"})
-    told = [neighbour["flowId"]] if value == ["flow"] else True if value is True else value
-    odd = {**other, "flowId": neighbour["flowId"], field: told}
+    content = [neighbour["flowId"]] if value == ["flow"] else True if value is True else value
+    malformed = {**other, "flowId": neighbour["flowId"], field: content}
     if value is ABSENT:
-        del odd[field]
-    process.stores.database.cases.replace_one({"_id": other["_id"]}, odd)
+        del malformed[field]
+    process.stores.database.cases.replace_one({"_id": other["_id"]}, malformed)
     event = {
         "flowId": neighbour["flowId"], "explanationRequestId": neighbour["explanationRequestId"],
         "participantId": neighbour["participantId"], "org": neighbour["orgId"], "env": neighbour["env"],

@@ -1,4 +1,4 @@
-"""A real listener in a simulated world is scraped, and tells the numbers that the world knows to be right."""
+"""A real listener in a simulated world is scraped, and its metrics are the numbers that the test knows to be right."""
 
 import socket
 from collections import Counter
@@ -26,7 +26,7 @@ OF_THE_PROCESS = {
 
 
 def carried(world: World, port: int) -> Scraped:
-    """What the listener tells when every case of the world is registered, and everything was delivered."""
+    """The metrics of the listener when every case is registered and everything is delivered."""
     process = world.process()
     institutions = process.stores.institutions.active()
     read_requests(process, institutions)
@@ -43,12 +43,12 @@ def carried(world: World, port: int) -> Scraped:
 
 
 def read(world: World) -> None:
-    """What is in FS goes to the inbox; the listener handles it."""
+    """Read FS into the inbox. The listener handles the messages."""
     process = world.process()
     read_requests(process, process.stores.institutions.active())
 
 
-def test_a_listener_tells_what_it_did(world: World, processes: Processes) -> None:
+def test_the_metrics_of_a_listener_have_what_it_did(world: World, processes: Processes) -> None:
     port = free_port()
     world.configure(telemetry={"metrics_port": port, "queue_read_seconds": 1})
     world.populate(institutions=2, courses=2, requests=REQUESTS)
@@ -78,7 +78,7 @@ def test_a_listener_tells_what_it_did(world: World, processes: Processes) -> Non
         scrape(port)
 
 
-def test_what_waits_and_what_failed_is_told_by_code(world: World, processes: Processes) -> None:
+def test_the_metrics_count_waiting_and_failed_work_by_code(world: World, processes: Processes) -> None:
     port = free_port()
     world.configure(telemetry={"metrics_port": port, "queue_read_seconds": 1})
     population = world.populate(institutions=1, courses=1, requests=0)
@@ -90,13 +90,13 @@ def test_what_waits_and_what_failed_is_told_by_code(world: World, processes: Pro
     read(world)
     wait_until(lambda: world.database.messages.find_one({"status": "dead"}), "one is set aside")
 
-    def told() -> Scraped | None:
+    def scraped_when_done() -> Scraped | None:
         scraped = scrape(port)
         is_over = scraped.total("casebridge_queue_depth") == 0
         is_tried = scraped.total("casebridge_deliveries_total", code="laas.http_500") > 0
         return scraped if is_over and is_tried and scraped.total("casebridge_deliveries_owed") else None
 
-    scraped = wait_until(told, "all is handled, and something is owed")
+    scraped = wait_until(scraped_when_done, "all is handled, and something is owed")
     assert scraped is not None
     (institution,) = world.database.cases.distinct("institution")
     dead = {"institution": institution, "queue": REQUEST_QUEUE, "system": "WISEFLOW"}
@@ -106,8 +106,8 @@ def test_what_waits_and_what_failed_is_told_by_code(world: World, processes: Pro
     assert scraped.total("http_client_request_duration_seconds_count", system="LaaS", code="500") >= 1
 
 
-def test_the_oldest_message_is_told_and_a_foreign_name_is_not(world: World, processes: Processes) -> None:
-    """Nobody handles what is put here: the institution is paused, or configured nowhere."""
+def test_the_metrics_count_dead_messages_and_have_no_foreign_name(world: World, processes: Processes) -> None:
+    """Nobody handles these messages: their institution is paused or not configured."""
     port = free_port()
     world.configure(telemetry={"metrics_port": port})
     world.populate(institutions=1, courses=1, requests=1)
@@ -132,7 +132,7 @@ def test_the_oldest_message_is_told_and_a_foreign_name_is_not(world: World, proc
     assert "HEMMELIG" not in scraped.text
 
 
-def test_a_port_that_somebody_else_has_stops_no_listener(world: World, processes: Processes) -> None:
+def test_a_port_in_use_stops_no_listener(world: World, processes: Processes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         world.configure(telemetry={"metrics_port": port})

@@ -1,4 +1,4 @@
-"""Without configuration there is nothing of metrics and traces in a listener: no module, no thread, no port."""
+"""Without configuration a listener has nothing of metrics and traces: no module, no thread, no port."""
 
 import json
 import os
@@ -33,8 +33,8 @@ main()
 """
 
 
-def told_by_a_listener(world: World) -> dict[str, list[str]]:
-    """What it has of these when it begins its work. A process that was loaded for it alone."""
+def telemetry_of_a_listener(world: World) -> dict[str, list[str]]:
+    """The modules, threads and ports of a listener when it begins its work. Its process is loaded for it alone."""
     ended = subprocess.run(
         [sys.executable, "-c", LISTENER],
         cwd=ROOT,
@@ -44,22 +44,22 @@ def told_by_a_listener(world: World) -> dict[str, list[str]]:
         timeout=150,
         check=True,
     )
-    told: dict[str, list[str]] = json.loads(ended.stdout.splitlines()[0])
-    return told
+    loaded: dict[str, list[str]] = json.loads(ended.stdout.splitlines()[0])
+    return loaded
 
 
-def test_nothing_is_there_without_configuration(world: World) -> None:
-    told = told_by_a_listener(world)
-    assert told["modules"] == []
-    assert told["ports"] == []
-    off = set(told["threads"])
+def test_without_configuration_there_is_no_telemetry(world: World) -> None:
+    loaded = telemetry_of_a_listener(world)
+    assert loaded["modules"] == []
+    assert loaded["ports"] == []
+    off = set(loaded["threads"])
 
     with_metrics = free_port()
     world.configure(telemetry={"metrics_port": with_metrics})
-    told = told_by_a_listener(world)
-    assert "opentelemetry.sdk.metrics" in told["modules"], "the search finds what is there to be found"
+    loaded = telemetry_of_a_listener(world)
+    assert "opentelemetry.sdk.metrics" in loaded["modules"], "the search finds what is there to be found"
     assert not any(
-        name.startswith("opentelemetry.exporter.otlp") and "trace_exporter" in name for name in told["modules"]
+        name.startswith("opentelemetry.exporter.otlp") and "trace_exporter" in name for name in loaded["modules"]
     )
-    assert told["ports"] == [f"127.0.0.1:{with_metrics}"], "on loopback alone"
-    assert len(told["threads"]) == len(off) + 1
+    assert loaded["ports"] == [f"127.0.0.1:{with_metrics}"], "on loopback alone"
+    assert len(loaded["threads"]) == len(off) + 1

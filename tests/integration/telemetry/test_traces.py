@@ -1,4 +1,4 @@
-"""One case is one trace, from the source to the answer, whichever processes work on it; nothing of it reaches others."""
+"""One case is one trace, from the source to the answer, whichever processes work on it. No outside system gets any of it."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ from tests.support.world import World
 
 
 def carried(world: World, processes: Processes) -> Child:
-    """All of the world's cases, by a listener and by this process, which reads FS and WISEflow; both have ended with it."""
+    """All cases are handled, by a listener and by this process, which reads FS and WISEflow. Both have ended then."""
     listener = processes.listener()
     process = world.process()
     with observing(world.settings.telemetry, process.stores):
@@ -96,7 +96,7 @@ def test_the_sample_is_the_same_in_every_process(world: World, processes: Proces
         check_that_it_is_one_tree(receiver.of_trace(trace_id))
 
 
-def test_a_collector_that_is_away_costs_no_case(world: World, processes: Processes) -> None:
+def test_a_collector_that_is_away_stops_no_case(world: World, processes: Processes) -> None:
     with OtlpReceiver() as receiver:
         receiver.status = 403
         world.configure(telemetry={"traces_endpoint": receiver.endpoint, "traces_ratio": 1.0})

@@ -1,4 +1,4 @@
-"""An alert says the same after it was owed by a message, and names what it is about."""
+"""An alert keeps its fields while it is a pending effect of a message, and its text names what it is about."""
 
 from dataclasses import fields, replace
 
@@ -22,7 +22,7 @@ ALERT = Alert(
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Alert)])
-def test_each_field_survives_the_effect_that_owes_the_alert(name: str) -> None:
+def test_each_field_survives_in_the_pending_effect(name: str) -> None:
     was = getattr(ALERT, name)
     others = {"cases": {"0198c0ffee": "now 2031-01-15", "0198c0ffef": ""}}
     other = replace(ALERT, **{name: not was if isinstance(was, bool) else others.get(name, "another")})
@@ -56,8 +56,8 @@ def test_an_alert_that_alone_lists_its_cases_names_each_with_its_note() -> None:
     assert "Cases: case-1 (now 2031-01-15), case-2, case-3, case-4; 2 more come with the next message" in text
 
 
-@pytest.mark.parametrize("odd", [None, 7, "x", [], {"case-1": {"a": 1}}, {"case-1": 7}])
-def test_a_note_that_is_none_hides_no_case(odd: object) -> None:
-    text = alert_text({**ALERT.body(), "listsCases": True, "correlationIds": ["case-1", 7, None], "notes": odd})
+@pytest.mark.parametrize("note", [None, 7, "x", [], {"case-1": {"a": 1}}, {"case-1": 7}])
+def test_a_malformed_note_does_not_hide_a_case(note: object) -> None:
+    text = alert_text({**ALERT.body(), "listsCases": True, "correlationIds": ["case-1", 7, None], "notes": note})
 
     assert "case-1" in text

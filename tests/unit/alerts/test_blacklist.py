@@ -1,4 +1,4 @@
-"""Which alerts are muted: only what a valid, unexpired row clearly names."""
+"""Which alerts are muted: only those that a valid, unexpired row clearly names."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,7 +40,7 @@ def test_a_row_mutes_by_institution_submodule_and_pattern() -> None:
         {"pattern": "participant("},
     ],
 )
-def test_better_noise_than_silence(row: dict[str, Any]) -> None:
+def test_a_row_that_is_not_clear_mutes_nothing(row: dict[str, Any]) -> None:
     assert not mutes(**row)
 
 
@@ -136,5 +136,5 @@ ANYTHING = st.recursive(
 @given(
     st.fixed_dictionaries({}, optional=dict.fromkeys(("orgId", "submodule", "pattern", "expires", "reason"), ANYTHING))
 )
-def test_no_row_whatever_it_holds_raises(row: dict[str, Any]) -> None:
+def test_no_row_raises_an_error(row: dict[str, Any]) -> None:
     muted_by(ALERT, [row], NOW)

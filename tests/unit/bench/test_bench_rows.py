@@ -1,4 +1,4 @@
-"""What a row of `make bench` says, and what may be asked for."""
+"""What a row of `make bench` says, and which settings it accepts."""
 
 import json
 
@@ -93,7 +93,7 @@ def test_the_sizes_come_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("environment", [{"ONLY": "no such row"}, {"GROWTH": "many"}, {"SYNC": "0"}])
-def test_what_cannot_be_measured_is_refused(environment: dict[str, str]) -> None:
+def test_sizes_that_cannot_be_measured_are_refused(environment: dict[str, str]) -> None:
     with pytest.raises(SystemExit):
         wanted(environment)
 
@@ -103,7 +103,7 @@ THROUGH_ANOTHER = {"fresh_rows"}
 
 
 @pytest.mark.parametrize("client", METHODS)
-def test_the_bare_calls_are_all_that_a_client_can_make_for_a_case(client: type) -> None:
-    """A method that nobody listed would make the bare calls too few, and our own work would look more expensive than it is."""
+def test_the_bare_calls_include_every_call_that_a_client_makes_for_a_case(client: type) -> None:
+    """With a method missing here, the bare calls would be too few and our own work would look more expensive than it is."""
     methods = {name for name, value in vars(client).items() if callable(value) and not name.startswith("_")}
     assert methods - NO_CALL_OF_A_CASE - THROUGH_ANOTHER == set(METHODS[client])

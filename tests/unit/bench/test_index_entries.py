@@ -1,4 +1,4 @@
-"""Index entries of a write, from the definitions of the indexes and the document before and after."""
+"""The index entries that a write changes, computed from the indexes and the document before and after."""
 
 from typing import Any
 

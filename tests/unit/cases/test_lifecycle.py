@@ -1,4 +1,4 @@
-"""States and allowed transitions are data, and a table that contradicts itself is refused."""
+"""States and allowed transitions are data. A table that contradicts itself is refused."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_a_table_names_only_its_own_states(
         Lifecycle(initial, transitions, open_states, needs_message)
 
 
-def test_what_is_no_state_is_not_repeated() -> None:
+def test_an_unknown_state_is_not_quoted_in_the_error() -> None:
     with pytest.raises(ValueError, match="not a state") as raised:
         LIFECYCLE.state("Kari Nordmann")
     assert "Kari" not in str(raised.value)
@@ -48,5 +48,5 @@ def test_the_states_of_an_explanation_are_stored_as_texts() -> None:
         (CaseState.WITHDRAWN, ("requested", "dispatched")),
     ],
 )
-def test_whence_an_explanation_may_come(state: CaseState, before: tuple[str, ...]) -> None:
+def test_from_which_states_an_explanation_reaches_each_state(state: CaseState, before: tuple[str, ...]) -> None:
     assert LIFECYCLE.before(state) == before

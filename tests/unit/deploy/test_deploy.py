@@ -1,6 +1,6 @@
-"""`deploy/` held against the code: what it starts exists, what it sets is read, what it leaves open is nothing.
+"""Compares `deploy/` with the code: its commands exist, its settings are read, and nothing is left open.
 
-There is no container engine in the tests. So this checks what a renamed command or setting would break without anybody seeing it.
+The tests have no container engine. So they check what a renamed command or setting would break silently.
 """
 
 import copy
@@ -63,7 +63,7 @@ def images() -> list[str]:
 
 
 def commands() -> list[list[str]]:
-    """What is started in our own image, health checks included."""
+    """The commands that our own image starts, health checks included."""
     of_compose = [service["command"] for service in SERVICES.values() if service["image"] == OURS]
     checks = [
         service["healthcheck"]["test"][1:]
@@ -104,11 +104,11 @@ def names_of_commands() -> set[str]:
     if path.is_file()
     for variable in re.findall(r"\bCASEBRIDGE_[A-Z_]*[A-Z]\b", path.read_text())
 }))  # fmt: skip
-def test_each_variable_is_one_that_something_reads(variable: str) -> None:
+def test_each_variable_is_read_by_something(variable: str) -> None:
     assert variable.startswith("CASEBRIDGE_SECRET_") or f"`{variable}`" in SETTINGS_PAGE
 
 
-def test_what_compose_asks_for_stands_in_the_example_with_every_secret_empty() -> None:
+def test_the_example_has_every_variable_of_compose_and_no_secret_value() -> None:
     example = dict(
         line.split("=", 1) for line in (DEPLOY / ".env.example").read_text().splitlines() if line and line[0] != "#"
     )
@@ -116,14 +116,14 @@ def test_what_compose_asks_for_stands_in_the_example_with_every_secret_empty() -
     assert {value.strip("'") for name, value in example.items() if "PASSWORD" in name} == {""}
 
 
-def test_examples_hold_no_secret() -> None:
+def test_examples_contain_no_secret() -> None:
     lines = (DEPLOY / "casebridge.env.example").read_text().splitlines()
     secrets = [line for line in lines if re.search(r"SECRET|TOKEN|PASSWORD", line.partition("=")[0]) and line[0] != "#"]
     assert secrets
     assert [line for line in secrets if not line.endswith("=")] == []
 
 
-def test_what_is_filled_in_stays_out_of_git() -> None:
+def test_files_with_values_are_ignored_by_git() -> None:
     assert {"deploy/.env", "deploy/casebridge.env"} <= set((ROOT / ".gitignore").read_text().splitlines())
 
 
@@ -134,14 +134,14 @@ def test_only_the_proxy_has_a_port_and_only_on_loopback() -> None:
 
 
 def test_the_proxy_is_the_one_that_the_tests_run() -> None:
-    """What its rules do is in tests/contract/deploy/test_proxy.py."""
+    """The rules themselves are tested in tests/contract/deploy/test_proxy.py."""
     assert SERVICES["proxy"]["image"] == f"caddy:{CADDY_VERSION}"
     asked = set(re.findall(r"\{\$([A-Z_]+)", (DEPLOY / "Caddyfile").read_text()))
     assert asked == SERVICES["proxy"]["environment"].keys()
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_each_service_waits_for_what_exists_and_can_become_what_it_waits_for(name: str) -> None:
+def test_each_service_waits_for_an_existing_service_and_a_state_it_can_reach(name: str) -> None:
     for other, wanted in SERVICES[name].get("depends_on", {}).items():
         assert other in SERVICES
         assert "healthcheck" in SERVICES[other] or wanted["condition"] == "service_completed_successfully"
@@ -163,7 +163,7 @@ def test_there_are_two_listeners_and_one_daemon() -> None:
     assert "deploy" not in SERVICES["daemon"]
 
 
-def test_the_location_has_the_name_by_which_cursors_are_kept() -> None:
+def test_the_code_location_keeps_its_name_because_cursors_depend_on_it() -> None:
     (in_repository,) = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"]
     name = in_repository["python_module"]["location_name"]
     (deployed,) = yaml.safe_load((DEPLOY / "workspace.yaml").read_text())["load_from"]
@@ -176,7 +176,7 @@ def test_the_location_has_the_name_by_which_cursors_are_kept() -> None:
 
 
 KUBERNETES_VERSION = "1.32"
-"""The oldest that the manifests are held against; the newest is whatever the library knows."""
+"""The oldest Kubernetes version that the manifests are checked for. The newest is the newest that the library knows."""
 USER = "10001"
 CHART = {
     "concurrency.runs.max_concurrent_runs": "concurrency.runs.maxConcurrentRuns",
@@ -207,7 +207,7 @@ CHART = {
     "retention.sensor.purge_after_days.started": "retention.sensor.purgeAfterDays.started",
     "telemetry.enabled": "telemetry.enabled",
 }
-"""Each setting of the instance, and where it stands in the chart's values."""
+"""Each setting of the instance, and its place in the chart's values."""
 NOT_OF_THE_CHART = {
     "storage": "the chart writes it from `postgresql`",
     "run_launcher": "the chart's own by `runLauncher`",
@@ -226,11 +226,11 @@ VALUES_ONLY = {
     "dagsterDaemon.runMonitoring.maxResumeRunAttempts": "of jobs on Kubernetes only",
     "retention.enabled": "without it the chart writes none of the block",
 }
-"""Values beside the instance's, in the blocks that both have."""
+"""Further values, in the blocks that the instance and the chart both have."""
 
 
 def leaves(node: Any, above: str = "") -> dict[str, Any]:
-    """Each setting by its path; a list is one setting."""
+    """Each setting by its path. A list counts as one setting."""
     if not isinstance(node, dict):
         return {above: node}
     return {
@@ -240,8 +240,8 @@ def leaves(node: Any, above: str = "") -> dict[str, Any]:
     }
 
 
-def test_each_setting_of_the_instance_is_the_charts_too() -> None:
-    """A setting that is added to one stands in the other, or here with the reason."""
+def test_the_chart_has_each_setting_of_the_instance() -> None:
+    """A setting that is added to one must be in the other, or here with the reason."""
     instance = leaves(yaml.safe_load((ROOT / "dagster.yaml").read_text()))
     values = leaves(VALUES["values.yaml"])
     left_out = tuple(NOT_OF_THE_CHART)
@@ -251,7 +251,7 @@ def test_each_setting_of_the_instance_is_the_charts_too() -> None:
     assert {path for path in left_out if not any(one.startswith(path) for one in instance)} == set()
 
 
-def test_each_value_of_the_blocks_that_both_have_is_the_instances_too() -> None:
+def test_common_blocks_have_the_same_values() -> None:
     values = leaves(VALUES["values.yaml"])
     there = {path for path in values if path.startswith(SHARED_BLOCKS)}
     assert there - set(CHART.values()) == VALUES_ONLY.keys()
@@ -263,8 +263,8 @@ def test_no_output_of_a_run_is_kept() -> None:
     assert instance["compute_logs"]["class"] == "NoOpComputeLogManager"
 
 
-def test_limits_stand_in_one_place_of_the_chart() -> None:
-    """The chart refuses both, as Dagster does."""
+def test_the_chart_has_limits_in_one_place_only() -> None:
+    """The chart refuses limits in both places, and so does Dagster."""
     coordinator = VALUES["values.yaml"]["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
     assert coordinator.keys() == {"dequeueIntervalSeconds"}
 
@@ -274,8 +274,8 @@ MANIFEST_NAMES = [f"{one['kind']}/{one['metadata']['name']}" for one in MANIFEST
 
 @pytest.mark.parametrize("version", [KUBERNETES_VERSION, kubernetes_validate.latest_version()])
 @pytest.mark.parametrize("name", MANIFEST_NAMES)
-def test_each_manifest_is_one_that_kubernetes_takes(name: str, version: str) -> None:
-    """`strict`: a field that the schema does not know is a mistake, too."""
+def test_each_manifest_is_valid_for_kubernetes(name: str, version: str) -> None:
+    """`strict`: a field that the schema does not have is an error, too."""
     (manifest,) = (one for one in MANIFESTS if "metadata" in one and f"{one['kind']}/{one['metadata']['name']}" == name)
     kubernetes_validate.validate(manifest, version, strict=True)
 
@@ -304,7 +304,7 @@ def test_every_container_takes_the_settings_and_secrets_and_no_privilege() -> No
 
 
 def test_the_image_names_its_user_by_number() -> None:
-    """Kubelet refuses `runAsNonRoot` for a name: it cannot tell that the name is not root's."""
+    """Kubelet refuses `runAsNonRoot` for a user name, because it cannot know that the name is not root's."""
     recipe = (DEPLOY / "Dockerfile").read_text()
     assert re.findall(r"^USER (.+)$", recipe, re.MULTILINE) == [f"{USER}:{USER}"]
     assert f"--gid {USER} casebridge" in recipe
@@ -314,7 +314,7 @@ def test_the_image_names_its_user_by_number() -> None:
 
 
 def test_both_ways_to_deploy_set_the_same() -> None:
-    """The example for Compose and the ConfigMap; what is secret stands in `casebridge-secrets`."""
+    """The settings of the Compose example and of the ConfigMap are the same. Secrets are in `casebridge-secrets`."""
     lines = (DEPLOY / "casebridge.env.example").read_text().splitlines()
     example = {line.partition("=")[0]: line.partition("=")[2] for line in lines if line and line[0] != "#"}
     by_compose = set(SERVICES["listener"]["environment"])
@@ -336,7 +336,7 @@ def test_all_manifests_are_listed() -> None:
     assert set(listed) == there
 
 
-def test_the_image_holds_every_package_and_a_python_that_the_project_runs_on() -> None:
+def test_the_image_has_every_package_and_a_supported_python() -> None:
     recipe = (DEPLOY / "Dockerfile").read_text()
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench", "tests", "tools"}
     assert set(re.findall(r"^COPY ([a-z_]+) \1$", recipe, flags=re.MULTILINE)) == packages

@@ -1,4 +1,4 @@
-"""The law's two weeks, counted as Norwegian deadlines are (contract 7)."""
+"""The law's two weeks, counted like Norwegian deadlines (contract 7)."""
 
 from datetime import date
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from casebridge.exams.deadlines import answer_deadline, next_working_day
 
 
-def test_the_deadline_of_fs_goes_first() -> None:
+def test_the_deadline_of_fs_is_used_if_there_is_one() -> None:
     assert answer_deadline(date(2026, 1, 8), date(2026, 1, 30), 14) == date(2026, 1, 30)
 
 

@@ -1,4 +1,4 @@
-"""The vurderingsenhet key travels encoded, and comes back as it was."""
+"""The key of a vurderingsenhet is encoded and decoded without a change."""
 
 import base64
 import unicodedata
@@ -79,12 +79,12 @@ def test_harmless_spellings_are_one_exam(key: ExamKey, spelling: str) -> None:
         assert plain_vurd_id(written) == key.vurd_id
 
 
-def test_what_fs_wrote_in_its_own_letters_is_asked_for_in_them() -> None:
-    """FS knows the exam by what it sent: only the spelling of the code is ours to choose."""
+def test_an_exam_is_requested_with_the_letters_that_fs_sent() -> None:
+    """FS knows the exam by the letters that it sent. We may change only the spelling of the code."""
     decomposed = HARMLESS["decomposed letters"](KEYS[0].vurd_id)
     assert base64.urlsafe_b64decode(plain_vurd_id(decomposed) + "===").decode() == "217||DAT200||1||S||2025||HØST"
 
 
-def test_what_is_no_vurd_id_stays_as_it_is() -> None:
+def test_a_text_that_is_no_vurd_id_is_not_changed() -> None:
     assert plain_vurd_id("æøå") == "æøå"
     assert spellings("æøå") >= {"æøå"}

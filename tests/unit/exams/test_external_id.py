@@ -1,4 +1,4 @@
-"""Ids of outside systems are opaque texts to the engine; stored ones keep their form, and both forms are found."""
+"""Ids of outside systems are opaque texts in the engine. Stored ids keep their form, and both forms are found."""
 
 from typing import Any
 
@@ -21,17 +21,17 @@ def test_a_stored_id_is_read_as_a_text(stored: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("stored", [None, True, 1.0, "", " 7", "Kari Nordmann", "7\n", "x" * 101, "é", [], {}, b"7"])
-def test_anything_else_is_no_id(stored: Any) -> None:
+def test_any_other_value_is_no_id(stored: Any) -> None:
     with pytest.raises(ValueError, match="not an id"):
         external_id(stored)
 
 
-def test_none_is_no_id_where_there_may_be_none() -> None:
+def test_none_is_accepted_if_the_id_is_optional() -> None:
     assert optional_external_id(None) is None
 
 
 @pytest.mark.parametrize("stored", [0, 7, -7, 2**63 - 1, -(2**63), "exam-7f", "0042", "-0", "00", "7.0", str(2**63)])
-def test_what_was_stored_is_stored_again(stored: int | str) -> None:
+def test_an_id_is_stored_again_in_its_stored_form(stored: int | str) -> None:
     again = stored_id(external_id(stored))
     assert (again, type(again)) == (stored, type(stored))
 
@@ -40,5 +40,5 @@ def test_a_query_finds_numbers_and_texts() -> None:
     assert both_forms("42", "exam-7f", "007") == [42, "42", "exam-7f", "007"]
 
 
-def test_numbers_are_told_by_their_value_and_before_texts() -> None:
+def test_numbers_are_sorted_by_value_and_before_texts() -> None:
     assert in_order({"10", "9", "b", "a"}) == ["9", "10", "a", "b"]

@@ -1,4 +1,4 @@
-"""FS's rows, each read alone: harmless spellings are taken, what cannot be true is unreadable, and nothing ever raises."""
+"""Rows of FS, each read alone. Harmless spellings are accepted, impossible values make a row unreadable, and nothing raises."""
 
 import itertools
 import json
@@ -60,7 +60,7 @@ def nested(depth: int) -> dict[str, Any]:
     return value
 
 
-POISON: dict[str, Any] = {
+MALFORMED: dict[str, Any] = {
     "far date": {"datoKlageMottat": "9999-12-31", "frist": None},
     "first date": {"datoKlageMottat": "0001-01-01"},
     "overflow by its zone": {"datoKlageMottat": "9999-12-31T23:59:59-12:00"},
@@ -79,8 +79,8 @@ POISON: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("fields", POISON.values(), ids=POISON)
-def test_whatever_is_wrong_makes_the_row_unreadable_and_small(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
+def test_any_invalid_field_makes_the_row_unreadable_and_its_error_short(fields: dict[str, Any]) -> None:
     read, again = read_row({**ROW, **fields}), read_row({**ROW, **fields})
     assert isinstance(read, UnreadableRow)
     assert read.fields
@@ -103,7 +103,7 @@ def test_no_row_raises(row: Any) -> None:
             assert json.loads(read.raw) is not None or candidate is None
 
 
-@settings(deadline=None)  # the calendar of a year is made when it is first asked for
+@settings(deadline=None)  # the first use makes the calendar of a year
 @given(some.dates(), some.integers(0, 60))
 def test_no_day_breaks_the_count_of_a_deadline(day: date, days: int) -> None:
     assert answer_deadline(day, None, days) >= day
@@ -129,7 +129,7 @@ def test_a_part_of_the_exam_that_is_a_number_is_its_digits(part: str, sent: obje
 
 @pytest.mark.parametrize("part", ["vurderingsordning", "tid"])
 @pytest.mark.parametrize("sent", [None, True, 1.5, [], {}, {"reel": None}, "a\nb", "x" * 300])
-def test_a_part_of_the_exam_that_is_none_is_as_good_as_not_sent(part: str, sent: object) -> None:
+def test_an_invalid_part_of_the_exam_counts_as_missing(part: str, sent: object) -> None:
     assert getattr(request(**{part: sent}), part) is None
 
 

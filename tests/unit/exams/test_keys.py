@@ -1,6 +1,6 @@
-"""Every key tells apart what is different, and takes harmless spellings of one thing for the same.
+"""Every key differs for different things, and is the same for harmless spellings of one thing.
 
-A new key gets its line in `KEYS`: the parts that make two things different, and how the key is built of them.
+A new key gets a row in `KEYS`: the parts that make two things different, and how the key is built from them.
 """
 
 import re
@@ -126,7 +126,7 @@ words = some.text(some.characters(exclude_categories=("Cs", "Cc", "Zs", "Zl", "Z
 
 @given(one=some.tuples(words, words, words), other=some.tuples(words, words, words))
 def test_no_two_tenants_share_a_key(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
-    """Whatever stands in the parts, slashes too."""
+    """No two tenants share a key, even if parts contain slashes."""
 
     def parts(tenant: tuple[str, str, str]) -> tuple[str, str, str]:
         made = institution(*tenant)
@@ -138,8 +138,8 @@ def test_no_two_tenants_share_a_key(one: tuple[str, str, str], other: tuple[str,
 
 
 @given(org_id=words, env=words, exam_system=words)
-def test_a_name_that_was_normal_stays_as_it_is(org_id: str, env: str, exam_system: str) -> None:
-    """Keys are built of names that were stored, again and again."""
+def test_a_normal_name_is_not_changed(org_id: str, env: str, exam_system: str) -> None:
+    """Stored names are used to build keys again and again."""
     made = institution(org_id, env, exam_system)
     again = institution(made.org_id, made.env, made.exam_system)
     assert (again.key, again.tenant) == (made.key, made.tenant)
@@ -147,7 +147,7 @@ def test_a_name_that_was_normal_stays_as_it_is(org_id: str, env: str, exam_syste
     assert tenant_key(made.key, made.exam_system) == made.tenant
 
 
-def test_a_pause_of_an_earlier_version_holds_all_exam_systems() -> None:
+def test_a_pause_of_an_earlier_version_is_for_all_exam_systems() -> None:
     old = Pause.of({"_id": "UiS.no/prod", "system": "FS", "code": "x", "cause": "x", "since": NOW}, 0)
     keys = {old.who}
     assert Lane("uis.no/prod", "requests", "WISEFLOW").is_among(keys)
@@ -169,7 +169,7 @@ def test_a_pause_of_an_earlier_version_holds_all_exam_systems() -> None:
         (217, True),
     ],
 )
-def test_what_names_no_environment_is_anybodys(institution_of: object, is_served: bool) -> None:
+def test_a_key_without_an_environment_belongs_to_every_environment(institution_of: object, is_served: bool) -> None:
     assert ServedEnvironment.of(" TEST ").serves(institution_of) is is_served
     assert ServedEnvironment.of("").serves(institution_of)
     assert ServedEnvironment.of(None).serves(institution_of)
@@ -183,7 +183,7 @@ def test_the_environment_can_be_read_from_the_name(org_id: str, env: str) -> Non
 
 
 BY_HAND = re.compile(r"""org(_id|Id)[^"\n]{0,12}\}/\{""")
-"""An f-string that joins an organisation and something else by a slash."""
+"""Finds an f-string that joins an organisation and something else with a slash."""
 
 
 def test_names_are_built_in_one_place() -> None:

@@ -1,4 +1,4 @@
-"""What can be seen of a text decides whether it is empty."""
+"""A text without visible characters counts as empty."""
 
 import unicodedata
 
@@ -25,24 +25,24 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("text", UNSEEN.values(), ids=UNSEEN)
-def test_what_cannot_be_seen_says_nothing(text: str) -> None:
+def test_invisible_characters_alone_are_an_empty_text(text: str) -> None:
     assert not says_something(text)
 
 
 @pytest.mark.parametrize(
     "text", ["a", "å", "e\u0301", "7", ".", "-", "§", "👍🏽", "שלום", "字", "\u200b\xad x \xad", "ﷺ"]
 )
-def test_one_character_that_can_be_seen_says_something(text: str) -> None:
+def test_one_visible_character_makes_a_text(text: str) -> None:
     assert says_something(text)
 
 
 @given(st.text(st.characters(exclude_categories=["L", "N", "P", "S"])))
-def test_no_text_without_letters_numbers_signs_or_symbols_says_something(text: str) -> None:
+def test_a_text_without_letters_numbers_signs_or_symbols_is_empty(text: str) -> None:
     assert not says_something(text)
 
 
 @given(st.text(st.characters(exclude_categories=[])), st.sampled_from("".join(UNSEEN.values())))
-def test_what_cannot_be_seen_changes_nothing_anywhere(text: str, unseen: str) -> None:
+def test_invisible_characters_change_nothing_in_any_place(text: str, unseen: str) -> None:
     for place in range(len(text) + 1):
         assert says_something(text[:place] + unseen + text[place:]) is says_something(text)
 

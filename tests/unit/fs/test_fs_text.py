@@ -1,4 +1,4 @@
-"""What of an explanation reaches FS, and what is an error instead."""
+"""Which texts of explanations are sent to FS, and which are an error instead."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -12,13 +12,13 @@ from resources.fs.text import carried_text
 from resources.text.readable_text import LONGEST, readable_text
 
 
-def test_what_people_write_stays() -> None:
+def test_ordinary_texts_are_not_changed() -> None:
     text = "Svaret er godt 👍🏽,\tmen «æøå ÆØÅ»\r\nmangler drøfting \u2013 se §\u00a04.\n"
     carried = carried_text(text, 1000)
     assert (carried.text, carried.removed) == (text, 0)
 
 
-def test_control_characters_go_and_are_counted() -> None:
+def test_control_characters_are_removed_and_counted() -> None:
     carried = carried_text("a\x00b\x0bc\x1fd\ud800e\ufffe", 1000)
     assert (carried.text, carried.removed) == ("abcde", 5)
 
@@ -41,8 +41,8 @@ def test_the_limit_counts_bytes_and_nothing_is_cut() -> None:
 
 
 @pytest.mark.parametrize("unit", ["<p>Hei</p>", "&oslash;", "<p>\x00</p>", "x"])
-def test_a_text_that_was_too_long_to_be_read_is_never_carried(unit: str) -> None:
-    """Whatever FS accepts: it may be HTML. Nor where so much is removed that FS would accept what is left."""
+def test_a_text_that_was_too_long_to_be_read_is_never_sent(unit: str) -> None:
+    """Even if FS would accept it: it may be HTML. Also if so much is removed that FS would accept the rest."""
     html = readable_text(unit + "\x00" * (LONGEST - len(unit) + 1))
     with pytest.raises(PermanentError) as caught:
         carried_text(html, 10 * LONGEST)
@@ -50,7 +50,7 @@ def test_a_text_that_was_too_long_to_be_read_is_never_carried(unit: str) -> None
 
 
 @given(st.text(st.characters(exclude_categories=[]), min_size=1))
-def test_whatever_is_carried_survives_json_utf8_and_xml(text: str) -> None:
+def test_every_sent_text_survives_json_utf8_and_xml(text: str) -> None:
     try:
         carried = carried_text(text, 10_000).text
     except PermanentError:

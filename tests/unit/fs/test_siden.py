@@ -1,4 +1,4 @@
-"""From which moment FS is asked for changes: never later than wanted, whichever way FS reads the local time."""
+"""From which time on FS is asked for changes: never later than wanted, however FS reads the local time."""
 
 from datetime import UTC, datetime, timedelta
 

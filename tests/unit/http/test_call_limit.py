@@ -1,4 +1,4 @@
-"""So many calls at once and no more."""
+"""The limit of calls at the same time."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from casebridge.errors import RateLimitedError
 from resources.http.call_limit import COME_BACK_AFTER, CallLimit
 
 
-def test_as_many_as_there_are_places_are_under_way_at_once() -> None:
+def test_no_more_calls_run_at_once_than_the_limit_allows() -> None:
     limit, everybody_is_in = CallLimit("FS", 3), threading.Barrier(3)
 
     def call() -> None:
@@ -21,7 +21,7 @@ def test_as_many_as_there_are_places_are_under_way_at_once() -> None:
         list(pool.map(lambda _: call(), range(3)))
 
 
-def test_who_finds_no_place_in_time_comes_back_later_at_no_cost() -> None:
+def test_a_call_that_waits_too_long_is_retried_later_at_no_cost() -> None:
     limit = CallLimit("FS", 1, longest_wait=timedelta(milliseconds=10))
     with limit.place(), pytest.raises(RateLimitedError) as caught, limit.place():
         pass
@@ -35,7 +35,7 @@ def test_the_limit_of_all_systems_names_none() -> None:
     assert (caught.value.code, caught.value.system) == ("casebridge.busy", None)
 
 
-def test_a_call_that_failed_leaves_its_place_to_the_next() -> None:
+def test_a_failed_call_frees_its_place() -> None:
     limit = CallLimit("FS", 1, longest_wait=timedelta(0))
     with pytest.raises(ValueError, match="the call failed"), limit.place():
         raise ValueError("the call failed")

@@ -1,4 +1,4 @@
-"""The gate before a vendor's rates, on a clock of its own: waiting moves the clock and takes no time."""
+"""The limit of a vendor's rates, with a manual clock: waiting moves the clock and takes no time."""
 
 import threading
 from datetime import timedelta
@@ -29,7 +29,7 @@ def test_a_burst_within_the_rate_does_not_wait() -> None:
 
 
 @given(st.integers(1, 20), st.integers(1, 60), st.lists(st.floats(0, 0.7), max_size=60))
-def test_no_window_ever_holds_more_calls_than_its_rate(second: int, minute: int, pauses: list[float]) -> None:
+def test_no_window_has_more_calls_than_its_rate(second: int, minute: int, pauses: list[float]) -> None:
     time = ManualSeconds()
     rates = [(second, 1.0), (minute, 60.0)]
     limited = gate(time, *rates)
@@ -47,7 +47,7 @@ def test_no_window_ever_holds_more_calls_than_its_rate(second: int, minute: int,
             assert sum(begun <= moment < begun + seconds - 0.002 for moment in passed[start:]) <= limit
 
 
-def test_a_wait_beyond_five_seconds_gives_the_worker_back() -> None:
+def test_a_wait_of_more_than_five_seconds_frees_the_worker() -> None:
     time = ManualSeconds()
     limited = gate(time, (5, 60.0))
     for _ in range(5):
@@ -63,7 +63,7 @@ def test_a_wait_beyond_five_seconds_gives_the_worker_back() -> None:
 @pytest.mark.parametrize(
     "rates", [[(200, 1.0), (100, 60.0)], [(1, 1.0), (5000, 60.0)], [(5, 1.0), (3, 1.0)], [(10, 1.0), (10, 60.0)]]
 )
-def test_rates_of_which_one_never_binds_are_taken(rates: list[tuple[int, float]]) -> None:
+def test_rates_of_which_one_has_no_effect_are_accepted(rates: list[tuple[int, float]]) -> None:
     gate(ManualSeconds(), *rates).pass_gate()
 
 
@@ -104,7 +104,7 @@ def test_a_good_answer_that_says_that_nothing_remains_closes_the_gate(headers: d
     assert time.now == pytest.approx(1000.0 + seconds)
 
 
-def test_a_429_without_any_header_holds_for_a_moment() -> None:
+def test_a_429_without_any_header_closes_the_gate_for_a_moment() -> None:
     time = ManualSeconds()
     limited = gate(time)
     assert limited.observe(429, {}) == WAIT_AFTER_429
@@ -112,7 +112,7 @@ def test_a_429_without_any_header_holds_for_a_moment() -> None:
     assert time.now == pytest.approx(1000.0 + WAIT_AFTER_429.total_seconds())
 
 
-def test_a_shorter_hold_does_not_open_the_gate_early() -> None:
+def test_a_shorter_wait_does_not_open_the_gate_early() -> None:
     time = ManualSeconds()
     limited = gate(time)
     limited.hold(timedelta(seconds=4))
@@ -121,7 +121,7 @@ def test_a_shorter_hold_does_not_open_the_gate_early() -> None:
     assert time.now == pytest.approx(1004.0)
 
 
-def test_a_hold_for_days_is_cut() -> None:
+def test_a_wait_of_days_is_shortened() -> None:
     limited = gate(ManualSeconds())
     limited.hold(timedelta(days=3))
     with pytest.raises(RateLimitedError) as caught:
@@ -129,7 +129,7 @@ def test_a_hold_for_days_is_cut() -> None:
     assert caught.value.retry_after == LONGEST_HOLD
 
 
-def test_closing_wakes_whoever_waits_without_costing_an_attempt() -> None:
+def test_closing_ends_all_waits_at_no_attempt() -> None:
     limited = RateLimit("WISEflow", [])
     limited.hold(LONGEST_WAIT - SECOND)
     caught: list[RateLimitedError] = []
@@ -179,10 +179,10 @@ class TestRetryAfter:
             ({"Retry-After": "999999"}, 86_400.0),
         ],
     )
-    def test_what_is_understood(self, headers: dict[str, str], seconds: float) -> None:
+    def test_which_values_of_retry_after_are_understood(self, headers: dict[str, str], seconds: float) -> None:
         assert retry_after(headers) == timedelta(seconds=seconds)
 
     @given(st.text(max_size=20), st.text(max_size=20))
-    def test_no_header_breaks_it(self, value: str, date: str) -> None:
+    def test_no_value_of_retry_after_raises(self, value: str, date: str) -> None:
         wait = retry_after({"Retry-After": value, "RateLimit-Reset": value, "Date": date})
         assert wait is None or timedelta(0) <= wait <= timedelta(days=1)

@@ -1,4 +1,4 @@
-"""The cache that many threads share: one load per key, bounded in time and weight."""
+"""A cache that many threads share: one load for each key, bounded in time and weight."""
 
 import threading
 import weakref
@@ -29,7 +29,7 @@ def test_a_value_is_loaded_once_while_it_is_usable() -> None:
     assert cache.get("a", lambda: next(loads)).value == 1
 
 
-def test_a_value_may_say_itself_how_long_it_lives() -> None:
+def test_a_value_may_set_its_own_lifetime() -> None:
     now = [0.0]
     cache: ShortCache[str, float] = ShortCache(lambda value: value, 5, monotonic=lambda: now[0])
     cache.get("a", lambda: 2.0)
@@ -49,7 +49,7 @@ def test_a_failure_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_threads_that_ask_together_cause_one_load_and_share_its_end(fails: bool) -> None:
+def test_threads_that_ask_at_once_share_one_load_and_its_outcome(fails: bool) -> None:
     cache: ShortCache[str, int] = ShortCache(lambda _: 10.0, 5)
     together = threading.Barrier(8)
     release, loads = threading.Event(), []
@@ -71,7 +71,7 @@ def test_threads_that_ask_together_cause_one_load_and_share_its_end(fails: bool)
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(ask) for _ in range(8)]
         while together.n_waiting or not loads:
-            # all have met; one of them loads
+            # all threads wait here; one of them loads
             assert not any(future.done() for future in asked)
         release.set()
         outcomes = {future.result(10) for future in asked}
@@ -89,7 +89,7 @@ def test_threads_that_reject_the_same_entry_cause_one_more_load() -> None:
     assert old.value == 0
 
 
-def test_the_oldest_used_goes_when_the_weight_is_too_much() -> None:
+def test_the_least_recently_used_value_is_dropped_when_the_weight_is_too_much() -> None:
     cache: ShortCache[str, str] = ShortCache(lambda _: 10.0, 5, weigh=len)
     cache.get("a", lambda: "xx")
     cache.get("b", lambda: "xx")
@@ -107,7 +107,7 @@ def test_a_value_that_alone_is_too_heavy_is_still_kept() -> None:
 
 @dataclass(eq=False)
 class Value:
-    """It is gone as soon as the cache holds it no more."""
+    """A value that is freed as soon as the cache drops it."""
 
     weight: int
 

@@ -1,4 +1,4 @@
-"""The dead letter of a record, whatever its sender wrote into it."""
+"""The dead letter of a record, whatever its sender wrote."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ TOPIC = "begrunnelse-forespoersel"
 
 
 class Inbox:
-    """Stands for MeldingQ: keeps what it is given."""
+    """Plays the part of MeldingQ: keeps the messages that it is given."""
 
     def __init__(self) -> None:
         self.accepted: list[Any] = []
@@ -28,7 +28,7 @@ class Inbox:
 
 
 def letter_of(record: Record, payload: dict[str, Any] | None = None) -> tuple[Publication, str]:
-    """What is published, and the effect's id."""
+    """The published dead letter, and the effect's id."""
     document = {"_id": "key", "origin": record.origin(), "payload": payload or {}, "claim": "token", "errors": []}
     failure = Failure(NOW, 1, "read_record", "permanent", "kafka.record_unreadable", "It failed.", "Look at it.")
     message = Message.from_document(document)
@@ -41,7 +41,7 @@ def record(key: bytes | None, value: bytes | None, *headers: tuple[str, bytes | 
 
 
 @pytest.mark.parametrize("name", [EFFECT_ID, EFFECT_ID.upper(), "casebridge_value-withheld", "kafka_dlt-attempts"])
-def test_a_senders_own_header_of_our_name_does_not_stand_beside_ours(name: str) -> None:
+def test_a_header_of_the_sender_with_our_name_is_left_out(name: str) -> None:
     letter, effect_id = letter_of(record(b"k", b"v", (name, b"forged"), ("why", b"because")))
     headers = [value for header, value in letter.headers if header.lower() == EFFECT_ID]
     assert headers == [effect_id.encode()]
@@ -49,7 +49,7 @@ def test_a_senders_own_header_of_our_name_does_not_stand_beside_ours(name: str) 
     assert ("why", b"because") in letter.headers
 
 
-def test_a_tombstone_stays_one_and_a_header_without_value_too() -> None:
+def test_a_missing_value_of_a_record_or_header_stays_missing() -> None:
     letter, _ = letter_of(record(b"k", None, ("empty", None)))
     assert (letter.key, letter.value) == (b"k", None)
     assert ("empty", None) in letter.headers
@@ -64,7 +64,7 @@ def test_a_tombstone_stays_one_and_a_header_without_value_too() -> None:
     ],
     ids=["value", "key", "headers"],
 )
-def test_of_a_record_that_is_too_large_what_fits_is_kept_and_the_rest_is_said(
+def test_a_dead_letter_of_a_large_record_keeps_what_fits_and_names_the_rest(
     key: bytes, headers: list[tuple[str, bytes | None]], withheld: set[str]
 ) -> None:
     inbox = Inbox()
@@ -76,6 +76,6 @@ def test_of_a_record_that_is_too_large_what_fits_is_kept_and_the_rest_is_said(
     assert letter.value == b""
     assert letter.key == (None if "key" in withheld else key)
     assert ("small", b"s") in letter.headers
-    told = {name for name, _ in letter.headers if name.endswith("-withheld")}
-    assert told == {f"casebridge_{part}-withheld" for part in withheld}
+    withheld_names = {name for name, _ in letter.headers if name.endswith("-withheld")}
+    assert withheld_names == {f"casebridge_{part}-withheld" for part in withheld}
     assert too_large("place", 100).code == "kafka.record_too_large"

@@ -1,4 +1,4 @@
-"""A login that is half set is told at once, by the names of the settings and never by their values."""
+"""An incomplete login is refused at the start. The error names the settings and never their values."""
 
 import pytest
 from pydantic import ValidationError
@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from casebridge.settings import KafkaSettings, Settings
 
 
-def test_a_login_that_is_whole_is_taken() -> None:
+def test_a_complete_login_is_accepted() -> None:
     settings = KafkaSettings.model_validate(
         {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "user": "casebridge", "password": "hemmelig"}
     )
@@ -14,18 +14,18 @@ def test_a_login_that_is_whole_is_taken() -> None:
 
 
 @pytest.mark.parametrize("missing", ["sasl_mechanism", "user", "password"])
-def test_a_login_wants_all_its_parts(missing: str) -> None:
+def test_a_login_needs_all_its_parts(missing: str) -> None:
     login = {"sasl_mechanism": "PLAIN", "user": "casebridge", "password": "hemmelig"}
     del login[missing]
     with pytest.raises(ValidationError, match=f"is SASL_SSL: set CASEBRIDGE_KAFKA__{missing.upper()} ") as caught:
         Settings.model_validate({"kafka": {"security_protocol": "SASL_SSL", **login}})
-    told = "hemmelig" in str(caught.value)
-    assert not told
+    is_shown = "hemmelig" in str(caught.value)
+    assert not is_shown
 
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
-def test_a_login_that_nobody_would_use_is_told(protocol: str) -> None:
+def test_a_login_that_would_not_be_used_is_refused(protocol: str) -> None:
     with pytest.raises(ValidationError, match=r"with which nobody logs in.*CASEBRIDGE_KAFKA__PASSWORD ") as caught:
         Settings.model_validate({"kafka": {"security_protocol": protocol, "password": "hemmelig"}})
-    told = "hemmelig" in str(caught.value)
-    assert not told
+    is_shown = "hemmelig" in str(caught.value)
+    assert not is_shown

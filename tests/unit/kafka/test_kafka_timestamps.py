@@ -1,4 +1,4 @@
-"""The time that a record of Kafka bears is any number of 64 bits: each is a moment that the calendar has."""
+"""The timestamp of a Kafka record may be any 64-bit number. Each becomes a time that the calendar has."""
 
 from datetime import UTC
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from resources.kafka.consumer import written_at
 @pytest.mark.parametrize(
     "milliseconds", [None, -(2**63), -1, 0, 1, 253_402_300_799_999, 253_402_300_800_000, 2**63 - 1]
 )
-def test_any_timestamp_is_a_moment(milliseconds: int | None) -> None:
+def test_any_timestamp_becomes_a_time(milliseconds: int | None) -> None:
     moment = written_at(SimpleNamespace(timestamp=milliseconds))
     assert moment.tzinfo is UTC
     assert 1970 <= moment.year <= 9999

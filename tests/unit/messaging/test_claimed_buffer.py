@@ -1,4 +1,4 @@
-"""Claimed messages are handed out institution by institution, and none gets more workers than its share."""
+"""Claimed messages are handed out institution by institution. No institution gets more workers than its share."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def hand_out(buffer: ClaimedBuffer, in_work: Counter[str]) -> list[str]:
     return keys
 
 
-def test_each_institution_once_a_round() -> None:
+def test_each_institution_gets_one_message_per_round() -> None:
     buffer = ClaimedBuffer(most=10)
     buffer.add([message("a", number) for number in range(4)])
     buffer.add([message("b", number) for number in range(2)])
@@ -31,7 +31,7 @@ def test_each_institution_once_a_round() -> None:
     assert len(buffer) == 0
 
 
-def test_an_institution_that_has_its_share_waits_and_the_others_do_not() -> None:
+def test_an_institution_with_a_full_share_waits_and_the_others_do_not() -> None:
     buffer = ClaimedBuffer(most=2)
     buffer.add([message("slow", number) for number in range(5)])
     in_work: Counter[str] = Counter()
@@ -42,7 +42,7 @@ def test_an_institution_that_has_its_share_waits_and_the_others_do_not() -> None
     assert hand_out(buffer, in_work) == ["slow2"]
 
 
-def test_what_was_not_begun_can_be_given_back() -> None:
+def test_messages_that_were_not_begun_can_be_released() -> None:
     buffer = ClaimedBuffer(most=1)
     buffer.add([message("a", 0), message("a", 1), message("b", 0)])
     hand_out(buffer, Counter())

@@ -1,4 +1,4 @@
-"""A flow states only what it has; payload and results of a message are typed, and stored as they always were."""
+"""A flow states only what it needs. Payload and results of a message are typed, and their stored form does not change."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -74,7 +74,7 @@ def unread() -> None:
     Greeting.read_times = 0
 
 
-def test_a_payload_is_validated_once_for_all_steps_and_whoever_asks_later() -> None:
+def test_a_payload_is_validated_once_for_all_steps_and_later_uses() -> None:
     message = claimed({"toWhom": "you"})
 
     run(GreetingFlow(), message)
@@ -98,7 +98,7 @@ def test_a_payload_that_cannot_be_read_is_the_error_of_the_step_and_validated_on
     assert Greeting.read_times == 1
 
 
-def test_another_claim_of_the_message_reads_it_anew() -> None:
+def test_another_claim_of_the_message_reads_the_payload_again() -> None:
     message = claimed({"toWhom": "you"})
     run(GreetingFlow(), message)
     run(GreetingFlow(), Message.from_document(message.stored))
@@ -123,7 +123,7 @@ def test_a_flow_must_state_its_queue_and_its_steps() -> None:
         Stepless()  # type: ignore[abstract]  # that is what is tested
 
 
-def test_what_a_step_does_not_set_is_not_stored() -> None:
+def test_fields_that_a_step_does_not_set_are_not_stored() -> None:
     message = claimed({"toWhom": "you"})
     run(GreetingFlow(), message)
     assert {name: step.result for name, step in message.steps.items()} == {
@@ -181,7 +181,7 @@ def test_a_result_is_stored_as_it_was_read(kind: type[StepResult], stored: dict[
     }
 
 
-def test_an_answer_of_an_earlier_release_says_neither_version_nor_flags() -> None:
+def test_an_answer_of_an_earlier_release_has_no_version_and_no_flags() -> None:
     payload = AnswerPayload.read({"caseId": "a", "flowId": 1, "explanationRequestId": 2, "marker": "m", "vurdId": "v"})
     assert (payload.version, payload.is_looked_for, payload.repairs, payload.reopened) == (None, False, False, False)
 
@@ -196,7 +196,7 @@ def test_an_answer_of_an_earlier_release_says_neither_version_nor_flags() -> Non
         ({}, "casebridge.message_unreadable"),
     ],
 )
-def test_what_is_wrong_with_a_request_has_the_code_that_it_always_had(stored: dict[str, Any], code: str) -> None:
+def test_an_invalid_request_keeps_its_error_code(stored: dict[str, Any], code: str) -> None:
     with pytest.raises(PermanentError) as caught:
         RequestPayload.read(stored)
     assert caught.value.code == code

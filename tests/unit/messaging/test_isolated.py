@@ -1,4 +1,4 @@
-"""What is run alone: nothing beside it, and ordinary work in between."""
+"""Isolated messages: nothing runs beside one, and ordinary work runs in between."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ def message(key: str, *, isolated: bool = False, **stored: Any) -> Message:
     return claimed
 
 
-def test_one_that_is_run_alone_waits_for_the_others_and_they_for_it() -> None:
+def test_an_isolated_message_waits_for_the_others_and_they_wait_for_it() -> None:
     buffer, in_work = ClaimedBuffer(10), Counter[str]()
     ordinary, suspect = message("ordinary"), message("suspect", isolated=True)
     buffer.add([ordinary])
@@ -40,7 +40,7 @@ def test_one_that_is_run_alone_waits_for_the_others_and_they_for_it() -> None:
     assert later.key == "later"
 
 
-def test_it_is_given_back_with_the_rest_and_keeps_nobody_from_being_claimed() -> None:
+def test_an_isolated_message_is_released_with_the_rest_and_blocks_no_claim() -> None:
     buffer = ClaimedBuffer(10)
     buffer.add([message("suspect", isolated=True), message("ordinary")])
     assert len(buffer) == 1
@@ -48,7 +48,7 @@ def test_it_is_given_back_with_the_rest_and_keeps_nobody_from_being_claimed() ->
     assert buffer.next(Counter()) is None
 
 
-def test_ordinary_work_has_as_long_as_it_was_stopped() -> None:
+def test_ordinary_work_gets_as_much_time_as_it_was_stopped() -> None:
     time = ManualSeconds()
     quarantine = IsolatedMessages(time.monotonic)
     quarantine.add(message("one", isolated=True))
@@ -65,7 +65,7 @@ def test_ordinary_work_has_as_long_as_it_was_stopped() -> None:
     assert quarantine.wants_turn
 
 
-def test_what_died_alone_before_goes_first() -> None:
+def test_a_message_whose_worker_died_before_goes_first() -> None:
     quarantine = IsolatedMessages()
     quarantine.add(message("innocent", isolated=True))
     quarantine.add(suspicious())

@@ -1,4 +1,4 @@
-"""Errors that a stored message bears, in any form: what is made of them when it fails again never breaks."""
+"""A stored message may have errors in any form. When it fails again, that must not raise."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who retries, when, and what it costs."""
+"""When a failed message is retried, and what that costs."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -52,14 +52,14 @@ def test_a_transient_error_waits_fourfold_longer_each_time_and_ends_at_the_fifth
 
 
 @pytest.mark.parametrize("kind", [NotReadyError, RateLimitedError, AuthBrokenError])
-def test_what_is_nobodys_fault_costs_no_attempt_however_often(kind: type[CaseError]) -> None:
+def test_an_uncharged_error_costs_no_attempt_however_often(kind: type[CaseError]) -> None:
     outcome = policy().decide(message(99), "step", error(kind), NOW)
     assert outcome.status is MessageStatus.ENQUEUED
     assert not outcome.is_charged
 
 
 @given(seconds=st.integers(1, 3600), draw=st.floats(0, 1, exclude_max=True), attempts=st.integers(1, 4))
-def test_never_earlier_than_the_other_end_asked(seconds: int, draw: float, attempts: int) -> None:
+def test_the_wait_is_never_shorter_than_the_other_system_asked(seconds: int, draw: float, attempts: int) -> None:
     asked = timedelta(seconds=seconds)
     for kind in (RateLimitedError, TransientError):
         due_at = policy(draw).decide(message(attempts), "step", error(kind, asked), NOW).due_at

@@ -1,4 +1,4 @@
-"""What an operator asks of dead letters means the same, and is answered in the same sentences, in both front ends."""
+"""Requests about dead letters mean the same, and are answered with the same sentences, in the command line and in Dagster."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ def test_a_request_is_read() -> None:
         (LetterRequest(since="1h", before="2h"), "is not before"),
     ],
 )
-def test_what_is_wrong_with_a_request_is_said(request_typed: LetterRequest, sentence: str) -> None:
+def test_an_invalid_request_is_refused_with_the_reason(request_typed: LetterRequest, sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
         request_typed.filter(NOW)
 
@@ -66,7 +66,7 @@ def report(action: str, *, dry_run: bool, found: int = 3) -> ActionReport:
         ),
     ],
 )
-def test_an_outcome_is_said_with_the_next_step(said: ActionReport, sentences: str) -> None:
+def test_an_outcome_names_the_next_step(said: ActionReport, sentences: str) -> None:
     assert f"{summary(said)} {next_step(said, FORM)}" == sentences
 
 

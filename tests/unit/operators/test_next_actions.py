@@ -1,7 +1,7 @@
-"""Every next action can be followed: what it names is there, and it asks for nothing that the place it comes from cannot give.
+"""Every next action can be followed: what it names exists, and it asks for nothing that is impossible where it is raised.
 
-Collected from the source (each `Refusal`, `Cause` and error that is built) and from the rows of docs/operating.md. What an action
-leads to is tried by tests/integration/exams/test_actions_followed.py.
+The actions are collected from the source (each `Refusal`, `Cause` and error that is built) and from the tables of
+docs/operating.md. tests/integration/exams/test_actions_followed.py tries what an action leads to.
 """
 
 import ast
@@ -28,7 +28,7 @@ POLLS = (
     "resources/http/client.py",
     "resources/http/causes.py",
 )
-"""Modules whose errors end a poll, or a poll as well: there is no message to replay."""
+"""Modules whose errors may end a poll. Then there is no message to replay."""
 VERBS = re.compile(
     r"\b(accept|activate|add|ask|bring|change|check|compare|complete|connect|correct|discard|find|get|give|have|install|it is "
     r"tried|launch|let|look|make|mend|nothing|raise|register|remind|remove|renew|replay|report|restart|restore|run|see|send|"
@@ -39,7 +39,7 @@ VERBS = re.compile(
 
 @dataclass(frozen=True)
 class Action:
-    """One next action and where it stands."""
+    """One next action and its place."""
 
     where: str
     text: str
@@ -49,7 +49,7 @@ class Action:
 
 
 def words_of(node: ast.AST) -> str | None:
-    """A text in the source; what it puts in by itself is `…`."""
+    """A text in the source. Each part that it puts in is shown as `…`."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -95,18 +95,18 @@ def test_the_search_finds_actions() -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=str)
-def test_it_says_what_to_do(action: Action) -> None:
+def test_each_action_says_what_to_do(action: Action) -> None:
     assert VERBS.search(action.text), action.text
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=str)
-def test_each_setting_that_it_names_exists(action: Action) -> None:
+def test_each_setting_in_an_action_exists(action: Action) -> None:
     for name in re.findall(r"CASEBRIDGE_[A-Z0-9_]+(?:__[A-Z0-9_]+)?", action.text.replace("…", "")):
         assert name in SETTINGS, name
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=str)
-def test_each_field_that_it_names_exists(action: Action) -> None:
+def test_each_field_in_an_action_exists(action: Action) -> None:
     for name in re.findall(r"`?\b([a-z]+(?:\.[a-z]+)?[A-Z][A-Za-z]+)\b`?", action.text):
         field = name.rpartition(".")[2]
         if field in {"configDB", "meldingQ", "begrunnelse", "slackBlacklists"} or name.startswith(
@@ -117,13 +117,13 @@ def test_each_field_that_it_names_exists(action: Action) -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=str)
-def test_each_page_that_it_names_exists(action: Action) -> None:
+def test_each_page_in_an_action_exists(action: Action) -> None:
     for page in re.findall(r"docs/[a-z-]+\.md", action.text):
         assert (ROOT / page).is_file(), page
 
 
 def options_of(command: list[str]) -> set[str]:
-    """The options of a command by its words. Raises `KeyError` for a command that is none."""
+    """The options of a command, by its words. Raises `KeyError` if there is no such command."""
     found = all_commands()[command[0]]
     for word in command[1:]:
         found = cast("click.Group", found).commands[word]
@@ -156,8 +156,8 @@ def test_where_a_poll_may_end_there_is_no_message_to_replay(action: Action) -> N
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=str)
-def test_it_does_not_say_that_there_is_nothing_to_do_without_an_end(action: Action) -> None:
-    """What passes by itself may last: then a person wants to know what to look at."""
+def test_an_action_with_nothing_to_do_says_until_when(action: Action) -> None:
+    """Even a failure that passes by itself may last. Then a person wants to know what to look at."""
     if "Nothing to do" in action.text or action.text.startswith("nothing"):
         assert (
             "unless" in action.text or "comes" in action.text or "at no cost" in action.text or "fetched" in action.text

@@ -1,4 +1,4 @@
-"""Every code that an alert can bear has its entry in docs/operating.md: what it means, and what to do."""
+"""docs/operating.md explains every code that an alert can have: what it means, and what to do."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ def name_of(call: ast.Call) -> str:
 
 
 def codes() -> set[str]:
-    """Whole codes of errors that are raised, and the endings that a client puts behind its system's name."""
+    """Whole codes of errors that are raised, and the endings that a client adds to its system's name."""
     found = set()
     for call in calls():
         texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
@@ -46,6 +46,6 @@ def test_each_code_is_explained(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", sorted({*NEXT_ACTIONS, *CAUSES.values()}))
-def test_each_cause_why_kafka_is_away_is_explained(code: str) -> None:
+def test_each_code_for_an_outage_of_kafka_is_explained(code: str) -> None:
     assert f"`{code}`" in DOCUMENT
     assert NEXT_ACTIONS[code]

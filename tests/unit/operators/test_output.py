@@ -1,4 +1,4 @@
-"""Texts from outside are shown as they are, in whatever form a command shows them: `rich` would take `[/sak/4711]` for markup."""
+"""Texts from outside are shown unchanged by every command. `rich` would read `[/sak/4711]` as markup."""
 
 import ast
 import io
@@ -21,7 +21,7 @@ from command_line.output import LineFormatter, console, panel, print_json, style
 
 ROOT = Path(__file__).parents[3]
 AT = datetime(2026, 11, 2, 8, 30, 15, tzinfo=UTC)
-ODD = [
+LIKE_MARKUP = [
     "[/sak/4711]",
     "[bold]sak[/bold]",
     "[link=x]",
@@ -44,7 +44,7 @@ def shown(*what: RenderableType) -> str:
     return written.getvalue()
 
 
-@pytest.mark.parametrize("text", ODD)
+@pytest.mark.parametrize("text", LIKE_MARKUP)
 def test_a_text_is_shown_as_it_is(text: str) -> None:
     pieces: list[RenderableType] = [
         text,
@@ -56,8 +56,8 @@ def test_a_text_is_shown_as_it_is(text: str) -> None:
     assert counts == [1, 4, 2, 2]
 
 
-@pytest.mark.parametrize("text", ODD)
-def test_every_display_shows_it(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("text", LIKE_MARKUP)
+def test_every_display_shows_a_text_unchanged(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     for command in (status_command, where_command, dead_command):
         monkeypatch.setattr(command, "results", console(width=400, file=written))
@@ -104,7 +104,7 @@ STEERING = [
 
 
 @pytest.mark.parametrize("text", STEERING, ids=ascii)
-def test_no_text_steers_the_terminal(
+def test_no_text_can_control_the_terminal(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pieces: list[RenderableType] = [
@@ -123,7 +123,7 @@ def test_no_text_steers_the_terminal(
     assert json.loads(printed) == {f"a{text}b": [f"a{text}b"]}
 
 
-def test_a_log_line_is_one_line_whatever_it_names() -> None:
+def test_a_log_line_is_always_one_line() -> None:
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(LineFormatter("%(levelname)s %(message)s"))

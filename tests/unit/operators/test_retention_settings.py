@@ -1,4 +1,4 @@
-"""What is kept for how long must fit together: a wrong setting is refused before anything is removed."""
+"""The settings for retention must fit together. A wrong setting is refused before anything is removed."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from casebridge.settings import Settings
 
 
-def told(**sections: dict[str, Any]) -> str:
+def error_message(**sections: dict[str, Any]) -> str:
     with pytest.raises(ValidationError) as refused:
         Settings(**sections)
     (problem,) = refused.value.errors()
@@ -32,8 +32,10 @@ def test_the_defaults_fit_together() -> None:
     ],
     ids=str,
 )
-def test_what_must_outlast_something_does(retention: dict[str, float], shorter: str, longer: str) -> None:
-    message = told(retention=retention)
+def test_data_must_be_kept_as_long_as_other_data_needs_it(
+    retention: dict[str, float], shorter: str, longer: str
+) -> None:
+    message = error_message(retention=retention)
 
     assert f"CASEBRIDGE_RETENTION__{longer}" in message
     assert shorter in message
@@ -47,7 +49,7 @@ def test_what_must_outlast_something_does(retention: dict[str, float], shorter: 
 def test_keys_outlast_what_the_sources_may_send_again(reach: dict[str, Any]) -> None:
     keys = {"processed_message_days": 20, "received_key_days": 40}
 
-    message = told(retention=keys, **reach)
+    message = error_message(retention=keys, **reach)
 
     assert (
         "CASEBRIDGE_RETENTION__RECEIVED_KEY_DAYS is 40, and must be longer than the sources are read back: 40 days"

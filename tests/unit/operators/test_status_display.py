@@ -1,4 +1,4 @@
-"""How the status is shown in a terminal of eighty columns, the narrowest that an operator works in."""
+"""How `casebridge status` looks in a terminal of eighty columns, the narrowest that operators use."""
 
 import io
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return written.getvalue().splitlines()
 
 
-def test_names_and_figures_of_an_institution_stand_in_one_line(shown: list[str]) -> None:
+def test_an_institution_has_its_name_and_figures_on_one_line(shown: list[str]) -> None:
     line = next(line for line in shown if "sunnfjorden" in line)
     assert line.split() == ["hsunnfjorden.no/prod", "0", "0", "1030", "1", "0", "1"]
 
@@ -41,12 +41,12 @@ def test_no_column_is_lost_and_no_heading_broken(shown: list[str]) -> None:
     assert max(map(len, shown)) <= 80
 
 
-def test_what_is_unusual_is_told_beside_the_figures(shown: list[str]) -> None:
+def test_unusual_states_are_shown_beside_the_figures(shown: list[str]) -> None:
     start = next(number for number, line in enumerate(shown) if "dovre.no" in line)
     last_column = shown[start].index("2 withdrawn")
-    told = "".join(line[last_column:].strip() for line in shown[start:-1])
-    assert told == "2 withdrawn, 1discarded,paused:wiseflow.credentials_refused"
+    remarks = "".join(line[last_column:].strip() for line in shown[start:-1])
+    assert remarks == "2 withdrawn, 1discarded,paused:wiseflow.credentials_refused"
 
 
-def test_the_time_of_the_oldest_message_stands_in_one_piece(shown: list[str]) -> None:
+def test_the_time_of_the_oldest_message_is_not_broken(shown: list[str]) -> None:
     assert any("wiseflow-begrunnelse" in line and "2026-11-02 08:30:15" in line for line in shown)

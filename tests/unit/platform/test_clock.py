@@ -1,4 +1,4 @@
-"""Time is the server's; the host's clock may say what it likes."""
+"""Time is the database server's time, whatever the host's clock says."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ def test_a_naive_answer_is_utc_and_milliseconds_are_enough() -> None:
     assert clock.now().microsecond % 1000 == 0
 
 
-def test_time_goes_on_when_the_server_cannot_be_asked_again() -> None:
+def test_the_clock_goes_on_when_the_server_does_not_answer() -> None:
     answers = iter([datetime(2026, 1, 8, 9, 0, tzinfo=UTC)])
     clock = ServerClock(lambda: next(answers), resync=timedelta())
     first = clock.now()
@@ -36,8 +36,8 @@ def test_a_server_that_was_never_reached_is_an_error() -> None:
         ServerClock(away).now()
 
 
-class HeldUp:
-    """A server whose time is right, and whose answers are held up on their way back, in the time of `monotonic`."""
+class DelayedServer:
+    """A server with the right time, whose answers are delayed on their way back, in the time of `monotonic`."""
 
     START = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)
 
@@ -56,22 +56,22 @@ class HeldUp:
         return said
 
 
-def test_an_answer_that_was_held_up_does_not_make_the_clock_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that is late writes leases that end early for everybody else."""
-    server = HeldUp(monkeypatch, 5.0, 0.01)
+def test_a_delayed_answer_does_not_make_the_clock_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow clock would write leases that end too early for everybody else."""
+    server = DelayedServer(monkeypatch, 5.0, 0.01)
     clock = ServerClock(server.answer)
     assert abs(clock.now() - server.right_time) <= timedelta(milliseconds=10)
     assert server.delays == []
 
 
-def test_of_slow_answers_the_quickest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = HeldUp(monkeypatch, 3.0, 0.5, 0.4, 2.0, 9.0)
+def test_the_quickest_of_several_answers_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = DelayedServer(monkeypatch, 3.0, 0.5, 0.4, 2.0, 9.0)
     clock = ServerClock(server.answer)
     assert abs(clock.now() - server.right_time) <= timedelta(milliseconds=210)
 
 
 def test_a_server_that_goes_away_while_it_is_asked_again_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = HeldUp(monkeypatch, 0.0, 7.0)  # the third question finds no answer
+    server = DelayedServer(monkeypatch, 0.0, 7.0)  # the third question gets no answer
     clock = ServerClock(server.answer, resync=timedelta(minutes=1))
     clock.now()
     server.seconds += 61

@@ -1,4 +1,4 @@
-"""A correlation id is a UUID of version 7: it names one case for ever, and sorts by the time at which it was given."""
+"""A correlation id is a UUID of version 7. It names one case for ever, and sorts by the time at which it was made."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -26,11 +26,11 @@ def test_it_sorts_by_time() -> None:
     assert {len(one) for one in ids} == {32}
 
 
-def test_no_two_of_one_moment_are_the_same() -> None:
+def test_two_ids_of_one_moment_differ() -> None:
     assert len({new_correlation_id(MOMENT) for _ in range(10_000)}) == 10_000
 
 
-def test_a_moment_before_1970_is_none_that_breaks_it() -> None:
-    """Kafka says -1 where a record has no time."""
+def test_a_time_before_1970_does_not_raise() -> None:
+    """Kafka gives -1 for a record without a time."""
     one = uuid.UUID(new_correlation_id(datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)))
     assert (one.int >> 80, one.version) == (0, 7)

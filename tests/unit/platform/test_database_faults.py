@@ -1,4 +1,4 @@
-"""What the database's errors mean, and the two forms in which servers tell their time."""
+"""What the errors of the database mean, and the two forms in which servers give their time."""
 
 from datetime import UTC, datetime
 
@@ -24,29 +24,29 @@ NOBODYS_FAULT = (
 
 
 @pytest.mark.parametrize("error", NOBODYS_FAULT, ids=repr)
-def test_an_outage_or_a_refusal_is_nobodys_fault(error: Exception) -> None:
+def test_an_outage_or_a_refusal_is_no_fault_of_the_message(error: Exception) -> None:
     assert is_away(error)
     assert not is_too_large(error)
 
 
 @pytest.mark.parametrize("code", sorted(DATA_CODES))
-def test_what_is_said_of_a_document_is_its_own_fault(code: int) -> None:
+def test_an_error_about_a_document_is_a_fault_of_its_message(code: int) -> None:
     assert not is_away(errors.OperationFailure("x", code))
     assert not is_away(errors.BulkWriteError({"writeErrors": [{"code": code}, {"code": 11000}]}))
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), InvalidDocument("x"), errors.DocumentTooLarge("x")])
-def test_what_is_no_error_of_the_server_is_no_outage(error: BaseException) -> None:
+def test_other_errors_are_no_outage(error: BaseException) -> None:
     assert not is_away(error)
 
 
 @pytest.mark.parametrize(
     "error", [errors.DocumentTooLarge("x"), errors.WriteError("x", 10334), errors.WriteError("x", 17419)], ids=repr
 )
-def test_too_large_has_a_code_of_its_own_and_is_not_tried_again(error: Exception) -> None:
-    told = as_case_error(error)
-    assert isinstance(told, PermanentError)
-    assert told.code == "casebridge.document_too_large"
+def test_a_too_large_document_has_its_own_code_and_is_not_retried(error: Exception) -> None:
+    case_error = as_case_error(error)
+    assert isinstance(case_error, PermanentError)
+    assert case_error.code == "casebridge.document_too_large"
     assert isinstance(as_case_error(InvalidDocument("x")), TransientError)
 
 
@@ -61,7 +61,7 @@ def test_too_large_has_a_code_of_its_own_and_is_not_tried_again(error: Exception
     ],
     ids=["large", "half a character", "large number", "object", "null in a name"],
 )
-def test_what_cannot_be_stored_is_said_before_it_is_written(value: object, code: str) -> None:
+def test_a_value_that_cannot_be_stored_is_refused_before_it_is_written(value: object, code: str) -> None:
     with pytest.raises(PermanentError) as raised:
         check_storable("What the step came to", {"found": value})
     assert raised.value.code == code
@@ -73,11 +73,11 @@ def test_what_cannot_be_stored_is_said_before_it_is_written(value: object, code:
     [NINE, NINE.replace(tzinfo=None), 1767862800000, bson.Int64(1767862800000), 1767862800000.0],
     ids=["date", "date without zone", "number", "64-bit number", "floating point"],
 )
-def test_a_server_tells_its_time_as_a_date_or_in_milliseconds(said: object) -> None:
+def test_a_server_gives_its_time_as_a_date_or_in_milliseconds(said: object) -> None:
     assert server_moment(said) == NINE
 
 
 @pytest.mark.parametrize("said", [None, "2026", True])
-def test_a_server_without_a_time_is_said(said: object) -> None:
+def test_a_server_without_a_time_is_reported(said: object) -> None:
     with pytest.raises(errors.ConfigurationError):
         server_moment(said)

@@ -1,4 +1,4 @@
-"""How a budget is divided among those who claim it: plain arithmetic."""
+"""How a rate is divided among the processes that claim parts of it: plain arithmetic."""
 
 import pytest
 from hypothesis import given
@@ -21,21 +21,21 @@ def claims_within_the_whole(draw: st.DrawFn) -> list[Claim]:
     return claims(*made)
 
 
-def test_one_alone_that_needs_it_gets_all() -> None:
+def test_a_single_busy_process_gets_everything() -> None:
     assert due_share([], wants_more=True) == WHOLE
 
 
-def test_one_alone_without_need_leaves_half_to_whoever_comes() -> None:
+def test_a_single_idle_process_leaves_half_for_a_newcomer() -> None:
     assert due_share([], wants_more=False) == WHOLE // 2
 
 
-def test_what_an_idle_process_does_not_need_goes_to_the_busy_one() -> None:
+def test_a_busy_process_gets_what_an_idle_one_does_not_need() -> None:
     idle = claims((WHOLE // 4, False))
     assert due_share(idle, wants_more=True) == WHOLE * 3 // 4
 
 
 @pytest.mark.parametrize("processes", [2, 3, 4, 5, 7, 16])
-def test_those_who_all_need_more_get_equal_shares(processes: int) -> None:
+def test_busy_processes_get_equal_shares(processes: int) -> None:
     others = claims(*[(WHOLE // processes, True)] * (processes - 1))
     assert due_share(others, wants_more=True) == WHOLE // processes
     assert 3 * processes * due_share(others, wants_more=True) // WHOLE == 3, "a small budget loses nothing by rounding"
@@ -45,7 +45,7 @@ def test_a_newcomer_gets_nothing_before_the_others_have_made_room() -> None:
     assert due_share(claims((WHOLE, True)), wants_more=True) == 0
 
 
-def test_who_has_all_shrinks_to_an_equal_share_when_another_needs_more() -> None:
+def test_a_process_with_everything_shrinks_to_an_equal_share_when_another_is_busy() -> None:
     assert due_share(claims((0, True)), wants_more=True) == WHOLE // 2
 
 

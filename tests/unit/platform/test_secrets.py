@@ -1,4 +1,4 @@
-"""Credentials come from the environment, by reference."""
+"""Credentials are read from the environment, by reference."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the repository's Python keeps to, beyond what ruff and mypy know: lengths, types and their exceptions."""
+"""Rules for the repository's Python that ruff and mypy do not check: lengths, types and their exceptions."""
 
 import re
 import tomllib
@@ -14,14 +14,14 @@ IGNORE = re.compile(r"#\s*type:\s*ignore(?P<code>\[[\w, -]+\])?(?P<reason>.*)")
 REASON = re.compile(r"  # \w.+")
 
 
-def test_no_file_has_more_lines_than_fit_into_a_mind() -> None:
+def test_no_file_is_too_long() -> None:
     lengths = {str(file.relative_to(ROOT)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
     assert {"casebridge/settings.py", "tests/conftest.py", "bench/row.py"} <= lengths.keys()
     assert {file: lines for file, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
 def unexplained(text: str) -> list[str]:
-    """The comments that switch mypy off for a line, without the code of the error or without a reason."""
+    """The comments that switch mypy off for a line without naming the error or without a reason."""
     return [
         found[0]
         for found in IGNORE.finditer(text)
@@ -29,7 +29,7 @@ def unexplained(text: str) -> list[str]:
     ]
 
 
-def test_each_line_that_mypy_leaves_out_says_why() -> None:
+def test_each_line_that_mypy_ignores_has_a_reason() -> None:
     found = {str(file.relative_to(ROOT)): unexplained(file.read_text(encoding="utf-8")) for file in FILES}
     found.pop(str(Path(__file__).relative_to(ROOT)))
     assert {file: comments for file, comments in found.items() if comments} == {}
@@ -46,7 +46,7 @@ def test_each_line_that_mypy_leaves_out_says_why() -> None:
         ("# type: ignore[misc, attr-defined]  # it has no types", True),
     ],
 )
-def test_a_reason_stands_behind_the_code_of_the_error(comment: str, enough: bool) -> None:
+def test_the_reason_comes_after_the_code_of_the_error(comment: str, enough: bool) -> None:
     assert unexplained(f"x = 1  {comment}\n") == ([] if enough else [comment])
 
 

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md, the hosted CI and the pre-commit hooks name exists: targets, rings, paths and commands."""
+"""The targets, rings, paths and commands that CONTRIBUTING.md, the hosted CI and the pre-commit hooks name exist."""
 
 import re
 import tomllib
@@ -25,7 +25,7 @@ KINDS_OF_CHANGES = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Secur
 
 @pytest.fixture(scope="module")
 def workflow() -> dict[Any, Any]:
-    """`on` is a truth value to YAML 1.1, so a key need not be a text."""
+    """YAML 1.1 reads `on` as true, so a key need not be a text."""
     return dict(yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")))
 
 
@@ -40,7 +40,7 @@ def hooks() -> list[dict[str, Any]]:
     return [{**hook, "repo": repository["repo"]} for repository in repositories for hook in repository["hooks"]]
 
 
-def test_each_target_that_it_names_exists() -> None:
+def test_each_target_that_contributing_names_exists() -> None:
     named = set(re.findall(r"\bmake (?:[A-Z]+=\S+ )*([a-z]+)\b", code_in(CONTRIBUTING)))
     assert {"test", "demo", "lint", "types", "imports", "definitions", "check", "servers"} <= named
     assert named - TARGETS == set()
@@ -53,13 +53,13 @@ def code_in(page: str) -> str:
     return "\n".join([*blocks, *inline])
 
 
-def test_each_path_that_it_names_exists() -> None:
+def test_each_path_that_contributing_names_exists() -> None:
     named = set(re.findall(r"(?<![\w./])(?:tests|docs|casebridge|\.ci|\.github)/[\w./-]*", code_in(CONTRIBUTING)))
     assert named
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
-def test_it_tells_of_each_ring() -> None:
+def test_contributing_names_each_ring() -> None:
     table = CONTRIBUTING.split("## The rings")[1].split("\n## ")[0]
     assert tuple(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == RINGS
 
@@ -97,7 +97,7 @@ def test_the_hooks_are_local_and_run_targets_of_the_makefile() -> None:
         assert hook["entry"].removeprefix("make ") in TARGETS
 
 
-def test_the_changelog_begins_with_what_is_not_released_and_knows_the_version() -> None:
+def test_the_changelog_begins_with_unreleased_and_has_the_version() -> None:
     releases = [(found["version"], found["date"]) for found in RELEASE.finditer(CHANGELOG)]
     assert releases[0] == ("Unreleased", None)
     assert all(date for _, date in releases[1:])

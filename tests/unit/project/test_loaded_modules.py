@@ -1,4 +1,4 @@
-"""What a command of production loads: no simulator, no local server, no package of development, and no Dagster."""
+"""A command of production loads no simulator, no local server, no development package, and no Dagster."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 DEVELOPMENT = {"demo", "simulators", "local_servers", "psutil", "starlette", "uvicorn", "tests", "bench"}
 FACE = {"dagster", "assets", "sensors", "orchestration"}
-"""Dagster and what is written for it: a listener without it is a second sooner there, and 100 MB smaller."""
+"""Dagster and the libraries for it. Without them a listener starts a second sooner and needs 100 MB less."""
 LOAD = """
 import json, sys
 import typer
@@ -37,7 +37,7 @@ print(json.dumps([by_listener, loaded()]))
 
 @pytest.fixture(scope="module")
 def loaded() -> tuple[set[str], set[str]]:
-    """The top packages that a process has loaded with a wired listener, and with every command of production."""
+    """The top-level packages that a process loads with a wired listener, and with every command of production."""
     ran = subprocess.run(
         [sys.executable, "-c", LOAD],
         cwd=ROOT,
@@ -63,5 +63,5 @@ def test_no_command_of_production_loads_them(loaded: tuple[set[str], set[str]]) 
 
 
 @pytest.mark.parametrize("name", sorted(DEVELOPMENT | FACE))
-def test_what_is_looked_for_exists(name: str) -> None:
+def test_the_forbidden_packages_exist(name: str) -> None:
     assert importlib.util.find_spec(name) is not None

@@ -1,4 +1,4 @@
-"""The project as a package: what is installed, on which Python, from which lock."""
+"""The project as a package: which modules are installed, on which Python, with which locked dependencies."""
 
 import importlib.util
 import re
@@ -51,7 +51,7 @@ def pins(lock: str) -> dict[str, list[str]]:
 
 
 def wanted(source: str) -> set[str]:
-    """The names that a `.in` file asks for, without those it includes."""
+    """The names in a `.in` file, without those of the files that it includes."""
     lines = (line.split("#")[0].strip() for line in (ROOT / source).read_text().splitlines())
     return {normalised(re.split(r"[\[<>=~!; ]", line)[0]) for line in lines if line and not line.startswith("-")}
 
@@ -62,14 +62,14 @@ def normalised(name: str) -> str:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_each_package_resolves_inside_the_repository(package: str) -> None:
-    """`assets` and `resources` are common names: another distribution must not answer to them."""
+    """`assets` and `resources` are common names. They must not resolve to another distribution."""
     spec = importlib.util.find_spec(package)
     assert spec is not None
     assert spec.origin is not None
     assert Path(spec.origin) == ROOT / package / "__init__.py"
 
 
-def test_the_build_lists_exactly_the_packages_that_there_are(project: dict[str, Any]) -> None:
+def test_the_build_lists_exactly_the_existing_packages(project: dict[str, Any]) -> None:
     listed = {pattern.removesuffix("*") for pattern in project["tool"]["setuptools"]["packages"]["find"]["include"]}
     there = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "tools", "bench"}
     assert listed == there == set(PACKAGES)
@@ -80,7 +80,7 @@ def test_every_folder_with_modules_is_a_package() -> None:
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
-def test_the_pythons_are_those_that_the_embedded_server_has_wheels_for(project: dict[str, Any]) -> None:
+def test_the_embedded_server_has_wheels_for_each_supported_python(project: dict[str, Any]) -> None:
     assert project["project"]["requires-python"] == ">=3.11,<3.14"
 
 
@@ -111,7 +111,7 @@ def test_a_lock_names_no_address(lock: str) -> None:
         ("bench/requirements.in", "bench/requirements.txt"),
     ],
 )
-def test_everything_asked_for_is_pinned(source: str, lock: str) -> None:
+def test_each_requirement_is_pinned(source: str, lock: str) -> None:
     assert wanted(source) - pins(lock).keys() == set()
 
 
@@ -121,7 +121,7 @@ def versions(lock: str) -> dict[str, str]:
 
 
 def test_the_locks_agree() -> None:
-    """What is tested is what is installed in production."""
+    """Tests and production install the same versions."""
     production, tested, deployed = map(
         versions, ("requirements.txt", "requirements-dev.txt", "requirements-deploy.txt")
     )
@@ -131,6 +131,6 @@ def test_the_locks_agree() -> None:
 
 
 def test_the_build_backend_comes_from_the_lock(project: dict[str, Any]) -> None:
-    """The editable install runs without isolation, so that nothing is fetched past the lock."""
+    """The editable install runs without isolation, so that it downloads nothing outside the lock."""
     assert project["build-system"]["build-backend"] == "setuptools.build_meta"
     assert "setuptools" in pins("requirements-dev.txt")

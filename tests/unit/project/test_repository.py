@@ -1,4 +1,4 @@
-"""The repository as a newcomer finds it: what the pages name exists, and nothing of one machine is in it."""
+"""The repository as a newcomer finds it: everything that the pages name exists, and no file depends on one machine."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 MACHINE_PATH = re.compile(r"(?<![\w./-])/(?:work|root|home/\w+|Users/\w+)/")
-# Pieces, so that this file does not name them either.
+# In pieces, so that this file does not contain them either.
 REGISTRY_HOSTS = tuple(
     ".".join(parts)
     for parts in (
@@ -43,13 +43,13 @@ def committed_texts() -> dict[str, str]:
     return texts
 
 
-def test_no_file_holds_a_path_of_one_machine() -> None:
+def test_no_file_contains_a_path_of_one_machine() -> None:
     found = {name: match[0] for name, text in committed_texts().items() if (match := MACHINE_PATH.search(text))}
     assert found == {}
 
 
 def test_no_file_names_a_package_registry() -> None:
-    """Where packages come from is the machine's own choice."""
+    """Each machine chooses its own source of packages."""
     found = {name: host for name, text in committed_texts().items() for host in REGISTRY_HOSTS if host in text}
     assert found == {}
 
@@ -67,14 +67,14 @@ def test_links_of_the_pages_resolve(page: Path) -> None:
 
 
 def leads_somewhere(page: Path, target: str) -> bool:
-    """Whether a relative link has a file, and its anchor a heading."""
+    """Whether the target of a relative link exists: the file, and the heading of its anchor."""
     name, _, anchor = target.partition("#")
     file = (page.parent / name) if name else page
     return file.exists() and (not anchor or anchor in anchors(file))
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that a forge gives the headings of a page."""
+    """The anchors that GitHub and GitLab make for the headings of a page."""
     headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -95,7 +95,7 @@ def test_the_settings_page_is_what_the_generator_writes() -> None:
 
 
 def test_every_variable_of_the_environment_is_documented() -> None:
-    """A name that the code reads and no page explains is a secret handshake."""
+    """A variable that the code reads and no page explains cannot be found by users."""
     code = {name: text for name, text in committed_texts().items() if name.endswith(".py") and "tests/" not in name}
     read = {variable for text in code.values() for variable in re.findall(r'"(CASEBRIDGE_[A-Z0-9_]*[A-Z0-9])"', text)}
     explained = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)

@@ -1,4 +1,4 @@
-"""What the unit ring loads, in a process that has loaded nothing before."""
+"""The files of the unit ring do not import Dagster. Tested in a process that has loaded nothing before."""
 
 import subprocess
 import sys
@@ -18,6 +18,6 @@ for file in [pathlib.Path("tests/conftest.py"), *files]:
 
 
 def test_no_file_of_the_unit_ring_imports_dagster() -> None:
-    """What a test imports while it runs is seen by the fixture `no_dagster`."""
+    """The fixture `no_dagster` checks what a test imports while it runs."""
     ran = subprocess.run([sys.executable, "-c", IMPORT_ALL], cwd=ROOT, check=False, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

@@ -1,4 +1,4 @@
-"""The memory of the polling sensors: a hint, whose loss costs nothing but a turn."""
+"""The cursor of the polling sensors is a hint. Losing it costs one round of polls and nothing else."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_each_batch_has_a_run_key_of_its_own() -> None:
 
 
 def test_a_lost_cursor_repeats_no_run_key() -> None:
-    """Dagster remembers a run key for ever: a repeated one would be dropped without a word."""
+    """Dagster remembers a run key for ever. It would silently drop a run with a repeated key."""
     before = set(_after(3))
 
     assert before.isdisjoint(_after(3))

@@ -1,4 +1,4 @@
-"""With a bounded time per tick every institution comes to its turn, however slow the others are."""
+"""With a bounded time per tick every institution is polled in its turn, however slow the others are."""
 
 from hypothesis import given
 from hypothesis import strategies as some
@@ -37,18 +37,18 @@ def test_the_turn_begins_where_the_cursor_says() -> None:
     assert keys(in_turn(institutions("c", "a", "b"), "b/prod")) == ["b", "c", "a"]
 
 
-def test_an_institution_that_is_gone_gives_its_turn_to_the_next() -> None:
+def test_a_removed_institution_gives_its_turn_to_the_next() -> None:
     assert keys(in_turn(institutions("a", "c", "d"), "b/prod")) == ["c", "d", "a"]
     assert keys(in_turn(institutions("a", "b"), "z/prod")) == ["a", "b"]
 
 
-def test_who_had_no_turn_is_first_next_time() -> None:
+def test_an_institution_that_was_not_polled_is_first_next_time() -> None:
     outcomes = [outcome("a/prod"), outcome("b/prod", skipped=True), outcome("c/prod", skipped=True)]
 
     assert next_first(outcomes, paused=()) == "b/prod/WISEFLOW"
 
 
-def test_a_paused_institution_missed_no_turn() -> None:
+def test_a_paused_institution_does_not_count_as_missed() -> None:
     outcomes = [outcome("a/prod", skipped=True), outcome("b/prod"), outcome("c/prod", skipped=True)]
 
     assert next_first(outcomes, paused={"a/prod"}) == "c/prod/WISEFLOW"
@@ -56,7 +56,7 @@ def test_a_paused_institution_missed_no_turn() -> None:
 
 
 def test_a_slow_exam_system_does_not_keep_the_other_from_its_turn() -> None:
-    """Both are of one institution: the cursor tells them apart."""
+    """Both exam systems belong to one institution. The cursor distinguishes them."""
     outcomes = [outcome("a/prod", "INSPERA"), outcome("a/prod", skipped=True), outcome("b/prod", skipped=True)]
 
     assert next_first(outcomes, paused=()) == "a/prod/WISEFLOW"
@@ -68,8 +68,8 @@ def test_a_slow_exam_system_does_not_keep_the_other_from_its_turn() -> None:
     per_tick=some.integers(1, 8),
     paused=some.sets(some.sampled_from("abcdefgh"), max_size=3),
 )
-def test_everybody_comes_to_a_turn(names: set[str], per_tick: int, paused: set[str]) -> None:
-    """Whatever the budget allows per tick, as many ticks as there are institutions are enough for all."""
+def test_every_institution_is_polled(names: set[str], per_tick: int, paused: set[str]) -> None:
+    """As many ticks as there are institutions are enough for all, whatever the budget of a tick allows."""
     everybody, had_a_turn, first = institutions(*names), set(), None
     paused_keys = {f"{name}/prod" for name in paused}
     for _ in names:

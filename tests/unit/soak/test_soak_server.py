@@ -1,4 +1,4 @@
-"""The address of a server through a proxy."""
+"""The database's address through a proxy, as the soak uses it."""
 
 import pytest
 from pymongo.uri_parser import parse_uri

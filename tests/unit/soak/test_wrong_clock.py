@@ -1,4 +1,4 @@
-"""The wrong clocks of the soak: a process with one gets a wrong time of day, and nothing else changes."""
+"""The wrong clocks of the soak: the process gets a wrong time of day, and nothing else changes."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def test_the_time_of_day_is_wrong_by_what_the_file_says(hours: int, tmp_path: Pa
     (tmp_path / "program.py").write_text(PROGRAM)
     set_wrong(tmp_path / "clock", 3600.0)
     set_wrong(tmp_path / "clock", hours * 3600.0)
-    told = subprocess.run(
+    completed = subprocess.run(
         [
             sys.executable,
             "-m",
@@ -37,7 +37,7 @@ def test_the_time_of_day_is_wrong_by_what_the_file_says(hours: int, tmp_path: Pa
         capture_output=True,
         check=True,
     )
-    seconds, now, *same, arguments = json.loads(told.stdout)
+    seconds, now, *same, arguments = json.loads(completed.stdout)
     right = (datetime.now(UTC) + timedelta(hours=hours)).timestamp()
     assert seconds == pytest.approx(right, abs=60.0)
     assert now == pytest.approx(right, abs=60.0)

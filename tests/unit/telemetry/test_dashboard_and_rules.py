@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules ask for metrics and labels that exist, and every metric is explained and shown."""
+"""The dashboard and the alert rules use only existing metrics and labels. Every metric is explained and shown."""
 
 import json
 import re
@@ -27,7 +27,7 @@ RULES: list[dict[str, Any]] = [
 ]
 LANE = (("institution", "uis.no/prod"), ("queue", "wiseflow-begrunnelse"), ("system", "WISEFLOW"))
 OF_PROMETHEUS = {"up"}
-"""What a scraper makes itself."""
+"""Metrics that the scraper adds itself."""
 BY_THE_SCRAPER = {"instance", "job", "le"}
 METRIC = re.compile(r"\b(?:casebridge|messaging|http|process|up)(?:_[a-z_]+)?\b(?=\s*[{\[)=<>,]|$| )")
 LABELS = re.compile(r"(?:by|on|group_left)\s*\(([^)]*)\)")
@@ -36,7 +36,7 @@ COMMAND = re.compile(r"`casebridge ([a-z ]+)`")
 
 
 class OneLane:
-    """What is read of a queue in which something waits."""
+    """The reader of a queue with waiting messages in one lane."""
 
     def read(self) -> dict[tuple[str, str, str], Waiting]:
         return {("uis.no/prod", "wiseflow-begrunnelse", "WISEFLOW"): Waiting(1, 1, 1, 1.0)}
@@ -44,7 +44,7 @@ class OneLane:
 
 @pytest.fixture(scope="module")
 def existing() -> dict[str, set[str]]:
-    """Every sample that a process can tell, with its labels."""
+    """Every sample that a process can export, with its labels."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     provider = MeterProvider(
@@ -73,7 +73,9 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "expression"), list(expressions()))
-def test_it_asks_for_what_exists(name: str, expression: str, existing: dict[str, set[str]]) -> None:
+def test_dashboard_and_rules_use_existing_metrics_and_labels(
+    name: str, expression: str, existing: dict[str, set[str]]
+) -> None:
     metrics = set(METRIC.findall(expression))
     assert metrics, expression
     assert metrics <= existing.keys() | OF_PROMETHEUS

@@ -1,4 +1,4 @@
-"""How many series there can be, which names they hold, and which cases are traced."""
+"""How many series a counter can have, which names are labels, and which cases are traced."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ CASES = 4000
 
 
 def counted(reader: InMemoryMetricReader) -> dict[tuple[tuple[str, object], ...], float]:
-    """What is read of the only counter there is."""
+    """The values of the only counter."""
     data = reader.get_metrics_data()
     assert data is not None
     (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
@@ -46,7 +46,7 @@ def test_a_counter_has_a_bounded_number_of_series_and_loses_no_count() -> None:
     assert found[(("code", "code_0"),)] == 3
 
 
-def test_only_configured_names_are_labels_and_one_that_is_configured_later_is_one_then() -> None:
+def test_only_configured_names_are_labels_even_if_configured_later() -> None:
     configured = ConfiguredNames(frozenset({"uis.no/prod"}), frozenset({"uis.no"}), frozenset({"prod"}))
     labels = SafeLabels(SafeNames(lambda: configured, frozenset({"wiseflow-begrunnelse"}), frozenset()))
 
@@ -72,18 +72,18 @@ def test_the_sample_has_the_size_that_is_asked_for(ratio: float) -> None:
     traces = Traces(SimpleSpanProcessor(InMemorySpanExporter()), Resource.create(), ratio)
     now = datetime.now(UTC)
     chosen = sum(traces.trace_id(new_correlation_id(now)) is not None for _ in range(CASES))
-    # Ten standard deviations: it is the same for whoever has the id, and random over ids.
+    # Ten standard deviations. The choice is the same wherever the id is known, and random over ids.
     assert chosen == pytest.approx(ratio * CASES, abs=10 * (ratio * (1 - ratio) * CASES) ** 0.5)
 
 
 @pytest.mark.parametrize(
     "name", [None, "", "unknown", "70000001", "case-1", "01010112345", "Kari Nordmann", "0" * 32, "f" * 31, "F" * 32]
 )
-def test_what_another_program_calls_a_case_is_no_trace(name: str | None) -> None:
+def test_an_id_of_another_program_is_not_used_as_a_trace_id(name: str | None) -> None:
     assert Traces(SimpleSpanProcessor(InMemorySpanExporter()), Resource.create(), 1.0).trace_id(name) is None
 
 
-def test_nothing_observed_is_disturbed_by_a_defect_of_the_observer() -> None:
+def test_an_error_in_telemetry_does_not_affect_the_work() -> None:
     what_breaks_it: Any = None
     with observed_by(OpenTelemetryObserver(what_breaks_it, None, None)):
         assert observer().handling(what_breaks_it) is NOTHING

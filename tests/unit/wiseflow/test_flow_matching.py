@@ -41,13 +41,13 @@ class TestChooseFlow:
 
     @pytest.mark.parametrize("ended", [3, 4, 5])
     @pytest.mark.parametrize("running", [1, 2])
-    def test_a_flow_that_has_ended_goes_before_one_that_runs(self, ended: int, running: int) -> None:
+    def test_a_flow_that_has_ended_is_preferred_to_a_running_one(self, ended: int, running: int) -> None:
         assert choose_flow([flow(1, state=running), flow(2, state=ended)]) == FlowPlace(2)
 
     def test_a_running_flow_is_taken_when_there_is_no_other(self) -> None:
         assert choose_flow([flow(1, state=2)]) == FlowPlace(1)
 
-    def test_equally_good_flows_are_named_and_not_guessed(self) -> None:
+    def test_equally_good_flows_are_an_error_that_names_them(self) -> None:
         with pytest.raises(PermanentError) as caught:
             choose_flow([flow(11, state=3), flow(12, state=5), flow(13, state=2)])
         assert caught.value.code == "wiseflow.flow_ambiguous"
@@ -82,7 +82,7 @@ class TestSourceCode:
         assert not same_source_code("901||DAT200||1||S||2025||HØST||2", "901||DAT200||1||S||2025||HØST")
         assert not same_source_code(None, "901")
 
-    def test_separators_at_the_end_say_nothing(self) -> None:
+    def test_separators_at_the_end_do_not_matter(self) -> None:
         assert same_source_code("901||DAT200", "901||DAT200||")
         assert same_source_code("901||DAT200||||", "901||DAT200")
         assert not same_source_code("901||DAT200||1", "901||DAT200||")
@@ -106,7 +106,7 @@ def match(
 class TestMatchCandidate:
     place = FlowPlace(1, (2, 3))
 
-    def test_number_and_name_that_belong_to_two_people_are_told_and_not_chosen_between(self) -> None:
+    def test_number_and_name_of_two_people_are_an_error(self) -> None:
         listed = {1: [participant(5, "1042", names=("other",)), participant(6, "1043", names=("kari.n",))]}
         with pytest.raises(PermanentError) as caught:
             match(FlowPlace(1), listed, user_name="kari.n")
@@ -118,7 +118,7 @@ class TestMatchCandidate:
         found = match(FlowPlace(1), listed, user_name="kari.n")
         assert (found.participant_id, found.submission_id) == (5, 500)
 
-    def test_fs_number_and_user_name_find_who_has_no_candidate_number(self) -> None:
+    def test_a_participant_without_a_candidate_number_is_found_by_fs_number_and_user_name(self) -> None:
         listed = {1: [participant(5, None, names=("kari.n",), number="481223"), participant(6, None, number="1")]}
         assert match(FlowPlace(1), listed, user_name="kari.n").participant_id == 5
 
@@ -128,14 +128,14 @@ class TestMatchCandidate:
         assert caught.value.code == "wiseflow.participant_missing"
 
     @pytest.mark.parametrize("spelling", ["1042", " 1042 ", "01042", "\uff11\uff10\uff14\uff12"])
-    def test_spellings_of_a_number_are_one(self, spelling: str) -> None:
+    def test_all_spellings_of_a_number_match(self, spelling: str) -> None:
         assert match(FlowPlace(1), {1: [participant(5, spelling)]}).participant_id == 5
 
-    def test_a_sub_flow_may_hold_the_candidate(self) -> None:
+    def test_the_candidate_may_be_on_a_sub_flow(self) -> None:
         found = match(self.place, {1: [], 2: [participant(5, "1")], 3: [participant(6, "1042")]})
         assert (found.flow_id, found.participant_id) == (3, 6)
 
-    def test_the_main_flow_goes_before_the_same_person_on_a_sub_flow(self) -> None:
+    def test_the_main_flow_is_preferred_to_a_sub_flow_with_the_same_person(self) -> None:
         listed = {1: [participant(5, "1042", person=70)], 2: [participant(6, "1042", person=70)]}
         assert match(self.place, listed).flow_id == 1
 
@@ -148,7 +148,7 @@ class TestMatchCandidate:
         ],
         ids=["same flow", "another person on a sub-flow", "two sub-flows"],
     )
-    def test_two_candidates_are_named_and_not_guessed(self, listed: dict[int, list[Participant]]) -> None:
+    def test_two_equal_candidates_are_an_error_that_names_them(self, listed: dict[int, list[Participant]]) -> None:
         with pytest.raises(PermanentError) as caught:
             match(self.place, listed)
         assert caught.value.code == "wiseflow.participant_ambiguous"
@@ -168,7 +168,7 @@ class TestMatchCandidate:
         assert caught.value.code == "wiseflow.participant_missing"
         assert match(FlowPlace(1), listed, user_name="kari.n@annen.no").participant_id == 5
 
-    def test_nobody_is_an_error_without_personal_data(self) -> None:
+    def test_no_match_is_an_error_without_personal_data(self) -> None:
         with pytest.raises(PermanentError) as caught:
             match(self.place, {1: [participant(5, "7", names=("ola",))]}, user_name="kari.n")
         assert caught.value.code == "wiseflow.participant_missing"
@@ -189,7 +189,7 @@ class TestMatchCandidate:
 
 
 class TestChooseComment:
-    def test_one_on_the_submission_that_cannot_be_read_may_be_the_newest(self) -> None:
+    def test_an_unreadable_comment_on_the_submission_may_be_the_newest(self) -> None:
         bad = UnreadableComment.of({"containerId": 500, "content": 7})
         with pytest.raises(TransientError) as caught:
             choose_comment(explanation(), [comment(), bad], 500)
@@ -211,11 +211,11 @@ class TestChooseComment:
             {"content": None},
         ],
     )
-    def test_what_is_not_the_answer(self, changes: dict[str, Any]) -> None:
+    def test_comments_that_are_not_the_answer(self, changes: dict[str, Any]) -> None:
         assert choose_comment(explanation(), [comment(**changes)], 500) is None
 
     @pytest.mark.parametrize("changes", [{}, {"shareType": "ALL"}, {"createdAt": iso(ASKED)}, {"assessorId": None}])
-    def test_what_can_be_the_answer(self, changes: dict[str, Any]) -> None:
+    def test_comments_that_can_be_the_answer(self, changes: dict[str, Any]) -> None:
         chosen = choose_comment(explanation(), [comment(**changes)], 500)
         assert chosen is not None
 
@@ -244,7 +244,7 @@ NOW = SEEN + timedelta(days=1)
 
 
 class TestFindAnswer:
-    def test_the_text_on_the_request_goes_before_a_comment(self) -> None:
+    def test_the_text_on_the_request_is_preferred_to_a_comment(self) -> None:
         answered = explanation(justification={"text": "on the request"}, acceptDate=ANSWERED)
         found = find_answer(answered, [comment()], 500, SEEN, NOW)
         assert found is not None

@@ -1,4 +1,4 @@
-"""Whoever agrees with a person in any piece of evidence is found in a flow's list, in each spelling."""
+"""A search in a flow's list finds everybody who agrees with a person in any piece of evidence, in any spelling."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +44,7 @@ ROWS = st.builds(
 
 
 @given(PERSONS, st.lists(ROWS, max_size=6))
-def test_whoever_agrees_in_something_is_found_in_the_order_of_the_list(
+def test_all_who_agree_in_something_are_found_in_the_order_of_the_list(
     person: Person, rows: list[dict[str, object]]
 ) -> None:
     everyone = [Participant.model_validate({**row, "participantId": place}) for place, row in enumerate(rows)]
@@ -57,7 +57,7 @@ def test_whoever_agrees_in_something_is_found_in_the_order_of_the_list(
     assert [one.participant_id for one in found] == sorted({one.participant_id for one in found})
 
 
-def test_a_list_is_made_anew_only_for_other_names_of_the_systems() -> None:
+def test_a_list_is_rebuilt_only_for_other_names_of_the_systems() -> None:
     bad = UnreadableParticipant.of("x")
     listed = ParticipantList([bad], USUAL_NAMES)
 

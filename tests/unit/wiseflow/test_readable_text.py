@@ -1,4 +1,4 @@
-"""HTML becomes text that a person can read; a plain text stays exactly as it was written."""
+"""HTML becomes a text that a person can read. A plain text is not changed."""
 
 import re
 from html import escape
@@ -196,7 +196,7 @@ def test_html_becomes_what_a_reader_sees(html: str, text: str) -> None:
              "<p class='a'style='b'>&nbsp;</p>", "<table border><tr><td></td><td><br></td></tr></table>",
              "<p><input type='text' disabled></p>", "<math><mrow></mrow></math>"]
 )  # fmt: skip
-def test_html_without_anything_to_see_says_nothing(html: str) -> None:
+def test_html_without_visible_text_is_empty(html: str) -> None:
     assert not says_something(readable_text(html))
 
 
@@ -211,7 +211,7 @@ def test_a_text_without_a_known_tag_or_reference_stays_as_it_is(text: str) -> No
 
 
 @given(ANY_TEXT)
-def test_an_element_that_is_never_closed_leaves_a_text_as_it_is(text: str) -> None:
+def test_a_text_with_an_element_that_is_never_closed_stays_as_it_is(text: str) -> None:
     assume("<" not in text and "&" not in text)
     for name in ("b", "p", "div", "span", "i", "q", "code"):
         written = f"x {text} <{name}> y"
@@ -268,7 +268,7 @@ PARAGRAPH = st.lists(LINE, min_size=1).map("\n".join)
 
 @given(st.lists(PARAGRAPH, min_size=1))
 def test_a_text_written_as_html_comes_back(paragraphs: list[str]) -> None:
-    """Escaped as any program does it: whatever a person typed, tags and references included, is a text in a page."""
+    """A program escapes a person's text like this. Tags and references that the person typed are text on the page."""
     html = "".join(f"<p>{escape(paragraph).replace(chr(10), '<br>')}</p>" for paragraph in paragraphs)
     assert readable_text(html) == "\n\n".join(paragraphs)
 

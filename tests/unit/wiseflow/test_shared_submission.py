@@ -1,4 +1,4 @@
-"""Who shares a submission, and whether a comment on it is surely one student's."""
+"""Who shares a submission, and whether a comment on it certainly belongs to one student."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ GROUP_TEXT, UNREAD = "identity.group_text", "wiseflow.participants_unreadable"
 
 
 class TestSharers:
-    """Who hands in together with a candidate, and who may."""
+    """Who shares a submission with a candidate, and who may share it."""
 
     alone = ParticipantPlace(1, 1, 500)
 
@@ -40,31 +40,31 @@ class TestSharers:
         grouped = [in_group(one, 7) if one.participant_id in (1, 3) else one for one in everyone]
         assert self.of(ParticipantPlace(1, 3, 501), *grouped) == ({1}, set())
 
-    def test_what_the_list_says_counts_beside_what_the_case_says(self) -> None:
+    def test_the_list_and_the_case_both_count(self) -> None:
         everyone = [participant(1, submission_id=500), participant(2, submission_id=500)]
         assert self.of(ParticipantPlace(1, 2, 501), *everyone) == ({1}, set())
 
     @pytest.mark.parametrize("unset", [0, "", None, "0", " "])
-    def test_those_without_a_group_are_not_one_group(self, unset: Any) -> None:
+    def test_participants_without_a_group_are_not_one_group(self, unset: Any) -> None:
         everyone = [
             Participant.model_validate({"participantId": one, "submissionId": 500 + one, "groupId": unset})
             for one in range(1, 4)
         ]
         assert self.of(ParticipantPlace(1, 1, 501), *everyone) == (set(), set())
 
-    def test_those_without_a_submission_have_not_one_submission(self) -> None:
+    def test_participants_without_a_submission_do_not_share_one(self) -> None:
         everyone = [Participant.model_validate({"participantId": one, "submissionId": 0}) for one in range(1, 4)]
         assert self.of(ParticipantPlace(1, 1, None), *everyone) == (set(), set())
 
     @pytest.mark.parametrize("bad", ["x", None, {}, {"participantId": 2}, row(submissionId=None, groupId=None)])
-    def test_who_has_no_group_shares_nothing_with_a_row_that_cannot_be_read(self, bad: Any) -> None:
+    def test_a_participant_without_a_group_shares_nothing_with_an_unreadable_row(self, bad: Any) -> None:
         assert self.of(self.alone, participant(1, submission_id=500), bad) == (set(), set())
 
     def test_the_same_submission_is_shared_whatever_else_cannot_be_read(self) -> None:
         listed = [participant(1, submission_id=500), row(submissionId=500), row("x", submissionId=500)]
         assert self.of(self.alone, *listed) == ({2}, {None})
 
-    def test_who_has_a_group_may_share_it_with_a_row_that_does_not_say_its_group(self) -> None:
+    def test_a_participant_with_a_group_may_share_it_with_a_row_without_a_readable_group(self) -> None:
         one = in_group(participant(1, submission_id=500), "7")
         rows = [
             row(2, groupId="7"), row(3, groupId=7), row(4, groupId={}), row(5, groupId=8), row(6, groupId=0), row(7), "x",
@@ -84,7 +84,7 @@ class TestSharers:
 
 
 class TestAskedAlone:
-    """A comment is handed on only where it is sure that nobody of those who share the submission asked as well."""
+    """A comment is used only if certainly nobody else of those who share the submission has asked."""
 
     candidate = ParticipantPlace(1, 7, 500)
 
@@ -102,14 +102,14 @@ class TestAskedAlone:
         participant = {"participantId": participant_id} if participant_id else None
         return explanation(explanationId=90 + (participant_id or 0), participant=participant)
 
-    def test_who_shares_and_asked_stops_it_for_good(self) -> None:
+    def test_a_request_of_another_member_is_a_permanent_error(self) -> None:
         friend = in_group(participant(2, submission_id=500), "7")
         assert self.outcome([], friend) == "alone"
         assert self.outcome([self.asked_by(3)], friend) == "alone"
         assert self.outcome([self.asked_by(2)], friend) == GROUP_TEXT
         assert self.outcome([self.asked_by(2)], row(2, submissionId=500)) == GROUP_TEXT
 
-    def test_while_nobody_can_tell_it_waits(self) -> None:
+    def test_an_unclear_case_waits(self) -> None:
         friend = in_group(participant(2, submission_id=500), "7")
         assert self.outcome([self.asked_by(2)], row(2, groupId={})) == UNREAD
         assert self.outcome([self.asked_by(2)], "x") == UNREAD, "the row may be the one who asked"
@@ -119,15 +119,15 @@ class TestAskedAlone:
         unread = {"explanationId": 92, "participant": {"participantId": 2}}
         assert self.outcome([UnreadableExplanation.of(unread)], friend) == GROUP_TEXT
 
-    def test_the_own_request_is_nobody_elses(self) -> None:
-        """The candidate's row, or request, cannot be read, or is not listed."""
+    def test_the_candidates_own_request_does_not_count(self) -> None:
+        """The candidate's own row or request cannot be read, or is not listed."""
         own = [UnreadableExplanation.of({"explanationId": 9}), self.asked_by(7)]
         assert self.outcome(own, "x", of=row(1)) == "alone"
         assert self.outcome(own, in_group(participant(2, submission_id=500), "7")) == "alone"
 
     @pytest.mark.parametrize("bad", ["x", row(2, user="x", submissionId=None, groupId=None), row(2, groupId={}), None])
-    def test_one_bad_row_of_one_who_asked_stops_nobody_who_handed_in_alone(self, bad: Any) -> None:
-        """The kind: a row that cannot be read is its own trouble on a flow where nobody has a group."""
+    def test_an_unreadable_request_does_not_affect_single_submissions(self, bad: Any) -> None:
+        """In general: an unreadable row has no effect on others in a flow without groups."""
         assert self.outcome([self.asked_by(2), self.asked_by(3)], bad, of=participant(7, submission_id=500)) == "alone"
 
 

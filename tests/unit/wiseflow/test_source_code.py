@@ -1,4 +1,4 @@
-"""How source codes are built: a template an institution, refused when it is read if it cannot be used."""
+"""How source codes are built: one template for each institution. A template that cannot be used is refused when it is read."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_without_a_template_it_is_the_key_of_fs() -> None:
     assert source_code(template, EXAM) == "||".join(EXAM.parts) == "217||DAT200||1||S||2025||HØST"
 
 
-def test_the_vendors_own_fields_stand_where_the_template_says() -> None:
+def test_the_vendors_own_fields_are_where_the_template_says() -> None:
     template = template_of(institution(sourceCode=VENDORS))
     assert isinstance(template, SourceCodeTemplate)
     assert (
@@ -45,7 +45,7 @@ def test_the_vendors_own_fields_stand_where_the_template_says() -> None:
     )
 
 
-def test_what_fs_sends_decomposed_is_searched_for_composed() -> None:
+def test_a_decomposed_text_of_fs_is_searched_for_in_composed_form() -> None:
     rendered = source_code(SourceCodeTemplate(VENDORS), EXAM, vurderingsordning="S", tid="2025 VA\u030aR")
     assert rendered == "217||DAT200||1||S||2025 V\u00c5R"
 
@@ -88,7 +88,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("template", UNUSABLE.values(), ids=UNUSABLE)
-def test_a_template_that_cannot_be_used_is_a_field_that_cannot_be_read(template: Any) -> None:
+def test_an_unusable_template_makes_its_field_unreadable(template: Any) -> None:
     with pytest.raises(ValidationError) as refused:
         institution(sourceCode=template)
     assert [problem["loc"] for problem in refused.value.errors()] == [("wiseflow", "sourceCode")]
@@ -98,7 +98,7 @@ PARTS = st.lists(st.sampled_from([f"{{{name}}}" for name in sorted(PLACEHOLDERS)
 
 
 @given(st.text() | PARTS.map("".join), st.text("DAT2{}*|", min_size=1), st.text(min_size=1))
-def test_what_is_accepted_can_be_rendered_and_tells_courses_and_years_apart(
+def test_an_accepted_template_can_be_rendered_and_distinguishes_courses_and_years(
     template: str, course: str, sent: str
 ) -> None:
     try:

@@ -1,4 +1,4 @@
-"""How far a request of WISEflow has come for the engine, and what people are told of what no poll can follow."""
+"""How far a request of WISEflow is for the engine, and which requests are reported because no poll can follow them."""
 
 from datetime import UTC, datetime
 
@@ -33,7 +33,9 @@ def explanation(state: int, text: str | None = None) -> Explanation:
         (3, 2, ExplanationState.READY), (4, 2, ExplanationState.UNKNOWN), (-1, 2, ExplanationState.UNKNOWN),
     ],
 )  # fmt: skip
-def test_what_is_ready_is_the_institutions_choice(raw_state: int, answer_state: int, state: ExplanationState) -> None:
+def test_the_institution_chooses_when_an_answer_is_ready(
+    raw_state: int, answer_state: int, state: ExplanationState
+) -> None:
     assert state_of(raw_state, answer_state) is state
 
 
@@ -44,36 +46,36 @@ def test_what_is_ready_is_the_institutions_choice(raw_state: int, answer_state: 
         (explanation(9), False),
     ],
 )  # fmt: skip
-def test_an_answer_that_the_list_does_not_show_needs_a_look_of_its_own(one: Explanation, needs_own_look: bool) -> None:
+def test_an_answer_that_the_list_does_not_show_needs_a_read_of_its_own(one: Explanation, needs_own_look: bool) -> None:
     status = status_of(770008, one, (), None, 3)
     assert (status.flow_id, status.explanation_request_id) == ("770008", "90003")
     assert status.needs_own_look is needs_own_look
 
 
-def test_nothing_is_told_where_all_can_be_followed() -> None:
+def test_nothing_is_reported_if_all_requests_can_be_followed() -> None:
     assert not_followed((), (), ()) is None
 
 
-def test_an_unknown_state_is_told_before_what_cannot_be_read() -> None:
+def test_an_unknown_state_is_reported_before_unreadable_requests() -> None:
     unknown = status_of(7, explanation(9), (), None, 3)
     nameless = unreadable_status(7, UnreadableComment.of({}))
-    told = not_followed([unknown], [nameless], [])
-    assert told is not None
-    assert told.code == "wiseflow.state_unknown"
-    assert "explanation request 90003 (state 9)" in told.cause
+    error = not_followed([unknown], [nameless], [])
+    assert error is not None
+    assert error.code == "wiseflow.state_unknown"
+    assert "explanation request 90003 (state 9)" in error.cause
 
 
-def test_what_cannot_be_read_is_told_by_flow_and_request_in_the_order_of_their_numbers() -> None:
+def test_unreadable_requests_are_reported_by_flow_and_request_in_numeric_order() -> None:
     def hidden(flow_id: int, request_id: int) -> WiseflowStatus:
         return unreadable_status(flow_id, UnreadableExplanation.of({"explanationId": request_id}))
 
-    told = not_followed([], [], [hidden(10, 2), hidden(9, 30), hidden(9, 4)])
-    assert told is not None
-    assert told.code == "wiseflow.request_unreadable"
-    assert "4 on flow 9, 30 on flow 9, 2 on flow 10" in told.cause
+    error = not_followed([], [], [hidden(10, 2), hidden(9, 30), hidden(9, 4)])
+    assert error is not None
+    assert error.code == "wiseflow.request_unreadable"
+    assert "4 on flow 9, 30 on flow 9, 2 on flow 10" in error.cause
 
 
-def test_places_have_numbers_here_and_texts_in_the_engine() -> None:
+def test_ids_are_numbers_here_and_texts_in_the_engine() -> None:
     flow, participant = FlowPlace(7, (8, 9)), ParticipantPlace(7, 5, None)
     assert flow.told() == ExamPlace("7", ("8", "9"))
     assert participant.told() == CandidatePlace("7", "5", None)

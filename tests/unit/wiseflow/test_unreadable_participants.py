@@ -1,4 +1,4 @@
-"""Participants that cannot be read: they are nobody's match, nobody else's either, and hide no other."""
+"""Participants that cannot be read match nobody, hide no other participant, and do not make another one the match."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def can_be_read(row: Any) -> bool:
 
 
 class TestUnreadableRival:
-    """A participant that cannot be read is not as good as none: it may be the one that is looked for."""
+    """A participant that cannot be read does not count as absent: it may be the person."""
 
     thin = participant(1, "1042")
     sure = participant(1, "1042", names=("kari.n",))
@@ -65,7 +65,7 @@ class TestUnreadableRival:
             row(uniqueExamId="1043", user={"id": "x", "externalIds": [{}, {"name": "FS", "value": 481223}]}),
         ],
     )
-    def test_whoever_may_be_the_person_stops_a_match_by_one_piece_and_none_by_two(self, bad: Any) -> None:
+    def test_an_unreadable_row_stops_a_match_by_one_piece_but_not_by_two(self, bad: Any) -> None:
         with pytest.raises(PermanentError) as caught:
             self.find(self.thin, bad)
         assert caught.value.code == "wiseflow.participant_ambiguous"
@@ -82,7 +82,7 @@ class TestUnreadableRival:
             row(None),
         ],
     )
-    def test_whoever_is_provably_somebody_else_stops_nobody(self, bad: Any) -> None:
+    def test_a_row_that_is_certainly_another_person_stops_no_match(self, bad: Any) -> None:
         assert self.find(self.thin, bad) == 1
 
     @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ class TestUnreadableRival:
             row(uniqueExamId=None, user={"externalIds": [{"name": "FS", "value": "481223"}, "x", 7]}),
         ],
     )
-    def test_one_that_agrees_and_may_fit_by_as_many_pieces_stops_also_a_match_by_two(self, bad: Any) -> None:
+    def test_a_row_that_may_fit_as_well_stops_also_a_match_by_two(self, bad: Any) -> None:
         with pytest.raises(PermanentError) as caught:
             self.find(self.sure, bad)
         assert caught.value.code == "wiseflow.participant_ambiguous"
 
-    def test_a_second_row_of_the_chosen_participant_stops_nothing(self) -> None:
+    def test_a_second_row_of_the_chosen_participant_stops_no_match(self) -> None:
         assert self.find(self.thin, row(1, uniqueExamId="1042")) == 1
 
-    def test_the_same_person_on_a_sub_flow_stops_nothing(self) -> None:
+    def test_the_same_person_on_a_sub_flow_stops_no_match(self) -> None:
         bad = {"participantId": 8, "uniqueExamId": "1042", "userId": 10, "groupId": {}}
         listed = {1: [self.thin], 2: [UnreadableParticipant.of(bad)]}
         assert match_candidate(FlowPlace(1, (2,)), listed, Person(1042, 1, None, "uis.no")).participant_id == 1
@@ -111,13 +111,13 @@ class TestUnreadableRival:
 
     @given(
         field=st.sampled_from(["participantId", "uniqueExamId", "userId", "submissionId", "groupId", "user", ""]),
-        poison=st.sampled_from(["x", [], {}, [[]], True, -1, 1e300, "\ud800"]),
+        malformed=st.sampled_from(["x", [], {}, [[]], True, -1, 1e300, "\ud800"]),
         pieces=st.tuples(*(st.sampled_from(["hers", "another's", None]) for _ in range(6))),
     )
     def test_no_misstated_row_moves_a_request_to_another_participant(
-        self, field: str, poison: Any, pieces: tuple[str | None, ...]
+        self, field: str, malformed: Any, pieces: tuple[str | None, ...]
     ) -> None:
-        """The kind: of two participants, whatever is said of them, a fault in one row never makes the other one the match."""
+        """In general: of two participants, an error in one row never makes the other one the match."""
         said = {"hers": ("1042", "kari.n", "481223"), "another's": ("1043", "ola.s", "7"), None: (None,) * 3}
         rows = []
         for place, who in enumerate((pieces[:3], pieces[3:])):
@@ -136,13 +136,13 @@ class TestUnreadableRival:
             right: int | None = match_candidate(FlowPlace(1), {1: good}, KARI).participant_id
         except PermanentError:
             right = None
-        bad = {**rows[1], field: poison} if field else poison
+        bad = {**rows[1], field: malformed} if field else malformed
         assume(not can_be_read(bad))
         try:
             found = match_candidate(FlowPlace(1), {1: [good[0], UnreadableParticipant.of(bad)]}, KARI).participant_id
         except PermanentError:
             return
-        # What excludes a row: a number that is another's. What outweighs it: two pieces that agree, where nothing is said in it.
+        # A number of another person excludes a row. Two agreeing pieces outweigh it, if it says nothing about them.
         sure = pieces[:3].count("hers") >= 2
         said_hers = bool(compare(KARI, UnreadableParticipant.of(bad).known.evidence(USUAL_NAMES)).agreeing)
         assert found == right or pieces[3] == "another's" or (sure and not said_hers)

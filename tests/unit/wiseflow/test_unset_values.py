@@ -1,4 +1,4 @@
-"""Dates and ids that WISEflow writes where it has none: they date no text, and two that have them have nothing in common."""
+"""Dates and ids that WISEflow writes for missing values. Such a date dates no text, and such ids do not match each other."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,13 +34,13 @@ NOW = SEEN + timedelta(days=1)
 
 
 class TestImpossibleDates:
-    """FS is told a day that starts the time for an appeal: never before the text, before the request or in the future."""
+    """FS starts the time for an appeal on the day that we send. It is never before the text or the request, or in the future."""
 
     FUTURE = datetime(2099, 1, 1, tzinfo=UTC)
 
     @pytest.mark.parametrize("not_set", [0, "", None, "1970-01-01T00:00:00Z", "0001-01-01T00:00:00", 1, -1])
     @pytest.mark.parametrize("request_changes", [{"state": 2}, {"acceptDate": 0}, {"acceptDate": 1}, {}])
-    def test_a_date_that_is_not_set_dates_nothing(self, not_set: Any, request_changes: dict[str, Any]) -> None:
+    def test_an_unset_date_dates_no_text(self, not_set: Any, request_changes: dict[str, Any]) -> None:
         written = comment(createdAt=iso(ANSWERED), updatedAt=not_set)
         assert written.changed_at == datetime.fromtimestamp(ANSWERED, UTC)
         found = find_answer(explanation(**request_changes), [written], 500, SEEN, NOW)
@@ -67,7 +67,7 @@ class TestImpossibleDates:
         assert found.given_at == datetime.fromtimestamp(ANSWERED + 9000, UTC)
 
     def test_a_request_without_a_date_cannot_be_read(self) -> None:
-        """Any comment would be one since the request."""
+        """Otherwise any comment would count as written after the request."""
         for moment in (0, 1, "1970-01-01T00:00:00Z"):
             with pytest.raises(ValueError, match="requestDate"):
                 explanation(requestDate=moment)
@@ -95,10 +95,10 @@ class TestImpossibleDates:
 
 
 class TestNothingInCommon:
-    """An id that is 0 or empty is nobody's."""
+    """An id that is 0 or empty belongs to nobody."""
 
     @pytest.mark.parametrize("unset", [0, "", None, "0"])
-    def test_ids_that_are_not_set_are_none(self, unset: Any) -> None:
+    def test_unset_ids_are_none(self, unset: Any) -> None:
         read = Participant.model_validate(
             {"participantId": 1, "userId": unset, "submissionId": unset, "groupId": unset, "user": {"id": unset}}
         )
@@ -109,11 +109,11 @@ class TestNothingInCommon:
         read = [Participant.model_validate({"participantId": 1, "groupId": group}) for group in (7, "7", " 7 ", 7.0)]
         assert {one.group_id for one in read} == {"7"}
 
-    def test_assessors_without_an_id_are_not_one(self) -> None:
+    def test_assessors_without_an_id_are_not_the_same(self) -> None:
         asked = explanation(assignedAssessor={"assessorId": 0, "user": {"id": 0}})
         assert choose_comment(asked, [comment(assessorId=0, assessorUserId=0)], 500) is None
 
-    def test_persons_without_an_id_are_not_one(self) -> None:
+    def test_persons_without_an_id_are_not_the_same(self) -> None:
         listed = {
             1: [Participant.model_validate({"participantId": 5, "uniqueExamId": "1042", "userId": 0})],
             2: [Participant.model_validate({"participantId": 6, "uniqueExamId": "1042", "userId": 0})],
@@ -139,13 +139,13 @@ RECORDS: tuple[tuple[type[DomainModel], dict[str, Any]], ...] = (
 
 
 @pytest.mark.parametrize(("record", "least"), RECORDS, ids=lambda each: getattr(each, "__name__", ""))
-def test_null_in_an_optional_field_says_as_much_as_no_field(record: type[DomainModel], least: dict[str, Any]) -> None:
+def test_null_in_an_optional_field_means_no_value(record: type[DomainModel], least: dict[str, Any]) -> None:
     bare = record.model_validate(least)
     optional = {field.alias or name: None for name, field in record.model_fields.items() if not field.is_required()}
     assert record.model_validate({**least, **optional}) == bare
 
 
-def test_every_record_of_wiseflows_is_among_them() -> None:
+def test_every_record_of_wiseflow_is_tested() -> None:
     there = {
         one
         for module in (records, wiseflow)

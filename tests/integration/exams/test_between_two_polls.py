@@ -1,4 +1,4 @@
-"""What changes between two looks, and changes back: nothing is lost, nobody gets another's text, and people are told."""
+"""Changes between two polls that are later changed back: nothing is lost, no student gets another's text, and alerts are sent."""
 
 from datetime import timedelta
 from typing import Any
@@ -38,7 +38,7 @@ def answers(world: World, process: Process) -> None:
     poll_answers(process, process.stores.institutions.active())
 
 
-def check_nobody_got_anothers(world: World) -> None:
+def check_no_text_of_another_student(world: World) -> None:
     summary = world.control.summary()
     names = ("wrong_text", "dispatched_to_wrong_participant", "registered_twice", "registered_out_of_order")
     assert {name: summary[name] for name in names} == dict.fromkeys(names, 0)
@@ -55,7 +55,7 @@ def test_a_row_that_is_removed_as_the_answer_comes_and_added_again(world: World,
     world.control.withdraw(asked["caseId"], how="reopened")
     world.carry(process)
     assert case_of(world, asked)["state"] == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_number_mistyped_and_corrected_while_the_answer_is_registered(world: World, process: Process) -> None:
@@ -68,7 +68,7 @@ def test_a_number_mistyped_and_corrected_while_the_answer_is_registered(world: W
     world.control.change(asked["caseId"], kandidatnr=asked["kandidatnr"])
     world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
     assert codes(process) == {}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_number_mistyped_and_corrected_while_the_assessor_is_asked(world: World, process: Process) -> None:
@@ -79,10 +79,10 @@ def test_a_number_mistyped_and_corrected_while_the_assessor_is_asked(world: Worl
     world.control.change(asked["caseId"], kandidatnr=asked["kandidatnr"])
     world.carry_until(process, lambda: case_of(world, asked)["state"] == "registered", "it is registered")
     assert codes(process) == {}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_a_correction_that_was_read_before_the_answer_makes_no_letter(world: World, process: Process) -> None:
+def test_a_correction_that_was_read_before_the_answer_makes_no_dead_message(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     asked = add(world)
     world.send(process)
@@ -108,7 +108,7 @@ def test_a_row_that_cannot_be_read_for_a_while_is_not_removed(world: World, proc
     assert codes(process) == {}
 
 
-def test_who_was_asked_for_first_by_a_mistyped_number_gets_nothing(world: World, process: Process) -> None:
+def test_a_person_who_was_asked_about_by_a_mistyped_number_gets_nothing(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     right = add(world, hold=True, **NO_NAMES)
     wrong = add(
@@ -127,11 +127,11 @@ def test_who_was_asked_for_first_by_a_mistyped_number_gets_nothing(world: World,
     replay(process)
     world.carry(process)
     assert case_of(world, right)["state"] == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_two_rows_with_the_number_and_the_name_of_one_are_nobodys(world: World, process: Process) -> None:
-    """Two pieces agree for both; FS itself says that they are two persons."""
+def test_two_rows_with_number_and_name_of_one_participant_match_nobody(world: World, process: Process) -> None:
+    """Both rows agree with the participant in two pieces of evidence. FS itself says that they are two persons."""
     right = add(world, expected="set_aside", hold=True)
     name = next(
         row["brukernavn"]
@@ -148,7 +148,7 @@ def test_two_rows_with_the_number_and_the_name_of_one_are_nobodys(world: World, 
     )
     world.carry(process)
     assert codes(process) == {"identity.shared_participant": 2}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def world_rows(world: World, process: Process, exam: str, *, release: bool) -> list[dict[str, Any]]:
@@ -158,7 +158,7 @@ def world_rows(world: World, process: Process, exam: str, *, release: bool) -> l
 
 
 def test_a_swap_on_both_sides_of_bare_numbers_is_found_behind_a_kept_list(world: World, process: Process) -> None:
-    """Nothing but the number, which the kept list of participants has as it was."""
+    """Only the number can be compared, and the kept list of participants has the old number."""
     first = add(world, **NO_NAMES)
     one = add(world, examId=first["examId"], hold=True, **NO_NAMES)
     two = add(world, examId=first["examId"], hold=True, **NO_NAMES)
@@ -168,7 +168,7 @@ def test_a_swap_on_both_sides_of_bare_numbers_is_found_behind_a_kept_list(world:
     world.carry(process)
     assert codes(process) == {}
     assert {case_of(world, each)["state"] for each in (first, one, two)} == {"registered"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
 def test_a_correction_in_the_exam_system_that_moves_the_number_is_followed_by_a_replay(
@@ -189,12 +189,10 @@ def test_a_correction_in_the_exam_system_that_moves_the_number_is_followed_by_a_
     world.carry(process)
     assert codes(process) == {}
     assert {case_of(world, each)["state"] for each in (one, two)} == {"registered"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_a_group_that_is_formed_after_the_list_was_read_shares_its_text_with_nobody(
-    world: World, process: Process
-) -> None:
+def test_a_group_formed_after_the_list_was_read_gets_no_shared_text(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     one = add(world)
     world.send(process)
@@ -204,12 +202,10 @@ def test_a_group_that_is_formed_after_the_list_was_read_shares_its_text_with_nob
     process.synchronisation.run_batch()
     world.carry(process)
     assert set(codes(process)) == {"identity.group_text"}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_a_letter_with_the_text_of_a_mistaken_participant_is_not_registered_for_the_right_one(
-    world: World, process: Process
-) -> None:
+def test_a_dead_message_with_another_participants_text_is_not_registered(world: World, process: Process) -> None:
     world.carry(process)
     world.control.modes(justification="justification")
     world.control.assessors(paused=True)
@@ -226,14 +222,14 @@ def test_a_letter_with_the_text_of_a_mistaken_participant_is_not_registered_for_
     world.send(process)
     replay(process)
     process.synchronisation.run_batch()
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
     world.control.assessors(paused=False)
     world.carry(process)
     assert case_of(world, asked)["state"] == "registered"
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_people_are_told_once_of_a_registered_row_that_is_gone(world: World, process: Process) -> None:
+def test_a_registered_row_that_is_gone_is_alerted_once(world: World, process: Process) -> None:
     asked = add(world)
     world.carry(process)
     world.control.withdraw(asked["caseId"], how="removed")
@@ -247,7 +243,7 @@ def test_people_are_told_once_of_a_registered_row_that_is_gone(world: World, pro
     assert "rowGoneToldAt" not in ours(world, asked)
 
 
-def test_a_passed_deadline_of_a_paused_institution_is_told(world: World, process: Process) -> None:
+def test_a_passed_deadline_of_a_paused_institution_is_alerted(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     add(world, datoKlageMottat="2026-10-01", frist="2026-10-15")
     read_requests(process, process.stores.institutions.active())
@@ -262,7 +258,7 @@ def test_a_passed_deadline_of_a_paused_institution_is_told(world: World, process
     assert world.database.alerts.count_documents({"code": "case.deadline_passed"}) >= 1
 
 
-def test_people_are_told_of_a_deadline_that_moves_after_the_assessor_was_asked(world: World, process: Process) -> None:
+def test_a_deadline_that_moves_after_the_assessor_was_asked_is_alerted(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     asked = add(world)
     world.send(process)
@@ -277,8 +273,8 @@ def test_people_are_told_of_a_deadline_that_moves_after_the_assessor_was_asked(w
     assert f"Cases: {ours(world, asked)['correlationId']} (now 2031-01-15)" in text
 
 
-def test_a_participant_who_is_another_one_by_now_is_found_by_a_replay(world: World, process: Process) -> None:
-    """The next action of `wiseflow.participant_unknown`: what was looked up before does not bind a replay."""
+def test_a_replay_finds_a_person_who_is_another_participant_by_now(world: World, process: Process) -> None:
+    """The next action of `wiseflow.participant_unknown`: a replay does not use what earlier attempts found."""
     world.carry(process)
     asked = add(world)
     read(process)
@@ -295,25 +291,25 @@ def test_a_participant_who_is_another_one_by_now_is_found_by_a_replay(world: Wor
     replay(process)
     world.carry(process)
     assert (codes(process), case_of(world, asked)["state"]) == ({}, "registered")
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_people_are_told_of_a_row_that_is_open_once_more(world: World, process: Process) -> None:
+def test_a_row_that_is_open_again_is_alerted(world: World, process: Process) -> None:
     asked = add(world)
     world.carry(process)
-    told = []
+    codes_of_each_poll = []
     for _ in range(3):
         world.control.withdraw(asked["caseId"], how="reopened")
         for _ in range(2):
             read(process, reach_back=ALL)
         process.synchronisation.run_batch()
         assert case_of(world, asked)["state"] == "registered"
-        told.append([alert["code"] for alert in world.database.alerts.find()])
-    assert told == [[], ["case.open_once_more"], ["case.open_once_more"]]
+        codes_of_each_poll.append([alert["code"] for alert in world.database.alerts.find()])
+    assert codes_of_each_poll == [[], ["case.open_once_more"], ["case.open_once_more"]]
     assert codes(process) == {}
 
 
-def test_a_name_that_was_wrong_for_a_while_leaves_nothing_behind(world: World, process: Process) -> None:
+def test_a_user_name_that_was_wrong_for_a_while_has_no_effect(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     asked = add(world)
     world.send(process)
@@ -326,10 +322,10 @@ def test_a_name_that_was_wrong_for_a_while_leaves_nothing_behind(world: World, p
     replay(process)
     world.carry(process)
     assert codes(process) == {}
-    check_nobody_got_anothers(world)
+    check_no_text_of_another_student(world)
 
 
-def test_a_participant_who_became_another_person_hands_on_nothing(world: World, process: Process) -> None:
+def test_the_text_of_a_participant_who_became_another_person_is_not_used(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     asked = add(world)
     other = add(world, examId=asked["examId"], hold=True)
@@ -345,7 +341,7 @@ def test_a_participant_who_became_another_person_hands_on_nothing(world: World, 
     assert case_of(world, asked)["state"] == "answered"
 
 
-def test_deadlines_that_pass_are_told_in_each_state(world: World, process: Process) -> None:
+def test_passed_deadlines_are_alerted_in_each_state(world: World, process: Process) -> None:
     world.control.assessors(paused=True)
     old: dict[str, Any] = {"datoKlageMottat": "2026-10-01", "frist": "2026-10-15"}
     cases = [add(world, **old), add(world, oddity="no_candidate", **old)]
