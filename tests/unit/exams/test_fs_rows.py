@@ -1,7 +1,6 @@
 """Rows of FS, each read alone. Harmless spellings are accepted, impossible values make a row unreadable, and nothing raises."""
 
 import itertools
-import json
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -87,20 +86,6 @@ def test_any_invalid_field_makes_the_row_unreadable_and_its_error_short(fields: 
     assert len(read.raw.encode()) < 2 * KEPT_IN_ALL
     assert isinstance(again, UnreadableRow)
     assert read.identity == again.identity
-
-
-@given(
-    some.recursive(
-        some.none() | some.booleans() | some.integers() | some.floats() | some.text(),
-        lambda each: some.lists(each) | some.dictionaries(some.sampled_from([*ROW, "x"]) | some.text(), each),
-    )
-)
-def test_no_row_raises(row: Any) -> None:
-    for candidate in (row, {**ROW, **row} if isinstance(row, dict) else row):
-        read = read_row(candidate)
-        if isinstance(read, UnreadableRow):
-            assert read.raw.isascii()
-            assert json.loads(read.raw) is not None or candidate is None
 
 
 @settings(deadline=None)  # the first use makes the calendar of a year

@@ -15,13 +15,13 @@ import click
 import pytest
 
 from tests.support.commands import all_commands
+from tests.support.source_calls import calls, name_of
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "operating.md").read_text()
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 DOCUMENTS = "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
 MODELS = "".join(path.read_text() for path in (ROOT / "casebridge" / "exams").glob("*.py"))
-FOLDERS = ("casebridge", "resources", "assets", "sensors", "orchestration")
 POLLS = (
     "casebridge/exams/explanations/request_reader.py",
     "casebridge/exams/explanations/answer_poller.py",
@@ -57,20 +57,12 @@ def words_of(node: ast.AST) -> str | None:
     return None
 
 
-def name_of(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
 def in_source() -> Iterator[Action]:
-    for folder in FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if not isinstance(node, ast.Call):
-                    continue
-                # Error(code, cause, next action), Refusal(kind, code, cause, next action), Cause(code, kind, what, next action)
-                place = {"Refusal": 3, "Cause": 3}.get(name_of(node), 2 if name_of(node).endswith("Error") else None)
-                if place is not None and len(node.args) > place and (text := words_of(node.args[place])):
-                    yield Action(f"{path.relative_to(ROOT)}:{node.lineno}", text)
+    for file, call in calls():
+        # Error(code, cause, next action), Refusal(kind, code, cause, next action), Cause(code, kind, what, next action)
+        place = {"Refusal": 3, "Cause": 3}.get(name_of(call), 2 if name_of(call).endswith("Error") else None)
+        if place is not None and len(call.args) > place and (text := words_of(call.args[place])):
+            yield Action(f"{file}:{call.lineno}", text)
 
 
 def in_document() -> Iterator[Action]:

@@ -2,32 +2,22 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from resources.kafka.causes import CAUSES, NEXT_ACTIONS
+from tests.support.source_calls import calls, name_of
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "operating.md").read_text()
 WHOLE_CODE = re.compile(r"[a-z_]+\.[a-z_0-9]+")
 
 
-def calls() -> Iterator[ast.Call]:
-    for folder in ("casebridge", "resources", "assets", "sensors", "orchestration"):
-        for path in (ROOT / folder).rglob("*.py"):
-            yield from (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
-
-
-def name_of(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
 def codes() -> set[str]:
     """Whole codes of errors that are raised, and the endings that a client adds to its system's name."""
     found = set()
-    for call in calls():
+    for _, call in calls():
         texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
         if name_of(call).endswith("Error") and texts and WHOLE_CODE.fullmatch(texts[0]):
             found.add(texts[0])

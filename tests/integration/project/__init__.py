@@ -1,0 +1,1 @@
+"""Tests of soak, in the ring `integration`."""
