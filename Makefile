@@ -9,6 +9,8 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 	$(if $(call chosen,$(UPGRADE)),--upgrade)
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 SHELL := /bin/sh
+# Each process that the demo and the tests start would else compile all modules again: some seconds of processor time each.
+unexport PYTHONDONTWRITEBYTECODE
 
 # An option that is given, but not as 0 or no: make demo ONCE=1
 chosen = $(filter-out 0 no false,$(1))
