@@ -37,7 +37,7 @@ class HttpSettings(BaseModel):
     connections: int = Field(32, description="Kept connections per institution and system.")
     ca_file: str | None = Field(
         None,
-        description="PEM file of the authorities that are trusted instead of the usual ones; else that of REQUESTS_CA_BUNDLE.",
+        description="PEM file of the authorities to trust instead of the usual ones. Default: the file of REQUESTS_CA_BUNDLE.",
     )
     calls_per_institution: int = Field(
         16, ge=1, description="Calls that one process has under way to one system of one institution."
@@ -51,12 +51,12 @@ class HttpSettings(BaseModel):
 
 
 class RatesSettings(BaseModel):
-    """How processes share the vendors' rates: each leases a part of every credential's budget that it uses."""
+    """How processes share the vendors' rates. Each process leases a part of the budget of every credential that it uses."""
 
     lease_seconds: float = Field(
         5.0,
         gt=0,
-        description="A silent process loses its part after this and 1.5 s; it is looked at five times as often.",
+        description="A process that renews nothing for this time and 1.5 s loses its part. It renews five times as often.",
     )
 
 
@@ -89,7 +89,7 @@ class WiseflowSettings(BaseModel):
         description="Names of the `externalIds` that hold a user name, with commas: evidence of who a participant is.",
     )
     person_number_ids: str = Field(
-        "FS", description="Names of the `externalIds` that hold FS's `personlopenr`, with commas: likewise."
+        "FS", description="Names of the `externalIds` that hold FS's `personlopenr`, with commas. Evidence, too."
     )
 
 
@@ -101,13 +101,13 @@ class QueueSettings(BaseModel):
     workers: int = Field(
         24,
         ge=1,
-        description="Messages handled side by side in one process: some call while others wait for the database.",
+        description="Messages that one process handles at the same time: some call while others wait for the database.",
     )
     institution_share: float = Field(
         0.75,
         gt=0,
         le=1,
-        description="Largest share of a process's workers for one institution; the rest is for others.",
+        description="Largest share of a process's workers for one institution. The others keep the rest.",
     )
     lease_seconds: float = Field(
         60.0,
@@ -117,17 +117,19 @@ class QueueSettings(BaseModel):
     retry_base_seconds: float = Field(
         15.0,
         le=LONGEST_WAIT_SECONDS,
-        description="Wait after the first failure; four times longer each time.",
+        description="Wait after the first failure. Each further wait is four times as long.",
     )
     retry_cap_seconds: float = Field(480.0, le=LONGEST_WAIT_SECONDS, description="Longest wait between two attempts.")
     not_ready_seconds: float = Field(
-        300.0, le=LONGEST_WAIT_SECONDS, description="Wait when what we need does not exist yet."
+        300.0, le=LONGEST_WAIT_SECONDS, description="Wait before a message that is not ready is tried again."
     )
     idle_poll_seconds: float = Field(
-        0.25, description="Longest pause between two looks for new messages, on servers without change streams."
+        0.25, description="Longest pause between two reads of the lanes, on servers without change streams."
     )
     shutdown_seconds: float = Field(30.0, description="How long a shutdown waits for messages in work.")
-    probe_seconds: float = Field(15.0, description="First wait before refused credentials are tried again; doubles.")
+    probe_seconds: float = Field(
+        15.0, description="First wait before refused credentials are tried again. Each further wait is twice as long."
+    )
     probe_cap_seconds: float = Field(900.0, description="Longest wait between two such trials.")
     overdue_seconds: float = Field(900.0, description="A message that waits longer than this is reported.")
 
@@ -136,8 +138,8 @@ class AnswerSettings(BaseModel):
     """Answers from the exam systems, and the law's deadline (contract 7: have it checked against Lovdata)."""
 
     watch_days: float = Field(30.0, description="How long a registered answer is watched for changes.")
-    deadline_days: int = Field(14, description="Days to answer, from the request, where FS gives no `frist`.")
-    near_days: int = Field(3, description="From how many days before the deadline an unanswered case is reported.")
+    deadline_days: int = Field(14, description="Days from the request to the deadline, if FS gives no `frist`.")
+    near_days: int = Field(3, description="An unanswered case is reported from this many days before its deadline.")
 
 
 class SlackSettings(BaseModel):
@@ -148,9 +150,14 @@ class SlackSettings(BaseModel):
     api_url: str = Field("https://slack.com/api/", description="Base address of the Web API.")
     webhook_url: SecretStr | None = Field(None, description="Incoming webhook.")
     fold_minutes: float = Field(
-        60.0, ge=0, le=LONGEST_FOLD_MINUTES, description="Alerts of the same cause within this time are one."
+        60.0,
+        ge=0,
+        le=LONGEST_FOLD_MINUTES,
+        description="Alerts of the same cause within this time are folded into one.",
     )
-    seconds_between: float = Field(1.0, description="Slack takes about one message a second.")
+    seconds_between: float = Field(
+        1.0, description="Shortest time between two messages to Slack, which accepts about one a second."
+    )
 
 
 class LaasSettings(BaseModel):
@@ -178,24 +185,24 @@ class KafkaSettings(BaseModel):
     session_seconds: float = Field(6.0, description="A silent consumer loses its partitions after this.")
     heartbeat_seconds: float = Field(1.0, description="How often a consumer says that it is alive.")
     fetch_wait_seconds: float = Field(
-        0.1, description="Longest time that a broker holds back an answer to gather more."
+        0.1, description="Longest time that a broker waits for more records before it answers."
     )
     request_seconds: float = Field(10.0, description="Longest wait for a broker's answer.")
     batch_records: int = Field(500, ge=1, description="Most records that go to the inbox at once.")
     maximum_record_bytes: int = Field(
-        1024 * 1024, ge=1, le=2 * 1024 * 1024, description="A larger record is set aside without what it holds."
+        1024 * 1024, ge=1, le=2 * 1024 * 1024, description="A larger record is set aside without its value."
     )
-    make_topics: bool = Field(True, description="Make the topics that are missing, each with its `.DLT`.")
-    partitions: int = Field(1, ge=1, description="Partitions of a topic that is made.")
-    replicas: int = Field(1, ge=1, description="Replicas of a topic that is made.")
-    retention_days: float = Field(7.0, description="How long a topic that is made keeps its records.")
+    make_topics: bool = Field(True, description="Create missing topics, each with its `.DLT`.")
+    partitions: int = Field(1, ge=1, description="Partitions of a topic that is created.")
+    replicas: int = Field(1, ge=1, description="Replicas of a topic that is created.")
+    retention_days: float = Field(7.0, description="How long a topic that is created keeps its records.")
     maximum_lag: int = Field(1000, ge=0, description="More unread records than this in a partition are reported.")
     explanation_requests_topic: str = Field("begrunnelse-forespoersel", description="Consumed: requests from FS.")
     wiseflow_events_topic: str = Field("wiseflow-webhook", description="Consumed: WISEflow's events on explanations.")
     explanation_answers_topic: str = Field("begrunnelse-svar", description="Produced: what became of each case.")
-    appeal_requests_topic: str = Field("klage-forespoersel", description="Made, not consumed yet: appeals from FS.")
-    appeal_decisions_topic: str = Field("klage-vedtak", description="Made, not used yet: decisions on appeals.")
-    inspera_events_topic: str = Field("inspera-webhook", description="Made, not consumed yet: Inspera's events.")
+    appeal_requests_topic: str = Field("klage-forespoersel", description="Created, not consumed yet: appeals from FS.")
+    appeal_decisions_topic: str = Field("klage-vedtak", description="Created, not used yet: decisions on appeals.")
+    inspera_events_topic: str = Field("inspera-webhook", description="Created, not consumed yet: Inspera's events.")
 
     @model_validator(mode="after")
     def _login_is_whole(self) -> Self:
@@ -217,7 +224,7 @@ class KafkaSettings(BaseModel):
 
 
 class DagsterSettings(BaseModel):
-    """Where the listener reports what it did, in aggregate."""
+    """Where listeners report counts of what they did."""
 
     url: str | None = Field(None, description="Address of the Dagster web server; without it nothing is reported.")
     report_seconds: float = Field(10.0, description="Shortest time between two reports.")
@@ -230,18 +237,20 @@ class RetentionSettings(BaseModel):
     received_key_days: float = Field(
         730.0,
         gt=0,
-        description="Keys by which a repeated message is known; no shorter than processed messages, and longer than any "
+        description="Keys that recognise a repeated message; no shorter than processed messages, and longer than any "
         "regular reading of FS or the exam system reaches back.",
     )
     audit_days: float = Field(
         3653.0, ge=0, description="The audit log; no shorter than processed messages. 0 keeps it for ever."
     )
     alert_days: float = Field(90.0, gt=0, description="Alerts that were sent or muted.")
-    listener_days: float = Field(1.0, gt=0, description="Traces of listeners that were killed.")
+    listener_days: float = Field(1.0, gt=0, description="Entries of listeners that were killed.")
     batch_size: int = Field(500, ge=1, le=10_000, description="Documents, or Dagster's events, removed at once.")
     dagster_run_days: float = Field(90.0, ge=2, description="Dagster's runs and their events.")
     dagster_run_key_days: float = Field(
-        180.0, ge=2, description="Runs that a sensor asked for, by whose keys it is known; no shorter than other runs."
+        180.0,
+        ge=2,
+        description="Runs that a sensor asked for: their keys prevent a second run. No shorter than other runs.",
     )
     dagster_event_days: float = Field(30.0, ge=2, description="Events reported to Dagster without a run.")
 
@@ -283,7 +292,7 @@ class TelemetrySettings(BaseModel):
         0.01,
         ge=0,
         le=1,
-        description="Share of the cases that are traced; chosen by the case's id, alike in every process.",
+        description="Share of the cases that are traced. The case's id decides, so every process chooses the same cases.",
     )
     propagate: bool = Field(
         False, description="Send `traceparent` to FS, exam systems and LaaS with the calls of a case that is traced."
@@ -312,7 +321,7 @@ class Settings(CapabilitySettings):
 
     environment: str | None = Field(
         None,
-        description="Only institutions of this `env` are carried, and nothing of another is touched; empty means all.",
+        description="Only institutions of this `env` are handled, and nothing of another `env` is touched. Empty means all.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Level of our own log.")
     mongodb: MongoDBSettings = MongoDBSettings()
