@@ -21,9 +21,9 @@ from bench.call_log import CallLog
 from bench.command_log import CommandLog
 from bench.processor_time import ProcessorMeter
 from bench.program import (
-    bridge_of_this_process,
     meter_of,
     open_database,
+    process_from_environment,
     read_order,
     report,
     running_listener,
@@ -89,7 +89,7 @@ def carry(order: dict[str, Any], calls: CallLog, database: Database) -> dict[str
     commands = CommandLog(keep_writes="copy" in order)
     if order["record"] or "copy" in order:
         monitoring.register(commands)
-    with bridge_of_this_process() as process, ExitStack() as recording:
+    with process_from_environment() as process, ExitStack() as recording:
         process.stores.clock.now()  # connects
         calls.remember_owners(process.clients, process.stores.institutions.active())
         if order["record"]:
@@ -107,7 +107,7 @@ def carry(order: dict[str, Any], calls: CallLog, database: Database) -> dict[str
 
 def repeat(order: dict[str, Any], log: CallLog) -> dict[str, Any]:
     """Repeat the recorded calls with new clients, to simulators with new data. Return what they cost."""
-    with bridge_of_this_process() as process:
+    with process_from_environment() as process:
         institutions = process.stores.institutions.active()
     settings = Settings()
     with (

@@ -22,9 +22,9 @@ from bench.no_op_flow import QUEUE, NoOpFlow, no_op_messages
 from bench.processor_time import ProcessorMeter
 from bench.program import (
     END_SECONDS,
-    bridge_of_this_process,
     meter_of,
     open_database,
+    process_from_environment,
     read_order,
     report,
     running_listener,
@@ -69,7 +69,7 @@ def measured(order: dict[str, Any]) -> dict[str, Any]:
         meter = meter_of(order)
         if "copy" in order:
             monitoring.register(commands)
-        with bridge_of_this_process() as process:
+        with process_from_environment() as process:
             process.stores.clock.now()  # connects
             with WriteRecording(commands, database, order.get("copy")) as recorded:
                 if order["action"] == "enqueue":
@@ -82,7 +82,7 @@ def measured(order: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     order = read_order()
     if order["action"] == "listen":
-        with bridge_of_this_process() as process:
+        with process_from_environment() as process:
             listen(process, order["step_seconds"])
     else:
         report(**measured(order))

@@ -55,7 +55,7 @@ def meter_of(order: Mapping[str, Any]) -> ProcessorMeter:
 
 
 @contextmanager
-def bridge_of_this_process() -> Iterator[Process]:
+def process_from_environment() -> Iterator[Process]:
     """The process that the environment variables describe."""
     settings = Settings()
     process = Process(settings)

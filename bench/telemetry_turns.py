@@ -15,7 +15,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from bench.carrier import carry_cases
-from bench.program import bridge_of_this_process, meter_of, open_database, read_order, report, running_listener
+from bench.program import meter_of, open_database, process_from_environment, read_order, report, running_listener
 from casebridge.database import Database
 from casebridge.messaging.listener.listener import Listener
 from casebridge.operators.backlog import BacklogReader
@@ -108,7 +108,7 @@ def take_turns(process: Process, listener: Listener, on: Observed, database: Dat
 
 def carry(order: dict[str, Any]) -> dict[str, Any]:
     """Both sides' milliseconds of processor time a case."""
-    with open_database() as database, bridge_of_this_process() as process:
+    with open_database() as database, process_from_environment() as process:
         process.stores.clock.now()  # connects
         with (
             observed(TelemetrySettings(**order["telemetry"]), process) as observed_side,

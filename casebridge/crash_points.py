@@ -24,7 +24,7 @@ CRASH_POINTS: Final = (
     "effect_made",  # the outside system was changed; we have not stored that
     "step_recorded",
     "audit_written",  # the audit has an outcome that the message does not have yet
-    "concluded",  # the cases are written; the messages are not
+    "cases_settled",  # the cases are written; the messages are not
     "settled",  # the outcome is written; a processed message is in both collections
     "message_removed",
     "effect_delivered",  # LaaS or the alert outbox has it; it is still pending in the message

@@ -41,7 +41,7 @@ def listen(
         report = DagsterReport(process, listener.outcome_counts)
         refused: list[StorageError] = []
         args = (process, listener, report, stop, ANNOUNCE_SECONDS, refused)
-        threading.Thread(target=look_after, args=args, name="announce", daemon=True).start()
+        threading.Thread(target=keep_announcing, args=args, name="announce", daemon=True).start()
         try:
             process.register_listener(listener)
         except Exception as error:  # noqa: BLE001 the listener itself reports the error
@@ -63,7 +63,7 @@ def listen(
             raise refused[0]
 
 
-def look_after(
+def keep_announcing(
     process: Process,
     listener: Listener,
     report: DagsterReport,

@@ -15,7 +15,7 @@ from rich.live import Live
 
 from command_line.output import ExitCode, notes, print_json, results, styled
 from demo.memory import MemoryMeter
-from demo.platform import Platform, Size, looking_process, running_platform
+from demo.platform import Platform, Size, reading_process, running_platform
 from demo.round import Picture, Round
 from demo.sizes import MOST_COURSES, MOST_INSTITUTIONS, MOST_REQUESTS, MOST_SEED
 from demo.summary import as_table, live_view, reached_the_right_end, summary_of
@@ -44,7 +44,7 @@ def demo(
         with (
             running_platform(size) as platform,
             MemoryMeter(platform.processes) as meter,
-            looking_process(platform) as process,
+            reading_process(platform) as process,
         ):
             notes.print(styled("Dagster's UI: [bold]{ui}[/]", ui=platform.ui))
             with _view(requests) as show:

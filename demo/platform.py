@@ -102,7 +102,7 @@ def running_platform(size: Size) -> Iterator[Platform]:
 
 
 @contextmanager
-def looking_process(platform: Platform) -> Iterator[Process]:
+def reading_process(platform: Platform) -> Iterator[Process]:
     """A process that only reads the database. The demo itself handles no messages."""
     process = Process(Settings(mongodb=MongoDBSettings(uri=platform.environment["CASEBRIDGE_MONGODB__URI"])))
     try:

@@ -14,7 +14,7 @@ class Backlog:
     summary: str
 
 
-def look_at_backlog(process: Process) -> Backlog:
+def read_backlog(process: Process) -> Backlog:
     """A batch is needed if messages are due and no listener is alive, or if messages are overdue in spite of a listener.
 
     Only messages that can be handled count. These do not count, because a run for them would do nothing, every minute:

@@ -6,7 +6,7 @@ from typing import Final
 import dagster as dg
 
 from resources.wiring.process import Process
-from sensors.backlog import look_at_backlog
+from sensors.backlog import read_backlog
 from sensors.cursor import Cursor
 
 UNDER_WAY: Final = (
@@ -30,7 +30,7 @@ def batch_request(
     process: Process, instance: dg.DagsterInstance, job: str, cursor: Cursor, sensor: str
 ) -> BatchRequest:
     """Request a run if one is needed and none is under way: two runs would only compete for the same messages."""
-    backlog = look_at_backlog(process)
+    backlog = read_backlog(process)
     if not backlog.batch_needed:
         return BatchRequest([], cursor, backlog.summary)
     if instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=UNDER_WAY)):

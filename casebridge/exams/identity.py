@@ -75,7 +75,7 @@ class Comparison:
         return self.is_same and len(self.agreeing) == 1
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The result of each piece, in words for an operator."""
         agreeing, contradicting = (", ".join(sorted(pieces)) for pieces in (self.agreeing, self.contradicting))
         return f"agreeing: {agreeing or 'nothing'}; contradicting: {contradicting or 'nothing'}"
@@ -106,7 +106,7 @@ def contradiction(system: str, who: str, comparison: Comparison) -> PermanentErr
     """
     return PermanentError(
         CONTRADICTION,
-        f"{who} is and is not the person of the request in FS ({comparison.told}).",
+        f"{who} is and is not the person of the request in FS ({comparison.summary}).",
         f"Compare candidate number, user name and FS number in FS and {system} and correct what is wrong. A row that is "
         "corrected in FS comes by itself; after a correction in the exam system, replay the message: the participant is looked "
         "for anew. Where FS shows the request as finished, correct its text there by hand if it is another's, and discard the "

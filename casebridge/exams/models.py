@@ -153,7 +153,7 @@ class ExplanationStatus:
     """`None` if the list's entry cannot be read and does not say which request it is."""
     state: ExplanationState
     marker: str
-    needs_own_look: bool = False
+    needs_own_read: bool = False
     """The list does not show the answer. A change of it is found only by reading the request by itself."""
 
 

@@ -16,7 +16,7 @@ from casebridge.messaging.listener.listener import Listener
 from casebridge.sources.polling import PollOutcome
 from casebridge.sources.source import EVERYTHING_NEW, Awaited, PollRange, Source
 
-LOOK_EVERY_SECONDS: Final = 0.25
+CHECK_EVERY_SECONDS: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -110,5 +110,5 @@ class Synchronisation:
             awaited = source.awaited(correlation_ids)
             if not awaited.waiting or time.monotonic() >= deadline:
                 return awaited
-            time.sleep(LOOK_EVERY_SECONDS)
+            time.sleep(CHECK_EVERY_SECONDS)
             self.run_batch(source.queues)

@@ -76,7 +76,7 @@ class Watermarks:
             )
         crash_point("watermark_written")
 
-    def read_badly(self, institution: Institution, error: CaseError) -> int:
+    def note_failed_read(self, institution: Institution, error: CaseError) -> int:
         """Store that a read failed. The mark does not move. Return how many reads in a row have failed now."""
         self._ensure(institution)
         row = self._watermarks.find_one({"_id": self._key(institution)}, {"failures": 1}) or {}

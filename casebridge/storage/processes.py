@@ -58,7 +58,7 @@ class Processes:
         """Record this process while the block runs. The record of a killed process stops counting after `SILENT`."""
         name = uuid.uuid4().hex
         self._processes.delete_many({"seenAt": {"$lt": self._clock.now() - FORGOTTEN}})
-        self.tell(name, kind)
+        self.announce(name, kind)
         ended = threading.Event()
         heartbeat = threading.Thread(target=self._until_ended, args=(name, kind, ended), name="process", daemon=True)
         heartbeat.start()
@@ -92,11 +92,11 @@ class Processes:
     def _until_ended(self, name: str, kind: str, ended: threading.Event) -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
             try:
-                self.tell(name, kind)
+                self.announce(name, kind)
             except BaseException as error:  # noqa: BLE001 no defect may end the heartbeat of a process that is at work
                 log_away_or_defect(logger, error)
 
-    def tell(self, name: str, kind: str) -> None:
+    def announce(self, name: str, kind: str) -> None:
         """Record that this process is at work now."""
         entry = {
             "kind": kind,

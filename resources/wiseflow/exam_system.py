@@ -114,7 +114,7 @@ class WiseflowExamSystem:
         Raises `PermanentError` `wiseflow.flow_missing`, `wiseflow.flow_ambiguous` or `fs.source_code_part_missing`.
         """
         code = source_code(self._access.source_code, exam, vurderingsordning=vurderingsordning, tid=tid)
-        return self._places.get(code, lambda: self._search_exam(code)).value.told()
+        return self._places.get(code, lambda: self._search_exam(code)).value.opaque()
 
     def find_candidate(self, place: ExamPlace, person: Person, *, anew: bool = False) -> CandidatePlace:
         """The person's participant. If cached lists give no certain match, they are read again once; `anew` ignores the cache.
@@ -125,13 +125,13 @@ class WiseflowExamSystem:
         since = began if anew else -math.inf
         lists = {flow_id: self._read_participants(flow_id, since=since) for flow_id in flow.flow_ids}
         try:
-            return match_candidate(flow, _values(lists), person, self._evidence_names).told()
+            return match_candidate(flow, _values(lists), person, self._evidence_names).opaque()
         except PermanentError:
             stale = {flow_id: entry for flow_id, entry in lists.items() if entry.loaded_at < began}
             if not stale:
                 raise
         lists.update({flow_id: self._read_participants(flow_id, entry) for flow_id, entry in stale.items()})
-        return match_candidate(flow, _values(lists), person, self._evidence_names).told()
+        return match_candidate(flow, _values(lists), person, self._evidence_names).opaque()
 
     def candidate(self, place: CandidatePlace) -> Candidate:
         """The participant as WISEflow has it now.
@@ -141,7 +141,7 @@ class WiseflowExamSystem:
         known = ParticipantPlace.of(place)
         one = self._participant_now(known)
         now = replace(known, submission_id=one.submission_id)
-        return Candidate(now.told(), one.evidence(self._evidence_names))
+        return Candidate(now.opaque(), one.evidence(self._evidence_names))
 
     def request_explanation(self, candidate: CandidatePlace, due: date | None) -> RequestedExplanation:
         """Ask the assessor. Both 201 and 200 are success. The deadline is the end of the day `due` in Oslo.
@@ -224,7 +224,7 @@ class WiseflowExamSystem:
             return ExplanationAnswer(found.text, found.given_at, found.source)
         self._check_shared(explanation, place, listed)
         now = replace(place, submission_id=_submission(place, listed))
-        return ExplanationAnswer(found.text, found.given_at, found.source, now.told().submission_id)
+        return ExplanationAnswer(found.text, found.given_at, found.source, now.opaque().submission_id)
 
     def show_explanation(self, flow_id: str, explanation_request_id: str) -> None:
         """Let the student see the answer in WISEflow, which sends an e-mail the first time.

@@ -25,7 +25,7 @@ class FlowPlace:
     def of(cls, place: ExamPlace) -> Self:
         return cls(number(place.flow_id), tuple(map(number, place.sub_flow_ids)))
 
-    def told(self) -> ExamPlace:
+    def opaque(self) -> ExamPlace:
         """The same place with opaque ids, for the engine."""
         return ExamPlace(str(self.flow_id), tuple(map(str, self.sub_flow_ids)))
 
@@ -48,7 +48,7 @@ class ParticipantPlace:
         submission_id = None if place.submission_id is None else number(place.submission_id)
         return cls(number(place.flow_id), number(place.participant_id), submission_id)
 
-    def told(self) -> CandidatePlace:
+    def opaque(self) -> CandidatePlace:
         """The same place with opaque ids, for the engine."""
         submission_id = None if self.submission_id is None else str(self.submission_id)
         return CandidatePlace(str(self.flow_id), str(self.participant_id), submission_id)

@@ -70,7 +70,7 @@ def status_of(
         str(explanation.explanation_id),
         state_of(explanation.state, answer_state),
         marker,
-        needs_own_look=explanation.state in {SUBMITTED, ACCEPTED} and not (explanation.text or comment),
+        needs_own_read=explanation.state in {SUBMITTED, ACCEPTED} and not (explanation.text or comment),
         raw_state=explanation.state,
     )
 

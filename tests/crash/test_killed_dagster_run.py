@@ -31,7 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-PLACES = ("cases_written", "keys_written", "claimed", "effect_made", "concluded", "settled", "effect_delivered")
+PLACES = ("cases_written", "keys_written", "claimed", "effect_made", "cases_settled", "settled", "effect_delivered")
 DEFECTS = ("claimed", "settled")
 """Where a run meets a defect: before and after the work. `test_defective_listener` tests each crash point."""
 

@@ -20,7 +20,7 @@ PASSES = {
     "effect_made": (1, 4),
     "step_recorded": (0, 0),
     "audit_written": (0, 0),
-    "concluded": (0, 0),
+    "cases_settled": (0, 0),
     "settled": (0, 0),
     "message_removed": (0, 0),
     "effect_delivered": (0, 0),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from demo.platform import Platform, Size, looking_process, running_platform
+from demo.platform import Platform, Size, reading_process, running_platform
 from local_servers.chromium import ARGUMENTS, installed_chromium
 from tests.support.required_servers import required_in_ci
 from tests.support.waiting import wait_until
@@ -51,7 +51,7 @@ def after_one_round(platform: Platform) -> Platform:
     """All requests are registered or set aside, and one reconciliation has run with its checks."""
     platform.control.release()
     platform.control.wait("registered", platform.expected["registered"], timeout_s=ROUND_SECONDS)
-    with looking_process(platform) as process:
+    with reading_process(platform) as process:
         expected = sum(platform.expected["set_aside"].values())
         wait_until(
             lambda: sum(process.operators.status.read().set_aside.values()) == expected,

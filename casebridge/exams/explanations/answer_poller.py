@@ -38,9 +38,9 @@ LEFT: Final = "case.flow_left"
 REGISTERED: Final = (CaseState.REGISTERED, CaseState.SHOWN)
 FLOWS_AT_ONCE: Final = 6
 NAMED_CASES: Final = 20
-LOOKED_AT_ALONE: Final = 200
+READ_ALONE: Final = 200
 """How many answers of an institution one reconciliation reads one by one, because the lists do not show their texts."""
-Seen = TypeVar("Seen")
+Read = TypeVar("Read")
 Request = tuple[str, str | None]
 """The id of a flow and the id of an explanation request on it, both from the exam system."""
 NEEDED: Final = ("correlationId", "flowId", "explanationRequestId", "vurdId", "personlopenr", "kandidatnr")
@@ -78,7 +78,7 @@ class AnswerPoller:
             institutions,
             SUBMODULE,
             lambda institution: self._poll(institution, also_answered=also_answered),
-            self._watermarks.read_badly,
+            self._watermarks.note_failed_read,
             budget_seconds,
         )
 
@@ -90,7 +90,7 @@ class AnswerPoller:
             self._watermarks.recovered(institution)
         return outcome
 
-    def look_at(self, institution: Institution, flow_id: str) -> PollOutcome:
+    def poll_flow(self, institution: Institution, flow_id: str) -> PollOutcome:
         """Look for new and changed answers on one flow at once, because an event named the flow.
 
         Raises `CaseError`. The caller tries again.
@@ -185,12 +185,12 @@ class AnswerPoller:
         without_text = [
             (flow_id, number)
             for flow_id, number in sorted(registered & listed.keys(), key=str)
-            if number is not None and listed[flow_id, number].needs_own_look
+            if number is not None and listed[flow_id, number].needs_own_read
         ]
         if not without_text:
             return {}
         exam_system, limit = self._clients.exam_system(institution), time_limit.current()
-        chosen = random.sample(without_text, min(len(without_text), LOOKED_AT_ALONE))
+        chosen = random.sample(without_text, min(len(without_text), READ_ALONE))
         with ThreadPoolExecutor(FLOWS_AT_ONCE, thread_name_prefix="request") as pool:
             results = pool.map(lambda one: _guarded(lambda: exam_system.explanation(*one), limit), chosen)
             return {
@@ -205,7 +205,7 @@ class AnswerPoller:
         return error.of(self._clients.exam_system(institution).exams_named(in_order(failures)))
 
 
-def _guarded(read: Callable[[], Seen], limit: TimeLimit | None) -> Seen | CaseError:
+def _guarded(read: Callable[[], Read], limit: TimeLimit | None) -> Read | CaseError:
     """Call `read`. An error of any kind is returned, so that it does not stop the other reads."""
     if limit is not None and limit.is_late:
         return _no_time()

@@ -53,5 +53,5 @@ class ExplanationEventFlow(Flow):
 
     def _look_for_answer(self, message: Message) -> LookedForAnswer:
         institution = institution_of(message, self._institutions)
-        outcome = self._poller.look_at(institution, EventPayload.of(message).flow_id)
+        outcome = self._poller.poll_flow(institution, EventPayload.of(message).flow_id)
         return LookedForAnswer(seen=outcome.seen, accepted=len(outcome.accepted), known=outcome.known)

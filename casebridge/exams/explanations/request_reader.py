@@ -104,7 +104,7 @@ class RequestReader:
         def read(institution: Institution) -> PollOutcome:
             return self._read(institution, self._since(institution) - overlap, None, reach_back)
 
-        outcomes = self._polling.each(institutions, SUBMODULE, read, self._watermarks.read_badly, budget_seconds)
+        outcomes = self._polling.each(institutions, SUBMODULE, read, self._watermarks.note_failed_read, budget_seconds)
         self._alert_for_unread(institutions, {outcome.tenant for outcome in outcomes if outcome.skipped})
         return outcomes
 
@@ -122,7 +122,7 @@ class RequestReader:
         """
         since = datetime.combine(window.start, datetime.min.time(), OSLO)
         read: Callable[[Institution], PollOutcome] = lambda institution: self._read(institution, since, window, None)  # noqa: E731
-        return self._polling.each(institutions, SUBMODULE, read, self._watermarks.read_badly)
+        return self._polling.each(institutions, SUBMODULE, read, self._watermarks.note_failed_read)
 
     def read_exam(self, institution: Institution, vurd_id: str) -> PollOutcome:
         """Read one exam by itself. Raises the error of FS."""

@@ -109,7 +109,7 @@ class ClaimLoop:
         While the database is away, a `patient` call returns nothing; another one raises the error.
         """
         if room <= 0:
-            return [], intervals.LOOK_AROUND_SECONDS
+            return [], intervals.HOUSEKEEPING_SECONDS
         try:
             passing_over = self._read_paused() | self._held.busy_tenants()
             messages = self._scheduler.take(self._owner, room, passing_over)
@@ -121,7 +121,7 @@ class ClaimLoop:
         self._held.hold(messages)
         observer().claimed(messages)
         self._worker.prefetch(messages)
-        return messages, min(self._scheduler.seconds_to_wait(passing_over), intervals.LOOK_AROUND_SECONDS)
+        return messages, min(self._scheduler.seconds_to_wait(passing_over), intervals.HOUSEKEEPING_SECONDS)
 
     def _read_paused(self) -> frozenset[str]:
         if time.monotonic() - self._paused_read_at > self._idle_poll_seconds:

@@ -34,7 +34,7 @@ class DeliveryLoop:
         """Deliver until the listener ends."""
         self._added.set()  # effects that were added before are delivered, too
         while not self._ended.is_set():
-            self._added.wait(intervals.LOOK_AROUND_SECONDS)
+            self._added.wait(intervals.HOUSEKEEPING_SECONDS)
             self._added.clear()
             if not attempt(self._deliver):
                 self._ended.wait(intervals.AWAY_SECONDS)
@@ -53,6 +53,6 @@ class DeliveryLoop:
         self._deliver_left_behind()
 
     def _deliver_left_behind(self) -> None:
-        if time.monotonic() - self._left_behind_delivered_at > intervals.LOOK_AROUND_SECONDS:
+        if time.monotonic() - self._left_behind_delivered_at > intervals.HOUSEKEEPING_SECONDS:
             self._left_behind_delivered_at = time.monotonic()
             self._relay.deliver_left_behind()

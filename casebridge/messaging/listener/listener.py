@@ -103,8 +103,8 @@ class Listener:
             "settle": self._settling.run,
             "deliver": self._deliveries.run,
             "leases": lambda: repeat(self._keep_leases, self._settings.lease_seconds / 3),
-            "alerts": lambda: repeat(self._relay.send_alerts, intervals.LOOK_AROUND_SECONDS),
-            "credentials": lambda: repeat(self._retry_paused_credentials, intervals.LOOK_AROUND_SECONDS),
+            "alerts": lambda: repeat(self._relay.send_alerts, intervals.HOUSEKEEPING_SECONDS),
+            "credentials": lambda: repeat(self._retry_paused_credentials, intervals.HOUSEKEEPING_SECONDS),
         }
         if patient:
             watcher = LaneWatcher(

@@ -60,7 +60,7 @@ class SettleLoop:
         """Settle until the listener ends."""
         self._added.set()  # results that were added before are settled, too
         while not self._ended.is_set():
-            self._added.wait(intervals.LOOK_AROUND_SECONDS if self._given_back else None)
+            self._added.wait(intervals.HOUSEKEEPING_SECONDS if self._given_back else None)
             self._added.clear()
             while batch := self._next_batch():
                 if not self._settle(batch):

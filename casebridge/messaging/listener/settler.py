@@ -82,7 +82,7 @@ class Settler:
         self._audit.add(entries)
         crash_point("audit_written")
         _apply_to_cases(batch)
-        crash_point("concluded")
+        crash_point("cases_settled")
         finished = self._finish(done) if done else []
         outcomes = [*finished, *(self._fail(attempt.flow, outcome) for attempt, outcome in failed)]
         observation.ended()

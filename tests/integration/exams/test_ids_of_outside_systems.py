@@ -77,7 +77,7 @@ def test_a_flow_that_an_event_names_has_the_cases_of_both_forms(world: World, se
         first["_id"],
         second["_id"],
     }
-    assert len(sent.capability(Explanations).poller.look_at(institution, str(first["flowId"])).accepted) == 2
+    assert len(sent.capability(Explanations).poller.poll_flow(institution, str(first["flowId"])).accepted) == 2
 
 
 def test_the_other_case_of_a_participant_is_found_in_either_form(world: World, sent: Process) -> None:

@@ -344,7 +344,9 @@ def test_a_watermark_under_another_spelling_is_read_on(world: World) -> None:
 
     assert process.capability(Explanations).watermarks.get(institution).since == LONG_AGO
     assert (
-        process.capability(Explanations).watermarks.read_badly(institution, TransientError("x", "It failed.", "Wait."))
+        process.capability(Explanations).watermarks.note_failed_read(
+            institution, TransientError("x", "It failed.", "Wait.")
+        )
         == 3
     )
     assert process.capability(Explanations).watermarks.get(institution).since == LONG_AGO

@@ -18,7 +18,7 @@ from casebridge.messaging.queue.message import LONG_AGO
 from casebridge.sources.record_inbox import QUEUE as RECORDS
 from command_line.main import application
 from resources.wiring.process import Process
-from tests.support.given_bridge import resource_with
+from tests.support.given_process import resource_with
 from tests.support.world import World
 
 CANARY = "Kari Hemmelig 01019012345"

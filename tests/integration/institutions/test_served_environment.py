@@ -17,7 +17,7 @@ from casebridge.operators.dead_letters import Order
 from casebridge.sources.record import Record
 from resources.kafka.producer import KafkaChannel
 from resources.wiring.process import Process
-from sensors.backlog import look_at_backlog
+from sensors.backlog import read_backlog
 from tests.support.end_state import check_everything
 from tests.support.explanation_rounds import read_requests
 from tests.support.kafka_requests import request_values
@@ -64,8 +64,8 @@ def test_another_environments_messages_are_not_claimed(world: World, prod: Proce
     assert other.synchronisation.run_batch().handled == 0
     assert other.stores.queue.claim("a worker", 100) == []
     assert not other.stores.queue.is_due(AT_ONCE)
-    assert not look_at_backlog(other).batch_needed
-    assert look_at_backlog(prod).batch_needed
+    assert not read_backlog(other).batch_needed
+    assert read_backlog(prod).batch_needed
 
     assert world.database.messages.count_documents({"status": "enqueued", "attempts": 0}) == REQUESTS
     world.carry(prod)
@@ -76,11 +76,11 @@ def test_a_listener_of_another_environment_does_not_count(prod: Process, other: 
     """The sensors of `prod` must not wait because a listener of another environment is alive."""
     read_requests(prod, prod.stores.institutions.active())
     other.register_listener(other.listener())
-    assert look_at_backlog(prod).batch_needed
-    assert look_at_backlog(everybody).batch_needed
+    assert read_backlog(prod).batch_needed
+    assert read_backlog(everybody).batch_needed
 
     everybody.register_listener(everybody.listener())
-    assert not look_at_backlog(prod).batch_needed
+    assert not read_backlog(prod).batch_needed
     assert prod.operators.status.listeners_alive() == 2, "status shows all"
 
 

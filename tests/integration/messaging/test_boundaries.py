@@ -55,7 +55,7 @@ from tests.support.waiting import wait_until
 
 PAUSE_SECONDS: Final = 0.02
 """The listener's pause after each error that says that the database is away. Each boundary meets a dozen of them in a row."""
-LOOK_AROUND_SECONDS: Final = 0.1
+HOUSEKEEPING_SECONDS: Final = 0.1
 ATTEMPTS: Final = 3
 HOLD: Final = timedelta(seconds=0.5)
 """Effects that a relay dropped because of an error are pending until this time has passed."""
@@ -232,7 +232,7 @@ class TrappedSlack:
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "AWAY_SECONDS", PAUSE_SECONDS)
-    monkeypatch.setattr(intervals, "LOOK_AROUND_SECONDS", LOOK_AROUND_SECONDS)
+    monkeypatch.setattr(intervals, "HOUSEKEEPING_SECONDS", HOUSEKEEPING_SECONDS)
 
 
 class ListenerParts:

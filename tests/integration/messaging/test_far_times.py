@@ -14,7 +14,7 @@ from casebridge.alerts.alert import Alert
 from casebridge.database import Document
 from resources.wiring.explanations import Explanations
 from resources.wiring.process import Process
-from sensors.backlog import look_at_backlog
+from sensors.backlog import read_backlog
 from tests.integration.exams.test_between_two_polls import ALL, read
 from tests.integration.exams.test_malformed_rows import changed
 from tests.integration.messaging.test_foreign_messages import message
@@ -145,7 +145,7 @@ def test_a_listener_with_a_heartbeat_in_the_future_does_not_count_as_alive(
     read_requests(process, process.stores.institutions.active())
 
     assert process.operators.status.listeners_alive() == process.operators.status.read().listeners == 0
-    assert look_at_backlog(process).batch_needed
+    assert read_backlog(process).batch_needed
 
 
 @pytest.mark.parametrize("seconds", [-5, 0, 30])

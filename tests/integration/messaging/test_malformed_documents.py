@@ -17,7 +17,7 @@ from casebridge.operators.dead_letter import DeadLetterFilter
 from casebridge.operators.dead_letters import Order
 from command_line.main import application
 from resources.wiring.process import Process
-from tests.support.given_bridge import resource_with
+from tests.support.given_process import resource_with
 from tests.support.world import World
 
 AT = datetime(2026, 1, 8, 9, 0, tzinfo=UTC)

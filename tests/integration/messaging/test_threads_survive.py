@@ -27,7 +27,7 @@ from casebridge.messaging.queue.meldingq import MeldingQ
 from casebridge.rates.share_keeper import ShareKeeper
 from casebridge.rates.share_store import ShareStore
 from casebridge.sources.credential_probes import CredentialProbes
-from command_line.listen import look_after
+from command_line.listen import keep_announcing
 from command_line.report import DagsterReport
 from local_servers.child_process import free_port
 from resources.telemetry import scrape
@@ -42,7 +42,7 @@ THREADS = {
     "casebridge/messaging/listener/helper_threads.py: self.until_ended",
     "casebridge/rates/share_keeper.py: self._renew_until_closed",
     "casebridge/storage/processes.py: self._until_ended",
-    "command_line/listen.py: look_after",
+    "command_line/listen.py: keep_announcing",
     "resources/telemetry/scrape.py: self._open_until_done",
 }
 """Functions that run in a thread of their own, and have a test below. The demo's threads are not in production."""
@@ -148,7 +148,7 @@ def test_a_listener_survives_each_error(place: str, world: World, monkeypatch: p
     world.populate(institutions=1, courses=1, requests=2, variety=False)
     world.configure(queue={"lease_seconds": 0.6})
     monkeypatch.setattr(intervals, "AWAY_SECONDS", 0.01)
-    monkeypatch.setattr(intervals, "LOOK_AROUND_SECONDS", 0.01)
+    monkeypatch.setattr(intervals, "HOUSEKEEPING_SECONDS", 0.01)
     process = world.process()
     read_requests(process, process.stores.institutions.active())
     trap = set_trap(monkeypatch, place)
@@ -201,7 +201,7 @@ def test_a_listener_is_announced_again(place: str, world: World, monkeypatch: py
     else:
         monkeypatch.setattr(report, "send_if_due", trap)
     stop = threading.Event()
-    thread = threading.Thread(target=look_after, args=(process, listener, report, stop, 0.01), daemon=True)
+    thread = threading.Thread(target=keep_announcing, args=(process, listener, report, stop, 0.01), daemon=True)
     thread.start()
     try:
         assert trap.passed.wait(30.0)
@@ -234,8 +234,8 @@ def test_a_process_at_work_announces_itself_again(world: World, monkeypatch: pyt
     monkeypatch.setattr("casebridge.storage.processes.HEARTBEAT_SECONDS", 0.01)
     processes = world.process().storage.processes
     with processes.at_work("run"):
-        trap = Trap(processes.tell)
-        monkeypatch.setattr(processes, "tell", trap)
+        trap = Trap(processes.announce)
+        monkeypatch.setattr(processes, "announce", trap)
         assert trap.passed.wait(30.0)
         assert trap.met == len(ERRORS)
         assert world.database.processes.count_documents({"kind": "run"}) == 1

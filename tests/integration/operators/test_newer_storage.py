@@ -7,7 +7,7 @@ import pytest
 
 from casebridge.storage.migrations import MIGRATIONS
 from casebridge.storage.version import StorageError
-from command_line.listen import look_after
+from command_line.listen import keep_announcing
 from command_line.report import DagsterReport
 from tests.integration.conftest import Operator
 from tests.support.processes import Processes
@@ -97,7 +97,7 @@ def test_a_listener_that_was_frozen_meanwhile_stops(world: World) -> None:
     stop = threading.Event()
     refused: list[StorageError] = []
 
-    look_after(process, listener, DagsterReport(process, listener.outcome_counts), stop, 0.01, refused)
+    keep_announcing(process, listener, DagsterReport(process, listener.outcome_counts), stop, 0.01, refused)
 
     assert stop.is_set()
     assert [error.code for error in refused] == ["casebridge.storage_newer"]

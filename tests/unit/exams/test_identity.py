@@ -68,7 +68,7 @@ def test_a_mixture_of_two_persons_is_neither_of_them(sources: list[Person | None
 
 
 def test_the_text_of_a_comparison_names_no_person() -> None:
-    text = compare(KARI, ABOUT[OLA]).told + repr(KARI) + repr(ABOUT[OLA])
+    text = compare(KARI, ABOUT[OLA]).summary + repr(KARI) + repr(ABOUT[OLA])
     assert not {"1042", "1043", "481223", "481224"} & set(text.replace("'", " ").split())
     assert "kari" not in text
     assert personal_fields(Person) == {"kandidatnr", "personlopenr", "user_name"}

@@ -40,16 +40,16 @@ def test_the_institution_chooses_when_an_answer_is_ready(
 
 
 @pytest.mark.parametrize(
-    ("one", "needs_own_look"),
+    ("one", "needs_own_read"),
     [
         (explanation(1), False), (explanation(2), True), (explanation(3), True), (explanation(3, "Because."), False),
         (explanation(9), False),
     ],
 )  # fmt: skip
-def test_an_answer_that_the_list_does_not_show_needs_a_read_of_its_own(one: Explanation, needs_own_look: bool) -> None:
+def test_an_answer_that_the_list_does_not_show_needs_a_read_of_its_own(one: Explanation, needs_own_read: bool) -> None:
     status = status_of(770008, one, (), None, 3)
     assert (status.flow_id, status.explanation_request_id) == ("770008", "90003")
-    assert status.needs_own_look is needs_own_look
+    assert status.needs_own_read is needs_own_read
 
 
 def test_nothing_is_reported_if_all_requests_can_be_followed() -> None:
@@ -77,10 +77,10 @@ def test_unreadable_requests_are_reported_by_flow_and_request_in_numeric_order()
 
 def test_ids_are_numbers_here_and_texts_in_the_engine() -> None:
     flow, participant = FlowPlace(7, (8, 9)), ParticipantPlace(7, 5, None)
-    assert flow.told() == ExamPlace("7", ("8", "9"))
-    assert participant.told() == CandidatePlace("7", "5", None)
-    assert FlowPlace.of(flow.told()) == flow
-    assert ParticipantPlace.of(participant.told()) == participant
+    assert flow.opaque() == ExamPlace("7", ("8", "9"))
+    assert participant.opaque() == CandidatePlace("7", "5", None)
+    assert FlowPlace.of(flow.opaque()) == flow
+    assert ParticipantPlace.of(participant.opaque()) == participant
     assert ParticipantPlace.of(CandidatePlace("7", "5", "12")).submission_id == 12
 
 
