@@ -26,6 +26,7 @@ CHECK_EVERY_SECONDS: Final = 0.02
 PORTS: Final = range(15_000, 32_000)
 """Below the ports that Linux, macOS and Windows assign to connections, and above the ports of the usual servers."""
 PORT_TRIES: Final = 100
+SERVER_TRIES: Final = 3
 
 
 class ServerNotStartedError(RuntimeError):
@@ -43,6 +44,20 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", port))
             return port
     raise ServerNotStartedError(f"{PORT_TRIES} loopback ports from {PORTS[0]} to {PORTS[-1]} were tried: none is free")
+
+
+def start_on_a_free_port(start: "Callable[[int], Child]") -> "tuple[Child, int]":
+    """Start a server with `start(port)`. Returns it with its port.
+
+    Another program may take a port just before the server does. So further ports are tried. Raises `ServerNotStartedError` if
+    the server starts on none of them.
+    """
+    for _ in range(SERVER_TRIES - 1):
+        with contextlib.suppress(ServerNotStartedError):
+            port = free_port()
+            return start(port), port
+    port = free_port()
+    return start(port), port
 
 
 def _listens(port: int) -> bool:

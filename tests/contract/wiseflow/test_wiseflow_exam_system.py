@@ -1,7 +1,6 @@
 """The exam system port with the simulated WISEflow: which exam, which candidate, and how many calls that costs."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
@@ -16,7 +15,7 @@ from resources.wiseflow.exam_system import WiseflowExamSystem
 from simulators.process import RunningSimulators
 from tests.support.openapi import wiseflow_contract
 from tests.support.recorded_clients import SimulatedWorld, check_exchanges, recorded
-from tests.support.wiseflow_answers import person, prompt_world
+from tests.support.wiseflow_answers import person
 
 CODES_OF_UNUSUAL_CASES = {
     "no_candidate": "wiseflow.participant_missing",
@@ -24,22 +23,6 @@ CODES_OF_UNUSUAL_CASES = {
     "two_flows": "wiseflow.flow_ambiguous",
     "explanations_off": "wiseflow.explanations_off",
 }
-
-
-@pytest.fixture
-def world(simulators: RunningSimulators) -> Iterator[SimulatedWorld]:
-    with prompt_world(simulators) as prepared:
-        yield prepared
-
-
-@pytest.fixture
-def institution(world: SimulatedWorld) -> Institution:
-    return world.institutions()[0]
-
-
-@pytest.fixture
-def exams(world: SimulatedWorld, institution: Institution) -> WiseflowExamSystem:
-    return world.exam_system(institution)
 
 
 def test_every_case_of_a_varied_world_reaches_its_own_participant_or_a_person(
