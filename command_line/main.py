@@ -103,7 +103,7 @@ def main() -> None:
     except ValidationError as error:
         problems = "; ".join(sorted({_problem_text(problem) for problem in error.errors()}))
         notes.print(
-            styled("[red]These settings cannot be used:[/] {told}. See docs/settings.md.", problems=problems),
+            styled("[red]These settings cannot be used:[/] {problems}. See docs/settings.md.", problems=problems),
             soft_wrap=True,
         )
         sys.exit(ExitCode.MISUSED)

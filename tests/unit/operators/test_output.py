@@ -4,6 +4,7 @@ import ast
 import io
 import json
 import logging
+import string
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,5 +146,8 @@ def test_no_command_makes_a_console_or_reads_markup_of_its_own(path: Path) -> No
     for call in calls:
         name = getattr(call.func, "id", "")
         if name == "styled":
-            assert isinstance(call.args[0], ast.Constant), f"{path.name}:{call.lineno} builds a template from values"
+            template = call.args[0]
+            assert isinstance(template, ast.Constant), f"{path.name}:{call.lineno} builds a template from values"
+            fields = {field for _, field, _, _ in string.Formatter().parse(template.value) if field}
+            assert fields == {keyword.arg for keyword in call.keywords}, f"{path.name}:{call.lineno}"
         assert not any(keyword.arg == "markup" and getattr(keyword.value, "value", None) for keyword in call.keywords)
