@@ -42,7 +42,7 @@ class DataFault(StrEnum):
     THERE_AND_BACK = "number changed after the request was sent, and changed back"
     OTHER_NAMES = "names of another in WISEflow"
     NO_NAMES = "no names of other systems in WISEflow"
-    MALFORMED_ROW = "odd row"
+    MALFORMED_ROW = "malformed row"
     HUGE_ROW = "huge row, then corrected"
     REMOVED = "row removed"
     REMOVED_AND_BACK = "row removed, then back"
