@@ -25,19 +25,18 @@ class Simulation:
         )
 
     def populate(
-        self, requests: int, *, institutions: int = 12, courses: int | None = None, variety: bool = True
+        self, requests: int, *, institutions: int = 12, courses: int | None = None, hold: bool = False
     ) -> dict[str, Any]:
         """Make the same institutions and requests each time. All requests are valid, so every one ends as registered.
 
-        `variety`: the institutions are connected in different ways.
+        `hold`: the requests appear in FS when `control.release` says so.
         """
         population = self.control.population(
             institutions=institutions,
             courses=courses or max(institutions, requests // 10),
             requests=requests,
             oddities=False,
-            variety=variety,
-            hold=False,
+            hold=hold,
             seed=SEED,
         )
         self.control.assessors(minimum_delay_s=0.0, maximum_delay_s=0.0, paused=False)

@@ -20,7 +20,6 @@ PROGRAM: Final = "bench.telemetry_turns"
 PEER: Final = "the same without metrics and traces, in turns"
 MOST_COST: Final = 1.03
 CASES_OF_A_TURN: Final = 50
-"""On average."""
 
 
 def measure(context: BenchContext) -> Iterator[Row]:
@@ -41,13 +40,15 @@ def measure(context: BenchContext) -> Iterator[Row]:
 
 
 def _carried(context: BenchContext, telemetry: dict[str, Any], turns: int) -> dict[str, Any]:
-    """One institution for each turn and one to begin with, all alike, with one course each."""
+    """The requests appear turn by turn, and those of one turn before them, which is not counted."""
+    cases = max(1, context.sizes.observed_cases // turns)
+    requests = cases * (turns + 1)
     with simulators_process.running() as simulators, context.server.installation() as installation:
         simulation = Simulation(installation, simulators)
-        cases = context.sizes.observed_cases
-        simulation.populate(cases, institutions=turns + 1, courses=turns + 1, variety=False)
-        carried: dict[str, Any] = installation.run(PROGRAM, telemetry=telemetry)
-        simulation.check_all_registered(cases)
+        simulation.populate(requests, hold=True)
+        order = {"telemetry": telemetry, "turns": turns, "cases": cases, "control": simulators.addresses["control"]}
+        carried: dict[str, Any] = installation.run(PROGRAM, **order)
+        simulation.check_all_registered(requests)
     return carried
 
 

@@ -1,12 +1,16 @@
 """The program that carries cases with metrics or traces on and off in turns, and compares the processor time of the two.
 
-One process carries all cases, so both sides have the same memory and the same minute of the machine. A turn is one institution.
-An order has `telemetry`, the settings of what is on.
+One process carries all cases, so both sides have the same memory and the same minute of the machine. In a turn some
+requests appear in FS, and each is carried to its registered answer. An order has:
+
+- `telemetry`: the settings of what is on
+- `turns` and `cases`: how many turns, and how many requests in each
+- `control`: the address at which the simulators are controlled
 """
 
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,8 +20,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from bench.carrier import carry_cases
 from bench.program import meter_of, open_database, process_from_environment, read_order, report, running_listener
-from casebridge.database import Database
-from casebridge.messaging.listener.listener import Listener
 from casebridge.operators.backlog import BacklogReader
 from casebridge.settings import TelemetrySettings
 from casebridge.telemetry import NOBODY, Observer, observed_by
@@ -27,6 +29,7 @@ from resources.telemetry.prometheus import running_metrics
 from resources.telemetry.sdk_resource import sdk_resource
 from resources.telemetry.traces import Traces
 from resources.wiring.process import Process
+from simulators.control_client import ControlClient
 
 SCRAPE_SECONDS: Final = 15.0
 """Prometheus's usual time between two scrapes, here of the time that metrics are on."""
@@ -85,39 +88,41 @@ class Side:
         return 1000 * self.seconds / self.cases
 
 
-def take_turns(process: Process, listener: Listener, on: Observed, database: Database) -> tuple[Side, Side]:
-    """One institution after the other, each from its first request to its last answer.
+def take_turns(order: Mapping[str, Any], on: Observed, carry: Callable[[], int]) -> tuple[Side, Side]:
+    """Let the next requests appear in FS and carry them to their ends, again and again.
 
     The queue is empty between two turns, so a turn pays for all of its own work and for nothing else.
     """
-    first, *others = process.stores.institutions.active()
-    carry_cases(process, listener, database, [first])  # not counted: what is only read once is read here
+    control = ControlClient(order["control"])
     sides = {True: Side(), False: Side()}
-    for turn, institution in enumerate(others):
+    for turn in range(-1, order["turns"]):
+        control.release(order["cases"])
         # On, off, off, on: whatever grows or shrinks steadily troubles both sides alike.
         is_on = turn % 4 in (0, 3)
         began, processor_began = time.monotonic(), time.process_time()
         with observed_by(on.observer if is_on else NOBODY):
-            cases = carry_cases(process, listener, database, [institution])
+            cases = carry()
             if is_on:
                 on.end_turn(time.monotonic() - began)
-        sides[is_on].cases += cases
-        sides[is_on].seconds += time.process_time() - processor_began
+        if turn >= 0:  # one turn before is not counted: what is read only once is read there
+            sides[is_on].cases += cases
+            sides[is_on].seconds += time.process_time() - processor_began
+    control.close()
     return sides[True], sides[False]
 
 
-def carry(order: dict[str, Any]) -> dict[str, Any]:
+def compare(order: dict[str, Any]) -> dict[str, Any]:
     """Both sides' milliseconds of processor time a case."""
     with open_database() as database, process_from_environment() as process:
-        process.stores.clock.now()  # connects
+        institutions = process.stores.institutions.active()
         with (
             observed(TelemetrySettings(**order["telemetry"]), process) as observed_side,
             running_listener(process) as listener,
             meter_of(order) as meter,
         ):
-            on, off = take_turns(process, listener, observed_side, database)
+            on, off = take_turns(order, observed_side, lambda: carry_cases(process, listener, database, institutions))
     return {"on": on.milliseconds, "off": off.milliseconds, "shares": meter.shares().as_json()}
 
 
 if __name__ == "__main__":
-    report(**carry(read_order()))
+    report(**compare(read_order()))
