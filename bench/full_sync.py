@@ -37,7 +37,7 @@ def measure(context: BenchContext) -> Iterator[Row]:
         simulation.control.faults(
             *({"system": system, "kind": "latency", "seconds": SECONDS_A_CALL} for system in SLOW_SYSTEMS)
         )
-        carried = installation.run(PROGRAM, cases=requests, record=False)
+        carried = installation.run(PROGRAM, record=False)
         simulation.check_all_registered(requests)
         calls = calls_of(simulation.control.summary()["calls_by_route"])
     name = f"full sync of {requests:,} requests"

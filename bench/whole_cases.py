@@ -65,12 +65,12 @@ def run_once(context: BenchContext, cases: int) -> Run:
     with simulators_process.running() as simulators, context.server.installation() as installation:
         simulation = Simulation(installation, simulators)
         simulation.populate(cases)
-        carried = installation.run(PROGRAM, cases=cases, record=False)
+        carried = installation.run(PROGRAM, record=False)
         simulation.check_all_registered(cases)
     with simulators_process.running() as simulators, context.server.installation() as installation:
         simulation = Simulation(installation, simulators)
         simulation.populate(cases)
-        with installation.conversation(PROGRAM, cases=cases, record=True) as program:
+        with installation.conversation(PROGRAM, record=True) as program:
             counted = program.read()
             simulation.check_all_registered(cases)
             simulation.populate(cases)

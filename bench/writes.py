@@ -45,7 +45,7 @@ def measure(context: BenchContext) -> Iterator[Row]:
     with simulators_process.running() as simulators, context.server.installation() as installation:
         simulation = Simulation(installation, simulators)
         simulation.populate(cases)
-        case = _recorded(context, installation, CASE_PROGRAM, cases=cases, record=False)
+        case = _recorded(context, installation, CASE_PROGRAM, record=False)
         simulation.check_all_registered(cases)
     yield from rows("whole case", "case", case, cases, server)
 
