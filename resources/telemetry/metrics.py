@@ -8,37 +8,39 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
+from prometheus_client import CollectorRegistry
 
 from casebridge.defect import log_away_or_defect
 from casebridge.messaging.queue.message import MessageStatus
 from casebridge.operators.backlog import BacklogReader, Waiting
-from resources.telemetry.counts import MOST_SERIES, Counts
+from resources.telemetry.counts import Counts
+from resources.telemetry.durations import Durations
 from resources.telemetry.labels import Labels
 from resources.telemetry.log import logger
 from resources.telemetry.observations import OnEnd
 
-SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-"""The bounds of the buckets that the conventions recommend."""
 LEFT: Final = "left"
 """The key of claims that ended without an outcome."""
 PROCESS: Final[Labels] = (("messaging.system", "casebridge"), ("messaging.operation.name", "process"))
 """The labels that the conventions require of `messaging.process.duration`."""
+METHOD: Final = "http.request.method"
+STATUS: Final = "http.response.status_code"
 
 
 class Metrics:
-    """All instruments of OpenTelemetry that casebridge uses."""
+    """All instruments of casebridge: OpenTelemetry's, and the durations of Prometheus's client."""
 
-    def __init__(self, meter: Meter, backlog: BacklogReader, read_seconds: float) -> None:
+    def __init__(self, meter: Meter, registry: CollectorRegistry, backlog: BacklogReader, read_seconds: float) -> None:
         def count(name: str, description: str, unit: str = "{message}") -> Counts:
             return Counts(meter, name, unit, description)
 
         self.sent = count("messaging.client.sent.messages", "Messages that this process put into the inbox.")
         self.consumed = count("messaging.client.consumed.messages", "Messages that this process claimed.")
-        self._process_duration = meter.create_histogram(
+        self._process_duration = Durations(
+            registry,
             "messaging.process.duration",
-            "s",
             "Time that a worker took for one message's steps, by how they ended.",
-            explicit_bucket_boundaries_advisory=SECONDS,
+            ("institution", "queue", "system", *dict(PROCESS), "code"),
         )
         self._outcomes: Mapping[str, Counts] = {
             MessageStatus.PROCESSED.value: count("casebridge.messages.processed", "Messages that were finished."),
@@ -56,33 +58,33 @@ class Metrics:
         self.deliveries = count(
             "casebridge.deliveries", "Deliveries of what messages owe to the outside, by how they ended.", "{delivery}"
         )
-        self._request_duration = meter.create_histogram(
+        self._request_duration = Durations(
+            registry,
             "http.client.request.duration",
-            "s",
             "Time of one call to an outside system, its answer read to the end.",
-            explicit_bucket_boundaries_advisory=SECONDS,
+            ("institution", "system", METHOD, STATUS, "code"),
         )
         _QueueGauges(meter, backlog, read_seconds)
-        self._attributes: dict[tuple[Labels, str | None, int | None], dict[str, str | int]] = {}
 
-    def settled(self, status: MessageStatus | None, labels: Labels) -> None:
-        """Count the outcome of a claimed message. `None` is a claim without an outcome."""
-        self._outcomes[LEFT if status is None else status.value].add(labels)
+    def settled(self, status: MessageStatus | None, labels: Labels, code: str | None) -> None:
+        """Count the outcome of a claimed message. The status `None` is a claim without an outcome."""
+        self._outcomes[LEFT if status is None else status.value].add(_with_code(labels, code))
 
     def handled(self, labels: Labels) -> OnEnd:
         """The function that records how long a worker took for a message."""
 
         def on_end(seconds: float, code: str | None, _status: int | None) -> None:
-            self._process_duration.record(seconds, self._of((*labels, *PROCESS), code))
+            self._process_duration.record(seconds, _with_code((*labels, *PROCESS), code))
 
         return on_end
 
     def called(self, system: str, institution: str, method: str) -> OnEnd:
         """The function that records how long a call took."""
-        labels = ("institution", institution), ("system", system), ("http.request.method", method)
+        labels: Labels = (("institution", institution), ("system", system), (METHOD, method))
 
         def on_end(seconds: float, code: str | None, status: int | None) -> None:
-            self._request_duration.record(seconds, self._of(labels, code, status))
+            answered = labels if status is None else (*labels, (STATUS, str(status)))
+            self._request_duration.record(seconds, _with_code(answered, code))
 
         return on_end
 
@@ -90,21 +92,9 @@ class Metrics:
         """The function that counts how a delivery ended."""
 
         def on_end(_seconds: float, code: str | None, _status: int | None) -> None:
-            self.deliveries.add((*labels, ("code", code)) if code else labels)
+            self.deliveries.add(_with_code(labels, code))
 
         return on_end
-
-    def _of(self, labels: Labels, code: str | None, status: int | None = None) -> dict[str, str | int]:
-        """The attributes of a series. They are built once: building them is half the cost of recording a duration."""
-        key = labels, code, status
-        attributes = self._attributes.get(key)
-        if attributes is None:
-            attributes = {**dict(labels), **({} if code is None else {"code": code})}
-            if status is not None:
-                attributes["http.response.status_code"] = status
-            if len(self._attributes) < MOST_SERIES:
-                self._attributes[key] = attributes
-        return attributes
 
 
 class _QueueGauges:
@@ -174,3 +164,7 @@ class _QueueGauges:
 
 def _labels(lane: tuple[str, str, str]) -> Labels:
     return tuple(zip(("institution", "queue", "system"), lane, strict=True))
+
+
+def _with_code(labels: Labels, code: str | None) -> Labels:
+    return (*labels, ("code", code)) if code else labels

@@ -133,8 +133,7 @@ class OpenTelemetryObserver(Observer):
     @harmless
     def _outcome(self, outcome: Outcome) -> Observation:
         if self._metrics is not None:
-            labels, code = self._of_message(outcome.message), outcome.code
-            self._metrics.settled(outcome.status, (*labels, ("code", code)) if code else labels)
+            self._metrics.settled(outcome.status, self._of_message(outcome.message), outcome.code)
         return NOTHING
 
     def lease_lost(self, message: Message) -> None:

@@ -19,14 +19,14 @@ def running_metrics(settings: TelemetrySettings, backlog: BacklogReader) -> Iter
     """The instruments. Within the block, Prometheus can scrape them on the port of the settings."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
-    # Exemplars would name traces. They cost as much as all the rest.
+    # Without exemplars, which would name traces.
     provider = MeterProvider(
         [PrometheusMetricReader(registry=registry, scope_info_enabled=False)],
         sdk_resource(),
         AlwaysOffExemplarFilter(),
         shutdown_on_exit=False,
     )
-    metrics = Metrics(provider.get_meter("casebridge"), backlog, settings.queue_read_seconds)
+    metrics = Metrics(provider.get_meter("casebridge"), registry, backlog, settings.queue_read_seconds)
     server = ScrapeServer(settings.metrics_address, settings.metrics_port or 0, registry)
     server.start()
     try:

@@ -50,11 +50,11 @@ def existing() -> dict[str, set[str]]:
     provider = MeterProvider(
         [PrometheusMetricReader(registry=registry, scope_info_enabled=False)], shutdown_on_exit=False
     )
-    metrics = Metrics(provider.get_meter("casebridge"), OneLane(), 1.0)  # type: ignore[arg-type]  # one of its methods
+    metrics = Metrics(provider.get_meter("casebridge"), registry, OneLane(), 1.0)  # type: ignore[arg-type]  # one of its methods
     for counts in (metrics.sent, metrics.consumed, metrics.lease_losses):
         counts.add(LANE)
     for status in (MessageStatus.PROCESSED, MessageStatus.FAILED, MessageStatus.DEAD, None):
-        metrics.settled(status, (*LANE, ("code", "fs.http_500")))
+        metrics.settled(status, LANE, "fs.http_500")
     metrics.handled(LANE)(0.1, "fs.http_500", None)
     metrics.called("FS", "uis.no/prod", "GET")(0.1, "500", 500)
     metrics.delivered(LANE)(0.1, "laas.http_500", None)

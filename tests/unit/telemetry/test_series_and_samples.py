@@ -1,5 +1,6 @@
-"""How many series a counter can have, which names are labels, and which cases are traced."""
+"""How many series a metric can have, which names are labels, and which cases are traced."""
 
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,11 +10,14 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Sum
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import CollectorRegistry
+from prometheus_client.samples import Sample
 
 from casebridge.correlation_id import new_correlation_id
 from casebridge.safe_names import ConfiguredNames, SafeNames
 from casebridge.telemetry import NOBODY, NOTHING, observed_by, observer
 from resources.telemetry.counts import MOST_SERIES, OVERFLOW, Counts
+from resources.telemetry.durations import SECONDS, Durations
 from resources.telemetry.labels import SafeLabels
 from resources.telemetry.open_telemetry import OpenTelemetryObserver
 from resources.telemetry.traces import Traces
@@ -44,6 +48,32 @@ def test_a_counter_has_a_bounded_number_of_series_and_loses_no_count() -> None:
     assert len(found) == MOST_SERIES + 1
     assert found[OVERFLOW] == 20
     assert found[(("code", "code_0"),)] == 3
+
+
+def test_a_histogram_has_a_bounded_number_of_series_and_loses_no_duration() -> None:
+    registry = CollectorRegistry()
+    durations = Durations(registry, "some.work.duration", "Some.", ("institution", "code"))
+    for number in range(MOST_SERIES + 10):
+        durations.record(0.3, (("code", f"code_{number}"),))
+    durations.record(20, (("institution", "uis.no/prod"), ("code", "code_0")))  # one series too many
+    durations.record(0.001, (("code", "code_0"),))
+
+    samples: dict[str, list[Sample]] = defaultdict(list)
+    for family in registry.collect():
+        for sample in family.samples:
+            samples[sample.name].append(sample)
+    assert set(samples) == {f"some_work_duration_seconds_{kind}" for kind in ("bucket", "count", "sum")}
+    counts = {(sample.labels["code"], sample.labels["otel_metric_overflow"]): sample.value
+              for sample in samples["some_work_duration_seconds_count"]}  # fmt: skip
+    assert len(counts) == MOST_SERIES + 1
+    assert counts["code_0", ""] == 2
+    assert counts["", "true"] == 11
+    overflow = [
+        sample for sample in samples["some_work_duration_seconds_bucket"] if sample.labels["otel_metric_overflow"]
+    ]
+    assert {sample.labels["le"]: sample.value for sample in overflow} == {
+        **{str(bound): float(bound >= 0.3) * 10 for bound in SECONDS}, "+Inf": 11,
+    }  # fmt: skip
 
 
 def test_only_configured_names_are_labels_even_if_configured_later() -> None:
