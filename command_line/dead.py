@@ -121,7 +121,7 @@ def replay(  # noqa: PLR0913, PLR0917 an argument for each option
     asked_by: AskedBy = None,
     as_json: AsJson = False,
 ) -> None:
-    """Begin messages anew; what was done is not done again. A dry run unless --for-real. Exit code 3: none found."""
+    """Begin messages again; what was done is not done again. A dry run unless --for-real. Exit code 3: none found."""
     request = LetterRequest(status, institution, queue, code, case, since, before)
     _act(DeadLetters.replay, request, _order(limit, reason, asked_by, for_real=for_real), as_json=as_json)
 

@@ -254,7 +254,7 @@ def show_dead_letter() -> None:
 
 
 @dg.job(
-    description="Begin dead, failed or discarded messages anew. A dry run first: it shows how many of which code.",
+    description="Begin dead, failed or discarded messages again. A dry run comes first and counts them by code.",
     tags=ACTION_TAGS,
 )
 def replay_dead_letters() -> None:

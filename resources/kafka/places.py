@@ -54,7 +54,9 @@ class Places:
                 recreated.append(partition)
             self._topic_ids[partition] = self._remembered[partition] = current
         if recreated:
-            logger.warning("made anew, and read from the beginning: %s", named(recreated))
+            logger.warning(
+                "the topic was deleted and made again, so it is read from its beginning: %s", named(recreated)
+            )
             self._consumer.seek_to_beginning(*recreated)
         return frozenset(recreated)
 

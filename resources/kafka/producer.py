@@ -60,8 +60,8 @@ def _never_accepted(error: Exception) -> PermanentError:
     code = "kafka.record_refused" if isinstance(error, RecordRefusedError | InvalidTopicError) else cause_of(error)
     return PermanentError(
         code,
-        "A record that is owed to Kafka is one that it does not take.",
-        "Look at the message's field undelivered; a replay of the message owes it anew. The other records go on.",
+        "Kafka does not accept one of the records that are still to be delivered.",
+        "Look at the message's field undelivered. A replay of the message delivers it again. Other records go on.",
         system="Kafka",
     )
 

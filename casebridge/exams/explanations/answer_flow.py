@@ -115,7 +115,7 @@ class AnswerFlow(Flow):
         case = self._cases.get(AnswerPayload.of(message).case_id)
         if case is not None and case.document.get("registeredBy") not in (None, message.key):
             logger.warning(
-                "case %s: a late registration reached FS; the newest is registered anew", case.correlation_id
+                "case %s: a late registration reached FS; the newest is registered again", case.correlation_id
             )
             self._accept([_repair(message)])
 
@@ -279,7 +279,7 @@ class AnswerFlow(Flow):
         now = self._cases.get(case.id) or case
         if anew:
             now = self._cases.renew(now)
-            logger.info("case %s: its participant is looked for anew", case.correlation_id)
+            logger.info("case %s: its participant is looked for again", case.correlation_id)
         self._accept([request_message(institution, row.request, {case_id(institution, row.request): now})])
         return not self._asked(case.id).isdisjoint(UNFINISHED)
 

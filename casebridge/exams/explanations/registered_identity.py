@@ -59,11 +59,11 @@ class RegisteredIdentities:
                     institution,
                     self._submodule,
                     "case.changed_after_registration",
-                    "FS says otherwise who the student is than when the explanation was registered: the text may be another "
-                    "student's.",
-                    "Find the case with `casebridge where`, look at the exam in the exam system and see whose the text is. If it "
-                    "is another student's, correct the text of both in FS by hand and have both told; if the row in FS is wrong, "
-                    "have it corrected there.",
+                    "FS names another student for this request than when the explanation was registered. The text may belong to "
+                    "another student.",
+                    "Find the case with `casebridge where` and see in the exam system whose the text is. If it is another "
+                    "student's, correct the text of both students in FS by hand and tell both. If the row in FS is wrong, ask "
+                    "the institution to correct it.",
                     dict(sorted(notes.items())),
                 )
             )

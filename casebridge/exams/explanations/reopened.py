@@ -77,9 +77,9 @@ class Reopenings:
                     institution,
                     SUBMODULE,
                     "case.open_once_more",
-                    "FS shows requests as open once more that were open before and registered anew.",
-                    "Ask the institution whether somebody opens them on purpose, and the FS team why they do not stay "
-                    "finished if nobody does; the answers are registered anew meanwhile.",
+                    "FS shows requests as open again, for the second time after their explanations were registered.",
+                    "Ask the institution whether somebody opens them on purpose. If nobody does, ask the FS team why they do "
+                    "not stay finished. Meanwhile the explanations are registered again each time.",
                     dict(sorted(once_more.items())),
                 )
             )

@@ -35,8 +35,8 @@ class RowsGone:
                     SUBMODULE,
                     "case.row_gone",
                     "FS no longer has requests whose explanations were registered.",
-                    "Ask the institution whether the rows were removed on purpose. If not, have them entered in FS again: a "
-                    "reconciliation registers their explanations anew.",
+                    "Ask the institution whether the rows were removed on purpose. If not, ask it to enter them in FS again: a "
+                    "reconciliation then registers their explanations again.",
                     {case.correlation_id: "" for case in news},
                 )
             )

@@ -38,7 +38,7 @@ class HelperThreads:
             try:
                 work()
             except BaseException as error:  # noqa: BLE001
-                logger.warning("the helper %s broke off, and begins anew", name)
+                logger.warning("the helper %s failed and starts again", name)
                 log_defect(error)
                 self.ended.wait(intervals.AWAY_SECONDS)
 
