@@ -8,7 +8,7 @@ when. It happens to the next case that fits.
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -48,6 +48,7 @@ class DataFault(StrEnum):
     REMOVED_AND_BACK = "row removed, then back"
     REOPENED = "row opened again after it was registered"
     GROUP = "group with one submission"
+    REMOVED_BESIDE_MALFORMED = "row removed beside a malformed row that may be it"
 
 
 ONLY_ONE: Final = frozenset({DataFault.HUGE_ROW})
@@ -58,6 +59,7 @@ AT_FIRST: Final = frozenset({
 """Faults that exist before FS shows the request. The others happen during the run."""
 EARLY_ONES: Final = frozenset({
     DataFault.SWAPPED_IN_BOTH, DataFault.THERE_AND_BACK, DataFault.REMOVED, DataFault.REMOVED_AND_BACK,
+    DataFault.REMOVED_BESIDE_MALFORMED,
 })  # fmt: skip
 """Faults that need a request under way."""
 MALFORMED_ROWS: Final[tuple[dict[str, Any], ...]] = (
@@ -130,6 +132,14 @@ class DataFaults:
             correction.rounds -= 1
             if correction.rounds < 0:
                 self._correct(correction)
+
+    def correct_malformed_rows(self, exam_ids: Collection[str]) -> None:
+        """Correct the malformed rows of these exams, as an alert asks for. They are then requests like others."""
+        for row in self._control.cases():
+            if row["examId"] in exam_ids and row["expected"] == MALFORMED_ROW:
+                self._control.change(row["caseId"], raw={}, omit=[], expected=REGISTERED)
+                self.corrected.add(row["caseId"])
+                sys.stderr.write("       data: malformed row corrected, for which another request waited\n")
 
     def _correct(self, correction: _Correction) -> None:
         self._corrections.remove(correction)
@@ -244,6 +254,18 @@ class DataFaults:
             return [row]
         return None
 
+    def _remove_beside_malformed(self, rows: Sequence[Row]) -> list[Row] | None:
+        for row in self._untouched(rows, "visible", "dispatched")[:5]:
+            try:
+                self._control.add_request(
+                    row["orgId"], examId=row["examId"], expected=MALFORMED_ROW, omit=["personlopenr"]
+                )
+            except ValueError:
+                continue  # its exam has several flows, or every candidate has a request
+            self._control.withdraw(row["caseId"], how="removed")
+            return [row]
+        return None
+
     def _remove_and_bring_back(self, rows: Sequence[Row]) -> list[Row] | None:
         for row in self._untouched(rows, "visible", "dispatched"):
             case_id = row["caseId"]
@@ -281,4 +303,5 @@ class DataFaults:
         DataFault.REMOVED_AND_BACK: _remove_and_bring_back,
         DataFault.REOPENED: _reopen,
         DataFault.GROUP: _make_group,
+        DataFault.REMOVED_BESIDE_MALFORMED: _remove_beside_malformed,
     }

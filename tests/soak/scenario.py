@@ -41,6 +41,7 @@ VERSIONS_AT_ONCE: Final = 3
 WAITING: Final = 300
 """At most so many requests wait for their registration at once, so that later requests meet other faults."""
 CODES_OF_CRASHES: Final = frozenset({"casebridge.worker_lost"})
+WAITS_FOR_ROW: Final = "fs.row_unreadable_now"
 FOREIGN_AT: Final = 0.5
 PLAIN_FROM: Final = 0.75
 REACH_BACK: Final = timedelta(days=2)
@@ -184,6 +185,7 @@ class Scenario:
         while time.monotonic() - improved_at < STANDSTILL_SECONDS:
             with _database_may_be_away():
                 self._make_folded_alerts_due()
+                self._correct_rows_that_others_wait_for()
                 left, done = self._left_and_done()
                 if not left:
                     self._reconcile()
@@ -195,6 +197,20 @@ class Scenario:
                     improved_at, best = time.monotonic(), done - left
             self._work(1.0)
             time.sleep(CHECK_EVERY_SECONDS)
+
+    def _correct_rows_that_others_wait_for(self) -> None:
+        """Correct malformed rows without a person, as the next action of a waiting message says.
+
+        The row of the message was removed. While the exam has a row that may be the same person's, nobody knows whether the
+        request is withdrawn, so the message waits.
+        """
+        messages = self._installation.world.database.messages
+        waiting = messages.find({"errors.code": WAITS_FOR_ROW, "status": {"$nin": ENDED}}, {"payload": 1, "errors": 1})
+        payloads = [one["payload"] for one in waiting if _code(one) == WAITS_FOR_ROW]
+        if payloads:
+            self.data.correct_malformed_rows(
+                {one["vurdId"] if "vurdId" in one else one["request"]["examId"] for one in payloads}
+            )
 
     def _make_folded_alerts_due(self) -> None:
         """Make folded alerts due: cases after the first of a cause are reported after an hour, which is longer than a soak."""
