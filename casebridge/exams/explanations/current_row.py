@@ -42,8 +42,9 @@ def current_row(registry: StudentRegistry, vurd_id: str, personlopenr: int) -> C
     if any(row.personlopenr in (None, personlopenr) for row in unreadable):
         raise NotReadyError(
             "fs.row_unreadable_now",
-            "The row of the request in FS, or one that may be it, lacks or misstates something since it was read.",
-            "Have the row corrected in FS (a message of its own tells what is wrong with it): then this one goes on by itself.",
+            "The request's row in FS can no longer be read, or it is gone and the exam has an unreadable row that may be it.",
+            "Ask the institution to correct the unreadable row in FS. An alert of its own says what is wrong with it. This "
+            "message then goes on by itself.",
             system="FS",
         )
     return None
