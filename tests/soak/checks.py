@@ -20,7 +20,9 @@ CAUSE_LINES: Final = 3
 """Lines of an alert with its cause and next action. The cases are in the last line."""
 NAMED: Final = re.compile(r"^Cases: (.*?)(?: and \d+ more|; \d+ more .*)? \(`casebridge where", re.M)
 REGISTERED: Final = "registered"
-MESSAGE_FIELDS: Final = dict.fromkeys(("steps", "errors", "status", "correlationId", "settledFence", "finishedAt"), 1)
+MESSAGE_FIELDS: Final = dict.fromkeys(
+    ("steps", "errors", "status", "correlationId", "settledFence", "startedAt", "finishedAt", "takenOver"), 1
+)
 Parts = dict[str, list[str]]
 """The findings of a count: for each kind of finding the names."""
 
@@ -122,6 +124,7 @@ def _audit_gaps(world: World, rows: list[dict[str, Any]], reporting: Reporting, 
     read_only = ReadOnlySteps(messages, entries)
     done: set[str] = set()
     aside: set[str] = set()
+    by_key = {str(message["_id"]): message for message in messages}
     failures: Counter[tuple[str, str]] = Counter()
     for message in messages:
         if message["status"] == MessageStatus.PROCESSED.value:
@@ -142,7 +145,8 @@ def _audit_gaps(world: World, rows: list[dict[str, Any]], reporting: Reporting, 
             recorded_failures[message_key, entry["step"]] += 1
         else:
             recorded.add(entry["_id"])
-            if message_key not in aside and not read_only.is_of_another_attempt(entry):
+            of_other = read_only.is_of_another_attempt(entry) or _is_of_a_lost_claim(entry, by_key.get(message_key))
+            if message_key not in aside and not of_other:
                 of_settled_attempt.add(entry["_id"])
         registrations[entry["correlationId"]] += entry["detail"].get("outcome") == REGISTERED
     in_fs = {correlation_id: row["registrations"] for row in rows if (correlation_id := reporting.correlation_id(row))}
@@ -155,6 +159,20 @@ def _audit_gaps(world: World, rows: list[dict[str, Any]], reporting: Reporting, 
         "registrations in FS without entry": list((Counter(in_fs) - registrations - again).elements()),
         "entries of registrations that FS lacks": list((registrations - Counter(in_fs)).elements()),
     }
+
+
+def _is_of_a_lost_claim(entry: dict[str, Any], message: dict[str, Any] | None) -> bool:
+    """Whether a worker made the step and wrote its entry, and was lost before it could settle the message.
+
+    The next worker makes the step again, except if the message ends before that step, because a newer one has replaced it.
+    """
+    return (
+        message is not None
+        and bool(message.get("takenOver"))
+        and any(step.get("last") for step in message["steps"].values())
+        and entry["step"] not in message["steps"]
+        and bool(entry["time"] < message["startedAt"])
+    )
 
 
 def _key(entry: dict[str, Any]) -> str:

@@ -118,6 +118,25 @@ def test_a_request_that_was_not_read_is_lost(world: World, process: Process, pop
     assert wrong(count_all(world)) == {"lost": 2}
 
 
+@pytest.mark.parametrize(("taken_over", "gaps"), [(1, {}), (0, {"audit_gaps": 1})])
+def test_a_step_of_a_lost_claim_needs_no_step_in_a_message_that_was_replaced(
+    taken_over: int, gaps: dict[str, int], world: World, process: Process
+) -> None:
+    """The worker was lost after it had asked the assessor. The next worker found a newer message of the case."""
+    processed, audit = world.database.processed_messages, world.database.audit_log
+    message = processed.find_one({"queue": "wiseflow-begrunnelse"})
+    assert message is not None
+    entry = audit.find_one({"_id": f"{message['correlationId']}:{message['_id']}:find_exam"})
+    assert entry is not None
+    now = process.stores.clock.now()
+    audit.insert_one({**entry, "_id": f"{entry['_id']}:2", "time": now})
+    step = {**message["steps"]["find_exam"], "at": now, "fence": 2, "result": {"outcome": "superseded"}, "last": True}
+    settled = {"steps": {"find_exam": step}, "settledFence": 2, "startedAt": now, "takenOver": taken_over}
+    processed.update_one({"_id": message["_id"]}, {"$set": settled})
+
+    assert wrong(count_all(world)) == gaps
+
+
 def test_a_foreign_message_counts_as_untold_while_it_waits(world: World, process: Process) -> None:
     foreign = insert_foreign_documents(world.database, process.stores.institutions.active()[0].key)
     checks = count_all(world, foreign)
@@ -141,5 +160,5 @@ def test_every_data_fault_finds_a_case_and_is_corrected_if_planned(world: World)
     expected = Counter(row["expected"] for row in world.control.cases() if row["dataFaults"])
     assert expected["identity"] == 2 * 2 + 2 + 2, "two swaps, two given twice, two with other names"
     assert expected["shared_submission"] == 4
-    assert expected["withdrawn"] == 2
+    assert expected["withdrawn"] == 2 + 2, "two removed, two removed beside a malformed row"
     assert {row["caseId"] for row in world.control.cases() if row["expected"] == "registered"} >= faults.corrected
