@@ -21,9 +21,7 @@ PEER: Final = "the same without metrics and traces, in turns"
 MOST_COST: Final = 1.03
 CASES_OF_A_TURN: Final = 50
 WATCH_DAYS: Final = 1e-6
-"""Less than a second. Else each turn would poll the flows of all turns before it, and a case of the last turn would cost
-three times as much as one of the first.
-"""
+"""Less than a second. Otherwise each turn would poll the flows of all turns before it."""
 
 
 def measure(context: BenchContext) -> Iterator[Row]:

@@ -108,7 +108,7 @@ def contradiction(system: str, who: str, comparison: Comparison) -> PermanentErr
         CONTRADICTION,
         f"{who} is and is not the person of the request in FS ({comparison.summary}).",
         f"Compare candidate number, user name and FS number in FS and {system} and correct what is wrong. A "
-        "correction in FS is found by the next sync. After a correction in the exam system, replay the message: the participant "
+        "correction in FS is found by the next poll. After a correction in the exam system, replay the message: the participant "
         "is looked for again. If FS shows the request as finished, check its text: correct it there by hand if it is another "
         "student's, and discard the message.",
         system=system,

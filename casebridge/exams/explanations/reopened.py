@@ -77,7 +77,7 @@ class Reopenings:
                     institution,
                     SUBMODULE,
                     "case.open_once_more",
-                    "FS shows requests as open again, for the second time after their explanations were registered.",
+                    "FS shows requests as open again. They were open before, and their explanations have been registered since.",
                     "Ask the institution whether somebody opens them on purpose. If nobody does, ask the FS team why they do "
                     "not stay finished. Meanwhile the explanations are registered again each time.",
                     dict(sorted(once_more.items())),
