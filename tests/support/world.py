@@ -100,8 +100,12 @@ class World:
         self.control.clear_faults()
         self.control.rates()
         self.control.modes(**self._modes)
-        for process in self._processes:
-            process.close()
+        self.stop()
+
+    def stop(self) -> None:
+        """Close all processes, as before a restore. Until then their background threads write to the database."""
+        while self._processes:
+            self._processes.pop().close()
 
     def configure(self, **sections: dict[str, Any]) -> None:
         """Change settings for the processes that are built from now on."""

@@ -27,8 +27,10 @@ def back_up(database: Database) -> Backup:
     return {name: list(oai[name].find()) for name in oai.list_collection_names()}
 
 
-def restore(database: Database, backup: Backup) -> None:
-    oai = database.cases.database
+def restore(world: World, backup: Backup) -> None:
+    """Stop all processes, then put the backup in place of what is stored, as docs/operating.md says."""
+    world.stop()
+    oai = world.database.cases.database
     for name in oai.list_collection_names():
         oai[name].delete_many({})
         if backup.get(name):
@@ -82,7 +84,7 @@ def test_nothing_is_lost_and_nothing_is_done_twice(
     before = world.control.summary()
     assert (before["requests"], before["dispatched"], before["registered"]) == (22, 20, 16)
 
-    restore(world.database, backup)
+    restore(world, backup)
     restored = world.process()
     if as_documented:
         ended = processes.run("sync", "--answers-first", "--reach-back-days", "14", "--wait", "0")
@@ -116,7 +118,7 @@ def test_pending_alerts_are_sent_at_least_once(world: World, plain_and_showing: 
     process.relay.send_alerts()
     sent = len(world.control.slack_messages())
 
-    restore(world.database, backup)
+    restore(world, backup)
     world.process().relay.send_alerts()
 
     assert len(world.control.slack_messages()) >= sent >= 1
@@ -135,7 +137,7 @@ def test_a_request_that_was_withdrawn_meanwhile_stays_withdrawn(
     world.control.withdraw(added["caseId"])
     world.send(process)
 
-    restore(world.database, backup)
+    restore(world, backup)
     reconcile(world, world.process())
 
     (case,) = world.database.cases.find()
@@ -158,7 +160,7 @@ def test_an_answer_that_was_corrected_meanwhile_is_registered_once(
     before = world.control.summary()
     assert before["registrations"] == 2
 
-    restore(world.database, backup)
+    restore(world, backup)
     reconcile(world, world.process())
 
     after = world.control.summary()
