@@ -69,15 +69,15 @@ servers: $(ENVIRONMENT) ## get the further real servers and the browser that the
 	@$(BIN)/python -m tools.servers
 
 .PHONY: settings
-settings: $(ENVIRONMENT) ## write docs/settings.md anew from the settings model
+settings: $(ENVIRONMENT) ## write docs/settings.md again from the settings model
 	@$(BIN)/python -m tools.settings_reference
 
 .PHONY: images
-images: $(ENVIRONMENT) ## take the pictures of docs/images anew, from the running UI
+images: $(ENVIRONMENT) ## take the pictures of docs/images again, from the running UI
 	@CASEBRIDGE_WRITE_IMAGES=1 $(BIN)/python -m pytest tests/end_to_end
 
 .PHONY: lock
-lock: $(ENVIRONMENT) ## resolve requirements*.in anew into hashed locks; UPGRADE=1 takes the newest versions
+lock: $(ENVIRONMENT) ## resolve requirements*.in again into hashed locks; UPGRADE=1 takes the newest versions
 	@$(COMPILE) --output-file requirements.txt requirements.in >/dev/null
 	@$(COMPILE) --output-file requirements-dev.txt --constraints requirements.txt requirements-dev.in >/dev/null
 	@$(COMPILE) --output-file requirements-deploy.txt --constraints requirements-dev.txt requirements-deploy.in >/dev/null

@@ -43,7 +43,7 @@ a Celery task. |
 | `REQUESTS_CA_BUNDLE` | calls over HTTP | The file of trusted authorities where `CASEBRIDGE_HTTP__CA_FILE` is not set. |
 | `CASEBRIDGE_MONGODB_URI` | tests | A server to test against, not only the embedded one; databases `test_…` come and go. |
 | `CASEBRIDGE_TEST_DATA` | contract tests | The folder of the vendor's OpenAPI file, where it is not beside the repository. |
-| `CASEBRIDGE_WRITE_IMAGES` | tests | `1` writes the pictures of `docs/images` anew. |
+| `CASEBRIDGE_WRITE_IMAGES` | tests | `1` takes the pictures of `docs/images` again. |
 | `CASEBRIDGE_CRASH_POINT`, `CASEBRIDGE_CRASH_KIND`, `CASEBRIDGE_CRASH_AFTER` | crash tests | Where, how and at which pass \
 a process dies (`casebridge/crash_points.py`). Never set them elsewhere. |
 """

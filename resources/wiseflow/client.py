@@ -77,21 +77,21 @@ NO_PARTICIPANT: Final = Refusal(
     CandidateGoneError,
     "participant_unknown",
     "WISEflow does not know the flow, or not the participant on it.",
-    "Check whether the candidate was moved to another flow; replay the message when it is there: the participant is looked for "
-    "anew. Where FS shows the request as finished, discard the message.",
+    "Check whether the candidate was moved to another flow. When it is there, replay the message: the participant is looked for "
+    "again. If FS shows the request as finished, discard the message.",
 )
 BAD_REQUEST: Final = Refusal(
     PermanentError,
     "request_refused",
     "WISEflow does not accept the request for an explanation.",
-    "Correct the deadline (frist) of the request in FS: the changed row comes by itself. Then replay the message.",
+    "Correct the deadline (frist) of the request in FS. The next poll reads the changed row. Then replay the message.",
 )
 NO_EXPLANATION: Final = Refusal(
     PermanentError,
     "explanation_unknown",
     "WISEflow does not know the request for an explanation, or no longer.",
-    "Find out in WISEflow who deleted the flow or the request. If it must be asked again, set the row's frist anew in FS: the "
-    "changed row comes by itself; else finish it in FS by hand. Then discard the message.",
+    "Find out in WISEflow who deleted the flow or the request. If the assessor must be asked again, set frist to a new date in "
+    "FS: the next poll reads the changed row. If not, finish the request in FS by hand. Then discard the message.",
 )
 NOT_SHOWN: Final = Refusal(
     PermanentError,

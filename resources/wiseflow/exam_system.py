@@ -217,7 +217,7 @@ class WiseflowExamSystem:
             raise TransientError(
                 "wiseflow.answer_empty",
                 f"Explanation request {explanation_request_id} on flow {flow_id} counts as answered but has no text.",
-                "Ask the assessor to write the explanation as a comment that the participant can see; it comes by itself.",
+                "Ask the assessor to write the explanation as a comment that the participant can see. The next poll finds it.",
                 system=SYSTEM,
             )
         if found.source != COMMENT:

@@ -294,8 +294,8 @@ def _comment_unreadable(explanation: Explanation, submission_id: int) -> Transie
         "wiseflow.comment_unreadable",
         f"A comment on submission {submission_id} cannot be read. It may be the answer to explanation request "
         f"{explanation.explanation_id}.",
-        "Show the flow's list of submission comments to the vendor, or have the assessor write the comment anew; then replay the "
-        "message.",
+        "Show the flow's list of submission comments to the vendor, or ask the assessor to write the comment again. Then replay "
+        "the message.",
         system=SYSTEM,
     )
 

@@ -68,8 +68,8 @@ class ExamFlow(Flow):
             raise PermanentError(
                 "fs.line_unreadable",
                 f"FS's list of changes holds a line that cannot be read: {payload.safe_fault}.",
-                "Show the line (it is in the message in oai.meldingQ) to the FS team; a corrected one comes by itself. Then "
-                "discard the message.",
+                "Show the line (it is in the message in oai.meldingQ) to the FS team. The next poll reads the corrected line. "
+                "Then discard the message.",
                 system="FS",
             )
         try:

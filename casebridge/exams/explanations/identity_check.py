@@ -110,8 +110,8 @@ def _shared(exam_system: ExamSystem, candidate: CandidatePlace, other_case: str)
         "identity.shared_participant",
         f"{exam_system.name_of(candidate)} is that of two persons in FS; the "
         f"other case {other_case}. All that both systems have of the participant fits both.",
-        "Find out in FS whose candidate number it is and correct the other row: the corrected one comes by itself. "
-        "Then replay this message.",
+        "Find out in FS whose candidate number it is and correct the other row. The next poll reads it. Then replay this "
+        "message.",
         system=exam_system.system,
     )
 

@@ -92,6 +92,7 @@ def _unreadable(fields: str) -> PermanentError:
     return PermanentError(
         "fs.row_unreadable",
         f"FS sent a request that lacks or misstates: {fields}.",
-        "Have the row corrected in FS: the corrected one comes by itself; then discard this one. The raw row is in the message.",
+        "Ask the institution to correct the row in FS. The next poll reads the corrected row. Then discard this message, "
+        "which has the raw row.",
         system="FS",
     )
